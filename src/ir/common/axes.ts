@@ -1,0 +1,39 @@
+/** An axis name, as the user wrote it (`K`, `V`, `N`). */
+export type Axis = string;
+
+/**
+ * The two token axes of a chunk. They cannot clash with a user's names, since `%` is no letter.
+ * ROW is the axis of the token that reads, COL of the token that wrote: a score tile is [ROW, COL].
+ */
+export const ROW = '%row';
+export const COL = '%col';
+
+export type AxisSizes = ReadonlyMap<Axis, number>;
+
+export function sameAxes(a: readonly Axis[], b: readonly Axis[]): boolean {
+  return a.length === b.length && a.every((axis) => b.includes(axis));
+}
+
+export function includesAll(all: readonly Axis[], some: readonly Axis[]): boolean {
+  return some.every((axis) => all.includes(axis));
+}
+
+/** Axes of a broadcast, in order of first appearance. */
+export function unionAxes(...lists: readonly (readonly Axis[])[]): Axis[] {
+  return [...new Set(lists.flat())];
+}
+
+export function withoutAxes(axes: readonly Axis[], gone: readonly Axis[]): Axis[] {
+  return axes.filter((axis) => !gone.includes(axis));
+}
+
+/** Number of elements; 1 for a scalar. Throws on an axis without size: a caller's mistake. */
+export function elements(axes: readonly Axis[], sizes: AxisSizes): number {
+  let n = 1;
+  for (const axis of axes) {
+    const size = sizes.get(axis);
+    if (size === undefined) throw new Error(`axis ${axis} has no size`);
+    n *= size;
+  }
+  return n;
+}

@@ -1,0 +1,74 @@
+import type { IoDtype } from '../common/dtype.js';
+
+/**
+ * The host's view of one compiled scan for one target, dtype and set of head sizes. Serialised as JSON beside the kernels;
+ * bindings and runtimes read only this.
+ */
+export interface Plan {
+  readonly format: 'lmoec-plan-1';
+  readonly scan: string;
+  readonly doc: string;
+  /** sha256 of the source text, compiler version, and the command that made this. */
+  readonly source: { readonly hash: string; readonly compiler: string; readonly command: string };
+  readonly target: Target;
+  readonly dtype: IoDtype;
+  readonly sizes: Readonly<Record<string, number>>;
+  /** Tokens per chunk. */
+  readonly chunk: number;
+  readonly tensors: readonly PlanTensor[];
+  readonly kernels: readonly PlanKernel[];
+  readonly programs: { readonly forward: readonly Launch[]; readonly backward: readonly Launch[]; readonly step: readonly Launch[] };
+  /** Workspace tensors that live in one shared buffer, in this order (empty: each workspace has its own buffer). */
+  readonly arena: readonly string[];
+}
+
+export type Target = 'cuda.sm80' | 'cuda.sm90' | 'webgpu';
+
+/** A factor of a shape or a grid: a number or a quantity known when called. */
+export type Extent = number | 'tokens' | 'heads' | 'groups' | 'sequences' | 'chunks';
+
+export interface PlanTensor {
+  readonly name: string;
+  readonly role: 'input' | 'param' | 'initial' | 'output' | 'final' | 'cotangent' | 'gradient' | 'workspace';
+  readonly dtype: IoDtype | 'i32';
+  /** As the user sees it a `token` tensor is [B, T, heads, ...]; here [tokens, heads, ...] with tokens = B * T. */
+  readonly shape: readonly Extent[];
+  /** Axis names of the trailing extents, for messages and bindings. */
+  readonly axes: readonly string[];
+}
+
+export interface PlanKernel {
+  readonly name: string;
+  readonly doc: string;
+  /** File with the source, relative to the plan; several kernels may share it. */
+  readonly file: string;
+  readonly entry: string;
+  /** Threads (invocations) per block. */
+  readonly block: number;
+  /** Dynamic shared memory in bytes (CUDA). */
+  readonly sharedBytes: number;
+  /** Each dimension is the product of its factors. */
+  readonly grid: readonly [readonly Extent[], readonly Extent[], readonly Extent[]];
+  /** In parameter (CUDA) or binding (WebGPU) order. */
+  readonly args: readonly PlanArg[];
+  /** Per launch, both polynomials in the extents: sum of products. For `explain` and benches. */
+  readonly flops: readonly (readonly Extent[])[];
+  readonly bytes: readonly (readonly Extent[])[];
+}
+
+export type PlanArg =
+  | { readonly kind: 'tensor'; readonly tensor: string; readonly access: 'read' | 'write' | 'readwrite' }
+  /** The shared workspace buffer (array<f32>); offsets come in `dims`. */
+  | { readonly kind: 'arena' }
+  /** u32/i32 array: tokens, heads, groups, sequences, chunks, then the offset in elements (f32) of each arena tensor in order. CUDA: a by-value struct of the first five as int32. */
+  | { readonly kind: 'dims' }
+  /** i32 [sequences, 4]: first token, end token, first chunk, number of chunks. */
+  | { readonly kind: 'sequences' }
+  /** i32 [chunks, 4]: sequence, first token, length, index within the sequence. */
+  | { readonly kind: 'chunks' }
+  /** CUDA: a 128-byte CUtensorMap by value (cuTensorMapEncodeTiled) over a tensor seen as [rows, cols]: see `box`. */
+  | { readonly kind: 'tensorMap'; readonly tensor: string; readonly box: readonly number[] };
+
+export interface Launch {
+  readonly kernel: string;
+}

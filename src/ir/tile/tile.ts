@@ -1,0 +1,133 @@
+import type { Axis } from '../common/axes.js';
+import type { MathName } from '../common/dag.js';
+import type { BufferDtype } from '../common/dtype.js';
+
+/**
+ * Tile level: the chunked algorithm as kernels over tiles with named axes. No threads, no memory spaces, no layouts:
+ * orientation, placement (registers, shared memory, global) and operand rounding belong to the lowerings.
+ *
+ * A chunk is up to C consecutive tokens of one sequence; `len` <= C of its rows are real. Tiles of a chunk always have C rows:
+ * loads fill the others with 0, stores leave them out. Token axes are ROW (the token that reads) and COL (the token that wrote).
+ */
+export interface TileModule {
+  readonly name: string;
+  /** C, tokens per chunk: a power of two. */
+  readonly chunk: number;
+  /** Concrete sizes of all user axes. (ROW and COL have size C.) */
+  readonly sizes: ReadonlyMap<Axis, number>;
+  readonly buffers: readonly TileBuffer[];
+  readonly kernels: readonly TileKernel[];
+  /** Names of kernels in launch order. `backward` needs inputs, params, initial states and cotangents only: it recomputes what it wants. */
+  readonly programs: { readonly forward: readonly string[]; readonly backward: readonly string[]; readonly step: readonly string[] };
+}
+
+/**
+ * A tensor in device memory, row-major: [outer, inner, ...axes].
+ * outer: `token` = all tokens of all sequences in order; `chunk` = all chunks of all sequences in order; `sequence` = N; `once` = absent (params).
+ * inner: `head` = H; `group` = G, contiguous groups of heads: head h reads group h / (H / G).
+ */
+export interface TileBuffer {
+  readonly name: string;
+  readonly outer: 'token' | 'chunk' | 'sequence' | 'once';
+  readonly inner: 'head' | 'group';
+  /** May contain ROW and COL (score tiles of a chunk). */
+  readonly axes: readonly Axis[];
+  readonly dtype: BufferDtype;
+  readonly role: BufferRole;
+}
+
+export type BufferRole =
+  | 'input' | 'param' | 'initial'      // what the user gives; `initial` = initial states, zeros if not given
+  | 'output' | 'final'                 // what forward writes
+  | 'cotangent'                        // what the user gives to backward: d_NAME of an output or a final state, zeros if not given
+  | 'gradient'                         // what backward writes: d_NAME of an input, a param, an initial state
+  | 'workspace';
+
+/**
+ * One launch. The grid is (outer) x (inner) [x blocks of `split`]:
+ * `chunk`: one program per chunk; `sequence`: one per sequence; `once`: one in all.
+ * With `split`, the program owns one block of that axis: its tiles, loads and stores see that block only, and no statement may fold the axis away
+ * (the verifier checks). The lowering chooses the block size.
+ */
+export interface TileKernel {
+  readonly name: string;
+  /** One sentence for listings and reports. */
+  readonly doc: string;
+  readonly outer: 'chunk' | 'sequence' | 'once';
+  readonly inner: 'head' | 'group';
+  readonly split: Axis | undefined;
+  /** Every tile of the kernel, by id; statements define them. */
+  readonly tiles: readonly TileType[];
+  readonly body: readonly TileStmt[];
+}
+
+/** All tiles hold f32 (in the interpreter: f64). */
+export interface TileType {
+  readonly axes: readonly Axis[];
+}
+
+/** Index in `TileKernel.tiles`. Assigned once, before use, and visible in the statements that follow in the same or inner bodies. */
+export type TileId = number;
+
+export type TileStmt =
+  | { readonly kind: 'let'; readonly tile: TileId; readonly op: TileOp }
+  /** Axes of the value = axes of the buffer (+ ROW for `token` buffers outside token loops). */
+  | { readonly kind: 'store'; readonly buffer: string; readonly value: TileId }
+  | TileLoop;
+
+/**
+ * `chunks`: the sequence's chunks (kernel outer `sequence`) or all chunks (outer `once`), in order or reversed;
+ * `tokens`: the sequence's tokens one at a time (outer `sequence`): inside, token buffers have no ROW axis;
+ * `members`: the heads of the group (kernel inner `group`): inside, `head` buffers are those of the member.
+ * Before the first iteration carry[i].tile = carry[i].init; after each iteration it becomes carry[i].next. After the loop `tile` holds the last value.
+ */
+export interface TileLoop {
+  readonly kind: 'loop';
+  readonly over: 'chunks' | 'tokens' | 'members';
+  readonly reverse: boolean;
+  readonly carry: readonly { readonly tile: TileId; readonly init: TileId; readonly next: TileId }[];
+  readonly body: readonly TileStmt[];
+}
+
+export type TileOp =
+  /** The current cell of a buffer. For `token` buffers `rows` names the token axis of the result (`row` = ROW, `col` = COL); `one` inside token loops. Rows >= len are 0. Others: `none`. */
+  | { readonly op: 'load'; readonly buffer: string; readonly rows: 'row' | 'col' | 'one' | 'none' }
+  | { readonly op: 'literal'; readonly value: number }
+  | { readonly op: 'zeros' }
+  /** Index of the head / number of heads, as a number. */
+  | { readonly op: 'head' } | { readonly op: 'heads' }
+  /** [ROW]: 1 where the row is a real token, else 0. */
+  | { readonly op: 'valid' }
+  /** Elementwise with broadcast by name. */
+  | { readonly op: 'map'; readonly fn: MathName; readonly args: readonly TileId[] }
+  | { readonly op: 'reduce'; readonly reduce: 'sum' | 'max' | 'min'; readonly axis: Axis; readonly arg: TileId }
+  /** sum over `axis` of a * b; other shared axes are batched (ROW of both, say), so axes = union minus `axis`. The matrix product. */
+  | { readonly op: 'contract'; readonly a: TileId; readonly b: TileId; readonly axis: Axis }
+  /** The same values, ROW called COL or the other way round (both swapped if it has both: the transpose). */
+  | { readonly op: 'swap'; readonly arg: TileId }
+  /** Running sum along ROW. Exclusive: row i sums the rows before it (reverse: after it). */
+  | { readonly op: 'cumsum'; readonly arg: TileId; readonly exclusive: boolean; readonly reverse: boolean }
+  /** Row i takes row i-1 (by 1) or i+1 (by -1); the row without a neighbour takes `edge` (axes without ROW), or 0. */
+  | { readonly op: 'shift'; readonly arg: TileId; readonly by: 1 | -1; readonly edge: TileId | undefined }
+  /** First row, or row C-1, of a tile with ROW. */
+  | { readonly op: 'pick'; readonly arg: TileId; readonly row: 'first' | 'last' }
+  /** [ROW, COL, ...]: keeps col <= row (strict: col < row), 0 elsewhere (selected, never multiplied: the rest may be inf). */
+  | { readonly op: 'mask'; readonly arg: TileId; readonly strict: boolean }
+  /**
+   * Decay scores, kernels.md 1.1: out[r,c] = sum_K x[r,K] y[c,K] e^{Gr[r,K] - G[c,K]} for c <= r (strict: c < r), 0 elsewhere.
+   * g [ROW, K] are log decays per channel (natural log, <= 0 not required but exponents of kept pairs are sums of g over tokens in (c, r]).
+   * G = inclusive running sum of g; Gr = G, or the exclusive one if `before` (the reader sees the state before the decay of its own token).
+   * `before` implies strict. One op, so that no lowering ever forms e^{-G}.
+   */
+  | { readonly op: 'dscore'; readonly x: TileId; readonly y: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
+  /** out[r,K] = sum_c A[r,c] y[c,K] e^{Gr[r,K] - G[c,K]} over the same pairs: adjoint of dscore for x, and the value-side decay. */
+  | { readonly op: 'dscoreRow'; readonly a: TileId; readonly y: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
+  /** out[c,K] = sum_r A[r,c] x[r,K] e^{Gr[r,K] - G[c,K]} over the same pairs: adjoint of dscore for y. Axes [COL, K]. */
+  | { readonly op: 'dscoreCol'; readonly a: TileId; readonly x: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
+  /** (I - A)^{-1} for strictly lower A [ROW, COL]; unit lower triangular. 16x16 diagonal blocks by f32 substitution (kernels.md 4.2). */
+  | { readonly op: 'inverse'; readonly arg: TileId }
+  /**
+   * h[i] = a[i] * h[i-1] + x[i] along ROW, h[-1] = init (reverse: h[i] = a[i] * h[i+1] + x[i], h[C] = init). Rows after this step.
+   * Callers make rows >= len neutral (a = 1, x = 0).
+   */
+  | { readonly op: 'recur'; readonly decay: TileId; readonly write: TileId; readonly init: TileId; readonly reverse: boolean };
