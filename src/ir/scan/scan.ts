@@ -1,0 +1,170 @@
+import type { Axis } from '../common/axes.js';
+import type { DagNode } from '../common/dag.js';
+import type { Span } from '../common/span.js';
+
+/**
+ * Normal form of a chunked scan: per-token values (a DAG) and the recurrences between them, one stage per state, in an order in which
+ * every stage reads only inputs and earlier stages. Backward scans have the same shape, so one scheduler and one emitter serve both.
+ */
+export interface ScanProgram {
+  readonly nodes: readonly ScanNode[];
+  readonly stages: readonly Stage[];
+  /** What the program must leave behind. */
+  readonly roots: readonly Root[];
+}
+
+/** A value per token and head; leaves that change with neither are static. */
+export type ScanNode =
+  | DagNode
+  | { readonly kind: 'input'; readonly input: number; readonly axes: readonly Axis[]; readonly origin: Span }
+  | { readonly kind: 'param'; readonly param: number; readonly axes: readonly Axis[]; readonly origin: Span }
+  /** Backward: the cotangent of output `output`. */
+  | { readonly kind: 'cotangent'; readonly output: number; readonly axes: readonly Axis[]; readonly origin: Span }
+  /** What stage `stage` yields per token; `slot` counts its results (stageResults lists them). */
+  | { readonly kind: 'result'; readonly stage: number; readonly slot: number; readonly axes: readonly Axis[]; readonly origin: Span };
+
+export type NodeId = number;
+
+export type Stage = MatrixStage | ElementStage | MatrixAdjoint | ElementAdjoint;
+
+/**
+ * S_t = Lambda_t S_{t-1} + sum_i source_i.col (x) w_i,   w_i = source_i.value + sum over `rowAxis` of erase_i.row * S(at its time).
+ * One chunk program serves all such recurrences (kernels.md 1.2).
+ */
+export interface MatrixStage {
+  readonly kind: 'matrix';
+  readonly state: number;
+  /** The axis that reads fold away (K). */
+  readonly rowAxis: Axis;
+  /** The others (V); may be empty. */
+  readonly valueAxes: readonly Axis[];
+  readonly gate: Gate;
+  readonly sources: readonly Source[];
+  /** Results 0..reads.length-1. After them come the w of the sources listed in `exported`. */
+  readonly reads: readonly Reader[];
+  readonly exported: readonly number[];
+  readonly origin: Span;
+}
+
+/** Lambda, always in log form: `log` <= 0 is not required. */
+export type Gate =
+  | { readonly kind: 'none' }
+  /** One factor for the whole state. `constant`: the same at every token. */
+  | { readonly kind: 'scalar'; readonly log: NodeId; readonly constant: boolean }
+  /** One factor per channel of `axis`: the row axis (Diag on the key side) or a value axis. */
+  | { readonly kind: 'channel'; readonly log: NodeId; readonly axis: Axis };
+
+/** One rank-1 write. */
+export interface Source {
+  /** [rowAxis] */
+  readonly col: NodeId;
+  /** [valueAxes], undefined = 0 (pure erase). */
+  readonly value: NodeId | undefined;
+  readonly erase: Reader | undefined;
+}
+
+/** sum over rowAxis of row * S, at some point of the step. */
+export interface Reader {
+  /** [rowAxis] */
+  readonly row: NodeId;
+  /** Reads S_{t-1}, before the token's own decay; else after it. */
+  readonly before: boolean;
+  /** Which sources of the same token it sees (prefixes of the write order); never any if `before` and there is a gate. */
+  readonly sees: readonly boolean[];
+}
+
+/** h_t = decay_t * h_{t-1} + write_t, elementwise. Result 0: h_t; result 1: h_{t-1}. */
+export interface ElementStage {
+  readonly kind: 'element';
+  readonly state: number;
+  readonly axes: readonly Axis[];
+  /** undefined: the old value is forgotten (a delay line). */
+  readonly decay: NodeId | undefined;
+  readonly write: NodeId | undefined;
+  readonly origin: Span;
+}
+
+/**
+ * Backward of a matrix stage. `given`: cotangents of its results, undefined = 0. Results, in this order: for every read the cotangent of `row`;
+ * for every source those of `col`, then `value` (if any), then `erase.row` (if any); last that of `gate.log` (if any).
+ */
+export interface MatrixAdjoint {
+  readonly kind: 'matrix-adjoint';
+  readonly of: MatrixStage;
+  readonly given: readonly (NodeId | undefined)[];
+  readonly origin: Span;
+}
+
+/**
+ * Backward of an element stage: D_t = cotangent of h_t with all that comes later, result 0; so d write = D_t and d decay = D_t * h_{t-1}.
+ * `given`: cotangents of results 0 and 1.
+ */
+export interface ElementAdjoint {
+  readonly kind: 'element-adjoint';
+  readonly of: ElementStage;
+  readonly given: readonly (NodeId | undefined)[];
+  readonly origin: Span;
+}
+
+export type Root =
+  | { readonly kind: 'output'; readonly output: number; readonly value: NodeId }
+  /** Gradient of an input (summed over the heads of its group) or of a param (summed over all tokens). */
+  | { readonly kind: 'input-gradient'; readonly input: number; readonly value: NodeId | undefined }
+  | { readonly kind: 'param-gradient'; readonly param: number; readonly value: NodeId | undefined };
+
+/** Axes of every result of a stage, in slot order. */
+export function stageResults(stage: Stage): readonly (readonly Axis[])[] {
+  switch (stage.kind) {
+    case 'matrix': return [...stage.reads, ...stage.exported].map(() => stage.valueAxes);
+    case 'element': return [stage.axes, stage.axes];
+    case 'matrix-adjoint': {
+      const m = stage.of;
+      const results: (readonly Axis[])[] = m.reads.map(() => [m.rowAxis]);
+      for (const source of m.sources) {
+        results.push([m.rowAxis]);
+        if (source.value !== undefined) results.push(m.valueAxes);
+        if (source.erase !== undefined) results.push([m.rowAxis]);
+      }
+      if (m.gate.kind !== 'none') results.push(m.gate.kind === 'channel' ? [m.gate.axis] : []);
+      return results;
+    }
+    case 'element-adjoint': return [stage.of.axes];
+  }
+}
+
+/** Nodes that a stage reads. */
+export function stageOperands(stage: Stage): readonly NodeId[] {
+  const present = (ids: readonly (NodeId | undefined)[]) => ids.filter((id) => id !== undefined);
+  switch (stage.kind) {
+    case 'matrix':
+      return present([
+        ...stage.reads.map((r) => r.row),
+        ...stage.sources.flatMap((s) => [s.col, s.value, s.erase?.row]),
+        stage.gate.kind === 'none' ? undefined : stage.gate.log,
+      ]);
+    case 'element': return present([stage.decay, stage.write]);
+    case 'matrix-adjoint': return [...stageOperands(stage.of), ...present(stage.given)];
+    case 'element-adjoint': return present([stage.of.decay, ...stage.given]);
+  }
+}
+
+/** Arguments of a node. */
+export function nodeArguments(node: ScanNode): readonly NodeId[] {
+  switch (node.kind) {
+    case 'map': return node.args;
+    case 'reduce': return [node.arg];
+    case 'literal': case 'size': case 'head': case 'heads': case 'input': case 'param': case 'cotangent': case 'result': return [];
+  }
+}
+
+/**
+ * Where each node can first be computed: the highest stage it depends on, through other stages' operands too; -1 before all stages.
+ * Nodes appended later may have smaller arguments only, so one pass suffices.
+ */
+export function homesOf(nodes: readonly ScanNode[]): readonly number[] {
+  const homes: number[] = [];
+  nodes.forEach((node, id) => {
+    homes[id] = node.kind === 'result' ? node.stage : Math.max(-1, ...nodeArguments(node).map((arg) => homes[arg]));
+  });
+  return homes;
+}

@@ -1,0 +1,115 @@
+import { COL, ROW, includesAll, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
+import type { MathName } from '../common/dag.js';
+import type { TileBuffer, TileId, TileKernel, TileLoop, TileOp, TileStmt, TileType } from './tile.js';
+
+/** Writes one kernel; tiles get their axes from the operations. `T` in comments: a tile id. */
+export interface KernelBuilder {
+  axesOf(tile: TileId): readonly Axis[];
+  /** Token buffers: ROW by default. Inside token loops and for other buffers `rows` is ignored. */
+  load(buffer: TileBuffer, rows?: 'row' | 'col'): TileId;
+  store(buffer: TileBuffer, value: TileId): void;
+  literal(value: number): TileId;
+  zeros(axes: readonly Axis[]): TileId;
+  head(): TileId;
+  heads(): TileId;
+  valid(): TileId;
+  map(fn: MathName, ...args: TileId[]): TileId;
+  add(a: TileId, b: TileId): TileId;
+  sub(a: TileId, b: TileId): TileId;
+  mul(a: TileId, b: TileId): TileId;
+  neg(a: TileId): TileId;
+  exp(a: TileId): TileId;
+  reduce(op: 'sum' | 'max' | 'min', axis: Axis, arg: TileId): TileId;
+  contract(a: TileId, b: TileId, axis: Axis): TileId;
+  swap(arg: TileId): TileId;
+  cumsum(arg: TileId, how?: { exclusive?: boolean; reverse?: boolean }): TileId;
+  shift(arg: TileId, by: 1 | -1, edge?: TileId): TileId;
+  pick(arg: TileId, row: 'first' | 'last'): TileId;
+  mask(arg: TileId, strict: boolean): TileId;
+  dscore(x: TileId, y: TileId, g: TileId, axis: Axis, how: { before: boolean; strict: boolean }): TileId;
+  dscoreRow(a: TileId, y: TileId, g: TileId, axis: Axis, how: { before: boolean; strict: boolean }): TileId;
+  dscoreCol(a: TileId, x: TileId, g: TileId, axis: Axis, how: { before: boolean; strict: boolean }): TileId;
+  inverse(arg: TileId): TileId;
+  recur(decay: TileId, write: TileId, init: TileId, reverse: boolean): TileId;
+  /** Runs `body` on the carried tiles; it returns their next values. Returns the tiles that hold the last values. */
+  loop(over: TileLoop['over'], reverse: boolean, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[]): readonly TileId[];
+}
+
+export interface KernelHead {
+  readonly name: string;
+  readonly doc: string;
+  readonly outer: TileKernel['outer'];
+  readonly inner: TileKernel['inner'];
+  readonly split?: Axis;
+}
+
+/** Builds a kernel; `write` gets the builder and issues the statements in order. */
+export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void): TileKernel {
+  const tiles: TileType[] = [];
+  let body: TileStmt[] = [];
+  let tokenLoops = 0;
+
+  const axesOf = (tile: TileId): readonly Axis[] => tiles[tile].axes;
+  const define = (axes: readonly Axis[], op: TileOp): TileId => {
+    tiles.push({ axes });
+    body.push({ kind: 'let', tile: tiles.length - 1, op });
+    return tiles.length - 1;
+  };
+  const union = (...ids: TileId[]) => unionAxes(...ids.map(axesOf));
+  const map = (fn: MathName, ...args: TileId[]) => define(union(...args), { op: 'map', fn, args });
+  const swapped = (axes: readonly Axis[]) => axes.map((axis) => (axis === ROW ? COL : axis === COL ? ROW : axis));
+
+  const k: KernelBuilder = {
+    axesOf,
+    load(buffer, rows = 'row') {
+      if (buffer.outer !== 'token') return define(buffer.axes, { op: 'load', buffer: buffer.name, rows: 'none' });
+      if (tokenLoops > 0) return define(buffer.axes, { op: 'load', buffer: buffer.name, rows: 'one' });
+      return define([rows === 'row' ? ROW : COL, ...buffer.axes], { op: 'load', buffer: buffer.name, rows });
+    },
+    store(buffer, value) {
+      const expected = buffer.outer === 'token' && tokenLoops === 0 ? [ROW, ...buffer.axes] : buffer.axes;
+      const found = axesOf(value);
+      // A column tile may be stored as it is: the token axis has one meaning in memory.
+      const renamed = buffer.outer === 'token' && found.includes(COL) && !found.includes(ROW) ? swapped(found) : found;
+      if (!includesAll(expected, renamed)) throw new Error(`${head.name}: [${found}] does not fit ${buffer.name} [${expected}]`);
+      body.push({ kind: 'store', buffer: buffer.name, value });
+    },
+    literal: (value) => define([], { op: 'literal', value }),
+    zeros: (axes) => define(axes, { op: 'zeros' }),
+    head: () => define([], { op: 'head' }),
+    heads: () => define([], { op: 'heads' }),
+    valid: () => define([ROW], { op: 'valid' }),
+    map,
+    add: (a, b) => map('add', a, b),
+    sub: (a, b) => map('sub', a, b),
+    mul: (a, b) => map('mul', a, b),
+    neg: (a) => map('neg', a),
+    exp: (a) => map('exp', a),
+    reduce: (op, axis, arg) => define(withoutAxes(axesOf(arg), [axis]), { op: 'reduce', reduce: op, axis, arg }),
+    contract: (a, b, axis) => define(withoutAxes(union(a, b), [axis]), { op: 'contract', a, b, axis }),
+    swap: (arg) => define(swapped(axesOf(arg)), { op: 'swap', arg }),
+    cumsum: (arg, how = {}) => define(axesOf(arg), { op: 'cumsum', arg, exclusive: how.exclusive ?? false, reverse: how.reverse ?? false }),
+    shift: (arg, by, edge) => define(axesOf(arg), { op: 'shift', arg, by, edge }),
+    pick: (arg, row) => define(withoutAxes(axesOf(arg), [ROW]), { op: 'pick', arg, row }),
+    mask: (arg, strict) => define(axesOf(arg), { op: 'mask', arg, strict }),
+    dscore: (x, y, g, axis, how) => define([ROW, COL], { op: 'dscore', x, y, g, axis, ...how }),
+    dscoreRow: (a, y, g, axis, how) => define([ROW, axis], { op: 'dscoreRow', a, y, g, axis, ...how }),
+    dscoreCol: (a, x, g, axis, how) => define([COL, axis], { op: 'dscoreCol', a, x, g, axis, ...how }),
+    inverse: (arg) => define([ROW, COL], { op: 'inverse', arg }),
+    recur: (decay, writeTile, init, reverse) => define(union(decay, writeTile), { op: 'recur', decay, write: writeTile, init, reverse }),
+    loop(over, reverse, inits, writeBody) {
+      const outerBody = body;
+      const carried = inits.map((init) => (tiles.push({ axes: axesOf(init) }), tiles.length - 1));
+      body = [];
+      if (over === 'tokens') tokenLoops++;
+      const nexts = writeBody(carried);
+      if (over === 'tokens') tokenLoops--;
+      const inner = body;
+      body = outerBody;
+      body.push({ kind: 'loop', over, reverse, carry: carried.map((tile, i) => ({ tile, init: inits[i], next: nexts[i] })), body: inner });
+      return carried;
+    },
+  };
+  write(k);
+  return { name: head.name, doc: head.doc, outer: head.outer, inner: head.inner, split: head.split, tiles, body };
+}

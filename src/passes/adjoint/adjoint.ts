@@ -1,0 +1,80 @@
+import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
+import { homesOf, stageResults, type ElementStage, type MatrixStage, type NodeId, type Root, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
+import type { Spec } from '../../ir/spec/spec.js';
+import { accumulate, pullBack, type Cotangents } from './differentiate.js';
+
+/**
+ * The backward program of a scan: reverse mode over its values, and for every stage its adjoint. The forward stages stay at their indices;
+ * those whose results the backward values need are run again. Cotangents of final states and gradients of initial states belong to the stages.
+ */
+export function adjoint(spec: Spec, forward: ScanProgram): ScanProgram {
+  const b = scanBuilder(forward.nodes);
+  const homes = homesOf(forward.nodes);
+  const stages: Stage[] = [...forward.stages];
+  const cotangents: Cotangents = new Map();
+  for (const root of forward.roots) {
+    if (root.kind !== 'output') continue;
+    const { axes, origin } = spec.outputs[root.output];
+    accumulate(b, cotangents, root.value, b.node({ kind: 'cotangent', output: root.output, axes, origin }));
+  }
+  for (let home = forward.stages.length - 1; home >= -1; home--) {
+    for (let id = forward.nodes.length - 1; id >= 0; id--) if (homes[id] === home) pullBack(b, cotangents, id);
+    if (home >= 0) stages.push(pullBackStage(b, cotangents, forward.stages[home], home, stages.length, forward.nodes));
+  }
+  const roots: Root[] = [];
+  const gradientOf = (wanted: (n: ScanNode) => boolean) => {
+    const id = forward.nodes.findIndex(wanted);
+    return id < 0 ? undefined : cotangents.get(id);
+  };
+  spec.inputs.forEach((_, input) => roots.push({ kind: 'input-gradient', input, value: gradientOf((n) => n.kind === 'input' && n.input === input) }));
+  spec.params.forEach((_, param) => roots.push({ kind: 'param-gradient', param, value: gradientOf((n) => n.kind === 'param' && n.param === param) }));
+  return { nodes: b.nodes, stages, roots };
+}
+
+/** Appends the adjoint of stage `index` as stage `at` and hands its results on to the operands. */
+function pullBackStage(b: ScanBuilder, cotangents: Cotangents, stage: Stage, index: number, at: number, nodes: readonly ScanNode[]): Stage {
+  const given = stageResults(stage).map((_, slot) => {
+    const leaf = nodes.findIndex((n) => n.kind === 'result' && n.stage === index && n.slot === slot);
+    return leaf < 0 ? undefined : cotangents.get(leaf);
+  });
+  switch (stage.kind) {
+    case 'matrix': {
+      const adjointStage: Stage = { kind: 'matrix-adjoint', of: stage, given, origin: stage.origin };
+      matrixOperands(stage).forEach((operand, slot) => accumulate(b, cotangents, operand, result(b, adjointStage, at, slot)));
+      return adjointStage;
+    }
+    case 'element': {
+      const adjointStage: Stage = { kind: 'element-adjoint', of: stage, given, origin: stage.origin };
+      const total = result(b, adjointStage, at, 0);
+      if (stage.write !== undefined) spread(b, cotangents, stage, stage.write, total);
+      if (stage.decay !== undefined) {
+        const old = b.node({ kind: 'result', stage: index, slot: 1, axes: stage.axes, origin: stage.origin });
+        spread(b, cotangents, stage, stage.decay, b.map('mul', total, old));
+      }
+      return adjointStage;
+    }
+    case 'matrix-adjoint': case 'element-adjoint': throw new Error('second derivatives are not derived');
+  }
+}
+
+/** An operand with fewer axes than the state was broadcast: its cotangent sums over the others. */
+function spread(b: ScanBuilder, cotangents: Cotangents, stage: ElementStage, operand: NodeId, cotangent: NodeId): void {
+  const missing = stage.axes.filter((axis) => !b.axesOf(operand).includes(axis));
+  accumulate(b, cotangents, operand, missing.reduce((sum, axis) => b.reduce('sum', axis, sum), cotangent));
+}
+
+/** Operands of a matrix stage in the order of its adjoint's results. */
+export function matrixOperands(stage: MatrixStage): readonly NodeId[] {
+  const operands: NodeId[] = stage.reads.map((r) => r.row);
+  for (const source of stage.sources) {
+    operands.push(source.col);
+    if (source.value !== undefined) operands.push(source.value);
+    if (source.erase !== undefined) operands.push(source.erase.row);
+  }
+  if (stage.gate.kind !== 'none') operands.push(stage.gate.log);
+  return operands;
+}
+
+function result(b: ScanBuilder, stage: Stage, at: number, slot: number): NodeId {
+  return b.node({ kind: 'result', stage: at, slot, axes: stageResults(stage)[slot], origin: stage.origin });
+}

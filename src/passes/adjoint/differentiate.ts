@@ -1,0 +1,47 @@
+import type { Axis } from '../../ir/common/axes.js';
+import { withoutAxes } from '../../ir/common/axes.js';
+import type { ScanBuilder } from '../../ir/scan/build.js';
+import type { NodeId } from '../../ir/scan/scan.js';
+import { math } from '../../math/index.js';
+import type { MathBuilder } from '../../math/math.js';
+
+/** Cotangents gathered so far, by node. */
+export type Cotangents = Map<NodeId, NodeId>;
+
+/** Adds to the cotangent of a node. A cotangent may have fewer axes than its node: it is then the same along the missing ones. */
+export function accumulate(b: ScanBuilder, cotangents: Cotangents, node: NodeId, more: NodeId): void {
+  const known = cotangents.get(node);
+  cotangents.set(node, known === undefined ? more : b.map('add', known, more));
+}
+
+/** One step of reverse mode: hands the cotangent of `id` on to its arguments. */
+export function pullBack(b: ScanBuilder, cotangents: Cotangents, id: NodeId): void {
+  const cotangent = cotangents.get(id);
+  const node = b.nodes[id];
+  if (cotangent === undefined) return;
+  if (node.kind === 'map') {
+    const builder: MathBuilder<NodeId> = { literal: (v) => b.literal(v), map: (fn, ...args) => b.map(fn, ...args) };
+    math[node.fn].derivative(builder, node.args, id).forEach((partial, i) => {
+      if (partial === null) return;
+      const product = b.literalValue(partial) === 1 ? cotangent : b.map('mul', cotangent, partial);
+      const folded = withoutAxes(node.axes, b.axesOf(node.args[i]));
+      accumulate(b, cotangents, node.args[i], sumOver(b, product, folded));
+    });
+  }
+  if (node.kind === 'reduce') {
+    if (node.op === 'sum') return accumulate(b, cotangents, node.arg, cotangent);
+    // The extremum is one of its arguments; equal ones share nothing, since a tie has no derivative.
+    const [low, high] = node.op === 'max' ? [node.arg, id] : [id, node.arg];
+    const chosen = b.map('sub', b.literal(1), b.map('less', low, high));
+    accumulate(b, cotangents, node.arg, b.map('mul', cotangent, chosen));
+  }
+}
+
+/** Sums over axes; an axis the value does not have counts as often as it is long. */
+export function sumOver(b: ScanBuilder, value: NodeId, axes: readonly Axis[]): NodeId {
+  return axes.reduce((sum, axis) => {
+    if (b.axesOf(sum).includes(axis)) return b.reduce('sum', axis, sum);
+    const size = b.node({ kind: 'size', axis, axes: [], origin: b.nodes[value].origin });
+    return b.map('mul', sum, size);
+  }, value);
+}

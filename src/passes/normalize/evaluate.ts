@@ -1,0 +1,210 @@
+import { unionAxes, withoutAxes } from '../../ir/common/axes.js';
+import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
+import type { NodeId } from '../../ir/scan/scan.js';
+import type { Spec, SpecNode } from '../../ir/spec/spec.js';
+import { addForms, collapse, scaleForm, sumTerm, type Form, type Term } from './forms.js';
+import { resolveRead, writesOf, type RawRead } from './reads.js';
+import { refuse } from './refusal.js';
+
+export type Value = { readonly kind: 'plain'; readonly node: NodeId } | { readonly kind: 'form'; readonly form: Form };
+
+/** What is known of a state once its update has been read. */
+export type StateInfo =
+  | { readonly kind: 'element'; readonly stage: number; readonly form: Form }
+  | { readonly kind: 'matrix'; readonly stage: number; readonly form: Form; readonly erases: readonly RawRead[]; readonly reads: RawRead[] };
+
+export interface Evaluator {
+  readonly builder: ScanBuilder;
+  /** Value of a Spec node for everybody but the state's own update. */
+  evaluate(node: number): Value;
+  /** The update of a state as a form of that state, with the reads it makes of itself. */
+  update(state: number): { readonly form: Form; readonly erases: readonly RawRead[] };
+  finish(state: number, info: StateInfo): void;
+}
+
+/** Thrown when a matrix state turns out to be used elementwise: the caller starts again with it as an elementwise scan. */
+export interface UsedElementwise { readonly usedElementwise: number }
+
+const PRODUCT_LIMIT = 64;
+
+/** Reads Spec nodes as values affine in the states (a small abstract interpretation). */
+export function evaluator(spec: Spec): Evaluator {
+  const b = scanBuilder();
+  const infos = new Map<number, StateInfo>();
+  const reach = spec.nodes.map(() => new Set<number>());
+  spec.nodes.forEach((node, id) => {
+    if (node.kind === 'prev') reach[id].add(node.state);
+    for (const arg of argumentsOf(node)) for (const s of reach[arg]) reach[id].add(s);
+  });
+
+  const shared = new Map<number, Value>();
+
+  const makeEvaluate = (own: number | undefined, erases: RawRead[]) => {
+    const memo = new Map<number, Value>();
+    const evaluate = (id: number): Value => {
+      const mine = own !== undefined && reach[id].has(own);
+      const cache = mine ? memo : shared;
+      const known = cache.get(id);
+      if (known) return known;
+      const value = mine || own === undefined ? compute(id) : evaluateShared(id);
+      cache.set(id, value);
+      return value;
+    };
+
+    const compute = (id: number): Value => {
+      const node = spec.nodes[id];
+      if (own === undefined) {
+        const finished = spec.states.findIndex((s, i) => s.next === id && infos.has(i) && reach[id].has(i));
+        const info = finished < 0 ? undefined : infos.get(finished);
+        if (info) return info.kind === 'element' ? plain(resultNode(info.stage, 0, node)) : { kind: 'form', form: info.form };
+      }
+      switch (node.kind) {
+        case 'literal': case 'size': case 'head': case 'heads': case 'param': case 'input':
+          return plain(b.node(node));
+        case 'prev': {
+          if (node.state === own) return { kind: 'form', form: { state: own, decay: [], terms: [], axes: node.axes } };
+          const info = infos.get(node.state);
+          if (info === undefined) throw new Error(`state ${node.state} is read before its stage exists`);
+          if (info.kind === 'element') return plain(resultNode(info.stage, 1, node));
+          return { kind: 'form', form: { state: node.state, decay: [], terms: [], axes: node.axes } };
+        }
+        case 'map': return mapValue(node);
+        case 'reduce': return reduceValue(node);
+      }
+    };
+
+    const plain = (node: NodeId): Value => ({ kind: 'plain', node });
+    const resultNode = (stage: number, slot: number, at: SpecNode) => b.node({ kind: 'result', stage, slot, axes: at.axes, origin: at.origin });
+
+    const mapValue = (node: SpecNode & { kind: 'map' }): Value => {
+      const args = node.args.map(evaluate);
+      const linear = ['mul', 'div', 'add', 'sub', 'neg'].includes(node.fn);
+      const stateful = args.some((a) => a.kind === 'form' && a.form.state !== undefined);
+      if (!stateful && (!linear || node.axes.length < 2)) {
+        return plain(b.node({ kind: 'map', fn: node.fn, args: args.map(toNode), axes: node.axes, origin: node.origin }));
+      }
+      if (!stateful && args.every((a) => a.kind === 'plain') && args.some((a) => a.kind === 'plain' && b.axesOf(a.node).length === node.axes.length)) {
+        return plain(b.map(node.fn, ...args.map(toNode)));
+      }
+      switch (node.fn) {
+        case 'add': return form(addForms(b, sameState(toForm(args[0]), toForm(args[1]), node), toForm(args[1])));
+        case 'sub': return form(addForms(b, sameState(toForm(args[0]), toForm(args[1]), node), scaleForm(toForm(args[1]), [b.literal(-1)], [])));
+        case 'neg': return form(scaleForm(toForm(args[0]), [b.literal(-1)], []));
+        case 'mul': return form(multiply(toForm(args[0]), toForm(args[1]), node));
+        case 'div': {
+          const divisor = args[1];
+          if (divisor.kind === 'form' && divisor.form.state !== undefined) throw nonlinear(divisor.form, node, 'the divisor contains the state');
+          const inverse = b.map('div', b.literal(1), toNode(divisor));
+          return form(scaleForm(toForm(args[0]), [inverse], node.axes));
+        }
+        case 'pow': case 'exp': case 'log': case 'sigmoid': case 'log_sigmoid': case 'softplus': case 'tanh': case 'silu': case 'relu': case 'gelu':
+        case 'sqrt': case 'abs': case 'min': case 'max': case 'expm1': case 'log1p': case 'sign': case 'less': case 'erf': {
+          const culprit = args.find((a) => a.kind === 'form' && a.form.state !== undefined);
+          if (culprit?.kind === 'form') throw nonlinear(culprit.form, node, `\`${node.fn}(...)\` of the state`);
+          return plain(b.map(node.fn, ...args.map(toNode)));
+        }
+      }
+    };
+
+    const form = (f: Form): Value => ({ kind: 'form', form: f });
+
+    const toForm = (value: Value): Form =>
+      value.kind === 'form' ? value.form : { state: undefined, decay: undefined, terms: [{ factors: [value.node], read: undefined }], axes: b.axesOf(value.node) };
+
+    const toNode = (value: Value): NodeId => {
+      if (value.kind === 'plain') return value.node;
+      if (value.form.state !== undefined) throw new Error('a stateful form has no node');
+      return collapse(b, value.form);
+    };
+
+    const sameState = (x: Form, y: Form, node: SpecNode): Form => {
+      if (x.state !== undefined && y.state !== undefined && x.state !== y.state) {
+        throw refuse('E304', node.origin, `\`${name(x.state)}\` and \`${name(y.state)}\` are added up`, 'a sum of two states',
+          'a state is written by outer products of vectors; read the other state with a vector first');
+      }
+      return x;
+    };
+
+    const multiply = (x: Form, y: Form, node: SpecNode): Form => {
+      if (x.state !== undefined && y.state !== undefined) throw nonlinear(x, node, 'a product of the state with itself');
+      const [stateful, free] = x.state !== undefined ? [x, y] : [y, x];
+      if (free.terms.length === 1) return scaleForm(stateful, free.terms[0].factors, free.axes);
+      // (a (x) b + c (x) d) * S: as one factor if it multiplies S itself, distributed over the terms otherwise.
+      if (stateful.decay !== undefined) return scaleForm(stateful, [collapse(b, free)], free.axes);
+      const terms: Term[] = stateful.terms.flatMap((s) => free.terms.map((f) => ({ factors: [...s.factors, ...f.factors], read: s.read })));
+      if (terms.length > PRODUCT_LIMIT) return scaleForm(stateful, [collapse(b, free)], free.axes);
+      return { state: stateful.state, decay: undefined, terms, axes: unionAxes(x.axes, y.axes) };
+    };
+
+    const nonlinear = (f: Form, node: SpecNode, label: string) => {
+      if (f.state !== undefined && f.state !== own && own === undefined) {
+        const elementwise: UsedElementwise = { usedElementwise: f.state };
+        return elementwise;
+      }
+      return refuse('E301', node.origin, `the update of \`${name(f.state)}\` is not linear in \`${name(f.state)}[t-1]\``, label,
+        'a chunked scan needs S = A*S[t-1] + B with A and B free of S');
+    };
+
+    const name = (state: number | undefined) => (state === undefined ? '?' : spec.states[state].name);
+
+    const reduceValue = (node: SpecNode & { kind: 'reduce' }): Value => {
+      const arg = evaluate(node.arg);
+      if (arg.kind === 'plain') return plain(b.reduce(node.op, node.axis, arg.node));
+      const f = arg.form;
+      if (f.state === undefined) {
+        if (node.op !== 'sum') return plain(b.reduce(node.op, node.axis, collapse(b, f)));
+        return plain(collapse(b, { ...f, terms: f.terms.map((t) => sumTerm(b, t, node.axis, node.origin)), axes: node.axes }));
+      }
+      if (node.op !== 'sum') throw nonlinear(f, node, `\`${node.op}\` over the state`);
+      if (f.decay === undefined) return form({ ...f, terms: f.terms.map((t) => sumTerm(b, t, node.axis, node.origin)), axes: node.axes });
+      const raw: RawRead = { form: f, axis: node.axis, origin: node.origin };
+      if (f.state === own) {
+        erases.push(raw);
+        return form({ state: own, decay: undefined, terms: [{ factors: [], read: erases.length - 1 }], axes: node.axes });
+      }
+      const info = infos.get(f.state);
+      if (info?.kind !== 'matrix') throw new Error('only matrix states stay forms');
+      return plain(readResult(info, raw));
+    };
+
+    /** A read by others: what it sees of its own token beyond whole writes is added as plain products. */
+    const readResult = (info: StateInfo & { kind: 'matrix' }, raw: RawRead): NodeId => {
+      const { rest } = resolveRead(b, raw, info.form, writesOf(b, info.form, raw.axis), raw.axis, spec.states[info.form.state ?? 0].name);
+      const seen = raw.form.terms.filter((t) => !rest.includes(t));
+      info.reads.push({ ...raw, form: { ...raw.form, terms: seen } });
+      const axes = withoutAxes(raw.form.axes, [raw.axis]);
+      const result = b.node({ kind: 'result', stage: info.stage, slot: info.reads.length - 1, axes, origin: raw.origin });
+      return rest.reduce((sum, term) => {
+        const { factors, read } = sumTerm(b, term, raw.axis, raw.origin);
+        const all = read === undefined ? factors : [...factors, readResult(info, info.erases[read])];
+        return b.map('add', sum, b.product(all));
+      }, result);
+    };
+
+    return evaluate;
+  };
+
+  const evaluateShared = makeEvaluate(undefined, []);
+  return {
+    builder: b,
+    evaluate: evaluateShared,
+    update(state) {
+      const erases: RawRead[] = [];
+      const value = makeEvaluate(state, erases)(spec.states[state].next);
+      const axes = spec.states[state].axes;
+      const form = value.kind === 'form' ? { ...value.form, state, axes }
+        : { state, decay: undefined, terms: [{ factors: [value.node], read: undefined }], axes };
+      return { form, erases };
+    },
+    finish: (state, info) => void infos.set(state, info),
+  };
+}
+
+/** Arguments of a Spec node. */
+export function argumentsOf(node: SpecNode): readonly number[] {
+  switch (node.kind) {
+    case 'map': return node.args;
+    case 'reduce': return [node.arg];
+    case 'literal': case 'size': case 'head': case 'heads': case 'input': case 'param': case 'prev': return [];
+  }
+}

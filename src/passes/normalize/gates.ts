@@ -1,0 +1,80 @@
+import type { Axis } from '../../ir/common/axes.js';
+import type { Range } from '../../ir/common/range.js';
+import type { ScanBuilder } from '../../ir/scan/build.js';
+import type { Gate, NodeId } from '../../ir/scan/scan.js';
+import type { Spec } from '../../ir/spec/spec.js';
+import { rangeOf } from './ranges.js';
+import { refuse } from './refusal.js';
+
+/** Smallest decay that a log gate tells from zero; e^-80 of a state is nothing in any dtype we have. */
+const SMALLEST_DECAY = 1e-35;
+
+/** The gate of a matrix state in log form, from the factors that multiply S[t-1]. */
+export function gateOf(b: ScanBuilder, spec: Spec, state: number, decay: readonly NodeId[]): Gate {
+  const factors = decay.filter((f) => b.literalValue(f) !== 1);
+  if (factors.length === 0) return { kind: 'none' };
+  const axes = [...new Set(factors.flatMap((f) => b.axesOf(f)))];
+  const logs = factors.map((f) => logOf(b, spec, f) ?? notPositive(b, spec, state, f));
+  const log = logs.slice(1).reduce((sum, x) => b.map('add', sum, x), logs[0]);
+  if (axes.length === 0) return { kind: 'scalar', log, constant: isStatic(b, log) };
+  return { kind: 'channel', log, axis: axes[0] };
+}
+
+/** Axes along which the factors of S[t-1] differ. */
+export function gateAxes(b: ScanBuilder, decay: readonly NodeId[]): readonly Axis[] {
+  return [...new Set(decay.flatMap((f) => b.axesOf(f)))];
+}
+
+function notPositive(b: ScanBuilder, spec: Spec, state: number, factor: NodeId): never {
+  const node = b.nodes[factor];
+  throw refuse('E305', node.origin, `the decay of \`${spec.states[state].name}\` may be negative`, 'this factor is not known to be positive',
+    'chunks multiply decays in log space; write the decay as `exp(...)` or `sigmoid(...)`, or declare the input `in 0..1`');
+}
+
+/**
+ * log of a positive factor, read off its text where possible (exp(g) gives g, sigmoid(z) gives log_sigmoid(z)), so that no digits are lost;
+ * undefined if nothing proves it positive.
+ */
+function logOf(b: ScanBuilder, spec: Spec, factor: NodeId): NodeId | undefined {
+  const node = b.nodes[factor];
+  if (node.kind === 'literal') return node.value > 0 ? b.literal(Math.log(node.value)) : undefined;
+  if (node.kind === 'map') {
+    const [x, y] = node.args;
+    const both = (fn: 'add' | 'sub') => {
+      const [lx, ly] = [logOf(b, spec, x), logOf(b, spec, y)];
+      return lx === undefined || ly === undefined ? undefined : b.map(fn, lx, ly);
+    };
+    if (node.fn === 'exp') return x;
+    if (node.fn === 'sigmoid') return b.map('log_sigmoid', x);
+    if (node.fn === 'mul') return both('add') ?? byRange(b, spec, factor);
+    if (node.fn === 'div') return both('sub') ?? byRange(b, spec, factor);
+    if (node.fn === 'pow') {
+      const base = logOf(b, spec, x);
+      return base === undefined ? byRange(b, spec, factor) : b.map('mul', y, base);
+    }
+    const complement = node.fn === 'sub' && b.literalValue(x) === 1 ? b.nodes[y] : undefined;
+    if (complement?.kind === 'map' && complement.fn === 'sigmoid') return b.map('log_sigmoid', b.map('neg', complement.args[0]));
+    if (node.fn === 'sub' && b.literalValue(x) === 1) {
+      if (rangeOf(b, spec, y).hi < 1) return b.map('log1p', b.map('neg', y));
+    }
+  }
+  return byRange(b, spec, factor);
+}
+
+function byRange(b: ScanBuilder, spec: Spec, factor: NodeId): NodeId | undefined {
+  const range: Range = rangeOf(b, spec, factor);
+  if (range.lo > 0) return b.map('log', factor);
+  if (range.lo === 0) return b.map('log', b.map('max', factor, b.literal(SMALLEST_DECAY)));
+  return undefined;
+}
+
+/** Depends on nothing that changes from token to token. */
+export function isStatic(b: ScanBuilder, id: NodeId): boolean {
+  const node = b.nodes[id];
+  switch (node.kind) {
+    case 'literal': case 'size': case 'head': case 'heads': case 'param': return true;
+    case 'input': case 'cotangent': case 'result': return false;
+    case 'map': return node.args.every((a) => isStatic(b, a));
+    case 'reduce': return isStatic(b, node.arg);
+  }
+}

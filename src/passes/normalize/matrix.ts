@@ -1,0 +1,69 @@
+import type { Axis } from '../../ir/common/axes.js';
+import type { Span } from '../../ir/common/span.js';
+import type { ScanBuilder } from '../../ir/scan/build.js';
+import type { MatrixStage, NodeId, Source } from '../../ir/scan/scan.js';
+import type { Spec } from '../../ir/spec/spec.js';
+import type { StateInfo } from './evaluate.js';
+import { collapse, removeFactors, sumTerm, type Term } from './forms.js';
+import { resolveRead, writesOf, type RawRead } from './reads.js';
+import { gateOf } from './gates.js';
+import { refuse } from './refusal.js';
+
+type MatrixInfo = StateInfo & { kind: 'matrix' };
+
+/** Resolves what the update and the reads of a matrix state say into gate, sources and readers. */
+export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: MatrixInfo): MatrixStage {
+  const { form, erases, reads } = info;
+  const { name, axes, origin } = spec.states[state];
+  const rowAxis = foldedAxis([...erases, ...reads], name) ?? axes[0];
+  const valueAxes = axes.filter((axis) => axis !== rowAxis);
+  if (form.decay === undefined) {
+    throw refuse('E303', origin, `\`${name}\` forgets everything at every step`, 'its update does not contain its old value', `add \`${name}[t-1]\` to the update, or use the written value directly`);
+  }
+  const gate = gateOf(b, spec, state, form.decay);
+  const writes = writesOf(b, form, rowAxis);
+  const resolve = (read: RawRead) => resolveRead(b, read, form, writes, rowAxis, name);
+  const sum = (terms: readonly Term[]) => (terms.length === 0 ? undefined : collapse(b, { state: undefined, decay: undefined, axes: valueAxes, terms }));
+
+  const sources = writes.map((write): Source => {
+    const values = write.terms.filter((t) => t.read === undefined).map((t) => without(b, t, write.col));
+    const eraseTerms = write.terms.filter((t) => t.read !== undefined);
+    if (eraseTerms.length === 0) return { col: b.product(write.col), value: sum(values), erase: undefined };
+    const [term] = eraseTerms;
+    const scale = without(b, term, write.col).factors;
+    if (scale.some((f) => b.axesOf(f).length > 0)) {
+      throw refuse('E306', erases[term.read ?? 0].origin, `what \`${name}\` erases is scaled per value channel`, 'this read is multiplied by a vector over the value axis',
+        'the system to solve would differ for every value channel; scale it by a number per token instead');
+    }
+    const erase = erases[term.read ?? 0];
+    const { reader, rest } = resolve(erase);
+    if (rest.some((t) => t.read !== undefined)) throw sameToken(erase.origin, name);
+    const seen = rest.map((t) => sumTerm(b, { factors: [...t.factors, ...scale], read: undefined }, rowAxis, erase.origin));
+    return { col: b.product(write.col), value: sum([...values, ...seen]), erase: { ...reader, row: b.map('mul', b.product(scale), reader.row) } };
+  });
+  if (gate.kind === 'channel' && gate.axis !== rowAxis && sources.some((s) => s.erase)) {
+    throw refuse('E306', origin, `\`${name}\` decays along \`${gate.axis}\` and erases along \`${rowAxis}\``, 'its update',
+      `let the gate run along \`${rowAxis}\`, the axis that the erase folds away`);
+  }
+  return { kind: 'matrix', state, rowAxis, valueAxes, gate, sources, reads: reads.map((read) => resolve(read).reader), exported: [], origin };
+}
+
+function without(b: ScanBuilder, term: Term, col: readonly NodeId[]): Term {
+  return { factors: removeFactors(b, term.factors, col) ?? term.factors, read: term.read };
+}
+
+function sameToken(origin: Span, name: string) {
+  return refuse('E306', origin, `this read of \`${name}\` sees part of its own token's update`, 'what it reads is neither the state before nor after one of its writes',
+    'read the state before the update, after it, or between two of its writes');
+}
+
+function foldedAxis(reads: readonly RawRead[], name: string): Axis | undefined {
+  const [first, ...others] = reads;
+  const other = others.find((read) => read.axis !== first.axis);
+  if (other) {
+    throw refuse('E306', other.origin, `\`${name}\` is read along both of its axes`, `folds \`${other.axis}\`, another read folds \`${first.axis}\``,
+      'chunks keep one axis of a state together; let all reads fold the same axis');
+  }
+  return first?.axis;
+}
+

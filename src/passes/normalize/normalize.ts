@@ -1,0 +1,107 @@
+import type { ScanBuilder } from '../../ir/scan/build.js';
+import type { ElementStage, NodeId, Root, ScanProgram, Stage } from '../../ir/scan/scan.js';
+import type { Spec } from '../../ir/spec/spec.js';
+import { argumentsOf, evaluator, type StateInfo, type UsedElementwise, type Value } from './evaluate.js';
+import { collapse, type Form } from './forms.js';
+import { gateAxes } from './gates.js';
+import { matrixStage } from './matrix.js';
+import type { RawRead } from './reads.js';
+import { refuse } from './refusal.js';
+
+/**
+ * Spec -> Scan: finds, from the text of the updates alone, one stage per state (design 3.1, level 3).
+ * Throws a Refusal if the recurrence has no chunked form.
+ */
+export function normalize(spec: Spec): ScanProgram {
+  const order = stateOrder(spec);
+  const elementwise = new Set<number>();
+  // A state that could be a matrix stage may turn out to be used entry by entry later on; then it has to be an elementwise scan.
+  for (;;) {
+    try {
+      return attempt(spec, order, elementwise);
+    } catch (error) {
+      if (!isUsedElementwise(error) || elementwise.has(error.usedElementwise)) throw error;
+      elementwise.add(error.usedElementwise);
+    }
+  }
+}
+
+function attempt(spec: Spec, order: readonly number[], elementwise: ReadonlySet<number>): ScanProgram {
+  const ev = evaluator(spec);
+  const b = ev.builder;
+  const pending: { state: number; info: StateInfo }[] = [];
+  order.forEach((state, stage) => {
+    const { form, erases } = ev.update(state);
+    const info: StateInfo = !elementwise.has(state) && isMatrix(b, spec, state, form, erases)
+      ? { kind: 'matrix', stage, form, erases, reads: [] }
+      : { kind: 'element', stage, form };
+    if (info.kind === 'element' && erases.length > 0) {
+      throw refuse('E303', erases[0].origin, `\`${spec.states[state].name}\` is read by its own update and used entry by entry`, 'a read of the state in its update',
+        'a state with an erase term can only be read through vectors (`q @ S`)');
+    }
+    ev.finish(state, info);
+    pending.push({ state, info });
+  });
+  const roots: Root[] = spec.outputs.map((output, index) => ({ kind: 'output', output: index, value: plainNode(b, ev.evaluate(output.value)) }));
+  const stages: Stage[] = pending.map(({ state, info }) => (info.kind === 'matrix' ? matrixStage(b, spec, state, info) : elementStage(b, spec, state, info.form)));
+  return { nodes: b.nodes, stages, roots };
+}
+
+function plainNode(b: ScanBuilder, value: Value): NodeId {
+  if (value.kind === 'plain') return value.node;
+  if (value.form.state === undefined) return collapse(b, value.form);
+  const elementwise: UsedElementwise = { usedElementwise: value.form.state };
+  throw elementwise;
+}
+
+function isUsedElementwise(error: unknown): error is UsedElementwise {
+  return typeof error === 'object' && error !== null && 'usedElementwise' in error;
+}
+
+/** Rank 2 with outer-product writes and at most one gated axis, or any state that its own update reads. */
+function isMatrix(b: ScanBuilder, spec: Spec, state: number, form: Form, erases: readonly RawRead[]): boolean {
+  if (erases.length > 0) return true;
+  const { axes } = spec.states[state];
+  if (axes.length !== 2 || form.decay === undefined) return false;
+  return gateAxes(b, form.decay).length <= 1 && form.terms.every((term) => term.factors.every((f) => b.axesOf(f).length <= 1));
+}
+
+function elementStage(b: ScanBuilder, spec: Spec, state: number, form: Form): ElementStage {
+  const { axes, origin } = spec.states[state];
+  return {
+    kind: 'element', state, axes, origin,
+    decay: form.decay && b.product(form.decay),
+    write: form.terms.length === 0 ? undefined : collapse(b, form),
+  };
+}
+
+/** States in an order in which every update reads earlier ones only; E302 if there is none. */
+function stateOrder(spec: Spec): readonly number[] {
+  const reads = spec.states.map((s) => {
+    const seen = new Set<number>();
+    const found = new Map<number, number>();
+    const visit = (id: number): void => {
+      if (seen.has(id)) return;
+      seen.add(id);
+      const node = spec.nodes[id];
+      if (node.kind === 'prev') found.set(node.state, id);
+      argumentsOf(node).forEach(visit);
+    };
+    visit(s.next);
+    return found;
+  });
+  const order: number[] = [];
+  const place = (state: number, path: readonly number[]): void => {
+    if (order.includes(state)) return;
+    if (path.includes(state)) {
+      const other = path[path.length - 1];
+      const [x, y] = [spec.states[state], spec.states[other]];
+      throw refuse('E302', spec.nodes[y.next].origin, `states \`${x.name}\` and \`${y.name}\` feed each other`, `\`${y.name}\` reads \`${x.name}\`, which reads \`${y.name}\``,
+        'their joint transition has no chunked form; remove one of the two edges');
+    }
+    for (const read of reads[state].keys()) if (read !== state) place(read, [...path, state]);
+    order.push(state);
+  };
+  spec.states.forEach((_, state) => place(state, []));
+  return order;
+}
