@@ -1,0 +1,177 @@
+"""Runs a compiled plan (plan.json + kernel text) on torch tensors: what the benches and the device checks use.
+
+    plan = Plan("dir/plan.json")
+    out = plan.run("forward", {"q": q, ...}, cu_seqlens=None)   # tensors [B, T, H, ...]
+
+Texts are compiled with NVRTC, without include paths, as the runtime of the package does.
+"""
+import ctypes, json, os
+import torch
+
+_cuda = ctypes.CDLL("libcuda.so.1")
+_DTYPE = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32, "i32": torch.int32}
+
+
+def _check(code, what):
+    if code != 0:
+        name = ctypes.c_char_p()
+        _cuda.cuGetErrorName(code, ctypes.byref(name))
+        raise RuntimeError(f"{what}: {name.value.decode() if name.value else code}")
+
+
+def _nvrtc():
+    import glob
+    roots = [os.environ.get("LMOEC_NVRTC")] + ["libnvrtc.so.13", "libnvrtc.so.12"]
+    try:
+        import nvidia
+        for root in nvidia.__path__:
+            roots += sorted(glob.glob(os.path.join(root, "**", "libnvrtc.so.1?"), recursive=True))
+    except ImportError:
+        pass
+    for root in filter(None, roots):
+        try:
+            return ctypes.CDLL(root)
+        except OSError:
+            pass
+    raise RuntimeError("no NVRTC library: set LMOEC_NVRTC to libnvrtc.so")
+
+
+def compile_text(text, target):
+    """CUDA C++ text -> cubin bytes."""
+    lib = _nvrtc()
+    prog = ctypes.c_void_p()
+    _ok = lambda code, what: None if code == 0 else (_ for _ in ()).throw(RuntimeError(f"{what}: nvrtc {code}\n{log()}"))
+    def log():
+        n = ctypes.c_size_t()
+        lib.nvrtcGetProgramLogSize(prog, ctypes.byref(n))
+        buf = ctypes.create_string_buffer(n.value)
+        lib.nvrtcGetProgramLog(prog, buf)
+        return buf.value.decode()
+    _ok(lib.nvrtcCreateProgram(ctypes.byref(prog), text.encode(), b"kernel.cu", 0, None, None), "create")
+    options = [b"--std=c++17", b"--gpu-architecture=" + (b"sm_90a" if target == "cuda.sm90" else b"sm_80")]
+    major, _ = torch.cuda.get_device_capability()
+    if target == "cuda.sm80" and major == 9:
+        options[1] = b"--gpu-architecture=sm_90"
+    _ok(lib.nvrtcCompileProgram(prog, len(options), (ctypes.c_char_p * len(options))(*options)), "compile")
+    n = ctypes.c_size_t()
+    lib.nvrtcGetCUBINSize(prog, ctypes.byref(n))
+    buf = ctypes.create_string_buffer(n.value)
+    lib.nvrtcGetCUBIN(prog, buf)
+    return buf.raw
+
+
+class Plan:
+    def __init__(self, path):
+        torch.zeros(1, device="cuda")
+        self.plan = json.load(open(path))
+        folder = os.path.dirname(path)
+        self.tensors = {t["name"]: t for t in self.plan["tensors"]}
+        modules, self.kernels = {}, {}
+        for kernel in self.plan["kernels"]:
+            file = kernel["file"]
+            if file not in modules:
+                cubin = os.path.join(folder, file + "bin")
+                image = open(cubin, "rb").read() if os.path.exists(cubin) else compile_text(open(os.path.join(folder, file)).read(), self.plan["target"])
+                module = ctypes.c_void_p()
+                _check(_cuda.cuModuleLoadData(ctypes.byref(module), image), f"load {file}")
+                modules[file] = module
+            function = ctypes.c_void_p()
+            _check(_cuda.cuModuleGetFunction(ctypes.byref(function), modules[file], kernel["entry"].encode()), kernel["entry"])
+            if kernel["sharedBytes"] > 48 * 1024:
+                _check(_cuda.cuFuncSetAttribute(function, 8, kernel["sharedBytes"]), f"shared memory of {kernel['name']}")
+            self.kernels[kernel["name"]] = (kernel, function)
+
+    def tables(self, lengths):
+        """Sequence and chunk tables (plan.ts) of sequences with these lengths."""
+        C = self.plan["chunk"]
+        seqs, chunks, first = [], [], 0
+        for s, n in enumerate(lengths):
+            count = (n + C - 1) // C
+            seqs.append([first, first + n, len(chunks), count])
+            for i in range(count):
+                chunks.append([s, first + i * C, min(C, n - i * C), i])
+            first += n
+        make = lambda rows: torch.tensor(rows if rows else [[0, 0, 0, 0]], dtype=torch.int32, device="cuda")
+        return make(seqs), make(chunks), first, len(chunks)
+
+    def prepare(self, program, given, lengths, heads, groups=None, poison=True):
+        """Allocates what is missing; returns (tensors, launch function)."""
+        groups = groups or heads
+        seqs, chunks, tokens, n_chunks = self.tables(lengths)
+        extents = dict(tokens=tokens, heads=heads, groups=groups, sequences=len(lengths), chunks=n_chunks)
+        size = lambda e: extents[e] if isinstance(e, str) else e
+        launches = [self.kernels[l["kernel"]] for l in self.plan["programs"][program]]
+        tensors = {}
+        for kernel, _ in launches:
+            for arg in kernel["args"]:
+                if arg["kind"] != "tensor" or arg["tensor"] in tensors:
+                    continue
+                t = self.tensors[arg["tensor"]]
+                shape = [size(e) for e in t["shape"]]
+                dtype = _DTYPE[t["dtype"]]
+                if arg["tensor"] in given:
+                    x = given[arg["tensor"]].to(dtype).contiguous()
+                    assert x.numel() == int(torch.tensor(shape).prod()), (arg["tensor"], x.shape, shape)
+                    tensors[arg["tensor"]] = x
+                elif t["role"] in ("initial", "cotangent"):
+                    tensors[arg["tensor"]] = torch.zeros(shape, dtype=dtype, device="cuda")
+                else:
+                    tensors[arg["tensor"]] = torch.full(shape, float("nan"), dtype=dtype, device="cuda") if poison else torch.empty(shape, dtype=dtype, device="cuda")
+
+        class Dims(ctypes.Structure):
+            _fields_ = [(n, ctypes.c_int) for n in ("tokens", "heads", "groups", "sequences", "chunks")]
+        dims = Dims(tokens, heads, groups, len(lengths), n_chunks)
+        calls = []
+        for kernel, function in launches:
+            slots = []
+            for arg in kernel["args"]:
+                if arg["kind"] == "tensor":
+                    slots.append(ctypes.c_void_p(tensors[arg["tensor"]].data_ptr()))
+                elif arg["kind"] == "sequences":
+                    slots.append(ctypes.c_void_p(seqs.data_ptr()))
+                elif arg["kind"] == "chunks":
+                    slots.append(ctypes.c_void_p(chunks.data_ptr()))
+                elif arg["kind"] == "dims":
+                    slots.append(dims)
+                else:
+                    raise RuntimeError(f"argument kind {arg['kind']}")
+            pointers = (ctypes.c_void_p * len(slots))(*[ctypes.cast(ctypes.pointer(s), ctypes.c_void_p) for s in slots])
+            grid = []
+            for factors in kernel["grid"]:
+                n = 1
+                for f in factors:
+                    n *= size(f)
+                grid.append(n)
+            calls.append((kernel, function, grid, pointers, slots))
+
+        def launch(only=None):
+            stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
+            for kernel, function, grid, pointers, _ in calls:
+                if 0 in grid or (only is not None and kernel["name"] != only):
+                    continue
+                _check(_cuda.cuLaunchKernel(function, *grid, kernel["block"], 1, 1, kernel["sharedBytes"], stream, pointers, None), kernel["name"])
+        launch.keep = (seqs, chunks)
+        return tensors, launch
+
+    def run(self, program, given, lengths, heads, groups=None):
+        tensors, launch = self.prepare(program, given, lengths, heads, groups)
+        launch()
+        torch.cuda.synchronize()
+        return tensors
+
+    def time(self, program, given, lengths, heads, groups=None, repeat=20, by_kernel=False):
+        """Median milliseconds of the program, or of each of its kernels."""
+        _, launch = self.prepare(program, given, lengths, heads, groups, poison=False)
+        launch()
+        def median(only):
+            times = []
+            for _ in range(repeat):
+                a, b = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+                a.record(); launch(only); b.record(); b.synchronize()
+                times.append(a.elapsed_time(b))
+            return sorted(times)[len(times) // 2]
+        for _ in range(3):
+            launch()
+        if by_kernel:
+            return {l["kernel"]: median(l["kernel"]) for l in self.plan["programs"][program]}
+        return median(None)

@@ -1,0 +1,65 @@
+import { COL, ROW, type Axis } from '../../ir/common/axes.js';
+import type { TileBuffer, TileModule } from '../../ir/tile/tile.js';
+
+/** Where in a launch a statement runs, as C expressions. Absent: not known there. */
+export interface Place {
+  readonly sequence?: string;
+  /** Index among all chunks. */
+  readonly chunk?: string;
+  /** First token and number of tokens of the chunk. */
+  readonly first?: string;
+  readonly length?: string;
+  /** The token of a token loop. */
+  readonly token?: string;
+  readonly head?: string;
+  readonly group: string;
+}
+
+export function bufferNamed(module: TileModule, name: string): TileBuffer {
+  const found = module.buffers.find((buffer) => buffer.name === name);
+  if (found === undefined) throw new Error(`${module.name}: no buffer ${name}`);
+  return found;
+}
+
+export function axisSize(module: TileModule, axis: Axis): number {
+  if (axis === ROW || axis === COL) return module.chunk;
+  const size = module.sizes.get(axis);
+  if (size === undefined) throw new Error(`${module.name}: axis ${axis} has no size`);
+  return size;
+}
+
+/** Elements of one cell of a buffer (without the token axis of `token` buffers). */
+export function cellElements(module: TileModule, buffer: TileBuffer): number {
+  return buffer.axes.reduce((n, axis) => n * axisSize(module, axis), 1);
+}
+
+/** Elements between consecutive tokens (chunks, sequences) of a buffer, as C text. */
+export function outerStride(module: TileModule, buffer: TileBuffer): string {
+  return `(i64)${buffer.inner === 'head' ? 'd.heads' : 'd.groups'} * ${cellElements(module, buffer)}`;
+}
+
+function needed(value: string | undefined, what: string, buffer: TileBuffer): string {
+  if (value === undefined) throw new Error(`buffer ${buffer.name} needs a ${what} where it is used`);
+  return value;
+}
+
+/** Element offset of the cell: for token buffers that of row 0 of the chunk (or of the token of a token loop). 64-bit C text. */
+export function cellOffset(module: TileModule, buffer: TileBuffer, place: Place): string {
+  const inner = buffer.inner === 'head' ? needed(place.head, 'head', buffer) : place.group;
+  const count = buffer.inner === 'head' ? 'd.heads' : 'd.groups';
+  const outer = ((): string => {
+    switch (buffer.outer) {
+      case 'once': return '0';
+      case 'sequence': return needed(place.sequence, 'sequence', buffer);
+      case 'chunk': return needed(place.chunk, 'chunk', buffer);
+      case 'token': return needed(place.token ?? place.first, 'token', buffer);
+    }
+  })();
+  return `((i64)${outer} * ${count} + ${inner}) * ${cellElements(module, buffer)}`;
+}
+
+/** Row-major index of one element among `axes`. */
+export function flatIndex(module: TileModule, axes: readonly Axis[], at: (axis: Axis) => string): string {
+  if (axes.length === 0) return '0';
+  return axes.slice(1).reduce((text, axis) => `(${text}) * ${axisSize(module, axis)} + ${at(axis)}`, at(axes[0]));
+}

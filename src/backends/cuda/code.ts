@@ -1,0 +1,35 @@
+/** Writes indented lines of C; `open` and `close` keep the braces. */
+export interface Code {
+  line(text: string): void;
+  open(text: string): void;
+  close(): void;
+  text(): string;
+}
+
+export function createCode(): Code {
+  const lines: string[] = [];
+  let depth = 0;
+  const line = (text: string) => void lines.push(text === '' ? '' : '  '.repeat(depth) + text);
+  return {
+    line,
+    open(text) {
+      line(`${text} {`);
+      depth++;
+    },
+    close() {
+      depth--;
+      line('}');
+    },
+    text: () => lines.join('\n') + '\n',
+  };
+}
+
+/** A float literal that keeps every bit of the f32. */
+export function floatLiteral(value: number): string {
+  if (Number.isNaN(value)) return '__int_as_float(0x7fffffff)';
+  if (value === Infinity) return '__int_as_float(0x7f800000)';
+  if (value === -Infinity) return '__int_as_float(0xff800000)';
+  const text = String(Math.fround(value));
+  const exact = /[.e]/.test(text) ? text : `${text}.`;
+  return value < 0 || Object.is(value, -0) ? `(${exact}f)` : `${exact}f`;
+}

@@ -1,0 +1,90 @@
+import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
+import type { Extent, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
+import type { IoDtype } from '../../ir/common/dtype.js';
+import { walk } from './uses.js';
+import { bufferNamed } from './address.js';
+
+export type CudaTarget = 'cuda.sm80' | 'cuda.sm90';
+
+export interface CudaContext {
+  readonly module: TileModule;
+  readonly target: CudaTarget;
+  readonly dtype: IoDtype;
+}
+
+/** One kernel as text, with what the plan says of it. */
+export interface LoweredKernel {
+  readonly text: string;
+  /** Files of templates/cuda that the text needs. */
+  readonly runtime: readonly string[];
+  readonly block: number;
+  readonly sharedBytes: number;
+  readonly grid: PlanKernel['grid'];
+  readonly args: readonly PlanArg[];
+  /** Tensors that only this kernel knows. */
+  readonly scratch: readonly PlanTensor[];
+}
+
+/** Dynamic shared memory a block may ask for, in bytes. */
+export function sharedLimit(target: CudaTarget): number {
+  return target === 'cuda.sm90' ? 232448 : 166912;
+}
+
+/** C name of a buffer's element type. */
+export function elementType(buffer: TileBuffer, dtype: IoDtype): string {
+  switch (buffer.dtype) {
+    case 'io': return dtype;
+    case 'f32': return 'f32';
+    case 'i32': return 'int';
+  }
+}
+
+/** Grid of a kernel whose split axis is cut in `blocks`: blocks of one cell are neighbours, so that they share the cache. */
+export function gridOf(kernel: TileKernel, blocks: number): PlanKernel['grid'] {
+  const cut: Extent[] = blocks === 1 ? [] : [blocks];
+  const inner: Extent = kernel.inner === 'head' ? 'heads' : 'groups';
+  switch (kernel.outer) {
+    case 'chunk': return [[...cut, 'chunks'], [inner], [1]];
+    case 'sequence': return [[...cut, 'sequences'], [inner], [1]];
+    case 'once': return [cut.length === 0 ? [1] : cut, [inner], [1]];
+  }
+}
+
+/** Buffers a kernel touches, in the order of the module. */
+export function buffersOf(module: TileModule, kernel: TileKernel): readonly { readonly buffer: TileBuffer; readonly access: 'read' | 'write' | 'readwrite' }[] {
+  const read = new Set<string>();
+  const written = new Set<string>();
+  walk(kernel.body, (stmt) => {
+    if (stmt.kind === 'store') written.add(stmt.buffer);
+    if (stmt.kind === 'let' && stmt.op.op === 'load') read.add(stmt.op.buffer);
+  });
+  return module.buffers
+    .filter((buffer) => read.has(buffer.name) || written.has(buffer.name))
+    .map((buffer) => ({
+      buffer: bufferNamed(module, buffer.name),
+      access: !written.has(buffer.name) ? 'read' : read.has(buffer.name) ? 'readwrite' : 'write',
+    }));
+}
+
+/** C name of the pointer to a buffer: prefixed, since a user may call a tensor `int`. */
+export const pointer = (name: string) => `p_${name.replace(/[^A-Za-z0-9_]/g, '_')}`;
+
+/** Arguments in the plan's order and the matching C parameters. */
+export function signature(cx: CudaContext, kernel: TileKernel, scratch: readonly string[]): { args: PlanArg[]; parameters: string } {
+  const touched = buffersOf(cx.module, kernel);
+  const args: PlanArg[] = [
+    ...touched.map(({ buffer, access }): PlanArg => ({ kind: 'tensor', tensor: buffer.name, access })),
+    ...scratch.map((tensor): PlanArg => ({ kind: 'tensor', tensor, access: 'readwrite' })),
+    { kind: 'sequences' },
+    { kind: 'chunks' },
+    { kind: 'dims' },
+  ];
+  const parameters = [
+    ...touched.map(({ buffer, access }) => `${access === 'read' ? 'const ' : ''}${elementType(buffer, cx.dtype)}* ${access === 'readwrite' ? '' : '__restrict__ '}${pointer(buffer.name)}`),
+    ...scratch.map((name) => `float* ${pointer(name)}`),
+    'const int* __restrict__ sequences',
+    'const int* __restrict__ chunks',
+    'const Dims d',
+  ].join(', ');
+  return { args, parameters };
+}

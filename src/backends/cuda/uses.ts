@@ -1,0 +1,75 @@
+import type { TileId, TileKernel, TileOp, TileStmt } from '../../ir/tile/tile.js';
+
+/** Tiles an operation reads. */
+export function operands(op: TileOp): readonly TileId[] {
+  switch (op.op) {
+    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': return [];
+    case 'map': return op.args;
+    case 'reduce': case 'swap': case 'cumsum': case 'pick': case 'mask': case 'keep': case 'inverse': return [op.arg];
+    case 'shift': return op.edge === undefined ? [op.arg] : [op.arg, op.edge];
+    case 'contract': return [op.a, op.b];
+    case 'dscore': return [op.x, op.y, op.g];
+    case 'dscoreRow': return [op.a, op.y, op.g];
+    case 'dscoreCol': return [op.a, op.x, op.g];
+    case 'recur': return [op.decay, op.write, op.init];
+  }
+  op satisfies never;
+}
+
+/** Every statement with the loops around it. */
+export function walk(body: readonly TileStmt[], visit: (stmt: TileStmt, depth: number) => void, depth = 0): void {
+  for (const stmt of body) {
+    visit(stmt, depth);
+    if (stmt.kind === 'loop') walk(stmt.body, visit, depth + 1);
+  }
+}
+
+export interface Definition {
+  readonly op: TileOp | undefined;
+  /** The list of statements that holds the definition (for carried tiles: of the loop). */
+  readonly body: readonly TileStmt[];
+}
+
+export interface Uses {
+  readonly defs: ReadonlyMap<TileId, Definition>;
+  /** Number of places that read a tile. */
+  readonly counts: ReadonlyMap<TileId, number>;
+  /** Bodies in which a tile is read. */
+  readonly bodies: ReadonlyMap<TileId, ReadonlySet<readonly TileStmt[]>>;
+}
+
+export function usesOf(kernel: TileKernel): Uses {
+  const defs = new Map<TileId, Definition>();
+  const counts = new Map<TileId, number>();
+  const bodies = new Map<TileId, Set<readonly TileStmt[]>>();
+  const read = (tile: TileId, body: readonly TileStmt[]) => {
+    counts.set(tile, (counts.get(tile) ?? 0) + 1);
+    const set = bodies.get(tile) ?? new Set();
+    bodies.set(tile, set.add(body));
+  };
+  const scan = (body: readonly TileStmt[]): void => {
+    for (const stmt of body) {
+      switch (stmt.kind) {
+        case 'let':
+          defs.set(stmt.tile, { op: stmt.op, body });
+          for (const arg of operands(stmt.op)) read(arg, body);
+          break;
+        case 'store':
+          read(stmt.value, body);
+          break;
+        case 'loop':
+          for (const carry of stmt.carry) {
+            defs.set(carry.tile, { op: undefined, body: stmt.body });
+            read(carry.init, body);
+            read(carry.next, stmt.body);
+          }
+          scan(stmt.body);
+          break;
+        default:
+          stmt satisfies never;
+      }
+    }
+  };
+  scan(kernel.body);
+  return { defs, counts, bodies };
+}

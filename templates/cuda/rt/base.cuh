@@ -1,0 +1,20 @@
+// Types, conversions and index helpers. Self-contained: NVRTC compiles it without any include path.
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef long long i64;
+#define DEV __device__ __forceinline__
+#define UNROLL _Pragma("unroll")
+
+struct Dims { int tokens, heads, groups, sequences, chunks; };
+struct bf16 { u16 bits; };
+struct f16 { u16 bits; };
+typedef float f32;
+
+DEV float ld(const float* p) { return *p; }
+DEV float ld(const bf16* p) { return __uint_as_float((u32)p->bits << 16); }
+DEV float ld(const f16* p) { float r; asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(p->bits)); return r; }
+DEV void st(float* p, float x) { *p = x; }
+DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
+DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
