@@ -1,0 +1,52 @@
+/** Where a command talks. Results go to `out`; progress goes to standard error, and only to a terminal. */
+export interface Ui {
+  readonly color: boolean;
+  out(text: string): void;
+  err(text: string): void;
+  /** Shows `text` in the last line of a terminal until the next call; undefined clears it. Silent in a pipe. */
+  progress(text: string | undefined): void;
+}
+
+function wantsColor(stream: NodeJS.WriteStream): boolean {
+  if (process.env.NO_COLOR !== undefined && process.env.NO_COLOR !== '') return false;
+  if (process.env.FORCE_COLOR !== undefined && process.env.FORCE_COLOR !== '0') return true;
+  return stream.isTTY === true && process.env.TERM !== 'dumb';
+}
+
+/** The user's terminal. */
+export function terminalUi(): Ui {
+  const terminal = process.stderr.isTTY === true && process.env.CI === undefined;
+  let shown = false;
+  const clear = (): void => {
+    if (shown) process.stderr.write('\r\u001b[2K');
+    shown = false;
+  };
+  return {
+    color: wantsColor(process.stderr),
+    out(text) {
+      clear();
+      process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+    },
+    err(text) {
+      clear();
+      process.stderr.write(text.endsWith('\n') ? text : `${text}\n`);
+    },
+    progress(text) {
+      if (!terminal) return;
+      clear();
+      if (text === undefined) return;
+      // Longer than the line would wrap, and clearing would leave the first part.
+      process.stderr.write(text.slice(0, (process.stderr.columns || 80) - 1));
+      shown = true;
+    },
+  };
+}
+
+/** Columns of text, each as wide as its widest cell; numbers (cells that start with a digit) to the right. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, i) => { widths[i] = Math.max(widths[i] ?? 0, cell.length); });
+  return rows
+    .map((row) => row.map((cell, i) => (/^[\d.]/.test(cell) ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join('  ').trimEnd())
+    .join('\n');
+}

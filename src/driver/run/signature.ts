@@ -1,0 +1,59 @@
+import type { Axis } from '../../ir/common/axes.js';
+import type { Range } from '../../ir/common/range.js';
+import type { Spec } from '../../ir/spec/spec.js';
+
+/** Extents before the user's axes (design section 2): token tensors are [B, T, H|G, ...], params [H, ...], states [N, H, ...]. */
+export type Leading = readonly ('B' | 'T' | 'H' | 'G' | 'N')[];
+
+/** One tensor of the file contract. */
+export interface SignatureTensor {
+  /** Its name in a file. */
+  readonly name: string;
+  readonly role: 'input' | 'param' | 'initial' | 'output' | 'final' | 'cotangent' | 'gradient';
+  /** The name of the input, param, state or output it belongs to. */
+  readonly of: string;
+  readonly leading: Leading;
+  readonly axes: readonly Axis[];
+  readonly range: Range;
+}
+
+/** All tensors that a scan takes and gives, by the names of the file contract. */
+export interface Signature {
+  /** Must be given. */
+  readonly required: readonly SignatureTensor[];
+  /** Initial states: zero if not given. */
+  readonly initial: readonly SignatureTensor[];
+  /** May be given, to get gradients. */
+  readonly cotangents: readonly SignatureTensor[];
+  /** Outputs and final states. */
+  readonly results: readonly SignatureTensor[];
+  readonly gradients: readonly SignatureTensor[];
+}
+
+const ANYTHING: Range = { lo: -Infinity, hi: Infinity };
+
+/** The file contract of a scan (design section 2). A state named like an output gives the output; its last value is `final.NAME`. */
+export function signatureOf(spec: Spec): Signature {
+  const inputs = spec.inputs.map((input): SignatureTensor => ({
+    name: input.name, of: input.name, role: 'input', leading: ['B', 'T', input.scope === 'group' ? 'G' : 'H'], axes: input.axes, range: input.range,
+  }));
+  const params = spec.params.map((param): SignatureTensor => ({ name: param.name, of: param.name, role: 'param', leading: ['H'], axes: param.axes, range: param.range }));
+  const initial = spec.states.filter((state) => !state.hidden).map((state): SignatureTensor => ({
+    name: state.name, of: state.name, role: 'initial', leading: ['N', 'H'], axes: state.axes, range: ANYTHING,
+  }));
+  const outputs = spec.outputs.map((output): SignatureTensor => ({ name: output.name, of: output.name, role: 'output', leading: ['B', 'T', 'H'], axes: output.axes, range: ANYTHING }));
+  const finals = initial.map((state): SignatureTensor => ({ ...state, role: 'final', name: finalName(spec, state.of) }));
+  const results = [...outputs, ...finals];
+  return {
+    required: [...inputs, ...params],
+    initial,
+    cotangents: results.map((tensor): SignatureTensor => ({ ...tensor, role: 'cotangent', name: `d_${tensor.name}` })),
+    results,
+    gradients: [...inputs, ...params, ...initial].map((tensor): SignatureTensor => ({ ...tensor, role: 'gradient', name: `d_${tensor.name}`, range: ANYTHING })),
+  };
+}
+
+/** The name of a state's last value in files. */
+export function finalName(spec: Spec, state: string): string {
+  return spec.outputs.some((output) => output.name === state) ? `final.${state}` : state;
+}
