@@ -1,0 +1,23 @@
+import { describe, expect, it } from 'vitest';
+import { chunkTable, extentsOf, polynomial, product, sequenceTable } from '../../../src/runtime/extents.js';
+
+const plan = { chunk: 4 };
+const call = { heads: 6, groups: 2, lengths: [5, 0, 8] };
+
+describe('extents of a call', () => {
+  it('counts tokens and chunks; a short chunk is one, an empty sequence none', () => {
+    expect(extentsOf(plan, call)).toEqual({ tokens: 13, heads: 6, groups: 2, sequences: 3, chunks: 4 });
+  });
+
+  it('multiplies and adds', () => {
+    const extents = extentsOf(plan, call);
+    expect(product(['chunks', 'heads', 2], extents)).toBe(48);
+    expect(product([], extents)).toBe(1);
+    expect(polynomial([['tokens', 3], ['groups']], extents)).toBe(41);
+  });
+
+  it('lists sequences and chunks with their tokens', () => {
+    expect([...sequenceTable(plan, call)]).toEqual([0, 5, 0, 2, 5, 5, 2, 0, 5, 13, 2, 2]);
+    expect([...chunkTable(plan, call)]).toEqual([0, 0, 4, 0, 0, 4, 1, 1, 2, 5, 4, 0, 2, 9, 4, 1]);
+  });
+});
