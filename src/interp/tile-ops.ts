@@ -1,0 +1,196 @@
+import { COL, ROW, unionAxes, withoutAxes, type Axis } from '../ir/common/axes.js';
+import type { MathName } from '../ir/common/dag.js';
+import { math } from '../math/index.js';
+import { newValue, strideOf, stridesAlong, visit, type TileValue } from './tile-value.js';
+
+export type SizeOf = (axis: Axis) => number;
+
+export function mapTiles(fn: MathName, args: readonly TileValue[], sizeOf: SizeOf): TileValue {
+  const out = newValue(unionAxes(...args.map((arg) => arg.axes)), sizeOf);
+  const f = math[fn].f64;
+  const [a, b] = args.length > 1 ? args : [args[0], args[0]];
+  visit(out.sizes, [stridesAlong(a, out.axes), stridesAlong(b, out.axes)], (at, i) => {
+    out.data[i] = f(a.data[at[0]], b.data[at[1]]);
+  });
+  return out;
+}
+
+export function reduceTile(reduce: 'sum' | 'max' | 'min', axis: Axis, arg: TileValue, sizeOf: SizeOf): TileValue {
+  const out = newValue(withoutAxes(arg.axes, [axis]), sizeOf);
+  const step = strideOf(arg, axis);
+  const n = sizeOf(axis);
+  visit(out.sizes, [stridesAlong(arg, out.axes)], ([base], i) => {
+    let value = arg.data[base];
+    for (let j = 1; j < n; j++) {
+      const next = arg.data[base + j * step];
+      value = reduce === 'sum' ? value + next : reduce === 'max' ? Math.max(value, next) : Math.min(value, next);
+    }
+    out.data[i] = value;
+  });
+  return out;
+}
+
+export function contractTiles(a: TileValue, b: TileValue, axis: Axis, sizeOf: SizeOf): TileValue {
+  const out = newValue(withoutAxes(unionAxes(a.axes, b.axes), [axis]), sizeOf);
+  const stepA = strideOf(a, axis);
+  const stepB = strideOf(b, axis);
+  const n = sizeOf(axis);
+  visit(out.sizes, [stridesAlong(a, out.axes), stridesAlong(b, out.axes)], ([atA, atB], i) => {
+    let sum = 0;
+    for (let j = 0; j < n; j++) sum += a.data[atA + j * stepA] * b.data[atB + j * stepB];
+    out.data[i] = sum;
+  });
+  return out;
+}
+
+export function swapTile(arg: TileValue): TileValue {
+  return { ...arg, axes: arg.axes.map((axis) => (axis === ROW ? COL : axis === COL ? ROW : axis)) };
+}
+
+/** Visits the cells of all axes but ROW; `rows(i)` turns a row into an offset from the base. */
+function columns(out: TileValue, args: readonly TileValue[], cell: (bases: readonly number[], outBase: number) => void): void {
+  const axes = withoutAxes(out.axes, [ROW]);
+  const sizes = axes.map((axis) => out.sizes[out.axes.indexOf(axis)]);
+  visit(sizes, [stridesAlong(out, axes), ...args.map((arg) => stridesAlong(arg, axes))], (at) => cell(at.slice(1), at[0]));
+}
+
+export function cumsumTile(arg: TileValue, exclusive: boolean, reverse: boolean, sizeOf: SizeOf): TileValue {
+  const out = newValue(arg.axes, sizeOf);
+  const n = sizeOf(ROW);
+  const step = strideOf(arg, ROW);
+  columns(out, [], (_, base) => {
+    let sum = 0;
+    for (let j = 0; j < n; j++) {
+      const i = reverse ? n - 1 - j : j;
+      const x = arg.data[base + i * step];
+      out.data[base + i * step] = exclusive ? sum : sum + x;
+      sum += x;
+    }
+  });
+  return out;
+}
+
+export function shiftTile(arg: TileValue, by: 1 | -1, edge: TileValue | undefined, sizeOf: SizeOf): TileValue {
+  const out = newValue(arg.axes, sizeOf);
+  const n = sizeOf(ROW);
+  const step = strideOf(arg, ROW);
+  columns(out, edge === undefined ? [] : [edge], ([edgeAt], base) => {
+    for (let i = 0; i < n; i++) {
+      const from = i - by;
+      const inside = from >= 0 && from < n;
+      out.data[base + i * step] = inside ? arg.data[base + from * step] : edge === undefined ? 0 : edge.data[edgeAt];
+    }
+  });
+  return out;
+}
+
+export function pickTile(arg: TileValue, row: 'first' | 'last', sizeOf: SizeOf): TileValue {
+  const out = newValue(withoutAxes(arg.axes, [ROW]), sizeOf);
+  const offset = row === 'first' ? 0 : (sizeOf(ROW) - 1) * strideOf(arg, ROW);
+  visit(out.sizes, [stridesAlong(arg, out.axes)], ([at], i) => {
+    out.data[i] = arg.data[at + offset];
+  });
+  return out;
+}
+
+export function maskTile(arg: TileValue, strict: boolean, sizeOf: SizeOf): TileValue {
+  const out = newValue(arg.axes, sizeOf);
+  const row = out.axes.map((axis) => (axis === ROW ? 1 : 0));
+  const col = out.axes.map((axis) => (axis === COL ? 1 : 0));
+  visit(out.sizes, [row, col], ([r, c], i) => {
+    if (strict ? c < r : c <= r) out.data[i] = arg.data[i];
+  });
+  return out;
+}
+
+/** Rows from `length` on become 0 whatever they held; the value gets ROW if it has none. */
+export function keepTile(arg: TileValue, length: number, sizeOf: SizeOf): TileValue {
+  const out = newValue(unionAxes([ROW], arg.axes), sizeOf);
+  const row = out.axes.map((axis) => (axis === ROW ? 1 : 0));
+  visit(out.sizes, [row, stridesAlong(arg, out.axes)], ([r, at], i) => {
+    if (r < length) out.data[i] = arg.data[at];
+  });
+  return out;
+}
+
+/** (I - A)^{-1}: row i is e_i + sum over j < i of A[i,j] times row j. */
+export function inverseTile(arg: TileValue, sizeOf: SizeOf): TileValue {
+  const out = newValue([ROW, COL], sizeOf);
+  const n = sizeOf(ROW);
+  const [stepR, stepC] = stridesAlong(arg, [ROW, COL]);
+  for (let i = 0; i < n; i++) {
+    out.data[i * n + i] = 1;
+    for (let j = 0; j < i; j++) {
+      const a = arg.data[i * stepR + j * stepC];
+      for (let c = 0; c <= j; c++) out.data[i * n + c] += a * out.data[j * n + c];
+    }
+  }
+  return out;
+}
+
+export function recurTile(decay: TileValue, write: TileValue, init: TileValue, reverse: boolean, sizeOf: SizeOf): TileValue {
+  const out = newValue(unionAxes(decay.axes, write.axes), sizeOf);
+  const n = sizeOf(ROW);
+  const [stepOut, stepDecay, stepWrite] = [out, decay, write].map((value) => strideOf(value, ROW));
+  columns(out, [decay, write, init], ([decayAt, writeAt, initAt], base) => {
+    let h = init.data[initAt];
+    for (let j = 0; j < n; j++) {
+      const i = reverse ? n - 1 - j : j;
+      h = decay.data[decayAt + i * stepDecay] * h + write.data[writeAt + i * stepWrite];
+      out.data[base + i * stepOut] = h;
+    }
+  });
+  return out;
+}
+
+/** Visits the kept pairs of a decay score with e^{Gr[r] - G[c]}, the exponent summed pair by pair: exact for any gate, -inf included. */
+function decayedPairs(
+  g: TileValue, axis: Axis, before: boolean, strict: boolean, sizeOf: SizeOf,
+  pair: (r: number, c: number, channel: number, decay: number) => void,
+): void {
+  const n = sizeOf(ROW);
+  const [stepR, stepK] = stridesAlong(g, [ROW, axis]);
+  for (let channel = 0; channel < sizeOf(axis); channel++) {
+    for (let c = 0; c < n; c++) {
+      let exponent = 0;
+      if (!before && !strict) pair(c, c, channel, 1);
+      for (let r = c + 1; r < n; r++) {
+        const own = g.data[r * stepR + channel * stepK];
+        if (before) pair(r, c, channel, Math.exp(exponent));
+        exponent += own;
+        if (!before) pair(r, c, channel, Math.exp(exponent));
+      }
+    }
+  }
+}
+
+export interface DecayPairs {
+  readonly axis: Axis;
+  readonly before: boolean;
+  readonly strict: boolean;
+}
+
+export function dscoreTile(x: TileValue, y: TileValue, g: TileValue, how: DecayPairs, sizeOf: SizeOf): TileValue {
+  const out = newValue([ROW, COL], sizeOf);
+  const n = sizeOf(ROW);
+  const [xr, xk] = stridesAlong(x, [ROW, how.axis]);
+  const [yr, yk] = stridesAlong(y, [ROW, how.axis]);
+  decayedPairs(g, how.axis, how.before, how.strict, sizeOf, (r, c, channel, decay) => {
+    out.data[r * n + c] += x.data[r * xr + channel * xk] * y.data[c * yr + channel * yk] * decay;
+  });
+  return out;
+}
+
+/** `role`: `row` sums over the column tokens into [ROW, axis], `col` over the row tokens into [COL, axis]. */
+export function dscoreSide(role: 'row' | 'col', a: TileValue, other: TileValue, g: TileValue, how: DecayPairs, sizeOf: SizeOf): TileValue {
+  const out = newValue([role === 'row' ? ROW : COL, how.axis], sizeOf);
+  const width = sizeOf(how.axis);
+  const [ar, ac] = stridesAlong(a, [ROW, COL]);
+  const [or, ok] = stridesAlong(other, [ROW, how.axis]);
+  decayedPairs(g, how.axis, how.before, how.strict, sizeOf, (r, c, channel, decay) => {
+    const [own, from] = role === 'row' ? [r, c] : [c, r];
+    out.data[own * width + channel] += a.data[r * ar + c * ac] * other.data[from * or + channel * ok] * decay;
+  });
+  return out;
+}
+

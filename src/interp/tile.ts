@@ -1,0 +1,236 @@
+import { COL, ROW, type Axis } from '../ir/common/axes.js';
+import type { TileBuffer, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from '../ir/tile/tile.js';
+import {
+  contractTiles, cumsumTile, dscoreSide, dscoreTile, inverseTile, keepTile, mapTiles, maskTile, pickTile, recurTile, reduceTile, shiftTile, swapTile,
+} from './tile-ops.js';
+import { newValue, stridesAlong, visit, type TileValue } from './tile-value.js';
+
+/** What a call brings: head counts and the sequences as [first token, number of tokens], in order. */
+export interface TileDims {
+  readonly heads: number;
+  readonly groups: number;
+  readonly sequences: readonly (readonly [start: number, length: number])[];
+}
+
+interface Chunk {
+  readonly index: number;
+  readonly sequence: number;
+  readonly first: number;
+  readonly length: number;
+}
+
+/** Where a statement runs; `undefined`: not known there. */
+interface Place {
+  readonly sequence: number | undefined;
+  readonly chunk: Chunk | undefined;
+  readonly token: number | undefined;
+  readonly head: number | undefined;
+  readonly group: number;
+}
+
+function chunksOf(module: TileModule, dims: TileDims): readonly Chunk[] {
+  const chunks: Chunk[] = [];
+  dims.sequences.forEach(([start, length], sequence) => {
+    for (let at = 0; at < length; at += module.chunk) {
+      chunks.push({ index: chunks.length, sequence, first: start + at, length: Math.min(module.chunk, length - at) });
+    }
+  });
+  return chunks;
+}
+
+/** Number of elements of a buffer, row-major [outer, inner, ...axes]. */
+export function bufferElements(module: TileModule, buffer: TileBuffer, dims: TileDims): number {
+  const cell = buffer.axes.reduce((n, axis) => n * tileSize(module, axis), 1);
+  const inner = buffer.inner === 'head' ? dims.heads : dims.groups;
+  switch (buffer.outer) {
+    case 'once': return inner * cell;
+    case 'sequence': return dims.sequences.length * inner * cell;
+    case 'chunk': return chunksOf(module, dims).length * inner * cell;
+    case 'token': return dims.sequences.reduce((end, [start, length]) => Math.max(end, start + length), 0) * inner * cell;
+  }
+}
+
+export function tileSize(module: TileModule, axis: Axis): number {
+  const size = axis === ROW || axis === COL ? module.chunk : module.sizes.get(axis);
+  if (size === undefined) throw new Error(`${module.name}: axis ${axis} has no size`);
+  return size;
+}
+
+/**
+ * Runs one program in float64. `buffers` holds what the program reads, by buffer name; missing initial states and cotangents are zeros.
+ * What it writes is put into `buffers` (created where missing). Workspaces belong to the call and start as NaN, as do the cells of new outputs,
+ * so that a program which reads or leaves out what was never written shows.
+ */
+export function runTiles(module: TileModule, program: 'forward' | 'backward' | 'step', dims: TileDims, buffers: Map<string, Float64Array>): void {
+  const memory = new Map(buffers);
+  for (const buffer of module.buffers) {
+    const count = bufferElements(module, buffer, dims);
+    const given = buffer.role === 'workspace' ? undefined : memory.get(buffer.name);
+    if (given !== undefined) {
+      if (given.length !== count) throw new Error(`${module.name}: buffer ${buffer.name} has ${given.length} elements, not ${count}`);
+      continue;
+    }
+    const zeros = buffer.role === 'initial' || buffer.role === 'cotangent';
+    memory.set(buffer.name, new Float64Array(count).fill(zeros ? 0 : NaN));
+  }
+  for (const name of module.programs[program]) {
+    const kernel = module.kernels.find((candidate) => candidate.name === name);
+    if (kernel === undefined) throw new Error(`${module.name}: no kernel ${name}`);
+    runKernel(module, kernel, dims, memory);
+  }
+  const written = new Set(['output', 'final', 'gradient']);
+  const stored = new Set(module.programs[program].flatMap((name) => storesOf(module.kernels.find((kernel) => kernel.name === name)?.body ?? [])));
+  for (const buffer of module.buffers) {
+    const data = memory.get(buffer.name);
+    if (written.has(buffer.role) && stored.has(buffer.name) && data !== undefined) buffers.set(buffer.name, data);
+  }
+}
+
+function storesOf(body: readonly TileStmt[]): string[] {
+  return body.flatMap((stmt) => (stmt.kind === 'store' ? [stmt.buffer] : stmt.kind === 'loop' ? storesOf(stmt.body) : []));
+}
+
+function runKernel(module: TileModule, kernel: TileKernel, dims: TileDims, memory: ReadonlyMap<string, Float64Array>): void {
+  const chunks = chunksOf(module, dims);
+  const perGroup = dims.heads / dims.groups;
+  const inner = kernel.inner === 'head'
+    ? Array.from({ length: dims.heads }, (_, head) => ({ head, group: Math.floor(head / perGroup) }))
+    : Array.from({ length: dims.groups }, (_, group) => ({ head: undefined, group }));
+  const outer = ((): readonly Pick<Place, 'sequence' | 'chunk'>[] => {
+    switch (kernel.outer) {
+      case 'once': return [{ sequence: undefined, chunk: undefined }];
+      case 'sequence': return dims.sequences.map((_, sequence) => ({ sequence, chunk: undefined }));
+      case 'chunk': return chunks.map((chunk) => ({ sequence: chunk.sequence, chunk }));
+    }
+  })();
+  for (const cell of outer) {
+    for (const lane of inner) {
+      runProgram(module, kernel, dims, memory, chunks, { ...cell, ...lane, token: undefined });
+    }
+  }
+}
+
+function runProgram(
+  module: TileModule, kernel: TileKernel, dims: TileDims, memory: ReadonlyMap<string, Float64Array>, chunks: readonly Chunk[], start: Place,
+): void {
+  const tiles = new Map<number, TileValue>();
+  const sizeOf = (axis: Axis) => tileSize(module, axis);
+  const fail = (message: string): never => {
+    throw new Error(`${module.name}.${kernel.name}: ${message}`);
+  };
+  const tile = (id: number): TileValue => tiles.get(id) ?? fail(`tile ${id} is used before it is defined`);
+
+  const cellOf = (name: string, place: Place): { buffer: TileBuffer; data: Float64Array; at: (row: number) => number; token: boolean } => {
+    const buffer = module.buffers.find((candidate) => candidate.name === name) ?? fail(`no buffer ${name}`);
+    const data = memory.get(name) ?? fail(`no memory for ${name}`);
+    const cell = buffer.axes.reduce((n, axis) => n * sizeOf(axis), 1);
+    const lanes = buffer.inner === 'head' ? dims.heads : dims.groups;
+    const lane = (buffer.inner === 'head' ? place.head : place.group) ?? fail(`${name} needs a head`);
+    const first = ((): number => {
+      switch (buffer.outer) {
+        case 'once': return 0;
+        case 'sequence': return place.sequence ?? fail(`${name} needs a sequence`);
+        case 'chunk': return place.chunk?.index ?? fail(`${name} needs a chunk`);
+        case 'token': return place.token ?? place.chunk?.first ?? fail(`${name} needs a chunk or a token`);
+      }
+    })();
+    return { buffer, data, at: (row) => ((first + row) * lanes + lane) * cell, token: buffer.outer === 'token' && place.token === undefined };
+  };
+
+  const load = (op: TileOp & { readonly op: 'load' }, place: Place): TileValue => {
+    const { buffer, data, at, token } = cellOf(op.buffer, place);
+    if (!token) {
+      const out = newValue(buffer.axes, sizeOf);
+      out.data.set(data.subarray(at(0), at(0) + out.data.length));
+      return out;
+    }
+    const out = newValue([op.rows === 'col' ? COL : ROW, ...buffer.axes], sizeOf);
+    const width = out.data.length / module.chunk;
+    for (let row = 0; row < (place.chunk?.length ?? 0); row++) out.data.set(data.subarray(at(row), at(row) + width), row * width);
+    return out;
+  };
+
+  const store = (name: string, given: TileValue, place: Place): void => {
+    const { buffer, data, at, token } = cellOf(name, place);
+    const value = given.axes.includes(COL) && !given.axes.includes(ROW) && !buffer.axes.includes(COL) ? swapTile(given) : given;
+    const axes = token ? [ROW, ...buffer.axes] : buffer.axes;
+    const extra = value.axes.filter((axis) => !axes.includes(axis));
+    if (extra.length > 0) fail(`a tile with ${extra.join(', ')} does not fit ${name}`);
+    const cell = newValue(buffer.axes, sizeOf);
+    const rows = token ? place.chunk?.length ?? 0 : 1;
+    const step = token ? stridesAlong(value, [ROW])[0] : 0;
+    for (let row = 0; row < rows; row++) {
+      visit(cell.sizes, [stridesAlong(value, buffer.axes)], ([from], i) => {
+        data[at(row) + i] = value.data[from + row * step];
+      });
+    }
+  };
+
+  const evaluate = (op: TileOp, axes: readonly Axis[], place: Place): TileValue => {
+    const scalar = (value: number): TileValue => ({ axes: [], sizes: [], data: Float64Array.of(value) });
+    switch (op.op) {
+      case 'load': return load(op, place);
+      case 'literal': return scalar(op.value);
+      case 'zeros': return newValue(axes, sizeOf);
+      case 'head': return scalar(place.head ?? fail('head is not known here'));
+      case 'heads': return scalar(dims.heads);
+      case 'keep': return keepTile(tile(op.arg), (place.chunk ?? fail('keep needs a chunk')).length, sizeOf);
+      case 'map': return mapTiles(op.fn, op.args.map(tile), sizeOf);
+      case 'reduce': return reduceTile(op.reduce, op.axis, tile(op.arg), sizeOf);
+      case 'contract': return contractTiles(tile(op.a), tile(op.b), op.axis, sizeOf);
+      case 'swap': return swapTile(tile(op.arg));
+      case 'cumsum': return cumsumTile(tile(op.arg), op.exclusive, op.reverse, sizeOf);
+      case 'shift': return shiftTile(tile(op.arg), op.by, op.edge === undefined ? undefined : tile(op.edge), sizeOf);
+      case 'pick': return pickTile(tile(op.arg), op.row, sizeOf);
+      case 'mask': return maskTile(tile(op.arg), op.strict, sizeOf);
+      case 'dscore': return dscoreTile(tile(op.x), tile(op.y), tile(op.g), op, sizeOf);
+      case 'dscoreRow': return dscoreSide('row', tile(op.a), tile(op.y), tile(op.g), op, sizeOf);
+      case 'dscoreCol': return dscoreSide('col', tile(op.a), tile(op.x), tile(op.g), op, sizeOf);
+      case 'inverse': return inverseTile(tile(op.arg), sizeOf);
+      case 'recur': return recurTile(tile(op.decay), tile(op.write), tile(op.init), op.reverse, sizeOf);
+    }
+    op satisfies never;
+  };
+
+  const places = (loop: TileLoop, place: Place): readonly Place[] => {
+    switch (loop.over) {
+      case 'chunks':
+        return chunks.filter((chunk) => kernel.outer === 'once' || chunk.sequence === place.sequence).map((chunk) => ({ ...place, chunk, sequence: chunk.sequence }));
+      case 'tokens': {
+        const [first, length] = dims.sequences[place.sequence ?? fail('a token loop needs a sequence')];
+        return Array.from({ length }, (_, i) => ({ ...place, token: first + i }));
+      }
+      case 'members': {
+        const perGroup = dims.heads / dims.groups;
+        return Array.from({ length: perGroup }, (_, i) => ({ ...place, head: place.group * perGroup + i }));
+      }
+    }
+  };
+
+  const run = (body: readonly TileStmt[], place: Place): void => {
+    for (const stmt of body) {
+      switch (stmt.kind) {
+        case 'let':
+          tiles.set(stmt.tile, evaluate(stmt.op, kernel.tiles[stmt.tile].axes, place));
+          break;
+        case 'store':
+          store(stmt.buffer, tile(stmt.value), place);
+          break;
+        case 'loop': {
+          for (const carry of stmt.carry) tiles.set(carry.tile, tile(carry.init));
+          const order = [...places(stmt, place)];
+          if (stmt.reverse) order.reverse();
+          for (const inner of order) {
+            run(stmt.body, inner);
+            const next = stmt.carry.map((carry) => tile(carry.next));
+            stmt.carry.forEach((carry, i) => tiles.set(carry.tile, next[i]));
+          }
+          break;
+        }
+        default:
+          stmt satisfies never;
+      }
+    }
+  };
+  run(kernel.body, start);
+}
