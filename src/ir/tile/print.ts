@@ -1,0 +1,67 @@
+import type { TileBuffer, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from './tile.js';
+
+/** Readable text of a module: buffers, kernels with their tiles and axes, programs. */
+export function printTiles(module: TileModule): string {
+  const sizes = [...module.sizes].map(([axis, size]) => `${axis}=${size}`).join(' ');
+  return [
+    `module ${module.name}  chunk=${module.chunk} ${sizes}`.trimEnd(),
+    '',
+    ...module.buffers.map(printBuffer),
+    ...module.kernels.flatMap((kernel) => ['', ...printKernel(kernel)]),
+    '',
+    ...(['forward', 'backward', 'step'] as const).map((name) => `program ${name}: ${module.programs[name].join(', ') || '(none)'}`),
+    '',
+  ].join('\n');
+}
+
+function printBuffer(buffer: TileBuffer): string {
+  return `buffer ${buffer.name}: ${buffer.dtype}[${[buffer.outer, buffer.inner, ...buffer.axes].join(', ')}]  ${buffer.role}`;
+}
+
+function printKernel(kernel: TileKernel): readonly string[] {
+  const split = kernel.split === undefined ? '' : `, split ${kernel.split}`;
+  return [`/// ${kernel.doc}`, `kernel ${kernel.name} (per ${kernel.outer}, ${kernel.inner}${split}) {`, ...printBody(kernel, kernel.body, '  '), '}'];
+}
+
+function printBody(kernel: TileKernel, body: readonly TileStmt[], indent: string): readonly string[] {
+  return body.flatMap((stmt): readonly string[] => {
+    switch (stmt.kind) {
+      case 'let': return [`${indent}%${stmt.tile} [${kernel.tiles[stmt.tile].axes.join(', ')}] = ${printOp(stmt.op)}`];
+      case 'store': return [`${indent}store ${stmt.buffer}, %${stmt.value}`];
+      case 'loop': return printLoop(kernel, stmt, indent);
+    }
+  });
+}
+
+function printLoop(kernel: TileKernel, loop: TileLoop, indent: string): readonly string[] {
+  const carried = loop.carry.map((carry) => `%${carry.tile} [${kernel.tiles[carry.tile].axes.join(', ')}] = %${carry.init}`).join(', ');
+  const next = loop.carry.map((carry) => `%${carry.tile} <- %${carry.next}`).join(', ');
+  return [
+    `${indent}loop ${loop.over}${loop.reverse ? ' reversed' : ''}${carried === '' ? '' : ` with ${carried}`} {`,
+    ...printBody(kernel, loop.body, `${indent}  `),
+    ...(next === '' ? [] : [`${indent}  next ${next}`]),
+    `${indent}}`,
+  ];
+}
+
+function printOp(op: TileOp): string {
+  const pairs = (how: { readonly before: boolean; readonly strict: boolean }) => (how.before ? ' before' : how.strict ? ' strict' : '');
+  switch (op.op) {
+    case 'load': return `load ${op.buffer}${op.rows === 'none' ? '' : ` ${op.rows}`}`;
+    case 'literal': return `${op.value}`;
+    case 'zeros': case 'head': case 'heads': return op.op;
+    case 'keep': case 'swap': case 'inverse': return `${op.op} %${op.arg}`;
+    case 'map': return `${op.fn} ${op.args.map((arg) => `%${arg}`).join(', ')}`;
+    case 'reduce': return `${op.reduce}[${op.axis}] %${op.arg}`;
+    case 'contract': return `contract[${op.axis}] %${op.a}, %${op.b}`;
+    case 'cumsum': return `cumsum${op.exclusive ? ' exclusive' : ''}${op.reverse ? ' reversed' : ''} %${op.arg}`;
+    case 'shift': return `shift ${op.by} %${op.arg}${op.edge === undefined ? '' : `, edge %${op.edge}`}`;
+    case 'pick': return `pick ${op.row} %${op.arg}`;
+    case 'mask': return `mask${op.strict ? ' strict' : ''} %${op.arg}`;
+    case 'dscore': return `dscore[${op.axis}]${pairs(op)} %${op.x}, %${op.y} by %${op.g}`;
+    case 'dscoreRow': return `dscoreRow[${op.axis}]${pairs(op)} %${op.a}, %${op.y} by %${op.g}`;
+    case 'dscoreCol': return `dscoreCol[${op.axis}]${pairs(op)} %${op.a}, %${op.x} by %${op.g}`;
+    case 'recur': return `recur${op.reverse ? ' reversed' : ''} %${op.decay}, %${op.write} from %${op.init}`;
+  }
+  op satisfies never;
+}

@@ -1,0 +1,189 @@
+import { COL, ROW, includesAll, sameAxes, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
+import { operandsOf } from './operands.js';
+import type { TileBuffer, TileKernel, TileModule, TileOp, TileStmt } from './tile.js';
+
+interface Scope {
+  readonly token: boolean;
+  readonly chunk: boolean;
+  readonly sequence: boolean;
+  readonly head: boolean;
+}
+
+/** Everything that is wrong with a module, each a sentence that names kernel and tile; empty when it is well formed. */
+export function verifyTiles(module: TileModule): readonly string[] {
+  const faults: string[] = [];
+  if (module.chunk < 1 || (module.chunk & (module.chunk - 1)) !== 0) faults.push(`${module.name}: chunk ${module.chunk} is not a power of two`);
+  const names = new Set(module.kernels.map((kernel) => kernel.name));
+  if (names.size !== module.kernels.length) faults.push(`${module.name}: two kernels share a name`);
+  if (new Set(module.buffers.map((buffer) => buffer.name)).size !== module.buffers.length) faults.push(`${module.name}: two buffers share a name`);
+  for (const name of [...module.programs.forward, ...module.programs.backward, ...module.programs.step]) {
+    if (!names.has(name)) faults.push(`${module.name}: a program launches ${name}, which is no kernel`);
+  }
+  for (const buffer of module.buffers) {
+    for (const axis of buffer.axes) if (!known(module, axis)) faults.push(`${module.name}: buffer ${buffer.name} has axis ${axis} without size`);
+  }
+  for (const kernel of module.kernels) faults.push(...verifyKernel(module, kernel));
+  return faults;
+}
+
+const known = (module: TileModule, axis: Axis) => axis === ROW || axis === COL || module.sizes.has(axis);
+
+function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[] {
+  const faults: string[] = [];
+  const buffers = new Map(module.buffers.map((buffer) => [buffer.name, buffer]));
+  const assigned = new Set<number>();
+  const fault = (message: string) => faults.push(`${module.name}.${kernel.name}: ${message}`);
+  const axesOf = (tile: number): readonly Axis[] => kernel.tiles[tile]?.axes ?? [];
+
+  const bufferOf = (name: string, scope: Scope): TileBuffer | undefined => {
+    const buffer = buffers.get(name);
+    if (buffer === undefined) fault(`no buffer ${name}`);
+    else if (buffer.inner === 'head' && !scope.head) fault(`${name} is per head, but no head is known here`);
+    else if (buffer.outer === 'token' && !scope.token && !scope.chunk) fault(`${name} is per token, but no chunk or token is known here`);
+    else if (buffer.outer === 'chunk' && !scope.chunk) fault(`${name} is per chunk, but no chunk is known here`);
+    else if (buffer.outer === 'sequence' && !scope.sequence) fault(`${name} is per sequence, but no sequence is known here`);
+    return buffer;
+  };
+
+  /** Axes the operation gives; faults say what its operands lack. */
+  const resultAxes = (op: TileOp, scope: Scope): readonly Axis[] | undefined => {
+    const needs = (tile: number, axes: readonly Axis[], what: string) => {
+      if (!includesAll(axesOf(tile), axes)) fault(`${op.op}: ${what} %${tile} lacks ${withoutAxes(axes, axesOf(tile)).join(', ')}`);
+    };
+    const exactly = (tile: number, axes: readonly Axis[], what: string) => {
+      if (!sameAxes(axesOf(tile), axes)) fault(`${op.op}: ${what} %${tile} is [${axesOf(tile)}], not [${axes}]`);
+    };
+    const gates = (op: TileOp & { readonly axis: Axis; readonly before: boolean; readonly strict: boolean; readonly g: number }) => {
+      if (op.before && !op.strict) fault(`${op.op}: a read before the decay pairs tokens with earlier ones only`);
+      if (op.axis === kernel.split) fault(`${op.op}: folds the split axis ${op.axis}`);
+      exactly(op.g, [ROW, op.axis], 'gate');
+    };
+    switch (op.op) {
+      case 'load': {
+        const buffer = bufferOf(op.buffer, scope);
+        if (buffer === undefined) return undefined;
+        const expected = buffer.outer !== 'token' ? 'none' : scope.token ? 'one' : op.rows === 'col' ? 'col' : 'row';
+        if (op.rows !== expected) fault(`load ${op.buffer}: rows '${op.rows}' where '${expected}' is meant`);
+        return op.rows === 'row' ? [ROW, ...buffer.axes] : op.rows === 'col' ? [COL, ...buffer.axes] : buffer.axes;
+      }
+      case 'literal': case 'heads': return [];
+      case 'head':
+        if (!scope.head) fault('head: no head is known here');
+        return [];
+      case 'zeros': return undefined;
+      case 'keep':
+        if (!scope.chunk) fault('keep: no chunk is known here');
+        return unionAxes([ROW], axesOf(op.arg));
+      case 'map': return unionAxes(...op.args.map(axesOf));
+      case 'reduce':
+        needs(op.arg, [op.axis], 'operand');
+        if (op.axis === kernel.split) fault(`reduce: folds the split axis ${op.axis}`);
+        return withoutAxes(axesOf(op.arg), [op.axis]);
+      case 'contract':
+        needs(op.a, [op.axis], 'left operand');
+        needs(op.b, [op.axis], 'right operand');
+        if (op.axis === kernel.split) fault(`contract: folds the split axis ${op.axis}`);
+        return withoutAxes(unionAxes(axesOf(op.a), axesOf(op.b)), [op.axis]);
+      case 'swap': return axesOf(op.arg).map((axis) => (axis === ROW ? COL : axis === COL ? ROW : axis));
+      case 'cumsum':
+        needs(op.arg, [ROW], 'operand');
+        return axesOf(op.arg);
+      case 'shift':
+        needs(op.arg, [ROW], 'operand');
+        if (op.edge !== undefined && !includesAll(withoutAxes(axesOf(op.arg), [ROW]), axesOf(op.edge))) fault(`shift: edge %${op.edge} has axes the tile lacks`);
+        return axesOf(op.arg);
+      case 'pick':
+        needs(op.arg, [ROW], 'operand');
+        return withoutAxes(axesOf(op.arg), [ROW]);
+      case 'mask':
+        needs(op.arg, [ROW, COL], 'operand');
+        return axesOf(op.arg);
+      case 'dscore':
+        gates(op);
+        exactly(op.x, [ROW, op.axis], 'reader');
+        exactly(op.y, [ROW, op.axis], 'writer');
+        return [ROW, COL];
+      case 'dscoreRow':
+        gates(op);
+        exactly(op.a, [ROW, COL], 'scores');
+        exactly(op.y, [ROW, op.axis], 'writer');
+        return [ROW, op.axis];
+      case 'dscoreCol':
+        gates(op);
+        exactly(op.a, [ROW, COL], 'scores');
+        exactly(op.x, [ROW, op.axis], 'reader');
+        return [COL, op.axis];
+      case 'inverse':
+        exactly(op.arg, [ROW, COL], 'operand');
+        return [ROW, COL];
+      case 'recur': {
+        const axes = unionAxes(axesOf(op.decay), axesOf(op.write));
+        if (!axes.includes(ROW)) fault('recur: neither decay nor write has a token axis');
+        if (!includesAll(withoutAxes(axes, [ROW]), axesOf(op.init))) fault(`recur: the start %${op.init} has axes that decay and write lack`);
+        return axes;
+      }
+    }
+    op satisfies never;
+  };
+
+  const define = (tile: number, defined: Set<number>) => {
+    if (kernel.tiles[tile] === undefined) fault(`%${tile} has no type`);
+    if (assigned.has(tile)) fault(`%${tile} is assigned twice`);
+    assigned.add(tile);
+    defined.add(tile);
+    for (const axis of axesOf(tile)) if (!known(module, axis)) fault(`%${tile} has axis ${axis} without size`);
+  };
+
+  const walk = (body: readonly TileStmt[], outer: ReadonlySet<number>, scope: Scope): ReadonlySet<number> => {
+    const defined = new Set(outer);
+    const read = (tile: number, by: string) => {
+      if (!defined.has(tile)) fault(`${by} reads %${tile}, which is not defined there`);
+    };
+    for (const stmt of body) {
+      switch (stmt.kind) {
+        case 'let': {
+          for (const arg of operandsOf(stmt.op)) read(arg, stmt.op.op);
+          const axes = resultAxes(stmt.op, scope);
+          if (axes !== undefined && !sameAxes(axes, axesOf(stmt.tile))) fault(`%${stmt.tile} is declared [${axesOf(stmt.tile)}], but ${stmt.op.op} gives [${axes}]`);
+          define(stmt.tile, defined);
+          break;
+        }
+        case 'store': {
+          read(stmt.value, 'store');
+          const buffer = bufferOf(stmt.buffer, scope);
+          if (buffer === undefined) break;
+          if (['input', 'param', 'initial', 'cotangent'].includes(buffer.role)) fault(`stores to ${buffer.name}, which the user gives`);
+          const cell = buffer.outer === 'token' && !scope.token ? [ROW, ...buffer.axes] : buffer.axes;
+          const value = axesOf(stmt.value);
+          const named = value.includes(COL) && !value.includes(ROW) && !cell.includes(COL) ? value.map((axis) => (axis === COL ? ROW : axis)) : value;
+          if (!includesAll(cell, named)) fault(`%${stmt.value} [${value}] does not fit ${buffer.name} [${cell}]`);
+          if (kernel.split !== undefined && !buffer.axes.includes(kernel.split)) fault(`stores to ${buffer.name} from every block of ${kernel.split}`);
+          break;
+        }
+        case 'loop': {
+          for (const carry of stmt.carry) {
+            read(carry.init, 'loop');
+            if (!sameAxes(axesOf(carry.tile), axesOf(carry.init)) || !sameAxes(axesOf(carry.tile), axesOf(carry.next))) fault(`%${carry.tile} is carried with changing axes`);
+            define(carry.tile, defined);
+          }
+          if (stmt.over === 'chunks' && (kernel.outer === 'chunk' || scope.chunk || scope.token)) fault('a loop over chunks inside a chunk');
+          if (stmt.over === 'tokens' && (kernel.outer !== 'sequence' || scope.chunk || scope.token)) fault('a loop over tokens outside a sequence');
+          if (stmt.over === 'members' && (kernel.inner !== 'group' || scope.head)) fault('a loop over members outside a group');
+          const inside = walk(stmt.body, defined, {
+            token: scope.token || stmt.over === 'tokens',
+            chunk: scope.chunk || stmt.over === 'chunks',
+            sequence: scope.sequence || stmt.over === 'chunks',
+            head: scope.head || stmt.over === 'members',
+          });
+          for (const carry of stmt.carry) if (!inside.has(carry.next)) fault(`loop carries %${carry.next}, which its body does not define`);
+          break;
+        }
+        default:
+          stmt satisfies never;
+      }
+    }
+    return defined;
+  };
+  walk(kernel.body, new Set(), { token: false, chunk: kernel.outer === 'chunk', sequence: kernel.outer !== 'once', head: kernel.inner === 'head' });
+  return faults;
+}
