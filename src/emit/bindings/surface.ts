@@ -1,0 +1,165 @@
+import type { Plan } from '../../ir/plan/plan.js';
+import type { Spec } from '../../ir/spec/spec.js';
+
+/** One generated TypeScript file as plain data; project.ts prints it. */
+export interface FileSurface {
+  readonly path: string;
+  /** Comment lines at the top, without slashes. */
+  readonly header: readonly string[];
+  readonly imports: readonly { readonly from: string; readonly names: readonly string[]; readonly typeOnly: boolean }[];
+  readonly constants: readonly { readonly name: string; readonly doc: string; readonly value: string }[];
+  readonly interfaces: readonly InterfaceSurface[];
+  readonly functions: readonly FunctionSurface[];
+}
+
+export interface InterfaceSurface {
+  readonly name: string;
+  readonly doc: string;
+  readonly properties: readonly { readonly name: string; readonly type: string; readonly optional: boolean; readonly doc: string }[];
+  readonly methods: readonly { readonly name: string; readonly parameters: readonly Parameter[]; readonly returns: string; readonly doc: string }[];
+}
+
+export interface FunctionSurface {
+  readonly name: string;
+  readonly doc: string;
+  readonly parameters: readonly Parameter[];
+  readonly returns: string;
+  /** Statements, one per line; nesting is written as it should appear. */
+  readonly body: readonly string[];
+}
+
+export interface Parameter {
+  readonly name: string;
+  readonly type: string;
+  readonly initializer?: string;
+}
+
+interface Member {
+  readonly name: string;
+  readonly axes: string;
+  readonly doc: string;
+}
+
+/** The axes of a tensor as the type writes them: `B T H K`. */
+const axesText = (leading: readonly string[], axes: readonly string[]): string => [...leading, ...axes].join(' ');
+const tensorType = (axes: string): string => `Tensor<'${axes}'>`;
+const RANGE = /, in .*$/;
+const key = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : `'${name}'`);
+const pick = (object: string, name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? `${object}.${name}` : `${object}['${name}']`);
+
+function pascal(name: string): string {
+  return name.split(/[_\W]+/).filter((part) => part !== '').map((part) => part[0].toUpperCase() + part.slice(1)).join('');
+}
+
+function members(spec: Spec) {
+  const inputs = spec.inputs.map((input): Member => ({
+    name: input.name,
+    axes: axesText(['B', 'T', input.scope === 'group' ? 'G' : 'H'], input.axes),
+    doc: `[${['B', 'T', input.scope === 'group' ? 'G' : 'H', ...input.axes].join(', ')}]${rangeText(input.range.lo, input.range.hi)}`,
+  }));
+  const params = spec.params.map((param): Member => ({ name: param.name, axes: axesText(['H'], param.axes), doc: `Parameter [${['H', ...param.axes].join(', ')}]${rangeText(param.range.lo, param.range.hi)}` }));
+  const states = spec.states.filter((state) => !state.hidden).map((state): Member => ({ name: state.name, axes: axesText(['N', 'H'], state.axes), doc: `[${['N', 'H', ...state.axes].join(', ')}] in f32` }));
+  const outputs = spec.outputs.map((output): Member => ({ name: output.name, axes: axesText(['B', 'T', 'H'], output.axes), doc: `[${['B', 'T', 'H', ...output.axes].join(', ')}]` }));
+  return { inputs, params, states, outputs };
+}
+
+function rangeText(lo: number, hi: number): string {
+  if (lo === -Infinity && hi === Infinity) return '';
+  return `, in ${lo === -Infinity ? '-inf' : lo}..${hi === Infinity ? 'inf' : hi}`;
+}
+
+/** Final states are called `final.NAME` in plans where an output has the state's name. */
+function finalName(spec: Spec, state: string): string {
+  return spec.outputs.some((output) => output.name === state) ? `final.${state}` : state;
+}
+
+/**
+ * The typed binding of one scan. `plans`: the variants that were built, with the folder of each relative to the file
+ * (`webgpu.f32`). Pure data in, pure data out.
+ */
+export function bindingSurface(spec: Spec, plans: readonly { readonly folder: string; readonly plan: Plan }[]): FileSurface {
+  const name = pascal(spec.name);
+  const { inputs, params, states, outputs } = members(spec);
+  const [{ plan }] = plans;
+  const property = (member: Member, optional = false) => ({ name: member.name, type: tensorType(member.axes), optional, doc: member.doc });
+  const shapes = [...inputs, ...params, ...states, ...outputs.filter((output) => !states.some((state) => state.name === output.name))];
+  const stepAxes = (axes: string): string => axes.replace(/^B T /, 'B ');
+  const step = (member: Member) => ({ ...property(member), type: tensorType(stepAxes(member.axes)), doc: member.doc.replace('[B, T, ', '[B, ') });
+
+  const interfaces: InterfaceSurface[] = [
+    { name: `${name}Inputs`, doc: 'What a call takes: inputs, one value per token, and parameters.', properties: [...inputs, ...params].map((member) => property(member)), methods: [] },
+    { name: `${name}State`, doc: 'The memory after the last token of every sequence.', properties: states.map((member) => property(member)), methods: [] },
+    { name: `${name}Options`, doc: 'What a call may be given besides.', properties: [
+      { name: 'state', type: `Partial<${name}State>`, optional: true, doc: 'Initial states; zeros if left out.' },
+      { name: 'cuSeqlens', type: 'ArrayLike<number>', optional: true, doc: 'Packed sequences: N + 1 offsets of tokens; the batch is 1 then.' },
+    ], methods: [] },
+    { name: `${name}Result`, doc: 'What `forward` gives.', properties: [...outputs.map((member) => property(member)), { name: 'state', type: `${name}State`, optional: false, doc: 'States after the last token.' }], methods: [] },
+    { name: `${name}Grads`, doc: 'Cotangents of what `forward` gives; zeros where left out.', properties: [
+      ...outputs.map((member) => property(member, true)),
+      { name: 'state', type: `Partial<${name}State>`, optional: true, doc: 'Cotangents of the final states.' },
+    ], methods: [] },
+    { name: `${name}Gradients`, doc: 'What `backward` gives: the gradient of every input, parameter and initial state.', properties: [
+      ...[...inputs, ...params].map((member) => ({ ...property(member), doc: member.doc.replace(RANGE, '') })),
+      { name: 'state', type: `${name}State`, optional: false, doc: 'Gradients of the initial states.' },
+    ], methods: [] },
+    { name: `${name}StepInputs`, doc: 'Inputs of a single token.', properties: [...inputs.map(step), ...params.map((member) => property(member))], methods: [] },
+    { name: `${name}StepResult`, doc: 'What `step` gives.', properties: [...outputs.map(step), { name: 'state', type: `${name}State`, optional: false, doc: 'The next state.' }], methods: [] },
+    { name: name, doc: `${spec.doc === '' ? `The scan \`${spec.name}\`` : spec.doc}\n\nResults stay on the device until \`runtime.read\` fetches them.`, properties: [
+      { name: 'shapes', type: 'typeof shapes', optional: false, doc: 'The axes of every tensor.' },
+    ], methods: [
+      { name: 'forward', parameters: [{ name: 'inputs', type: `${name}Inputs` }, { name: 'options?', type: `${name}Options` }], returns: `Promise<${name}Result>`, doc: 'Runs the scan over all tokens.' },
+      { name: 'backward', parameters: [{ name: 'inputs', type: `${name}Inputs` }, { name: 'grads', type: `${name}Grads` }, { name: 'options?', type: `${name}Options` }], returns: `Promise<${name}Gradients>`, doc: 'Gradients, from the inputs alone: what forward computed is computed again.' },
+      { name: 'step', parameters: [{ name: 'state', type: `${name}State` }, { name: 'inputs', type: `${name}StepInputs` }], returns: `Promise<${name}StepResult>`, doc: 'One token for every sequence: decoding.' },
+    ] },
+  ];
+
+  const object = (list: readonly Member[], from: string): string => `{ ${list.map((member) => `${key(member.name)}: ${pick(from, member.name)}`).join(', ')} }`;
+  const got = (member: Member, tensor = member.name): string => `${key(member.name)}: results.take('${tensor}', '${member.axes}')`;
+  const stateOf = (tensor: (state: string) => string): string => `state: { ${states.map((member) => got(member, tensor(member.name))).join(', ')} }`;
+  const body = [
+    `const scan = await openScan(runtime, read, plans, sizes);`,
+    'return {',
+    '  shapes,',
+    '  async forward(inputs, options = {}) {',
+    `    const results = await scan.forward(${object([...inputs, ...params], 'inputs')}, { ...options.state }, options.cuSeqlens);`,
+    `    return { ${[...outputs.map((member) => got(member)), stateOf((state) => finalName(spec, state))].join(', ')} };`,
+    '  },',
+    '  async backward(inputs, grads, options = {}) {',
+    `    const cotangents = { ${[...outputs.map((member) => `'d_${member.name}': ${pick('grads', member.name)}`), ...states.map((member) => `'d_${finalName(spec, member.name)}': ${pick('grads.state?', member.name)}`)].join(', ')} };`,
+    `    const results = await scan.backward(${object([...inputs, ...params], 'inputs')}, { ...options.state }, cotangents, options.cuSeqlens);`,
+    `    return { ${[...[...inputs, ...params].map((member) => got(member, `d_${member.name}`)), stateOf((state) => `d_${state}`)].join(', ')} };`,
+    '  },',
+    '  async step(state, inputs) {',
+    `    const results = await scan.step({ ...state }, ${object([...inputs, ...params], 'inputs')});`,
+    `    return { ${[...outputs.map((member) => `${key(member.name)}: results.take('${member.name}', '${stepAxes(member.axes)}')`), stateOf((state) => finalName(spec, state))].join(', ')} };`,
+    '  },',
+    '};',
+  ];
+
+  return {
+    path: `${spec.name}.ts`,
+    header: [
+      `Made by lmoec ${plan.source.compiler}; changes will be lost.`,
+      `source: sha256 ${plan.source.hash}`,
+      `command: ${plan.source.command}`,
+    ],
+    imports: [
+      { from: 'lmoec/runtime', names: ['ReadFile', 'Runtime', 'Tensor'], typeOnly: true },
+      { from: 'lmoec/bindings', names: ['openScan'], typeOnly: false },
+      { from: 'lmoec/files', names: ['filesBeside'], typeOnly: false },
+    ],
+    constants: [
+      { name: 'plans', doc: 'Folders of what was built: target and dtype.', value: `[${plans.map(({ folder }) => `'${folder}'`).join(', ')}] as const` },
+      { name: 'sizes', doc: 'The sizes of axes that the kernels are made for.', value: `{ ${Object.entries(plan.sizes).map(([axis, size]) => `${axis}: ${size}`).join(', ')} } as const` },
+      { name: 'shapes', doc: 'The axes of every tensor, in memory order.', value: `{ ${shapes.map((member) => `${key(member.name)}: '${member.axes}'`).join(', ')} } as const` },
+    ],
+    interfaces,
+    functions: [{
+      name: 'load',
+      doc: `Loads the kernels of \`${spec.name}\` for the runtime's device. \`read\` gives the files of this folder; by default they are read from beside this module.`,
+      parameters: [{ name: 'runtime', type: 'Runtime' }, { name: 'read', type: 'ReadFile', initializer: 'filesBeside(import.meta.url)' }],
+      returns: `Promise<${name}>`,
+      body,
+    }],
+  };
+}

@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest';
+import { bindingSurface } from '../../../src/emit/bindings/surface.js';
+import { printSurfaces } from '../../../src/emit/bindings/project.js';
+import { plan, spec } from './sample.js';
+
+const surface = bindingSurface(spec, [{ folder: 'webgpu.f32', plan }]);
+const named = (name: string) => surface.interfaces.find((item) => item.name === name);
+const types = (name: string) => Object.fromEntries((named(name)?.properties ?? []).map((property) => [property.name, property.type]));
+
+describe('surface of a binding', () => {
+  it('has the axes in the types, groups and packed heads told apart', () => {
+    expect(types('TwoFacedInputs')).toEqual({ q: "Tensor<'B T G K'>", v: "Tensor<'B T H V'>", g: "Tensor<'B T H'>", A_log: "Tensor<'H'>" });
+    expect(types('TwoFacedStepInputs')).toEqual({ q: "Tensor<'B G K'>", v: "Tensor<'B H V'>", g: "Tensor<'B H'>", A_log: "Tensor<'H'>" });
+  });
+
+  it('leaves hidden states out', () => {
+    expect(types('TwoFacedState')).toEqual({ S: "Tensor<'N H K V'>", h: "Tensor<'N H V'>" });
+  });
+
+  it('keeps the output and the state of one name apart', () => {
+    const body = surface.functions[0].body.join('\n');
+    expect(body).toContain("h: results.take('h', 'B T H V')");
+    expect(body).toContain("h: results.take('final.h', 'N H V')");
+    expect(body).toContain("'d_final.h': grads.state?.h");
+  });
+
+  it('says where it comes from', () => {
+    expect(surface.header.join('\n')).toContain('sha256 abc');
+    expect(surface.header.join('\n')).toContain('lmoec build x.lmoe');
+  });
+
+  it('prints as TypeScript, the same every time', async () => {
+    const [first, second] = [await printSurfaces([surface]), await printSurfaces([surface])];
+    expect(first.get('two_faced.ts')).toBe(second.get('two_faced.ts'));
+    await expect(first.get('two_faced.ts')).toMatchFileSnapshot('two_faced.ts.txt');
+  });
+});
