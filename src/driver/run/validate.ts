@@ -1,0 +1,185 @@
+import type { AxisSizes } from '../../ir/common/axes.js';
+import type { Spec } from '../../ir/spec/spec.js';
+import { problem, type Problem } from '../problem.js';
+import { signatureOf, type Signature, type SignatureTensor } from './signature.js';
+
+/** Values and shape, whatever holds them. */
+export interface AnyTensor {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data: ArrayLike<number>;
+}
+
+/** What a set of tensors says about the call. */
+export interface CallShape {
+  readonly batch: number;
+  /** Tokens per row of the batch (of all sequences together if packed). */
+  readonly tokens: number;
+  readonly heads: number;
+  readonly groups: number;
+  /** Lengths of the sequences, in tokens. */
+  readonly lengths: readonly number[];
+  /** Offsets [N+1] if packed. */
+  readonly cuSeqlens: readonly number[] | undefined;
+  readonly sizes: AxisSizes;
+}
+
+export interface Validated {
+  readonly call: CallShape;
+  /** Things worth saying that forbid nothing. */
+  readonly warnings: readonly string[];
+}
+
+export const CU_SEQLENS = 'cu_seqlens';
+/** Reference results that conformance files carry along; no part of the contract. */
+const EXPECTED_PREFIX = 'expect.';
+
+type Symbols = Map<string, { readonly size: number; readonly from: string }>;
+
+/**
+ * Checks the tensors of a file against a scan and reads the sizes off them. All problems are reported at once, so that a user
+ * mends a file in one go; nothing has been computed then.
+ */
+export function validate(spec: Spec, tensors: ReadonlyMap<string, AnyTensor>): Validated | { readonly problems: readonly Problem[] } {
+  const signature = signatureOf(spec);
+  const problems: Problem[] = [];
+  const known = [...signature.required, ...signature.initial, ...signature.cotangents];
+  const groups = spec.inputs.some((input) => input.scope === 'group');
+  const symbols: Symbols = new Map();
+
+  for (const tensor of signature.required) {
+    if (!tensors.has(tensor.name)) {
+      problems.push(problem('E501', `${tensor.role} \`${tensor.name}\` is missing: expected ${layout(tensor)}`, `add a tensor named \`${tensor.name}\` to the inputs; they hold ${listed(tensors)}`));
+    }
+  }
+  for (const name of tensors.keys()) {
+    if (name === CU_SEQLENS || name.startsWith(EXPECTED_PREFIX) || known.some((tensor) => tensor.name === name)) continue;
+    problems.push(problem('E502', `\`${name}\` is no tensor of \`${spec.name}\``, `remove it, or rename it; \`${spec.name}\` takes ${known.map((tensor) => tensor.name).join(', ')} and ${CU_SEQLENS}`));
+  }
+  for (const tensor of known) {
+    const found = tensors.get(tensor.name);
+    if (found !== undefined) problems.push(...unify(tensor, found, symbols, !groups));
+  }
+
+  const batch = symbols.get('B')?.size;
+  const tokens = symbols.get('T')?.size;
+  let lengths: readonly number[] | undefined;
+  let cuSeqlens: readonly number[] | undefined;
+  const packed = tensors.get(CU_SEQLENS);
+  if (packed !== undefined && batch !== undefined && tokens !== undefined) {
+    const offsets = Array.from(packed.data);
+    problems.push(...checkOffsets(packed, offsets, batch, tokens));
+    cuSeqlens = offsets;
+    lengths = offsets.slice(1).map((end, i) => end - offsets[i]);
+  } else if (batch !== undefined && tokens !== undefined) {
+    lengths = Array.from({ length: batch }, () => tokens);
+  }
+  const sequences = symbols.get('N');
+  if (lengths !== undefined && sequences !== undefined && sequences.size !== lengths.length) {
+    const why = cuSeqlens === undefined ? `the batch has ${lengths.length} sequences` : `${CU_SEQLENS} describes ${lengths.length} sequences`;
+    problems.push(problem('E503', `\`${sequences.from}\` has ${sequences.size} sequences in its first extent, but ${why}`, 'a state is [N, H, ...] with one entry per sequence'));
+  }
+  const groupCount = symbols.get('G')?.size;
+  const heads = symbols.get('H')?.size ?? groupCount;
+  if (heads !== undefined && groupCount !== undefined && groupCount > 0 && heads % groupCount !== 0) {
+    problems.push(problem('E503', `${heads} heads cannot share ${groupCount} groups: \`${symbols.get('G')?.from}\` has G = ${groupCount}, \`${symbols.get('H')?.from}\` has H = ${heads}`, 'H must be a multiple of G'));
+  }
+  for (const tensor of known) {
+    const found = tensors.get(tensor.name);
+    if (found !== undefined) problems.push(...checkValues(tensor, found));
+  }
+  if (problems.length > 0) return { problems };
+  if (batch === undefined || tokens === undefined || heads === undefined || lengths === undefined) {
+    return { problems: [problem('E503', `the tensors do not say how many tokens and heads there are`, `\`${spec.name}\` needs an input with one value per token`)] };
+  }
+  const sizes = new Map(spec.axes.flatMap((axis) => {
+    const size = symbols.get(`axis ${axis.name}`)?.size ?? axis.defaultSize;
+    return size === undefined ? [] : [[axis.name, size] as const];
+  }));
+  return { call: { batch, tokens, heads, groups: groupCount ?? heads, lengths, cuSeqlens, sizes }, warnings: rangeWarnings(signature, tensors) };
+}
+
+/** `[B, T, H, K]` */
+export function layout(tensor: Pick<SignatureTensor, 'leading' | 'axes'>): string {
+  return `[${[...tensor.leading, ...tensor.axes].join(', ')}]`;
+}
+
+function listed(tensors: ReadonlyMap<string, unknown>): string {
+  return tensors.size === 0 ? 'nothing' : [...tensors.keys()].join(', ');
+}
+
+/** Binds or compares every extent; one problem per tensor at most. */
+function unify(tensor: SignatureTensor, found: AnyTensor, symbols: Symbols, headsAreGroups: boolean): Problem[] {
+  const names = [...tensor.leading, ...tensor.axes.map((axis) => `axis ${axis}`)];
+  if (found.shape.length !== names.length) {
+    return [problem('E503', `\`${tensor.name}\` has the wrong number of extents: expected ${layout(tensor)}, found ${shape(found)}`, 'batch, tokens and heads come first, even where they are 1')];
+  }
+  if (found.shape.includes(0)) return [problem('E503', `\`${tensor.name}\` is empty: expected ${layout(tensor)} with every extent at least 1, found ${shape(found)}`)];
+  for (const [i, raw] of names.entries()) {
+    const name = headsAreGroups && raw === 'G' ? 'H' : raw;
+    const bound = symbols.get(name);
+    if (bound === undefined) {
+      symbols.set(name, { size: found.shape[i], from: tensor.name });
+    } else if (bound.size !== found.shape[i]) {
+      const expected = names.map((other) => symbols.get(other)?.size ?? '?').join(', ');
+      return [problem('E503', `\`${tensor.name}\` has the wrong shape: expected ${layout(tensor)} = [${expected}], found ${shape(found)}`,
+        `${name.replace('axis ', '')} = ${bound.size} comes from \`${bound.from}\``)];
+    }
+  }
+  return [];
+}
+
+function shape(tensor: AnyTensor): string {
+  return `[${tensor.shape.join(', ')}]`;
+}
+
+function checkOffsets(tensor: AnyTensor, offsets: readonly number[], batch: number, tokens: number): Problem[] {
+  const wrong = (text: string) => [problem('E505', `\`${CU_SEQLENS}\` ${text}`, 'it holds N + 1 offsets that start at 0, never decrease and end at the number of tokens')];
+  if (tensor.dtype !== 'i32' && tensor.dtype !== 'i64') return wrong(`must be int32 or int64, found ${tensor.dtype}`);
+  if (tensor.shape.length !== 1 || offsets.length < 2) return wrong(`must be [N + 1], found ${shape(tensor)}`);
+  if (batch !== 1) return wrong(`is given, so the batch must be 1, found ${batch}`);
+  if (offsets[0] !== 0) return wrong(`must start at 0, found ${offsets[0]}`);
+  const falling = offsets.findIndex((offset, i) => i > 0 && offset < offsets[i - 1]);
+  if (falling >= 0) return wrong(`decreases from ${offsets[falling - 1]} to ${offsets[falling]} at entry ${falling}`);
+  const last = offsets[offsets.length - 1];
+  return last === tokens ? [] : wrong(`ends at ${last}, but there are ${tokens} tokens`);
+}
+
+function checkValues(tensor: SignatureTensor, found: AnyTensor): Problem[] {
+  if (found.dtype === 'i32' || found.dtype === 'i64') {
+    return [problem('E502', `\`${tensor.name}\` holds integers (${found.dtype}); expected floating-point values`, 'store it as F32, BF16 or F16')];
+  }
+  const { data } = found;
+  for (let i = 0; i < data.length; i++) {
+    if (Number.isNaN(data[i])) {
+      return [problem('E504', `\`${tensor.name}\` ${shape(found)} has a NaN at [${position(i, found.shape).join(', ')}]`, 'check what made this tensor; a NaN would spread over the rest of its sequence')];
+    }
+  }
+  return [];
+}
+
+/** Row-major position of element `index`. */
+function position(index: number, extents: readonly number[]): number[] {
+  let rest = index;
+  return [...extents].reverse().map((extent) => {
+    const at = rest % extent;
+    rest = Math.floor(rest / extent);
+    return at;
+  }).reverse();
+}
+
+function rangeWarnings(signature: Signature, tensors: ReadonlyMap<string, AnyTensor>): string[] {
+  return signature.required.flatMap((tensor) => {
+    const data = tensors.get(tensor.name)?.data;
+    if (data === undefined || (tensor.range.lo === -Infinity && tensor.range.hi === Infinity)) return [];
+    let outside = 0;
+    let first = 0;
+    for (let i = 0; i < data.length; i++) {
+      if (data[i] >= tensor.range.lo && data[i] <= tensor.range.hi) continue;
+      if (outside === 0) first = data[i];
+      outside++;
+    }
+    const range = `${String(tensor.range.lo).replace('Infinity', 'inf')}..${String(tensor.range.hi).replace('Infinity', 'inf')}`;
+    return outside === 0 ? [] : [`${outside} values of \`${tensor.name}\` lie outside of its range ${range} (the first is ${first}); kernels may lose digits there`];
+  });
+}
