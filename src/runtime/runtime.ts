@@ -1,5 +1,6 @@
 import type { IoDtype } from '../ir/common/dtype.js';
-import type { Extent, Plan, PlanTensor } from '../ir/plan/plan.js';
+import type { Plan } from '../ir/plan/plan.js';
+import type { CallSizes } from './extents.js';
 
 /** Elements as they lie in memory: bf16 and f16 as their 16 bits. */
 export type HostArray = Float32Array | Uint16Array | Int32Array;
@@ -11,13 +12,6 @@ export interface DeviceTensor {
   readonly shape: readonly number[];
   /** Gives the memory back; using the tensor afterwards is an error. A second call does nothing. */
   release(): void;
-}
-
-/** Head counts and sequences of one call. Sequences are [first token, number of tokens], in order, and cover the tokens. */
-export interface CallDims {
-  readonly heads: number;
-  readonly groups: number;
-  readonly sequences: readonly (readonly [start: number, length: number])[];
 }
 
 export type Program = 'forward' | 'backward' | 'step';
@@ -38,11 +32,11 @@ export interface KernelTime {
 export interface LoadedPlan {
   readonly plan: Plan;
   /** Writes outputs and final states. Absent initial states are zeros. Resolves when the work is submitted; `download` waits for it. */
-  forward(tensors: CallTensors, dims: CallDims, options?: CallOptions): Promise<Record<string, DeviceTensor>>;
+  forward(tensors: CallTensors, sizes: CallSizes, options?: CallOptions): Promise<Record<string, DeviceTensor>>;
   /** Writes `d_NAME` of inputs, params and initial states. Absent cotangents and initial states are zeros. */
-  backward(tensors: CallTensors, dims: CallDims, options?: CallOptions): Promise<Record<string, DeviceTensor>>;
+  backward(tensors: CallTensors, sizes: CallSizes, options?: CallOptions): Promise<Record<string, DeviceTensor>>;
   /** The forward of a few tokens, read one at a time. */
-  step(tensors: CallTensors, dims: CallDims, options?: CallOptions): Promise<Record<string, DeviceTensor>>;
+  step(tensors: CallTensors, sizes: CallSizes, options?: CallOptions): Promise<Record<string, DeviceTensor>>;
   release(): void;
 }
 
@@ -72,60 +66,4 @@ export class RuntimeError extends Error {
     this.name = 'RuntimeError';
     this.remedy = remedy;
   }
-}
-
-/** Rows of the tables that kernels read: i32 [sequences, 4] and i32 [chunks, 4], as `PlanArg` says. */
-export function callTables(chunk: number, dims: CallDims): { readonly sequences: Int32Array; readonly chunks: Int32Array; readonly counts: CallCounts } {
-  const sequences: number[] = [];
-  const chunks: number[] = [];
-  let tokens = 0;
-  dims.sequences.forEach(([start, length], sequence) => {
-    const firstChunk = chunks.length / 4;
-    for (let at = 0, index = 0; at < length; at += chunk, index++) chunks.push(sequence, start + at, Math.min(chunk, length - at), index);
-    sequences.push(start, start + length, firstChunk, chunks.length / 4 - firstChunk);
-    tokens = Math.max(tokens, start + length);
-  });
-  return {
-    sequences: Int32Array.from(sequences),
-    chunks: Int32Array.from(chunks),
-    counts: { tokens, heads: dims.heads, groups: dims.groups, sequences: dims.sequences.length, chunks: chunks.length / 4 },
-  };
-}
-
-export type CallCounts = Readonly<Record<Exclude<Extent, number>, number>>;
-
-export function extentValue(extent: Extent, counts: CallCounts): number {
-  return typeof extent === 'number' ? extent : counts[extent];
-}
-
-/** Product of the factors. */
-export function extentProduct(extents: readonly Extent[], counts: CallCounts): number {
-  return extents.reduce<number>((n, extent) => n * extentValue(extent, counts), 1);
-}
-
-export function tensorShape(tensor: PlanTensor, counts: CallCounts): readonly number[] {
-  return tensor.shape.map((extent) => extentValue(extent, counts));
-}
-
-/** A typed array of the right kind for a dtype. */
-export function newHostArray(dtype: ElementType, count: number): HostArray {
-  switch (dtype) {
-    case 'f32': return new Float32Array(count);
-    case 'i32': return new Int32Array(count);
-    case 'f16': case 'bf16': return new Uint16Array(count);
-  }
-}
-
-/** What is wrong with a tensor given for `expected`, or nothing. */
-export function tensorFault(expected: PlanTensor, given: DeviceTensor | HostArray, counts: CallCounts): string | undefined {
-  const shape = tensorShape(expected, counts);
-  const count = shape.reduce((n, size) => n * size, 1);
-  if ('dtype' in given) {
-    if (given.dtype !== expected.dtype) return `tensor ${expected.name} is ${given.dtype}, but this plan was built for ${expected.dtype}`;
-    const found = given.shape.reduce((n, size) => n * size, 1);
-    return found === count ? undefined : `tensor ${expected.name} has shape [${given.shape.join(', ')}]; expected [${shape.join(', ')}]`;
-  }
-  const wanted = newHostArray(expected.dtype, 0);
-  if (given.constructor !== wanted.constructor) return `tensor ${expected.name} is a ${given.constructor.name}; ${expected.dtype} tensors are given as ${wanted.constructor.name}`;
-  return given.length === count ? undefined : `tensor ${expected.name} has ${given.length} elements; expected ${count} as [${shape.join(', ')}]`;
 }
