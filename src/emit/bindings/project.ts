@@ -1,3 +1,4 @@
+import type { FunctionDeclarationStructure, ImportDeclarationStructure, InterfaceDeclarationStructure, VariableStatementStructure } from 'ts-morph';
 import type { FileSurface } from './surface.js';
 
 /** Prints surfaces as TypeScript, by path. ts-morph is loaded here, and only when this is called: it costs a third of a second. */
@@ -14,17 +15,17 @@ export async function printSurfaces(surfaces: readonly FileSurface[]): Promise<R
     const file = project.createSourceFile(surface.path, {
       statements: [
         (writer) => { for (const line of surface.header) writer.writeLine(`// ${line}`); },
-        ...surface.imports.map((item) => ({
+        ...surface.imports.map((item): ImportDeclarationStructure => ({
           kind: StructureKind.ImportDeclaration, moduleSpecifier: item.from, namedImports: [...item.names], isTypeOnly: item.typeOnly,
         })),
-        ...surface.constants.map((constant) => ({
+        ...surface.constants.map((constant): VariableStatementStructure => ({
           kind: StructureKind.VariableStatement,
           declarationKind: VariableDeclarationKind.Const,
           isExported: true,
           docs: [constant.doc],
           declarations: [{ name: constant.name, initializer: constant.value }],
         })),
-        ...surface.interfaces.map((item) => ({
+        ...surface.interfaces.map((item): InterfaceDeclarationStructure => ({
           kind: StructureKind.Interface,
           name: item.name,
           isExported: true,
@@ -36,7 +37,7 @@ export async function printSurfaces(surfaces: readonly FileSurface[]): Promise<R
             name: method.name, parameters: method.parameters.map((parameter) => ({ ...parameter })), returnType: method.returns, docs: [method.doc],
           })),
         })),
-        ...surface.functions.map((item) => ({
+        ...surface.functions.map((item): FunctionDeclarationStructure => ({
           kind: StructureKind.Function,
           name: item.name,
           isExported: true,
