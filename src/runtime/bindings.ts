@@ -1,0 +1,203 @@
+import type { Extent, Plan } from '../ir/plan/plan.js';
+import type { CallSizes } from './extents.js';
+import { planName, resultName } from './names.js';
+import { RuntimeError, type CallTensors, type DeviceTensor, type ElementType, type HostArray, type LoadedPlan, type Runtime } from './runtime.js';
+
+/**
+ * A tensor whose type names its axes in memory order, so that `Tensor<'B H T K'>` where `Tensor<'B T H K'>` belongs does not compile.
+ * The values lie in a typed array, copied to the device for a call, or on the device already.
+ */
+export interface Tensor<Axes extends string> {
+  readonly axes: Axes;
+  readonly shape: readonly number[];
+  readonly values: HostArray | DeviceTensor;
+}
+
+/** Reads one file of a package of kernels, by its name relative to the binding. */
+export type ReadFile = (name: string) => Promise<Uint8Array>;
+
+/**
+ * A tensor from values: `tensor('B T H K', [2, 100, 4, 64], array)`. bf16 and f16 come as their 16 bits.
+ * Throws a RuntimeError where names, extents and values do not belong together.
+ */
+export function tensor<const Axes extends string>(axes: Axes, shape: readonly number[], values: HostArray | DeviceTensor): Tensor<Axes> {
+  const names = axes.split(' ').filter((name) => name !== '');
+  if (names.length !== shape.length) throw new RuntimeError(`'${axes}' names ${names.length} axes, the shape has ${shape.length}: [${shape.join(', ')}]`, 'give one extent for each axis');
+  const expected = count(shape);
+  const found = ArrayBuffer.isView(values) ? values.length : count(values.shape);
+  if (expected !== found) throw new RuntimeError(`'${axes}' [${shape.join(', ')}] has ${expected} elements, the values ${found}`, 'check the extents');
+  return { axes, shape, values };
+}
+
+/** Copies a tensor to the device once, for many calls. */
+export function upload<Axes extends string>(runtime: Runtime, host: Tensor<Axes>, dtype: ElementType = 'f32'): Tensor<Axes> {
+  if (!ArrayBuffer.isView(host.values)) return host;
+  return { ...host, values: runtime.upload(host.values, dtype, host.shape) };
+}
+
+/** Fetches the values of a tensor; a typed array is given back as it is. */
+export async function read(runtime: Runtime, from: Tensor<string>): Promise<HostArray> {
+  return ArrayBuffer.isView(from.values) ? from.values : runtime.download(from.values);
+}
+
+/** Gives the device memory of a tensor back. */
+export function release(from: Tensor<string>): void {
+  if (!ArrayBuffer.isView(from.values)) from.values.release();
+}
+
+type Tensors = Readonly<Record<string, Tensor<string> | undefined>>;
+
+/** Results of a call; `take` says which axes each has. */
+export interface Results {
+  take<const Axes extends string>(name: string, axes: Axes): Tensor<Axes>;
+}
+
+/** What generated bindings call. */
+export interface OpenScan {
+  readonly plan: Plan;
+  forward(inputs: Tensors, state: Tensors, cuSeqlens?: ArrayLike<number>): Promise<Results>;
+  backward(inputs: Tensors, state: Tensors, cotangents: Tensors, cuSeqlens?: ArrayLike<number>): Promise<Results>;
+  step(state: Tensors, inputs: Tensors): Promise<Results>;
+  release(): void;
+}
+
+/** Folder names (`cuda.sm90.bf16`) in the order in which a runtime should try them. */
+function preferred(runtime: Runtime, folders: readonly string[]): readonly string[] {
+  const targets = runtime.kind === 'webgpu' ? ['webgpu.'] : ['cuda.sm90.', 'cuda.sm80.'];
+  return targets.flatMap((target) => folders.filter((folder) => folder.startsWith(target)));
+}
+
+/** Finds the plan that fits the runtime's device and loads it. */
+export async function openScan(runtime: Runtime, readFile: ReadFile, folders: readonly string[], sizes: Readonly<Record<string, number>>): Promise<OpenScan> {
+  const candidates = preferred(runtime, folders);
+  let refusal: unknown = new RuntimeError(`nothing was built for ${runtime.kind}: there is ${folders.join(', ')}`, `build with --target ${runtime.kind === 'webgpu' ? 'webgpu' : 'cuda.sm80,cuda.sm90'}`);
+  for (const folder of candidates) {
+    const plan = await readPlan(readFile, folder);
+    const different = Object.keys(sizes).find((axis) => plan.sizes[axis] !== sizes[axis]);
+    if (different !== undefined) throw new RuntimeError(`${folder}/plan.json is made for ${different} = ${plan.sizes[different]}, the binding for ${sizes[different]}`, 'build both together');
+    try {
+      return bound(await runtime.load(plan, await readFiles(readFile, folder, plan)));
+    } catch (error) {
+      // A device of another generation refuses; an older target may do.
+      refusal = error;
+    }
+  }
+  throw refusal;
+}
+
+async function readPlan(readFile: ReadFile, folder: string): Promise<Plan> {
+  const text = new TextDecoder().decode(await readFile(`${folder}/plan.json`));
+  const plan: Plan = JSON.parse(text);
+  if (plan.format !== 'lmoec-plan-1') throw new RuntimeError(`${folder}/plan.json has the format ${String(plan.format)}, expected lmoec-plan-1`, 'build again with this version of lmoec');
+  return plan;
+}
+
+async function readFiles(readFile: ReadFile, folder: string, plan: Plan): Promise<ReadonlyMap<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>();
+  for (const file of new Set(plan.kernels.map((kernel) => kernel.file))) {
+    files.set(file, await readFile(`${folder}/${file}`));
+    // Machine code lies beside the source only where nvcc was found; NVRTC does without.
+    for (const beside of file.endsWith('.cu') ? [file.replace(/\.cu$/, '.cubin'), file.replace(/\.cu$/, '.ptx')] : []) {
+      const content = await readFile(`${folder}/${beside}`).catch(() => undefined);
+      if (content !== undefined) files.set(beside, content);
+    }
+  }
+  return files;
+}
+
+function bound(loaded: LoadedPlan): OpenScan {
+  const { plan } = loaded;
+  const values = (tensors: Tensors, role: 'initial' | 'cotangent' | undefined): CallTensors => (
+    Object.fromEntries(Object.entries(tensors).map(([name, item]) => [role === undefined ? name : planName(plan, role, name), item?.values]))
+  );
+  const results = (made: Readonly<Record<string, DeviceTensor>>, role: 'result' | 'gradient', lead: Lead): Results => ({
+    take(name, axes) {
+      const known = role === 'gradient' ? planName(plan, 'gradient', name) : resultName(plan, name);
+      const found = made[known];
+      const declared = plan.tensors.find((item) => item.name === known);
+      if (found === undefined || declared === undefined) throw new RuntimeError(`${plan.scan} made no ${name}`, 'build the scan again');
+      return { axes, shape: userShape(declared.shape, found.shape, lead), values: found };
+    },
+  });
+  return {
+    plan,
+    async forward(inputs, state, cuSeqlens) {
+      const lead = leadOf(plan, inputs, cuSeqlens, false);
+      return results(await loaded.forward({ ...values(inputs, undefined), ...values(state, 'initial') }, lead.sizes), 'result', lead);
+    },
+    async backward(inputs, state, cotangents, cuSeqlens) {
+      const lead = leadOf(plan, inputs, cuSeqlens, false);
+      const tensors = { ...values(inputs, undefined), ...values(state, 'initial'), ...values(cotangents, 'cotangent') };
+      return results(await loaded.backward(tensors, lead.sizes), 'gradient', lead);
+    },
+    async step(state, inputs) {
+      const lead = leadOf(plan, inputs, undefined, true);
+      return results(await loaded.step({ ...values(inputs, undefined), ...values(state, 'initial') }, lead.sizes), 'result', lead);
+    },
+    release: () => loaded.release(),
+  };
+}
+
+/** Batch and tokens as the user sees them; sizes as the kernels do. */
+interface Lead {
+  readonly batch: number;
+  /** undefined: a step, whose tensors have no token axis. */
+  readonly tokens: number | undefined;
+  readonly sizes: CallSizes;
+}
+
+function leadOf(plan: Plan, inputs: Tensors, cuSeqlens: ArrayLike<number> | undefined, step: boolean): Lead {
+  const skip = step ? 1 : 2;
+  let batch: number | undefined;
+  let tokens: number | undefined;
+  const inner = new Map<string, number>();
+  for (const declared of plan.tensors) {
+    const item = inputs[declared.name];
+    if (item === undefined || (declared.role !== 'input' && declared.role !== 'param')) continue;
+    const perToken = declared.shape[0] === 'tokens';
+    const expected = declared.shape.length - (perToken ? 1 : 0) + (perToken ? skip : 0);
+    if (item.shape.length !== expected) throw mismatch(plan, declared.name, `${expected} extents`, item.shape);
+    const kind = declared.shape[perToken ? 1 : 0];
+    const extent = item.shape[perToken ? skip : 0];
+    if (typeof kind === 'string') agree(plan, declared.name, item.shape, kind, inner.get(kind), extent);
+    inner.set(String(kind), extent);
+    if (!perToken) continue;
+    agree(plan, declared.name, item.shape, 'the batch', batch, item.shape[0]);
+    agree(plan, declared.name, item.shape, 'the number of tokens', tokens, step ? 1 : item.shape[1]);
+    batch = item.shape[0];
+    tokens = step ? 1 : item.shape[1];
+  }
+  const heads = inner.get('heads') ?? inner.get('groups');
+  if (batch === undefined || tokens === undefined || heads === undefined) throw new RuntimeError(`${plan.scan}: no input says how many tokens and heads there are`, 'pass the inputs');
+  const groups = inner.get('groups') ?? heads;
+  if (heads % groups !== 0) throw new RuntimeError(`${plan.scan}: ${heads} heads cannot share ${groups} groups`, 'H must be a multiple of G');
+  return { batch, tokens: step ? undefined : tokens, sizes: { heads, groups, lengths: lengthsOf(plan, batch, tokens, cuSeqlens) } };
+}
+
+function lengthsOf(plan: Plan, batch: number, tokens: number, cuSeqlens: ArrayLike<number> | undefined): readonly number[] {
+  if (cuSeqlens === undefined) return Array.from({ length: batch }, () => tokens);
+  const offsets = Array.from(cuSeqlens);
+  const lengths = offsets.slice(1).map((end, i) => end - offsets[i]);
+  if (batch !== 1 || offsets[0] !== 0 || offsets[offsets.length - 1] !== tokens || lengths.some((length) => length < 0)) {
+    throw new RuntimeError(`${plan.scan}: cuSeqlens [${offsets.join(', ')}] does not cut ${batch} x ${tokens} tokens`, 'the batch is 1 and the offsets go from 0 to the number of tokens');
+  }
+  return lengths;
+}
+
+function agree(plan: Plan, name: string, shape: readonly number[], what: string, known: number | undefined, found: number): void {
+  if (known !== undefined && known !== found) throw mismatch(plan, name, `${what} = ${known}`, shape);
+}
+
+function mismatch(plan: Plan, name: string, expected: string, shape: readonly number[]): RuntimeError {
+  return new RuntimeError(`${plan.scan}: ${name} [${shape.join(', ')}] does not fit: expected ${expected}`, 'all tensors of a call agree in batch, tokens, heads and groups');
+}
+
+/** [tokens, ...] -> [B, T, ...], or [B, ...] in a step. */
+function userShape(declared: readonly Extent[], found: readonly number[], lead: Lead): readonly number[] {
+  if (declared[0] !== 'tokens') return found;
+  return [lead.batch, ...(lead.tokens === undefined ? [] : [lead.tokens]), ...found.slice(1)];
+}
+
+function count(shape: readonly number[]): number {
+  return shape.reduce((n, extent) => n * extent, 1);
+}

@@ -1,0 +1,255 @@
+import type { Plan, PlanKernel } from '../../ir/plan/plan.js';
+import { chunkTable, extentsOf, gridOf, sequenceTable, shapeOf, type CallSizes } from '../extents.js';
+import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type KernelTime, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';
+import { loadAddon, nvrtcFolders, type DeviceInfo, type FunctionInfo, type NativeCuda, type NvrtcStatus } from './addon.js';
+import { loadKernels } from './kernels.js';
+import { allocate, borrow, elementCount, expectOk, isCudaTensor, upload, type CudaTensor } from './memory.js';
+import { packParams, type Bound, type PackedParams } from './params.js';
+
+/** The common runtime, with what only CUDA has. */
+export interface CudaRuntime extends Runtime {
+  readonly kind: 'cuda';
+  readonly info: DeviceInfo;
+  /** Memory of another library: its address on the same device. */
+  borrow(pointer: bigint, dtype: ElementType, shape: readonly number[]): DeviceTensor;
+  /** Waits for everything that was submitted. */
+  finish(): Promise<void>;
+  load(plan: Plan, files: ReadonlyMap<string, string | Uint8Array>): Promise<CudaLoadedPlan>;
+}
+
+export interface CudaLoadedPlan extends LoadedPlan {
+  /** Cubins by file name that NVRTC made while loading; a caller may keep them and pass them to the next `load`. */
+  readonly compiled: ReadonlyMap<string, Uint8Array>;
+  /** Registers, spills and shared memory of every kernel. */
+  readonly functions: ReadonlyMap<string, FunctionInfo>;
+  /** Time of every kernel of a program, the best of `repeats`. */
+  profile(program: Program, tensors: CallTensors, sizes: CallSizes, repeats?: number): Promise<readonly KernelTime[]>;
+}
+
+export type CudaRuntimeStatus =
+  | { readonly available: true; readonly device: string; readonly driver: string; readonly devices: readonly DeviceInfo[]; readonly nvrtc: NvrtcStatus; readonly open: () => Promise<CudaRuntime> }
+  | Extract<RuntimeStatus, { available: false }>;
+
+/** What there is of CUDA on this machine; `open` takes the device that LMOEC_CUDA_DEVICE names, else the first. */
+export function cudaStatus(): CudaRuntimeStatus {
+  const addon = loadAddon();
+  if (!addon.available) return { available: false, why: addon.why, remedy: 'install an NVIDIA driver, or use another backend' };
+  const { native } = addon;
+  const status = native.status();
+  if (!status.available) return { available: false, why: status.why, remedy: 'install an NVIDIA driver, or use another backend' };
+  const index = Number(process.env.LMOEC_CUDA_DEVICE ?? 0);
+  const info = status.devices.find((device) => device.index === index);
+  if (info === undefined) {
+    return { available: false, why: `there is no CUDA device ${process.env.LMOEC_CUDA_DEVICE}`, remedy: `set LMOEC_CUDA_DEVICE to a number below ${status.devices.length}` };
+  }
+  if (info.major < 8) {
+    return { available: false, why: `${info.name} has compute capability ${info.major}.${info.minor}; kernels need 8.0 or later`, remedy: 'use the webgpu backend' };
+  }
+  return {
+    available: true,
+    device: describe(info, status.driver),
+    driver: status.driver,
+    devices: status.devices,
+    nvrtc: native.nvrtcStatus(nvrtcFolders()),
+    open: async () => openRuntime(native, expectOk(native.open(info.index), `opening ${info.name}`), status.driver),
+  };
+}
+
+function describe(info: DeviceInfo, driver: string): string {
+  return `${info.name}, compute capability ${info.major}.${info.minor}, ${Math.round(info.memoryBytes / 2 ** 30)} GiB, driver for CUDA ${driver}`;
+}
+
+function openRuntime(native: NativeCuda, info: DeviceInfo, driver: string): CudaRuntime {
+  return {
+    kind: 'cuda',
+    info,
+    device: describe(info, driver),
+    upload(data, dtype, shape) {
+      const tensor = allocate(native, dtype, shape);
+      upload(native, tensor, data, 'a tensor');
+      return tensor;
+    },
+    empty: (dtype, shape) => allocate(native, dtype, shape),
+    borrow: (pointer, dtype, shape) => borrow(native, pointer, dtype, shape),
+    async download(tensor) {
+      if (!isCudaTensor(tensor)) throw new RuntimeError('this tensor belongs to another runtime', 'download it with the runtime that made it');
+      const count = elementCount(tensor.shape);
+      const array = tensor.dtype === 'f32' ? new Float32Array(count) : tensor.dtype === 'i32' ? new Int32Array(count) : new Uint16Array(count);
+      expectOk(await native.download(tensor.buffer, 0, array), 'downloading a tensor');
+      return array;
+    },
+    async finish() {
+      expectOk(await native.synchronize(), 'waiting for the device');
+    },
+    load: (plan, files) => loadPlan(native, info, plan, files),
+    // The primary context is shared with other libraries of the process and stays.
+    release() {},
+  };
+}
+
+async function loadPlan(native: NativeCuda, info: DeviceInfo, plan: Plan, files: ReadonlyMap<string, string | Uint8Array>): Promise<CudaLoadedPlan> {
+  const kernels = await loadKernels(native, info, plan, files);
+  const pool = workspacePool(native);
+
+  const call = async (program: Program, tensors: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
+    const prepared = prepare(native, plan, program, tensors, sizes, options, pool);
+    try {
+      for (const { kernel, grid, params } of prepared.launches) launch(native, kernels.function(kernel.name), kernel, grid, params);
+    } finally {
+      prepared.dispose();
+    }
+    return prepared.results;
+  };
+
+  return {
+    plan,
+    compiled: kernels.compiled,
+    functions: kernels.functions,
+    forward: (tensors, sizes, options) => call('forward', tensors, sizes, options),
+    backward: (tensors, sizes, options) => call('backward', tensors, sizes, options),
+    step: (tensors, sizes, options) => call('step', tensors, sizes, options),
+    async profile(program, tensors, sizes, repeats = 5) {
+      const prepared = prepare(native, plan, program, tensors, sizes, {}, pool);
+      const start = expectOk(native.createEvent(), 'making an event');
+      const end = expectOk(native.createEvent(), 'making an event');
+      const best = prepared.launches.map(() => Infinity);
+      for (let repeat = 0; repeat < repeats; repeat++) {
+        for (const [i, { kernel, grid, params }] of prepared.launches.entries()) {
+          expectOk(native.recordEvent(start), 'timing');
+          launch(native, kernels.function(kernel.name), kernel, grid, params);
+          expectOk(native.recordEvent(end), 'timing');
+          best[i] = Math.min(best[i], 1000 * expectOk(native.elapsed(start, end), 'timing'));
+        }
+      }
+      prepared.dispose();
+      for (const tensor of Object.values(prepared.results)) tensor.release();
+      return prepared.launches.map(({ kernel }, i) => ({ kernel: kernel.name, microseconds: best[i] }));
+    },
+    release() {
+      pool.release();
+      kernels.release();
+    },
+  };
+}
+
+function launch(native: NativeCuda, fn: FunctionInfo, kernel: PlanKernel, grid: readonly [number, number, number], params: PackedParams): void {
+  // A call with nothing to do has an empty grid, which the driver refuses.
+  if (grid.includes(0)) return;
+  if (grid[0] > 2 ** 31 - 1 || grid[1] > 65535 || grid[2] > 65535) {
+    throw new RuntimeError(`${kernel.name} would need a grid of ${grid.join(' x ')} blocks`, 'split the call: fewer heads, or fewer tokens');
+  }
+  expectOk(native.launch(fn.handle, Uint32Array.from(grid), kernel.block, kernel.sharedBytes, params.bytes, params.offsets), `launching ${kernel.name}`);
+}
+
+interface Pool {
+  /** Memory that is used again by the next call; launches of one stream run in order, so that is safe. */
+  take(name: string, dtype: ElementType, shape: readonly number[]): CudaTensor;
+  release(): void;
+}
+
+function workspacePool(native: NativeCuda): Pool {
+  const held = new Map<string, CudaTensor>();
+  return {
+    take(name, dtype, shape) {
+      const known = held.get(name);
+      if (known !== undefined && known.dtype === dtype && elementCount(known.shape) === elementCount(shape)) return known;
+      known?.release();
+      const fresh = allocate(native, dtype, shape);
+      held.set(name, fresh);
+      return fresh;
+    },
+    release() {
+      for (const tensor of held.values()) tensor.release();
+      held.clear();
+    },
+  };
+}
+
+interface Prepared {
+  readonly launches: readonly { readonly kernel: PlanKernel; readonly grid: readonly [number, number, number]; readonly params: PackedParams }[];
+  readonly results: Record<string, DeviceTensor>;
+  /** Gives back what was made for this call only. */
+  dispose(): void;
+}
+
+function prepare(native: NativeCuda, plan: Plan, program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions, pool: Pool): Prepared {
+  const extents = extentsOf(plan, sizes);
+  const launches = plan.programs[program].map(({ kernel }) => kernelNamed(plan, kernel));
+  const used = new Map<string, 'read' | 'write' | 'readwrite'>();
+  for (const kernel of launches) {
+    for (const arg of kernel.args) {
+      if (arg.kind === 'tensor' && (!used.has(arg.tensor) || arg.access !== 'read')) used.set(arg.tensor, arg.access);
+      if (arg.kind === 'tensorMap' && !used.has(arg.tensor)) used.set(arg.tensor, 'read');
+    }
+  }
+  const tensors = new Map<string, CudaTensor>();
+  const temporary: CudaTensor[] = [];
+  const results: Record<string, DeviceTensor> = {};
+  for (const declared of plan.tensors) {
+    const access = used.get(declared.name);
+    if (access === undefined) continue;
+    const shape = shapeOf(declared, extents);
+    switch (declared.role) {
+      case 'workspace':
+        tensors.set(declared.name, pool.take(declared.name, declared.dtype, shape));
+        break;
+      case 'input': case 'param': case 'initial': case 'cotangent': {
+        const value = given[declared.name];
+        if (value === undefined) {
+          if (declared.role === 'input' || declared.role === 'param') {
+            throw new RuntimeError(`${plan.scan}: the ${declared.role} ${declared.name} is missing`, `pass ${declared.name} [${shape.join(', ')}]`);
+          }
+          const zeros = pool.take(declared.name, declared.dtype, shape);
+          expectOk(native.fill(zeros.buffer, 0), `clearing ${declared.name}`);
+          tensors.set(declared.name, zeros);
+        } else if (ArrayBuffer.isView(value)) {
+          const copy = allocate(native, declared.dtype, shape);
+          temporary.push(copy);
+          upload(native, copy, value, declared.name);
+          tensors.set(declared.name, copy);
+        } else {
+          tensors.set(declared.name, ownTensor(plan, declared.name, declared.dtype, shape, value));
+        }
+        break;
+      }
+      case 'output': case 'final': case 'gradient': {
+        const into = options.into?.[declared.name];
+        const tensor = into === undefined ? allocate(native, declared.dtype, shape) : ownTensor(plan, declared.name, declared.dtype, shape, into);
+        tensors.set(declared.name, tensor);
+        results[declared.name] = tensor;
+        break;
+      }
+      default: declared.role satisfies never;
+    }
+  }
+  const table = (name: string, values: Int32Array): CudaTensor => {
+    const tensor = pool.take(name, 'i32', [Math.max(1, values.length)]);
+    if (values.length > 0) upload(native, tensor, values, name);
+    return tensor;
+  };
+  const bound: Bound = { tensors, extents, sequences: table('%sequences', sequenceTable(plan, sizes)), chunks: table('%chunks', chunkTable(plan, sizes)) };
+  return {
+    launches: launches.map((kernel) => ({ kernel, grid: gridOf(kernel, extents), params: packParams(native, plan, kernel, bound) })),
+    results,
+    // cuMemFree waits for the work that uses the memory.
+    dispose() {
+      for (const tensor of temporary) tensor.release();
+    },
+  };
+}
+
+function ownTensor(plan: Plan, name: string, dtype: ElementType, shape: readonly number[], value: DeviceTensor): CudaTensor {
+  if (!isCudaTensor(value)) throw new RuntimeError(`${plan.scan}: ${name} lives on another device`, 'upload it with the CUDA runtime');
+  // [B, T, ...] and [tokens, ...] are the same memory.
+  if (value.dtype !== dtype || elementCount(value.shape) !== elementCount(shape)) {
+    throw new RuntimeError(`${plan.scan}: ${name} must be ${dtype} [${shape.join(', ')}], found ${value.dtype} [${value.shape.join(', ')}]`, 'convert the tensor, or load the plan of its dtype');
+  }
+  return value;
+}
+
+function kernelNamed(plan: Plan, name: string): PlanKernel {
+  const found = plan.kernels.find((kernel) => kernel.name === name);
+  if (found === undefined) throw new RuntimeError(`the plan of ${plan.scan} launches ${name}, which it does not describe`, 'this plan is inconsistent: build it again');
+  return found;
+}
+

@@ -1,0 +1,63 @@
+import type { Plan } from '../../ir/plan/plan.js';
+import { RuntimeError } from '../runtime.js';
+import { nvrtcFolders, type DeviceInfo, type FunctionInfo, type ModuleHandle, type NativeCuda } from './addon.js';
+import { cubinName, ptxName, realArchitecture } from './names.js';
+import { expectOk } from './memory.js';
+
+export interface LoadedKernels {
+  function(kernel: string): FunctionInfo;
+  readonly functions: ReadonlyMap<string, FunctionInfo>;
+  readonly compiled: ReadonlyMap<string, Uint8Array>;
+  release(): void;
+}
+
+/** Loads every kernel file of a plan: the cubin beside the source, else its PTX, else the source through NVRTC. */
+export async function loadKernels(native: NativeCuda, info: DeviceInfo, plan: Plan, files: ReadonlyMap<string, string | Uint8Array>): Promise<LoadedKernels> {
+  const architecture = realArchitecture(plan.target);
+  if (architecture === undefined) throw new RuntimeError(`the plan of ${plan.scan} is for ${plan.target}`, 'build it with --target cuda.sm80 or cuda.sm90');
+  if (architecture === 'sm_90a' && (info.major !== 9 || info.minor !== 0)) {
+    throw new RuntimeError(`the plan of ${plan.scan} is for compute capability 9.0, the device has ${info.major}.${info.minor}`, 'load the plan for cuda.sm80');
+  }
+  const modules = new Map<string, ModuleHandle>();
+  const compiled = new Map<string, Uint8Array>();
+  for (const file of new Set(plan.kernels.map((kernel) => kernel.file))) {
+    modules.set(file, await loadFile(native, plan, file, architecture, files, compiled));
+  }
+  const functions = new Map<string, FunctionInfo>();
+  for (const kernel of plan.kernels) {
+    const module = modules.get(kernel.file);
+    if (module === undefined) continue;
+    functions.set(kernel.name, expectOk(native.getFunction(module, kernel.entry, kernel.sharedBytes), `finding ${kernel.entry} in ${kernel.file}`));
+  }
+  return {
+    functions,
+    compiled,
+    function(kernel) {
+      const found = functions.get(kernel);
+      if (found === undefined) throw new RuntimeError(`the plan of ${plan.scan} has no kernel ${kernel}`, 'this plan is inconsistent: build it again');
+      return found;
+    },
+    release() {
+      for (const module of modules.values()) native.unloadModule(module);
+    },
+  };
+}
+
+async function loadFile(native: NativeCuda, plan: Plan, file: string, architecture: string, files: ReadonlyMap<string, string | Uint8Array>, compiled: Map<string, Uint8Array>): Promise<ModuleHandle> {
+  const cubin = files.get(cubinName(file));
+  if (cubin instanceof Uint8Array) return expectOk(native.loadModule(cubin), `loading ${cubinName(file)}`);
+  const ptx = files.get(ptxName(file));
+  if (ptx !== undefined) {
+    const text = typeof ptx === 'string' ? new TextEncoder().encode(ptx) : ptx;
+    // The driver wants the text to end with a zero byte.
+    const result = native.loadModule(Uint8Array.from([...text, 0]));
+    // PTX newer than the driver: NVRTC may still do.
+    if (result.ok) return result.value;
+  }
+  const source = files.get(file);
+  if (source === undefined) throw new RuntimeError(`${file} of ${plan.scan} was not given, nor was ${cubinName(file)}`, 'pass all files that lie beside the plan');
+  const text = typeof source === 'string' ? source : new TextDecoder().decode(source);
+  const { cubin: made } = expectOk(await native.compile(text, file, [`--gpu-architecture=${architecture}`, '--std=c++17'], nvrtcFolders()), `compiling ${file}`);
+  compiled.set(cubinName(file), made);
+  return expectOk(native.loadModule(made), `loading ${file}`);
+}

@@ -1,0 +1,99 @@
+import type { DeviceTensor, ElementType, HostArray } from '../runtime.js';
+import { RuntimeError } from '../runtime.js';
+import type { BufferHandle, CudaFailure, CudaResult, NativeCuda } from './addon.js';
+
+/** A tensor in CUDA memory. */
+export interface CudaTensor extends DeviceTensor {
+  readonly kind: 'cuda';
+  readonly buffer: BufferHandle;
+  readonly bytes: number;
+  /** Device address, for other libraries. */
+  readonly pointer: bigint;
+}
+
+export function bytesPerElement(dtype: ElementType): number {
+  return dtype === 'f32' || dtype === 'i32' ? 4 : 2;
+}
+
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((n, extent) => n * extent, 1);
+}
+
+/** The value, or a RuntimeError in the driver's words with a remedy. */
+export function expectOk<T>(result: CudaResult<T>, doing: string): T {
+  if (result.ok) return result.value;
+  throw new RuntimeError(`${doing}: ${failureText(result)}`, remedyOf(result));
+}
+
+function failureText(failure: CudaFailure): string {
+  const size = failure.bytes === undefined ? '' : ` (${megabytes(failure.bytes)} wanted${failure.freeBytes === undefined ? '' : `, ${megabytes(failure.freeBytes)} free`})`;
+  const log = failure.log === undefined || failure.log === '' ? '' : `\n${failure.log}`;
+  return `${failure.call}: ${failure.error}${failure.message === '' ? '' : `, ${failure.message}`}${size}${log}`;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+function remedyOf(failure: CudaFailure): string {
+  switch (failure.error) {
+    case 'CUDA_ERROR_OUT_OF_MEMORY': return 'release tensors that are no longer needed, or make the batch smaller';
+    case 'CUDA_ERROR_NO_BINARY_FOR_GPU': return 'build for this GPU: sm_80 code runs on 8.x, sm_90a code on 9.0 only';
+    case 'CUDA_ERROR_UNSUPPORTED_PTX_VERSION': return 'update the NVIDIA driver, or build with an older CUDA toolkit';
+    case 'NO_DRIVER': return 'install an NVIDIA driver, or use another backend';
+    case 'NO_NVRTC': return 'install the CUDA toolkit or the Python package nvidia-cuda-nvrtc, or build with nvcc so that cubins lie beside the plan';
+    case 'NVRTC_ERROR_COMPILATION': return 'this is an error in lmoec: please report the file and the log';
+    default: return 'run `lmoec doctor` to see the state of the device';
+  }
+}
+
+/** Bytes of a typed array, without copying. */
+export function bytesOfArray(data: HostArray): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+export function allocate(native: NativeCuda, dtype: ElementType, shape: readonly number[]): CudaTensor {
+  const bytes = elementCount(shape) * bytesPerElement(dtype);
+  const buffer = expectOk(native.alloc(bytes), 'allocating device memory');
+  return tensorOf(native, buffer, dtype, shape, bytes);
+}
+
+function tensorOf(native: NativeCuda, buffer: BufferHandle, dtype: ElementType, shape: readonly number[], bytes: number): CudaTensor {
+  let released = false;
+  return {
+    kind: 'cuda',
+    dtype,
+    shape: [...shape],
+    buffer,
+    bytes,
+    get pointer() {
+      return native.pointer(buffer);
+    },
+    release() {
+      if (released) return;
+      released = true;
+      native.free(buffer);
+    },
+  };
+}
+
+/** Takes memory that another library allocated; it must outlive the tensor. */
+export function borrow(native: NativeCuda, pointer: bigint, dtype: ElementType, shape: readonly number[]): CudaTensor {
+  const bytes = elementCount(shape) * bytesPerElement(dtype);
+  return tensorOf(native, expectOk(native.borrow(pointer, bytes), 'borrowing device memory'), dtype, shape, bytes);
+}
+
+export function upload(native: NativeCuda, tensor: CudaTensor, data: HostArray, name: string): void {
+  const expected = tensor.dtype === 'f32' ? 'Float32Array' : tensor.dtype === 'i32' ? 'Int32Array' : 'Uint16Array';
+  if (data.constructor.name !== expected) {
+    throw new RuntimeError(`${name}: ${tensor.dtype} values come in a ${expected}, found ${data.constructor.name}`, 'convert the array first; bf16 and f16 travel as their 16 bits');
+  }
+  if (data.byteLength !== tensor.bytes) {
+    throw new RuntimeError(`${name}: [${tensor.shape.join(', ')}] has ${elementCount(tensor.shape)} elements, the array ${data.length}`, 'pass an array of the tensor\'s size');
+  }
+  expectOk(native.upload(tensor.buffer, 0, bytesOfArray(data)), `uploading ${name}`);
+}
+
+export function isCudaTensor(value: DeviceTensor | HostArray): value is CudaTensor {
+  return 'kind' in value && value.kind === 'cuda';
+}
