@@ -144,7 +144,8 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
       `command: ${plan.source.command}`,
     ],
     imports: [
-      { from: 'lmoec/runtime', names: ['ReadFile', 'Runtime', 'Tensor'], typeOnly: true },
+      { from: 'lmoec/runtime', names: ['Runtime'], typeOnly: true },
+      { from: 'lmoec/bindings', names: ['ReadFile', 'Tensor'], typeOnly: true },
       { from: 'lmoec/bindings', names: ['openScan'], typeOnly: false },
       { from: 'lmoec/files', names: ['filesBeside'], typeOnly: false },
     ],

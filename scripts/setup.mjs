@@ -1,0 +1,73 @@
+// Installs and builds what a run needs and this machine lacks, and says so in one line each. Safe to run again: what is there stays.
+//   node scripts/setup.mjs [--quiet]
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const quiet = process.argv.includes('--quiet');
+const say = (text) => { if (!quiet) console.log(`setup: ${text}`); };
+
+function run(program, args, what) {
+  const done = spawnSync(program, args, { cwd: root, encoding: 'utf8', shell: false });
+  if (done.status !== 0) {
+    console.error(`setup: ${what} failed\n${done.stdout ?? ''}${done.stderr ?? done.error?.message ?? ''}`);
+    return false;
+  }
+  return true;
+}
+
+/** npm's packages, those of the lock file. */
+function packages() {
+  const needed = ['chevrotain', 'handlebars', 'ts-morph', 'webgpu', 'typescript', 'vitest', 'node-addon-api'];
+  const missing = needed.filter((name) => !existsSync(join(root, 'node_modules', name, 'package.json')));
+  if (missing.length === 0) return true;
+  say('installing npm packages');
+  return run('npm', ['ci', '--no-audit', '--no-fund'], 'npm ci');
+}
+
+/** Newest change below a folder, in milliseconds. */
+function newest(folder) {
+  let last = 0;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.name === 'build') continue;
+    const path = join(folder, entry.name);
+    last = Math.max(last, entry.isDirectory() ? newest(path) : statSync(path).mtimeMs);
+  }
+  return last;
+}
+
+/** dist/: the compiler itself, from TypeScript. */
+export function compile() {
+  const marker = join(root, 'dist/src/cli/main.js');
+  if (existsSync(marker) && statSync(join(root, 'dist')).mtimeMs > Math.max(newest(join(root, 'src')), newest(join(root, 'grammar')))) return true;
+  say('compiling TypeScript');
+  if (!run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'], 'tsc')) return false;
+  const now = new Date();
+  utimesSync(join(root, 'dist'), now, now);
+  return true;
+}
+
+/** Two software GPUs for WebGPU; without them the tests that need one are skipped with the reason. */
+async function softwareGpus() {
+  const script = join(root, 'scripts/software-gpu.mjs');
+  if (!existsSync(script)) return;
+  spawnSync(process.execPath, [script, '--install'], { cwd: root, stdio: quiet ? 'ignore' : 'inherit' });
+}
+
+/** The CUDA addon. No compiler, no addon: cuda is then absent, all else works. */
+function native() {
+  const done = spawnSync(process.execPath, [join(root, 'scripts/native.mjs'), '--if-needed'], { cwd: root, encoding: 'utf8' });
+  say((done.stdout.trim() || done.stderr.trim()).replace(/^native: /, ''));
+}
+
+/** Everything; the result is an exit status. */
+export async function setup() {
+  if (!packages() || !compile()) return 1;
+  native();
+  await softwareGpus();
+  return 0;
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) process.exitCode = await setup();

@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import type { Plan } from '../../../src/ir/plan/plan.js';
+import { openScan, read, tensor } from '../../../src/runtime/bindings.js';
+import type { CallSizes } from '../../../src/runtime/extents.js';
+import type { CallTensors, DeviceTensor, LoadedPlan, Runtime } from '../../../src/runtime/runtime.js';
+import { plan as sample } from '../emit/sample.js';
+
+const plan: Plan = {
+  ...sample,
+  kernels: [{ name: 'k', doc: '', file: 'k.wgsl', entry: 'k', block: 64, sharedBytes: 0, grid: [[1], [1], [1]], args: [], flops: [], bytes: [] }],
+  tensors: [
+    { name: 'q', role: 'input', dtype: 'f32', shape: ['tokens', 'groups', 2], axes: ['K'] },
+    { name: 'v', role: 'input', dtype: 'f32', shape: ['tokens', 'heads', 3], axes: ['V'] },
+    { name: 'S', role: 'initial', dtype: 'f32', shape: ['sequences', 'heads', 2, 3], axes: ['K', 'V'] },
+    { name: 'o', role: 'output', dtype: 'f32', shape: ['tokens', 'heads', 3], axes: ['V'] },
+    { name: 'final.S', role: 'final', dtype: 'f32', shape: ['sequences', 'heads', 2, 3], axes: ['K', 'V'] },
+    { name: 'd_final.S', role: 'cotangent', dtype: 'f32', shape: ['sequences', 'heads', 2, 3], axes: ['K', 'V'] },
+  ],
+};
+
+/** Answers with tensors of the right shapes and notes what it was called with. */
+function fakeRuntime(calls: { tensors: CallTensors; sizes: CallSizes }[]): Runtime {
+  const made = (shape: readonly number[]): DeviceTensor => ({ dtype: 'f32', shape, release() {} });
+  const run = async (tensors: CallTensors, sizes: CallSizes) => {
+    calls.push({ tensors, sizes });
+    const tokens = sizes.lengths.reduce((a, b) => a + b, 0);
+    return { o: made([tokens, sizes.heads, 3]), 'final.S': made([sizes.lengths.length, sizes.heads, 2, 3]) };
+  };
+  const loaded: LoadedPlan = { plan, forward: run, backward: run, step: run, release() {} };
+  return {
+    kind: 'webgpu', device: 'none', upload: (_, __, shape) => made(shape), empty: (_, shape) => made(shape),
+    download: async () => new Float32Array([1]), load: async () => loaded, release() {},
+  };
+}
+
+const files = async (name: string): Promise<Uint8Array> => new TextEncoder().encode(name.endsWith('plan.json') ? JSON.stringify(plan) : '');
+const open = (calls: { tensors: CallTensors; sizes: CallSizes }[] = []) => openScan(fakeRuntime(calls), files, ['cuda.sm90.bf16', 'webgpu.f32'], { K: 16, V: 32 });
+const inputs = (batch: number, tokens: number, heads: number, groups: number) => ({
+  q: tensor('B T G K', [batch, tokens, groups, 2], new Float32Array(batch * tokens * groups * 2)),
+  v: tensor('B T H V', [batch, tokens, heads, 3], new Float32Array(batch * tokens * heads * 3)),
+});
+
+describe('calls of a binding', () => {
+  it('reads batch, tokens, heads and groups off the inputs', async () => {
+    const calls: { tensors: CallTensors; sizes: CallSizes }[] = [];
+    const results = await (await open(calls)).forward(inputs(2, 5, 4, 2), {});
+    expect(calls[0].sizes).toEqual({ heads: 4, groups: 2, lengths: [5, 5] });
+    expect(results.take('o', 'B T H V').shape).toEqual([2, 5, 4, 3]);
+    expect(results.take('S', 'N H K V').shape).toEqual([2, 4, 2, 3]);
+  });
+
+  it('cuts packed sequences at the offsets', async () => {
+    const calls: { tensors: CallTensors; sizes: CallSizes }[] = [];
+    await (await open(calls)).forward(inputs(1, 9, 4, 2), {}, [0, 4, 4, 9]);
+    expect(calls[0].sizes.lengths).toEqual([4, 0, 5]);
+  });
+
+  it('has no token axis in a step, and one token per sequence', async () => {
+    const calls: { tensors: CallTensors; sizes: CallSizes }[] = [];
+    const step = await (await open(calls)).step({}, { q: tensor('B G K', [3, 2, 2], new Float32Array(12)), v: tensor('B H V', [3, 4, 3], new Float32Array(36)) });
+    expect(calls[0].sizes).toEqual({ heads: 4, groups: 2, lengths: [1, 1, 1] });
+    expect(step.take('o', 'B H V').shape).toEqual([3, 4, 3]);
+  });
+
+  it('calls cotangents of final states by the names of the plan', async () => {
+    const calls: { tensors: CallTensors; sizes: CallSizes }[] = [];
+    const dS = new Float32Array(24);
+    await (await open(calls)).backward(inputs(1, 5, 4, 2), {}, { d_S: tensor('N H K V', [1, 4, 2, 3], dS) });
+    expect(calls[0].tensors['d_final.S']).toBe(dS);
+  });
+
+  it('refuses what does not fit, in words', async () => {
+    const scan = await open();
+    await expect(scan.forward({ ...inputs(2, 5, 4, 2), v: tensor('B T H V', [2, 6, 4, 3], new Float32Array(144)) }, {})).rejects.toThrow(/v \[2, 6, 4, 3\].*number of tokens = 5/);
+    await expect(scan.forward(inputs(1, 5, 3, 2), {})).rejects.toThrow(/3 heads cannot share 2 groups/);
+    await expect(scan.forward(inputs(1, 5, 4, 2), {}, [0, 4])).rejects.toThrow(/cuSeqlens/);
+    expect(() => tensor('B T', [2, 3], new Float32Array(5))).toThrow(/6 elements, the values 5/);
+    expect(() => tensor('B T H', [2, 3], new Float32Array(6))).toThrow(/names 3 axes/);
+  });
+
+  it('gives host values back without a device', async () => {
+    const host = new Float32Array([4]);
+    expect(await read(fakeRuntime([]), tensor('H', [1], host))).toBe(host);
+  });
+
+  it('says what was built where nothing fits', async () => {
+    await expect(openScan(fakeRuntime([]), files, ['cuda.sm90.bf16'], {})).rejects.toThrow(/nothing was built for webgpu: there is cuda.sm90.bf16/);
+  });
+});
