@@ -1,0 +1,254 @@
+import type { Extent, Plan, PlanKernel } from '../../ir/plan/plan.js';
+import { formula, type ScanNames } from '../../ir/scan/print.js';
+import { nodeArguments, stageOperands, type Gate, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
+import type { Spec } from '../../ir/spec/spec.js';
+import { gridOf, polynomial, type CallSizes, type Extents, extentsOf } from '../../runtime/extents.js';
+
+/** The machine that times are estimated for. */
+export interface Machine {
+  readonly name: string;
+  /** Bytes per second that a copy reaches. */
+  readonly bandwidth: number;
+  /** FLOP/s of dense 16-bit matrix products with f32 accumulation. */
+  readonly matrixRate: number;
+}
+
+/** Measured on the device: copy bandwidth and a large bf16 product. */
+export const H200: Machine = { name: 'H200', bandwidth: 4.28e12, matrixRate: 790e12 };
+
+export interface StateText {
+  readonly name: string;
+  readonly axes: readonly string[];
+  /** `(I - rank 1) ∘ diag[K]` */
+  readonly transition: string;
+  readonly writes: readonly string[];
+  /** One sentence on the gate. */
+  readonly gate: string;
+  /** One sentence on the chunk algorithm. */
+  readonly algorithm: string;
+  readonly pass: number;
+}
+
+export interface KernelCost {
+  readonly name: string;
+  readonly doc: string;
+  readonly flops: number;
+  readonly bytes: number;
+  /** The larger of bytes / bandwidth and flops / rate, in seconds. */
+  readonly seconds: number;
+  readonly bound: 'memory' | 'arithmetic';
+  readonly blocks: number;
+  readonly threads: number;
+  readonly sharedBytes: number;
+  /** Does one program walk all chunks of a sequence, or does each chunk have its own? */
+  readonly walk: 'chunks' | 'sequences' | 'once';
+  readonly reads: readonly string[];
+  readonly writes: readonly string[];
+}
+
+export interface ProgramCost {
+  readonly kernels: readonly KernelCost[];
+  readonly flops: number;
+  readonly bytes: number;
+  readonly seconds: number;
+  /** Bytes of the user's tensors alone, each moved once: what no schedule can avoid. */
+  readonly floorBytes: number;
+}
+
+export interface Explanation {
+  readonly scan: string;
+  readonly place: string;
+  readonly doc: string;
+  readonly mode: Spec['mode'];
+  readonly states: readonly StateText[];
+  readonly outputs: readonly string[];
+  readonly target: string;
+  readonly dtype: string;
+  readonly chunk: number;
+  readonly sizes: Readonly<Record<string, number>>;
+  readonly call: { readonly batch: number; readonly tokens: number; readonly heads: number; readonly groups: number };
+  readonly machine: Machine;
+  readonly forward: ProgramCost;
+  readonly backward: ProgramCost;
+  readonly step: ProgramCost;
+}
+
+/** Everything that `explain` shows, as data. `scan` is absent for scans that run step by step. */
+export function explain(spec: Spec, scan: ScanProgram | undefined, plan: Plan, call: Explanation['call'], place: string, machine: Machine = H200): Explanation {
+  const sizes: CallSizes = { heads: call.heads, groups: call.groups, lengths: Array.from({ length: call.batch }, () => call.tokens) };
+  const one: CallSizes = { ...sizes, lengths: sizes.lengths.map(() => 1) };
+  return {
+    scan: spec.name,
+    place,
+    doc: spec.doc,
+    mode: spec.mode,
+    states: scan === undefined ? stepwiseStates(spec) : scan.stages.flatMap((stage, i) => stateText(spec, scan, stage, i)),
+    outputs: scan === undefined ? [] : outputTexts(spec, scan),
+    target: plan.target,
+    dtype: plan.dtype,
+    chunk: plan.chunk,
+    sizes: plan.sizes,
+    call,
+    machine,
+    forward: programCost(plan, 'forward', sizes, machine),
+    backward: programCost(plan, 'backward', sizes, machine),
+    step: programCost(plan, 'step', one, machine),
+  };
+}
+
+export function namesOf(spec: Spec): ScanNames {
+  const names = (list: readonly { readonly name: string }[]) => list.map(({ name }) => name);
+  return { inputs: names(spec.inputs), params: names(spec.params), outputs: names(spec.outputs), states: names(spec.states) };
+}
+
+function programCost(plan: Plan, program: 'forward' | 'backward' | 'step', sizes: CallSizes, machine: Machine): ProgramCost {
+  const extents = extentsOf(plan, sizes);
+  const kernels = plan.programs[program].map(({ kernel }) => {
+    const found = plan.kernels.find(({ name }) => name === kernel);
+    if (found === undefined) throw new Error(`the plan of ${plan.scan} launches ${kernel}, which it does not describe`);
+    return kernelCost(plan, found, extents, machine);
+  });
+  const sum = (of: (kernel: KernelCost) => number) => kernels.reduce((total, kernel) => total + of(kernel), 0);
+  const touched = new Set(kernels.flatMap((kernel) => [...kernel.reads, ...kernel.writes]));
+  const floorBytes = plan.tensors
+    .filter((tensor) => tensor.role !== 'workspace' && touched.has(tensor.name))
+    .reduce((total, tensor) => total + polynomial([[...tensor.shape, tensor.dtype === 'f32' || tensor.dtype === 'i32' ? 4 : 2]], extents), 0);
+  return { kernels, flops: sum((kernel) => kernel.flops), bytes: sum((kernel) => kernel.bytes), seconds: sum((kernel) => kernel.seconds), floorBytes };
+}
+
+function kernelCost(plan: Plan, kernel: PlanKernel, extents: Extents, machine: Machine): KernelCost {
+  const flops = polynomial(kernel.flops, extents);
+  const bytes = polynomial(kernel.bytes, extents);
+  const [memory, arithmetic] = [bytes / machine.bandwidth, flops / machine.matrixRate];
+  const factors: readonly Extent[] = kernel.grid.flat();
+  const named = (access: 'read' | 'write') => kernel.args.flatMap((arg) => {
+    if (arg.kind === 'tensor' && (arg.access === access || arg.access === 'readwrite')) return [arg.tensor];
+    return arg.kind === 'tensorMap' && access === 'read' ? [arg.tensor] : [];
+  });
+  return {
+    name: kernel.name,
+    doc: kernel.doc,
+    flops,
+    bytes,
+    seconds: Math.max(memory, arithmetic),
+    bound: memory >= arithmetic ? 'memory' : 'arithmetic',
+    blocks: gridOf(kernel, extents).reduce((n, d) => n * d, 1),
+    threads: kernel.block,
+    sharedBytes: kernel.sharedBytes,
+    walk: factors.includes('chunks') ? 'chunks' : factors.includes('sequences') ? 'sequences' : 'once',
+    reads: [...new Set(named('read'))],
+    writes: [...new Set(named('write'))],
+  };
+}
+
+function stepwiseStates(spec: Spec): StateText[] {
+  return spec.states.filter((state) => !state.hidden).map((state) => ({
+    name: state.name,
+    axes: state.axes,
+    transition: 'any function of the state',
+    writes: [],
+    gate: 'unknown: the scan is marked `sequential`',
+    algorithm: 'token by token, in order',
+    pass: 1,
+  }));
+}
+
+/** Results of stages are written as what they are: `(q @ S)`, `h`. */
+function readNames(spec: Spec, scan: ScanProgram): (id: NodeId) => string | undefined {
+  const names = namesOf(spec);
+  const stop = (id: NodeId): string | undefined => {
+    const node: ScanNode = scan.nodes[id];
+    if (node.kind !== 'result') return undefined;
+    const stage = scan.stages[node.stage];
+    switch (stage.kind) {
+      case 'matrix': {
+        const read = stage.reads[node.slot];
+        if (read === undefined) return `written(${names.states[stage.state]})`;
+        return `(${formula(scan.nodes, names, read.row, stop)} @ ${seen(read, names.states[stage.state])})`;
+      }
+      case 'element': return node.slot === 0 ? names.states[stage.state] : `${names.states[stage.state]}[t-1]`;
+      case 'matrix-adjoint': case 'element-adjoint': return `adjoint(${names.states[stage.of.state]})`;
+    }
+  };
+  return stop;
+}
+
+function seen(read: Reader, state: string): string {
+  if (read.before) return `${state}[t-1]`;
+  return read.sees.length > 0 && !read.sees.includes(true) ? `decayed ${state}[t-1]` : state;
+}
+
+function outputTexts(spec: Spec, scan: ScanProgram): string[] {
+  const names = namesOf(spec);
+  const stop = readNames(spec, scan);
+  return scan.roots.flatMap((root) => (root.kind === 'output' ? [`${names.outputs[root.output]} = ${formula(scan.nodes, names, root.value, stop)}`] : []));
+}
+
+function stateText(spec: Spec, scan: ScanProgram, stage: Stage, index: number): StateText[] {
+  const names = namesOf(spec);
+  const stop = readNames(spec, scan);
+  const show = (id: NodeId): string => formula(scan.nodes, names, id, stop);
+  const pass = passOf(scan, index);
+  switch (stage.kind) {
+    case 'matrix': {
+      const erases = stage.sources.flatMap((source) => (source.erase === undefined ? [] : [source.erase]));
+      const sign = erases.every((erase) => show(erase.row).startsWith('-')) ? '-' : '+';
+      const rank = `rank ${erases.length}`;
+      const gate = gateName(stage.gate);
+      const transition = erases.length === 0 ? gate : erases[0].before && stage.gate.kind !== 'none' ? `(${gate} ${sign} ${rank})` : `(I ${sign} ${rank})${gate === 'I' ? '' : ` ∘ ${gate}`}`;
+      return [{
+        name: names.states[stage.state],
+        axes: [stage.rowAxis, ...stage.valueAxes],
+        transition,
+        writes: stage.sources.map((source) => `outer(${show(source.col)}, ${source.value === undefined ? '…' : show(source.value)}${source.erase === undefined ? '' : ` + (${show(source.erase.row)}) @ ${seen(source.erase, names.states[stage.state])}`})`),
+        gate: gateText(stage.gate, show),
+        algorithm: erases.length === 0
+          ? 'chunked: scores within a chunk under a mask, the state carried from chunk to chunk'
+          : `chunked, WY form: one triangular inverse of ${erases.length === 1 ? 'C x C' : `${erases.length}C x ${erases.length}C`} per chunk, then as without the erase term`,
+        pass,
+      }];
+    }
+    case 'element':
+      return [{
+        name: names.states[stage.state],
+        axes: stage.axes,
+        transition: stage.decay === undefined ? 'forgotten (a delay line)' : 'elementwise',
+        writes: stage.write === undefined ? [] : [show(stage.write)],
+        gate: stage.decay === undefined ? 'none' : `factor ${show(stage.decay)} per entry`,
+        algorithm: 'streamed: one thread per entry walks the tokens of a sequence',
+        pass,
+      }];
+    case 'matrix-adjoint': case 'element-adjoint': return [];
+  }
+}
+
+/** Stages that feed one another run one after the other: 1 + the highest pass among those that this one reads. */
+function passOf(scan: ScanProgram, index: number): number {
+  const reached = new Set<NodeId>();
+  let below = 0;
+  const visit = (id: NodeId): void => {
+    if (reached.has(id)) return;
+    reached.add(id);
+    const node = scan.nodes[id];
+    if (node.kind === 'result') below = Math.max(below, passOf(scan, node.stage));
+    nodeArguments(node).forEach(visit);
+  };
+  stageOperands(scan.stages[index]).forEach(visit);
+  return below + 1;
+}
+
+function gateName(gate: Gate): string {
+  switch (gate.kind) {
+    case 'none': return 'I';
+    case 'scalar': return gate.constant ? 'constant' : 'scalar';
+    case 'channel': return `diag[${gate.axis}]`;
+  }
+}
+
+function gateText(gate: Gate, show: (id: NodeId) => string): string {
+  switch (gate.kind) {
+    case 'none': return 'none: nothing is forgotten but by erasing';
+    case 'scalar': return `log form ${show(gate.log)}${gate.constant ? ', the same at every token' : ', one per head and token'}; differences of its running sums stay within a chunk, so exponentials cannot overflow`;
+    case 'channel': return `log form ${show(gate.log)}, one per channel of ${gate.axis}; scores are made block by block, so that no factor exceeds 1`;
+  }
+}

@@ -1,0 +1,117 @@
+import type { Explanation, KernelCost, ProgramCost } from './model.js';
+import { duration, quantity } from './text.js';
+
+const escape = (text: string): string => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;').replace(/"/g, '&quot;');
+const round = (value: number): string => String(Math.round(value * 100) / 100);
+
+function svg(width: number, height: number, title: string, body: readonly string[]): string {
+  return `<svg viewBox="0 0 ${round(width)} ${round(height)}" width="${round(width)}" role="img" aria-label="${escape(title)}" xmlns="http://www.w3.org/2000/svg">${body.join('')}</svg>`;
+}
+
+const text = (x: number, y: number, content: string, kind = '', anchor = 'start'): string =>
+  `<text x="${round(x)}" y="${round(y)}" class="${kind}" text-anchor="${anchor}">${escape(content)}</text>`;
+const rect = (x: number, y: number, width: number, height: number, kind: string, tip = ''): string =>
+  `<rect x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}" rx="4" class="${kind}">${tip === '' ? '' : `<title>${escape(tip)}</title>`}</rect>`;
+const arrow = (x1: number, y1: number, x2: number, y2: number): string =>
+  `<path d="M${round(x1)} ${round(y1)}L${round(x2)} ${round(y2)}" class="arrow" marker-end="url(#tip)"/>`;
+const MARKER = '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse"><path d="M0 0L8 4L0 8z" class="head"/></marker></defs>';
+
+const CHUNKS = 4;
+const LANE = { left: 190, box: 110, gap: 46, height: 46, pitch: 118 };
+
+/**
+ * Data flow of a program over four chunks: one lane per kernel. Chunks of a lane are apart where every chunk has a program of its own, and
+ * linked where one program carries the state along the sequence. What a lane leaves for a later one is written between them.
+ */
+export function flowPicture(program: ProgramCost, title: string, backwards: boolean): string {
+  const { left, box, gap, height, pitch } = LANE;
+  const right = left + CHUNKS * box + (CHUNKS - 1) * gap;
+  const body: string[] = [MARKER];
+  const chunkX = (chunk: number) => left + chunk * (box + gap);
+  for (let chunk = 0; chunk < CHUNKS; chunk++) body.push(text(chunkX(chunk) + box / 2, 16, `chunk ${chunk}`, 'small', 'middle'));
+  program.kernels.forEach((kernel, lane) => {
+    const y = 30 + lane * pitch;
+    body.push(text(8, y + 20, kernel.name, 'name'), text(8, y + 36, `${kernel.blocks} blocks`, 'small'));
+    if (kernel.walk === 'once') {
+      body.push(rect(left, y, right - left, height, 'once', kernel.doc), text((left + right) / 2, y + 28, 'all chunks', 'in', 'middle'));
+    } else {
+      for (let chunk = 0; chunk < CHUNKS; chunk++) {
+        body.push(rect(chunkX(chunk), y, box, height, kernel.walk === 'sequences' ? 'walk' : 'own', kernel.doc));
+        body.push(text(chunkX(chunk) + box / 2, y + 28, kernel.walk === 'sequences' ? 'state' : 'tokens', 'in', 'middle'));
+        if (kernel.walk === 'sequences' && chunk > 0) {
+          const [from, to] = [chunkX(chunk - 1) + box, chunkX(chunk)];
+          body.push(backwards && goesBack(kernel) ? arrow(to - 2, y + height / 2, from + 4, y + height / 2) : arrow(from + 2, y + height / 2, to - 4, y + height / 2));
+        }
+      }
+    }
+    const later = program.kernels.slice(lane + 1);
+    const handed = kernel.writes.filter((name) => later.some((next) => next.reads.includes(name)));
+    if (handed.length > 0) {
+      for (let chunk = 0; chunk < CHUNKS; chunk++) body.push(arrow(chunkX(chunk) + box / 2, y + height + 2, chunkX(chunk) + box / 2, y + pitch - 6));
+      body.push(text(left + box / 2 + 8, y + height + 40, shortened(handed), 'small'));
+    }
+    const kept = kernel.writes.filter((name) => !handed.includes(name));
+    if (kept.length > 0) body.push(text(right + 12, y + 28, `→ ${shortened(kept)}`, 'small'));
+  });
+  return svg(right + 260, 30 + program.kernels.length * pitch - (pitch - height) + 20, title, body);
+}
+
+/** Kernels that write gradients walk against time. */
+function goesBack(kernel: KernelCost): boolean {
+  return kernel.writes.some((name) => name.startsWith('d_')) || /revers|backward|adjoint|against/i.test(`${kernel.name} ${kernel.doc}`);
+}
+
+function shortened(names: readonly string[]): string {
+  return names.length <= 5 ? names.join(', ') : `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`;
+}
+
+const CELLS = 24;
+
+/** One mask: how much of token c (column) reaches the reader at token r (row), for log decays that `logDecay` gives per token. */
+export function maskPicture(title: string, note: string, strict: boolean, before: boolean, logDecay: (token: number) => number): string {
+  const cell = 9;
+  const running: number[] = [];
+  for (let token = 0; token < CELLS; token++) running.push((running[token - 1] ?? 0) + logDecay(token));
+  const body: string[] = [text(0, 12, title, 'name')];
+  for (let row = 0; row < CELLS; row++) {
+    for (let col = 0; col < CELLS; col++) {
+      const kept = strict ? col < row : col <= row;
+      const reader = before ? (running[row - 1] ?? 0) : running[row];
+      const weight = kept ? Math.exp(reader - running[col]) : 0;
+      body.push(`<rect x="${col * cell}" y="${20 + row * cell}" width="${cell - 1}" height="${cell - 1}" class="${kept ? 'kept' : 'masked'}"${kept ? ` fill-opacity="${round(0.08 + 0.92 * Math.min(1, weight))}"` : ''}/>`);
+    }
+  }
+  body.push(text(0, 34 + CELLS * cell, 'rows read, columns wrote', 'small'), text(0, 50 + CELLS * cell, note, 'small'));
+  return svg(Math.max(CELLS * cell + 10, 250), 60 + CELLS * cell, title, body);
+}
+
+/** Kernels on a time axis and on a byte axis, forward above backward. */
+export function timelinePicture(e: Explanation): string {
+  const width = 900;
+  const left = 90;
+  const bar = 34;
+  const body: string[] = [];
+  let y = 10;
+  const programs: readonly (readonly [string, ProgramCost])[] = [['forward', e.forward], ['backward', e.backward]];
+  const axis = (label: string, total: number, of: (kernel: KernelCost) => number, show: (value: number) => string): void => {
+    body.push(text(0, y + 8, label, 'name'));
+    y += 18;
+    for (const [name, program] of programs) {
+      let x = left;
+      body.push(text(0, y + 21, name, 'small'));
+      program.kernels.forEach((kernel, i) => {
+        const span = total === 0 ? 0 : ((width - left) * of(kernel)) / total;
+        body.push(rect(x, y, Math.max(span - 1, 1), bar, `tone${i % 6}`, `${kernel.name}: ${show(of(kernel))}, bound by ${kernel.bound}`));
+        if (span > kernel.name.length * 7) body.push(text(x + span / 2, y + 21, kernel.name, 'in', 'middle'));
+        x += span;
+      });
+      body.push(text(Math.min(x + 6, width + 4), y + 21, show(program.kernels.reduce((sum, kernel) => sum + of(kernel), 0)), 'small'));
+      y += bar + 8;
+    }
+    y += 22;
+  };
+  axis(`time at the roofline of one ${e.machine.name}`, Math.max(e.forward.seconds, e.backward.seconds), (kernel) => kernel.seconds, duration);
+  axis('bytes moved', Math.max(e.forward.bytes, e.backward.bytes), (kernel) => kernel.bytes, (value) => quantity(value, 'B'));
+  axis('arithmetic', Math.max(e.forward.flops, e.backward.flops), (kernel) => kernel.flops, (value) => quantity(value, 'FLOP'));
+  return svg(width + 110, y, 'kernels on axes of time, bytes and arithmetic', body);
+}

@@ -1,0 +1,50 @@
+import type { Explanation, KernelCost, ProgramCost } from './model.js';
+
+/** 1234567 -> `1.23 M`; with a unit: `1.23 MB`. */
+export function quantity(value: number, unit: string): string {
+  const steps: readonly (readonly [number, string])[] = [[1e12, 'T'], [1e9, 'G'], [1e6, 'M'], [1e3, 'k']];
+  const [scale, prefix] = steps.find(([limit]) => value >= limit) ?? [1, ''];
+  const scaled = value / scale;
+  return `${scaled.toFixed(scale === 1 ? 0 : scaled < 10 ? 2 : scaled < 100 ? 1 : 0)} ${prefix}${unit}`;
+}
+
+/** Seconds as ms or µs. */
+export function duration(seconds: number): string {
+  return seconds >= 1e-3 ? `${(seconds * 1e3).toFixed(2)} ms` : `${(seconds * 1e6).toFixed(1)} µs`;
+}
+
+function columns(rows: readonly (readonly string[])[], right: readonly number[]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, i) => { widths[i] = Math.max(widths[i] ?? 0, cell.length); });
+  return rows.map((row) => row.map((cell, i) => (right.includes(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join('  ').trimEnd());
+}
+
+/** The text of `lmoec explain`. */
+export function explainText(e: Explanation): string {
+  const rows = (label: string, ...texts: string[]): string[] => texts.map((text, i) => `  ${(i === 0 ? label : '').padEnd(11)} ${text}`.trimEnd());
+  const lines: string[] = [`${e.scan}    ${e.place}`];
+  if (e.doc !== '') lines.push(...e.doc.split('\n').map((line) => `  ${line}`.trimEnd()));
+  lines.push('');
+  for (const state of e.states) {
+    lines.push(...rows(`${state.name} [${state.axes.join(', ')}]`, `${state.transition} · ${state.name}[t-1]${state.writes.map((write) => `  +  ${write}`).join('')}`));
+    lines.push(...rows('gate', state.gate), ...rows('algorithm', state.algorithm));
+    if (e.states.some((other) => other.pass > 1)) lines.push(...rows('pass', String(state.pass)));
+  }
+  if (e.outputs.length > 0) lines.push(...rows('out', ...e.outputs));
+  const sizes = Object.entries(e.sizes).map(([axis, size]) => `${axis}=${size}`).join(' ');
+  const groups = e.call.groups === e.call.heads ? '' : ` G=${e.call.groups}`;
+  lines.push('', ...rows('target', `${e.target}  ${e.dtype}  C=${e.chunk}  ${sizes}`), ...rows('call', `B=${e.call.batch} T=${e.call.tokens} H=${e.call.heads}${groups}`));
+  lines.push(...rows('roofline', `${e.machine.name}: ${quantity(e.machine.bandwidth, 'B/s')}, ${quantity(e.machine.matrixRate, 'FLOP/s')} in matrix products`), '');
+  lines.push(...programLines('forward', e.forward), ...programLines('backward', e.backward), ...programLines('step', e.step));
+  return `${lines.join('\n').trimEnd()}\n`;
+}
+
+function programLines(name: string, cost: ProgramCost): string[] {
+  if (cost.kernels.length === 0) return [`  ${name}: no kernels`, ''];
+  const row = (kernel: KernelCost): string[] => [
+    `    ${kernel.name}`, `${kernel.blocks} x ${kernel.threads}`, quantity(kernel.flops, 'FLOP'), quantity(kernel.bytes, 'B'), duration(kernel.seconds), kernel.bound, kernel.doc,
+  ];
+  const total = ['    all', '', quantity(cost.flops, 'FLOP'), quantity(cost.bytes, 'B'), duration(cost.seconds), '', `tensors moved once: ${quantity(cost.floorBytes, 'B')}`];
+  const head = ['    kernel', 'blocks x threads', 'FLOP', 'bytes', 'time', 'bound by', ''];
+  return [`  ${name}  ${cost.kernels.length} kernel${cost.kernels.length === 1 ? '' : 's'}`, ...columns([head, ...cost.kernels.map(row), total], [1, 2, 3, 4]), ''];
+}
