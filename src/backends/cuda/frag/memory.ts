@@ -1,0 +1,155 @@
+import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import type { TileBuffer, TileId, TileOp } from '../../../ir/tile/tile.js';
+import { axisSize, bufferNamed, cellElements, cellOffset, outerStride, type Place } from '../address.js';
+import { pointer, type CudaContext } from '../lowered.js';
+import { unsupported, type Team } from './team.js';
+
+export type Load = Extract<TileOp, { op: 'load' }>;
+
+/** How a cell of a buffer lies in memory, seen as rows x cols. */
+export interface Cell {
+  readonly buffer: TileBuffer;
+  /** Axes of the tile, token axis first. */
+  readonly axes: readonly Axis[];
+  /** Pointer text to element (0, 0) of what this block sees. */
+  readonly at: string;
+  readonly rowStride: string;
+  /** Rows and columns that exist. */
+  readonly rows: string;
+  readonly cols: string;
+  /** Held in 16 bits. */
+  readonly half: boolean;
+}
+
+/** `split` text is the first element of this block on the split axis. */
+export function cellOf(cx: CudaContext, buffer: TileBuffer, tokenAxis: Axis | undefined, place: Place, split: Axis | undefined): Cell {
+  const { module } = cx;
+  const axes = tokenAxis === undefined ? buffer.axes : [tokenAxis, ...buffer.axes];
+  const strideOf = (axis: Axis) => {
+    const at = buffer.axes.indexOf(axis);
+    return buffer.axes.slice(at + 1).reduce((n, later) => n * axisSize(module, later), 1);
+  };
+  const shift = split !== undefined && buffer.axes.includes(split) ? ` + (i64)v0 * ${strideOf(split)}` : '';
+  const extent = (axis: Axis | undefined) => {
+    if (axis === undefined) return '1';
+    if (axis === tokenAxis) return place.length ?? unsupported(`tokens of ${buffer.name}`);
+    return axis === split ? 'v_here' : String(axisSize(module, axis));
+  };
+  const half = buffer.dtype === 'io' && cx.dtype !== 'f32';
+  if (axes.length > 0 && buffer.axes.some((axis) => axisSize(module, axis) % 8 !== 0) && half) unsupported(`${buffer.name}: sizes that are no multiple of 8`);
+  return {
+    buffer,
+    axes,
+    at: `${pointer(buffer.name)} + ${cellOffset(module, buffer, place)}${shift}`,
+    rowStride: tokenAxis !== undefined ? outerStride(module, buffer) : axes.length > 1 ? String(strideOf(axes[0])) : String(cellElements(module, buffer)),
+    rows: extent(axes[0]),
+    cols: extent(axes[1]),
+    half,
+  };
+}
+
+export function loadCell(cx: CudaContext, op: Load, place: Place, split: Axis | undefined): Cell {
+  const buffer = bufferNamed(cx.module, op.buffer);
+  const token = op.rows === 'row' ? ROW : op.rows === 'col' ? COL : undefined;
+  if (op.rows === 'one') unsupported('loads of single tokens');
+  return cellOf(cx, buffer, token, place, split);
+}
+
+/** Starts the copy of a 16-bit matrix to shared memory. */
+export function copyTile(team: Team, tile: TileId, cell: Cell, staged: boolean, issue: { readonly address: string } | undefined): void {
+  const [rows, cols] = cell.axes;
+  const piece = team.options.arena.take(team.pad(rows) * team.pad(cols) * 2, staged);
+  team.formsOf(tile).t16 = { piece, address: team.address(piece), rows, cols };
+  if (issue === undefined) team.willWrite(piece, 'copy');
+  const to = issue === undefined ? team.address(piece) : `(${issue.address} + ${piece.name})`;
+  team.code.line(`tile_load<${team.pad(rows)}, ${team.pad(cols) / 64}>(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t);`);
+}
+
+/** Other loads: vectors to shared memory, scalars to registers, f32 matrices stay where they are until somebody asks. */
+export function loadNow(team: Team, tile: TileId, cell: Cell): void {
+  switch (cell.axes.length) {
+    case 0: {
+      const name = team.fresh(`s${tile}`);
+      team.code.line(`const float ${name} = ld(${cell.at});`);
+      team.formsOf(tile).scalar = name;
+      if (team.options.exported.has(tile)) {
+        const piece = team.take(tile, 256);
+        team.formsOf(tile).vec = { piece, pointer: team.pointerTo(piece) };
+        team.willWrite(piece, 'any');
+        team.code.line(`if (t == 0) ${team.pointerTo(piece)}[0] = ${name};`);
+      }
+      return;
+    }
+    case 1: {
+      const v = team.newVec(tile, cell.axes[0]);
+      if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
+      team.code.line(`for (int i = t; i < ${team.size(cell.axes[0])}; i += 128) ${v.pointer}[i] = ${vectorElement(cell)};`);
+      return;
+    }
+    case 2:
+      team.formsOf(tile).far = { pointer: `(${cell.at})`, rows: cell.axes[0], cols: cell.axes[1], rowStride: `(${cell.rowStride})`, colStride: '1', limit: cell.rows };
+      if (team.options.exported.has(tile)) team.t16(tile);
+      return;
+    default:
+      unsupported(`${cell.buffer.name}: a tile of three axes`);
+  }
+}
+
+/** Element i of a vector cell; tokens beyond the sequence are 0. */
+export function vectorElement(cell: Cell): string {
+  const token = cell.buffer.outer === 'token';
+  return `(i < ${cell.rows} ? ld(${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}) : 0.f)`;
+}
+
+/** Writes a tile to its buffer. Returns what must follow a barrier of the team, if the tile goes through shared memory. */
+export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((bytes: number) => string) | undefined): string | undefined {
+  const { code } = team;
+  if (cell.axes.length === 0) {
+    code.line(`if (t == 0) st(${cell.at}, ${team.scalar(value)});`);
+    return undefined;
+  }
+  if (cell.axes.length === 1) {
+    const token = cell.buffer.outer === 'token';
+    const v = team.vec(value, 'owner');
+    code.line(`for (int i = t; i < ${team.size(cell.axes[0])}; i += 128) if (i < ${cell.rows}) st(${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}, ${v}[i]);`);
+    return undefined;
+  }
+  const [rows, cols] = cell.axes;
+  const axes = team.axesOf(value);
+  // A column tile may be stored as it is: the token axis has one meaning in memory.
+  const rename = (axis: Axis) => (cell.buffer.outer === 'token' && axis === ROW && !axes.includes(ROW) ? COL : axis);
+  const row = team.options.rowOf(axes) ?? unsupported(`store of ${cell.buffer.name}`);
+  const { id, turned } = team.resolve(value);
+  const known = team.formsOf(id).t16;
+  if (cell.half && known !== undefined && team.formsOf(id).frags.length === 0) {
+    const memoryRows = turned ? team.turn(known.rows) : known.rows;
+    if (memoryRows === rename(rows)) {
+      team.willRead(known.piece, 'any');
+      code.line(`tile_store<${team.pad(rows)}, ${team.pad(cols) / 64}>(${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, ${known.address}, t);`);
+      return undefined;
+    }
+  }
+  const frag = team.frag(value, row);
+  const name = frag.name;
+  const across = row !== rename(rows);
+  if (!cell.half) {
+    const [r, c] = across ? ['frag_col(i)', 'frag_row(i)'] : ['frag_row(i)', 'frag_col(i)'];
+    team.each(frag, `{ int r = ${r}, c = ${c}; if (r < ${cell.rows} && c < ${cell.cols}) st(${cell.at} + (i64)r * ${cell.rowStride} + c, ${name}[i]); }`);
+    return undefined;
+  }
+  const bytes = team.pad(rows) * team.pad(cols) * 2;
+  const steps = team.pad(frag.col) / 16;
+  const finish = (address: string) => `tile_store<${team.pad(rows)}, ${team.pad(cols) / 64}>(${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, ${address}, t);`;
+  if (staging !== undefined) {
+    const address = staging(bytes);
+    code.line(`store_frag<${steps}, ${team.pad(rows)}, ${across}>(${address}, ${name}, 0);`);
+    return finish(address);
+  }
+  const piece = team.options.arena.take(bytes, false);
+  const address = team.address(piece);
+  team.willWrite(piece, 'any');
+  code.line(`store_frag<${steps}, ${team.pad(rows)}, ${across}>(${address}, ${name}, 0);`);
+  team.willRead(piece, 'any');
+  code.line(finish(address));
+  return undefined;
+}

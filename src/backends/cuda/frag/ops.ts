@@ -1,0 +1,306 @@
+import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import { floatLiteral } from '../code.js';
+import { scalarText } from '../scalar.js';
+import type { Place } from '../address.js';
+import { productText } from './product.js';
+import { unsupported, type Frag, type Team } from './team.js';
+
+type Dscore = Extract<TileOp, { op: 'dscore' | 'dscoreRow' | 'dscoreCol' }>;
+
+/** Writes one `let` (not of a load) for a team. */
+export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load' }>, place: Place): void {
+  const axes = team.axesOf(tile);
+  switch (op.op) {
+    case 'literal':
+      team.formsOf(tile).scalar = floatLiteral(op.value);
+      return;
+    case 'head':
+      team.formsOf(tile).scalar = `(float)${place.head ?? place.group}`;
+      return;
+    case 'heads':
+      team.formsOf(tile).scalar = '(float)d.heads';
+      return;
+    case 'swap':
+      return;
+    case 'zeros':
+      elementwise(team, tile, () => '0.f', []);
+      return;
+    case 'map':
+      elementwise(team, tile, (args) => scalarText(op.fn, args), op.args);
+      return;
+    case 'keep': {
+      const row = (rowText: string, x: string) => `(${rowText} < ${place.length} ? ${x} : 0.f)`;
+      if (axes.length === 1) vector(team, tile, ROW, () => row('i', argument(team, op.arg, 'vector', undefined)));
+      else matrix(team, tile, (frag) => row(frag.row === ROW ? 'frag_row(i)' : 'frag_col(i)', argument(team, op.arg, 'matrix', frag)));
+      return;
+    }
+    case 'mask':
+      matrix(team, tile, (frag) => {
+        const [r, c] = frag.row === ROW ? ['frag_row(i)', 'frag_col(i)'] : ['frag_col(i)', 'frag_row(i)'];
+        return `(${c} ${op.strict ? '<' : '<='} ${r} ? ${argument(team, op.arg, 'matrix', frag)} : 0.f)`;
+      });
+      return;
+    case 'contract':
+      productText(team, tile, op);
+      return;
+    case 'reduce':
+      if (op.reduce !== 'sum') unsupported(`reduce ${op.reduce}`);
+      reduceSum(team, tile, op.axis, op.arg);
+      return;
+    case 'cumsum':
+      cumsum(team, tile, op);
+      return;
+    case 'pick': {
+      const at = op.row === 'first' ? 0 : team.options.cx.module.chunk - 1;
+      if (axes.length === 0) {
+        const v = team.vec(op.arg, 'any');
+        setScalar(team, tile, `${v}[${at}]`);
+      } else if (axes.length === 1) pickRow(team, tile, op.arg, axes[0], at);
+      else unsupported('a row of a tile with three axes');
+      return;
+    }
+    case 'shift': {
+      const edgeRow = op.by === 1 ? 0 : team.options.cx.module.chunk - 1;
+      const edge = (k: string) => {
+        if (op.edge === undefined) return '0.f';
+        return team.axesOf(op.edge).length === 0 ? team.scalar(op.edge) : `${team.vec(op.edge, 'any')}[${k}]`;
+      };
+      if (axes.length === 1) {
+        const from = team.vec(op.arg, 'any');
+        vector(team, tile, ROW, () => `(i == ${edgeRow} ? ${edge('0')} : ${from}[(i - ${op.by}) & 63])`);
+      } else {
+        const { id, turned } = team.resolve(op.arg);
+        const t = team.t32(id);
+        team.willRead(t.piece, 'any');
+        if (turned || t.rows !== ROW) unsupported('a shift along columns');
+        matrix(team, tile, () => `(frag_row(i) == ${edgeRow} ? ${edge('frag_col(i)')} : ${t.pointer}[((frag_row(i) - ${op.by}) & 63) * ${t.stride} + frag_col(i)])`);
+      }
+      return;
+    }
+    case 'inverse': {
+      const { id, turned } = team.resolve(op.arg);
+      if (turned) unsupported('the inverse of a transposed tile');
+      // In place: the array is the result's from now on.
+      const t = team.t32(id);
+      delete team.formsOf(id).t32;
+      team.sync();
+      team.code.line(`tri_inverse<${t.stride}>(${t.pointer}, t, ${team.options.barrier});`);
+      team.willWrite(t.piece, 'any');
+      team.formsOf(tile).t32 = t;
+      return;
+    }
+    case 'dscore': case 'dscoreRow': case 'dscoreCol':
+      dscore(team, tile, op);
+      return;
+    case 'recur':
+      unsupported('recur');
+      return;
+  }
+  op satisfies never;
+}
+
+function setScalar(team: Team, tile: TileId, text: string): void {
+  const name = team.fresh(`s${tile}`);
+  team.code.line(`const float ${name} = ${text};`);
+  team.formsOf(tile).scalar = name;
+  exportScalar(team, tile, name);
+}
+
+/** A scalar the other team reads travels as a vector of one. */
+function exportScalar(team: Team, tile: TileId, name: string): void {
+  if (!team.options.exported.has(tile)) return;
+  const piece = team.take(tile, 256);
+  const pointer = team.pointerTo(piece);
+  team.formsOf(tile).vec = { piece, pointer };
+  team.willWrite(piece, 'any');
+  team.code.line(`if (t == 0) ${pointer}[0] = ${name};`);
+}
+
+/** Text of an argument inside a loop over `i`. */
+export function argument(team: Team, tile: TileId, where: 'vector' | 'matrix', frag: Frag | undefined): string {
+  const axes = team.axesOf(tile);
+  if (axes.length === 0) return team.scalar(tile);
+  if (axes.length === 1) {
+    if (where === 'vector') return `${team.vec(tile, 'owner')}[i]`;
+    return `${team.vec(tile, 'any')}[${axes[0] === frag?.row ? 'frag_row(i)' : 'frag_col(i)'}]`;
+  }
+  if (axes.length === 2 && frag !== undefined) return `${team.frag(tile, frag.row).name}[i]`;
+  return unsupported(`tile ${tile} with axes ${axes.join()} in an elementwise expression`);
+}
+
+function elementwise(team: Team, tile: TileId, text: (args: readonly string[]) => string, args: readonly TileId[]): void {
+  const axes = team.axesOf(tile);
+  if (axes.length === 0) {
+    const value = text(args.map((arg) => team.scalar(arg)));
+    setScalar(team, tile, value);
+  } else if (axes.length === 1) vector(team, tile, axes[0], () => text(args.map((arg) => argument(team, arg, 'vector', undefined))));
+  else matrix(team, tile, (frag) => text(args.map((arg) => argument(team, arg, 'matrix', frag))));
+}
+
+/** `value` is asked for before the vector's own line, so that what it needs is written above. */
+export function vector(team: Team, tile: TileId, axis: Axis, value: () => string): void {
+  const text = value();
+  const v = team.newVec(tile, axis);
+  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
+  team.code.line(`for (int i = t; i < ${team.size(axis)}; i += 128) ${v.pointer}[i] = ${text};`);
+}
+
+function matrix(team: Team, tile: TileId, value: (frag: Frag) => string): void {
+  const row = team.options.rowOf(team.axesOf(tile)) ?? unsupported(`tile ${tile} [${team.axesOf(tile).join()}] has no row axis`);
+  const col = team.otherAxis(tile, row);
+  if (team.pad(row) !== 64) unsupported(`rows ${row} exceed a fragment`);
+  const text = value({ name: '', row, col });
+  const frag = team.newFrag(tile, row, col);
+  team.each(frag, `${frag.name}[i] = ${text};`);
+  if (team.options.exported.has(tile)) team.t16(tile);
+}
+
+function reduceSum(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
+  const axes = team.axesOf(arg);
+  if (axes.length === 1) {
+    const v = team.vec(arg, 'any');
+    const name = team.fresh(`s${tile}`);
+    team.code.line(`float ${name} = 0.f; for (int j = 0; j < ${team.size(axis)}; ++j) ${name} += ${v}[j];`);
+    team.formsOf(tile).scalar = name;
+    exportScalar(team, tile, name);
+    return;
+  }
+  const row = team.options.rowOf(axes);
+  if (row === undefined) {
+    reduceFar(team, tile, axis, arg);
+    return;
+  }
+  sumFrag(team, tile, axis, team.frag(arg, row));
+}
+
+/** Sums a fragment along one of its axes into the vector of `tile`. */
+export function sumFrag(team: Team, tile: TileId, axis: Axis, frag: Frag): void {
+  const kept = axis === frag.col ? frag.row : frag.col;
+  const v = team.newVec(tile, kept);
+  if (axis === frag.col) {
+    if (v.piece !== undefined) team.willWrite(v.piece, 'any');
+    team.code.line(`row_sums_to<${team.size(axis) / 2}>(${v.pointer}, ${frag.name});`);
+    return;
+  }
+  const part = team.options.arena.take(4 * team.pad(kept) * 4, false);
+  team.willWrite(part, 'any');
+  const from = team.pointerTo(part);
+  team.code.line(`col_sums_part<${team.pad(kept) / 2}>(${from}, ${frag.name});`);
+  team.sync();
+  team.willRead(part, 'any');
+  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
+  const n = team.pad(kept);
+  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += 128) ${v.pointer}[i] = ${from}[i] + ${from}[${n} + i] + ${from}[${2 * n} + i] + ${from}[${3 * n} + i];`);
+}
+
+/** A sum over a product of tiles without token axis (states): thread by thread from shared memory. */
+function reduceFar(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
+  const kept = team.otherAxis(arg, axis);
+  const text = (id: TileId): string => {
+    const axes = team.axesOf(id);
+    const at = (a: Axis) => (a === axis ? 'j' : 'i');
+    if (axes.length === 0) return team.scalar(id);
+    if (axes.length === 1) return `${team.vec(id, 'any')}[${at(axes[0])}]`;
+    const { t16 } = team.formsOf(id);
+    if (t16 !== undefined) {
+      team.willRead(t16.piece, 'any');
+      return `tile_at<${team.pad(t16.rows)}>(${t16.address}, ${at(t16.rows)}, ${at(t16.cols)})`;
+    }
+    const op = team.options.defs.get(id);
+    if (op?.op === 'map') return scalarText(op.fn, op.args.map(text));
+    return unsupported(`a sum over tile ${id}`);
+  };
+  const value = text(arg);
+  const v = team.newVec(tile, kept);
+  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
+  // Neighbours start at different columns, so that they read different banks.
+  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += 128) { float s = 0.f; for (int n = 0; n < ${team.size(axis)}; ++n) { const int j = (n + 2 * i) % ${team.size(axis)}; s += ${value}; } ${v.pointer}[i] = s; }`);
+}
+
+function cumsum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'cumsum' }>): void {
+  if (team.axesOf(tile).length === 1) {
+    const from = team.vec(op.arg, 'any');
+    const v = team.newVec(tile, ROW);
+    team.code.line(`if (t < 32) vec_cumsum(${v.pointer}, ${from}, ${op.exclusive}, ${op.reverse});`);
+    if (v.piece !== undefined) team.willWrite(v.piece, 'any');
+    return;
+  }
+  const { id, turned } = team.resolve(op.arg);
+  if (turned) unsupported('a running sum along columns');
+  sumColumns(team, tile, id, op.exclusive, op.reverse);
+}
+
+function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, reverse: boolean): void {
+  const from = team.t32(arg);
+  team.willRead(from.piece, 'owner');
+  team.sync();
+  const to = team.newT32(tile, from.rows, from.cols);
+  team.willRead(from.piece, 'any');
+  team.willWrite(to.piece, 'any');
+  const gates = !exclusive && !reverse && [...team.options.defs.values()].some((op) => (op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol') && team.resolve(op.g).id === arg);
+  team.code.line(`for (int i = t; i < ${team.size(from.cols)}; i += 128) col_cumsum<${exclusive}, ${reverse}, ${gates}>(${to.pointer} + i, ${from.pointer} + i, ${from.stride});`);
+  team.formsOf(tile).t32 = to;
+}
+
+function pickRow(team: Team, tile: TileId, arg: TileId, axis: Axis, at: number): void {
+  const { id, turned } = team.resolve(arg);
+  if (turned) unsupported('a column of a transposed tile');
+  const f = team.formsOf(id);
+  if (f.t32 !== undefined) {
+    const { t32 } = f;
+    team.willRead(t32.piece, 'any');
+    vector(team, tile, axis, () => `${t32.pointer}[${at * t32.stride} + i]`);
+  } else if (f.t16 !== undefined) {
+    const { t16 } = f;
+    team.willRead(t16.piece, 'any');
+    vector(team, tile, axis, () => `tile_at<${team.pad(t16.rows)}>(${t16.address}, ${at}, i)`);
+  } else {
+    const frag = team.frag(id, ROW);
+    const v = team.newVec(tile, axis);
+    if (v.piece !== undefined) team.willWrite(v.piece, 'any');
+    team.each(frag, `if (frag_row(i) == ${at}) ${v.pointer}[frag_col(i)] = ${frag.name}[i];`);
+  }
+}
+
+/** Decay scores by halving levels (kernels.md 4.1.7), from inclusive sums of the gates. */
+function dscore(team: Team, tile: TileId, op: Dscore): void {
+  const { code } = team;
+  const gate = team.resolve(op.g).id;
+  let G = gateSums.get(team)?.get(gate);
+  if (G === undefined) {
+    const known = [...team.options.defs].find(([id, def]) => def.op === 'cumsum' && !def.exclusive && !def.reverse && team.resolve(def.arg).id === gate && team.formsOf(id).t32 !== undefined);
+    G = known?.[0] ?? -1 - gate;
+    if (known === undefined) sumColumns(team, G, gate, false, false);
+    const map = gateSums.get(team) ?? new Map<TileId, TileId>();
+    gateSums.set(team, map.set(gate, G));
+  }
+  const sums = team.formsOf(G).t32 ?? unsupported('gate sums without an array');
+  const K = op.axis;
+  const n = team.pad(K);
+  const scratch = team.options.arena.take(64 * n * 2, false);
+  const flags = `${op.before}, ${op.strict || op.before}`;
+  const call = (name: string, extra: string, args: readonly string[], rows: Axis, cols: Axis) => {
+    team.sync();
+    team.willRead(sums.piece, 'any');
+    const out = team.newFrag(tile, rows, cols);
+    team.willWrite(scratch, 'any');
+    code.line(`${name}<${n / 64}, ${sums.stride}, ${flags}${extra}>(${[out.name, ...args, sums.pointer, team.address(scratch), `${team.options.barrier}`].join(', ')});`);
+  };
+  const operand = (id: TileId) => {
+    const t = team.t16(id);
+    team.willRead(t.piece, 'any');
+    return t.address;
+  };
+  if (op.op === 'dscore') call('decay_score', '', [operand(op.x), operand(op.y)], ROW, COL);
+  else {
+    const rows = op.op === 'dscoreRow' ? ROW : COL;
+    const y = operand(op.op === 'dscoreRow' ? op.y : op.x);
+    call('decay_side', `, ${rows === COL}`, [team.packed(op.a, rows).name, y], rows, K);
+  }
+  team.sync();
+  team.willRead(scratch, 'any');
+  if (team.options.exported.has(tile)) team.t16(tile);
+}
+
+const gateSums = new WeakMap<Team, Map<TileId, TileId>>();

@@ -1,0 +1,62 @@
+import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import { sumFrag } from './ops.js';
+import { unsupported, type Frag, type Team } from './team.js';
+
+type Contract = Extract<TileOp, { op: 'contract' }>;
+
+/**
+ * A matrix product. With `start`, the result begins with the elements `start` gives instead of 0 (sum of a product and a tile).
+ */
+export function productText(team: Team, tile: TileId, op: Contract, start?: (frag: Frag) => string): void {
+  const axes = team.axesOf(tile);
+  if (axes.length < 2) {
+    foldText(team, tile, op);
+    return;
+  }
+  const row = team.options.rowOf(axes) ?? unsupported(`product ${tile} [${axes.join()}] has no row axis`);
+  const col = team.otherAxis(tile, row);
+  const holds = (id: TileId, axis: string) => team.axesOf(id).includes(axis);
+  const [left, right] = holds(op.a, row) ? [op.a, op.b] : [op.b, op.a];
+  if (team.axesOf(left).length !== 2 || team.axesOf(right).length !== 2 || !holds(right, col) || holds(left, col) || holds(right, row)) unsupported(`product ${tile} is batched`);
+  if (team.size(op.axis) % 16 !== 0) unsupported(`axis ${op.axis} is no multiple of 16`);
+  if (team.pad(row) !== 64) unsupported(`rows ${row} exceed a fragment`);
+  const b = team.t16(right);
+  const pieces = [b.piece];
+  const init = start?.({ name: '', row, col });
+  const a = team.packed(left, row);
+  pieces.push(...a.pieces);
+  team.willRead(b.piece, 'any');
+  const out = team.newFrag(tile, row, col);
+  team.each(out, `${out.name}[i] = ${init ?? '0.f'};`);
+  const major = b.rows === op.axis;
+  team.code.line(`mma_open(); mma<${team.pad(col) / 64}, ${a.steps}, ${team.pad(b.rows)}, ${major}>(${out.name}, ${a.name}, ${b.address}); mma_commit();`);
+  team.running(out.name, pieces);
+}
+
+/** A contraction to a vector: the product element by element, then a sum. */
+function foldText(team: Team, tile: TileId, op: Contract): void {
+  const row = team.options.rowOf([...new Set([...team.axesOf(op.a), ...team.axesOf(op.b)])]);
+  const [big, other] = team.axesOf(op.a).length >= team.axesOf(op.b).length ? [op.a, op.b] : [op.b, op.a];
+  const axes = team.axesOf(big);
+  if (axes.length === 1) {
+    const x = team.vec(op.a, 'any');
+    const y = team.vec(op.b, 'any');
+    const name = team.fresh(`s${tile}`);
+    team.code.line(`float ${name} = 0.f; for (int j = 0; j < ${team.size(op.axis)}; ++j) ${name} += ${x}[j] * ${y}[j];`);
+    team.formsOf(tile).scalar = name;
+    if (team.options.exported.has(tile)) unsupported('a scalar product between teams');
+    return;
+  }
+  if (axes.length !== 2 || row === undefined || !axes.includes(row) || !team.axesOf(other).every((axis) => axes.includes(axis))) unsupported(`contraction ${tile}`);
+  const x = team.frag(big, row);
+  const text = ((): string => {
+    const side = team.axesOf(other);
+    if (side.length === 2) return `${team.frag(other, row).name}[i]`;
+    return `${team.vec(other, 'any')}[${side[0] === row ? 'frag_row(i)' : 'frag_col(i)'}]`;
+  })();
+  const name = team.fresh(`f${tile}`);
+  const frag: Frag = { name, row, col: team.otherAxis(big, row) };
+  team.code.line(`float ${name}[${team.pad(frag.col) / 2}];`);
+  team.each(frag, `${name}[i] = ${x.name}[i] * ${text};`);
+  sumFrag(team, tile, op.axis, frag);
+}

@@ -1,0 +1,50 @@
+import type { TileId, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import { operands } from '../uses.js';
+
+type Let = Extract<TileStmt, { kind: 'let' }>;
+
+/**
+ * Orders the statements of a walk so that the tensor cores have work while results are awaited: products as soon as their operands are
+ * there, the longest way to the next state first; then what needs no running product; then what has to wait.
+ */
+export function schedule(
+  lets: readonly Let[],
+  goals: readonly TileId[],
+  sums: ReadonlyMap<TileId, { readonly product: TileId; readonly other: TileId }>,
+  defs: ReadonlyMap<TileId, TileOp>,
+  running: (tile: TileId) => number | undefined,
+  emit: (stmt: Let) => void,
+): void {
+  const products = new Set([...sums.values()].map((s) => s.product));
+  const nodes = lets.filter((stmt) => !products.has(stmt.tile));
+  const known = new Set(nodes.map((stmt) => stmt.tile));
+  const inputs = (stmt: Let): readonly TileId[] => {
+    const sum = sums.get(stmt.tile);
+    if (sum === undefined) return operands(stmt.op);
+    const product = defs.get(sum.product);
+    return [...(product === undefined ? [] : operands(product)), sum.other];
+  };
+  const isProduct = (stmt: Let) => sums.has(stmt.tile) || stmt.op.op === 'contract';
+  const height = new Map<TileId, number>(goals.map((goal) => [goal, 1]));
+  for (const stmt of [...nodes].reverse()) {
+    const own = height.get(stmt.tile) ?? 0;
+    const cost = stmt.op.op === 'swap' ? 0 : isProduct(stmt) ? 4 : 1;
+    // What leads to no state has height 0 and stays below everything that does.
+    for (const arg of inputs(stmt)) if (own > 0) height.set(arg, Math.max(height.get(arg) ?? 0, own + cost));
+  }
+  const done = new Set<TileId>();
+  const left = [...nodes];
+  while (left.length > 0) {
+    const ready = left.filter((stmt) => inputs(stmt).every((arg) => !known.has(arg) || done.has(arg)));
+    const best = (list: readonly Let[]): Let | undefined => list.reduce<Let | undefined>((a, b) => (a !== undefined && (height.get(a.tile) ?? 0) >= (height.get(b.tile) ?? 0) ? a : b), undefined);
+    // How many products would still run after the wait that a statement needs.
+    const leaves = (stmt: Let): number => (stmt.op.op === 'swap' ? Infinity : Math.min(...inputs(stmt).map((arg) => running(arg) ?? Infinity)));
+    const free = ready.filter((stmt) => leaves(stmt) === Infinity);
+    const most = Math.max(...ready.map(leaves));
+    const next = best(free.filter((stmt) => stmt.op.op === 'swap')) ?? best(free.filter(isProduct)) ?? best(free) ?? best(ready.filter((stmt) => leaves(stmt) === most));
+    if (next === undefined) throw new Error('statements depend on each other in a circle');
+    emit(next);
+    done.add(next.tile);
+    left.splice(left.indexOf(next), 1);
+  }
+}

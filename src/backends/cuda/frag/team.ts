@@ -1,0 +1,317 @@
+import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import type { TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
+import { axisSize } from '../address.js';
+import type { Code } from '../code.js';
+import type { CudaContext } from '../lowered.js';
+import type { Arena, Piece } from './arena.js';
+
+/** Thrown when a kernel is not of the kind the fragment lowering knows; the plain lowering takes it then. */
+export class Unsupported extends Error {}
+
+export function unsupported(why: string): never {
+  throw new Unsupported(why);
+}
+
+/** 16-bit operand tile: memory rows are `rows`, columns `cols`. */
+export interface Tile16 {
+  readonly piece: Piece;
+  readonly address: string;
+  readonly rows: Axis;
+  readonly cols: Axis;
+}
+
+/** f32 array [64][stride]. */
+export interface Tile32 {
+  readonly piece: Piece;
+  readonly pointer: string;
+  readonly rows: Axis;
+  readonly cols: Axis;
+  readonly stride: number;
+}
+
+export interface Frag {
+  readonly name: string;
+  readonly row: Axis;
+  readonly col: Axis;
+}
+
+export interface Vec {
+  readonly piece: Piece | undefined;
+  readonly pointer: string;
+}
+
+/** A tensor cell read in place: element (row, col) at pointer + row * rowStride + col * colStride. */
+export interface Far {
+  readonly pointer: string;
+  readonly rows: Axis;
+  readonly cols: Axis;
+  readonly rowStride: string;
+  readonly colStride: string;
+  /** Rows that exist; others read 0. */
+  readonly limit: string;
+}
+
+/** Everywhere the values of one tile are. */
+export interface Forms {
+  scalar?: string;
+  vec?: Vec;
+  frags: Frag[];
+  t16?: Tile16;
+  t32?: Tile32;
+  far?: Far;
+}
+
+export interface TeamOptions {
+  readonly cx: CudaContext;
+  readonly kernel: TileKernel;
+  readonly code: Code;
+  readonly arena: Arena;
+  /** Number of the team's named barrier. */
+  readonly barrier: number;
+  readonly defs: ReadonlyMap<TileId, TileOp>;
+  rowOf(axes: readonly Axis[]): Axis | undefined;
+  /** C names of the address and the pointer of the current stage. */
+  readonly stage: { readonly address: string; readonly pointer: string };
+  /** Tiles that another team reads: their vectors and tiles go to the stage. */
+  readonly exported: ReadonlySet<TileId>;
+  /** Forms made by the team that loads. */
+  readonly imported?: (tile: TileId) => Forms | undefined;
+}
+
+export type Team = ReturnType<typeof createTeam>;
+
+export const padded = (n: number) => Math.ceil(n / 64) * 64;
+
+/** Keeps track, for 128 threads, of where every tile is, of barriers and of products still running. */
+export function createTeam(options: TeamOptions) {
+  const { cx, kernel, code, arena, defs } = options;
+  const forms = new Map<TileId, Forms>();
+  let epoch = 0;
+  let copies = false;
+  let pending: { name: string; pieces: Piece[] }[] = [];
+  let names = 0;
+  let permanent = false;
+
+  const turn = (axis: Axis): Axis => (axis === ROW ? COL : axis === COL ? ROW : axis);
+  /** Follows renamings to the tile that has the values. */
+  const resolve = (tile: TileId): { id: TileId; turned: boolean } => {
+    const op = defs.get(tile);
+    if (op?.op !== 'swap') return { id: tile, turned: false };
+    const inner = resolve(op.arg);
+    return { id: inner.id, turned: !inner.turned };
+  };
+  const formsOf = (id: TileId): Forms => {
+    const own = forms.get(id);
+    if (own !== undefined) return own;
+    const found = options.imported?.(id);
+    if (found !== undefined) {
+      const mine: Forms = { frags: [], ...(found.vec && { vec: { ...found.vec, piece: undefined } }), ...(found.t16 && { t16: { ...found.t16, piece: { ...found.t16.piece, written: undefined } } }), ...(found.far && { far: found.far }) };
+      forms.set(id, mine);
+      return mine;
+    }
+    const fresh: Forms = { frags: [] };
+    forms.set(id, fresh);
+    return fresh;
+  };
+  const size = (axis: Axis) => (axis === kernel.split ? Math.min(64, axisSize(cx.module, axis)) : axisSize(cx.module, axis));
+  const pad = (axis: Axis) => padded(size(axis));
+  const fresh = (hint: string) => `${hint.replace('-', 'x')}_${names++}`;
+
+  const sync = () => {
+    if (copies) {
+      code.line('cp_wait<0>();');
+      copies = false;
+    }
+    code.line(`team_sync(${options.barrier});`);
+    epoch++;
+  };
+  const willRead = (piece: Piece | undefined, by: 'owner' | 'any') => {
+    if (piece === undefined) return;
+    const w = piece.written;
+    if (w !== undefined && w.epoch === epoch && !(by === 'owner' && w.by === 'owner')) sync();
+    piece.last = Math.max(piece.last, epoch);
+  };
+  const willWrite = (piece: Piece, by: 'owner' | 'any' | 'copy') => {
+    piece.first = Math.min(piece.first, epoch);
+    piece.last = Math.max(piece.last, epoch);
+    piece.written = { epoch, by };
+    if (permanent) {
+      piece.first = 0;
+      piece.last = Infinity;
+    }
+    if (by === 'copy') copies = true;
+  };
+  const take = (tile: TileId | undefined, bytes: number) => arena.take(bytes, tile !== undefined && options.exported.has(tile));
+  const address = (piece: Piece) => `(${piece.staged ? options.stage.address : 'base'} + ${piece.name})`;
+  const pointerTo = (piece: Piece) => `((float*)(${piece.staged ? options.stage.pointer : 'basep'} + ${piece.name}))`;
+
+  /** Waits until the product in fragment `name` is there. */
+  const ready = (name: string) => {
+    const index = pending.findIndex((p) => p.name === name);
+    if (index < 0) return;
+    code.line(`mma_wait<${pending.length - 1 - index}>();`);
+    for (const done of pending.slice(0, index + 1)) {
+      for (const piece of done.pieces) piece.last = Math.max(piece.last, epoch);
+      code.line(`mma_ready<sizeof(${done.name}) / 4>(${done.name});`);
+    }
+    pending = pending.slice(index + 1);
+  };
+  const finish = () => {
+    const last = pending[pending.length - 1];
+    if (last !== undefined) ready(last.name);
+  };
+
+  const newFrag = (id: TileId, row: Axis, col: Axis): Frag => {
+    const frag: Frag = { name: fresh(`f${id}`), row, col };
+    code.line(`float ${frag.name}[${pad(col) / 2}];`);
+    formsOf(id).frags.push(frag);
+    return frag;
+  };
+  const each = (frag: Frag, text: string) => code.line(`UNROLL for (int i = 0; i < ${pad(frag.col) / 2}; ++i) ${text}`);
+
+  const axesOf = (id: TileId) => kernel.tiles[id].axes;
+  const otherAxis = (id: TileId, row: Axis): Axis => {
+    const other = axesOf(id).find((axis) => axis !== row);
+    if (axesOf(id).length !== 2 || other === undefined) return unsupported(`tile ${id} [${axesOf(id).join()}] is no matrix with ${row}`);
+    return other;
+  };
+
+  /** The tile as a fragment with rows `row`; made if needed. */
+  const frag = (tile: TileId, wanted: Axis): Frag => {
+    const { id, turned } = resolve(tile);
+    const row = turned ? turn(wanted) : wanted;
+    const f = formsOf(id);
+    const found = f.frags.find((x) => x.row === row);
+    if (found !== undefined) {
+      ready(found.name);
+      return found;
+    }
+    const col = otherAxis(id, row);
+    if (pad(row) !== 64) unsupported(`rows ${row} of tile ${id} exceed a fragment`);
+    if (f.t16 !== undefined) {
+      willRead(f.t16.piece, 'any');
+      const made = newFrag(id, row, col);
+      code.line(`load_frag<${pad(col) / 16}, ${pad(f.t16.rows)}, ${f.t16.rows !== row}>(${made.name}, ${f.t16.address}, 0);`);
+      return made;
+    }
+    if (f.far !== undefined) {
+      const made = newFrag(id, row, col);
+      const [r, c] = f.far.rows === row ? ['frag_row(i)', 'frag_col(i)'] : ['frag_col(i)', 'frag_row(i)'];
+      each(made, `{ int r = ${r}, c = ${c}; ${made.name}[i] = r < ${f.far.limit} && c < ${size(f.far.cols)} ? ld(${f.far.pointer} + (i64)r * ${f.far.rowStride} + c * ${f.far.colStride}) : 0.f; }`);
+      return made;
+    }
+    const t = t32(id);
+    willRead(t.piece, 'any');
+    const made = newFrag(id, row, col);
+    each(made, `${made.name}[i] = ${t.pointer}[${t.rows === row ? `frag_row(i) * ${t.stride} + frag_col(i)` : `frag_col(i) * ${t.stride} + frag_row(i)`}];`);
+    return made;
+  };
+
+  const t16 = (tile: TileId): Tile16 => {
+    const { id, turned } = resolve(tile);
+    const f = formsOf(id);
+    if (f.t16 === undefined) {
+      const row = f.frags[0]?.row ?? options.rowOf(axesOf(id)) ?? unsupported(`tile ${id} has no row axis`);
+      const from = frag(id, row);
+      const piece = take(id, 64 * pad(from.col) * 2);
+      const made: Tile16 = { piece, address: address(piece), rows: from.row, cols: from.col };
+      willWrite(piece, 'any');
+      code.line(`store_frag<${pad(from.col) / 16}, 64, false>(${made.address}, ${from.name}, 0);`);
+      f.t16 = made;
+    }
+    const t = f.t16;
+    return turned ? { ...t, rows: turn(t.rows), cols: turn(t.cols) } : t;
+  };
+
+  const newT32 = (id: TileId, rows: Axis, cols: Axis): Tile32 => {
+    const stride = pad(cols) + 4;
+    const piece = arena.take(64 * stride * 4, false);
+    return { piece, pointer: pointerTo(piece), rows, cols, stride };
+  };
+  /** The tile (no renaming) as an f32 array. */
+  const t32 = (id: TileId): Tile32 => {
+    const f = formsOf(id);
+    if (f.t32 !== undefined) return f.t32;
+    const { far } = f;
+    if (far !== undefined && f.frags.length === 0) {
+      const made = newT32(id, far.rows, far.cols);
+      willWrite(made.piece, 'any');
+      const n = size(far.cols);
+      code.line(`for (int i = t; i < ${64 * n}; i += 128) { int r = i / ${n}, c = i % ${n}; ${made.pointer}[r * ${made.stride} + c] = r < ${far.limit} ? ld(${far.pointer} + (i64)r * ${far.rowStride} + c * ${far.colStride}) : 0.f; }`);
+      f.t32 = made;
+      return made;
+    }
+    const row = f.frags[0]?.row ?? (f.t16 !== undefined ? options.rowOf(axesOf(id)) : undefined) ?? unsupported(`tile ${id} has no value to store`);
+    const from = frag(id, row);
+    const made = newT32(id, from.row, from.col);
+    willWrite(made.piece, 'any');
+    each(from, `${made.pointer}[frag_row(i) * ${made.stride} + frag_col(i)] = ${from.name}[i];`);
+    f.t32 = made;
+    return made;
+  };
+
+  /** A operand: packed fragments with rows `wanted`. */
+  const packed = (tile: TileId, wanted: Axis): { name: string; steps: number; pieces: Piece[] } => {
+    const { id, turned } = resolve(tile);
+    const row = turned ? turn(wanted) : wanted;
+    const col = otherAxis(id, row);
+    const steps = Math.ceil(size(col) / 16);
+    const name = fresh(`a${id}`);
+    const f = formsOf(id);
+    const own = f.frags.find((x) => x.row === row);
+    if (own === undefined && (f.t16 !== undefined || f.frags.length > 0)) {
+      const t = t16(id);
+      willRead(t.piece, 'any');
+      code.line(`u32 ${name}[${steps}][4]; load_as<${steps}, ${pad(t.rows)}, ${t.rows !== row}>(${name}, ${t.address}, 0);`);
+      return { name, steps, pieces: [t.piece] };
+    }
+    const from = own ?? frag(id, row);
+    ready(from.name);
+    code.line(`u32 ${name}[${steps}][4]; pack<${steps}>(${name}, ${from.name});`);
+    return { name, steps, pieces: [] };
+  };
+
+  const vec = (tile: TileId, by: 'owner' | 'any'): string => {
+    const { id } = resolve(tile);
+    const v = formsOf(id).vec ?? unsupported(`tile ${id} has no vector form`);
+    willRead(v.piece, by);
+    return v.pointer;
+  };
+  const newVec = (id: TileId, axis: Axis): Vec => {
+    const piece = take(id, pad(axis) * 4);
+    const made: Vec = { piece, pointer: pointerTo(piece) };
+    formsOf(id).vec = made;
+    return made;
+  };
+  const scalar = (tile: TileId): string => {
+    const { id } = resolve(tile);
+    const f = formsOf(id);
+    if (f.scalar !== undefined) return f.scalar;
+    if (f.vec !== undefined) {
+      willRead(f.vec.piece, 'any');
+      const name = fresh(`s${id}`);
+      code.line(`const float ${name} = ${f.vec.pointer}[0];`);
+      f.scalar = name;
+      return name;
+    }
+    return unsupported(`tile ${id} has no scalar form`);
+  };
+
+  return {
+    options, code, arena, axesOf, size, pad, fresh, turn, resolve, formsOf, sync, willRead, willWrite, take, address, pointerTo,
+    ready, finish, newFrag, each, otherAxis, frag, t16, t32, newT32, packed, vec, newVec, scalar,
+    /** Marks a fragment as the result of a product that runs. */
+    running(name: string, pieces: Piece[]) {
+      pending.push({ name, pieces });
+    },
+    /** Number of products begun after the one that makes this tile; undefined if it is there. */
+    runningAfter(tile: TileId): number | undefined {
+      const index = pending.findIndex((p) => formsOf(resolve(tile).id).frags.some((f) => f.name === p.name));
+      return index < 0 ? undefined : pending.length - 1 - index;
+    },
+    /** From here on pieces keep their address to the end of the kernel (what a loop reads again). */
+    keepPieces(on: boolean) {
+      permanent = on;
+    },
+  };
+}

@@ -1,0 +1,336 @@
+import { ROW, type Axis } from '../../../ir/common/axes.js';
+import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import { bufferNamed, type Place } from '../address.js';
+import { createCode } from '../code.js';
+import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { copiesInOrder } from '../simt/lower.js';
+import { operands } from '../uses.js';
+import { createArena } from './arena.js';
+import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, slabs, tokenRow } from './lower.js';
+import { cellOf, copyTile, loadCell, loadNow, storeCell, vectorElement } from './memory.js';
+import { schedule } from './schedule.js';
+import { createTeam, unsupported, type Team } from './team.js';
+
+type Let = Extract<TileStmt, { kind: 'let' }>;
+
+/**
+ * Kernels that carry states along the chunks of a sequence, split along an axis of the state. Two teams of 128 threads: one loads what the
+ * next chunks need and works out what does not depend on the state; the other walks, states in registers with the split axis as rows,
+ * so that every product on the way has its left operand in registers (kernels.md 3.1).
+ */
+export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
+  const { split } = kernel;
+  if (split === undefined) return unsupported('a walk without a split axis');
+  const loops = kernel.body.filter((stmt) => stmt.kind === 'loop');
+  const [loop] = loops;
+  if (loops.length !== 1 || loop === undefined || loop.over !== 'chunks') return unsupported('a walk needs one loop over chunks');
+  if (loop.body.some((stmt) => stmt.kind === 'loop')) unsupported('nested loops');
+  for (const { tile } of loop.carry) if (kernel.tiles[tile].axes.length !== 2 || !kernel.tiles[tile].axes.includes(split)) unsupported(`a carried tile [${kernel.tiles[tile].axes.join()}]`);
+  const defs = definitions(kernel);
+  const rowOf = (axes: readonly Axis[]) => (axes.includes(split) ? split : tokenRow(axes));
+  const before = kernel.body.slice(0, kernel.body.indexOf(loop));
+  const after = kernel.body.slice(kernel.body.indexOf(loop) + 1);
+
+  const resolve = (tile: TileId): TileId => {
+    const op = defs.get(tile);
+    return op?.op === 'swap' ? resolve(op.arg) : tile;
+  };
+  const isRaw = (stmt: TileStmt): boolean => {
+    if (stmt.kind !== 'let' || stmt.op.op !== 'load') return false;
+    const cell = loadCell(cx, stmt.op, { group: '', head: '', chunk: '', first: '', length: '', sequence: '' }, split);
+    return cell.axes.length < 2 || cell.half;
+  };
+  const walking = new Set<TileId>(loop.carry.map((c) => c.tile));
+  for (const stmt of before) if (stmt.kind === 'let' && kernel.tiles[stmt.tile].axes.includes(split)) walking.add(stmt.tile);
+  const chain: Let[] = [];
+  const ahead: Let[] = [];
+  for (const stmt of loop.body) {
+    if (stmt.kind !== 'let') continue;
+    const walks = kernel.tiles[stmt.tile].axes.includes(split) || operands(stmt.op).some((arg) => walking.has(arg));
+    if (!isRaw(stmt) && walks) {
+      walking.add(stmt.tile);
+      chain.push(stmt);
+    } else ahead.push(stmt);
+  }
+  const aheadTiles = new Set(ahead.map((stmt) => stmt.tile));
+  const trivial = (tile: TileId) => ['literal', 'head', 'heads'].includes(defs.get(tile)?.op ?? '');
+  const exported = new Set<TileId>();
+  // A sum takes over a product of its own team only.
+  const sums = new Map([...fusedSums(kernel, loop.body)].filter(([sum, { product }]) => aheadTiles.has(sum) === aheadTiles.has(product)));
+  const wanted = (tile: TileId) => {
+    const id = resolve(tile);
+    if (aheadTiles.has(id) && !trivial(id)) exported.add(id);
+  };
+  for (const stmt of chain) for (const arg of operands(stmt.op)) wanted(arg);
+  const splitStore = (stmt: Extract<TileStmt, { kind: 'store' }>) => bufferNamed(cx.module, stmt.buffer).axes.includes(split);
+  const stores = loop.body.filter((stmt) => stmt.kind === 'store');
+  for (const stmt of stores) if (splitStore(stmt)) wanted(stmt.value);
+  for (const { next } of loop.carry) wanted(next);
+
+  const outside: Place = { sequence: 'sequence', head: 'head', group: 'group' };
+  const inside: Place = { ...outside, chunk: 'chunk', first: 'first', length: 'length' };
+  const stage = { address: 'sa', pointer: 'sp' };
+
+  // The team that loads.
+  const loadArena = createArena('L');
+  const issue = createCode();
+  const aheadCode = createCode();
+  const aheadBefore = createCode();
+  const registers: string[] = [];
+  const fill = createCode();
+  const switched = switchCode(aheadBefore);
+  const loader = createTeam({ cx, kernel, code: switched.code, arena: loadArena, barrier: 1, defs, rowOf: tokenRow, stage, exported });
+  loader.keepPieces(true);
+  outsideText(cx, loader, before, needed(ahead, stores.filter((s) => !splitStore(s)).map((s) => s.value), before), outside, split);
+  loader.keepPieces(false);
+  for (const stmt of ahead) {
+    if (stmt.op.op !== 'load' || !isRaw(stmt)) continue;
+    const cell = loadCell(cx, stmt.op, inside, split);
+    if (cell.axes.length === 2) {
+      switched.to(issue);
+      copyTile(loader, stmt.tile, cell, true, { address: 'to' });
+    } else {
+      // Through registers: asked for with the copies, put down when the chunk's turn comes.
+      const n = cell.axes.length === 0 ? 1 : Math.ceil(loader.size(cell.axes[0]) / 128);
+      const name = loader.fresh(`r${stmt.tile}`);
+      registers.push(`float ${name}[${n}];`);
+      const element = cell.axes.length === 0 ? `ld(${cell.at})` : vectorElement(cell);
+      issue.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; ${name}[k] = ${element}; }`);
+      if (cell.axes.length === 0) {
+        loader.formsOf(stmt.tile).scalar = `${name}[0]`;
+        if (exported.has(stmt.tile)) {
+          const piece = loader.take(stmt.tile, 256);
+          loader.formsOf(stmt.tile).vec = { piece, pointer: loader.pointerTo(piece) };
+          loader.willWrite(piece, 'owner');
+          fill.line(`if (t == 0) ${loader.pointerTo(piece)}[0] = ${name}[0];`);
+        }
+      } else {
+        const v = loader.newVec(stmt.tile, cell.axes[0]);
+        if (v.piece !== undefined) loader.willWrite(v.piece, 'owner');
+        fill.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; if (i < ${loader.size(cell.axes[0])}) ${v.pointer}[i] = ${name}[k]; }`);
+      }
+    }
+  }
+  switched.to(aheadCode);
+  loader.sync();
+  for (const stmt of loop.body) {
+    if (stmt.kind === 'let' && aheadTiles.has(stmt.tile)) {
+      if (stmt.op.op !== 'load') letText(loader, stmt, inside, sums);
+      else if (!isRaw(stmt)) loadNow(loader, stmt.tile, loadCell(cx, stmt.op, inside, split));
+    }
+    if (stmt.kind === 'store' && !splitStore(stmt)) {
+      const buffer = bufferNamed(cx.module, stmt.buffer);
+      aheadCode.open('if (v0 == 0)');
+      storeCell(loader, stmt.value, cellOf(cx, buffer, buffer.outer === 'token' ? ROW : undefined, inside, undefined), undefined);
+      aheadCode.close();
+    }
+  }
+  loader.finish();
+
+  // The team that walks.
+  const walkArena = createArena('W');
+  const walkBefore = createCode();
+  const walkCode = createCode();
+  const walkAfter = createCode();
+  const here = switchCode(walkBefore);
+  const walker = createTeam({
+    cx, kernel, code: here.code, arena: walkArena, barrier: 2, defs, rowOf, stage, exported: new Set(),
+    imported: (tile) => (aheadTiles.has(tile) && !trivial(tile) ? loader.formsOf(tile) : undefined),
+  });
+  walker.keepPieces(true);
+  outsideText(cx, walker, before, needed(chain, [...loop.carry.map((c) => c.init), ...stores.map((s) => s.value), ...after.flatMap((s) => (s.kind === 'store' ? [s.value] : s.kind === 'let' ? operands(s.op) : []))], before), outside, split);
+  for (const { tile, init } of loop.carry) {
+    const from = walker.frag(init, split);
+    const frag = walker.newFrag(tile, split, walker.otherAxis(tile, split));
+    walker.each(frag, `${frag.name}[i] = ${from.name}[i];`);
+  }
+  here.to(walkCode);
+  for (const stmt of ahead) if (trivial(stmt.tile) && stmt.op.op !== 'load') letText(walker, stmt, inside, sums);
+  schedule(
+    chain, loop.carry.map((c) => c.next), sums, defs, walker.runningAfter,
+    (stmt) => {
+      if (stmt.op.op === 'load') loadNow(walker, stmt.tile, loadCell(cx, stmt.op, inside, split));
+      else letText(walker, stmt, inside, sums);
+    },
+  );
+  walker.finish();
+  const output = stores.filter(splitStore);
+  const finishing: string[] = [];
+  for (const stmt of output) {
+    const buffer = bufferNamed(cx.module, stmt.buffer);
+    const cell = cellOf(cx, buffer, buffer.outer === 'token' ? ROW : undefined, inside, split);
+    // Two halves in turn: one barrier per chunk separates a write from the reads two chunks ago.
+    const rest = storeCell(walker, stmt.value, cell, (bytes) => {
+      const piece = walkArena.take(2 * bytes, false);
+      walker.willWrite(piece, 'owner');
+      return `(base + ${piece.name} + (n & 1) * ${bytes})`;
+    });
+    if (rest !== undefined) finishing.push(rest);
+  }
+  for (const { tile, next } of copiesInOrder(loop)) {
+    const from = walker.frag(next, split);
+    const to = walker.formsOf(tile).frags[0];
+    walker.each(to, `${to.name}[i] = ${from.name}[i];`);
+  }
+  here.to(walkAfter);
+  for (const stmt of after) {
+    switch (stmt.kind) {
+      case 'let':
+        if (stmt.op.op === 'load') loadNow(walker, stmt.tile, loadCell(cx, stmt.op, outside, split));
+        else letText(walker, stmt, outside, new Map());
+        break;
+      case 'store': {
+        const buffer = bufferNamed(cx.module, stmt.buffer);
+        if (!buffer.axes.includes(split)) unsupported(`a last value without ${split}`);
+        storeCell(walker, stmt.value, cellOf(cx, buffer, undefined, outside, split), undefined);
+        break;
+      }
+      case 'loop': break;
+      default: stmt satisfies never;
+    }
+  }
+
+  return assemble(cx, kernel, split, { loadArena, walkArena, registers, issue, fill, aheadBefore, aheadCode, walkBefore, walkCode, walkAfter, finishing, reverse: loop.reverse });
+}
+
+interface Parts {
+  readonly loadArena: ReturnType<typeof createArena>;
+  readonly walkArena: ReturnType<typeof createArena>;
+  readonly registers: readonly string[];
+  readonly issue: ReturnType<typeof createCode>;
+  readonly fill: ReturnType<typeof createCode>;
+  readonly aheadBefore: ReturnType<typeof createCode>;
+  readonly aheadCode: ReturnType<typeof createCode>;
+  readonly walkBefore: ReturnType<typeof createCode>;
+  readonly walkCode: ReturnType<typeof createCode>;
+  readonly walkAfter: ReturnType<typeof createCode>;
+  readonly finishing: readonly string[];
+  readonly reverse: boolean;
+}
+
+/** Fixed pieces of both teams, then the stages, then the barriers. */
+function assemble(cx: CudaContext, kernel: TileKernel, split: Axis, parts: Parts): LoweredKernel {
+  const walkLayout = parts.walkArena.layout();
+  const loadLayout = parts.loadArena.layout();
+  const offsets = new Map([...walkLayout.offsets]);
+  const stageAt = walkLayout.fixedBytes + loadLayout.fixedBytes;
+  const stagedNames = stagedPieces(parts.loadArena, loadLayout.offsets);
+  for (const [name, offset] of loadLayout.offsets) offsets.set(name, stagedNames.has(name) ? offset : offset + walkLayout.fixedBytes);
+  const total = (stages: number) => stageAt + stages * loadLayout.stageBytes + 1024 + 1024;
+  const stages = [3, 2].find((n) => total(n) <= sharedLimit(cx.target));
+  if (stages === undefined) return unsupported(`${total(2)} bytes of shared memory`);
+  const early = stages >= 3;
+  const blocks = slabs(cx.module, split);
+  const { args, parameters } = signature(cx, kernel, []);
+  const code = createCode();
+  const paste = (text: string) => {
+    for (const line of text.trimEnd().split('\n')) if (line !== '') code.line(line);
+  };
+  const chunkLines = (n: string) => {
+    code.line(`const int index = ${parts.reverse ? `seq_chunks - 1 - ${n}` : n}, chunk = seq_chunk + index, first = seq_first + index * 64, length = seq_end - first < 64 ? seq_end - first : 64;`);
+    code.line('(void)chunk, (void)length;');
+  };
+  const stageLines = (n: string) => {
+    code.line(`const u32 sa = stage0 + ${n} % ${stages} * ${loadLayout.stageBytes};`);
+    code.line('u8* const sp = basep + (sa - base); (void)sp;');
+  };
+  code.line(`// ${kernel.doc}`);
+  code.open(`extern "C" __global__ void __launch_bounds__(256, 1) ${kernel.name}(${parameters})`);
+  for (const line of offsetLines({ offsets })) code.line(line);
+  for (const line of head(cx, kernel, blocks)) code.line(line);
+  code.line('const int t = threadIdx.x & 127, sequence = outer, seq_first = sequences[4 * sequence], seq_end = sequences[4 * sequence + 1];');
+  code.line('const int seq_chunk = sequences[4 * sequence + 2], seq_chunks = sequences[4 * sequence + 3];');
+  code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
+  code.line('u8* const basep = smem + (base - saddr(smem));');
+  code.line(`const u32 stage0 = base + ${stageAt}, full = stage0 + ${stages * loadLayout.stageBytes}, empty = full + ${stages * 8};`);
+  code.line('(void)group, (void)v_here;');
+  code.open('if (threadIdx.x == 0)');
+  code.line(`for (int i = 0; i < ${stages}; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }`);
+  code.close();
+  code.line('__syncthreads();');
+  // Told uniform, the compiler can order products across the branch.
+  code.open('if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0)');
+  for (const line of parts.registers) code.line(line);
+  paste(parts.aheadBefore.text());
+  code.line('auto issue = [&](int n) {');
+  chunkLines('n');
+  code.line(`const u32 to = stage0 + n % ${stages} * ${loadLayout.stageBytes}; (void)to;`);
+  paste(parts.issue.text());
+  code.line('};');
+  code.line('if (seq_chunks > 0) issue(0);');
+  code.line('cp_commit();');
+  const ask = () => {
+    code.open('if (n + 1 < seq_chunks)');
+    code.line(`if (n + 1 >= ${stages}) bar_wait(empty + (n + 1) % ${stages} * 8, ((n + 1) / ${stages} - 1) & 1);`);
+    code.line('issue(n + 1);');
+    code.close();
+    code.line('cp_commit();');
+  };
+  code.line('#pragma unroll 1');
+  code.open('for (int n = 0; n < seq_chunks; ++n)');
+  chunkLines('n');
+  stageLines('n');
+  paste(parts.fill.text());
+  if (early) ask();
+  code.line(`cp_wait<${early ? 1 : 0}>();`);
+  paste(parts.aheadCode.text());
+  code.line('team_sync(1);');
+  code.line(`bar_arrive(full + n % ${stages} * 8);`);
+  if (!early) ask();
+  code.close();
+  code.line('cp_wait<0>();');
+  code.close();
+  code.open('else');
+  paste(parts.walkBefore.text());
+  code.line('#pragma unroll 1');
+  code.open('for (int n = 0; n < seq_chunks; ++n)');
+  chunkLines('n');
+  stageLines('n');
+  code.line(`bar_wait(full + n % ${stages} * 8, (n / ${stages}) & 1);`);
+  code.line('proxy_fence();');
+  paste(parts.walkCode.text());
+  code.line(`bar_arrive(empty + n % ${stages} * 8);`);
+  if (parts.finishing.length > 0) {
+    code.line('team_sync(2);');
+    for (const line of parts.finishing) code.line(line);
+  }
+  code.close();
+  paste(parts.walkAfter.text());
+  code.close();
+  code.close();
+  return { text: code.text(), runtime: RUNTIME, block: 256, sharedBytes: total(stages), grid: gridOf(kernel, blocks), args, scratch: [] };
+}
+
+function stagedPieces(arena: ReturnType<typeof createArena>, offsets: ReadonlyMap<string, number>): ReadonlySet<string> {
+  return new Set([...offsets.keys()].filter((name) => arena.isStaged(name)));
+}
+
+/** Code that goes to one text, then to another. */
+function switchCode(first: ReturnType<typeof createCode>) {
+  let current = first;
+  return {
+    code: { line: (text: string) => current.line(text), open: (text: string) => current.open(text), close: () => current.close(), text: () => current.text() },
+    to(next: ReturnType<typeof createCode>) {
+      current = next;
+    },
+  };
+}
+
+/** Definitions before the loop that a team reads, directly or not. */
+function needed(lets: readonly Let[], more: readonly TileId[], before: readonly TileStmt[]): ReadonlySet<TileId> {
+  const want = new Set<TileId>([...lets.flatMap((stmt) => operands(stmt.op)), ...more]);
+  for (const stmt of [...before].reverse()) if (stmt.kind === 'let' && want.has(stmt.tile)) for (const arg of operands(stmt.op)) want.add(arg);
+  return want;
+}
+
+function outsideText(cx: CudaContext, team: Team, before: readonly TileStmt[], want: ReadonlySet<TileId>, place: Place, split: Axis): void {
+  for (const stmt of before) {
+    if (stmt.kind === 'store') unsupported('a store before the walk');
+    if (stmt.kind !== 'let' || !want.has(stmt.tile)) continue;
+    if (stmt.op.op === 'load') {
+      const cell = loadCell(cx, stmt.op, place, split);
+      if (cell.half && cell.axes.length === 2) copyTile(team, stmt.tile, cell, false, undefined);
+      else loadNow(team, stmt.tile, cell);
+    } else letText(team, stmt, place, new Map());
+  }
+}

@@ -1,0 +1,148 @@
+// Tiles of 16-bit operands in shared memory: panels of 64 columns, 128-byte rows, 16-byte pieces exchanged by row (128-byte swizzle),
+// which ldmatrix, its transposing form and matrix descriptors all read without conflicts. R rows; columns are padded to 64.
+// Fragments: 64 rows of a warpgroup in the accumulator layout of m16n8: value i of a thread is
+//   row 16 * warp + lane / 4 + 8 * (i / 2 % 2),   column 8 * (i / 4) + 2 * (lane % 4) + i % 2.
+DEV u32 saddr(const void* p) { return (u32)__cvta_generic_to_shared(p); }
+DEV int lane_id() { return threadIdx.x & 31; }
+DEV int warp_id() { return (threadIdx.x >> 5) & 3; }
+DEV int frag_row(int i) { return warp_id() * 16 + (lane_id() >> 2) + ((i >> 1) & 1) * 8; }
+DEV int frag_col(int i) { return (i >> 2) * 8 + (lane_id() & 3) * 2 + (i & 1); }
+template <int R> DEV u32 swz(int r, int c) { return (u32)((c >> 6) * R * 128 + r * 128 + ((((c >> 3) ^ r) & 7) << 4) + (c & 7) * 2); }
+
+DEV u32 pack2(float x, float y) {
+  u32 r;
+  if (kHalf) asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(y), "f"(x));
+  else asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(y), "f"(x));
+  return r;
+}
+DEV float low(u32 p) {
+  if (!kHalf) return __uint_as_float(p << 16);
+  float r; asm("{.reg .b16 a, b; mov.b32 {a, b}, %1; cvt.f32.f16 %0, a;}" : "=f"(r) : "r"(p)); return r;
+}
+DEV float high(u32 p) {
+  if (!kHalf) return __uint_as_float(p & 0xffff0000u);
+  float r; asm("{.reg .b16 a, b; mov.b32 {a, b}, %1; cvt.f32.f16 %0, b;}" : "=f"(r) : "r"(p)); return r;
+}
+
+DEV void cp_async(u32 dst, const void* src, int bytes) { asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(dst), "l"(src), "r"(bytes) : "memory"); }
+DEV void cp_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int N> DEV void cp_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
+
+// Makes ordinary writes to shared memory visible to the tensor cores' own reads.
+DEV void proxy_fence() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+// Barrier of the 128 threads of one team.
+DEV void team_sync(int id) {
+  proxy_fence();
+  asm volatile("bar.sync %0, 128;" ::"r"(id) : "memory");
+}
+
+// Copies R x 64P elements; rows >= rows and columns >= cols become 0. `stride` in elements.
+template <int R, int P, typename E> DEV void tile_load(u32 dst, const E* src, i64 stride, int rows, int cols, int t) {
+  UNROLL for (int n = 0; n < R * P / 16; ++n) {
+    int i = n * 128 + t, r = i / (8 * P), x = i % (8 * P);
+    bool in = r < rows && x * 8 < cols;
+    cp_async(dst + swz<R>(r, x * 8), in ? src + r * stride + x * 8 : src, in ? 16 : 0);
+  }
+}
+template <int R, int P, typename E> DEV void tile_store(E* dst, i64 stride, int rows, int cols, u32 src, int t) {
+  UNROLL for (int n = 0; n < R * P / 16; ++n) {
+    int i = n * 128 + t, r = i / (8 * P), x = i % (8 * P);
+    if (r < rows && x * 8 < cols) {
+      u32 a, b, c, d;
+      asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(a), "=r"(b), "=r"(c), "=r"(d) : "r"(src + swz<R>(r, x * 8)));
+      uint4 v = make_uint4(a, b, c, d);
+      *(uint4*)(dst + r * stride + x * 8) = v;
+    }
+  }
+}
+template <int R> DEV float tile_at(u32 tile, int r, int c) {
+  u16 h;
+  asm volatile("ld.shared.u16 %0, [%1];" : "=h"(h) : "r"(tile + swz<R>(r, c)));
+  u32 w = h;
+  return low(w);
+}
+
+DEV void ldm4(u32* r, u32 a) { asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(a) : "memory"); }
+DEV void ldm4t(u32* r, u32 a) { asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(a) : "memory"); }
+
+// 16 fragment columns of a tile as one A operand. The fragment's rows are the tile's rows r0.., or, TRANS, its columns r0...
+template <int R, bool TRANS> DEV void load_a(u32* a, u32 tile, int r0, int k) {
+  int l = lane_id(), w = warp_id() * 16 + r0;
+  if (TRANS) ldm4t(a, tile + swz<R>(k * 16 + (l & 7) + ((l >> 4) << 3), w + ((l >> 3) & 1) * 8));
+  else ldm4(a, tile + swz<R>(w + (l & 7) + ((l >> 3) & 1) * 8, k * 16 + (l >> 4) * 8));
+}
+template <int KS, int R, bool TRANS> DEV void load_as(u32 (*a)[4], u32 tile, int r0) { UNROLL for (int k = 0; k < KS; ++k) load_a<R, TRANS>(a[k], tile, r0, k); }
+template <int KS> DEV void unpack(float* f, u32 (*a)[4]) {
+  UNROLL for (int k = 0; k < KS; ++k) UNROLL for (int e = 0; e < 4; ++e) { f[k * 8 + e * 2] = low(a[k][e]); f[k * 8 + e * 2 + 1] = high(a[k][e]); }
+}
+template <int KS, int R, bool TRANS> DEV void load_frag(float* f, u32 tile, int r0) {
+  UNROLL for (int k = 0; k < KS; ++k) {
+    u32 a[1][4];
+    load_a<R, TRANS>(a[0], tile, r0, k);
+    unpack<1>(f + k * 8, a);
+  }
+}
+template <int KS> DEV void pack(u32 (*a)[4], const float* f) {
+  UNROLL for (int k = 0; k < KS; ++k) UNROLL for (int e = 0; e < 4; ++e) a[k][e] = pack2(f[k * 8 + e * 2], f[k * 8 + e * 2 + 1]);
+}
+// The inverse of load_frag: rounds a fragment into a tile.
+template <int KS, int R, bool TRANS> DEV void store_frag(u32 tile, const float* f, int r0) {
+  int l = lane_id(), w = warp_id() * 16 + r0;
+  UNROLL for (int k = 0; k < KS; ++k) {
+    u32 p[4];
+    UNROLL for (int e = 0; e < 4; ++e) p[e] = pack2(f[k * 8 + e * 2], f[k * 8 + e * 2 + 1]);
+#if __CUDA_ARCH__ >= 900
+    if (TRANS) asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(tile + swz<R>(k * 16 + (l & 7) + ((l >> 4) << 3), w + ((l >> 3) & 1) * 8)), "r"(p[0]), "r"(p[1]), "r"(p[2]), "r"(p[3]) : "memory");
+    else asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(tile + swz<R>(w + (l & 7) + ((l >> 3) & 1) * 8, k * 16 + (l >> 4) * 8)), "r"(p[0]), "r"(p[1]), "r"(p[2]), "r"(p[3]) : "memory");
+#else
+    UNROLL for (int e = 0; e < 4; ++e) {
+      int r = w + (l >> 2) + (e & 1) * 8, c = k * 16 + (e >> 1) * 8 + (l & 3) * 2;
+      if (TRANS) {
+        asm volatile("st.shared.u16 [%0], %1;" ::"r"(tile + swz<R>(c, r)), "h"((u16)p[e]) : "memory");
+        asm volatile("st.shared.u16 [%0], %1;" ::"r"(tile + swz<R>(c + 1, r)), "h"((u16)(p[e] >> 16)) : "memory");
+      } else asm volatile("st.shared.u32 [%0], %1;" ::"r"(tile + swz<R>(r, c)), "r"(p[e]) : "memory");
+    }
+#endif
+  }
+}
+
+// Sum over a fragment's columns: every thread of a quad gets the sums of its two rows.
+template <int N> DEV void row_sums(float* s, const float* f) {
+  s[0] = s[1] = 0.f;
+  UNROLL for (int i = 0; i < N; ++i) s[(i >> 1) & 1] += f[i];
+  UNROLL for (int h = 0; h < 2; ++h) {
+    s[h] += __shfl_xor_sync(~0u, s[h], 1);
+    s[h] += __shfl_xor_sync(~0u, s[h], 2);
+  }
+}
+template <int N> DEV void row_sums_to(float* out, const float* f) {
+  float s[2];
+  row_sums<N>(s, f);
+  if ((lane_id() & 3) == 0) { out[frag_row(0)] = s[0]; out[frag_row(2)] = s[1]; }
+}
+// Sum over a fragment's 64 rows into out[column]; part: 4 x columns floats of scratch, which the caller's barrier lies between.
+template <int N> DEV void col_sums_part(float* part, const float* f) {
+  UNROLL for (int i = 0; i < N; ++i) {
+    if ((i >> 1) & 1) continue;
+    float s = f[i] + f[i + 2];
+    s += __shfl_xor_sync(~0u, s, 4);
+    s += __shfl_xor_sync(~0u, s, 8);
+    s += __shfl_xor_sync(~0u, s, 16);
+    if (lane_id() < 4) part[warp_id() * (N * 2) + frag_col(i)] = s;
+  }
+}
+// Running sum of 64 floats by one warp; result may be the argument. Two per lane.
+DEV void vec_cumsum(float* out, const float* in, bool exclusive, bool reverse) {
+  int l = lane_id(), i0 = reverse ? 63 - 2 * l : 2 * l, i1 = reverse ? i0 - 1 : i0 + 1;
+  float a = in[i0], b = in[i1], s = a + b;
+  UNROLL for (int n = 1; n < 32; n *= 2) { float y = __shfl_up_sync(~0u, s, n); if (l >= n) s += y; }
+  float before = s - (a + b);
+  float y = __shfl_up_sync(~0u, s, 1);
+  before = l == 0 ? 0.f : y;
+  out[i0] = exclusive ? before : before + a;
+  out[i1] = exclusive ? before + a : before + a + b;
+}
