@@ -1,17 +1,20 @@
-/** An error that the user can cause outside of a source text: in data, options, devices or folders. Codes as in src/diagnostics/codes.ts. */
+import type { Code } from '../diagnostics/codes.js';
+
+/** An error that the user can cause outside of a source text: in data, options, devices or folders. */
 export interface Problem {
-  readonly code: string;
+  readonly code: Code;
   /** One sentence that names the place: the tensor, the file, the option. */
   readonly title: string;
   /** What to do about it. */
   readonly help: readonly string[];
 }
 
-export function problem(code: string, title: string, ...help: string[]): Problem {
+export function problem(code: Code, title: string, ...help: string[]): Problem {
   return { code, title, help };
 }
 
-/** `error[E503]: …` and its help lines, without colour. */
-export function problemText(p: Problem): string {
-  return [`error[${p.code}]: ${p.title}`, ...p.help.map((line) => ` = help: ${line}`)].join('\n');
+/** `error[E503]: …` and its help lines, in the manner of a diagnostic's. */
+export function problemText(p: Problem, colour: boolean): string {
+  const paint = (style: string, text: string) => (colour ? `\u001b[${style}m${text}\u001b[0m` : text);
+  return [`${paint('1;31', `error[${p.code}]`)}${paint('1', `: ${p.title}`)}`, ...p.help.map((line) => ` = ${paint('36', 'help')}: ${line}`)].join('\n');
 }

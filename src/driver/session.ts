@@ -1,0 +1,83 @@
+import type { Diagnostic } from '../diagnostics/diagnostic.js';
+import { hasErrors } from '../diagnostics/diagnostic.js';
+import { place, renderAll } from '../diagnostics/render.js';
+import type { AstFile } from '../ir/ast/ast.js';
+import type { Spec } from '../ir/spec/spec.js';
+import { frontend } from '../passes/frontend.js';
+import type { Host } from './host.js';
+import { problem, type Problem } from './problem.js';
+
+/** One source file with what was found in it. */
+export interface Source {
+  readonly file: string;
+  readonly text: string;
+  /** sha256 of the text and of the files it imports. */
+  readonly hash: string;
+  readonly ast: AstFile | undefined;
+  readonly specs: readonly Spec[];
+  readonly diagnostics: readonly Diagnostic[];
+  readonly failed: boolean;
+  /** Rendered diagnostics, imports' included; '' for none. */
+  render(colour: boolean): string;
+  renderThese(diagnostics: readonly Diagnostic[], colour: boolean): string;
+  /** `file:line` of a scan. */
+  placeOf(spec: Spec): string;
+}
+
+/** Reads and understands a file; a Problem if it cannot be read. */
+export function openSource(host: Host, file: string): Source | Problem {
+  const text = host.readText(file);
+  if (text === undefined) {
+    const why = host.isFolder(file) ? 'is a folder' : host.exists(file) ? 'cannot be read' : 'does not exist';
+    return problem('E702', `${file} ${why}`, host.isFolder(file) ? `name a file in it, for example ${host.join(file, 'NAME.lmoe')}` : 'check the path');
+  }
+  return sourceOf(host, file, text);
+}
+
+export function sourceOf(host: Host, file: string, text: string): Source {
+  const texts = new Map([[file, text]]);
+  const read = (path: string): string | undefined => {
+    const known = texts.get(path) ?? host.readText(path);
+    if (known !== undefined) texts.set(path, known);
+    return known;
+  };
+  const { specs, ast, diagnostics } = frontend(file, text, read);
+  const source = (path: string) => texts.get(path);
+  const renderThese = (list: readonly Diagnostic[], colour: boolean) => (list.length === 0 ? '' : renderAll(list, { source, colour }));
+  return {
+    file,
+    text,
+    hash: texts.size === 1 ? host.sha256(text) : host.sha256(...texts.values()),
+    ast,
+    specs,
+    diagnostics,
+    failed: hasErrors(diagnostics),
+    render: (colour) => renderThese(diagnostics, colour),
+    renderThese,
+    placeOf: (spec) => place(spec.origin, source(spec.origin.file)).replace(/:\d+$/, ''),
+  };
+}
+
+/** The scan that a command works on: the named one, or the only one. */
+export function pickScan(source: Source, name: string | undefined): Spec | Problem {
+  const names = source.specs.map((spec) => spec.name);
+  if (name !== undefined) {
+    const found = source.specs.find((spec) => spec.name === name);
+    return found ?? problem('E703', `${source.file} has no scan \`${name}\``, `it has ${names.join(', ')}`);
+  }
+  // Imported scans come along; the file's own are meant.
+  const own = source.specs.filter((spec) => spec.origin.file === source.file);
+  if (own.length === 1) return own[0];
+  return own.length === 0
+    ? problem('E703', `${source.file} declares no scan`, 'write one: `scan name(inputs) -> outputs { ... }`')
+    : problem('E703', `${source.file} has several scans: ${own.map((spec) => spec.name).join(', ')}`, 'choose one with --scan NAME');
+}
+
+export function isProblem(value: object): value is Problem {
+  return 'code' in value && 'title' in value && 'help' in value && !('primary' in value);
+}
+
+/** `.lmoe` files of a list of files and folders. */
+export function sourceFiles(host: Host, paths: readonly string[]): readonly string[] {
+  return paths.flatMap((path) => (host.isFolder(path) ? host.list(path).filter((name) => name.endsWith('.lmoe')).map((name) => host.join(path, name)) : [path]));
+}
