@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs';
+import { formatSource } from '../../driver/format.js';
+import { nodeHost } from '../../driver/host.js';
+import { problemText } from '../../driver/problem.js';
+import { isProblem, sourceFiles } from '../../driver/session.js';
+import { EXIT, guarded, parse, UsageError, type Command } from '../command.js';
+import { terminalUi } from '../ui.js';
+
+/** Rewrites files in canonical form; with --check only says which are not. Files with errors stay as they are. */
+export const fmt: Command = (args) => guarded(async () => {
+  const { values, positionals } = parse(args, { check: { type: 'boolean' } });
+  if (positionals.length === 0) throw new UsageError('fmt: name at least one file, or - for standard input');
+  const ui = terminalUi();
+  const host = nodeHost();
+  let status: number = EXIT.ok;
+  for (const file of positionals.includes('-') ? ['-'] : sourceFiles(host, positionals)) {
+    const text = file === '-' ? readFileSync(0, 'utf8') : undefined;
+    const result = formatSource(host, file === '-' ? '<stdin>' : file, text, ui.color);
+    if (isProblem(result)) {
+      ui.err(problemText(result, ui.color));
+      status = EXIT.failed;
+    } else if (result.errors !== undefined) {
+      ui.err(result.errors);
+      status = EXIT.failed;
+    } else if (file === '-') {
+      ui.out(result.formatted);
+    } else if (result.formatted !== result.text) {
+      if (values.check === true) {
+        ui.out(`${file} is not formatted`);
+        status = EXIT.failed;
+        continue;
+      }
+      const unwritten = host.write(file, result.formatted);
+      if (unwritten !== undefined) {
+        ui.err(problemText({ code: 'E701', title: unwritten, help: [] }, ui.color));
+        status = EXIT.failed;
+      } else ui.out(`formatted ${file}`);
+    }
+  }
+  return status;
+});
