@@ -12,7 +12,7 @@ export interface KernelBuilder {
   zeros(axes: readonly Axis[]): TileId;
   head(): TileId;
   heads(): TileId;
-  valid(): TileId;
+  keep(arg: TileId): TileId;
   map(fn: MathName, ...args: TileId[]): TileId;
   add(a: TileId, b: TileId): TileId;
   sub(a: TileId, b: TileId): TileId;
@@ -78,7 +78,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     zeros: (axes) => define(axes, { op: 'zeros' }),
     head: () => define([], { op: 'head' }),
     heads: () => define([], { op: 'heads' }),
-    valid: () => define([ROW], { op: 'valid' }),
+    keep: (arg) => define(unionAxes([ROW], axesOf(arg)), { op: 'keep', arg }),
     map,
     add: (a, b) => map('add', a, b),
     sub: (a, b) => map('sub', a, b),

@@ -96,8 +96,8 @@ export type TileOp =
   | { readonly op: 'zeros' }
   /** Index of the head / number of heads, as a number. */
   | { readonly op: 'head' } | { readonly op: 'heads' }
-  /** [ROW]: 1 where the row is a real token, else 0. */
-  | { readonly op: 'valid' }
+  /** The same values (given ROW if they lack it), rows >= len selected to 0, even where they were inf or NaN. */
+  | { readonly op: 'keep'; readonly arg: TileId }
   /** Elementwise with broadcast by name. */
   | { readonly op: 'map'; readonly fn: MathName; readonly args: readonly TileId[] }
   | { readonly op: 'reduce'; readonly reduce: 'sum' | 'max' | 'min'; readonly axis: Axis; readonly arg: TileId }
@@ -117,12 +117,12 @@ export type TileOp =
    * Decay scores, kernels.md 1.1: out[r,c] = sum_K x[r,K] y[c,K] e^{Gr[r,K] - G[c,K]} for c <= r (strict: c < r), 0 elsewhere.
    * g [ROW, K] are log decays per channel (natural log, <= 0 not required but exponents of kept pairs are sums of g over tokens in (c, r]).
    * G = inclusive running sum of g; Gr = G, or the exclusive one if `before` (the reader sees the state before the decay of its own token).
-   * `before` implies strict. One op, so that no lowering ever forms e^{-G}.
+   * `before` implies strict. x, y and g all come with ROW as their token axis. One op, so that no lowering ever forms e^{-G}.
    */
   | { readonly op: 'dscore'; readonly x: TileId; readonly y: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
-  /** out[r,K] = sum_c A[r,c] y[c,K] e^{Gr[r,K] - G[c,K]} over the same pairs: adjoint of dscore for x, and the value-side decay. */
+  /** out[r,K] = sum_c A[r,c] y[c,K] e^{Gr[r,K] - G[c,K]} over the same pairs: adjoint of dscore for x, and the value-side decay. `a` is [ROW, COL]; y and g come with ROW. */
   | { readonly op: 'dscoreRow'; readonly a: TileId; readonly y: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
-  /** out[c,K] = sum_r A[r,c] x[r,K] e^{Gr[r,K] - G[c,K]} over the same pairs: adjoint of dscore for y. Axes [COL, K]. */
+  /** out[c,K] = sum_r A[r,c] x[r,K] e^{Gr[r,K] - G[c,K]} over the same pairs: adjoint of dscore for y. x and g come with ROW; the result has axes [COL, K]. */
   | { readonly op: 'dscoreCol'; readonly a: TileId; readonly x: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
   /** (I - A)^{-1} for strictly lower A [ROW, COL]; unit lower triangular. 16x16 diagonal blocks by f32 substitution (kernels.md 4.2). */
   | { readonly op: 'inverse'; readonly arg: TileId }

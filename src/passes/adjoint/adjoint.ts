@@ -1,7 +1,8 @@
+import { withoutAxes } from '../../ir/common/axes.js';
 import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
-import { homesOf, stageResults, type ElementStage, type MatrixStage, type NodeId, type Root, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
+import { homesOf, stageResults, type MatrixStage, type NodeId, type Root, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
-import { accumulate, pullBack, type Cotangents } from './differentiate.js';
+import { accumulate, pullBack, sumOver, type Cotangents } from './differentiate.js';
 
 /**
  * The backward program of a scan: reverse mode over its values, and for every stage its adjoint. The forward stages stay at their indices;
@@ -40,16 +41,16 @@ function pullBackStage(b: ScanBuilder, cotangents: Cotangents, stage: Stage, ind
   switch (stage.kind) {
     case 'matrix': {
       const adjointStage: Stage = { kind: 'matrix-adjoint', of: stage, given, origin: stage.origin };
-      matrixOperands(stage).forEach((operand, slot) => accumulate(b, cotangents, operand, result(b, adjointStage, at, slot)));
+      matrixOperands(stage).forEach((operand, slot) => spread(b, cotangents, operand, result(b, adjointStage, at, slot)));
       return adjointStage;
     }
     case 'element': {
       const adjointStage: Stage = { kind: 'element-adjoint', of: stage, given, origin: stage.origin };
       const total = result(b, adjointStage, at, 0);
-      if (stage.write !== undefined) spread(b, cotangents, stage, stage.write, total);
+      if (stage.write !== undefined) spread(b, cotangents, stage.write, total);
       if (stage.decay !== undefined) {
         const old = b.node({ kind: 'result', stage: index, slot: 1, axes: stage.axes, origin: stage.origin });
-        spread(b, cotangents, stage, stage.decay, b.map('mul', total, old));
+        spread(b, cotangents, stage.decay, b.map('mul', total, old));
       }
       return adjointStage;
     }
@@ -57,10 +58,9 @@ function pullBackStage(b: ScanBuilder, cotangents: Cotangents, stage: Stage, ind
   }
 }
 
-/** An operand with fewer axes than the state was broadcast: its cotangent sums over the others. */
-function spread(b: ScanBuilder, cotangents: Cotangents, stage: ElementStage, operand: NodeId, cotangent: NodeId): void {
-  const missing = stage.axes.filter((axis) => !b.axesOf(operand).includes(axis));
-  accumulate(b, cotangents, operand, missing.reduce((sum, axis) => b.reduce('sum', axis, sum), cotangent));
+/** An operand with fewer axes than its stage asks for was broadcast: its cotangent sums over the others. */
+function spread(b: ScanBuilder, cotangents: Cotangents, operand: NodeId, cotangent: NodeId): void {
+  accumulate(b, cotangents, operand, sumOver(b, cotangent, withoutAxes(b.axesOf(cotangent), b.axesOf(operand))));
 }
 
 /** Operands of a matrix stage in the order of its adjoint's results. */

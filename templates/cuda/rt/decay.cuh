@@ -1,20 +1,33 @@
 // Decay scores by halving levels (kernels.md 4.1.7): at level l only pairs of neighbouring l-blocks meet, both sides decay towards their
 // border, so every factor is at most 1 for gates <= 0. G: inclusive sums of the log gates, [64][STRIDE].
-template <bool BEFORE> DEV float level_decay(const float* G, int stride, int r, int c, int l) {
-  if (r & l) return m_exp(BEFORE && (r & (l - 1)) == 0 ? 0.f : G[(BEFORE ? r - 1 : r) * stride + c] - G[((r & ~(l - 1)) - 1) * stride + c]);
-  return m_exp(G[(r | (l - 1)) * stride + c] - G[r * stride + c]);
+// Two neighbouring columns at once: (r, c) and (r, c + 1).
+template <bool BEFORE> DEV float2 level_decay(const float* G, int stride, int r, int c, int l) {
+  bool odd = (r & l) != 0;
+  int border = odd ? (r & ~(l - 1)) - 1 : (r | (l - 1));
+  int own = BEFORE && odd ? r - 1 : r;
+  float2 x = *(const float2*)(G + own * stride + c), y = *(const float2*)(G + border * stride + c);
+  return odd ? make_float2(m_exp(x.x - y.x), m_exp(x.y - y.y)) : make_float2(m_exp(y.x - x.x), m_exp(y.y - x.y));
 }
 DEV bool level_pair(int r, int c, int l) { return r > c && ((r ^ c) & ~(l - 1)) == l; }
 
-// Scales 64 columns (panel p) of a tile for one level and stores them in `to` (if any) or packs them as an A operand.
-template <int STRIDE, bool BEFORE> DEV void level_panel(u32 (*a)[4], u32 from, const float* G, int p, int l) {
-  UNROLL for (int k = 0; k < 4; ++k) {
-    u32 raw[1][4];
-    float f[8];
-    load_a<64, false>(raw[0], from, 0, p * 4 + k);
-    unpack<1>(f, raw);
-    UNROLL for (int i = 0; i < 8; ++i) f[i] *= level_decay<BEFORE>(G, STRIDE, frag_row(i), (p * 4 + k) * 16 + frag_col(i), l);
-    pack<1>(a + k, f);
+// Scales 16 columns (step k) of one tile, or of two at once, for one level.
+template <int STRIDE, bool BEFORE> DEV void level_step(u32* a, u32 x, u32* b, u32 y, const float* G, int k, int l) {
+  u32 raw[1][4], raw2[1][4];
+  float f[8], g[8];
+  load_a<64, false>(raw[0], x, 0, k);
+  unpack<1>(f, raw);
+  if (b != nullptr) {
+    load_a<64, false>(raw2[0], y, 0, k);
+    unpack<1>(g, raw2);
+  }
+  UNROLL for (int i = 0; i < 8; i += 2) {
+    float2 e = level_decay<BEFORE>(G, STRIDE, frag_row(i), k * 16 + frag_col(i), l);
+    f[i] *= e.x, f[i + 1] *= e.y;
+    if (b != nullptr) g[i] *= e.x, g[i + 1] *= e.y;
+  }
+  UNROLL for (int e = 0; e < 4; ++e) {
+    a[e] = pack2(f[e * 2], f[e * 2 + 1]);
+    if (b != nullptr) b[e] = pack2(g[e * 2], g[e * 2 + 1]);
   }
 }
 DEV void store_packed(u32 to, int k, const u32* p) {
@@ -46,10 +59,10 @@ template <int NP, int STRIDE, bool BEFORE, bool STRICT> DEV void decay_score(flo
     u32 a[NP * 4][4];
     float acc[32];
     team_sync(bar);
-    UNROLL for (int p = 0; p < NP; ++p) {
-      level_panel<STRIDE, BEFORE>(a + p * 4, y, G, p, l);
-      UNROLL for (int k = 0; k < 4; ++k) store_packed(scratch, p * 4 + k, a[p * 4 + k]);
-      if (x != y) level_panel<STRIDE, BEFORE>(a + p * 4, x, G, p, l);
+    UNROLL for (int k = 0; k < NP * 4; ++k) {
+      u32 b[4];
+      level_step<STRIDE, BEFORE>(b, y, a[k], x, G, k, l);
+      store_packed(scratch, k, b);
     }
     UNROLL for (int i = 0; i < 32; ++i) acc[i] = 0.f;
     team_sync(bar);
@@ -88,10 +101,10 @@ template <int NP, int STRIDE, bool BEFORE, bool STRICT, bool COL> DEV void decay
     u32 m[4][4];
     float acc[NP * 32];
     team_sync(bar);
-    UNROLL for (int p = 0; p < NP; ++p) {
-      u32 s[4][4];
-      level_panel<STRIDE, BEFORE>(s, y, G, p, l);
-      UNROLL for (int k = 0; k < 4; ++k) store_packed(scratch, p * 4 + k, s[k]);
+    UNROLL for (int k = 0; k < NP * 4; ++k) {
+      u32 b[4];
+      level_step<STRIDE, BEFORE>(b, y, nullptr, y, G, k, l);
+      store_packed(scratch, k, b);
     }
     UNROLL for (int k = 0; k < 4; ++k) UNROLL for (int e = 0; e < 4; ++e) {
       int i = k * 8 + e * 2, r = frag_row(i), c = frag_col(i);
@@ -106,7 +119,11 @@ template <int NP, int STRIDE, bool BEFORE, bool STRICT, bool COL> DEV void decay
     mma_wait<0>();
     mma_ready<NP * 32>(acc);
     // Rows of the other role have no pair at this level: acc is 0 there.
-    UNROLL for (int i = 0; i < NP * 32; ++i) out[i] += acc[i] * level_decay<BEFORE>(G, STRIDE, frag_row(i), frag_col(i), l);
+    UNROLL for (int i = 0; i < NP * 32; i += 2) {
+      float2 e = level_decay<BEFORE>(G, STRIDE, frag_row(i), frag_col(i), l);
+      out[i] += acc[i] * e.x;
+      out[i + 1] += acc[i + 1] * e.y;
+    }
   }
   team_sync(bar);
 }

@@ -48,6 +48,14 @@ template <int R, int P, typename E> DEV void tile_load(u32 dst, const E* src, i6
     cp_async(dst + swz<R>(r, x * 8), in ? src + r * stride + x * 8 : src, in ? 16 : 0);
   }
 }
+// 64 rows of floats at a stride that is a multiple of 4.
+template <int COLS, int STRIDE> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int t) {
+  UNROLL for (int n = 0; n < COLS / 8; ++n) {
+    int i = n * 128 + t, r = i / (COLS / 4), x = i % (COLS / 4);
+    bool in = r < rows;
+    cp_async(dst + (r * STRIDE + x * 4) * 4, in ? src + r * stride + x * 4 : src, in ? 16 : 0);
+  }
+}
 template <int R, int P, typename E> DEV void tile_store(E* dst, i64 stride, int rows, int cols, u32 src, int t) {
   UNROLL for (int n = 0; n < R * P / 16; ++n) {
     int i = n * 128 + t, r = i / (8 * P), x = i % (8 * P);

@@ -5,7 +5,7 @@ import { createCode } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { usesOf, walk } from '../uses.js';
 import { createArena } from './arena.js';
-import { cellOf, copyTile, loadCell, loadNow, storeCell } from './memory.js';
+import { cellOf, copyArray, copyTile, isArray, loadCell, loadNow, storeCell } from './memory.js';
 import { argument, opText } from './ops.js';
 import { productText } from './product.js';
 import { freeOperands } from './rewrite.js';
@@ -115,6 +115,7 @@ function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     if (stmt.kind !== 'let' || stmt.op.op !== 'load') continue;
     const cell = loadCell(cx, stmt.op, place, undefined);
     if (cell.half && cell.axes.length === 2) copyTile(team, stmt.tile, cell, false, undefined);
+    else if (isArray(team, cell)) copyArray(team, stmt.tile, cell);
   }
   body.line('cp_commit();');
   for (const stmt of kernel.body) {
@@ -123,7 +124,7 @@ function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
         if (stmt.op.op !== 'load') letText(team, stmt, place, sums);
         else {
           const cell = loadCell(cx, stmt.op, place, undefined);
-          if (!(cell.half && cell.axes.length === 2)) loadNow(team, stmt.tile, cell);
+          if (!(cell.half && cell.axes.length === 2) && !isArray(team, cell)) loadNow(team, stmt.tile, cell);
         }
         break;
       }

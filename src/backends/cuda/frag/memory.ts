@@ -65,6 +65,20 @@ export function copyTile(team: Team, tile: TileId, cell: Cell, staged: boolean, 
   team.code.line(`tile_load<${team.pad(rows)}, ${team.pad(cols) / 64}>(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t);`);
 }
 
+/** Starts the copy of an f32 matrix over tokens to a plain array. */
+export function copyArray(team: Team, tile: TileId, cell: Cell): void {
+  const [rows, cols] = cell.axes;
+  const made = team.newT32(tile, rows, cols);
+  team.formsOf(tile).t32 = made;
+  team.willWrite(made.piece, 'copy');
+  team.code.line(`array_load<${team.size(cols)}, ${made.stride}>(${team.address(made.piece)}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, t);`);
+}
+
+/** True if an f32 matrix can be copied so: rows of tokens, rows of 16-byte pieces. */
+export function isArray(team: Team, cell: Cell): boolean {
+  return !cell.half && cell.axes.length === 2 && cell.buffer.outer === 'token' && team.size(cell.axes[1]) % 8 === 0;
+}
+
 /** Other loads: vectors to shared memory, scalars to registers, f32 matrices stay where they are until somebody asks. */
 export function loadNow(team: Team, tile: TileId, cell: Cell): void {
   switch (cell.axes.length) {

@@ -224,7 +224,8 @@ export function createTeam(options: TeamOptions) {
   };
 
   const newT32 = (id: TileId, rows: Axis, cols: Axis): Tile32 => {
-    const stride = pad(cols) + 4;
+    // Eight rows of float pairs fall into different banks.
+    const stride = pad(cols) + 8;
     const piece = arena.take(64 * stride * 4, false);
     return { piece, pointer: pointerTo(piece), rows, cols, stride };
   };

@@ -1,0 +1,143 @@
+import type { ILexingResult, IRecognitionException, IToken } from 'chevrotain';
+import { diagnostic, type Diagnostic } from '../src/diagnostics/diagnostic.js';
+import { didYouMean } from '../src/diagnostics/suggest.js';
+import type { Span } from '../src/ir/common/span.js';
+import { KEYWORDS, Name, Reserved } from './tokens.js';
+
+const DECLARATIONS = ['moe', 'layer', 'model', 'schedule', 'law'];
+const OPEN: Readonly<Record<string, string>> = { '(': ')', '[': ']', '{': '}' };
+const CLOSE: Readonly<Record<string, string>> = { ')': '(', ']': '[', '}': '{' };
+
+/** What people paste from papers, and how it is written here. */
+const SPELLINGS: Readonly<Record<string, string>> = {
+  '⊙': 'write `*` for the elementwise product', '∘': 'write `*` for the elementwise product', '×': 'write `*`', '·': 'write `*`, or `@` to contract an axis',
+  '⊗': 'write `outer(a, b)`', '−': 'write the ASCII minus `-`', '–': 'write the ASCII minus `-`', '²': 'write `^2`', '√': 'write `sqrt(x)`', '∞': 'write `inf`',
+  '←': 'write `=`', '∑': 'write `sum[K](x)`', 'σ': 'write `sigmoid(x)`; as a name, spell it `sigma`', 'ᵀ': 'there are no transposes: `@` contracts the shared axis by its name',
+  ';': 'statements need no separator', '%': 'there is no remainder', '|': 'write `abs(x)`', "'": 'names have letters, digits and `_`',
+};
+
+const GREEK = new Map([...'αβγδεζηθικλμνξοπρστυφχψωΓΔΘΛΞΠΣΦΨΩ'].map((letter, i) => [letter, [
+  'alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta', 'eta', 'theta', 'iota', 'kappa', 'lambda', 'mu', 'nu', 'xi', 'omicron', 'pi', 'rho', 'sigma', 'tau', 'upsilon',
+  'phi', 'chi', 'psi', 'omega', 'Gamma', 'Delta', 'Theta', 'Lambda', 'Xi', 'Pi', 'Sigma', 'Phi', 'Psi', 'Omega',
+][i]]));
+
+/** Characters that begin no token, and a comment that never ends. */
+export function lexicalErrors(file: string, text: string, lexed: ILexingResult): Diagnostic[] {
+  const unclosed = lexed.groups['unclosed']?.[0];
+  const error = lexed.errors[0];
+  if (unclosed !== undefined && (error === undefined || unclosed.startOffset < error.offset)) {
+    const start = unclosed.startOffset;
+    return [diagnostic('E105', 'this comment never ends', { file, start, end: start + 2 }, 'it begins here', { help: ['close it with `*/`; a comment to the end of the line is `// ...`'] })];
+  }
+  if (error === undefined) return [];
+  const character = String.fromCodePoint(text.codePointAt(error.offset) ?? 0);
+  const span = { file, start: error.offset, end: error.offset + character.length };
+  if (character === '"') {
+    return [diagnostic('E101', 'this path has no closing quote', span, 'it begins here', { help: ['write `import { name } from "./file.lmoe"`'] })];
+  }
+  const greek = GREEK.get(character);
+  const help = SPELLINGS[character] ?? (greek ? `names are ASCII: spell it \`${greek}\`` : 'names are ASCII letters, digits and `_`; operators are + - * / ^ @');
+  return [diagnostic('E101', `\`${character}\` means nothing here`, span, 'this character', { help: [help] })];
+}
+
+/** If the brackets do not pair, that is the mistake, wherever the parser noticed. */
+export function bracketError(file: string, text: string, tokens: readonly IToken[], error: IRecognitionException): Diagnostic | undefined {
+  const open: IToken[] = [];
+  for (const token of tokens) {
+    if (token.image in OPEN) open.push(token);
+    const wanted = CLOSE[token.image];
+    if (wanted === undefined) continue;
+    const last = open.pop();
+    if (last === undefined) {
+      return diagnostic('E103', `\`${token.image}\` closes nothing`, spanOf(file, token), 'no bracket is open here', { help: [`remove it, or open it with \`${wanted}\``] });
+    }
+    if (last.image !== wanted && error.token.startOffset < last.startOffset) return undefined;
+    if (last.image !== wanted) return unclosed(file, text, last, earlier(error.token, token));
+  }
+  const last = open.pop();
+  const noticed = Number.isNaN(error.token.startOffset) ? undefined : error.token;
+  if (last === undefined || (noticed !== undefined && noticed.startOffset < last.startOffset)) return undefined;
+  return unclosed(file, text, last, noticed);
+}
+
+function earlier(a: IToken, b: IToken): IToken {
+  return a.startOffset < b.startOffset ? a : b;
+}
+
+function unclosed(file: string, text: string, open: IToken, noticed: IToken | undefined): Diagnostic {
+  const close = OPEN[open.image];
+  const later = noticed !== undefined && noticed.startOffset > open.startOffset;
+  const at = later ? spanOf(file, noticed) : endOfText(file, text);
+  return diagnostic('E103', `this \`${open.image}\` is never closed`, spanOf(file, open), 'opened here', {
+    secondary: [{ span: at, text: `\`${close}\` was expected by here` }],
+    help: [`add the missing \`${close}\``],
+  });
+}
+
+/** The parser's own complaint, in our words. */
+export function expectationError(file: string, text: string, error: IRecognitionException): Diagnostic {
+  const token = error.token;
+  const atEnd = Number.isNaN(token.startOffset) || token.image === '';
+  const span = atEnd ? endOfText(file, text) : spanOf(file, token);
+  if (token.tokenType === Reserved) return reserved(token.image, span);
+  const found = atEnd ? 'the end of the file' : `\`${token.image}\``;
+  const expected = wanted(error);
+  const keywords = KEYWORDS.map((k) => k.name.replace('Keyword', '').toLowerCase());
+  const isKeyword = KEYWORDS.includes(token.tokenType);
+  const help = isKeyword && expected.includes('a name') ? [`\`${token.image}\` is a keyword: choose another name`]
+    : token.tokenType === Name && expected.some((e) => e.startsWith('`')) ? didYouMean(token.image, keywords) : [];
+  return diagnostic('E102', `expected ${list(expected)}, found ${found}`, span, expectation(error), { help: [...help, ...hints(error)] });
+}
+
+function reserved(word: string, span: Span): Diagnostic {
+  if (DECLARATIONS.includes(word)) {
+    return diagnostic('E104', `\`${word}\` declarations are not in this version`, span, 'only `scan` and `import` are understood', { help: ['remove it; if it was meant as a name, choose another'] });
+  }
+  return diagnostic('E104', `\`${word}\` is a reserved word`, span, 'kept for a later version', { help: [`choose another name, such as \`${word}_\``] });
+}
+
+function wanted(error: IRecognitionException): string[] {
+  const rule = ruleOf(error);
+  if (error.name === 'NotAllInputParsedException' || rule === 'source') return ['`scan`', '`import`'];
+  if (rule === 'atom' || rule === 'signed') return ['a value'];
+  if (rule === 'statement' && error.name === 'NoViableAltException') return ['a statement'];
+  return error.message.split('\n').filter((label) => label !== '');
+}
+
+function expectation(error: IRecognitionException): string {
+  switch (ruleOf(error)) {
+    case 'axes': return 'a shape such as [K, V], or [] for a scalar';
+    case 'range': return 'a range such as -inf..0';
+    case 'size': return 'a size such as K = 64';
+    case 'atom': case 'signed': return 'a number, a name, a call or a parenthesis';
+    case 'statement': return 'one of `const`, `param`, `state`, `let`, or `name = value`';
+    case 'source': return 'a declaration begins here';
+    default: return 'not what stands here';
+  }
+}
+
+function hints(error: IRecognitionException): string[] {
+  const expected = error.message.split('\n');
+  if (expected.includes('`:`')) return ['every name is given its axes: `q: [K]`; a scalar is `[]`'];
+  if (ruleOf(error) === 'scan' && expected.includes('`->`')) return ['after the inputs come the outputs: `scan f(x: [K]) -> y: [K] { ... }`'];
+  if (ruleOf(error) === 'statement' && expected.includes('`=`')) return ['a statement is `name = value`'];
+  return [];
+}
+
+function ruleOf(error: IRecognitionException): string | undefined {
+  return error.context.ruleStack.at(-1);
+}
+
+function list(items: readonly string[]): string {
+  return items.length < 2 ? (items[0] ?? 'something else') : `${items.slice(0, -1).join(', ')} or ${items[items.length - 1]}`;
+}
+
+function spanOf(file: string, token: IToken): Span {
+  return { file, start: token.startOffset, end: token.startOffset + token.image.length };
+}
+
+/** The last character that is no white space, so that the line shown is one with text. */
+function endOfText(file: string, text: string): Span {
+  const end = text.trimEnd().length;
+  return { file, start: Math.max(0, end - 1), end: Math.max(1, end) };
+}

@@ -1,0 +1,76 @@
+import { createToken, Lexer, type TokenType } from 'chevrotain';
+
+const word = /[A-Za-z_][A-Za-z0-9_]*/;
+
+/** Whatever may be used as a name; words with a meaning at one place only belong to it too. */
+export const Identifier = createToken({ name: 'Identifier', label: 'a name', pattern: Lexer.NA });
+export const Name = createToken({ name: 'Name', label: 'a name', pattern: word, categories: [Identifier] });
+
+/** A word that is never a name. */
+const keyword = (text: string): TokenType => createToken({ name: `${text[0].toUpperCase()}${text.slice(1)}Keyword`, label: `\`${text}\``, pattern: new RegExp(text), longer_alt: Name });
+
+/** A word that is a keyword where the grammar asks for it and a name everywhere else. */
+const contextual = (text: string): TokenType =>
+  createToken({ name: `${text[0].toUpperCase()}${text.slice(1)}Word`, label: `\`${text}\``, pattern: new RegExp(text), longer_alt: Name, categories: [Identifier] });
+
+export const Scan = keyword('scan');
+export const Import = keyword('import');
+export const Const = keyword('const');
+export const Let = keyword('let');
+export const Param = keyword('param');
+export const State = keyword('state');
+export const In = keyword('in');
+export const From = contextual('from');
+export const Per = contextual('per');
+export const Group = contextual('group');
+export const With = contextual('with');
+export const Sequential = contextual('sequential');
+
+/** Declarations and statements that a later version brings; no name may take their place. */
+export const Reserved = createToken({
+  name: 'Reserved',
+  label: 'a reserved word',
+  pattern: /moe|layer|model|schedule|law|expert|bias|update|repeat|share/,
+  longer_alt: Name,
+});
+
+const sign = (name: string, text: string): TokenType => createToken({ name, label: `\`${text}\``, pattern: text });
+
+export const Arrow = sign('Arrow', '->');
+export const Plus = sign('Plus', '+');
+export const Minus = sign('Minus', '-');
+export const Star = sign('Star', '*');
+export const Slash = sign('Slash', '/');
+export const At = sign('At', '@');
+export const Caret = sign('Caret', '^');
+export const Equals = sign('Equals', '=');
+export const Colon = sign('Colon', ':');
+export const Comma = sign('Comma', ',');
+export const Range = sign('Range', '..');
+export const LParen = sign('LParen', '(');
+export const RParen = sign('RParen', ')');
+export const LBracket = sign('LBracket', '[');
+export const RBracket = sign('RBracket', ']');
+export const LBrace = sign('LBrace', '{');
+export const RBrace = sign('RBrace', '}');
+
+export const NumberLiteral = createToken({ name: 'NumberLiteral', label: 'a number', pattern: /(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?/ });
+export const StringLiteral = createToken({ name: 'StringLiteral', label: 'a path in quotes', pattern: /"[^"\n\r]*"/ });
+
+export const WhiteSpace = createToken({ name: 'WhiteSpace', pattern: /[ \t\r\n]+/, group: Lexer.SKIPPED, line_breaks: true });
+export const LineComment = createToken({ name: 'LineComment', pattern: /\/\/[^\n\r]*/, group: 'comments' });
+export const BlockComment = createToken({ name: 'BlockComment', pattern: /\/\*[\s\S]*?\*\//, group: 'comments', line_breaks: true });
+/** A block comment without end swallows the file: its own token, so that the message can say where it began. */
+export const OpenComment = createToken({ name: 'OpenComment', pattern: /\/\*[\s\S]*/, group: 'unclosed', line_breaks: true });
+
+export const KEYWORDS: readonly TokenType[] = [Scan, Import, Const, Let, Param, State, In];
+export const CONTEXTUAL: readonly TokenType[] = [From, Per, Group, With, Sequential];
+
+/** In the order in which the lexer tries them. */
+export const TOKENS: readonly TokenType[] = [
+  WhiteSpace, LineComment, BlockComment, OpenComment,
+  ...KEYWORDS, ...CONTEXTUAL, Reserved, Identifier, Name, NumberLiteral, StringLiteral,
+  Arrow, Range, Plus, Minus, Star, Slash, At, Caret, Equals, Colon, Comma, LParen, RParen, LBracket, RBracket, LBrace, RBrace,
+];
+
+export const lexer = new Lexer([...TOKENS], { positionTracking: 'onlyOffset', ensureOptimizations: false });

@@ -1,0 +1,76 @@
+/** What a code is about; its page in docs/diagnostics tells the rest. */
+export interface CodeInfo {
+  readonly severity: 'error' | 'warning';
+  readonly about: string;
+}
+
+const error = (about: string): CodeInfo => ({ severity: 'error', about });
+const warning = (about: string): CodeInfo => ({ severity: 'warning', about });
+
+/**
+ * Every code, once. E1xx syntax, E2xx names and axes, E3xx recurrence, E4xx sizes and ranges, E5xx data files, E6xx devices and compilers,
+ * E7xx files and output; W... are warnings. A new code is one line here and one page docs/diagnostics/CODE.md.
+ */
+export const CODES = {
+  E101: error('a character that no token starts with'),
+  E102: error('something else was expected here'),
+  E103: error('a bracket is not closed, or closed by another'),
+  E104: error('a reserved word'),
+  E105: error('a comment without end'),
+
+  E201: error('unknown name'),
+  E202: error('the axes of an operator do not line up'),
+  E203: error('`@` does not find one shared axis'),
+  E204: error('`outer` of values that share an axis'),
+  E205: error('a name is declared twice'),
+  E206: error('unknown axis'),
+  E207: error('an axis is named twice in one shape'),
+  E208: error('the value does not have the declared axes'),
+  E209: error('a state is read before its new value exists'),
+  E210: error('only one step back, and only in states and inputs'),
+  E211: error('a name with a fixed meaning'),
+  E212: error('unknown function, or a name used as one'),
+  E213: error('wrong arguments of a function'),
+  E214: error('this reduction needs an axis'),
+  E215: error('a state or output is never assigned'),
+  E216: error('assigned twice, or not assignable'),
+  E217: error('a constant depends on the token'),
+  E218: error('an import that cannot be resolved'),
+  E219: error('files import each other'),
+  E220: error('inputs do not say how many heads there are'),
+  W201: warning('a name that nothing uses'),
+
+  E301: error('an update is not linear in its state'),
+  E302: error('states feed each other'),
+  E303: error('a state cannot be both a matrix and read entry by entry'),
+  E304: error('two states are added up'),
+  E305: error('a decay may be negative'),
+  E306: error('a read or write with no chunked form'),
+
+  E401: error('a range that is no range of numbers'),
+  E402: error('a size that is no size'),
+  E403: error('an axis has no size'),
+  E404: error('a size that kernels cannot have'),
+
+  E501: error('a tensor is missing'),
+  E502: error('a tensor that does not belong here'),
+  E503: error('a tensor has the wrong shape'),
+  E504: error('a tensor holds a NaN'),
+  E505: error('cu_seqlens are no offsets of sequences'),
+  E506: error('a data file that cannot be understood'),
+
+  E601: error('no device answers'),
+  E602: error('a device that cannot do this'),
+  E603: error('a compiler refused a generated kernel'),
+  E604: error('a device failed while running'),
+
+  E701: error('a file cannot be written'),
+  E702: error('a file cannot be read'),
+  E703: error('it is not clear which scan is meant'),
+} as const satisfies Readonly<Record<string, CodeInfo>>;
+
+export type Code = keyof typeof CODES;
+
+export function isCode(text: string): text is Code {
+  return Object.hasOwn(CODES, text);
+}

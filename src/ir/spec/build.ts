@@ -1,0 +1,121 @@
+import { includesAll, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
+import type { MathName } from '../common/dag.js';
+import type { Span } from '../common/span.js';
+import type { SpecNode } from './spec.js';
+
+/** Makes the nodes of one Spec. Equal nodes are one node, so that passes may compare ids; the first origin stays. */
+export interface SpecBuilder {
+  readonly nodes: readonly SpecNode[];
+  axesOf(id: number): readonly Axis[];
+  literal(value: number, origin: Span): number;
+  size(axis: Axis, origin: Span): number;
+  head(origin: Span): number;
+  heads(origin: Span): number;
+  input(input: number, axes: readonly Axis[], origin: Span): number;
+  param(param: number, axes: readonly Axis[], origin: Span): number;
+  prev(state: number, axes: readonly Axis[], origin: Span): number;
+  /** Elementwise, broadcasting by name: the axes are the union. Literals are folded; forms that lose digits are rewritten. */
+  map(fn: MathName, args: readonly number[], origin: Span): number;
+  /** Folds an axis that the argument has. */
+  reduce(op: 'sum' | 'max' | 'min', axis: Axis, arg: number, origin: Span): number;
+}
+
+export function specBuilder(): SpecBuilder {
+  const nodes: SpecNode[] = [];
+  const known = new Map<string, number>();
+
+  const add = (key: string, node: SpecNode): number => {
+    const found = known.get(key);
+    if (found !== undefined) return found;
+    known.set(key, nodes.length);
+    return nodes.push(node) - 1;
+  };
+
+  const value = (id: number): number | undefined => {
+    const node = nodes[id];
+    return node.kind === 'literal' ? node.value : undefined;
+  };
+
+  /** The argument of `fn(x)`, if that is what the node is. */
+  const argumentOf = (id: number, fn: MathName): number | undefined => {
+    const node = nodes[id];
+    return node.kind === 'map' && node.fn === fn ? node.args[0] : undefined;
+  };
+
+  /** Forms that a formula is read in, but not computed in: 1 - e^x and its kin cancel near 0, log(1 + e^x) overflows. */
+  const rewritten = (fn: MathName, [x, y]: readonly number[], origin: Span): number | undefined => {
+    if (fn === 'sub' && value(x) === 1) {
+      const exponent = argumentOf(y, 'exp');
+      if (exponent !== undefined) return builder.map('neg', [builder.map('expm1', [exponent], origin)], origin);
+    }
+    if (fn === 'sub' && value(y) === 1) {
+      const exponent = argumentOf(x, 'exp');
+      if (exponent !== undefined) return builder.map('expm1', [exponent], origin);
+    }
+    if (fn === 'log') {
+      const logit = argumentOf(x, 'sigmoid');
+      if (logit !== undefined) return builder.map('log_sigmoid', [logit], origin);
+      const sum = nodes[x];
+      if (sum.kind === 'map' && sum.fn === 'add') {
+        const other = value(sum.args[0]) === 1 ? sum.args[1] : value(sum.args[1]) === 1 ? sum.args[0] : undefined;
+        if (other !== undefined) return builder.map('log1p', [other], origin);
+      }
+    }
+    if (fn === 'log1p') {
+      const exponent = argumentOf(x, 'exp');
+      if (exponent !== undefined) return builder.map('softplus', [exponent], origin);
+    }
+    return undefined;
+  };
+
+  const builder: SpecBuilder = {
+    nodes,
+    axesOf: (id) => nodes[id].axes,
+    literal: (v, origin) => add(`literal ${Object.is(v, -0) ? '-0' : v}`, { kind: 'literal', value: v, axes: [], origin }),
+    size: (axis, origin) => add(`size ${axis}`, { kind: 'size', axis, axes: [], origin }),
+    head: (origin) => add('head', { kind: 'head', axes: [], origin }),
+    heads: (origin) => add('heads', { kind: 'heads', axes: [], origin }),
+    input: (input, axes, origin) => add(`input ${input}`, { kind: 'input', input, axes, origin }),
+    param: (param, axes, origin) => add(`param ${param}`, { kind: 'param', param, axes, origin }),
+    prev: (state, axes, origin) => add(`prev ${state}`, { kind: 'prev', state, axes, origin }),
+    map(fn, args, origin) {
+      const folded = foldLiterals(fn, args.map(value));
+      if (folded !== undefined) return builder.literal(folded, origin);
+      const better = rewritten(fn, args, origin);
+      if (better !== undefined) return better;
+      return add(`${fn} ${args.join(' ')}`, { kind: 'map', fn, args, axes: unionAxes(...args.map((a) => nodes[a].axes)), origin });
+    },
+    reduce(op, axis, arg, origin) {
+      if (!includesAll(nodes[arg].axes, [axis])) throw new Error(`node ${arg} has no axis ${axis} to fold`);
+      return add(`${op} ${axis} ${arg}`, { kind: 'reduce', op, axis, arg, axes: withoutAxes(nodes[arg].axes, [axis]), origin });
+    },
+  };
+  return builder;
+}
+
+/** Arithmetic of numbers written in the text; undefined if one is no number or the result is not finite. */
+function foldLiterals(fn: MathName, values: readonly (number | undefined)[]): number | undefined {
+  const [x, y] = values;
+  if (x === undefined || values.some((v) => v === undefined)) return undefined;
+  const result = foldOne(fn, x, y ?? NaN);
+  return result !== undefined && Number.isFinite(result) ? result : undefined;
+}
+
+function foldOne(fn: MathName, x: number, y: number): number | undefined {
+  switch (fn) {
+    case 'neg': return -x;
+    case 'add': return x + y;
+    case 'sub': return x - y;
+    case 'mul': return x * y;
+    case 'div': return x / y;
+    case 'pow': return x ** y;
+    case 'min': return Math.min(x, y);
+    case 'max': return Math.max(x, y);
+    case 'exp': return Math.exp(x);
+    case 'log': return Math.log(x);
+    case 'sqrt': return Math.sqrt(x);
+    case 'abs': return Math.abs(x);
+    case 'sigmoid': case 'log_sigmoid': case 'softplus': case 'tanh': case 'silu': case 'relu': case 'gelu': case 'expm1': case 'log1p':
+    case 'sign': case 'less': case 'erf': return undefined;
+  }
+}
