@@ -12,12 +12,10 @@ export interface MathFunction {
   readonly arity: 1 | 2;
   /** Its value in float64; must not lose digits where a naive formula would (expm1, softplus of large x, ...). */
   f64(x: number, y: number): number;
-  /** Partial derivatives, one per argument, times nothing: d out / d args[i]. `out` is the value itself. `null` = zero everywhere. */
+  /** Partial derivatives, one per argument: d out / d args[i]. `out` is the value itself. `null` = zero everywhere. */
   derivative<V>(b: MathBuilder<V>, args: readonly V[], out: V): readonly (V | null)[];
   /** CUDA expression text for float operands; may call helpers of templates/cuda/rt. */
   cuda(...args: string[]): string;
-  /** WGSL expression text for f32 operands; may call helpers of templates/wgsl/rt. */
+  /** WGSL expression text for f32 operands; may call the helpers of templates/wgsl/rt/math.wgsl. */
   wgsl(...args: string[]): string;
-  /** Names of helper functions the texts call (for selecting the prelude). */
-  readonly helpers?: readonly string[];
 }

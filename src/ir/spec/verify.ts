@@ -50,7 +50,7 @@ function verifyNode(spec: Spec, axes: readonly Axis[], node: SpecNode, id: numbe
     case 'reduce': {
       const problems = later([node.arg]);
       if (problems.length > 0) return problems;
-      const of = spec.nodes[node.arg].axes;
+      const of: readonly Axis[] = spec.nodes[node.arg].axes;
       if (!of.includes(node.axis)) problems.push(`folds ${node.axis}, which its argument does not have`);
       if (!sameAxes(node.axes, withoutAxes(of, [node.axis]))) problems.push('does not have the axes that are left');
       return problems;

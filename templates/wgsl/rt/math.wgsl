@@ -1,0 +1,48 @@
+// Scalar functions in f32. WGSL leaves infinities and NaN open and promises few digits near zeros: none of these needs either.
+fn m_log1p(x: f32) -> f32 {
+  if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
+  // 2 atanh(s), |s| <= 1/3
+  let s = x / (2.0 + x);
+  let z = s * s;
+  let p = 1.0 + z * (1.0 / 3.0 + z * (1.0 / 5.0 + z * (1.0 / 7.0 + z * (1.0 / 9.0 + z * (1.0 / 11.0 + z * (1.0 / 13.0))))));
+  return 2.0 * s * p;
+}
+fn m_log(x: f32) -> f32 {
+  if (x > 0.5 && x < 2.0) { return m_log1p(x - 1.0); }
+  return log(x);
+}
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
+fn m_pow(x: f32, y: f32) -> f32 {
+  if (x == 0.0) { return select(0.0, 1.0, y == 0.0); }
+  let r = exp(y * m_log(abs(x)));
+  return select(r, -r, x < 0.0 && fract(abs(y) * 0.5) != 0.0);
+}
+fn m_sigmoid(x: f32) -> f32 {
+  let e = exp(-abs(x));
+  return select(e, 1.0, x >= 0.0) / (1.0 + e);
+}
+fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(exp(-abs(x))); }
+fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(exp(-abs(x))); }
+fn m_tanh(x: f32) -> f32 {
+  let e = m_expm1(-2.0 * abs(x));
+  return -sign(x) * e / (2.0 + e);
+}
+fn m_silu(x: f32) -> f32 { return x * m_sigmoid(x); }
+fn m_relu(x: f32) -> f32 { return max(x, 0.0); }
+fn m_erf(x: f32) -> f32 {
+  let a = abs(x);
+  if (a < 1.0) {
+    // Taylor: sum (-1)^n x^(2n+1) / (n! (2n+1)), times 2/sqrt(pi)
+    let z = x * x;
+    let p = 1.0 / 42.0 + z * (-1.0 / 216.0 + z * (1.0 / 1320.0 + z * (-1.0 / 9360.0 + z * (1.0 / 75600.0 + z * (-1.0 / 685440.0 + z * (1.0 / 6894720.0))))));
+    return 1.1283791671 * x * (1.0 + z * (-1.0 / 3.0 + z * (0.1 - z * p)));
+  }
+  // Abramowitz and Stegun 7.1.26: 1.5e-7
+  let t = 1.0 / (1.0 + 0.3275911 * a);
+  let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+  return sign(x) * (1.0 - p * exp(-a * a));
+}
+fn m_gelu(x: f32) -> f32 { return 0.5 * x * (1.0 + m_erf(x * 0.70710678)); }
