@@ -81,24 +81,33 @@ class Plan:
                 _check(_cuda.cuFuncSetAttribute(function, 8, kernel["sharedBytes"]), f"shared memory of {kernel['name']}")
             self.kernels[kernel["name"]] = (kernel, function)
 
-    def tables(self, lengths):
+    def tables(self, lengths, heads):
         """Sequence and chunk tables (plan.ts) of sequences with these lengths."""
-        C = self.plan["chunk"]
-        seqs, chunks, first = [], [], 0
+        C, cut = self.plan["chunk"], self.plan["segmentation"]
+        total = sum((n + C - 1) // C for n in lengths)
+        longest = max(cut["least"], -(-total * heads // cut["programs"]))
+        seqs, segments, chunks, first = [], [], [], 0
         for s, n in enumerate(lengths):
             count = (n + C - 1) // C
-            seqs.append([first, first + n, len(chunks), count])
+            pieces = max(1, -(-count // longest))
+            seqs.append([first, first + n, len(chunks), count, len(segments), pieces])
+            at = len(chunks)
+            for i in range(pieces):
+                here = count // pieces + (1 if i < count % pieces else 0)
+                segments.append([s, at, here, i])
+                at += here
             for i in range(count):
                 chunks.append([s, first + i * C, min(C, n - i * C), i])
             first += n
         make = lambda rows: torch.tensor(rows if rows else [[0, 0, 0, 0]], dtype=torch.int32, device="cuda")
-        return make(seqs), make(chunks), first, len(chunks)
+        return make(seqs), make(segments), make(chunks), first
 
     def prepare(self, program, given, lengths, heads, groups=None, poison=True):
         """Allocates what is missing; returns (tensors, launch function)."""
         groups = groups or heads
-        seqs, chunks, tokens, n_chunks = self.tables(lengths)
-        extents = dict(tokens=tokens, heads=heads, groups=groups, sequences=len(lengths), chunks=n_chunks)
+        seqs, segments, chunks, tokens = self.tables(lengths, heads)
+        n_chunks = sum(-(-n // self.plan["chunk"]) for n in lengths)
+        extents = dict(tokens=tokens, heads=heads, groups=groups, sequences=len(lengths), chunks=n_chunks, segments=len(segments))
         size = lambda e: extents[e] if isinstance(e, str) else e
         launches = [self.kernels[l["kernel"]] for l in self.plan["programs"][program]]
         tensors = {}
@@ -119,8 +128,8 @@ class Plan:
                     tensors[arg["tensor"]] = torch.full(shape, float("nan"), dtype=dtype, device="cuda") if poison else torch.empty(shape, dtype=dtype, device="cuda")
 
         class Dims(ctypes.Structure):
-            _fields_ = [(n, ctypes.c_int) for n in ("tokens", "heads", "groups", "sequences", "chunks")]
-        dims = Dims(tokens, heads, groups, len(lengths), n_chunks)
+            _fields_ = [(n, ctypes.c_int) for n in ("tokens", "heads", "groups", "sequences", "chunks", "segments")]
+        dims = Dims(tokens, heads, groups, len(lengths), n_chunks, len(segments))
         calls = []
         for kernel, function in launches:
             slots = []
@@ -129,6 +138,8 @@ class Plan:
                     slots.append(ctypes.c_void_p(tensors[arg["tensor"]].data_ptr()))
                 elif arg["kind"] == "sequences":
                     slots.append(ctypes.c_void_p(seqs.data_ptr()))
+                elif arg["kind"] == "segments":
+                    slots.append(ctypes.c_void_p(segments.data_ptr()))
                 elif arg["kind"] == "chunks":
                     slots.append(ctypes.c_void_p(chunks.data_ptr()))
                 elif arg["kind"] == "dims":
@@ -150,7 +161,7 @@ class Plan:
                 if 0 in grid or (only is not None and kernel["name"] != only):
                     continue
                 _check(_cuda.cuLaunchKernel(function, *grid, kernel["block"], 1, 1, kernel["sharedBytes"], stream, pointers, None), kernel["name"])
-        launch.keep = (seqs, chunks)
+        launch.keep = (seqs, segments, chunks)
         return tensors, launch
 
     def run(self, program, given, lengths, heads, groups=None):

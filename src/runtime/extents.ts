@@ -12,14 +12,29 @@ export interface CallSizes {
 /** Numbers for the names in a plan's extents. */
 export type Extents = Readonly<Record<Exclude<Extent, number>, number>>;
 
-export function extentsOf(plan: Pick<Plan, 'chunk'>, call: CallSizes): Extents {
+export function extentsOf(plan: Pick<Plan, 'chunk' | 'segmentation'>, call: CallSizes): Extents {
+  const counts = chunkCounts(plan, call);
   return {
     tokens: call.lengths.reduce((sum, length) => sum + length, 0),
     heads: call.heads,
     groups: call.groups,
     sequences: call.lengths.length,
-    chunks: call.lengths.reduce((sum, length) => sum + Math.ceil(length / plan.chunk), 0),
+    chunks: counts.reduce((sum, count) => sum + count, 0),
+    segments: segmentCounts(plan, call).reduce((sum, count) => sum + count, 0),
   };
+}
+
+/** Chunks of every sequence. */
+function chunkCounts(plan: Pick<Plan, 'chunk'>, call: CallSizes): readonly number[] {
+  return call.lengths.map((length) => Math.ceil(length / plan.chunk));
+}
+
+/** Segments of every sequence (Segmentation in ir/plan). */
+function segmentCounts(plan: Pick<Plan, 'chunk' | 'segmentation'>, call: CallSizes): readonly number[] {
+  const chunks = chunkCounts(plan, call);
+  const all = chunks.reduce((sum, count) => sum + count, 0);
+  const longest = Math.max(plan.segmentation.least, Math.ceil((all * call.heads) / plan.segmentation.programs));
+  return chunks.map((count) => Math.max(1, Math.ceil(count / longest)));
 }
 
 /** Product of the factors; 1 for none. */
@@ -41,18 +56,33 @@ export function shapeOf(tensor: PlanTensor, extents: Extents): readonly number[]
   return tensor.shape.map((extent) => (typeof extent === 'number' ? extent : extents[extent]));
 }
 
-/** i32 [sequences, 4]: first token, end token, first chunk, number of chunks. */
-export function sequenceTable(plan: Pick<Plan, 'chunk'>, call: CallSizes): Int32Array {
-  const table = new Int32Array(call.lengths.length * 4);
-  let token = 0;
-  let chunk = 0;
+/** i32 [sequences, 6]: first token, end token, first chunk, number of chunks, first segment, number of segments. */
+export function sequenceTable(plan: Pick<Plan, 'chunk' | 'segmentation'>, call: CallSizes): Int32Array {
+  const rows: number[] = [];
+  const [chunks, segments] = [chunkCounts(plan, call), segmentCounts(plan, call)];
+  let [token, chunk, segment] = [0, 0, 0];
   call.lengths.forEach((length, i) => {
-    const chunks = Math.ceil(length / plan.chunk);
-    table.set([token, token + length, chunk, chunks], i * 4);
+    rows.push(token, token + length, chunk, chunks[i], segment, segments[i]);
     token += length;
-    chunk += chunks;
+    chunk += chunks[i];
+    segment += segments[i];
   });
-  return table;
+  return Int32Array.from(rows);
+}
+
+/** i32 [segments, 4]: sequence, first chunk (among all), number of chunks, index within the sequence. */
+export function segmentTable(plan: Pick<Plan, 'chunk' | 'segmentation'>, call: CallSizes): Int32Array {
+  const rows: number[] = [];
+  const [chunks, segments] = [chunkCounts(plan, call), segmentCounts(plan, call)];
+  let first = 0;
+  chunks.forEach((count, sequence) => {
+    for (let index = 0; index < segments[sequence]; index++) {
+      const length = Math.floor(count / segments[sequence]) + (index < count % segments[sequence] ? 1 : 0);
+      rows.push(sequence, first, length, index);
+      first += length;
+    }
+  });
+  return Int32Array.from(rows);
 }
 
 /** i32 [chunks, 4]: sequence, first token, length, index within the sequence. */

@@ -4,6 +4,8 @@ import type { TileBuffer, TileModule } from '../../ir/tile/tile.js';
 /** Where in a launch a statement runs, as C expressions. Absent: not known there. */
 export interface Place {
   readonly sequence?: string;
+  /** Index among all segments. */
+  readonly segment?: string;
   /** Index among all chunks. */
   readonly chunk?: string;
   /** First token and number of tokens of the chunk. */
@@ -51,6 +53,7 @@ export function cellOffset(module: TileModule, buffer: TileBuffer, place: Place)
     switch (buffer.outer) {
       case 'once': return '0';
       case 'sequence': return needed(place.sequence, 'sequence', buffer);
+      case 'segment': return needed(place.segment, 'segment', buffer);
       case 'chunk': return needed(place.chunk, 'chunk', buffer);
       case 'token': return needed(place.token ?? place.first, 'token', buffer);
     }

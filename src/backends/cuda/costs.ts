@@ -46,7 +46,7 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
       }
     }
   };
-  const outer: readonly Extent[] = kernel.outer === 'chunk' ? ['chunks'] : kernel.outer === 'sequence' ? ['sequences'] : [];
+  const outer: readonly Extent[] = kernel.outer === 'once' ? [] : [`${kernel.outer}s`];
   scan(kernel.body, outer, kernel.inner === 'head' ? 'heads' : 'groups');
   const list = (sums: typeof flops) => [...sums.values()].map(({ extents, count }) => [...extents, count]);
   return { flops: list(flops), bytes: list(bytes) };

@@ -1,5 +1,5 @@
 import type { IoDtype } from '../../ir/common/dtype.js';
-import type { Extent, Plan, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
+import type { Extent, Plan, PlanKernel, PlanTensor, Segmentation } from '../../ir/plan/plan.js';
 import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import { axisSize } from './address.js';
 import { costsOf } from './costs.js';
@@ -19,6 +19,9 @@ export interface CudaOptions {
   readonly plain?: boolean;
 }
 
+/** Two blocks on each of some 130 multiprocessors; shorter walks would spend their time on filling the pipeline. */
+const SEGMENTATION: Segmentation = { programs: 132, least: 8 };
+
 /** Writes the CUDA C++ of a module and the plan a host needs to launch it. One file per module; NVRTC compiles it without include paths. */
 export function emitCuda(module: TileModule, options: CudaOptions): { plan: Plan; files: Map<string, string> } {
   const cx: CudaContext = { module, target: options.target, dtype: options.dtype };
@@ -36,6 +39,7 @@ export function emitCuda(module: TileModule, options: CudaOptions): { plan: Plan
     dtype: options.dtype,
     sizes: Object.fromEntries(module.sizes),
     chunk: module.chunk,
+    segmentation: SEGMENTATION,
     tensors,
     kernels,
     programs: { forward: launches(module.programs.forward), backward: launches(module.programs.backward), step: launches(module.programs.step) },
@@ -90,6 +94,7 @@ function planTensor(module: TileModule, buffer: TileBuffer, dtype: IoDtype): Pla
       case 'token': return ['tokens'];
       case 'chunk': return ['chunks'];
       case 'sequence': return ['sequences'];
+      case 'segment': return ['segments'];
     }
   })();
   return {

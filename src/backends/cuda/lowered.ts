@@ -46,6 +46,7 @@ export function gridOf(kernel: TileKernel, blocks: number): PlanKernel['grid'] {
   switch (kernel.outer) {
     case 'chunk': return [[...cut, 'chunks'], [inner], [1]];
     case 'sequence': return [[...cut, 'sequences'], [inner], [1]];
+    case 'segment': return [[...cut, 'segments'], [inner], [1]];
     case 'once': return [cut.length === 0 ? [1] : cut, [inner], [1]];
   }
 }
@@ -76,6 +77,7 @@ export function signature(cx: CudaContext, kernel: TileKernel, scratch: readonly
     ...touched.map(({ buffer, access }): PlanArg => ({ kind: 'tensor', tensor: buffer.name, access })),
     ...scratch.map((tensor): PlanArg => ({ kind: 'tensor', tensor, access: 'readwrite' })),
     { kind: 'sequences' },
+    { kind: 'segments' },
     { kind: 'chunks' },
     { kind: 'dims' },
   ];
@@ -83,6 +85,7 @@ export function signature(cx: CudaContext, kernel: TileKernel, scratch: readonly
     ...touched.map(({ buffer, access }) => `${access === 'read' ? 'const ' : ''}${elementType(buffer, cx.dtype)}* ${access === 'readwrite' ? '' : '__restrict__ '}${pointer(buffer.name)}`),
     ...scratch.map((name) => `float* ${pointer(name)}`),
     'const int* __restrict__ sequences',
+    'const int* __restrict__ segments',
     'const int* __restrict__ chunks',
     'const Dims d',
   ].join(', ');

@@ -15,6 +15,7 @@ export interface Plan {
   readonly sizes: Readonly<Record<string, number>>;
   /** Tokens per chunk. */
   readonly chunk: number;
+  readonly segmentation: Segmentation;
   readonly tensors: readonly PlanTensor[];
   readonly kernels: readonly PlanKernel[];
   readonly programs: { readonly forward: readonly Launch[]; readonly backward: readonly Launch[]; readonly step: readonly Launch[] };
@@ -22,10 +23,20 @@ export interface Plan {
   readonly arena: readonly string[];
 }
 
+/**
+ * How a host cuts sequences into segments: as many as give `programs` (segments x heads) in all, but none shorter than `least` chunks.
+ * With c = max(least, ceil(chunks x heads / programs)), a sequence of n chunks has ceil(n / c) segments (at least 1) whose lengths differ by one at most,
+ * the longer ones first.
+ */
+export interface Segmentation {
+  readonly programs: number;
+  readonly least: number;
+}
+
 export type Target = 'cuda.sm80' | 'cuda.sm90' | 'webgpu';
 
 /** A factor of a shape or a grid: a number or a quantity known when called. */
-export type Extent = number | 'tokens' | 'heads' | 'groups' | 'sequences' | 'chunks';
+export type Extent = number | 'tokens' | 'heads' | 'groups' | 'sequences' | 'chunks' | 'segments';
 
 export interface PlanTensor {
   readonly name: string;
@@ -60,10 +71,12 @@ export type PlanArg =
   | { readonly kind: 'tensor'; readonly tensor: string; readonly access: 'read' | 'write' | 'readwrite' }
   /** The shared workspace buffer (array<f32>); offsets come in `dims`. */
   | { readonly kind: 'arena' }
-  /** u32/i32 array: tokens, heads, groups, sequences, chunks, then the offset in elements (f32) of each arena tensor in order. CUDA: a by-value struct of the first five as int32. */
+  /** u32/i32 array: tokens, heads, groups, sequences, chunks, segments, then the offset in elements (f32) of each arena tensor in order. CUDA: a by-value struct of the first six as int32. */
   | { readonly kind: 'dims' }
-  /** i32 [sequences, 4]: first token, end token, first chunk, number of chunks. */
+  /** i32 [sequences, 6]: first token, end token, first chunk, number of chunks, first segment, number of segments. */
   | { readonly kind: 'sequences' }
+  /** i32 [segments, 4]: sequence, first chunk, number of chunks, index within the sequence. */
+  | { readonly kind: 'segments' }
   /** i32 [chunks, 4]: sequence, first token, length, index within the sequence. */
   | { readonly kind: 'chunks' }
   /** CUDA: a 128-byte CUtensorMap by value (cuTensorMapEncodeTiled) over a tensor seen as [rows, cols]: see `box`. */

@@ -23,12 +23,13 @@ export interface TileModule {
 
 /**
  * A tensor in device memory, row-major: [outer, inner, ...axes].
- * outer: `token` = all tokens of all sequences in order; `chunk` = all chunks of all sequences in order; `sequence` = N; `once` = absent (params).
+ * outer: `token` = all tokens of all sequences in order; `chunk` = all chunks of all sequences in order; `segment` = all segments of all sequences
+ * in order; `sequence` = N; `once` = absent (params).
  * inner: `head` = H; `group` = G, contiguous groups of heads: head h reads group h / (H / G).
  */
 export interface TileBuffer {
   readonly name: string;
-  readonly outer: 'token' | 'chunk' | 'sequence' | 'once';
+  readonly outer: 'token' | 'chunk' | 'segment' | 'sequence' | 'once';
   readonly inner: 'head' | 'group';
   /** May contain ROW and COL (score tiles of a chunk). */
   readonly axes: readonly Axis[];
@@ -45,7 +46,8 @@ export type BufferRole =
 
 /**
  * One launch. The grid is (outer) x (inner) [x blocks of `split`]:
- * `chunk`: one program per chunk; `sequence`: one per sequence; `once`: one in all.
+ * `chunk`: one program per chunk; `segment`: one per run of consecutive chunks of one sequence (the host chooses how long, so that the device is
+ * full; a sequence has at least one); `sequence`: one per sequence; `once`: one in all.
  * With `split`, the program owns one block of that axis: its tiles, loads and stores see that block only, and no statement may fold the axis away
  * (the verifier checks). The lowering chooses the block size.
  */
@@ -53,7 +55,7 @@ export interface TileKernel {
   readonly name: string;
   /** One sentence for listings and reports. */
   readonly doc: string;
-  readonly outer: 'chunk' | 'sequence' | 'once';
+  readonly outer: 'chunk' | 'segment' | 'sequence' | 'once';
   readonly inner: 'head' | 'group';
   readonly split: Axis | undefined;
   /** Every tile of the kernel, by id; statements define them. */
@@ -76,14 +78,15 @@ export type TileStmt =
   | TileLoop;
 
 /**
- * `chunks`: the sequence's chunks (kernel outer `sequence`) or all chunks (outer `once`), in order or reversed;
+ * `chunks`: the chunks of the sequence (kernel outer `sequence`), of the segment (outer `segment`) or all chunks (outer `once`), in order or reversed;
+ * `segments`: the sequence's segments (outer `sequence`): inside, `segment` buffers are those of the segment;
  * `tokens`: the sequence's tokens one at a time (outer `sequence`): inside, token buffers have no ROW axis;
  * `members`: the heads of the group (kernel inner `group`): inside, `head` buffers are those of the member.
  * Before the first iteration carry[i].tile = carry[i].init; after each iteration it becomes carry[i].next. After the loop `tile` holds the last value.
  */
 export interface TileLoop {
   readonly kind: 'loop';
-  readonly over: 'chunks' | 'tokens' | 'members';
+  readonly over: 'chunks' | 'segments' | 'tokens' | 'members';
   readonly reverse: boolean;
   readonly carry: readonly { readonly tile: TileId; readonly init: TileId; readonly next: TileId }[];
   readonly body: readonly TileStmt[];

@@ -1,5 +1,5 @@
 import type { Plan, PlanKernel } from '../../ir/plan/plan.js';
-import { chunkTable, extentsOf, gridOf, sequenceTable, shapeOf, type CallSizes } from '../extents.js';
+import { chunkTable, extentsOf, gridOf, segmentTable, sequenceTable, shapeOf, type CallSizes } from '../extents.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type KernelTime, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';
 import { loadAddon, nvrtcFolders, type DeviceInfo, type FunctionInfo, type NativeCuda, type NvrtcStatus } from './addon.js';
 import { loadKernels } from './kernels.js';
@@ -227,7 +227,7 @@ function prepare(native: NativeCuda, plan: Plan, program: Program, given: CallTe
     if (values.length > 0) upload(native, tensor, values, name);
     return tensor;
   };
-  const bound: Bound = { tensors, extents, sequences: table('%sequences', sequenceTable(plan, sizes)), chunks: table('%chunks', chunkTable(plan, sizes)) };
+  const bound: Bound = { tensors, extents, sequences: table('%sequences', sequenceTable(plan, sizes)), segments: table('%segments', segmentTable(plan, sizes)), chunks: table('%chunks', chunkTable(plan, sizes)) };
   return {
     launches: launches.map((kernel) => ({ kernel, grid: gridOf(kernel, extents), params: packParams(native, plan, kernel, bound) })),
     results,

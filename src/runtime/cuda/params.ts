@@ -14,6 +14,7 @@ export interface PackedParams {
 export interface Bound {
   readonly tensors: ReadonlyMap<string, CudaTensor>;
   readonly sequences: CudaTensor;
+  readonly segments: CudaTensor;
   readonly chunks: CudaTensor;
   readonly extents: Extents;
 }
@@ -22,8 +23,8 @@ const TENSOR_MAP_BYTES = 128;
 
 function sizeOf(arg: PlanArg): { readonly bytes: number; readonly align: number } {
   switch (arg.kind) {
-    case 'tensor': case 'arena': case 'sequences': case 'chunks': return { bytes: 8, align: 8 };
-    case 'dims': return { bytes: 20, align: 4 };
+    case 'tensor': case 'arena': case 'sequences': case 'segments': case 'chunks': return { bytes: 8, align: 8 };
+    case 'dims': return { bytes: 24, align: 4 };
     case 'tensorMap': return { bytes: TENSOR_MAP_BYTES, align: 64 };
   }
 }
@@ -56,10 +57,11 @@ export function packParams(native: NativeCuda, plan: Plan, kernel: PlanKernel, b
     switch (arg.kind) {
       case 'tensor': view.setBigUint64(at, tensor(arg.tensor).pointer, true); break;
       case 'sequences': view.setBigUint64(at, bound.sequences.pointer, true); break;
+      case 'segments': view.setBigUint64(at, bound.segments.pointer, true); break;
       case 'chunks': view.setBigUint64(at, bound.chunks.pointer, true); break;
       case 'dims': {
-        const { tokens, heads, groups, sequences, chunks } = bound.extents;
-        [tokens, heads, groups, sequences, chunks].forEach((value, k) => view.setInt32(at + 4 * k, value, true));
+        const { tokens, heads, groups, sequences, chunks, segments } = bound.extents;
+        [tokens, heads, groups, sequences, chunks, segments].forEach((value, k) => view.setInt32(at + 4 * k, value, true));
         break;
       }
       case 'tensorMap': bytes.set(tensorMapBytes(native, plan, tensor(arg.tensor), planTensor(plan, arg.tensor), arg.box), at); break;

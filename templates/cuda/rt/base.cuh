@@ -7,7 +7,7 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
-struct Dims { int tokens, heads, groups, sequences, chunks; };
+struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;

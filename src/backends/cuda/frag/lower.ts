@@ -3,6 +3,7 @@ import type { TileId, TileKernel, TileModule, TileOp, TileStmt } from '../../../
 import { axisSize, bufferNamed, type Place } from '../address.js';
 import { createCode } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { outerLines } from '../prologue.js';
 import { usesOf, walk } from '../uses.js';
 import { createArena } from './arena.js';
 import { cellOf, copyArray, copyTile, isArray, loadCell, loadNow, storeCell } from './memory.js';
@@ -23,7 +24,7 @@ export function lowerFragments(cx: CudaContext, kernel: TileKernel, why?: (reaso
     if (kernel.inner !== 'head') unsupported('kernels over groups');
     switch (kernel.outer) {
       case 'chunk': return lowerChunk(cx, freeOperands(kernel, (axes) => tokenRow(axes)));
-      case 'sequence': return lowerWalk(cx, freeOperands(kernel, (axes) => (kernel.split !== undefined && axes.includes(kernel.split) ? kernel.split : tokenRow(axes))));
+      case 'sequence': case 'segment': return lowerWalk(cx, freeOperands(kernel, (axes) => (kernel.split !== undefined && axes.includes(kernel.split) ? kernel.split : tokenRow(axes))));
       case 'once': return unsupported('kernels over everything');
     }
   } catch (error) {
@@ -145,10 +146,11 @@ function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   code.open(`extern "C" __global__ void __launch_bounds__(128) ${kernel.name}(${parameters})`);
   for (const line of offsetLines(layout)) code.line(line);
   for (const line of head(cx, kernel, 1)) code.line(line);
-  code.line('const int t = threadIdx.x, chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];');
+  code.line('const int t = threadIdx.x;');
+  outerLines(code, kernel, { head: 'head', group: 'group' });
   code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
   code.line('u8* const basep = smem + (base - saddr(smem));');
-  code.line('(void)sequence, (void)group, (void)basep;');
+  code.line('(void)group, (void)basep;');
   for (const line of body.text().trimEnd().split('\n')) code.line(line);
   code.close();
   const sharedBytes = layout.fixedBytes + 1024;

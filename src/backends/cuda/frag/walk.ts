@@ -3,6 +3,7 @@ import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
 import { bufferNamed, type Place } from '../address.js';
 import { createCode } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { chunkLines, outerLines } from '../prologue.js';
 import { copiesInOrder } from '../simt/lower.js';
 import { operands } from '../uses.js';
 import { createArena } from './arena.js';
@@ -37,7 +38,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   };
   const isRaw = (stmt: TileStmt): boolean => {
     if (stmt.kind !== 'let' || stmt.op.op !== 'load') return false;
-    const cell = loadCell(cx, stmt.op, { group: '', head: '', chunk: '', first: '', length: '', sequence: '' }, split);
+    const cell = loadCell(cx, stmt.op, { group: '', head: '', chunk: '', first: '', length: '', segment: '', sequence: '' }, split);
     return cell.axes.length < 2 || cell.half;
   };
   const walking = new Set<TileId>(loop.carry.map((c) => c.tile));
@@ -67,7 +68,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   for (const stmt of stores) if (splitStore(stmt)) wanted(stmt.value);
   for (const { next } of loop.carry) wanted(next);
 
-  const outside: Place = { sequence: 'sequence', head: 'head', group: 'group' };
+  const outside: Place = { sequence: 'sequence', ...(kernel.outer === 'segment' && { segment: 'segment' }), head: 'head', group: 'group' };
   const inside: Place = { ...outside, chunk: 'chunk', first: 'first', length: 'length' };
   const stage = { address: 'sa', pointer: 'sp' };
 
@@ -226,10 +227,6 @@ function assemble(cx: CudaContext, kernel: TileKernel, split: Axis, parts: Parts
   const paste = (text: string) => {
     for (const line of text.trimEnd().split('\n')) if (line !== '') code.line(line);
   };
-  const chunkLines = (n: string) => {
-    code.line(`const int index = ${parts.reverse ? `seq_chunks - 1 - ${n}` : n}, chunk = seq_chunk + index, first = seq_first + index * 64, length = seq_end - first < 64 ? seq_end - first : 64;`);
-    code.line('(void)chunk, (void)length;');
-  };
   const stageLines = (n: string) => {
     code.line(`const u32 sa = stage0 + ${n} % ${stages} * ${loadLayout.stageBytes};`);
     code.line('u8* const sp = basep + (sa - base); (void)sp;');
@@ -238,8 +235,8 @@ function assemble(cx: CudaContext, kernel: TileKernel, split: Axis, parts: Parts
   code.open(`extern "C" __global__ void __launch_bounds__(256, 1) ${kernel.name}(${parameters})`);
   for (const line of offsetLines({ offsets })) code.line(line);
   for (const line of head(cx, kernel, blocks)) code.line(line);
-  code.line('const int t = threadIdx.x & 127, sequence = outer, seq_first = sequences[4 * sequence], seq_end = sequences[4 * sequence + 1];');
-  code.line('const int seq_chunk = sequences[4 * sequence + 2], seq_chunks = sequences[4 * sequence + 3];');
+  code.line('const int t = threadIdx.x & 127;');
+  outerLines(code, kernel, { head: 'head', group: 'group' });
   code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
   code.line('u8* const basep = smem + (base - saddr(smem));');
   code.line(`const u32 stage0 = base + ${stageAt}, full = stage0 + ${stages * loadLayout.stageBytes}, empty = full + ${stages * 8};`);
@@ -253,22 +250,22 @@ function assemble(cx: CudaContext, kernel: TileKernel, split: Axis, parts: Parts
   for (const line of parts.registers) code.line(line);
   paste(parts.aheadBefore.text());
   code.line('auto issue = [&](int n) {');
-  chunkLines('n');
+  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
   code.line(`const u32 to = stage0 + n % ${stages} * ${loadLayout.stageBytes}; (void)to;`);
   paste(parts.issue.text());
   code.line('};');
-  code.line('if (seq_chunks > 0) issue(0);');
+  code.line('if (walk_chunks > 0) issue(0);');
   code.line('cp_commit();');
   const ask = () => {
-    code.open('if (n + 1 < seq_chunks)');
+    code.open('if (n + 1 < walk_chunks)');
     code.line(`if (n + 1 >= ${stages}) bar_wait(empty + (n + 1) % ${stages} * 8, ((n + 1) / ${stages} - 1) & 1);`);
     code.line('issue(n + 1);');
     code.close();
     code.line('cp_commit();');
   };
   code.line('#pragma unroll 1');
-  code.open('for (int n = 0; n < seq_chunks; ++n)');
-  chunkLines('n');
+  code.open('for (int n = 0; n < walk_chunks; ++n)');
+  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
   stageLines('n');
   paste(parts.fill.text());
   if (early) ask();
@@ -283,8 +280,8 @@ function assemble(cx: CudaContext, kernel: TileKernel, split: Axis, parts: Parts
   code.open('else');
   paste(parts.walkBefore.text());
   code.line('#pragma unroll 1');
-  code.open('for (int n = 0; n < seq_chunks; ++n)');
-  chunkLines('n');
+  code.open('for (int n = 0; n < walk_chunks; ++n)');
+  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
   stageLines('n');
   code.line(`bar_wait(full + n % ${stages} * 8, (n / ${stages}) & 1);`);
   code.line('proxy_fence();');

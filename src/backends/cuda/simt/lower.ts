@@ -4,6 +4,7 @@ import type { Extent } from '../../../ir/plan/plan.js';
 import { axisSize, bufferNamed, cellOffset, flatIndex, type Place } from '../address.js';
 import { createCode, floatLiteral } from '../code.js';
 import { gridOf, pointer, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { openLoop, outerLines } from '../prologue.js';
 import { scalarText } from '../scalar.js';
 import { foldText } from './folds.js';
 import { planStorage } from './storage.js';
@@ -190,28 +191,7 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
 
   const loopText = (loop: TileLoop, place: Place, depth: number) => {
     for (const { tile, init } of loop.carry) copy(tile, init, place);
-    const n = `n${depth}`;
-    let inside: Place;
-    switch (loop.over) {
-      case 'chunks': {
-        const all = kernel.outer === 'once';
-        code.open(`for (int ${n} = 0; ${n} < ${all ? 'd.chunks' : 'seq_chunks'}; ++${n})`);
-        code.line(`const int chunk = ${all ? '' : 'seq_chunk + '}${loop.reverse ? `${all ? 'd.chunks' : 'seq_chunks'} - 1 - ${n}` : n};`);
-        code.line('const int first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];');
-        inside = { ...place, chunk: 'chunk', first: 'first', length: 'length' };
-        break;
-      }
-      case 'tokens':
-        code.open(`for (int ${n} = seq_first; ${n} < seq_end; ++${n})`);
-        code.line(`const int token = ${loop.reverse ? `seq_end - 1 - (${n} - seq_first)` : n};`);
-        inside = { ...place, token: 'token' };
-        break;
-      case 'members':
-        code.open(`for (int ${n} = 0; ${n} < per_group; ++${n})`);
-        code.line(`const int head = group * per_group + ${loop.reverse ? `per_group - 1 - ${n}` : n};`);
-        inside = { ...place, head: 'head' };
-        break;
-    }
+    const inside = openLoop(code, kernel, loop, `n${depth}`, module.chunk, place);
     bodyText(loop.body, inside, depth + 1);
     for (const { tile, next } of copiesInOrder(loop)) copy(tile, next, inside);
     code.close();
@@ -244,20 +224,7 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   if (kernel.inner === 'head') code.line('const int head = blockIdx.y, group = head / per_group;');
   else code.line('const int group = blockIdx.y;');
   const home: Place = kernel.inner === 'head' ? { head: 'head', group: 'group' } : { group: 'group' };
-  let place = home;
-  switch (kernel.outer) {
-    case 'chunk':
-      code.line('const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];');
-      place = { ...home, chunk: 'chunk', first: 'first', length: 'length', sequence: 'sequence' };
-      break;
-    case 'sequence':
-      code.line('const int sequence = outer, seq_first = sequences[4 * sequence], seq_end = sequences[4 * sequence + 1];');
-      code.line('const int seq_chunk = sequences[4 * sequence + 2], seq_chunks = sequences[4 * sequence + 3];');
-      place = { ...home, sequence: 'sequence' };
-      break;
-    case 'once':
-      break;
-  }
+  const place = outerLines(code, kernel, home);
   if (scratch.length > 0) code.line(`float* const far_ = ${pointer(scratchName)} + (i64)(blockIdx.y * gridDim.x + blockIdx.x) * ${storage.globalFloats};`);
   for (const [tile, at] of storage.homes) {
     if (at.kind === 'scalar') code.line(`float t${tile} = 0.f;`);

@@ -1,9 +1,9 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
-import type { Extent } from '../../../ir/plan/plan.js';
 import { axisSize, bufferNamed, cellOffset, outerStride, type Place } from '../address.js';
 import { createCode, floatLiteral } from '../code.js';
-import { elementType, pointer, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { elementType, gridOf, pointer, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { chunkLines, outerLines } from '../prologue.js';
 import { scalarText } from '../scalar.js';
 import { copiesInOrder } from '../simt/lower.js';
 import { usesOf, walk } from '../uses.js';
@@ -171,30 +171,26 @@ export function lowerStream(cx: CudaContext, kernel: TileKernel): LoweredKernel 
       }
     }
   };
-  const chunkLines = (suffix: string, n: string, reverse: boolean) => {
-    code.line(`const int index${suffix} = ${reverse ? `seq_chunks - 1 - (${n})` : n}, first${suffix} = seq_first + index${suffix} * ${module.chunk}, length${suffix} = seq_end - first${suffix} < ${module.chunk} ? seq_end - first${suffix} : ${module.chunk};`);
-  };
   const loopText = (stmt: TileLoop, place: Place) => {
     const inside: Place = { ...place, chunk: 'chunk', first: 'first', length: 'length' };
     for (const { tile, init } of stmt.carry) each(tile, `t${init}`);
     for (const { tile, op } of ahead) if (op.op === 'load') code.line(`${elementType(bufferNamed(module, op.buffer), cx.dtype)} raw${tile}[${AHEAD}][${rows}];`);
     code.line('auto ask = [&](int m, int p) {');
-    chunkLines('_', 'm', stmt.reverse);
+    chunkLines(code, { n: 'm', suffix: '_' }, stmt.reverse, module.chunk);
     for (const { tile, op } of ahead) {
       if (op.op !== 'load') continue;
       const buffer = bufferNamed(module, op.buffer);
       code.line(`{ auto* from = ${pointer(buffer.name)} + ${cellOffset(module, buffer, { ...inside, first: '(first_ + row0)' })} + ${channelIndex(buffer.axes)};`);
-      code.line(`UNROLL for (int j = 0; j < ${rows}; ++j) { if (live && m < seq_chunks && row0 + j < length_) raw${tile}[p][j] = from[j * (${outerStride(module, buffer)})]; else st(&raw${tile}[p][j], 0.f); } }`);
+      code.line(`UNROLL for (int j = 0; j < ${rows}; ++j) { if (live && m < walk_chunks && row0 + j < length_) raw${tile}[p][j] = from[j * (${outerStride(module, buffer)})]; else st(&raw${tile}[p][j], 0.f); } }`);
     }
     code.line('};');
     code.line(`UNROLL for (int p = 0; p < ${AHEAD}; ++p) ask(p, p);`);
     code.line('#pragma unroll 1');
-    code.open(`for (int n0 = 0; n0 < seq_chunks; n0 += ${AHEAD})`);
+    code.open(`for (int n0 = 0; n0 < walk_chunks; n0 += ${AHEAD})`);
     code.open(`UNROLL for (int p = 0; p < ${AHEAD}; ++p)`);
     code.line('const int n = n0 + p;');
-    code.line('if (n >= seq_chunks) break;');
-    chunkLines('', 'n', stmt.reverse);
-    code.line('const int chunk = seq_chunk + index; (void)chunk; (void)first;');
+    code.line('if (n >= walk_chunks) break;');
+    chunkLines(code, { n: 'n', suffix: '' }, stmt.reverse, module.chunk);
     for (const { tile } of ahead) code.line(`float t${tile}[${rows}]; UNROLL for (int j = 0; j < ${rows}; ++j) t${tile}[j] = ld(&raw${tile}[p][j]);`);
     code.line(`ask(n + ${AHEAD}, p);`);
     straight(stmt.body, inside, new Set(ahead.map((s) => s.tile)));
@@ -205,28 +201,22 @@ export function lowerStream(cx: CudaContext, kernel: TileKernel): LoweredKernel 
 
   const { args, parameters } = signature(cx, kernel, []);
   const blocks = Math.ceil(total / LANES);
-  const place: Place = kernel.outer === 'chunk' ? { sequence: 'sequence', chunk: 'chunk', first: 'first', length: 'length', head: 'head', group: 'group' } : { sequence: 'sequence', head: 'head', group: 'group' };
   code.line(`// ${kernel.doc}`);
   code.open(`extern "C" __global__ void __launch_bounds__(${WARPS * 32}) ${kernel.name}(${parameters})`);
   code.line('float* const sm = (float*)smem; (void)sm;');
   code.line(`const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, channel = (blockIdx.x % ${blocks}) * 32 + lane, outer = blockIdx.x / ${blocks}, row0 = warp * ${rows};`);
   code.line(`const bool live = channel < ${total};`);
   code.line('const int head = blockIdx.y, group = head / (d.heads / d.groups); (void)group; (void)head;');
-  if (kernel.outer === 'chunk') {
-    code.line('const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2], n = 0; (void)sequence; (void)n;');
-  } else {
-    code.line('const int sequence = outer, seq_first = sequences[4 * sequence], seq_end = sequences[4 * sequence + 1];');
-    code.line('const int seq_chunk = sequences[4 * sequence + 2], seq_chunks = sequences[4 * sequence + 3];');
-  }
+  const place = outerLines(code, kernel, { head: 'head', group: 'group' });
+  if (kernel.outer === 'chunk') code.line('const int n = 0; (void)n;');
   straight(kernel.body, place, new Set());
   code.close();
-  const cut: Extent[] = blocks === 1 ? [] : [blocks];
   return {
     text: code.text(),
     runtime: ['rt/base.cuh', 'rt/math.cuh'],
     block: WARPS * 32,
     sharedBytes: exchanges * 4,
-    grid: [[...cut, kernel.outer === 'chunk' ? 'chunks' : 'sequences'], ['heads'], [1]],
+    grid: gridOf(kernel, blocks),
     args,
     scratch: [],
   };
