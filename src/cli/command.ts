@@ -38,6 +38,11 @@ export function choice<const T extends readonly string[]>(option: string, value:
   return found;
 }
 
+/** `a,b` and options given twice, as one list. */
+export function list(texts: readonly string[] | undefined): readonly string[] {
+  return (texts ?? []).flatMap((text) => text.split(',')).map((text) => text.trim()).filter((text) => text !== '');
+}
+
 /** `K=64,V=32` as a map; several options are merged. */
 export function sizesOf(texts: readonly string[]): ReadonlyMap<string, number> {
   const sizes = new Map<string, number>();

@@ -4,19 +4,25 @@ import { emitWgsl, type WgslCapabilities } from '../backends/wgsl/emit.js';
 import type { Axis } from '../ir/common/axes.js';
 import type { IoDtype } from '../ir/common/dtype.js';
 import type { Plan, Target } from '../ir/plan/plan.js';
+import { printScan } from '../ir/scan/print.js';
 import type { ScanProgram } from '../ir/scan/scan.js';
+import { printSpec } from '../ir/spec/print.js';
 import type { Spec } from '../ir/spec/spec.js';
+import { printTiles } from '../ir/tile/print.js';
 import type { TileModule } from '../ir/tile/tile.js';
 import { lowerScan } from '../passes/pipeline.js';
 import type { Host } from './host.js';
 import { problem, type Problem } from './problem.js';
+import { isProblem, type Source } from './session.js';
 
 /** What to make of a scan. */
 export interface Request {
   readonly target: Target;
   readonly dtype: IoDtype;
-  /** Overrides the sizes of the declaration. */
+  /** Of all axes. */
   readonly sizes: ReadonlyMap<Axis, number>;
+  /** The command as generated files name it. */
+  readonly command: string;
   /** What an adapter offers; WebGPU's defaults if not given. */
   readonly capabilities?: WgslCapabilities;
 }
@@ -37,11 +43,19 @@ export interface Compiled extends Lowered {
 
 export type Failed = { readonly diagnostics: readonly Diagnostic[] } | Problem;
 
-export const TARGETS: readonly Target[] = ['cuda.sm80', 'cuda.sm90', 'webgpu'];
+export const TARGETS = ['cuda.sm80', 'cuda.sm90', 'webgpu'] as const satisfies readonly Target[];
+
+/** Levels that `--emit` prints. */
+export const LEVELS = ['spec', 'scan', 'tile', 'plan', 'kernel'] as const;
 
 /** bf16 on tensor cores; f32 where there is no bf16. */
 export function defaultDtype(target: Target): IoDtype {
   return target === 'webgpu' ? 'f32' : 'bf16';
+}
+
+/** WGSL has no bf16; f16 wants an adapter with `shader-f16`. */
+export function dtypesOf(target: Target): readonly IoDtype[] {
+  return target === 'webgpu' ? ['f32', 'f16'] : ['bf16', 'f16', 'f32'];
 }
 
 /** Sizes of all axes of a scan, or which one is missing or cannot be. */
@@ -61,4 +75,64 @@ export function sizesFor(spec: Spec, given: ReadonlyMap<string, number>): Readon
 export function templatesOf(host: Host, folder: string): Readonly<Record<string, string>> {
   const root = host.join(host.root, 'templates', folder);
   return Object.fromEntries(host.list(root).map((name) => [name, host.readText(host.join(root, name)) ?? '']));
+}
+
+/** Spec -> Scan -> Tile for a target. */
+export function lowerFor(spec: Spec, request: Pick<Request, 'target' | 'sizes'>): Lowered | Failed {
+  return lowerScan(spec, request.sizes, {});
+}
+
+/** Does `check` find a chunked form? Axes without a size get one that every kernel can have. */
+export function checkScan(spec: Spec, given: ReadonlyMap<string, number>): Lowered | Failed {
+  const sizes = sizesFor(spec, new Map([...spec.axes.map((axis) => [axis.name, axis.defaultSize ?? 64] as const), ...given]));
+  return isProblem(sizes) ? sizes : lowerFor(spec, { target: 'cuda.sm90', sizes });
+}
+
+/** Spec -> kernels, plan and host names for one target and dtype. Same input, same output. */
+export function compileScan(host: Host, source: Source, spec: Spec, request: Request): Compiled | Failed {
+  const { target, dtype, command } = request;
+  if (!dtypesOf(target).includes(dtype)) {
+    return problem('E602', `${target} has no ${dtype}: it has ${dtypesOf(target).join(', ')}`, `choose --dtype ${dtypesOf(target)[0]}, or another target`);
+  }
+  const lowered = lowerFor(spec, request);
+  if (!('module' in lowered)) return lowered;
+  const provenance: Plan['source'] = { hash: source.hash, compiler: compilerVersion(host), command };
+  const options = { dtype, source: provenance, doc: spec.doc };
+  const made = target === 'webgpu'
+    ? emitWgsl(lowered.module, { ...options, capabilities: request.capabilities, templates: templatesOf(host, 'wgsl') })
+    : emitCuda(lowered.module, { ...options, target, templates: templatesOf(host, 'cuda') });
+  return { ...lowered, ...made };
+}
+
+/** Is a tensor of the file contract rounded to the io dtype? Tile modules say so of their buffers: gates, params and states are f32. */
+export function ioDtypeOf(module: TileModule): (name: string) => boolean {
+  const io = new Set(module.buffers.filter((buffer) => buffer.dtype === 'io' && (buffer.role === 'input' || buffer.role === 'cotangent')).map((buffer) => buffer.name));
+  return (name) => io.has(name);
+}
+
+/** Levels as text, each printed once whatever the number of targets. */
+export function emitLevels(spec: Spec, variants: readonly (Lowered | Compiled)[], levels: readonly (typeof LEVELS)[number][]): string {
+  const names = (items: readonly { readonly name: string }[]): string[] => items.map(({ name }) => name);
+  const [first] = variants;
+  const texts = levels.flatMap((level): string[] => {
+    switch (level) {
+      case 'spec': return [printSpec(spec)];
+      case 'scan': {
+        if (first?.scan === undefined) return [`scan ${spec.name}: sequential, it has no normal form\n`];
+        return [printScan(first.scan, { inputs: names(spec.inputs), params: names(spec.params), outputs: names(spec.outputs), states: names(spec.states) })];
+      }
+      case 'tile': return [...new Set(variants.map(({ module }) => printTiles(module)))];
+      case 'plan': return variants.flatMap((variant) => ('plan' in variant ? [`${JSON.stringify(variant.plan, null, 1)}\n`] : []));
+      case 'kernel': return variants.flatMap((variant) => ('files' in variant ? [...variant.files].map(([name, text]) => `// ${name}\n${text}`) : []));
+    }
+  });
+  return texts.join('\n');
+}
+
+let version: string | undefined;
+
+/** Of package.json. */
+export function compilerVersion(host: Host): string {
+  version ??= /"version": *"([^"]*)"/.exec(host.readText(host.join(host.root, 'package.json')) ?? '')?.[1] ?? 'unknown';
+  return version;
 }

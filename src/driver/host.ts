@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, watch as watchFile, writeFileSync } from 'node:fs';
 import { availableParallelism, homedir, tmpdir } from 'node:os';
@@ -45,6 +45,8 @@ export interface Finished {
 
 /** Folders that are being filled: removed when the process is interrupted. */
 const unfinished = new Set<string>();
+/** Programs that run: a signal to this process alone must end them too, before their folders go. */
+const children = new Set<ChildProcess>();
 let interruptible = false;
 
 function removeUnfinishedOnInterrupt(): void {
@@ -52,6 +54,7 @@ function removeUnfinishedOnInterrupt(): void {
   interruptible = true;
   for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
     process.once(signal, () => {
+      for (const child of children) child.kill('SIGKILL');
       for (const path of unfinished) rmSync(path, { recursive: true, force: true });
       process.exit(code);
     });
@@ -160,8 +163,13 @@ function run(program: string, args: readonly string[], options: { readonly cwd?:
     let stderr = '';
     child.stdout.on('data', (data) => { stdout += String(data); });
     child.stderr.on('data', (data) => { stderr += String(data); });
-    child.on('error', (error) => done({ code: 127, stdout, stderr: message(error) }));
-    child.on('close', (code) => done({ code: code ?? 1, stdout, stderr }));
+    const finish = (finished: Finished): void => {
+      children.delete(child);
+      done(finished);
+    };
+    children.add(child);
+    child.on('error', (error) => finish({ code: 127, stdout, stderr: message(error) }));
+    child.on('close', (code) => finish({ code: code ?? 1, stdout, stderr }));
   });
 }
 

@@ -1,6 +1,6 @@
 import type { Diagnostic } from '../diagnostics/diagnostic.js';
 import { hasErrors } from '../diagnostics/diagnostic.js';
-import { place, renderAll } from '../diagnostics/render.js';
+import { place, position, renderAll } from '../diagnostics/render.js';
 import type { AstFile } from '../ir/ast/ast.js';
 import type { Spec } from '../ir/spec/spec.js';
 import { frontend } from '../passes/frontend.js';
@@ -17,11 +17,23 @@ export interface Source {
   readonly specs: readonly Spec[];
   readonly diagnostics: readonly Diagnostic[];
   readonly failed: boolean;
+  /** The file and what it imports: what a watcher looks at. */
+  readonly files: readonly string[];
   /** Rendered diagnostics, imports' included; '' for none. */
   render(colour: boolean): string;
   renderThese(diagnostics: readonly Diagnostic[], colour: boolean): string;
+  /** Diagnostics with lines and columns instead of offsets, for `--json`. */
+  located(diagnostics: readonly Diagnostic[]): readonly LocatedDiagnostic[];
   /** `file:line` of a scan. */
   placeOf(spec: Spec): string;
+}
+
+export interface LocatedDiagnostic extends Pick<Diagnostic, 'code' | 'severity' | 'title' | 'help' | 'note'> {
+  readonly file: string;
+  /** Both from 1. */
+  readonly line: number;
+  readonly column: number;
+  readonly label: string;
 }
 
 /** Reads and understands a file; a Problem if it cannot be read. */
@@ -52,8 +64,12 @@ export function sourceOf(host: Host, file: string, text: string): Source {
     specs,
     diagnostics,
     failed: hasErrors(diagnostics),
+    files: [...texts.keys()],
     render: (colour) => renderThese(diagnostics, colour),
     renderThese,
+    located: (list) => list.map(({ code, severity, title, help, note, primary }) => (
+      { code, severity, title, help, note, file: primary.span.file, ...position(source(primary.span.file), primary.span.start), label: primary.text }
+    )),
     placeOf: (spec) => place(spec.origin, source(spec.origin.file)).replace(/:\d+$/, ''),
   };
 }
@@ -65,12 +81,15 @@ export function pickScan(source: Source, name: string | undefined): Spec | Probl
     const found = source.specs.find((spec) => spec.name === name);
     return found ?? problem('E703', `${source.file} has no scan \`${name}\``, `it has ${names.join(', ')}`);
   }
-  // Imported scans come along; the file's own are meant.
+  const own = ownScans(source);
+  if (isProblem(own) || own.length === 1) return isProblem(own) ? own : own[0];
+  return problem('E703', `${source.file} has several scans: ${own.map((spec) => spec.name).join(', ')}`, 'choose one with --scan NAME');
+}
+
+/** The scans that a file declares; imported ones come along in `specs`, but are not meant where none is named. */
+export function ownScans(source: Source): readonly Spec[] | Problem {
   const own = source.specs.filter((spec) => spec.origin.file === source.file);
-  if (own.length === 1) return own[0];
-  return own.length === 0
-    ? problem('E703', `${source.file} declares no scan`, 'write one: `scan name(inputs) -> outputs { ... }`')
-    : problem('E703', `${source.file} has several scans: ${own.map((spec) => spec.name).join(', ')}`, 'choose one with --scan NAME');
+  return own.length > 0 ? own : problem('E703', `${source.file} declares no scan`, 'write one: `scan name(inputs) -> outputs { ... }`');
 }
 
 export function isProblem(value: object): value is Problem {

@@ -3,7 +3,7 @@ import { NEGLIGIBLE, tolerance, type ErrorClass } from '../tolerance.js';
 
 export interface Comparison {
   readonly name: string;
-  readonly role: 'output' | 'final' | 'gradient';
+  readonly role: 'output' | 'final' | 'gradient' | 'step';
   /** rms(difference) / rms(expected); Infinity if a value is not finite where it should be, or the shapes differ. */
   readonly error: number;
   readonly maxDifference: number;

@@ -1,5 +1,6 @@
 import type { Axis } from '../../ir/common/axes.js';
 import type { Range } from '../../ir/common/range.js';
+import { finalName } from '../../ir/spec/names.js';
 import type { Spec } from '../../ir/spec/spec.js';
 
 /** Extents before the user's axes (design section 2): token tensors are [B, T, H|G, ...], params [H, ...], states [N, H, ...]. */
@@ -51,9 +52,4 @@ export function signatureOf(spec: Spec): Signature {
     results,
     gradients: [...inputs, ...params, ...initial].map((tensor): SignatureTensor => ({ ...tensor, role: 'gradient', name: `d_${tensor.name}`, range: ANYTHING })),
   };
-}
-
-/** The name of a state's last value in files. */
-export function finalName(spec: Spec, state: string): string {
-  return spec.outputs.some((output) => output.name === state) ? `final.${state}` : state;
 }

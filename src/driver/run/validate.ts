@@ -32,7 +32,7 @@ export interface Validated {
 
 export const CU_SEQLENS = 'cu_seqlens';
 /** Reference results that conformance files carry along; no part of the contract. */
-const EXPECTED_PREFIX = 'expect.';
+export const EXPECTED_PREFIX = 'expect.';
 
 type Symbols = Map<string, { readonly size: number; readonly from: string }>;
 

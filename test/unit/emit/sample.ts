@@ -36,6 +36,7 @@ export const plan: Plan = {
   dtype: 'f32',
   sizes: { K: 16, V: 32 },
   chunk: 32,
+  segmentation: { programs: 1, least: 1 },
   tensors: [],
   kernels: [],
   programs: { forward: [], backward: [], step: [] },

@@ -1,0 +1,97 @@
+import { compileAll, isDtype, packagesOf, writePackages, type BuildOptions, type BuiltScan } from '../../driver/build.js';
+import { emitLevels, LEVELS, TARGETS } from '../../driver/compile.js';
+import { nodeHost, type Host } from '../../driver/host.js';
+import { problemText } from '../../driver/problem.js';
+import { isProblem, openSource, sourceFiles, type Source } from '../../driver/session.js';
+import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
+import { reportFailure, reportSource } from '../report.js';
+import { terminalUi, type Ui } from '../ui.js';
+import { watching, type Round } from '../watch.js';
+
+interface Wanted {
+  readonly paths: readonly string[];
+  /** undefined: nothing is written. */
+  readonly out: string | undefined;
+  readonly emit: readonly (typeof LEVELS)[number][];
+  readonly options: BuildOptions;
+}
+
+/** Writes kernels, plans and bindings of every scan in the files; nothing at all if one of them has an error. */
+export const build: Command = (args) => guarded(async () => {
+  const { values, positionals } = parse(args, {
+    out: { type: 'string', short: 'o' },
+    target: { type: 'string', multiple: true },
+    dtype: { type: 'string', multiple: true },
+    size: { type: 'string', multiple: true },
+    scan: { type: 'string' },
+    emit: { type: 'string', multiple: true },
+    sources: { type: 'boolean' },
+    watch: { type: 'boolean' },
+  });
+  if (positionals.length === 0) throw new UsageError('build: name at least one .lmoe file or a folder of them');
+  const emit = list(values.emit).map((level) => choice('--emit', level, LEVELS));
+  const dtypes = list(values.dtype).map((text) => {
+    if (!isDtype(text)) throw new UsageError(`--dtype ${text}: must be one of f32, f16, bf16`);
+    return text;
+  });
+  const targets = list(values.target).map((target) => choice('--target', target, TARGETS));
+  const wanted: Wanted = {
+    paths: positionals,
+    out: values.out ?? (emit.length === 0 ? 'lmoec-out' : undefined),
+    emit,
+    options: {
+      targets: targets.length === 0 ? undefined : targets,
+      dtypes: dtypes.length === 0 ? undefined : dtypes,
+      sizes: sizesOf(values.size ?? []),
+      scan: values.scan,
+      machineCode: values.sources !== true,
+    },
+  };
+  const host = nodeHost();
+  const ui = terminalUi();
+  const round = () => buildRound(host, ui, wanted);
+  return values.watch === true ? watching(host, ui, round) : (await round()).status;
+});
+
+async function buildRound(host: Host, ui: Ui, wanted: Wanted): Promise<Round> {
+  const sources: Source[] = [];
+  let status: number = EXIT.ok;
+  const files = sourceFiles(host, wanted.paths);
+  if (files.length === 0) {
+    ui.err(problemText({ code: 'E702', title: `there is no .lmoe file in ${wanted.paths.join(', ')}`, help: ['name files, or a folder that holds some'] }, ui.color));
+    return { status: EXIT.failed, files: wanted.paths };
+  }
+  for (const file of files) {
+    const source = openSource(host, file);
+    if (isProblem(source)) {
+      ui.err(problemText(source, ui.color));
+      status = EXIT.failed;
+      continue;
+    }
+    reportSource(ui, source);
+    if (source.failed) status = EXIT.failed;
+    sources.push(source);
+  }
+  const seen = { files: [...new Set([...files, ...sources.flatMap((source) => source.files)])] };
+  if (status !== EXIT.ok) return { status, ...seen };
+  const built = compileAll(host, sources, wanted.options, TARGETS, (scan) => ui.progress(`compiling ${scan}`));
+  ui.progress(undefined);
+  if ('failures' in built) {
+    for (const { source, failed } of built.failures) reportFailure(ui, source, failed);
+    return { status: EXIT.failed, ...seen };
+  }
+  if (wanted.emit.length > 0) ui.out(built.map(({ spec, variants }) => emitLevels(spec, variants, wanted.emit)).join('\n'));
+  return { status: wanted.out === undefined ? EXIT.ok : await write(host, ui, built, wanted.out, wanted.options), ...seen };
+}
+
+async function write(host: Host, ui: Ui, built: readonly BuiltScan[], out: string, options: BuildOptions): Promise<number> {
+  const packages = await packagesOf(host, built, options, (text) => ui.progress(text));
+  const failed = isProblem(packages) ? packages : writePackages(host, out, packages);
+  ui.progress(undefined);
+  if (failed !== undefined) {
+    ui.err(problemText(failed, ui.color));
+    return EXIT.failed;
+  }
+  for (const { spec, variants } of built) ui.out(`${host.join(out, spec.name)}: ${variants.map(({ plan }) => `${plan.target} ${plan.dtype}`).join(', ')}`);
+  return EXIT.ok;
+}

@@ -1,0 +1,86 @@
+import { checkScan, emitLevels, LEVELS } from '../../driver/compile.js';
+import { nodeHost, type Host } from '../../driver/host.js';
+import { problemText } from '../../driver/problem.js';
+import { isProblem, openSource, ownScans, sourceFiles, type Source } from '../../driver/session.js';
+import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
+import { reportFailure } from '../report.js';
+import { terminalUi, type Ui } from '../ui.js';
+import { watching, type Round } from '../watch.js';
+
+interface Wanted {
+  readonly paths: readonly string[];
+  readonly emit: readonly (typeof LEVELS)[number][];
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly json: boolean;
+}
+
+/** Parses, checks names and axes and finds the chunked form of every scan; makes no kernels. */
+export const check: Command = (args) => guarded(async () => {
+  const { values, positionals } = parse(args, {
+    emit: { type: 'string', multiple: true },
+    size: { type: 'string', multiple: true },
+    watch: { type: 'boolean' },
+    json: { type: 'boolean' },
+  });
+  if (positionals.length === 0) throw new UsageError('check: name at least one .lmoe file or a folder of them');
+  const wanted: Wanted = {
+    paths: positionals,
+    emit: list(values.emit).map((level) => choice('--emit', level, LEVELS)),
+    sizes: sizesOf(values.size ?? []),
+    json: values.json === true,
+  };
+  const host = nodeHost();
+  const ui = terminalUi();
+  const round = async () => checkRound(host, ui, wanted);
+  return values.watch === true ? watching(host, ui, round) : (await round()).status;
+});
+
+function checkRound(host: Host, ui: Ui, wanted: Wanted): Round {
+  const files = sourceFiles(host, wanted.paths);
+  const seen = new Set(files);
+  const found: object[] = [];
+  let errors = 0;
+  let scans = 0;
+  if (files.length === 0) {
+    errors++;
+    ui.err(problemText({ code: 'E702', title: `there is no .lmoe file in ${wanted.paths.join(', ')}`, help: ['name files, or a folder that holds some'] }, ui.color));
+  }
+  for (const file of files) {
+    const source = openSource(host, file);
+    if (isProblem(source)) {
+      errors++;
+      if (wanted.json) found.push({ ...source, severity: 'error', file });
+      else ui.err(problemText(source, ui.color));
+      continue;
+    }
+    for (const path of source.files) seen.add(path);
+    const result = checkSource(ui, source, wanted);
+    errors += result.errors;
+    scans += result.scans;
+    found.push(...result.found);
+  }
+  if (wanted.json) ui.out(JSON.stringify(found, null, 2));
+  else if (errors === 0 && wanted.emit.length === 0) ui.out(`${scans} scan${scans === 1 ? '' : 's'} in ${files.length} file${files.length === 1 ? '' : 's'}: no errors`);
+  return { status: errors === 0 ? EXIT.ok : EXIT.failed, files: [...seen] };
+}
+
+function checkSource(ui: Ui, source: Source, wanted: Wanted): { readonly errors: number; readonly scans: number; readonly found: readonly object[] } {
+  const found: object[] = [...source.located(source.diagnostics)];
+  if (!wanted.json && source.diagnostics.length > 0) ui.err(source.render(ui.color));
+  if (source.failed) return { errors: 1, scans: 0, found };
+  let errors = 0;
+  const scans = ownScans(source);
+  if (isProblem(scans)) {
+    // A file of constants or of nothing at all is no error, but there is nothing to build either.
+    return { errors: 0, scans: 0, found };
+  }
+  for (const spec of scans) {
+    const lowered = checkScan(spec, wanted.sizes);
+    if (!('module' in lowered)) {
+      errors++;
+      if (!wanted.json) reportFailure(ui, source, lowered);
+      found.push(...(isProblem(lowered) ? [{ ...lowered, severity: 'error', file: source.file }] : source.located(lowered.diagnostics)));
+    } else if (wanted.emit.length > 0 && !wanted.json) ui.out(emitLevels(spec, [lowered], wanted.emit));
+  }
+  return { errors, scans: scans.length, found };
+}

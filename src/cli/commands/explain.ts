@@ -1,0 +1,72 @@
+import { pageOf } from '../../driver/explain/page.js';
+import { explainScan, reportOf } from '../../driver/explain/scan.js';
+import { explainText } from '../../driver/explain/text.js';
+import { TARGETS, defaultDtype } from '../../driver/compile.js';
+import { nodeHost } from '../../driver/host.js';
+import { problemText } from '../../driver/problem.js';
+import { isProblem, openSource, ownScans, pickScan } from '../../driver/session.js';
+import { choice, EXIT, guarded, parse, sizesOf, UsageError, type Command } from '../command.js';
+import { reportFailure, reportSource } from '../report.js';
+import { terminalUi } from '../ui.js';
+
+const CODE = /^[EWew]\d{3}$/;
+
+/** Words and numbers about a scan, or what a code means. */
+export const explain: Command = (args) => guarded(async () => {
+  const { values, positionals } = parse(args, {
+    scan: { type: 'string' },
+    html: { type: 'string' },
+    target: { type: 'string' },
+    dtype: { type: 'string' },
+    size: { type: 'string', multiple: true },
+    json: { type: 'boolean' },
+  });
+  const [subject, ...others] = positionals;
+  if (subject === undefined || others.length > 0) throw new UsageError('explain: name one .lmoe file, or a code such as E202');
+  const ui = terminalUi();
+  const host = nodeHost();
+  if (CODE.test(subject) && !host.exists(subject)) {
+    const page = pageOf(host, subject.toUpperCase());
+    if (typeof page !== 'string') {
+      ui.err(problemText(page, ui.color));
+      return EXIT.failed;
+    }
+    ui.out(page.trimEnd());
+    return EXIT.ok;
+  }
+  const source = openSource(host, subject);
+  if (isProblem(source)) {
+    ui.err(problemText(source, ui.color));
+    return EXIT.failed;
+  }
+  reportSource(ui, source);
+  if (source.failed) return EXIT.failed;
+  // A report is one file, so it is about one scan; words about several come one after the other.
+  const picked = values.scan !== undefined || values.html !== undefined ? pickScan(source, values.scan) : ownScans(source);
+  if (isProblem(picked)) {
+    ui.err(problemText(picked, ui.color));
+    return EXIT.failed;
+  }
+  const target = choice('--target', values.target ?? 'cuda.sm90', TARGETS);
+  const dtype = choice('--dtype', values.dtype ?? defaultDtype(target), ['f32', 'f16', 'bf16']);
+  const explanations = [];
+  for (const spec of 'name' in picked ? [picked] : picked) {
+    const made = explainScan(host, source, spec, { target, dtype, sizes: sizesOf(values.size ?? []) });
+    if (!('explanation' in made)) {
+      reportFailure(ui, source, made);
+      return EXIT.failed;
+    }
+    explanations.push(made);
+  }
+  if (values.json === true) ui.out(JSON.stringify(explanations.map((made) => made.explanation), null, 2));
+  else ui.out(explanations.map((made) => explainText(made.explanation)).join('\n'));
+  if (values.html !== undefined) {
+    const why = host.write(values.html, reportOf(host, source, explanations[0]));
+    if (why !== undefined) {
+      ui.err(problemText({ code: 'E701', title: why, help: ['choose another file with --html'] }, ui.color));
+      return EXIT.failed;
+    }
+    ui.err(`wrote ${values.html}`);
+  }
+  return EXIT.ok;
+});

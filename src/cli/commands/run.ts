@@ -1,0 +1,93 @@
+import { TARGETS } from '../../driver/compile.js';
+import { BACKENDS, openDevice } from '../../driver/devices.js';
+import { nodeHost } from '../../driver/host.js';
+import { problem, problemText, type Problem } from '../../driver/problem.js';
+import { prepareRun, type RunReport } from '../../driver/run/run.js';
+import { isProblem, openSource, pickScan } from '../../driver/session.js';
+import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
+import { reportFailure, reportProblems, reportSource } from '../report.js';
+import { table, terminalUi, type Ui } from '../ui.js';
+
+/** Runs one scan on the tensors of a file, or on random ones (design section 2). */
+export const run: Command = (args) => guarded(async () => {
+  const { values, positionals } = parse(args, {
+    scan: { type: 'string' },
+    inputs: { type: 'string' },
+    out: { type: 'string', short: 'o' },
+    backend: { type: 'string' },
+    target: { type: 'string' },
+    dtype: { type: 'string' },
+    check: { type: 'boolean' },
+    size: { type: 'string', multiple: true },
+    seed: { type: 'string' },
+    json: { type: 'boolean' },
+  });
+  const [file, ...others] = positionals;
+  if (file === undefined || others.length > 0) throw new UsageError('run: name one .lmoe file');
+  const ui = terminalUi();
+  const host = nodeHost();
+  const fail = (problems: readonly Problem[]): number => {
+    ui.progress(undefined);
+    reportProblems(ui, problems);
+    return EXIT.failed;
+  };
+  const seed = Number(values.seed ?? 1);
+  if (!Number.isInteger(seed)) throw new UsageError(`--seed ${values.seed}: must be a whole number`);
+  const sizes = sizesOf(values.size ?? []);
+  const backend = values.backend === undefined ? undefined : choice('--backend', values.backend, BACKENDS);
+  const target = values.target === undefined ? undefined : choice('--target', values.target, TARGETS);
+  const dtype = choice('--dtype', values.dtype ?? 'f32', ['f32', 'f16', 'bf16']);
+  if (values.inputs !== undefined && list(values.size).length > 0) throw new UsageError('run: sizes come from the tensors of --inputs; --size is for random ones');
+
+  const source = openSource(host, file);
+  if (isProblem(source)) return fail([source]);
+  reportSource(ui, source);
+  if (source.failed) return EXIT.failed;
+  const spec = pickScan(source, values.scan);
+  if (isProblem(spec)) return fail([spec]);
+  const prepared = prepareRun(host, source, spec, { inputs: values.inputs, sizes, seed });
+  if ('problems' in prepared) return fail(prepared.problems);
+  for (const warning of prepared.warnings) ui.err(`warning: ${warning}`);
+  const device = await openDevice(backend);
+  if (isProblem(device)) return fail([device]);
+  try {
+    ui.progress(`running ${spec.name}`);
+    const report = await prepared.run(device.runtime, { dtype, target, check: values.check === true });
+    ui.progress(undefined);
+    if (!('results' in report)) {
+      reportFailure(ui, source, report);
+      return EXIT.failed;
+    }
+    if (values.out !== undefined) {
+      const why = host.write(values.out, report.file());
+      if (why !== undefined) return fail([problem('E701', why, 'choose another file with --out')]);
+    }
+    return show(ui, report, { check: values.check === true, json: values.json === true, out: values.out });
+  } finally {
+    device.runtime?.release();
+  }
+});
+
+function show(ui: Ui, report: RunReport, options: { readonly check: boolean; readonly json: boolean; readonly out: string | undefined }): number {
+  const failed = report.comparisons.filter((comparison) => !comparison.passed);
+  const status = failed.length === 0 ? EXIT.ok : EXIT.failed;
+  if (options.json) {
+    // JSON has no Infinity; null stands for an error without measure.
+    ui.out(JSON.stringify({ scan: report.scan, backend: report.backend, device: report.device, dtype: report.dtype, call: report.call, passed: status === EXIT.ok, tensors: report.comparisons }, null, 2));
+    return status;
+  }
+  const where = report.device === undefined ? report.backend : `${report.backend} (${report.device})`;
+  ui.out(`${report.scan} on ${where}, ${report.dtype}: ${report.call}`);
+  if (options.check && report.comparisons.length === 0) ui.out('nothing to compare: the oracle is held against tensors named `expect.NAME` in the inputs, in f32');
+  if (report.comparisons.length > 0) {
+    const number = (value: number): string => (Number.isFinite(value) ? value.toExponential(1) : 'not finite');
+    ui.out(table([
+      ['tensor', '', 'rms error', 'allowed', 'largest difference', ''],
+      ...report.comparisons.map((c) => [c.name, c.role, number(c.error), number(c.allowed), number(c.maxDifference), c.passed ? 'ok' : 'FAILED']),
+    ]));
+  }
+  for (const { name, error, allowed } of failed) ui.err(problemText(problem('E604', `\`${name}\` differs from the expected values: rms ratio ${error}, allowed ${allowed}`), ui.color));
+  if (options.out !== undefined) ui.out(`wrote ${options.out}`);
+  return status;
+}
+

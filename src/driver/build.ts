@@ -1,0 +1,156 @@
+import { IO_DTYPES, type IoDtype } from '../ir/common/dtype.js';
+import type { Axis } from '../ir/common/axes.js';
+import type { Plan, Target } from '../ir/plan/plan.js';
+import type { Spec } from '../ir/spec/spec.js';
+import { bindingSurface } from '../emit/bindings/surface.js';
+import { printSurfaces } from '../emit/bindings/project.js';
+import { cubinName, ptxName } from '../runtime/cuda/names.js';
+import { compileScan, defaultDtype, dtypesOf, sizesFor, type Compiled, type Failed } from './compile.js';
+import type { Host } from './host.js';
+import { compileCuda, findNvcc, type CudaJob } from './nvcc.js';
+import { problem, type Problem } from './problem.js';
+import { isProblem, ownScans, pickScan, type Source } from './session.js';
+
+export interface BuildOptions {
+  /** undefined: every target, in the dtypes it has. */
+  readonly targets: readonly Target[] | undefined;
+  /** undefined: the default of each target. */
+  readonly dtypes: readonly IoDtype[] | undefined;
+  readonly sizes: ReadonlyMap<Axis, number>;
+  /** Only the scan of this name. */
+  readonly scan: string | undefined;
+  /** Runs nvcc where it is found. */
+  readonly machineCode: boolean;
+}
+
+/** One scan with everything that was made of it. */
+export interface BuiltScan {
+  readonly source: Source;
+  readonly spec: Spec;
+  readonly variants: readonly Compiled[];
+}
+
+export type BuildFailure = { readonly source: Source; readonly failed: Failed };
+
+/** `webgpu.f32`: the folder of a variant, which bindings know (runtime/bindings.ts). */
+export function variantFolder(plan: Pick<Plan, 'target' | 'dtype'>): string {
+  return `${plan.target}.${plan.dtype}`;
+}
+
+/** The command as generated files name it: what decides their content, and neither folders nor the order of options. */
+function commandOf(host: Host, source: Source, options: BuildOptions): string {
+  const list = (name: string, items: readonly string[] | undefined) => (items === undefined || items.length === 0 ? [] : [`${name} ${items.join(',')}`]);
+  return [
+    'lmoec build', host.basename(source.file),
+    ...list('--target', options.targets), ...list('--dtype', options.dtypes), ...list('--size', [...options.sizes].map(([axis, size]) => `${axis}=${size}`)),
+  ].join(' ');
+}
+
+/** Targets and dtypes of a build. A dtype that one of several targets lacks is left out there; where nothing is left it is a problem. */
+function variantsOf(options: BuildOptions, all: readonly Target[]): readonly { readonly target: Target; readonly dtype: IoDtype }[] | Problem {
+  const variants = (options.targets ?? all).flatMap((target) => (
+    (options.dtypes ?? [defaultDtype(target)]).filter((dtype) => dtypesOf(target).includes(dtype)).map((dtype) => ({ target, dtype }))
+  ));
+  const lacking = (options.targets ?? []).find((target) => !variants.some((variant) => variant.target === target));
+  if (lacking !== undefined) {
+    return problem('E602', `${lacking} has no ${(options.dtypes ?? []).join(' or ')}: it has ${dtypesOf(lacking).join(', ')}`, `choose --dtype ${dtypesOf(lacking)[0]}, or another --target`);
+  }
+  return variants;
+}
+
+/** Compiles every scan of the sources. Collects all failures, so that one round shows them all. */
+export function compileAll(host: Host, sources: readonly Source[], options: BuildOptions, all: readonly Target[], step: (scan: string) => void): readonly BuiltScan[] | { readonly failures: readonly BuildFailure[] } {
+  const built: BuiltScan[] = [];
+  const failures: BuildFailure[] = [];
+  for (const source of sources) {
+    const picked = options.scan === undefined ? ownScans(source) : pickScan(source, options.scan);
+    if ('code' in picked) {
+      failures.push({ source, failed: picked });
+      continue;
+    }
+    for (const spec of 'name' in picked ? [picked] : picked) {
+      step(spec.name);
+      const made = compileOne(host, source, spec, options, all);
+      if ('failed' in made) failures.push(made);
+      else built.push(made);
+    }
+  }
+  const twice = built.find((scan, i) => built.findIndex((other) => other.spec.name === scan.spec.name) < i);
+  if (twice !== undefined) {
+    const first = built.find((other) => other.spec.name === twice.spec.name) ?? twice;
+    failures.push({ source: twice.source, failed: problem('E703', `${first.source.file} and ${twice.source.file} both declare a scan \`${twice.spec.name}\``, 'rename one of them, or build them into different folders') });
+  }
+  return failures.length > 0 ? { failures } : built;
+}
+
+function compileOne(host: Host, source: Source, spec: Spec, options: BuildOptions, all: readonly Target[]): BuiltScan | BuildFailure {
+  const variants = variantsOf(options, all);
+  if ('code' in variants) return { source, failed: variants };
+  const sizes = sizesFor(spec, options.sizes);
+  if (isProblem(sizes)) return { source, failed: sizes };
+  const made: Compiled[] = [];
+  for (const { target, dtype } of variants) {
+    const compiled = compileScan(host, source, spec, { target, dtype, sizes, command: commandOf(host, source, options) });
+    if (!('plan' in compiled)) return { source, failed: compiled };
+    made.push(compiled);
+  }
+  return { source, spec, variants: made };
+}
+
+/** Files of one scan, by path relative to its folder: `NAME.ts`, and `TARGET.DTYPE/plan.json` with the kernels beside it. */
+export type Package = ReadonlyMap<string, string | Uint8Array>;
+
+/** Packages by scan. Machine code lies beside its source where nvcc is found. */
+export async function packagesOf(host: Host, scans: readonly BuiltScan[], options: BuildOptions, step: (text: string) => void): Promise<ReadonlyMap<string, Package> | Problem> {
+  const packages = new Map<string, Map<string, string | Uint8Array>>();
+  const jobs: CudaJob[] = [];
+  for (const { spec, variants } of scans) {
+    const files = new Map<string, string | Uint8Array>();
+    packages.set(spec.name, files);
+    for (const variant of variants) {
+      const folder = variantFolder(variant.plan);
+      files.set(`${folder}/plan.json`, `${JSON.stringify(variant.plan, null, 1)}\n`);
+      for (const [name, text] of variant.files) {
+        files.set(`${folder}/${name}`, text);
+        if (name.endsWith('.cu')) jobs.push({ file: `${spec.name}/${folder}/${name}`, text, target: variant.plan.target });
+      }
+    }
+  }
+  if (options.machineCode && jobs.length > 0) {
+    const failed = await addMachineCode(host, packages, jobs, step);
+    if (failed !== undefined) return failed;
+  }
+  step('bindings');
+  const surfaces = scans.map(({ spec, variants }) => bindingSurface(spec, variants.map((variant) => ({ folder: variantFolder(variant.plan), plan: variant.plan }))));
+  const texts = await printSurfaces(surfaces);
+  for (const [index, { spec }] of scans.entries()) packages.get(spec.name)?.set(surfaces[index].path, texts.get(surfaces[index].path) ?? '');
+  return packages;
+}
+
+async function addMachineCode(host: Host, packages: ReadonlyMap<string, Map<string, string | Uint8Array>>, jobs: readonly CudaJob[], step: (text: string) => void): Promise<Problem | undefined> {
+  const nvcc = await findNvcc(host);
+  if (!nvcc.found) return undefined;
+  step(`nvcc: 0 of ${jobs.length}`);
+  const objects = await compileCuda(host, nvcc, jobs, (done) => step(`nvcc: ${done} of ${jobs.length}`));
+  if ('code' in objects) return objects;
+  for (const [path, { cubin, ptx }] of objects) {
+    const [scan, ...rest] = path.split('/');
+    const name = rest.join('/');
+    packages.get(scan)?.set(cubinName(name), cubin);
+    packages.get(scan)?.set(ptxName(name), ptx);
+  }
+  return undefined;
+}
+
+/** Writes packages below `folder`, each as a whole. The first that cannot be written ends it. */
+export function writePackages(host: Host, folder: string, packages: ReadonlyMap<string, Package>): Problem | undefined {
+  for (const [scan, files] of packages) {
+    const why = host.replaceFolder(host.join(folder, scan), files);
+    if (why !== undefined) return problem('E701', why, 'choose another folder with -o');
+  }
+  return undefined;
+}
+
+export function isDtype(text: string): text is IoDtype {
+  return IO_DTYPES.some((dtype) => dtype === text);
+}

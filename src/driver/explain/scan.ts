@@ -1,0 +1,49 @@
+import type { IoDtype } from '../../ir/common/dtype.js';
+import type { Target } from '../../ir/plan/plan.js';
+import type { ScanProgram } from '../../ir/scan/scan.js';
+import type { Spec } from '../../ir/spec/spec.js';
+import { compileScan, sizesFor, type Failed } from '../compile.js';
+import type { Host } from '../host.js';
+import { problem } from '../problem.js';
+import { isProblem, type Source } from '../session.js';
+import { explainHtml } from './html.js';
+import { explain, type Explanation } from './model.js';
+
+export interface ExplainRequest {
+  readonly target: Target;
+  readonly dtype: IoDtype;
+  /** Axes of the scan, and B, T, H, G of the call. */
+  readonly sizes: ReadonlyMap<string, number>;
+}
+
+export interface Explained {
+  readonly spec: Spec;
+  readonly scan: ScanProgram | undefined;
+  readonly explanation: Explanation;
+}
+
+/** The call that numbers are given for, where the user names no other. */
+const CALL = { batch: 2, tokens: 16384, heads: 16 };
+
+/** What was understood of a scan and what will run for one call of it. */
+export function explainScan(host: Host, source: Source, spec: Spec, request: ExplainRequest): Explained | Failed {
+  const sizes = sizesFor(spec, request.sizes);
+  if (isProblem(sizes)) return sizes;
+  const compiled = compileScan(host, source, spec, { target: request.target, dtype: request.dtype, sizes, command: 'lmoec explain' });
+  if (!('plan' in compiled)) return compiled;
+  const heads = request.sizes.get('H') ?? CALL.heads;
+  const shared = spec.inputs.some((input) => input.scope === 'group');
+  const groups = shared ? request.sizes.get('G') ?? 1 : heads;
+  if (heads % groups !== 0) return problem('E503', `${heads} heads cannot share ${groups} groups`, 'H must be a multiple of G: --size H=16,G=4');
+  const call = { batch: request.sizes.get('B') ?? CALL.batch, tokens: request.sizes.get('T') ?? CALL.tokens, heads, groups };
+  return { spec, scan: compiled.scan, explanation: explain(spec, compiled.scan, compiled.plan, call, source.placeOf(spec)) };
+}
+
+/** The HTML report of one scan. */
+export function reportOf(host: Host, source: Source, explained: Explained): string {
+  const template = host.readText(host.join(host.root, 'templates', 'explain', 'report.html.hbs'));
+  if (template === undefined) throw new Error('templates/explain/report.html.hbs is missing: reinstall the package');
+  const { spec, scan, explanation } = explained;
+  const formula = spec.origin.file === source.file ? source.text.slice(spec.origin.start, spec.origin.end) : '';
+  return explainHtml(template, explanation, scan, formula);
+}

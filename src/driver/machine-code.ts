@@ -1,0 +1,38 @@
+import { cubinName } from '../runtime/cuda/names.js';
+import type { Compiled } from './compile.js';
+import type { Host } from './host.js';
+import { compileCuda, findNvcc } from './nvcc.js';
+import type { Problem } from './problem.js';
+
+export interface MachineCode {
+  /** Cubins and PTX by file name, to be given to the runtime along with the sources. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  /** Keeps what NVRTC made while loading for the next run. */
+  keep(compiled: ReadonlyMap<string, Uint8Array>): void;
+}
+
+/** Machine code for a run: by nvcc where it is found, else what NVRTC made the last time (both cached; NVRTC fills in what is missing). */
+export async function machineCode(host: Host, { plan, files }: Compiled): Promise<MachineCode | Problem> {
+  const sources = [...files].filter(([name]) => name.endsWith('.cu'));
+  const nvcc = await findNvcc(host);
+  if (nvcc.found) {
+    const objects = await compileCuda(host, nvcc, sources.map(([file, text]) => ({ file, text, target: plan.target })), () => undefined);
+    if ('code' in objects) return objects;
+    return { files: new Map([...objects].map(([file, { cubin }]) => [cubinName(file), cubin])), keep: () => undefined };
+  }
+  const key = (name: string): string => {
+    const text = sources.find(([file]) => cubinName(file) === name)?.[1] ?? '';
+    return host.join(host.cacheFolder, 'nvrtc', `${host.sha256(text, plan.target)}.cubin`);
+  };
+  const known = sources.flatMap(([file]) => {
+    const cubin = host.readBytes(key(cubinName(file)));
+    return cubin === undefined ? [] : [[cubinName(file), cubin] as const];
+  });
+  return {
+    files: new Map(known),
+    keep(compiled) {
+      // The cache is a convenience: where it cannot be written, the next run compiles again.
+      for (const [name, cubin] of compiled) host.write(key(name), cubin);
+    },
+  };
+}

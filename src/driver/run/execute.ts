@@ -1,0 +1,81 @@
+import type { IoDtype } from '../../ir/common/dtype.js';
+import type { Target } from '../../ir/plan/plan.js';
+import type { Spec } from '../../ir/spec/spec.js';
+import type { Runtime } from '../../runtime/runtime.js';
+import { compileScan, ioDtypeOf, lowerFor, type Failed } from '../compile.js';
+import type { Host } from '../host.js';
+import { isProblem, type Source } from '../session.js';
+import { errorClasses } from './classes.js';
+import { compare, type Comparison } from './compare.js';
+import { runOnDevice } from './device.js';
+import { rounded } from './halves.js';
+import { runOracle, type Values } from './oracle.js';
+import { signatureOf, type Signature } from './signature.js';
+import { EXPECTED_PREFIX, type AnyTensor, type CallShape } from './validate.js';
+
+export interface RunRequest {
+  readonly source: Source;
+  readonly spec: Spec;
+  readonly call: CallShape;
+  /** By the names of the file contract, valid. */
+  readonly tensors: ReadonlyMap<string, AnyTensor>;
+  /** undefined: the oracle. */
+  readonly runtime: Runtime | undefined;
+  readonly target: Target;
+  readonly dtype: IoDtype;
+  readonly check: boolean;
+}
+
+export interface RunOutcome {
+  /** Outputs, final states and gradients. */
+  readonly results: Values;
+  /** Empty unless checked. */
+  readonly comparisons: readonly Comparison[];
+}
+
+/**
+ * Runs a scan. Io tensors are rounded to the dtype on the way in; which those are is read off the tile module, as devices do, so that the
+ * oracle sees the values that a device sees. With `check`, every result of a device is held against the oracle's, and the oracle's against
+ * the `expect.NAME` tensors that the inputs carry along (if nothing was rounded).
+ */
+export async function execute(host: Host, request: RunRequest): Promise<RunOutcome | Failed> {
+  const { source, spec, call, runtime, target, dtype } = request;
+  const signature = signatureOf(spec);
+  const lowered = runtime === undefined && dtype === 'f32' ? undefined : lowerFor(spec, { target, sizes: call.sizes });
+  if (lowered !== undefined && !('module' in lowered)) return lowered;
+  const isIo = lowered === undefined ? () => false : ioDtypeOf(lowered.module);
+  const values = new Map<string, Float64Array>();
+  for (const { name } of [...signature.required, ...signature.initial, ...signature.cotangents]) {
+    const tensor = request.tensors.get(name);
+    if (tensor !== undefined) values.set(name, rounded(Float64Array.from(tensor.data), isIo(name) ? dtype : 'f32'));
+  }
+  if (runtime === undefined) {
+    const results = runOracle(spec, call, values);
+    return { results, comparisons: request.check && dtype === 'f32' ? expectations(signature, request, results) : [] };
+  }
+  const compiled = compileScan(host, source, spec, { target, dtype, sizes: call.sizes, command: 'lmoec run' });
+  if (!('plan' in compiled)) return compiled;
+  const found = await runOnDevice(host, runtime, compiled, call, values, { step: request.check });
+  if (isProblem(found)) return found;
+  const results = new Map([...found.forward, ...found.backward]);
+  if (!request.check) return { results, comparisons: [] };
+  const expected = runOracle(spec, call, values);
+  const classOf = errorClasses(spec, compiled.scan);
+  const all = [...signature.results, ...(found.backward.size > 0 ? signature.gradients : [])];
+  const roleOf = (role: string): Comparison['role'] => (role === 'gradient' ? 'gradient' : role === 'final' ? 'final' : 'output');
+  return {
+    results,
+    comparisons: [
+      ...all.map((tensor) => compare(tensor.name, roleOf(tensor.role), classOf(tensor), dtype, results.get(tensor.name), expected.get(tensor.name) ?? [])),
+      ...(found.step === undefined ? [] : signature.results.map((tensor) => compare(tensor.name, 'step', classOf(tensor), dtype, found.step?.get(tensor.name), expected.get(tensor.name) ?? []))),
+    ],
+  };
+}
+
+function expectations(signature: Signature, request: RunRequest, results: Values): Comparison[] {
+  return [...signature.results, ...signature.gradients].flatMap((tensor) => {
+    const expected = request.tensors.get(`${EXPECTED_PREFIX}${tensor.name}`);
+    const role = tensor.role === 'gradient' ? 'gradient' : tensor.role === 'final' ? 'final' : 'output';
+    return expected === undefined ? [] : [compare(tensor.name, role, role, 'f64', results.get(tensor.name), expected.data)];
+  });
+}
