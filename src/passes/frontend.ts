@@ -1,0 +1,98 @@
+import { parse } from '../../grammar/parser.js';
+import { diagnostic, type Diagnostic } from '../diagnostics/diagnostic.js';
+import { didYouMean } from '../diagnostics/suggest.js';
+import type { AstFile, ImportItem, ScanItem } from '../ir/ast/ast.js';
+import type { Span } from '../ir/common/span.js';
+import type { Spec } from '../ir/spec/spec.js';
+import { nameProblem } from './resolve/declare.js';
+import { resolveScan } from './resolve/resolve.js';
+
+export interface Frontend {
+  /** Scans without errors: the file's own in their order, then the imported ones. */
+  readonly specs: readonly Spec[];
+  /** Undefined if the text does not follow the grammar. */
+  readonly ast: AstFile | undefined;
+  /** Of this file and of those it imports. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** Text of a file by its path; undefined if there is none. */
+export type Read = (path: string) => string | undefined;
+
+/** Source text -> Specs. Paths of imports are relative to the file that has them. */
+export function frontend(file: string, text: string, read: Read = () => undefined): Frontend {
+  return load(file, text, read, new Map(), []);
+}
+
+/** `open` are the files that are being read, from the first to this one: meeting one of them again is a cycle. */
+function load(file: string, text: string, read: Read, done: Map<string, Frontend>, open: readonly string[]): Frontend {
+  const { ast, diagnostics } = parse(file, text);
+  if (ast === undefined) return { specs: [], ast, diagnostics };
+  const found: Diagnostic[] = [];
+  const imported: Spec[] = [];
+  const names = new Map<string, Span>();
+  const own: Spec[] = [];
+  const claim = (name: string, origin: Span): boolean => {
+    const problem = nameProblem(name, origin, names.get(name));
+    if (problem) found.push(problem);
+    else names.set(name, origin);
+    return problem === undefined;
+  };
+  for (const item of ast.items) {
+    if (item.kind === 'import') {
+      const { specs, diagnostics: problems } = importFrom(item, file, read, done, [...open, file]);
+      found.push(...problems);
+      item.names.forEach(({ text: name, origin }) => {
+        if (claim(name, origin)) imported.push(...specs.filter((spec) => spec.name === name));
+      });
+    } else {
+      const fresh = claim(item.name.text, item.name.origin);
+      const { spec, diagnostics: problems } = resolveScan(item);
+      found.push(...problems);
+      if (fresh && spec !== undefined) own.push(spec);
+    }
+  }
+  return { specs: [...own, ...imported], ast, diagnostics: unique(found) };
+}
+
+function importFrom(item: ImportItem, file: string, read: Read, done: Map<string, Frontend>, open: readonly string[]): { readonly specs: readonly Spec[]; readonly diagnostics: readonly Diagnostic[] } {
+  const { text: written, origin } = item.path;
+  const path = beside(file, written);
+  const fail = (d: Diagnostic) => ({ specs: [], diagnostics: [d] });
+  if (open.includes(path)) {
+    const circle = [...open.slice(open.indexOf(path)), path].join(' -> ');
+    return fail(diagnostic('E219', 'files import each other', origin, `${path} is being read already`, { help: ['put what they share into a third file'], note: [circle] }));
+  }
+  const known = done.get(path);
+  const text = known === undefined ? read(path) : undefined;
+  if (known === undefined && text === undefined) {
+    const help = written.endsWith('.lmoe') ? 'the path is relative to this file' : `paths name files: did you mean "${written}.lmoe"?`;
+    return fail(diagnostic('E218', `${path} cannot be read`, origin, 'imported here', { help: [help] }));
+  }
+  const loaded = known ?? load(path, text ?? '', read, done, open);
+  done.set(path, loaded);
+  const scans = loaded.ast?.items.filter((own): own is ScanItem => own.kind === 'scan').map((scan) => scan.name.text) ?? [];
+  const missing = loaded.ast === undefined ? [] : item.names.filter((name) => !scans.includes(name.text));
+  return {
+    specs: loaded.specs.filter((spec) => spec.origin.file === path),
+    diagnostics: [...loaded.diagnostics, ...missing.map((name) => diagnostic('E218', `${path} declares no scan \`${name.text}\``, name.origin, 'not there', {
+      help: [...didYouMean(name.text, scans), scans.length === 0 ? 'it declares no scan at all' : `it declares ${scans.join(', ')}`],
+    }))],
+  };
+}
+
+/** `a/b.lmoe` and `../c.lmoe` -> `c.lmoe`. */
+function beside(file: string, path: string): string {
+  if (path.startsWith('/')) return path;
+  const parts = file.split('/').slice(0, -1);
+  for (const part of path.split('/')) {
+    if (part === '..' && parts.length > 0 && parts[parts.length - 1] !== '..' && parts[parts.length - 1] !== '') parts.pop();
+    else if (part !== '.' && part !== '') parts.push(part);
+  }
+  return parts.join('/');
+}
+
+/** A file imported twice has its mistakes once. */
+function unique(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
+  return diagnostics.filter((d, i) => diagnostics.indexOf(d) === i);
+}

@@ -1,0 +1,173 @@
+import { diagnostic, type Diagnostic, type DiagnosticDetails } from '../../diagnostics/diagnostic.js';
+import { didYouMean, suggest } from '../../diagnostics/suggest.js';
+import type { Axes, Declared, Ident, ScanItem } from '../../ir/ast/ast.js';
+import { sameAxes, type Axis } from '../../ir/common/axes.js';
+import type { Range } from '../../ir/common/range.js';
+import type { Span } from '../../ir/common/span.js';
+import type { SpecAxis, SpecInput, SpecParam } from '../../ir/spec/spec.js';
+import { resolveRange } from './constant.js';
+import { FIXED } from './names.js';
+import { shape, type Binding } from './scope.js';
+
+/** What the header and the declarations of a scan say, before any value is read. */
+export interface Declarations {
+  readonly axes: readonly SpecAxis[];
+  readonly axisOrigins: ReadonlyMap<Axis, Span>;
+  readonly inputs: readonly SpecInput[];
+  readonly params: readonly SpecParam[];
+  readonly states: readonly Named[];
+  readonly outputs: readonly Named[];
+  readonly bindings: Map<string, Binding>;
+}
+
+export interface Named {
+  readonly name: string;
+  readonly axes: readonly Axis[];
+  readonly origin: Span;
+}
+
+/** Names and axes of a scan. Inputs, params and states bring axes in; outputs and `with` use them. */
+export function declare(item: ScanItem, report: (d: Diagnostic) => void): Declarations {
+  const axisOrigins = new Map<Axis, Span>();
+  const bindings = new Map<string, Binding>();
+  const inputs: SpecInput[] = [];
+  const params: SpecParam[] = [];
+  const states: Named[] = [];
+  const outputs: Named[] = [];
+
+  const bind = (binding: Binding): boolean => {
+    const known = bindings.get(binding.name);
+    const problem = nameProblem(binding.name, binding.origin, known?.origin ?? axisOrigins.get(binding.name));
+    if (problem) report(problem);
+    else bindings.set(binding.name, binding);
+    return problem === undefined;
+  };
+
+  const newAxes = (axes: Axes): Axis[] => axes.names.map(({ text, origin }) => {
+    if (!axisOrigins.has(text)) {
+      const problem = nameProblem(text, origin, bindings.get(text)?.origin);
+      if (problem) report(problem);
+      axisOrigins.set(text, origin);
+    }
+    return text;
+  });
+
+  const each = (groups: readonly Declared[], add: (name: Ident, axes: readonly Axis[], range: Range, group: Declared) => void): void => {
+    for (const group of groups) {
+      checkDistinct(group.axes, report);
+      const axes = [...new Set(newAxes(group.axes))];
+      const range = resolveRange(group.range, report);
+      for (const name of group.names) add(name, axes, range, group);
+    }
+  };
+
+  each(item.inputs, ({ text: name, origin }, axes, range, group) => {
+    if (bind({ kind: 'input', name, origin, index: inputs.length, axes })) inputs.push({ name, axes, scope: group.perGroup ? 'group' : 'head', range, origin });
+  });
+  for (const statement of item.body) {
+    if (statement.kind === 'param') {
+      each(statement.groups, ({ text: name, origin }, axes, range) => {
+        if (bind({ kind: 'param', name, origin, index: params.length, axes })) params.push({ name, axes, range, origin });
+      });
+    } else if (statement.kind === 'state') {
+      each(statement.groups, ({ text: name, origin }, axes) => {
+        if (bind({ kind: 'state', name, origin, index: states.length, axes, output: undefined })) states.push({ name, axes, origin });
+      });
+    }
+  }
+  for (const group of item.outputs) {
+    checkDistinct(group.axes, report);
+    for (const axis of group.axes.names) checkAxis(axis, axisOrigins.keys(), report);
+    const axes = [...new Set(group.axes.names.map((axis) => axis.text))].filter((axis) => axisOrigins.has(axis));
+    for (const { text: name, origin } of group.names) {
+      const known = bindings.get(name);
+      if (known?.kind === 'state' && known.output === undefined) {
+        bindings.set(name, { ...known, output: outputs.length });
+        if (!sameAxes(known.axes, axes)) report(differs(name, origin, axes, known));
+        outputs.push({ name, axes: known.axes, origin });
+      } else if (bind({ kind: 'output', name, origin, index: outputs.length, axes })) outputs.push({ name, axes, origin });
+    }
+  }
+  checkHeads(item, inputs, report);
+  const sizes = resolveSizes(item, axisOrigins, report);
+  return { axes: [...axisOrigins.keys()].map((name) => ({ name, defaultSize: sizes.get(name) })), axisOrigins, inputs, params, states, outputs, bindings };
+}
+
+/** A name that means something already, or is taken. */
+export function nameProblem(name: string, origin: Span, taken: Span | undefined): Diagnostic | undefined {
+  const fixed = FIXED.get(name);
+  if (fixed !== undefined) return diagnostic('E211', `\`${name}\` has a fixed meaning`, origin, 'cannot be declared', { help: [`${fixed}; choose another name, such as \`${name}_\``] });
+  if (taken === undefined) return undefined;
+  return diagnostic('E205', `\`${name}\` is declared twice`, origin, 'declared again here', {
+    secondary: [{ span: taken, text: 'first declared here' }],
+    help: ['every name of a scan, axes included, stands for one thing: rename one of them'],
+  });
+}
+
+export function checkDistinct(axes: Axes, report: (d: Diagnostic) => void): void {
+  const seen = new Map<string, Span>();
+  for (const { text, origin } of axes.names) {
+    const first = seen.get(text);
+    if (first !== undefined) {
+      report(diagnostic('E207', `axis \`${text}\` is named twice in one shape`, origin, 'again', {
+        secondary: [{ span: first, text: 'first' }],
+        help: [`two axes may have equal sizes but not equal names: call one of them \`${text}2\``],
+      }));
+      return;
+    }
+    seen.set(text, origin);
+  }
+}
+
+/** Does the scan have this axis? */
+export function checkAxis(axis: Ident, known: Iterable<Axis>, report: (d: Diagnostic) => void): boolean {
+  const names = [...known];
+  if (names.includes(axis.text)) return true;
+  report(unknownAxis(axis, names));
+  return false;
+}
+
+function unknownAxis({ text, origin }: Ident, names: readonly Axis[]): Diagnostic {
+  const nearest = suggest(text, names);
+  const details: DiagnosticDetails = {
+    help: [...didYouMean(text, names), names.length === 0 ? 'this scan has no axes: its inputs, params and states bring them in' : `the axes of this scan are ${names.join(', ')}; its inputs, params and states bring them in`],
+    ...(nearest === undefined ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }),
+  };
+  return diagnostic('E206', `there is no axis \`${text}\``, origin, 'no input, param or state has it', details);
+}
+
+function differs(name: string, origin: Span, axes: readonly Axis[], state: Named): Diagnostic {
+  return diagnostic('E208', `output \`${name}\` and state \`${name}\` have different axes`, origin, `the output has ${shape(axes)}`, {
+    secondary: [{ span: state.origin, text: `the state has ${shape(state.axes)}` }],
+    help: [`an output with the name of a state is that state: declare it \`${name}: ${shape(state.axes)}\`, or rename one of them`],
+  });
+}
+
+function checkHeads(item: ScanItem, inputs: readonly SpecInput[], report: (d: Diagnostic) => void): void {
+  if (inputs.some((input) => input.scope === 'head')) return;
+  const [first] = inputs;
+  if (first === undefined) {
+    report(diagnostic('E220', `\`${item.name.text}\` has no inputs`, item.name.origin, 'nothing says how many tokens and heads there are', { help: ['give it an input: `scan f(x: [K]) -> ...`'] }));
+    return;
+  }
+  report(diagnostic('E220', `every input of \`${item.name.text}\` is shared per group`, first.origin, 'nothing says how many heads there are', {
+    help: ['give one input a value for every head: leave its `per group` out'],
+  }));
+}
+
+function resolveSizes(item: ScanItem, axes: ReadonlyMap<Axis, Span>, report: (d: Diagnostic) => void): ReadonlyMap<Axis, number> {
+  const sizes = new Map<Axis, number>();
+  const given = new Map<Axis, Span>();
+  for (const { axis, value } of item.sizes) {
+    if (!checkAxis(axis, axes.keys(), report)) continue;
+    const first = given.get(axis.text);
+    if (first !== undefined) {
+      report(diagnostic('E205', `the size of \`${axis.text}\` is given twice`, axis.origin, 'given again here', { secondary: [{ span: first, text: 'first given here' }], help: ['keep one of them'] }));
+      continue;
+    }
+    given.set(axis.text, axis.origin);
+    if (Number.isInteger(value.value) && value.value > 0 && value.value <= 2 ** 20) sizes.set(axis.text, value.value);
+    else report(diagnostic('E402', `${value.text} is no size of an axis`, value.origin, `the size of \`${axis.text}\``, { help: ['a size is a whole number from 1, such as 64'] }));
+  }
+  return sizes;
+}

@@ -1,0 +1,198 @@
+import { diagnostic, type Diagnostic } from '../../diagnostics/diagnostic.js';
+import { didYouMean, suggest } from '../../diagnostics/suggest.js';
+import type { BinaryOperator, Expr, Ident } from '../../ir/ast/ast.js';
+import { printExpr } from '../../ir/ast/print.js';
+import { includesAll, type Axis } from '../../ir/common/axes.js';
+import type { MathName } from '../../ir/common/dag.js';
+import type { Span } from '../../ir/common/span.js';
+import { resolveCall } from './call.js';
+import { FIXED, FUNCTIONS } from './names.js';
+import { axesLabel, report, shape, type Binding, type Node, type Scope } from './scope.js';
+
+type BinaryExpr = Expr & { readonly kind: 'binary' };
+
+/** Whole exponents up to this one are written out as products: exact for negative bases, and cheaper. */
+const LARGEST_POWER = 8;
+
+/** The node of an expression. Reports one error at most; its users are then silent. */
+export function resolveExpr(scope: Scope, expr: Expr): Node {
+  switch (expr.kind) {
+    case 'number': return scope.builder.literal(expr.value, expr.origin);
+    case 'name': return resolveName(scope, expr.name);
+    case 'past': return resolvePast(scope, expr);
+    case 'index': return resolveIndex(scope, expr);
+    case 'call': return resolveCall(scope, expr);
+    case 'group': return resolveExpr(scope, expr.inner);
+    case 'negate': {
+      const arg = resolveExpr(scope, expr.arg);
+      return arg === undefined ? undefined : scope.builder.map('neg', [arg], expr.origin);
+    }
+    case 'binary': return resolveBinary(scope, expr);
+  }
+}
+
+function resolveName(scope: Scope, { text, origin }: Ident): Node {
+  if (text === 'head') return scope.builder.head(origin);
+  if (text === 'heads') return scope.builder.heads(origin);
+  const binding = scope.bindings.get(text);
+  if (binding !== undefined) {
+    scope.used.add(text);
+    return valueOf(scope, binding, origin);
+  }
+  if (scope.axes.has(text)) return scope.builder.size(text, origin);
+  const fixed = FIXED.get(text);
+  if (fixed === undefined) return report(scope, unknownName(scope, text, origin));
+  const help = FUNCTIONS.includes(text) ? `${fixed}: write \`${text}(...)\`` : text === 'inf' ? `${fixed}: write a number` : fixed;
+  return report(scope, diagnostic('E211', `\`${text}\` is not a value`, origin, 'used as one', { help: [help] }));
+}
+
+function valueOf(scope: Scope, binding: Binding, origin: Span): Node {
+  switch (binding.kind) {
+    case 'input': return scope.builder.input(binding.index, binding.axes, origin);
+    case 'param': return scope.builder.param(binding.index, binding.axes, origin);
+    case 'let': case 'const': return binding.value;
+    case 'state': case 'output': {
+      const now = scope.assigned.get(binding.name);
+      return now === undefined ? report(scope, tooEarly(scope, binding, origin)) : now.value;
+    }
+  }
+}
+
+function tooEarly(scope: Scope, { name, kind }: Binding, origin: Span): Diagnostic {
+  const later = scope.below.get(name);
+  const title = kind === 'state' ? `\`${name}\` is read before its new value exists` : `output \`${name}\` is read before it has a value`;
+  const inside = later !== undefined && origin.start >= later.start && origin.end <= later.end;
+  const label = kind === 'state' ? 'a bare name is the value of this step' : 'nothing has been assigned yet';
+  return diagnostic('E209', title, origin, label, {
+    secondary: later === undefined || inside ? [] : [{ span: later, text: 'assigned here' }],
+    help: [
+      ...(kind === 'state' ? [`write \`${name}[t-1]\` for the value before this step`] : []),
+      ...(inside || later === undefined ? [] : [`for the new value, move this below the line that assigns \`${name}\``]),
+      ...(inside && kind === 'output' ? [`only states remember: declare \`state ${name}: [...]\` and read \`${name}[t-1]\``] : []),
+    ],
+    ...(kind === 'state' ? { fix: { title: `read \`${name}[t-1]\``, edits: [{ span: origin, text: `${name}[t-1]` }] } } : {}),
+  });
+}
+
+/** Names that could stand here. */
+export function visibleNames(scope: Scope): string[] {
+  return [...scope.bindings.keys(), ...scope.axes.keys(), 'head', 'heads'];
+}
+
+function unknownName(scope: Scope, text: string, origin: Span): Diagnostic {
+  const below = scope.below.get(text);
+  if (below !== undefined) {
+    return diagnostic('E201', `\`${text}\` is not known yet`, origin, 'used here', { secondary: [{ span: below, text: 'declared here, further down' }], help: ['statements are read in order: move the declaration up'] });
+  }
+  const nearest = suggest(text, visibleNames(scope));
+  const hint = text === 'H' ? ['the number of heads is `heads`'] : text === 'h' || text === 'head_index' ? ['the index of the head is `head`'] : [];
+  return diagnostic('E201', `unknown name \`${text}\``, origin, 'not declared', {
+    help: hint.length > 0 ? hint : nearest === undefined ? ['declare it: an input, a `param`, a `state`, a `const` or a `let`'] : didYouMean(text, visibleNames(scope)),
+    ...(nearest === undefined || hint.length > 0 ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }),
+  });
+}
+
+function resolvePast(scope: Scope, expr: Expr & { kind: 'past' }): Node {
+  const { text: name, origin } = expr.name;
+  const binding = scope.bindings.get(name);
+  if (binding === undefined && !FIXED.has(name) && !scope.axes.has(name)) return report(scope, unknownName(scope, name, origin));
+  if (expr.time.text !== 't') {
+    return report(scope, diagnostic('E210', `\`${printExpr(expr)}\` is no step in time`, expr.time.origin, 'time is called `t`', { help: [`write \`${name}[t-1]\` for the value before this step`] }));
+  }
+  if (binding?.kind !== 'state' && binding?.kind !== 'input') {
+    const what = binding === undefined ? 'no tensor' : binding.kind === 'let' ? 'a `let`' : binding.kind === 'const' ? 'a constant' : binding.kind === 'param' ? 'a param, the same at every step' : 'an output';
+    return report(scope, diagnostic('E210', `\`${name}\` has no value before this step`, expr.origin, `\`${name}\` is ${what}`, {
+      help: [binding?.kind === 'param' || binding?.kind === 'const' ? `write \`${name}\`` : `only states and inputs are remembered: keep it in a \`state\`, and read that at \`[t-1]\``],
+    }));
+  }
+  if (expr.offset !== -1) {
+    const ahead = expr.offset > 0;
+    return report(scope, diagnostic('E210', ahead ? 'a scan cannot see the future' : Object.is(Math.abs(expr.offset), 0) ? 'a bare name is the value of this step' : 'a scan sees one step back only', expr.origin, 'not `[t-1]`', {
+      help: [ahead ? 'shift the input before the scan' : expr.offset === 0 ? `write \`${name}\`` : `keep the older value in a state: \`state last: [...]\` with \`last = ${name}[t-1]\`, then read \`last[t-1]\``],
+    }));
+  }
+  scope.used.add(name);
+  if (binding.kind === 'state') return scope.builder.prev(binding.index, binding.axes, expr.origin);
+  return scope.builder.prev(scope.pastOf(binding.index), binding.axes, expr.origin);
+}
+
+function resolveIndex(scope: Scope, expr: Expr & { kind: 'index' }): Node {
+  const { text: name } = expr.name;
+  if (FUNCTIONS.includes(name)) {
+    return report(scope, diagnostic('E213', `\`${name}${shape(expr.axes.names.map((a) => a.text))}\` has no argument`, expr.origin, 'a function without a value', { help: [`write \`${printExpr(expr)}(x)\``] }));
+  }
+  if (!scope.bindings.has(name)) return report(scope, unknownName(scope, name, expr.name.origin));
+  const now = expr.axes.names.length === 1 && expr.axes.names[0].text === 't';
+  return report(scope, diagnostic('E210', 'the only index is `[t-1]`', expr.origin, now ? 'a bare name is the value of this step' : 'not an index', {
+    help: [now ? `write \`${name}\`` : `axes are never indexed: write \`${name}\`, and fold axes with \`sum[K](...)\` or \`@\``],
+  }));
+}
+
+const OPERATORS = { '+': 'add', '-': 'sub', '*': 'mul', '/': 'div', '^': 'pow' } as const satisfies Readonly<Record<Exclude<BinaryOperator, '@'>, MathName>>;
+
+function resolveBinary(scope: Scope, expr: BinaryExpr): Node {
+  const left = resolveExpr(scope, expr.left);
+  if (left === undefined) return undefined;
+  const right = resolveExpr(scope, expr.right);
+  if (right === undefined) return undefined;
+  const b = scope.builder;
+  if (expr.op === '@') return contract(scope, expr, left, right);
+  const problem = misaligned(b.axesOf(left), b.axesOf(right), expr);
+  if (problem) return report(scope, problem);
+  return (expr.op === '^' ? wholePower(scope, left, right, expr.origin) : undefined) ?? b.map(OPERATORS[expr.op], [left, right], expr.origin);
+}
+
+/** E202 if neither side's axes include the other's. */
+function misaligned(left: readonly Axis[], right: readonly Axis[], expr: BinaryExpr): Diagnostic | undefined {
+  if (includesAll(left, right) || includesAll(right, left)) return undefined;
+  const disjoint = !left.some((axis) => right.includes(axis));
+  const outer = `outer(${printExpr(bare(expr.left))}, ${printExpr(bare(expr.right))})`;
+  const product = expr.op === '*';
+  return diagnostic('E202', `the axes of \`${expr.op}\` do not line up`, expr.left.origin, axesLabel(left), {
+    secondary: [{ span: expr.right.origin, text: axesLabel(right) }],
+    help: [`\`${expr.op}\` needs one side's axes to include the other's`, ...(product && disjoint ? [`for the outer product write \`${outer}\``] : [])],
+    ...(product && disjoint ? { fix: { title: `write \`${outer}\``, edits: [{ span: expr.origin, text: outer }] } } : {}),
+  });
+}
+
+/** Parentheses that a call makes needless. */
+function bare(expr: Expr): Expr {
+  return expr.kind === 'group' ? bare(expr.inner) : expr;
+}
+
+function contract(scope: Scope, expr: BinaryExpr, left: number, right: number): Node {
+  const b = scope.builder;
+  const [x, y] = [b.axesOf(left), b.axesOf(right)];
+  const shared = x.filter((axis) => y.includes(axis));
+  if (shared.length === 1) return b.reduce('sum', shared[0], b.map('mul', [left, right], expr.origin), expr.origin);
+  const [l, r] = [printExpr(bare(expr.left)), printExpr(bare(expr.right))];
+  const scalar = x.length === 0 || y.length === 0;
+  const instead = scalar ? `${printExpr(expr.left)} * ${printExpr(expr.right)}` : shared.length === 0 ? `outer(${l}, ${r})` : `sum${shape(shared)}(${printExpr(expr.left)} * ${printExpr(expr.right)})`;
+  const why = scalar ? 'for the product with a scalar' : shared.length === 0 ? 'for the outer product' : 'to contract all of them';
+  return report(scope, diagnostic('E203', shared.length === 0 ? '`@` finds no shared axis' : `\`@\` finds ${shared.length} shared axes`, expr.left.origin, axesLabel(x), {
+    secondary: [{ span: expr.right.origin, text: axesLabel(y) }],
+    help: ['`@` contracts the one axis that both sides have', `${why} write \`${instead}\``],
+    fix: { title: `write \`${instead}\``, edits: [{ span: expr.origin, text: instead }] },
+  }));
+}
+
+/** x^n for a whole n, and square roots; nothing for other exponents. */
+function wholePower(scope: Scope, base: number, exponent: number, origin: Span): Node {
+  const b = scope.builder;
+  const node = b.nodes[exponent];
+  if (node.kind !== 'literal') return undefined;
+  const n = node.value;
+  const positive = (m: number): Node => {
+    if (m === 0.5) return b.map('sqrt', [base], origin);
+    if (!Number.isInteger(m) || m < 1 || m > LARGEST_POWER) return undefined;
+    if (m === 1) return base;
+    // By squaring: x^5 = (x^2)^2 x.
+    const half = positive(Math.floor(m / 2));
+    if (half === undefined) return undefined;
+    const square = b.map('mul', [half, half], origin);
+    return m % 2 === 0 ? square : b.map('mul', [square, base], origin);
+  };
+  if (n > 0) return positive(n);
+  const inverse = positive(-n);
+  return inverse === undefined ? undefined : b.map('div', [b.literal(1, origin), inverse], origin);
+}

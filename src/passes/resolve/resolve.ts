@@ -1,0 +1,211 @@
+import { diagnostic, hasErrors, type Diagnostic } from '../../diagnostics/diagnostic.js';
+import { didYouMean } from '../../diagnostics/suggest.js';
+import type { Axes, ScanItem, Statement } from '../../ir/ast/ast.js';
+import { sameAxes, type Axis } from '../../ir/common/axes.js';
+import type { Span } from '../../ir/common/span.js';
+import { specBuilder } from '../../ir/spec/build.js';
+import type { Spec, SpecOutput, SpecState } from '../../ir/spec/spec.js';
+import { verifySpec } from '../../ir/spec/verify.js';
+import { checkAxis, checkDistinct, declare, nameProblem, type Declarations } from './declare.js';
+import { resolveExpr } from './expression.js';
+import { axesLabel, report, shape, type Binding, type Node, type Scope } from './scope.js';
+
+export interface Resolved {
+  /** Undefined if there are errors. */
+  readonly spec: Spec | undefined;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** Ast -> Spec of one scan: names resolved, axes checked, `@`, `outer` and norms written out. */
+export function resolveScan(item: ScanItem): Resolved {
+  const diagnostics: Diagnostic[] = [];
+  const declared = declare(item, (d) => diagnostics.push(d));
+  const { scope, pasts } = makeScope(item, declared, diagnostics);
+  for (const statement of item.body) resolveStatement(scope, statement);
+  for (const binding of scope.bindings.values()) {
+    if ((binding.kind === 'state' || binding.kind === 'output') && !scope.assigned.has(binding.name)) report(scope, neverAssigned(binding));
+  }
+  if (hasErrors(diagnostics)) return { spec: undefined, diagnostics: inOrder(diagnostics) };
+  const spec = makeSpec(item, declared, scope, pasts);
+  const problems = verifySpec(spec);
+  if (problems.length > 0) throw new Error(`resolve made a Spec that does not hold together:\n${problems.join('\n')}`);
+  return { spec, diagnostics: inOrder([...diagnostics, ...unused(scope)]) };
+}
+
+function makeScope(item: ScanItem, declared: Declarations, diagnostics: Diagnostic[]): { readonly scope: Scope; readonly pasts: Map<number, number> } {
+  const builder = specBuilder();
+  const pasts = new Map<number, number>();
+  const below = new Map<string, Span>();
+  for (const statement of item.body) {
+    if ('value' in statement && !below.has(statement.name.text)) below.set(statement.name.text, { ...statement.origin, start: statement.name.origin.start });
+  }
+  const scope: Scope = {
+    builder,
+    axes: declared.axisOrigins,
+    bindings: declared.bindings,
+    assigned: new Map(),
+    below,
+    used: new Set(),
+    diagnostics,
+    resolve: (expr) => resolveExpr(scope, expr),
+    pastOf(input) {
+      const known = pasts.get(input);
+      if (known !== undefined) return known;
+      const state = declared.states.length + pasts.size;
+      pasts.set(input, state);
+      return state;
+    },
+  };
+  return { scope, pasts };
+}
+
+function resolveStatement(scope: Scope, statement: Statement): void {
+  switch (statement.kind) {
+    case 'param': case 'state': return;
+    case 'const': case 'let': {
+      const { text: name, origin } = statement.name;
+      const value = checked(scope, statement, resolveExpr(scope, statement.value));
+      const problem = nameProblem(name, origin, scope.bindings.get(name)?.origin ?? scope.axes.get(name));
+      if (problem) report(scope, problem);
+      else scope.bindings.set(name, { kind: statement.kind, name, origin, value });
+      return;
+    }
+    case 'assign': {
+      const { text: name, origin } = statement.name;
+      const binding = scope.bindings.get(name);
+      const first = scope.assigned.get(name);
+      if (binding?.kind !== 'state' && binding?.kind !== 'output') report(scope, notAssignable(scope, statement, binding));
+      else if (first !== undefined) report(scope, twice(name, origin, first.origin));
+      else {
+        const value = withAxes(scope, binding.axes, binding.origin, `\`${name}\` is declared`, statement.value.origin, resolveExpr(scope, statement.value));
+        scope.assigned.set(name, { value, origin });
+      }
+      return;
+    }
+  }
+}
+
+/** The value of a `let` or `const` against its own declaration. */
+function checked(scope: Scope, statement: Statement & { kind: 'let' | 'const' }, value: Node): Node {
+  if (value === undefined) return undefined;
+  const { axes } = statement;
+  if (axes !== undefined) {
+    if (!axesKnown(scope, axes)) return undefined;
+    if (withAxes(scope, axes.names.map((a) => a.text), axes.origin, `\`${statement.name.text}\` is declared`, statement.value.origin, value) === undefined) return undefined;
+  }
+  return statement.kind === 'const' ? constantOnly(scope, statement, value) : value;
+}
+
+function axesKnown(scope: Scope, axes: Axes): boolean {
+  const before = scope.diagnostics.length;
+  checkDistinct(axes, (d) => report(scope, d));
+  for (const axis of axes.names) if (scope.diagnostics.length === before) checkAxis(axis, scope.axes.keys(), (d) => report(scope, d));
+  return scope.diagnostics.length === before;
+}
+
+function withAxes(scope: Scope, axes: readonly Axis[], declaredAt: Span, subject: string, valueAt: Span, value: Node): Node {
+  if (value === undefined) return undefined;
+  const found = scope.builder.axesOf(value);
+  if (sameAxes(found, axes)) return value;
+  const missing = axes.filter((axis) => !found.includes(axis));
+  const extra = found.filter((axis) => !axes.includes(axis));
+  const help = extra.length > 0 && missing.length === 0 ? [`fold ${list(extra)} away, for example with \`sum${shape(extra)}(...)\``]
+    : extra.length === 0 ? [`nothing in the value varies along ${list(missing)}: use a tensor that has it, or \`outer\``]
+    : [`the value has ${list(extra)} where ${list(missing)} is declared: check which axis \`@\` contracts`];
+  return report(scope, diagnostic('E208', `the value does not have the declared axes ${shape(axes)}`, valueAt, axesLabel(found), { secondary: [{ span: declaredAt, text: `${subject} ${shape(axes)}` }], help }));
+}
+
+function list(axes: readonly Axis[]): string {
+  return axes.map((axis) => `\`${axis}\``).join(' and ');
+}
+
+/** E217 at the first thing that changes from token to token, or is trained. */
+function constantOnly(scope: Scope, statement: Statement & { kind: 'const' }, value: number): Node {
+  const reached = new Set<number>();
+  const visit = (id: number): void => {
+    if (reached.has(id)) return;
+    reached.add(id);
+    const node = scope.builder.nodes[id];
+    if (node.kind === 'map') node.args.forEach(visit);
+    if (node.kind === 'reduce') visit(node.arg);
+  };
+  visit(value);
+  for (const id of reached) {
+    const node = scope.builder.nodes[id];
+    if (node.kind !== 'input' && node.kind !== 'param' && node.kind !== 'prev') continue;
+    const why = node.kind === 'param' ? 'this is trained' : node.kind === 'input' ? 'this is another value at every token' : 'this changes with every token';
+    return report(scope, diagnostic('E217', `\`const ${statement.name.text}\` is not constant`, node.origin, why, {
+      help: [`write \`let ${statement.name.text} = ...\`; a \`const\` is made of numbers, axis sizes, \`head\` and \`heads\``],
+      fix: { title: 'make it a `let`', edits: [{ span: { ...statement.origin, end: statement.origin.start + 'const'.length }, text: 'let' }] },
+    }));
+  }
+  return value;
+}
+
+function notAssignable(scope: Scope, statement: Statement & { kind: 'assign' }, binding: Binding | undefined): Diagnostic {
+  const { text: name, origin } = statement.name;
+  if (binding === undefined) {
+    const targets = [...scope.bindings.values()].filter((b) => b.kind === 'state' || b.kind === 'output').map((b) => b.name);
+    return diagnostic('E201', `unknown name \`${name}\``, origin, 'not declared', {
+      help: [...didYouMean(name, targets), `a new name is made with \`let ${name} = ...\`; a state is declared with \`state ${name}: [...]\``],
+    });
+  }
+  const what = { input: 'an input', param: 'a param', let: 'a `let`', const: 'a constant', state: 'a state', output: 'an output' }[binding.kind];
+  return diagnostic('E216', `\`${name}\` cannot be assigned`, origin, `\`${name}\` is ${what}`, {
+    secondary: [{ span: binding.origin, text: 'declared here' }],
+    help: ['only states and outputs are assigned; give the new value a name of its own with `let`'],
+  });
+}
+
+function twice(name: string, origin: Span, first: Span): Diagnostic {
+  return diagnostic('E216', `\`${name}\` is assigned twice`, origin, 'assigned again here', {
+    secondary: [{ span: first, text: 'first assigned here' }],
+    help: [`one step gives \`${name}\` one value: name the value in between with \`let\``],
+  });
+}
+
+function neverAssigned(binding: Binding): Diagnostic {
+  const { name, kind, origin } = binding;
+  const example = kind === 'state' ? `${name} = ${name}[t-1] + ...` : `${name} = ...`;
+  return diagnostic('E215', `${kind} \`${name}\` is never assigned`, origin, 'declared here', { help: [`say what it is: \`${example}\``] });
+}
+
+/** W201 for whatever nothing reads. Names that begin with `_` ask for it. */
+function unused(scope: Scope): Diagnostic[] {
+  return [...scope.bindings.values()].filter(({ name, kind }) => kind !== 'output' && !scope.used.has(name) && !name.startsWith('_'))
+    .filter((binding) => binding.kind !== 'state' || binding.output === undefined)
+    .map(({ name, kind, origin }) => {
+      const what = kind === 'let' || kind === 'const' ? `\`${name}\`` : `${kind} \`${name}\``;
+      return diagnostic('W201', `${what} is never used`, origin, 'nothing reads it', { help: [`remove it, or call it \`_${name}\``] });
+    });
+}
+
+function makeSpec(item: ScanItem, declared: Declarations, scope: Scope, pasts: ReadonlyMap<number, number>): Spec {
+  const valueOf = (name: string): number => {
+    const value = scope.assigned.get(name)?.value;
+    if (value === undefined) throw new Error(`\`${name}\` has no value although nothing was reported`);
+    return value;
+  };
+  const states: SpecState[] = declared.states.map(({ name, axes, origin }) => ({ name, axes, next: valueOf(name), hidden: false, origin }));
+  for (const input of pasts.keys()) {
+    const { name, axes, origin } = declared.inputs[input];
+    states.push({ name: freeName(`${name}_prev`, scope), axes, next: scope.builder.input(input, axes, origin), hidden: true, origin });
+  }
+  const outputs: SpecOutput[] = declared.outputs.map(({ name, axes, origin }) => ({ name, axes, value: valueOf(name), origin }));
+  return {
+    name: item.name.text, doc: docOf(item), mode: item.sequential ? 'sequential' : 'chunked', axes: declared.axes,
+    inputs: declared.inputs, params: declared.params, states, outputs, nodes: scope.builder.nodes, origin: item.origin,
+  };
+}
+
+function freeName(name: string, scope: Scope): string {
+  return scope.bindings.has(name) || scope.axes.has(name) ? freeName(`${name}_`, scope) : name;
+}
+
+function docOf(item: ScanItem): string {
+  return item.leading.filter(({ text }) => text.startsWith('///')).map(({ text }) => text.slice(3).trim()).join('\n').trim();
+}
+
+function inOrder(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
+  return [...diagnostics].sort((a, b) => a.primary.span.start - b.primary.span.start);
+}
