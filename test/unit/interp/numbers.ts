@@ -2,19 +2,9 @@ import type { SpecCall, Tensors } from '../../../src/interp/spec-machine.js';
 import { elements } from '../../../src/ir/common/axes.js';
 import { finalName } from '../../../src/ir/spec/names.js';
 import type { Spec } from '../../../src/ir/spec/spec.js';
+import { randomSource } from '../../../src/support/random.js';
 
-/** Seeded uniform numbers in 0..1 (mulberry32). */
-export function uniform(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let x = Math.imul(state ^ (state >>> 15), 1 | state);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-export function filled(count: number, next: () => number): Float64Array {
+function filled(count: number, next: () => number): Float64Array {
   return Float64Array.from({ length: count }, next);
 }
 
@@ -25,8 +15,8 @@ export function tokens(call: SpecCall): number {
 
 /** Values in -1..1 for every input, param and initial state. */
 export function someTensors(spec: Spec, call: SpecCall, seed: number): Map<string, Float64Array> {
-  const random = uniform(seed);
-  const next = () => 2 * random() - 1;
+  const random = randomSource(seed);
+  const next = () => 2 * random.uniform() - 1;
   const all = new Map<string, Float64Array>();
   for (const { name, axes, scope } of spec.inputs) all.set(name, filled(tokens(call) * (scope === 'group' ? call.groups : call.heads) * elements(axes, call.sizes), next));
   for (const { name, axes } of spec.params) all.set(name, filled(call.heads * elements(axes, call.sizes), next));
@@ -36,8 +26,8 @@ export function someTensors(spec: Spec, call: SpecCall, seed: number): Map<strin
 
 /** Values in -1..1 for the cotangent of every output and final state. */
 export function someCotangents(spec: Spec, call: SpecCall, seed: number): Map<string, Float64Array> {
-  const random = uniform(seed);
-  const next = () => 2 * random() - 1;
+  const random = randomSource(seed);
+  const next = () => 2 * random.uniform() - 1;
   const all = new Map<string, Float64Array>();
   for (const { name, axes } of spec.outputs) all.set(`d_${name}`, filled(tokens(call) * call.heads * elements(axes, call.sizes), next));
   for (const { name, axes, hidden } of spec.states) {

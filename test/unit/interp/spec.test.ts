@@ -45,7 +45,7 @@ const elementwise = makeSpec('elementwise', {
 const sizes = new Map([['K', 3], ['V', 4], ['M', 2], ['D', 5]]);
 const call: SpecCall = { sizes, heads: 4, groups: 2, lengths: [5, 1, 3] };
 /** With a seed whose values lie away from the kinks of min, max and abs: central differences step over them. */
-const specs = [[erasing, 4], [chained, 4], [elementwise, 9]] as const;
+const specs = [[erasing, 4], [chained, 4], [elementwise, 1]] as const;
 
 
 describe('the meaning of a spec', () => {
