@@ -10,8 +10,10 @@ export class UsageError extends Error {}
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 
+type Parsed<T extends Options> = ReturnType<typeof parseArgs<{ readonly args: string[]; readonly options: T; readonly allowPositionals: true; readonly strict: true }>>;
+
 /** Parses options; throws a UsageError with a message for people. */
-export function parse<const T extends Options>(args: readonly string[], options: T) {
+export function parse<const T extends Options>(args: readonly string[], options: T): Parsed<T> {
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {

@@ -59,7 +59,9 @@ function variantsOf(options: BuildOptions, all: readonly Target[]): readonly { r
 }
 
 /** Compiles every scan of the sources. Collects all failures, so that one round shows them all. */
-export function compileAll(host: Host, sources: readonly Source[], options: BuildOptions, all: readonly Target[], step: (scan: string) => void): readonly BuiltScan[] | { readonly failures: readonly BuildFailure[] } {
+export async function compileAll(
+  host: Host, sources: readonly Source[], options: BuildOptions, all: readonly Target[], step: (scan: string) => void,
+): Promise<readonly BuiltScan[] | { readonly failures: readonly BuildFailure[] }> {
   const built: BuiltScan[] = [];
   const failures: BuildFailure[] = [];
   for (const source of sources) {
@@ -70,7 +72,7 @@ export function compileAll(host: Host, sources: readonly Source[], options: Buil
     }
     for (const spec of 'name' in picked ? [picked] : picked) {
       step(spec.name);
-      const made = compileOne(host, source, spec, options, all);
+      const made = await compileOne(host, source, spec, options, all);
       if ('failed' in made) failures.push(made);
       else built.push(made);
     }
@@ -83,14 +85,14 @@ export function compileAll(host: Host, sources: readonly Source[], options: Buil
   return failures.length > 0 ? { failures } : built;
 }
 
-function compileOne(host: Host, source: Source, spec: Spec, options: BuildOptions, all: readonly Target[]): BuiltScan | BuildFailure {
+async function compileOne(host: Host, source: Source, spec: Spec, options: BuildOptions, all: readonly Target[]): Promise<BuiltScan | BuildFailure> {
   const variants = variantsOf(options, all);
   if ('code' in variants) return { source, failed: variants };
   const sizes = sizesFor(spec, options.sizes);
   if (isProblem(sizes)) return { source, failed: sizes };
   const made: Compiled[] = [];
   for (const { target, dtype } of variants) {
-    const compiled = compileScan(host, source, spec, { target, dtype, sizes, command: commandOf(host, source, options) });
+    const compiled = await compileScan(host, source, spec, { target, dtype, sizes, command: commandOf(host, source, options) });
     if (!('plan' in compiled)) return { source, failed: compiled };
     made.push(compiled);
   }

@@ -1,6 +1,5 @@
 import type { Diagnostic } from '../diagnostics/diagnostic.js';
-import { emitCuda } from '../backends/cuda/emit.js';
-import { emitWgsl, type WgslCapabilities } from '../backends/wgsl/emit.js';
+import type { WgslCapabilities } from '../backends/wgsl/emit.js';
 import type { Axis } from '../ir/common/axes.js';
 import type { IoDtype } from '../ir/common/dtype.js';
 import type { Plan, Target } from '../ir/plan/plan.js';
@@ -88,8 +87,8 @@ export function checkScan(spec: Spec, given: ReadonlyMap<string, number>): Lower
   return isProblem(sizes) ? sizes : lowerFor(spec, { target: 'cuda.sm90', sizes });
 }
 
-/** Spec -> kernels, plan and host names for one target and dtype. Same input, same output. */
-export function compileScan(host: Host, source: Source, spec: Spec, request: Request): Compiled | Failed {
+/** Spec -> kernels and plan for one target and dtype. Same input, same output. Back ends are loaded when they are first asked for. */
+export async function compileScan(host: Host, source: Source, spec: Spec, request: Request): Promise<Compiled | Failed> {
   const { target, dtype, command } = request;
   if (!dtypesOf(target).includes(dtype)) {
     return problem('E602', `${target} has no ${dtype}: it has ${dtypesOf(target).join(', ')}`, `choose --dtype ${dtypesOf(target)[0]}, or another target`);
@@ -99,8 +98,8 @@ export function compileScan(host: Host, source: Source, spec: Spec, request: Req
   const provenance: Plan['source'] = { hash: source.hash, compiler: compilerVersion(host), command };
   const options = { dtype, source: provenance, doc: spec.doc };
   const made = target === 'webgpu'
-    ? emitWgsl(lowered.module, { ...options, capabilities: request.capabilities, templates: templatesOf(host, 'wgsl') })
-    : emitCuda(lowered.module, { ...options, target, templates: templatesOf(host, 'cuda') });
+    ? (await import('../backends/wgsl/emit.js')).emitWgsl(lowered.module, { ...options, capabilities: request.capabilities, templates: templatesOf(host, 'wgsl') })
+    : (await import('../backends/cuda/emit.js')).emitCuda(lowered.module, { ...options, target, templates: templatesOf(host, 'cuda') });
   return { ...lowered, ...made };
 }
 

@@ -189,7 +189,9 @@ export function nodeHost(): Host {
     },
     readBytes(path) {
       try {
-        return readFileSync(path);
+        // Not the Buffer itself, whose `slice` shares memory where that of its type copies.
+        const { buffer, byteOffset, byteLength } = readFileSync(path);
+        return new Uint8Array(buffer, byteOffset, byteLength);
       } catch {
         return undefined;
       }

@@ -1,11 +1,12 @@
 import type { Extent, Plan } from '../ir/plan/plan.js';
+import { fromHalves, toHalves } from '../support/float.js';
 import type { CallSizes } from './extents.js';
 import { planName, resultName } from './names.js';
 import { RuntimeError, type CallTensors, type DeviceTensor, type ElementType, type HostArray, type LoadedPlan, type Runtime } from './runtime.js';
 
 /**
  * A tensor whose type names its axes in memory order, so that `Tensor<'B H T K'>` where `Tensor<'B T H K'>` belongs does not compile.
- * The values lie in a typed array, copied to the device for a call, or on the device already.
+ * The values lie in a typed array, copied to the device for a call (f32 numbers in the element type of the kernels), or on the device already.
  */
 export interface Tensor<Axes extends string> {
   readonly axes: Axes;
@@ -17,7 +18,7 @@ export interface Tensor<Axes extends string> {
 export type ReadFile = (name: string) => Promise<Uint8Array>;
 
 /**
- * A tensor from values: `tensor('B T H K', [2, 100, 4, 64], array)`. bf16 and f16 come as their 16 bits.
+ * A tensor from values: `tensor('B T H K', [2, 100, 4, 64], array)`. bf16 and f16 come as their 16 bits, or as f32 numbers that are rounded.
  * Throws a RuntimeError where names, extents and values do not belong together.
  */
 export function tensor<const Axes extends string>(axes: Axes, shape: readonly number[], values: HostArray | DeviceTensor): Tensor<Axes> {
@@ -29,15 +30,29 @@ export function tensor<const Axes extends string>(axes: Axes, shape: readonly nu
   return { axes, shape, values };
 }
 
-/** Copies a tensor to the device once, for many calls. */
+/** Copies a tensor to the device once, for many calls. Numbers are rounded to a 16-bit `dtype`. */
 export function upload<Axes extends string>(runtime: Runtime, host: Tensor<Axes>, dtype: ElementType = 'f32'): Tensor<Axes> {
   if (!ArrayBuffer.isView(host.values)) return host;
-  return { ...host, values: runtime.upload(host.values, dtype, host.shape) };
+  return { ...host, values: runtime.upload(inElements(host.values, dtype), dtype, host.shape) };
 }
 
-/** Fetches the values of a tensor; a typed array is given back as it is. */
+/** f32 numbers in the elements that a kernel reads; what has 16 bits already stays. */
+function inElements(values: HostArray, dtype: ElementType | undefined): HostArray {
+  return values instanceof Float32Array && (dtype === 'bf16' || dtype === 'f16') ? toHalves(dtype, values) : values;
+}
+
+/** Fetches the values of a tensor as they lie in memory; a typed array is given back as it is. */
 export async function read(runtime: Runtime, from: Tensor<string>): Promise<HostArray> {
   return ArrayBuffer.isView(from.values) ? from.values : runtime.download(from.values);
+}
+
+/** Fetches the values of a tensor as numbers, whatever its element type. */
+export async function readFloats(runtime: Runtime, from: Tensor<string>): Promise<Float32Array> {
+  const values = await read(runtime, from);
+  if (values instanceof Float32Array) return values;
+  const dtype = ArrayBuffer.isView(from.values) ? undefined : from.values.dtype;
+  if (dtype === 'bf16' || dtype === 'f16') return fromHalves(dtype, values);
+  throw new RuntimeError('16-bit values of a typed array do not say whether they are bf16 or f16', 'convert them with what made them');
 }
 
 /** Gives the device memory of a tensor back. */
@@ -55,6 +70,8 @@ export interface Results {
 /** What generated bindings call. */
 export interface OpenScan {
   readonly plan: Plan;
+  /** Of inputs, params, states and outputs, by name. */
+  readonly dtypes: Readonly<Record<string, ElementType>>;
   forward(inputs: Tensors, state: Tensors, cuSeqlens?: ArrayLike<number>): Promise<Results>;
   backward(inputs: Tensors, state: Tensors, cotangents: Tensors, cuSeqlens?: ArrayLike<number>): Promise<Results>;
   step(state: Tensors, inputs: Tensors): Promise<Results>;
@@ -107,9 +124,11 @@ async function readFiles(readFile: ReadFile, folder: string, plan: Plan): Promis
 
 function bound(loaded: LoadedPlan): OpenScan {
   const { plan } = loaded;
-  const values = (tensors: Tensors, role: 'initial' | 'cotangent' | undefined): CallTensors => (
-    Object.fromEntries(Object.entries(tensors).map(([name, item]) => [role === undefined ? name : planName(plan, role, name), item?.values]))
-  );
+  const dtypes = new Map(plan.tensors.map((item) => [item.name, item.dtype]));
+  const values = (tensors: Tensors, role: 'initial' | 'cotangent' | undefined): CallTensors => Object.fromEntries(Object.entries(tensors).map(([name, item]) => {
+    const known = role === undefined ? name : planName(plan, role, name);
+    return [known, item !== undefined && ArrayBuffer.isView(item.values) ? inElements(item.values, dtypes.get(known)) : item?.values];
+  }));
   const results = (made: Readonly<Record<string, DeviceTensor>>, role: 'result' | 'gradient', lead: Lead): Results => ({
     take(name, axes) {
       const known = role === 'gradient' ? planName(plan, 'gradient', name) : resultName(plan, name);
@@ -119,8 +138,10 @@ function bound(loaded: LoadedPlan): OpenScan {
       return { axes, shape: userShape(declared.shape, found.shape, lead), values: found };
     },
   });
+  const shown = plan.tensors.filter(({ role }) => role === 'input' || role === 'param' || role === 'initial' || role === 'output');
   return {
     plan,
+    dtypes: Object.fromEntries(shown.map(({ name, dtype }) => [name, dtype])),
     async forward(inputs, state, cuSeqlens) {
       const lead = leadOf(plan, inputs, cuSeqlens, false);
       return results(await loaded.forward({ ...values(inputs, undefined), ...values(state, 'initial') }, lead.sizes), 'result', lead);

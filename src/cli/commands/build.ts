@@ -74,7 +74,7 @@ async function buildRound(host: Host, ui: Ui, wanted: Wanted): Promise<Round> {
   }
   const seen = { files: [...new Set([...files, ...sources.flatMap((source) => source.files)])] };
   if (status !== EXIT.ok) return { status, ...seen };
-  const built = compileAll(host, sources, wanted.options, TARGETS, (scan) => ui.progress(`compiling ${scan}`));
+  const built = await compileAll(host, sources, wanted.options, TARGETS, (scan) => ui.progress(`compiling ${scan}`));
   ui.progress(undefined);
   if ('failures' in built) {
     for (const { source, failed } of built.failures) reportFailure(ui, source, failed);

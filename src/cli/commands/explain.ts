@@ -51,7 +51,7 @@ export const explain: Command = (args) => guarded(async () => {
   const dtype = choice('--dtype', values.dtype ?? defaultDtype(target), ['f32', 'f16', 'bf16']);
   const explanations = [];
   for (const spec of 'name' in picked ? [picked] : picked) {
-    const made = explainScan(host, source, spec, { target, dtype, sizes: sizesOf(values.size ?? []) });
+    const made = await explainScan(host, source, spec, { target, dtype, sizes: sizesOf(values.size ?? []) });
     if (!('explanation' in made)) {
       reportFailure(ui, source, made);
       return EXIT.failed;

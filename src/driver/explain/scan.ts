@@ -26,10 +26,10 @@ export interface Explained {
 const CALL = { batch: 2, tokens: 16384, heads: 16 };
 
 /** What was understood of a scan and what will run for one call of it. */
-export function explainScan(host: Host, source: Source, spec: Spec, request: ExplainRequest): Explained | Failed {
+export async function explainScan(host: Host, source: Source, spec: Spec, request: ExplainRequest): Promise<Explained | Failed> {
   const sizes = sizesFor(spec, request.sizes);
   if (isProblem(sizes)) return sizes;
-  const compiled = compileScan(host, source, spec, { target: request.target, dtype: request.dtype, sizes, command: 'lmoec explain' });
+  const compiled = await compileScan(host, source, spec, { target: request.target, dtype: request.dtype, sizes, command: 'lmoec explain' });
   if (!('plan' in compiled)) return compiled;
   const heads = request.sizes.get('H') ?? CALL.heads;
   const shared = spec.inputs.some((input) => input.scope === 'group');

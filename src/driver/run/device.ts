@@ -7,7 +7,7 @@ import { runtimeProblem } from '../devices.js';
 import type { Host } from '../host.js';
 import { machineCode } from '../machine-code.js';
 import type { Problem } from '../problem.js';
-import { decode, encode } from './halves.js';
+import { decode, encode } from './elements.js';
 import type { Values } from './oracle.js';
 import { signatureOf } from './signature.js';
 import type { CallShape } from './validate.js';

@@ -8,7 +8,7 @@ import { isProblem, type Source } from '../session.js';
 import { errorClasses } from './classes.js';
 import { compare, type Comparison } from './compare.js';
 import { runOnDevice } from './device.js';
-import { rounded } from './halves.js';
+import { rounded } from './elements.js';
 import { runOracle, type Values } from './oracle.js';
 import { signatureOf, type Signature } from './signature.js';
 import { EXPECTED_PREFIX, type AnyTensor, type CallShape } from './validate.js';
@@ -53,7 +53,7 @@ export async function execute(host: Host, request: RunRequest): Promise<RunOutco
     const results = runOracle(spec, call, values);
     return { results, comparisons: request.check && dtype === 'f32' ? expectations(signature, request, results) : [] };
   }
-  const compiled = compileScan(host, source, spec, { target, dtype, sizes: call.sizes, command: 'lmoec run' });
+  const compiled = await compileScan(host, source, spec, { target, dtype, sizes: call.sizes, command: 'lmoec run' });
   if (!('plan' in compiled)) return compiled;
   const found = await runOnDevice(host, runtime, compiled, call, values, { step: request.check });
   if (isProblem(found)) return found;

@@ -2,15 +2,15 @@ import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Target } from '../../ir/plan/plan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import type { Runtime } from '../../runtime/runtime.js';
-import type { Failed } from '../compile.js';
+import { sizesFor, type Failed } from '../compile.js';
 import { targetOf } from '../devices.js';
 import type { Host } from '../host.js';
 import { problem, type Problem } from '../problem.js';
-import type { Source } from '../session.js';
+import { isProblem, type Source } from '../session.js';
 import type { Comparison } from './compare.js';
+import { drawTensors } from './draw.js';
 import { execute } from './execute.js';
 import type { Values } from './oracle.js';
-import { randomTensors } from './random.js';
 import { readSafetensors, writeSafetensors } from './safetensors.js';
 import { signatureOf } from './signature.js';
 import { validate, type AnyTensor, type CallShape } from './validate.js';
@@ -35,7 +35,7 @@ export interface PreparedRun {
 
 /** Reads or draws the tensors of a run and checks them; nothing has been computed then. */
 export function prepareRun(host: Host, source: Source, spec: Spec, from: { readonly inputs: string | undefined; readonly sizes: ReadonlyMap<string, number>; readonly seed: number }): PreparedRun | { readonly problems: readonly Problem[] } {
-  const tensors = from.inputs === undefined ? randomTensors(spec, from.sizes, from.seed) : readInputs(host, from.inputs);
+  const tensors = from.inputs === undefined ? drawInputs(spec, from.sizes, from.seed) : readInputs(host, from.inputs);
   if ('code' in tensors) return { problems: [tensors] };
   const validated = validate(spec, tensors);
   if ('problems' in validated) return validated;
@@ -56,6 +56,22 @@ export function prepareRun(host: Host, source: Source, spec: Spec, from: { reado
       };
     },
   };
+}
+
+/** The call of random tensors where `--size` names no other: two sequences that no chunk divides. */
+const DRAWN = { B: 2, T: 77, H: 2 };
+
+function drawInputs(spec: Spec, given: ReadonlyMap<string, number>, seed: number): ReadonlyMap<string, AnyTensor> | Problem {
+  const sizes = sizesFor(spec, given);
+  if (isProblem(sizes)) return sizes;
+  const unknown = [...given.keys()].find((name) => !sizes.has(name) && !['B', 'T', 'H', 'G'].includes(name));
+  if (unknown !== undefined) return problem('E403', `\`${spec.name}\` has no axis \`${unknown}\``, `its axes are ${[...sizes.keys()].join(', ')}; B, T, H and G are batch, tokens, heads and groups`);
+  const B = given.get('B') ?? DRAWN.B;
+  const H = given.get('H') ?? DRAWN.H;
+  // Where inputs are shared, two heads share one unless the user says otherwise.
+  const G = given.get('G') ?? (H % 2 === 0 ? H / 2 : 1);
+  if (H % G !== 0) return problem('E503', `${H} heads cannot share ${G} groups`, 'H must be a multiple of G: --size H=4,G=2');
+  return drawTensors(spec, { B, T: given.get('T') ?? DRAWN.T, H, G, N: B }, sizes, { seed });
 }
 
 function readInputs(host: Host, path: string): ReadonlyMap<string, AnyTensor> | Problem {

@@ -1,4 +1,5 @@
 import type { Plan } from '../../ir/plan/plan.js';
+import { finalName } from '../../ir/spec/names.js';
 import type { Spec } from '../../ir/spec/spec.js';
 
 /** One generated TypeScript file as plain data; project.ts prints it. */
@@ -68,11 +69,6 @@ function rangeText(lo: number, hi: number): string {
   return `, in ${lo === -Infinity ? '-inf' : lo}..${hi === Infinity ? 'inf' : hi}`;
 }
 
-/** Final states are called `final.NAME` in plans where an output has the state's name. */
-function finalName(spec: Spec, state: string): string {
-  return spec.outputs.some((output) => output.name === state) ? `final.${state}` : state;
-}
-
 /**
  * The typed binding of one scan. `plans`: the variants that were built, with the folder of each relative to the file
  * (`webgpu.f32`). Pure data in, pure data out.
@@ -106,10 +102,12 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
     { name: `${name}StepResult`, doc: 'What `step` gives.', properties: [...outputs.map(step), { name: 'state', type: `${name}State`, optional: false, doc: 'The next state.' }], methods: [] },
     { name: name, doc: `${spec.doc === '' ? `The scan \`${spec.name}\`` : spec.doc}\n\nResults stay on the device until \`runtime.read\` fetches them.`, properties: [
       { name: 'shapes', type: 'typeof shapes', optional: false, doc: 'The axes of every tensor.' },
+      { name: 'dtypes', type: 'Readonly<Record<string, ElementType>>', optional: false, doc: 'The element types that the loaded kernels read, for `upload`.' },
     ], methods: [
       { name: 'forward', parameters: [{ name: 'inputs', type: `${name}Inputs` }, { name: 'options?', type: `${name}Options` }], returns: `Promise<${name}Result>`, doc: 'Runs the scan over all tokens.' },
       { name: 'backward', parameters: [{ name: 'inputs', type: `${name}Inputs` }, { name: 'grads', type: `${name}Grads` }, { name: 'options?', type: `${name}Options` }], returns: `Promise<${name}Gradients>`, doc: 'Gradients, from the inputs alone: what forward computed is computed again.' },
       { name: 'step', parameters: [{ name: 'state', type: `${name}State` }, { name: 'inputs', type: `${name}StepInputs` }], returns: `Promise<${name}StepResult>`, doc: 'One token for every sequence: decoding.' },
+      { name: 'release', parameters: [], returns: 'void', doc: 'Gives the kernels and their workspace back.' },
     ] },
   ];
 
@@ -120,6 +118,7 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
     `const scan = await openScan(runtime, read, plans, sizes);`,
     'return {',
     '  shapes,',
+    '  dtypes: scan.dtypes,',
     '  async forward(inputs, options = {}) {',
     `    const results = await scan.forward(${object([...inputs, ...params], 'inputs')}, { ...options.state }, options.cuSeqlens);`,
     `    return { ${[...outputs.map((member) => got(member)), stateOf((state) => finalName(spec, state))].join(', ')} };`,
@@ -133,6 +132,7 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
     `    const results = await scan.step({ ...state }, ${object([...inputs, ...params], 'inputs')});`,
     `    return { ${[...outputs.map((member) => `${key(member.name)}: results.take('${member.name}', '${stepAxes(member.axes)}')`), stateOf((state) => finalName(spec, state))].join(', ')} };`,
     '  },',
+    '  release: () => scan.release(),',
     '};',
   ];
 
@@ -144,7 +144,7 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
       `command: ${plan.source.command}`,
     ],
     imports: [
-      { from: 'lmoec/runtime', names: ['Runtime'], typeOnly: true },
+      { from: 'lmoec/runtime', names: ['ElementType', 'Runtime'], typeOnly: true },
       { from: 'lmoec/bindings', names: ['ReadFile', 'Tensor'], typeOnly: true },
       { from: 'lmoec/bindings', names: ['openScan'], typeOnly: false },
       { from: 'lmoec/files', names: ['filesBeside'], typeOnly: false },

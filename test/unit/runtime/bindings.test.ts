@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Plan } from '../../../src/ir/plan/plan.js';
-import { openScan, read, tensor } from '../../../src/runtime/bindings.js';
+import { openScan, read, readFloats, tensor } from '../../../src/runtime/bindings.js';
 import type { CallSizes } from '../../../src/runtime/extents.js';
 import type { CallTensors, DeviceTensor, LoadedPlan, Runtime } from '../../../src/runtime/runtime.js';
 import { plan as sample } from '../emit/sample.js';
@@ -29,7 +29,7 @@ function fakeRuntime(calls: { tensors: CallTensors; sizes: CallSizes }[]): Runti
   const loaded: LoadedPlan = { plan, forward: run, backward: run, step: run, release() {} };
   return {
     kind: 'webgpu', device: 'none', upload: (_, __, shape) => made(shape), empty: (_, shape) => made(shape),
-    download: async () => new Float32Array([1]), load: async () => loaded, release() {},
+    download: async () => new Float32Array([1]), load: async (given) => ({ ...loaded, plan: given }), release() {},
   };
 }
 
@@ -67,6 +67,20 @@ describe('calls of a binding', () => {
     const dS = new Float32Array(24);
     await (await open(calls)).backward(inputs(1, 5, 4, 2), {}, { d_S: tensor('N H K V', [1, 4, 2, 3], dS) });
     expect(calls[0].tensors['d_final.S']).toBe(dS);
+  });
+
+  it('rounds numbers to the element type of the kernels, and gives numbers back', async () => {
+    const halves: Plan = { ...plan, dtype: 'bf16', tensors: plan.tensors.map((item) => (item.name === 'q' ? { ...item, dtype: 'bf16' } : item)) };
+    const calls: { tensors: CallTensors; sizes: CallSizes }[] = [];
+    const scan = await openScan(fakeRuntime(calls), async () => new TextEncoder().encode(JSON.stringify(halves)), ['webgpu.f32'], {});
+    const given = inputs(1, 1, 4, 2);
+    await scan.forward({ ...given, q: tensor('B T G K', [1, 1, 2, 2], Float32Array.of(1, -2, 1.0000001, 0)) }, {});
+    expect(calls[0].tensors.q).toEqual(Uint16Array.of(0x3f80, 0xc000, 0x3f80, 0));
+    expect(calls[0].tensors.v).toBeInstanceOf(Float32Array);
+    expect(scan.dtypes).toMatchObject({ q: 'bf16', v: 'f32', S: 'f32' });
+    const device: DeviceTensor = { dtype: 'bf16', shape: [2], release() {} };
+    const runtime: Runtime = { ...fakeRuntime([]), download: async () => Uint16Array.of(0x3f80, 0xc000) };
+    expect(await readFloats(runtime, tensor('H', [2], device))).toEqual(Float32Array.of(1, -2));
   });
 
   it('refuses what does not fit, in words', async () => {

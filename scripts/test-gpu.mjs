@@ -1,0 +1,53 @@
+// npm run test:gpu: every example, and every conformance file, on an NVIDIA GPU: cuda in f32 and bf16, and webgpu in f32 where an adapter
+// answers. Needs no internet: dist/ is compiled again only where the TypeScript compiler is installed.
+//   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME] [--jobs N]
+// Conformance files are NAME.CASE.safetensors and belong to examples/NAME.lmoe; LMOEC_CONFORMANCE names their folder too.
+import { existsSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { examples, inOrder, lmoec, main, reason, worst } from './lmoec.mjs';
+import { compile, root } from './setup.mjs';
+
+const { values } = parseArgs({ options: { conformance: { type: 'string' }, only: { type: 'string' }, jobs: { type: 'string' } } });
+if (existsSync(join(root, 'node_modules/typescript')) ? !compile() : !existsSync(main)) {
+  console.error('dist/ is missing and cannot be compiled here: build it where npm packages can be installed');
+  process.exit(1);
+}
+
+const { json: devices } = await lmoec(['doctor', '--json']);
+if (devices === undefined || !devices.cuda.available) {
+  console.error(`no CUDA device answers: ${devices?.cuda.why ?? 'lmoec doctor failed'}`);
+  process.exit(1);
+}
+console.log(`cuda    ${devices.cuda.device}\nnvrtc   ${devices.nvrtc.version ?? devices.nvrtc.why}\nwebgpu  ${devices.webgpu.device ?? devices.webgpu.why}\n`);
+
+const folder = values.conformance ?? process.env.LMOEC_CONFORMANCE;
+const files = folder === undefined ? [] : readdirSync(folder).filter((name) => name.endsWith('.safetensors')).sort();
+const devicesAndDtypes = [
+  ['--backend', 'cuda', '--dtype', 'f32'],
+  ['--backend', 'cuda', '--dtype', 'bf16'],
+  ...(devices.webgpu.available ? [['--backend', 'webgpu', '--dtype', 'f32']] : []),
+];
+const shapes = ['B=2,T=77,H=2', 'B=1,T=1,H=2', 'B=1,T=300,H=4'];
+const cases = examples().flatMap((example) => {
+  const name = basename(example, '.lmoe');
+  const inputs = files.filter((file) => file.startsWith(`${name}.`));
+  const data = [
+    ...shapes.map((size) => ({ label: size, args: ['--size', size] })),
+    ...inputs.map((file) => ({ label: file.slice(name.length + 1, -'.safetensors'.length), args: ['--inputs', join(folder, file)] })),
+  ];
+  return data.flatMap(({ label, args }) => devicesAndDtypes.map((device) => ({ name, label, device, args: ['run', example, '--check', '--json', ...args, ...device] })));
+}).filter(({ name }) => values.only === undefined || name === values.only);
+
+const row = (...cells) => console.log(`${cells[0].padEnd(16)} ${cells[1].padEnd(14)} ${cells[2].padEnd(7)} ${cells[3].padEnd(5)} ${cells[4].padStart(10)} ${cells[5].padStart(10)} ${cells[6].padStart(10)}  ${cells[7]}`.trimEnd());
+row('scan', 'tensors', 'backend', 'dtype', 'outputs', 'step', 'gradients', '');
+let failed = 0;
+await inOrder(cases, Number(values.jobs ?? Math.min(8, availableParallelism())), ({ args }) => lmoec(args), ({ name, label, device }, result) => {
+  const { code, json } = result;
+  if (code !== 0) failed++;
+  const errors = json?.tensors === undefined ? ['', '', ''] : [worst(json, 'output', 'final'), worst(json, 'step'), worst(json, 'gradient')];
+  row(name, label, device[1], device[3], ...errors, code === 0 ? 'ok' : reason(result));
+});
+console.log(failed === 0 ? `\nall ${cases.length} runs are within the tolerance of their dtype` : `\n${failed} of ${cases.length} runs failed`);
+process.exitCode = failed === 0 ? 0 : 1;
