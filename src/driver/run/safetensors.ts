@@ -59,7 +59,10 @@ export function readSafetensors(bytes: Uint8Array, path: string): ReadonlyMap<st
   const gap = findGap(entries, data.length);
   if (gap !== undefined) return wrong(gap, DAMAGED);
   const tensors = new Map<string, FileTensor>();
-  for (const { name, dtype, shape, begin, end } of entries) tensors.set(name, { dtype, shape, data: decode(dtype, data.slice(begin, end).buffer) });
+  for (const { name, dtype, shape, begin, end } of entries) {
+    // A copy, to be aligned; `slice` would make none of a Node Buffer.
+    tensors.set(name, { dtype, shape, data: decode(dtype, new Uint8Array(data.subarray(begin, end)).buffer) });
+  }
   return tensors;
 }
 

@@ -56,10 +56,13 @@ describe('safetensors', () => {
   });
 
   it('reads files of others: metadata, no padding, bytes that start anywhere', () => {
-    const bytes = file(`{"__metadata__":{"format":"pt"},"a":${entry('F32', [1], 0, 4)}}`, 4);
+    const bytes = file(`{"__metadata__":{"format":"pt"},"a":${entry('F32', [1], 4, 8)},"b":${entry('I32', [1], 0, 4)}}`, 8);
+    bytes[bytes.length - 1] = 0x40;
     const shifted = new Uint8Array(bytes.length + 3);
     shifted.set(bytes, 3);
-    for (const view of [bytes, shifted.subarray(3)]) expect(readSafetensors(view, 'x')).toEqual(new Map([['a', { dtype: 'f32', shape: [1], data: Float32Array.of(0) }]]));
+    for (const view of [bytes, shifted.subarray(3), Buffer.from(shifted).subarray(3)]) expect(readSafetensors(view, 'x')).toEqual(new Map<string, object>([
+      ['a', { dtype: 'f32', shape: [1], data: Float32Array.of(2) }], ['b', { dtype: 'i32', shape: [1], data: Int32Array.of(0) }],
+    ]));
     expect(readSafetensors(file('{}', 0), 'x')).toEqual(new Map());
   });
 
