@@ -75,7 +75,7 @@ function unclosed(file: string, text: string, open: IToken, noticed: IToken | un
 }
 
 /** The parser's own complaint, in our words. */
-export function expectationError(file: string, text: string, error: IRecognitionException): Diagnostic {
+export function expectationError(file: string, text: string, tokens: readonly IToken[], error: IRecognitionException): Diagnostic {
   const token = error.token;
   const atEnd = Number.isNaN(token.startOffset) || token.image === '';
   const span = atEnd ? endOfText(file, text) : spanOf(file, token);
@@ -84,9 +84,10 @@ export function expectationError(file: string, text: string, error: IRecognition
   const expected = wanted(error);
   const keywords = KEYWORDS.map((k) => k.name.replace('Keyword', '').toLowerCase());
   const isKeyword = KEYWORDS.includes(token.tokenType);
-  const help = isKeyword && expected.includes('a name') ? [`\`${token.image}\` is a keyword: choose another name`]
+  const misspelt = misspeltStatement(tokens, error);
+  const help = misspelt !== undefined ? didYouMean(misspelt.image, STATEMENT_WORDS) : isKeyword && expected.includes('a name') ? [`\`${token.image}\` is a keyword: choose another name`]
     : token.tokenType === Name && expected.some((e) => e.startsWith('`')) ? didYouMean(token.image, keywords) : [];
-  return diagnostic('E102', `expected ${list(expected)}, found ${found}`, span, expectation(error), { help: [...help, ...hints(error)] });
+  return diagnostic('E102', `expected ${list(expected)}, found ${found}`, span, expectation(error), { help: [...help, ...hints(text, tokens, error)] });
 }
 
 function reserved(word: string, span: Span): Diagnostic {
@@ -96,11 +97,15 @@ function reserved(word: string, span: Span): Diagnostic {
   return diagnostic('E104', `\`${word}\` is a reserved word`, span, 'kept for a later version', { help: [`choose another name, such as \`${word}_\``] });
 }
 
+const STATEMENT_WORDS = ['const', 'let', 'param', 'state'];
+const STATEMENTS = 'one of `const`, `param`, `state`, `let`, or `name = value`';
+
 function wanted(error: IRecognitionException): string[] {
   const rule = ruleOf(error);
-  if (error.name === 'NotAllInputParsedException' || rule === 'source') return ['`scan`', '`import`'];
+  if (rule === 'source') return ['`scan`', '`import`'];
   if (rule === 'atom' || rule === 'signed') return ['a value'];
   if (rule === 'statement' && error.name === 'NoViableAltException') return ['a statement'];
+  if (inBody(error)) return ['a statement', '`}`'];
   return error.message.split('\n').filter((label) => label !== '');
 }
 
@@ -110,22 +115,57 @@ function expectation(error: IRecognitionException): string {
     case 'range': return 'a range such as -inf..0';
     case 'size': return 'a size such as K = 64';
     case 'atom': case 'signed': return 'a number, a name, a call or a parenthesis';
-    case 'statement': return 'one of `const`, `param`, `state`, `let`, or `name = value`';
+    case 'statement': return STATEMENTS;
     case 'source': return 'a declaration begins here';
-    default: return 'not what stands here';
+    default: return inBody(error) ? STATEMENTS : 'not what stands here';
   }
 }
 
-function hints(error: IRecognitionException): string[] {
+/** After a whole statement, where the next one or the end of the scan may come. */
+function inBody(error: IRecognitionException): boolean {
+  return ruleOf(error) === 'scan' && error.message === '`}`';
+}
+
+/** `lett z = 1`: the word before the one that did not fit. */
+function misspeltStatement(tokens: readonly IToken[], error: IRecognitionException): IToken | undefined {
+  const before = tokens[tokens.indexOf(error.token) - 1];
+  return ruleOf(error) === 'statement' && before?.tokenType === Name && didYouMean(before.image, STATEMENT_WORDS).length > 0 ? before : undefined;
+}
+
+/** `2 a x`: values side by side on one line. */
+function sideBySide(text: string, tokens: readonly IToken[], error: IRecognitionException): boolean {
+  const at = tokens.indexOf(error.token);
+  const [first, second] = [tokens[at - 2], tokens[at - 1]];
+  if (first === undefined || second === undefined) return false;
+  const values = [first, second, error.token].filter((token) => token.tokenType === Name || /^[\d)\]]/.test(token.image));
+  return values.length > 1 && !text.slice(first.startOffset, error.token.startOffset).includes('\n');
+}
+
+function hints(text: string, tokens: readonly IToken[], error: IRecognitionException): string[] {
   const expected = error.message.split('\n');
+  const rule = ruleOf(error);
+  if (inBody(error) && error.token.image === '=') return ['declarations have no value: a state begins at zero, or at what the caller gives, and is assigned by a statement of its own'];
+  if (sideBySide(text, tokens, error) && (inBody(error) || rule === 'statement') && misspeltStatement(tokens, error) === undefined) {
+    return ['values side by side are no product: write `*`, `@` or `outer(a, b)`'];
+  }
+  if (inBody(error)) return ['every statement is complete: is an operator missing before this, or a `}`?'];
   if (expected.includes('`:`')) return ['every name is given its axes: `q: [K]`; a scalar is `[]`'];
-  if (ruleOf(error) === 'scan' && expected.includes('`->`')) return ['after the inputs come the outputs: `scan f(x: [K]) -> y: [K] { ... }`'];
-  if (ruleOf(error) === 'statement' && expected.includes('`=`')) return ['a statement is `name = value`'];
-  return [];
+  if (rule === 'scan' && expected.includes('`->`')) return ['after the inputs come the outputs: `scan f(x: [K]) -> y: [K] { ... }`'];
+  if (rule === 'scan' && expected.includes('`{`')) return ['the statements of a scan stand in braces: `scan f(x: [K]) -> y: [K] { ... }`'];
+  switch (rule) {
+    case 'statement': return ['a statement is `name = value`'];
+    case 'atom': case 'signed': return ['an operator is missing a value here, or there is one too many'];
+    case 'range': return ['a range is two numbers with `..` between them: `in -inf..0`'];
+    case 'axes': return ['a shape lists the names of its axes: `[K, V]`, or `[]` for a scalar'];
+    case 'size': return ['sizes are written `with K = 64, V = 64`'];
+    case 'importItem': return ['write `import { name } from "./file.lmoe"`'];
+    case 'source': return ['a file holds imports and scans: `scan f(x: [K]) -> y: [K] { ... }`'];
+    default: return ['docs/language.md shows every form by example'];
+  }
 }
 
 function ruleOf(error: IRecognitionException): string | undefined {
-  return error.context.ruleStack.at(-1);
+  return error.name === 'NotAllInputParsedException' ? 'source' : error.context.ruleStack.at(-1);
 }
 
 function list(items: readonly string[]): string {

@@ -96,8 +96,9 @@ function stateOrder(spec: Spec): readonly number[] {
     if (path.includes(state)) {
       const other = path[path.length - 1];
       const [x, y] = [spec.states[state], spec.states[other]];
-      throw refuse('E302', spec.nodes[y.next].origin, `states \`${x.name}\` and \`${y.name}\` feed each other`, `\`${y.name}\` reads \`${x.name}\`, which reads \`${y.name}\``,
-        'their joint transition has no chunked form; remove one of the two edges');
+      const refusal = refuse('E302', spec.nodes[y.next].origin, `states \`${x.name}\` and \`${y.name}\` feed each other`, `\`${y.name}\` reads \`${x.name}\``,
+        'their joint transition has no chunked form; remove one of the two reads');
+      throw { ...refusal, secondary: [{ span: spec.nodes[x.next].origin, text: `\`${x.name}\` reads \`${y.name}\`` }] };
     }
     for (const read of reads[state].keys()) if (read !== state) place(read, [...path, state]);
     order.push(state);

@@ -7,13 +7,15 @@ export interface Refusal {
   readonly origin: Span;
   readonly label: string;
   readonly title: string;
+  /** Other places that take part. */
+  readonly secondary: readonly { readonly span: Span; readonly text: string }[];
   readonly help: readonly string[];
 }
 
 const STEPWISE = 'mark it `scan ... sequential` to run it step by step instead';
 
 export function refuse(code: Refusal['code'], origin: Span, title: string, label: string, ...help: string[]): Refusal {
-  return { refusal: true, code, origin, title, label, help: [...help, STEPWISE] };
+  return { refusal: true, code, origin, title, label, secondary: [], help: [...help, STEPWISE] };
 }
 
 export function isRefusal(error: unknown): error is Refusal {

@@ -58,7 +58,7 @@ function valueOf(scope: Scope, binding: Binding, origin: Span): Node {
   }
 }
 
-function tooEarly(scope: Scope, { name, kind }: Binding, origin: Span): Diagnostic {
+function tooEarly(scope: Scope, { name, kind, axes }: Binding & { readonly axes: readonly Axis[] }, origin: Span): Diagnostic {
   const later = scope.below.get(name);
   const title = kind === 'state' ? `\`${name}\` is read before its new value exists` : `output \`${name}\` is read before it has a value`;
   const inside = later !== undefined && origin.start >= later.start && origin.end <= later.end;
@@ -68,7 +68,7 @@ function tooEarly(scope: Scope, { name, kind }: Binding, origin: Span): Diagnost
     help: [
       ...(kind === 'state' ? [`write \`${name}[t-1]\` for the value before this step`] : []),
       ...(inside || later === undefined ? [] : [`for the new value, move this below the line that assigns \`${name}\``]),
-      ...(inside && kind === 'output' ? [`only states remember: declare \`state ${name}: [...]\` and read \`${name}[t-1]\``] : []),
+      ...(inside && kind === 'output' ? [`only states remember: declare \`state ${name}: ${shape(axes)}\` and read \`${name}[t-1]\``] : []),
     ],
     ...(kind === 'state' ? { fix: { title: `read \`${name}[t-1]\``, edits: [{ span: origin, text: `${name}[t-1]` }] } } : {}),
   });

@@ -37,7 +37,7 @@ function makeScope(item: ScanItem, declared: Declarations, diagnostics: Diagnost
   const pasts = new Map<number, number>();
   const below = new Map<string, Span>();
   for (const statement of item.body) {
-    if ('value' in statement && !below.has(statement.name.text)) below.set(statement.name.text, { ...statement.origin, start: statement.name.origin.start });
+    if ('value' in statement && !below.has(statement.name.text)) below.set(statement.name.text, statement.origin);
   }
   const scope: Scope = {
     builder,
