@@ -1,0 +1,106 @@
+import {
+  Alternation, NonTerminal, Option, Repetition, RepetitionMandatory, RepetitionMandatoryWithSeparator, RepetitionWithSeparator, Terminal,
+  type IProduction, type TokenType,
+} from 'chevrotain';
+import { LmoeParser } from './rules.js';
+import * as T from './tokens.js';
+
+const NOTE = 'Derived from the tokens and rules by `npm run grammar`; do not edit.';
+
+/** Files that follow from the grammar, by name. */
+export function derivedFiles(): Readonly<Record<string, string>> {
+  return { 'lmoe.ebnf': ebnf(), 'lmoe.tmLanguage.json': `${JSON.stringify(textMate(), null, 2)}\n` };
+}
+
+/** `[ x ]` is optional, `{ x }` any number, `"x"` the text itself, `/x/` a regular expression; white space and comments may stand between any two tokens. */
+function ebnf(): string {
+  const rules = Object.values(new LmoeParser().getGAstProductions()).map((rule) => definition(rule.name, body(rule.definition)));
+  const identifier = definition(T.Identifier.name, [T.Name, ...T.CONTEXTUAL].map(token).join(' | '));
+  const tokens = [T.Name, T.NumberLiteral, T.StringLiteral, T.WhiteSpace, T.LineComment, T.BlockComment].map((type) => definition(type.name, `/${source(type)}/`));
+  return [`(* ${NOTE} *)`, '', ...rules, '', identifier, ...tokens, '', '(* Never a Name: *)', definition('Keyword', [...T.KEYWORDS, ...words(T.Reserved)].map(token).join(' | ')), ''].join('\n');
+}
+
+function definition(name: string, text: string): string {
+  return `${name} = ${text} ;`;
+}
+
+/** A choice needs no parentheses where it is the whole rule. */
+function body(parts: readonly IProduction[]): string {
+  const [only] = parts;
+  return parts.length === 1 && only instanceof Alternation ? only.definition.map((part) => sequence(part.definition)).join(' | ') : sequence(parts);
+}
+
+function sequence(parts: readonly IProduction[]): string {
+  return parts.map(production).join(' ');
+}
+
+function production(part: IProduction): string {
+  if (part instanceof NonTerminal) return part.nonTerminalName;
+  if (part instanceof Terminal) return token(part.terminalType);
+  if (part instanceof Option) return `[ ${sequence(part.definition)} ]`;
+  if (part instanceof Repetition) return `{ ${sequence(part.definition)} }`;
+  if (part instanceof RepetitionMandatory) return `${grouped(part.definition)} { ${sequence(part.definition)} }`;
+  if (part instanceof RepetitionMandatoryWithSeparator) return separated(part);
+  if (part instanceof RepetitionWithSeparator) return `[ ${separated(part)} ]`;
+  if (part instanceof Alternation) return alternatives(part);
+  throw new Error('a kind of production that has no EBNF');
+}
+
+function separated({ definition: parts, separator }: RepetitionMandatoryWithSeparator | RepetitionWithSeparator): string {
+  return `${grouped(parts)} { ${token(separator)} ${sequence(parts)} }`;
+}
+
+function alternatives({ definition: parts }: Alternation): string {
+  return `( ${parts.map((part) => sequence(part.definition)).join(' | ')} )`;
+}
+
+function grouped(parts: readonly IProduction[]): string {
+  return parts.length === 1 ? production(parts[0]) : `( ${sequence(parts)} )`;
+}
+
+/** A token by its text if it has one, by its name otherwise. */
+function token(type: TokenType | string): string {
+  if (typeof type === 'string') return `"${type}"`;
+  const text = type.PATTERN instanceof RegExp ? type.PATTERN.source : type.PATTERN;
+  const fixed = typeof type.PATTERN === 'string' || /^[a-z]+$/.test(String(text));
+  return fixed && !text?.toString().includes('NOT_APPLICABLE') ? `"${String(text)}"` : type.name;
+}
+
+function source(type: TokenType): string {
+  if (!(type.PATTERN instanceof RegExp)) throw new Error(`${type.name} has no pattern`);
+  return type.PATTERN.source;
+}
+
+function words(type: TokenType): readonly string[] {
+  return source(type).split('|');
+}
+
+/** Colours for editors that read TextMate grammars. */
+function textMate(): object {
+  const anyOf = (types: readonly TokenType[]): string => `\\b(?:${types.map(source).join('|')})\\b`;
+  const name = source(T.Name);
+  const signs = [T.Arrow, T.Range, T.Plus, T.Minus, T.Star, T.Slash, T.At, T.Caret, T.Equals].map((type) => String(type.PATTERN).replace(/[.*+^/]/g, '\\$&'));
+  return {
+    $schema: 'https://raw.githubusercontent.com/martinring/tmlanguage/master/tmlanguage.json',
+    information_for_contributors: [NOTE],
+    name: 'lmoe',
+    scopeName: 'source.lmoe',
+    fileTypes: ['lmoe'],
+    patterns: [
+      { name: 'comment.line.documentation.lmoe', match: '///.*$' },
+      { name: 'comment.line.double-slash.lmoe', match: '//.*$' },
+      { name: 'comment.block.lmoe', begin: '/\\*', end: '\\*/' },
+      { name: 'string.quoted.double.lmoe', match: source(T.StringLiteral) },
+      { match: `\\b(${source(T.Scan)})\\s+(${name})`, captures: { 1: { name: 'keyword.declaration.lmoe' }, 2: { name: 'entity.name.function.lmoe' } } },
+      { name: 'keyword.declaration.lmoe', match: anyOf(T.KEYWORDS) },
+      { name: 'invalid.illegal.reserved.lmoe', match: anyOf([T.Reserved]) },
+      { name: 'meta.past.lmoe', match: '\\[\\s*(t)\\s*([+-])\\s*(\\d+)\\s*\\]', captures: { 1: { name: 'variable.language.lmoe' }, 2: { name: 'keyword.operator.lmoe' }, 3: { name: 'constant.numeric.lmoe' } } },
+      { name: 'meta.axes.lmoe', begin: '\\[', end: '\\]', patterns: [{ name: 'entity.name.type.axis.lmoe', match: name }] },
+      { name: 'entity.name.function.call.lmoe', match: `${name}(?=\\s*(?:\\[[^\\]]*\\]\\s*)?\\()` },
+      { name: 'keyword.other.lmoe', match: anyOf(T.CONTEXTUAL) },
+      { name: 'constant.numeric.lmoe', match: source(T.NumberLiteral) },
+      { name: 'keyword.operator.lmoe', match: signs.join('|') },
+      { name: 'variable.other.lmoe', match: name },
+    ],
+  };
+}

@@ -1,0 +1,96 @@
+import fc from 'fast-check';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse } from '../../../grammar/parser.js';
+import type { AstFile } from '../../../src/ir/ast/ast.js';
+import { printAst } from '../../../src/ir/ast/print.js';
+import { commentsOf, messyProgram, program } from './programs.js';
+
+const LAYOUT = new Set(['origin', 'opOrigin', 'leading', 'trailing', 'closing', 'blankBefore']);
+
+/** What a text says, without where it says it. */
+function meaning(ast: AstFile): string {
+  return JSON.stringify(ast, (key, value: unknown) => (LAYOUT.has(key) ? undefined : value));
+}
+
+function parsed(text: string): AstFile {
+  const { ast, diagnostics } = parse('test.lmoe', text);
+  if (ast === undefined) throw new Error(`${diagnostics.map((d) => d.title).join('; ')} in\n${text}`);
+  return ast;
+}
+
+const format = (text: string): string => printAst(parsed(text));
+
+describe('printAst', () => {
+  it('says the same as what was parsed', () => {
+    fc.assert(fc.property(program, (text) => {
+      expect(meaning(parsed(format(text)))).toBe(meaning(parsed(text)));
+    }), { numRuns: 150 });
+  });
+
+  it('does not depend on white space, keeps every comment, and is idempotent', () => {
+    fc.assert(fc.property(messyProgram, (text) => {
+      const once = format(text);
+      expect(meaning(parsed(once))).toBe(meaning(parsed(text)));
+      expect(commentsOf(once)).toEqual(commentsOf(text));
+      expect(format(once)).toBe(once);
+    }), { numRuns: 150 });
+  });
+
+  it('lays a file out', () => {
+    expect(format(`
+import {a,b} from "./x.lmoe"
+/// Doc.
+scan f ( q,k:[K] in -inf .. 0 , v : [V] per group ) -> o:[V] with K=64 { // first
+state S:[K,V]
+
+
+let P=exp(g)*S[t-1]// survives
+S = P+outer(k , beta*(v-k@P)) /* written */
+o=q@S/sqrt(K)
+// last
+}
+scan g(x:[D])->h:[D] sequential{state h:[D] h=(tanh(-h[t-1]))^2}
+// end
+`)).toMatchInlineSnapshot(`
+  "import { a, b } from "./x.lmoe"
+
+  /// Doc.
+  scan f(q, k: [K] in -inf..0, v: [V] per group) -> o: [V] with K = 64 {
+    // first
+    state S: [K, V]
+
+    let P = exp(g) * S[t-1]               // survives
+    S = P + outer(k, beta * (v - k @ P))  /* written */
+    o = q @ S / sqrt(K)
+    // last
+  }
+
+  scan g(x: [D]) -> h: [D] sequential {
+    state h: [D]
+    h = (tanh(-h[t-1]))^2
+  }
+  // end
+  "
+`);
+  });
+
+  it('breaks what does not fit', () => {
+    const long = 'a_rather_long_name';
+    const text = `scan f(${[1, 2, 3, 4, 5].map((i) => `${long}_${i}: [K] in -inf..0`).join(', ')}) -> y: [K] { y = ${[1, 2, 3, 4, 5, 6].map((i) => `${long}_${i}`).join(' + ')} - 1 }`;
+    const formatted = format(text);
+    expect(Math.max(...formatted.split('\n').map((line) => line.length))).toBeLessThanOrEqual(120);
+    expect(format(formatted)).toBe(formatted);
+    expect(formatted).toContain('\n    - 1\n');
+  });
+
+  it('the examples are in canonical form', () => {
+    const folder = join(import.meta.dirname, '../../../examples');
+    const files = readdirSync(folder).filter((file) => file.endsWith('.lmoe'));
+    for (const file of files) {
+      const text = readFileSync(join(folder, file), 'utf8');
+      expect(format(text), file).toBe(text);
+    }
+  });
+});
