@@ -1,5 +1,5 @@
 import {
-  Alternation, NonTerminal, Option, Repetition, RepetitionMandatory, RepetitionMandatoryWithSeparator, RepetitionWithSeparator, Terminal,
+  Alternation, Alternative, NonTerminal, Option, Repetition, RepetitionMandatory, RepetitionMandatoryWithSeparator, RepetitionWithSeparator, Terminal,
   type IProduction, type TokenType,
 } from 'chevrotain';
 import { LmoeParser } from './rules.js';
@@ -27,7 +27,7 @@ function definition(name: string, text: string): string {
 /** A choice needs no parentheses where it is the whole rule. */
 function body(parts: readonly IProduction[]): string {
   const [only] = parts;
-  return parts.length === 1 && only instanceof Alternation ? only.definition.map((part) => sequence(part.definition)).join(' | ') : sequence(parts);
+  return parts.length === 1 && only instanceof Alternation ? only.definition.map(production).join(' | ') : sequence(parts);
 }
 
 function sequence(parts: readonly IProduction[]): string {
@@ -42,6 +42,7 @@ function production(part: IProduction): string {
   if (part instanceof RepetitionMandatory) return `${grouped(part.definition)} { ${sequence(part.definition)} }`;
   if (part instanceof RepetitionMandatoryWithSeparator) return separated(part);
   if (part instanceof RepetitionWithSeparator) return `[ ${separated(part)} ]`;
+  if (part instanceof Alternative) return sequence(part.definition);
   if (part instanceof Alternation) return alternatives(part);
   throw new Error('a kind of production that has no EBNF');
 }
@@ -51,7 +52,7 @@ function separated({ definition: parts, separator }: RepetitionMandatoryWithSepa
 }
 
 function alternatives({ definition: parts }: Alternation): string {
-  return `( ${parts.map((part) => sequence(part.definition)).join(' | ')} )`;
+  return `( ${parts.map(production).join(' | ')} )`;
 }
 
 function grouped(parts: readonly IProduction[]): string {
