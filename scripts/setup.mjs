@@ -1,7 +1,8 @@
 // Installs and builds what a run needs and this machine lacks, and says so in one line each. Safe to run again: what is there stays.
-//   node scripts/setup.mjs [--quiet]
+//   node scripts/setup.mjs [--quiet]     everything
+//   node scripts/setup.mjs --dist        only dist/, and only if it is older than the sources
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs';
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -38,14 +39,13 @@ function newest(folder) {
   return last;
 }
 
-/** dist/: the compiler itself, from TypeScript. */
+/** dist/: the compiler itself, from TypeScript. The stamp is written after a compilation without errors; the files alone would not tell. */
 export function compile() {
-  const marker = join(root, 'dist/src/cli/main.js');
-  if (existsSync(marker) && statSync(join(root, 'dist')).mtimeMs > Math.max(newest(join(root, 'src')), newest(join(root, 'grammar')))) return true;
+  const stamp = join(root, 'dist/.built');
+  if (existsSync(stamp) && statSync(stamp).mtimeMs > Math.max(newest(join(root, 'src')), newest(join(root, 'grammar')))) return true;
   say('compiling TypeScript');
   if (!run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'], 'tsc')) return false;
-  const now = new Date();
-  utimesSync(join(root, 'dist'), now, now);
+  writeFileSync(stamp, '');
   return true;
 }
 
@@ -70,4 +70,6 @@ export async function setup() {
   return 0;
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) process.exitCode = await setup();
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  process.exitCode = process.argv.includes('--dist') ? (compile() ? 0 : 1) : await setup();
+}

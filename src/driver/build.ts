@@ -72,6 +72,7 @@ export async function compileAll(
     }
     for (const spec of 'name' in picked ? [picked] : picked) {
       step(spec.name);
+      await host.breathe();
       const made = await compileOne(host, source, spec, options, all);
       if ('failed' in made) failures.push(made);
       else built.push(made);
@@ -131,7 +132,8 @@ export async function packagesOf(host: Host, scans: readonly BuiltScan[], option
 
 async function addMachineCode(host: Host, packages: ReadonlyMap<string, Map<string, string | Uint8Array>>, jobs: readonly CudaJob[], step: (text: string) => void): Promise<Problem | undefined> {
   const nvcc = await findNvcc(host);
-  if (!nvcc.found) return undefined;
+  // A compiler that the user names must be there; without one NVRTC compiles when kernels are first loaded.
+  if (!nvcc.found) return host.env('LMOEC_NVCC') ? problem('E603', nvcc.why, 'correct LMOEC_NVCC, or leave machine code out with --sources') : undefined;
   step(`nvcc: 0 of ${jobs.length}`);
   const objects = await compileCuda(host, nvcc, jobs, (done) => step(`nvcc: ${done} of ${jobs.length}`));
   if ('code' in objects) return objects;

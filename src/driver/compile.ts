@@ -70,6 +70,23 @@ export function sizesFor(spec: Spec, given: ReadonlyMap<string, number>): Readon
   return sizes;
 }
 
+/** Sizes that matrix kernels can have: tiles of the tensor cores along every axis of a matrix state. */
+const HEAD_SIZES = { least: 16, most: 256, step: 8 };
+
+/** The first axis of a matrix state whose size kernels cannot have. Elementwise states and what runs step by step may have any. */
+function headSizeProblem(scan: ScanProgram | undefined, sizes: ReadonlyMap<Axis, number>): Problem | undefined {
+  const { least, most, step } = HEAD_SIZES;
+  const axes = (scan?.stages ?? []).flatMap((stage) => (stage.kind === 'matrix' ? [stage.rowAxis, ...stage.valueAxes] : []));
+  for (const axis of axes) {
+    const size = sizes.get(axis) ?? 0;
+    if (size >= least && size <= most && size % step === 0) continue;
+    const padded = Math.max(least, Math.ceil(size / step) * step);
+    const remedy = padded <= most ? `pad the tensors to ${axis} = ${padded}` : `split ${axis} over several heads`;
+    return problem('E404', `axis \`${axis}\` has size ${size}: kernels take multiples of ${step} from ${least} to ${most}`, `${remedy}, or use \`lmoec run --backend oracle\`, which takes any size`);
+  }
+  return undefined;
+}
+
 /** Templates below templates/`folder`, by path relative to it. */
 export function templatesOf(host: Host, folder: string): Readonly<Record<string, string>> {
   const root = host.join(host.root, 'templates', folder);
@@ -95,6 +112,8 @@ export async function compileScan(host: Host, source: Source, spec: Spec, reques
   }
   const lowered = lowerFor(spec, request);
   if (!('module' in lowered)) return lowered;
+  const unfit = headSizeProblem(lowered.scan, request.sizes);
+  if (unfit !== undefined) return unfit;
   const provenance: Plan['source'] = { hash: source.hash, compiler: compilerVersion(host), command };
   const options = { dtype, source: provenance, doc: spec.doc };
   const made = target === 'webgpu'

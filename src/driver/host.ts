@@ -22,6 +22,10 @@ export interface Host {
   /** Fills a folder beside `folder`, then swaps it in, so that nobody sees half of it. Returns why it failed. */
   replaceFolder(folder: string, files: ReadonlyMap<string, string | Uint8Array>): string | undefined;
   sha256(...parts: readonly (string | Uint8Array)[]): string;
+  /** From now on an interrupt ends programs, removes what is unfinished and says so. */
+  catchInterrupts(): void;
+  /** Lets an interrupt be noticed in the middle of long work. */
+  breathe(): Promise<void>;
   /** Runs a program to its end; `code` is 127 when it does not exist. */
   run(program: string, args: readonly string[], options?: { readonly cwd?: string }): Promise<Finished>;
   /** Calls back when the file changes; the result stops it. */
@@ -49,13 +53,14 @@ const unfinished = new Set<string>();
 const children = new Set<ChildProcess>();
 let interruptible = false;
 
-function removeUnfinishedOnInterrupt(): void {
+function catchInterrupts(): void {
   if (interruptible) return;
   interruptible = true;
   for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
     process.once(signal, () => {
       for (const child of children) child.kill('SIGKILL');
       for (const path of unfinished) rmSync(path, { recursive: true, force: true });
+      process.stderr.write(`${process.stderr.isTTY ? '\r\u001b[2K' : ''}lmoec: interrupted; nothing half-written is left\n`);
       process.exit(code);
     });
   }
@@ -112,7 +117,7 @@ function fill(folder: string, files: ReadonlyMap<string, string | Uint8Array>): 
 }
 
 function replaceFolder(folder: string, files: ReadonlyMap<string, string | Uint8Array>): string | undefined {
-  removeUnfinishedOnInterrupt();
+  catchInterrupts();
   const parent = dirname(resolve(folder));
   let fresh: string | undefined;
   try {
@@ -139,7 +144,7 @@ function replaceFolder(folder: string, files: ReadonlyMap<string, string | Uint8
 }
 
 function writeOne(path: string, content: string | Uint8Array): string | undefined {
-  removeUnfinishedOnInterrupt();
+  catchInterrupts();
   const partial = `${path}.${process.pid}.partial`;
   try {
     mkdirSync(dirname(resolve(path)), { recursive: true });
@@ -149,7 +154,8 @@ function writeOne(path: string, content: string | Uint8Array): string | undefine
     renameSync(partial, path);
     return undefined;
   } catch (error) {
-    rmSync(partial, { force: true });
+    // `force` forgives a file that is missing, not a folder above it that is a file.
+    if (existsSync(partial)) rmSync(partial);
     return whyUnwritable(path, error);
   } finally {
     unfinished.delete(partial);
@@ -207,6 +213,8 @@ export function nodeHost(): Host {
       for (const part of parts) hash.update(`${part.length}:`).update(part);
       return hash.digest('hex');
     },
+    catchInterrupts,
+    breathe: () => new Promise((done) => { setImmediate(done); }),
     run,
     watch(path, changed) {
       // Editors replace files: the folder sees that, the file's own watch would end.
@@ -216,7 +224,7 @@ export function nodeHost(): Host {
       return () => watcher.close();
     },
     temporary() {
-      removeUnfinishedOnInterrupt();
+      catchInterrupts();
       const path = mkdtempSync(join(tmpdir(), 'lmoec-'));
       unfinished.add(path);
       return {

@@ -48,6 +48,7 @@ export const build: Command = (args) => guarded(async () => {
     },
   };
   const host = nodeHost();
+  host.catchInterrupts();
   const ui = terminalUi();
   const round = () => buildRound(host, ui, wanted);
   return values.watch === true ? watching(host, ui, round) : (await round()).status;
