@@ -1,7 +1,8 @@
 // npm run test:gpu: every example, and every conformance file, on an NVIDIA GPU: cuda in f32 and bf16, and webgpu in f32 where an adapter
 // answers. Needs no internet: dist/ is compiled again only where the TypeScript compiler is installed.
 //   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME] [--jobs N]
-// Conformance files are NAME.CASE.safetensors and belong to examples/NAME.lmoe; LMOEC_CONFORMANCE names their folder too.
+// Conformance files are NAME.safetensors or NAME.CASE.safetensors and belong to examples/NAME.lmoe. Those of the repository are always run;
+// LMOEC_CONFORMANCE names a folder of more too, and so does its place beside the repository.
 import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
@@ -22,8 +23,8 @@ if (devices === undefined || !devices.cuda.available) {
 }
 console.log(`cuda    ${devices.cuda.device}\nnvrtc   ${devices.nvrtc.version ?? devices.nvrtc.why}\nwebgpu  ${devices.webgpu.device ?? devices.webgpu.why}\n`);
 
-const folder = values.conformance ?? process.env.LMOEC_CONFORMANCE;
-const files = folder === undefined ? [] : readdirSync(folder).filter((name) => name.endsWith('.safetensors')).sort();
+const folders = [join(root, 'test/conformance/data'), values.conformance ?? process.env.LMOEC_CONFORMANCE ?? join(root, '../shared/conformance')];
+const files = folders.filter((folder) => existsSync(folder)).flatMap((folder) => readdirSync(folder).filter((name) => name.endsWith('.safetensors')).sort().map((name) => join(folder, name)));
 const devicesAndDtypes = [
   ['--backend', 'cuda', '--dtype', 'f32'],
   ['--backend', 'cuda', '--dtype', 'bf16'],
@@ -32,10 +33,10 @@ const devicesAndDtypes = [
 const shapes = ['B=2,T=77,H=2', 'B=1,T=1,H=2', 'B=1,T=300,H=4'];
 const cases = examples().flatMap((example) => {
   const name = basename(example, '.lmoe');
-  const inputs = files.filter((file) => file.startsWith(`${name}.`));
+  const inputs = files.filter((file) => basename(file).startsWith(`${name}.`));
   const data = [
     ...shapes.map((size) => ({ label: size, args: ['--size', size] })),
-    ...inputs.map((file) => ({ label: file.slice(name.length + 1, -'.safetensors'.length), args: ['--inputs', join(folder, file)] })),
+    ...inputs.map((file) => ({ label: basename(file, '.safetensors').slice(name.length + 1) || 'reference', args: ['--inputs', file] })),
   ];
   return data.flatMap(({ label, args }) => devicesAndDtypes.map((device) => ({ name, label, device, args: ['run', example, '--check', '--json', ...args, ...device] })));
 }).filter(({ name }) => values.only === undefined || name === values.only);

@@ -40,8 +40,8 @@ export interface KernelCost {
   readonly blocks: number;
   readonly threads: number;
   readonly sharedBytes: number;
-  /** Does one program walk all chunks of a sequence, or does each chunk have its own? */
-  readonly walk: 'chunks' | 'sequences' | 'once';
+  /** Does each chunk have a program of its own, or does one walk those of a segment, of a sequence, of all? */
+  readonly walk: 'chunks' | 'segments' | 'sequences' | 'once';
   readonly reads: readonly string[];
   readonly writes: readonly string[];
 }
@@ -135,7 +135,7 @@ function kernelCost(plan: Plan, kernel: PlanKernel, extents: Extents, machine: M
     blocks: gridOf(kernel, extents).reduce((n, d) => n * d, 1),
     threads: kernel.block,
     sharedBytes: kernel.sharedBytes,
-    walk: factors.includes('chunks') ? 'chunks' : factors.includes('sequences') ? 'sequences' : 'once',
+    walk: factors.includes('chunks') ? 'chunks' : factors.includes('segments') ? 'segments' : factors.includes('sequences') ? 'sequences' : 'once',
     reads: [...new Set(named('read'))],
     writes: [...new Set(named('write'))],
   };

@@ -17,11 +17,12 @@ const arrow = (x1: number, y1: number, x2: number, y2: number): string =>
 const MARKER = '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse"><path d="M0 0L8 4L0 8z" class="head"/></marker></defs>';
 
 const CHUNKS = 4;
+const SEGMENT = 2;
 const LANE = { left: 190, box: 110, gap: 46, height: 46, pitch: 118 };
 
 /**
- * Data flow of a program over four chunks: one lane per kernel. Chunks of a lane are apart where every chunk has a program of its own, and
- * linked where one program carries the state along the sequence. What a lane leaves for a later one is written between them.
+ * Data flow of a program over four chunks, two segments: one lane per kernel. Chunks of a lane are apart where every chunk has a program of its
+ * own, and linked where one program carries the state along. What a lane leaves for a later one is written between them.
  */
 export function flowPicture(program: ProgramCost, title: string, backwards: boolean): string {
   const { left, box, gap, height, pitch } = LANE;
@@ -36,9 +37,10 @@ export function flowPicture(program: ProgramCost, title: string, backwards: bool
       body.push(rect(left, y, right - left, height, 'once', kernel.doc), text((left + right) / 2, y + 28, 'all chunks', 'in', 'middle'));
     } else {
       for (let chunk = 0; chunk < CHUNKS; chunk++) {
-        body.push(rect(chunkX(chunk), y, box, height, kernel.walk === 'sequences' ? 'walk' : 'own', kernel.doc));
-        body.push(text(chunkX(chunk) + box / 2, y + 28, kernel.walk === 'sequences' ? 'state' : 'tokens', 'in', 'middle'));
-        if (kernel.walk === 'sequences' && chunk > 0) {
+        const walks = kernel.walk !== 'chunks';
+        body.push(rect(chunkX(chunk), y, box, height, walks ? 'walk' : 'own', kernel.doc));
+        body.push(text(chunkX(chunk) + box / 2, y + 28, walks ? 'state' : 'tokens', 'in', 'middle'));
+        if (chunk > 0 && (kernel.walk === 'sequences' || (kernel.walk === 'segments' && chunk % SEGMENT !== 0))) {
           const [from, to] = [chunkX(chunk - 1) + box, chunkX(chunk)];
           body.push(backwards && goesBack(kernel) ? arrow(to - 2, y + height / 2, from + 4, y + height / 2) : arrow(from + 2, y + height / 2, to - 4, y + height / 2));
         }
