@@ -7,8 +7,8 @@ import {
   type Results, type Sequence, type SpecCall, type SpecMachine, type Table, type Tensors,
 } from './spec-machine.js';
 
-/** Float64 numbers that the states of one segment may take: 64 MB. */
-const SEGMENT_BUDGET = 2 ** 23;
+/** Numbers that the states of one segment may take: 64 MB. */
+const KEPT_STATES = 2 ** 23;
 
 /** Cotangents of results, undefined = zero, and the gradients they make. */
 interface Tables {
@@ -22,8 +22,9 @@ interface Tables {
 /**
  * Results of a Spec together with gradients, by reverse mode over its tokens. `tensors` as for `runSpec`; `cotangents` holds `d_NAME` for some outputs and
  * final states. Gives what `runSpec` gives, and `d_NAME` for every input (summed over the heads of a group), param (summed over all tokens) and initial state.
+ * `keptStates` bounds the memory for states, in numbers, as far as the square root of the length allows.
  */
-export function gradSpec(spec: Spec, call: SpecCall, tensors: Tensors, cotangents: Tensors): Map<string, Float64Array> {
+export function gradSpec(spec: Spec, call: SpecCall, tensors: Tensors, cotangents: Tensors, keptStates = KEPT_STATES): Map<string, Float64Array> {
   const machine = openMachine(spec, call, tensors);
   const { program, memory } = machine;
   const results = newResults(machine);
@@ -31,7 +32,7 @@ export function gradSpec(spec: Spec, call: SpecCall, tensors: Tensors, cotangent
   for (let head = 0; head < call.heads; head++) {
     loadHead(machine, head);
     memory.fill(0, ...program.headCotangents);
-    sequencesOf(call).forEach((sequence, n) => differentiateSequence(machine, results, tables, n, sequence, head));
+    sequencesOf(call).forEach((sequence, n) => differentiateSequence(machine, results, tables, n, sequence, head, keptStates));
     execute(program.pullHead, memory);
     for (const { of, value: { index }, cotangent } of program.params) {
       const { data, cell } = tables.params[of];
@@ -68,11 +69,11 @@ function nameGradients(spec: Spec, named: Map<string, Float64Array>, tables: Tab
  * Backpropagation needs the states before every token. They are kept for one segment of tokens at a time; from a checkpoint at its start a segment
  * is run again when its turn comes, so that the memory grows with the square root of the length.
  */
-function differentiateSequence(machine: SpecMachine, results: Results, tables: Tables, n: number, sequence: Sequence, head: number): void {
+function differentiateSequence(machine: SpecMachine, results: Results, tables: Tables, n: number, sequence: Sequence, head: number, keptStates: number): void {
   const { program, memory } = machine;
   const [start, length] = sequence;
   const width = program.stateElements;
-  const segment = Math.max(1, Math.ceil(Math.sqrt(length)), Math.min(length, Math.floor(SEGMENT_BUDGET / Math.max(1, width))));
+  const segment = Math.max(1, Math.ceil(Math.sqrt(length)), Math.min(length, Math.floor(keptStates / Math.max(1, width))));
   const checkpoints = new Float64Array(Math.ceil(length / segment) * width);
   const kept = new Float64Array(segment * width);
   const row = (rows: Float64Array, i: number): Float64Array => rows.subarray(i * width, (i + 1) * width);

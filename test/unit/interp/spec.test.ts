@@ -137,6 +137,17 @@ describe('gradients', () => {
     expect(both.get('d_q')?.every((value) => value === 0)).toBe(true);
   });
 
+  it('do not depend on how many states are kept', () => {
+    const long: SpecCall = { ...call, lengths: [11, 0, 1, 16] };
+    for (const [spec] of specs) {
+      const [tensors, cotangents] = [someTensors(spec, long, 10), someCotangents(spec, long, 11)];
+      const all = gradSpec(spec, long, tensors, cotangents);
+      // Segments of 4, then of 5 tokens.
+      expect(gradSpec(spec, long, tensors, cotangents, 0)).toEqual(all);
+      expect(gradSpec(spec, long, tensors, cotangents, 5 * 14)).toEqual(all);
+    }
+  });
+
   it('of packed sequences are those of separate runs', () => {
     const packed = someTensors(erasing, call, 6);
     const cotangents = someCotangents(erasing, call, 7);
