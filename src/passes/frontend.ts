@@ -86,8 +86,10 @@ function beside(file: string, path: string): string {
   if (path.startsWith('/')) return path;
   const parts = file.split('/').slice(0, -1);
   for (const part of path.split('/')) {
-    if (part === '..' && parts.length > 0 && parts[parts.length - 1] !== '..' && parts[parts.length - 1] !== '') parts.pop();
-    else if (part !== '.' && part !== '') parts.push(part);
+    const last = parts[parts.length - 1];
+    if (part === '' || part === '.') continue;
+    if (part !== '..' || last === undefined || last === '..') parts.push(part);
+    else if (last !== '') parts.pop();
   }
   return parts.join('/');
 }
