@@ -2,15 +2,23 @@ import type { Plan, PlanTensor } from '../ir/plan/plan.js';
 
 /**
  * The plan's name of a tensor that a user calls `name`. Both agree, but for states: a plan must tell the initial state `S` from the final one
- * and the cotangent of the final state from the gradient of the initial one, so it says `final.S` and `d_final.S` where users say `S` and `d_S`.
+ * and the cotangent of the final state from the gradient of the initial one, so it says `final.S` and `d_final.S` where users say `S` and `d_S`;
+ * and `initial.h` and `d_initial.h` where an output has the name of the state.
  */
 export function planName(plan: Plan, role: PlanTensor['role'], name: string): string {
-  const final = name.startsWith('d_') ? `d_final.${name.slice(2)}` : `final.${name}`;
-  const candidates = role === 'final' || role === 'cotangent' ? [name, final] : [name];
-  for (const candidate of candidates) {
-    if (plan.tensors.some((tensor) => tensor.role === role && tensor.name === candidate)) return candidate;
+  const found = [name, marked(role, name)].find((candidate) => plan.tensors.some((tensor) => tensor.role === role && tensor.name === candidate));
+  return found ?? name;
+}
+
+/** The name that tells a state's tensor from its namesake. */
+function marked(role: PlanTensor['role'], name: string): string {
+  switch (role) {
+    case 'initial': return `initial.${name}`;
+    case 'final': return `final.${name}`;
+    case 'cotangent': return name.replace(/^d_/, 'd_final.');
+    case 'gradient': return name.replace(/^d_/, 'd_initial.');
+    case 'input': case 'param': case 'output': case 'workspace': return name;
   }
-  return name;
 }
 
 /** The plan's name of an output or a final state. */
