@@ -14,7 +14,7 @@ const FEATURES = [
   'gate: log', 'gate: bounded', 'gate: sigmoid', 'gate: softplus', 'gate: discretised', 'gate: linear', 'gate: complement', 'gate: trained',
   'erases: none', 'erases: one', 'erases: two', 'erase: delta', 'erase: apart', 'erase: channelled', 'erase: general', 'erase reads: current', 'erase reads: undecayed',
   'read: after', 'read: before', 'read: bonus', 'read: decayed', 'two reads', 'two writes', 'key tied to the gate',
-  'content: shifted', 'key: softmax', 'per group', 'param', 'skip', 'epilogue: gate', 'epilogue: norm',
+  'content: shifted', 'key: softmax', 'per group', 'param', 'skip', 'state order: columns first', 'epilogue: gate', 'epilogue: norm',
   'elementwise read: state', 'elementwise read: after', 'elementwise read: before', 'elementwise read: both', 'elementwise read: next',
 ];
 

@@ -164,7 +164,7 @@ interface Given {
 
 /** A matrix state [row, column]; gives an expression for what is read from it, [column]. */
 function matrix(d: Draft, row: string, column: string, given: Given = {}): string {
-  const S = d.state('S', [row, column]);
+  const S = d.state('S', d.choose('state order', [['rows first', 6], ['columns first', 1]]) === 'rows first' ? [row, column] : [column, row]);
   const erases = d.choose('erases', [['none', 5], ['one', 4], ['two', 1.5]]);
   const kept = decayed(d, S, erases === 'none' ? [row, column] : [row]);
   const v = given.content ?? content(d, column);
