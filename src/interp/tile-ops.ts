@@ -43,6 +43,21 @@ export function contractTiles(a: TileValue, b: TileValue, axis: Axis, sizeOf: Si
   return out;
 }
 
+/** Product of two matrices over the tokens of a chunk. */
+export function composeTiles(a: TileValue, b: TileValue, sizeOf: SizeOf): TileValue {
+  const out = newValue([ROW, COL], sizeOf);
+  const n = sizeOf(ROW);
+  const [aRow, aCol] = stridesAlong(a, [ROW, COL]);
+  const [bRow, bCol] = stridesAlong(b, [ROW, COL]);
+  for (let r = 0; r < n; r++) {
+    for (let m = 0; m < n; m++) {
+      const x = a.data[r * aRow + m * aCol];
+      for (let c = 0; c < n; c++) out.data[r * n + c] += x * b.data[m * bRow + c * bCol];
+    }
+  }
+  return out;
+}
+
 export function swapTile(arg: TileValue): TileValue {
   return { ...arg, axes: arg.axes.map((axis) => (axis === ROW ? COL : axis === COL ? ROW : axis)) };
 }

@@ -1,7 +1,7 @@
 import { COL, ROW, type Axis } from '../ir/common/axes.js';
 import type { TileBuffer, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from '../ir/tile/tile.js';
 import {
-  contractTiles, cumsumTile, dscoreSide, dscoreTile, inverseTile, keepTile, mapTiles, maskTile, pickTile, recurTile, reduceTile, shiftTile, swapTile,
+  composeTiles, contractTiles, cumsumTile, dscoreSide, dscoreTile, inverseTile, keepTile, mapTiles, maskTile, pickTile, recurTile, reduceTile, shiftTile, swapTile,
 } from './tile-ops.js';
 import { newValue, stridesAlong, visit, type TileValue } from './tile-value.js';
 
@@ -10,6 +10,8 @@ export interface TileDims {
   readonly heads: number;
   readonly groups: number;
   readonly sequences: readonly (readonly [start: number, length: number])[];
+  /** Chunks that a segment has at most; without it every sequence is one segment. */
+  readonly longest?: number;
 }
 
 interface Chunk {
@@ -19,9 +21,17 @@ interface Chunk {
   readonly length: number;
 }
 
+/** A run of consecutive chunks of one sequence. */
+interface Segment {
+  readonly index: number;
+  readonly sequence: number;
+  readonly chunks: readonly Chunk[];
+}
+
 /** Where a statement runs; `undefined`: not known there. */
 interface Place {
   readonly sequence: number | undefined;
+  readonly segment: Segment | undefined;
   readonly chunk: Chunk | undefined;
   readonly token: number | undefined;
   readonly head: number | undefined;
@@ -38,6 +48,22 @@ function chunksOf(module: TileModule, dims: TileDims): readonly Chunk[] {
   return chunks;
 }
 
+/** At least one for every sequence; their lengths differ by one at most, the longer ones first (Segmentation in ir/plan). */
+function segmentsOf(dims: TileDims, chunks: readonly Chunk[]): readonly Segment[] {
+  const segments: Segment[] = [];
+  dims.sequences.forEach((_, sequence) => {
+    const own = chunks.filter((chunk) => chunk.sequence === sequence);
+    const count = Math.max(1, Math.ceil(own.length / (dims.longest ?? Infinity)));
+    let first = 0;
+    for (let i = 0; i < count; i++) {
+      const length = Math.floor(own.length / count) + (i < own.length % count ? 1 : 0);
+      segments.push({ index: segments.length, sequence, chunks: own.slice(first, first + length) });
+      first += length;
+    }
+  });
+  return segments;
+}
+
 /** Number of elements of a buffer, row-major [outer, inner, ...axes]. */
 export function bufferElements(module: TileModule, buffer: TileBuffer, dims: TileDims): number {
   const cell = buffer.axes.reduce((n, axis) => n * tileSize(module, axis), 1);
@@ -46,6 +72,7 @@ export function bufferElements(module: TileModule, buffer: TileBuffer, dims: Til
     case 'once': return inner * cell;
     case 'sequence': return dims.sequences.length * inner * cell;
     case 'chunk': return chunksOf(module, dims).length * inner * cell;
+    case 'segment': return segmentsOf(dims, chunksOf(module, dims)).length * inner * cell;
     case 'token': return dims.sequences.reduce((end, [start, length]) => Math.max(end, start + length), 0) * inner * cell;
   }
 }
@@ -96,22 +123,25 @@ function runKernel(module: TileModule, kernel: TileKernel, dims: TileDims, memor
   const inner = kernel.inner === 'head'
     ? Array.from({ length: dims.heads }, (_, head) => ({ head, group: Math.floor(head / perGroup) }))
     : Array.from({ length: dims.groups }, (_, group) => ({ head: undefined, group }));
-  const outer = ((): readonly Pick<Place, 'sequence' | 'chunk'>[] => {
+  const segments = segmentsOf(dims, chunks);
+  const nowhere = { sequence: undefined, segment: undefined, chunk: undefined };
+  const outer = ((): readonly Pick<Place, 'sequence' | 'segment' | 'chunk'>[] => {
     switch (kernel.outer) {
-      case 'once': return [{ sequence: undefined, chunk: undefined }];
-      case 'sequence': return dims.sequences.map((_, sequence) => ({ sequence, chunk: undefined }));
-      case 'chunk': return chunks.map((chunk) => ({ sequence: chunk.sequence, chunk }));
+      case 'once': return [nowhere];
+      case 'sequence': return dims.sequences.map((_, sequence) => ({ ...nowhere, sequence }));
+      case 'segment': return segments.map((segment) => ({ ...nowhere, sequence: segment.sequence, segment }));
+      case 'chunk': return chunks.map((chunk) => ({ ...nowhere, sequence: chunk.sequence, chunk }));
     }
   })();
   for (const cell of outer) {
     for (const lane of inner) {
-      runProgram(module, kernel, dims, memory, chunks, { ...cell, ...lane, token: undefined });
+      runProgram(module, kernel, dims, memory, { chunks, segments }, { ...cell, ...lane, token: undefined });
     }
   }
 }
 
 function runProgram(
-  module: TileModule, kernel: TileKernel, dims: TileDims, memory: ReadonlyMap<string, Float64Array>, chunks: readonly Chunk[], start: Place,
+  module: TileModule, kernel: TileKernel, dims: TileDims, memory: ReadonlyMap<string, Float64Array>, cut: { readonly chunks: readonly Chunk[]; readonly segments: readonly Segment[] }, start: Place,
 ): void {
   const tiles = new Map<number, TileValue>();
   const sizeOf = (axis: Axis) => tileSize(module, axis);
@@ -131,6 +161,7 @@ function runProgram(
         case 'once': return 0;
         case 'sequence': return place.sequence ?? fail(`${name} needs a sequence`);
         case 'chunk': return place.chunk?.index ?? fail(`${name} needs a chunk`);
+        case 'segment': return place.segment?.index ?? fail(`${name} needs a segment`);
         case 'token': return place.token ?? place.chunk?.first ?? fail(`${name} needs a chunk or a token`);
       }
     })();
@@ -178,6 +209,7 @@ function runProgram(
       case 'map': return mapTiles(op.fn, op.args.map(tile), sizeOf);
       case 'reduce': return reduceTile(op.reduce, op.axis, tile(op.arg), sizeOf);
       case 'contract': return contractTiles(tile(op.a), tile(op.b), op.axis, sizeOf);
+      case 'compose': return composeTiles(tile(op.a), tile(op.b), sizeOf);
       case 'swap': return swapTile(tile(op.arg));
       case 'cumsum': return cumsumTile(tile(op.arg), op.exclusive, op.reverse, sizeOf);
       case 'shift': return shiftTile(tile(op.arg), op.by, op.edge === undefined ? undefined : tile(op.edge), sizeOf);
@@ -194,8 +226,12 @@ function runProgram(
 
   const places = (loop: TileLoop, place: Place): readonly Place[] => {
     switch (loop.over) {
-      case 'chunks':
-        return chunks.filter((chunk) => kernel.outer === 'once' || chunk.sequence === place.sequence).map((chunk) => ({ ...place, chunk, sequence: chunk.sequence }));
+      case 'chunks': {
+        const own = place.segment?.chunks ?? cut.chunks.filter((chunk) => kernel.outer === 'once' || chunk.sequence === place.sequence);
+        return own.map((chunk) => ({ ...place, chunk, sequence: chunk.sequence }));
+      }
+      case 'segments':
+        return cut.segments.filter((segment) => segment.sequence === place.sequence).map((segment) => ({ ...place, segment }));
       case 'tokens': {
         const [first, length] = dims.sequences[place.sequence ?? fail('a token loop needs a sequence')];
         return Array.from({ length }, (_, i) => ({ ...place, token: first + i }));

@@ -21,6 +21,7 @@ export interface KernelBuilder {
   exp(a: TileId): TileId;
   reduce(op: 'sum' | 'max' | 'min', axis: Axis, arg: TileId): TileId;
   contract(a: TileId, b: TileId, axis: Axis): TileId;
+  compose(a: TileId, b: TileId): TileId;
   swap(arg: TileId): TileId;
   cumsum(arg: TileId, how?: { exclusive?: boolean; reverse?: boolean }): TileId;
   shift(arg: TileId, by: 1 | -1, edge?: TileId): TileId;
@@ -87,6 +88,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     exp: (a) => map('exp', a),
     reduce: (op, axis, arg) => define(withoutAxes(axesOf(arg), [axis]), { op: 'reduce', reduce: op, axis, arg }),
     contract: (a, b, axis) => define(withoutAxes(union(a, b), [axis]), { op: 'contract', a, b, axis }),
+    compose: (a, b) => define([ROW, COL], { op: 'compose', a, b }),
     swap: (arg) => define(swapped(axesOf(arg)), { op: 'swap', arg }),
     cumsum: (arg, how = {}) => define(axesOf(arg), { op: 'cumsum', arg, exclusive: how.exclusive ?? false, reverse: how.reverse ?? false }),
     shift: (arg, by, edge) => define(axesOf(arg), { op: 'shift', arg, by, edge }),

@@ -7,7 +7,7 @@ export function operandsOf(op: TileOp): readonly TileId[] {
     case 'map': return op.args;
     case 'reduce': case 'swap': case 'cumsum': case 'pick': case 'mask': case 'keep': case 'inverse': return [op.arg];
     case 'shift': return op.edge === undefined ? [op.arg] : [op.arg, op.edge];
-    case 'contract': return [op.a, op.b];
+    case 'contract': case 'compose': return [op.a, op.b];
     case 'dscore': return [op.x, op.y, op.g];
     case 'dscoreRow': return [op.a, op.y, op.g];
     case 'dscoreCol': return [op.a, op.x, op.g];

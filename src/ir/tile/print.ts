@@ -54,6 +54,7 @@ function printOp(op: TileOp): string {
     case 'map': return `${op.fn} ${op.args.map((arg) => `%${arg}`).join(', ')}`;
     case 'reduce': return `${op.reduce}[${op.axis}] %${op.arg}`;
     case 'contract': return `contract[${op.axis}] %${op.a}, %${op.b}`;
+    case 'compose': return `compose %${op.a}, %${op.b}`;
     case 'cumsum': return `cumsum${op.exclusive ? ' exclusive' : ''}${op.reverse ? ' reversed' : ''} %${op.arg}`;
     case 'shift': return `shift ${op.by} %${op.arg}${op.edge === undefined ? '' : `, edge %${op.edge}`}`;
     case 'pick': return `pick ${op.row} %${op.arg}`;

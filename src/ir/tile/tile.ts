@@ -127,6 +127,8 @@ export type TileOp =
   | { readonly op: 'dscoreRow'; readonly a: TileId; readonly y: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
   /** out[c,K] = sum_r A[r,c] x[r,K] e^{Gr[r,K] - G[c,K]} over the same pairs: adjoint of dscore for y. x and g come with ROW; the result has axes [COL, K]. */
   | { readonly op: 'dscoreCol'; readonly a: TileId; readonly x: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
+  /** [ROW, COL]: out[r,c] = sum over tokens m of a[r,m] * b[m,c], both [ROW, COL]: blocks of a solve with several unknowns per token. */
+  | { readonly op: 'compose'; readonly a: TileId; readonly b: TileId }
   /** (I - A)^{-1} for strictly lower A [ROW, COL]; unit lower triangular. 16x16 diagonal blocks by f32 substitution (kernels.md 4.2). */
   | { readonly op: 'inverse'; readonly arg: TileId }
   /**

@@ -5,6 +5,7 @@ import type { TileBuffer, TileKernel, TileModule, TileOp, TileStmt } from './til
 interface Scope {
   readonly token: boolean;
   readonly chunk: boolean;
+  readonly segment: boolean;
   readonly sequence: boolean;
   readonly head: boolean;
 }
@@ -41,6 +42,7 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
     else if (buffer.inner === 'head' && !scope.head) fault(`${name} is per head, but no head is known here`);
     else if (buffer.outer === 'token' && !scope.token && !scope.chunk) fault(`${name} is per token, but no chunk or token is known here`);
     else if (buffer.outer === 'chunk' && !scope.chunk) fault(`${name} is per chunk, but no chunk is known here`);
+    else if (buffer.outer === 'segment' && !scope.segment) fault(`${name} is per segment, but no segment is known here`);
     else if (buffer.outer === 'sequence' && !scope.sequence) fault(`${name} is per sequence, but no sequence is known here`);
     return buffer;
   };
@@ -53,9 +55,9 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
     const exactly = (tile: number, axes: readonly Axis[], what: string) => {
       if (!sameAxes(axesOf(tile), axes)) fault(`${op.op}: ${what} %${tile} is [${axesOf(tile)}], not [${axes}]`);
     };
-    const gates = (op: TileOp & { readonly axis: Axis; readonly before: boolean; readonly strict: boolean; readonly g: number }) => {
+    const gates = (op: TileOp & { readonly op: 'dscore' | 'dscoreRow' | 'dscoreCol' }) => {
       if (op.before && !op.strict) fault(`${op.op}: a read before the decay pairs tokens with earlier ones only`);
-      if (op.axis === kernel.split) fault(`${op.op}: folds the split axis ${op.axis}`);
+      if (op.op === 'dscore' && op.axis === kernel.split) fault(`${op.op}: folds the split axis ${op.axis}`);
       exactly(op.g, [ROW, op.axis], 'gate');
     };
     switch (op.op) {
@@ -84,6 +86,10 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
         needs(op.b, [op.axis], 'right operand');
         if (op.axis === kernel.split) fault(`contract: folds the split axis ${op.axis}`);
         return withoutAxes(unionAxes(axesOf(op.a), axesOf(op.b)), [op.axis]);
+      case 'compose':
+        exactly(op.a, [ROW, COL], 'left operand');
+        exactly(op.b, [ROW, COL], 'right operand');
+        return [ROW, COL];
       case 'swap': return axesOf(op.arg).map((axis) => (axis === ROW ? COL : axis === COL ? ROW : axis));
       case 'cumsum':
         needs(op.arg, [ROW], 'operand');
@@ -166,12 +172,15 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
             if (!sameAxes(axesOf(carry.tile), axesOf(carry.init)) || !sameAxes(axesOf(carry.tile), axesOf(carry.next))) fault(`%${carry.tile} is carried with changing axes`);
             define(carry.tile, defined);
           }
-          if (stmt.over === 'chunks' && (kernel.outer === 'chunk' || scope.chunk || scope.token)) fault('a loop over chunks inside a chunk');
+          if (stmt.over === 'chunks' && (scope.chunk || scope.token)) fault('a loop over chunks inside a chunk');
+          if (stmt.over === 'chunks' && kernel.outer === 'sequence' && scope.segment) fault('a loop over chunks inside a loop over segments');
+          if (stmt.over === 'segments' && (kernel.outer !== 'sequence' || scope.segment || scope.chunk || scope.token)) fault('a loop over segments outside a sequence');
           if (stmt.over === 'tokens' && (kernel.outer !== 'sequence' || scope.chunk || scope.token)) fault('a loop over tokens outside a sequence');
           if (stmt.over === 'members' && (kernel.inner !== 'group' || scope.head)) fault('a loop over members outside a group');
           const inside = walk(stmt.body, defined, {
             token: scope.token || stmt.over === 'tokens',
             chunk: scope.chunk || stmt.over === 'chunks',
+            segment: scope.segment || stmt.over === 'segments',
             sequence: scope.sequence || stmt.over === 'chunks',
             head: scope.head || stmt.over === 'members',
           });
@@ -184,6 +193,6 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
     }
     return defined;
   };
-  walk(kernel.body, new Set(), { token: false, chunk: kernel.outer === 'chunk', sequence: kernel.outer !== 'once', head: kernel.inner === 'head' });
+  walk(kernel.body, new Set(), { token: false, chunk: kernel.outer === 'chunk', segment: kernel.outer === 'segment', sequence: kernel.outer !== 'once', head: kernel.inner === 'head' });
   return faults;
 }

@@ -1,0 +1,68 @@
+import { COL, ROW } from '../../ir/common/axes.js';
+import type { TileBuffer } from '../../ir/tile/tile.js';
+import { stageName, type Context } from './context.js';
+import type { Parts } from './parts.js';
+
+/** A reader of a stage: one of its reads, or the erase of one of its sources. */
+export type ReaderId = { readonly kind: 'read' | 'erase'; readonly index: number };
+
+/** Workspaces of one matrix stage. Shapes: score tiles [chunk, ROW, COL], token tensors [token, axes], states [..., K, V]. */
+export interface StageBuffers {
+  score(read: number, source: number): TileBuffer;
+  /** T_ij of (I - A)^{-1}. */
+  solve(i: number, j: number): TileBuffer;
+  /** Row vectors times e^{G} (gates along the row axis). */
+  rows(reader: ReaderId): TileBuffer;
+  /** Column vectors times e^{GC - G} (gates along the row axis). */
+  cols(source: number): TileBuffer;
+  /** e^{GC} of a chunk (gates along the row axis). */
+  whole(): TileBuffer;
+  /** What an erasing source writes apart from what it reads of the state: value_j + sum of A_jk V_k. */
+  write(source: number): TileBuffer;
+  /** w of an erasing source. */
+  written(source: number): TileBuffer;
+  /** Cotangent of Y of an erasing source. */
+  solved(source: number): TileBuffer;
+  /** State at the start of a chunk. */
+  states(): TileBuffer;
+  /** Cotangent of the state at the end of a chunk. */
+  cotangents(): TileBuffer;
+  /** Decay of a segment. */
+  span(): TileBuffer;
+  /** State at a segment's end if it starts from zero; against time, the cotangent at its start. */
+  local(reverse: boolean): TileBuffer;
+  /** State at a segment's start; against time, the cotangent at its end. */
+  entry(reverse: boolean): TileBuffer;
+}
+
+export function stageBuffers(cx: Context, parts: Parts, index: number): StageBuffers {
+  const { draft } = cx;
+  const name = (suffix: string) => `${stageName(cx, index)}.${suffix}`;
+  const values = parts.stage.valueAxes;
+  const state = [parts.row, ...values];
+  const gateAxes = parts.gate.kind === 'channel' ? [parts.gate.axis] : [];
+  const vectorType = values.length === 0 ? 'f32' : 'io';
+  return {
+    score: (r, j) => draft.workspace(name(`score${r}_${j}`), 'chunk', [ROW, COL], 'io'),
+    solve: (i, j) => draft.workspace(name(`solve${i}_${j}`), 'chunk', [ROW, COL], 'io'),
+    rows: (reader) => draft.workspace(name(`${reader.kind}${reader.index}`), 'token', [parts.row], 'io'),
+    cols: (j) => draft.workspace(name(`col${j}`), 'token', [parts.row], 'io'),
+    whole: () => draft.workspace(name('decay'), 'chunk', gateAxes, 'f32'),
+    write: (j) => draft.workspace(name(`given${j}`), 'token', values, vectorType),
+    written: (j) => draft.workspace(name(`written${j}`), 'token', values, vectorType),
+    solved: (j) => draft.workspace(name(`solved${j}`), 'token', values, vectorType),
+    states: () => draft.workspace(name('states'), 'chunk', state, 'io'),
+    cotangents: () => draft.workspace(name('cotangents'), 'chunk', state, 'io'),
+    span: () => draft.workspace(name('span'), 'segment', gateAxes, 'f32'),
+    local: (reverse) => draft.workspace(name(reverse ? 'local_cotangent' : 'local'), 'segment', state, 'f32'),
+    entry: (reverse) => draft.workspace(name(reverse ? 'entry_cotangent' : 'entry'), 'segment', state, 'f32'),
+  };
+}
+
+/** All readers of a stage. */
+export function readersOf(parts: Parts): readonly ReaderId[] {
+  return [
+    ...parts.reads.map((_, index): ReaderId => ({ kind: 'read', index })),
+    ...parts.erasing.map((index): ReaderId => ({ kind: 'erase', index })),
+  ];
+}

@@ -1,0 +1,115 @@
+import type { Axis } from '../../ir/common/axes.js';
+import { includesAll, unionAxes } from '../../ir/common/axes.js';
+import { nodeArguments, stageResults, type NodeId, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
+import type { TileBuffer } from '../../ir/tile/tile.js';
+import type { Draft, ProgramName } from './draft.js';
+import { resultKey, type Graph } from './graph.js';
+
+/** One program of a module (forward or backward) while its kernels are being written. */
+export interface Context {
+  readonly draft: Draft;
+  readonly name: ProgramName;
+  readonly program: ScanProgram;
+  readonly graph: Graph;
+  /** Results that some kernel other than their stage's own walk reads: those are stored. */
+  readonly wanted: Set<string>;
+  /** Values that a chunk kernel has stored for walks. */
+  readonly stored: Map<NodeId, TileBuffer>;
+}
+
+/** Where values are computed. A walk computes along `allowed` axes only and folds nothing along `split`; a chunk kernel anything. */
+export type Site =
+  | { readonly kind: 'chunk' }
+  | { readonly kind: 'walk'; readonly allowed: readonly Axis[]; readonly split: Axis | undefined };
+
+export const CHUNK_SITE: Site = { kind: 'chunk' };
+
+export function stageName(cx: Context, stage: number): string {
+  return cx.draft.spec.states[stateOf(cx.program.stages[stage])].name;
+}
+
+export function stateOf(stage: Stage): number {
+  switch (stage.kind) {
+    case 'matrix': case 'element': return stage.state;
+    case 'matrix-adjoint': case 'element-adjoint': return stage.of.state;
+  }
+}
+
+/** Where a result waits for other kernels. */
+export function resultBuffer(cx: Context, stage: number, slot: number): TileBuffer {
+  const axes = stageResults(cx.program.stages[stage])[slot];
+  const s = cx.program.stages[stage];
+  const gate = s.kind === 'matrix-adjoint' && s.of.gate.kind !== 'none' && slot === stageResults(s).length - 1;
+  const side = s.kind === 'matrix' || s.kind === 'element' ? 'result' : 'adjoint';
+  return cx.draft.workspace(`${stageName(cx, stage)}.${side}${slot}`, 'token', axes, gate || axes.length === 0 ? 'f32' : 'io');
+}
+
+export function isWanted(cx: Context, stage: number, slot: number): boolean {
+  return cx.wanted.has(resultKey(stage, slot));
+}
+
+const stageOfKey = (key: string) => Number(key.split('.')[0]);
+
+/** Marks what a kernel reads of other stages; `own` are the stages whose results it computes itself. */
+export function want(cx: Context, ids: readonly NodeId[], own: readonly number[]): void {
+  for (const key of cx.graph.results(ids)) {
+    if (!own.includes(stageOfKey(key))) cx.wanted.add(key);
+  }
+}
+
+/** Can a walk compute the value from what it may load? Tensors in memory are loaded whatever their axes. */
+export function isInline(cx: Context, site: Site, id: NodeId): boolean {
+  if (site.kind === 'chunk' || cx.stored.has(id) || cx.graph.literal(id) !== undefined) return true;
+  const node = cx.graph.node(id);
+  switch (node.kind) {
+    case 'literal': case 'size': case 'head': case 'heads': case 'param': case 'input': case 'cotangent': case 'result': return true;
+    case 'map': return includesAll(site.allowed, node.axes) && node.args.every((arg) => isInline(cx, site, arg));
+    case 'reduce': return node.axis !== site.split && includesAll(site.allowed, [node.axis, ...node.axes]) && isInline(cx, site, node.arg);
+  }
+}
+
+/**
+ * Values that have to be stored beforehand so that the site can have `id`; undefined if that does not help, since they depend on results
+ * of stages that only this site has (`own`).
+ */
+export function frontier(cx: Context, site: Site, id: NodeId, own: readonly number[]): readonly NodeId[] | undefined {
+  if (site.kind === 'chunk' || isInline(cx, site, id)) return [];
+  const node = cx.graph.node(id);
+  const storable = cx.graph.home(id) < Math.max(...own) && [...cx.graph.results([id])].every((key) => !own.includes(stageOfKey(key)));
+  const descend = (): readonly NodeId[] | undefined => {
+    if (node.kind !== 'map' || !includesAll(site.allowed, node.axes)) return undefined;
+    const parts = nodeArguments(node).map((arg) => frontier(cx, site, arg, own));
+    return parts.every((part) => part !== undefined) ? [...new Set(parts.flat())] : undefined;
+  };
+  // A vector over the split axis is cheaper made again than read back; a number per token is not.
+  if (node.axes.length > 0) {
+    const parts = descend();
+    if (parts !== undefined) return parts;
+  }
+  return storable ? [id] : descend();
+}
+
+/** The frontier of values that are known to be available. */
+export function needed(cx: Context, site: Site, ids: readonly NodeId[], own: readonly number[]): readonly NodeId[] {
+  return [...new Set(ids.flatMap((id) => {
+    const parts = frontier(cx, site, id, own);
+    if (parts === undefined) throw new Error(`${cx.draft.spec.name}: value ${id} is not available to stage ${own.join()}`);
+    return parts;
+  }))];
+}
+
+/** Where a stored value lies: in io, but numbers per token and what decays are made of in f32. */
+export function valueBuffer(cx: Context, id: NodeId, exact: boolean): TileBuffer {
+  const axes = cx.graph.axesOf(id);
+  return cx.draft.workspace(`value${id}`, 'token', axes, exact || axes.length === 0 ? 'f32' : 'io');
+}
+
+/** Says that a chunk kernel has stored the values. `exact`: those that decays are made of. */
+export function markStored(cx: Context, ids: readonly NodeId[], exact: readonly NodeId[]): void {
+  for (const id of ids) cx.stored.set(id, valueBuffer(cx, id, exact.includes(id)));
+}
+
+/** The largest axis; undefined for none. */
+export function largestAxis(draft: Draft, axes: readonly Axis[]): Axis | undefined {
+  return unionAxes(axes).reduce<Axis | undefined>((best, axis) => (best === undefined || draft.sizeOf(axis) > draft.sizeOf(best) ? axis : best), undefined);
+}

@@ -1,0 +1,82 @@
+import { COL, ROW, type Axis } from '../../ir/common/axes.js';
+import { buildKernel, type KernelBuilder, type KernelHead } from '../../ir/tile/build.js';
+import { loadedBuffers, storedBuffers } from '../../ir/tile/operands.js';
+import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
+import type { Spec } from '../../ir/spec/spec.js';
+import { userBuffers, type UserBuffers } from './names.js';
+
+export type ProgramName = keyof TileModule['programs'];
+
+/** A module while its kernels are being written. */
+export interface Draft {
+  readonly spec: Spec;
+  readonly sizes: ReadonlyMap<Axis, number>;
+  readonly chunk: number;
+  /** Are walks without erases cut into segments? */
+  readonly segments: boolean;
+  readonly user: UserBuffers;
+  sizeOf(axis: Axis): number;
+  /** Makes a workspace, or returns the one made before under that name. `cell`: [ROW, COL, ...] may occur. */
+  workspace(name: string, outer: TileBuffer['outer'], axes: readonly Axis[], dtype: TileBuffer['dtype']): TileBuffer;
+  /** Writes a kernel and launches it next. Equal kernels of two programs are one; a kernel that stores nothing is left out. */
+  kernel(program: ProgramName, head: KernelHead, write: (k: KernelBuilder) => void): void;
+  finish(): TileModule;
+}
+
+export interface DraftOptions {
+  readonly spec: Spec;
+  readonly sizes: ReadonlyMap<Axis, number>;
+  readonly chunk: number;
+  readonly segments: boolean;
+  /** Names of inputs that stay in f32 (design section 2: gates). */
+  readonly exact: ReadonlySet<string>;
+}
+
+export function draft(options: DraftOptions): Draft {
+  const { spec, sizes, chunk, segments } = options;
+  const user = userBuffers(spec, options.exact);
+  const workspaces = new Map<string, TileBuffer>();
+  const kernels: TileKernel[] = [];
+  const programs: Record<ProgramName, string[]> = { forward: [], backward: [], step: [] };
+
+  return {
+    spec, sizes, chunk, segments, user,
+    sizeOf(axis) {
+      if (axis === ROW || axis === COL) return chunk;
+      const size = sizes.get(axis);
+      if (size === undefined) throw new Error(`${spec.name}: axis ${axis} has no size`);
+      return size;
+    },
+    workspace(name, outer, axes, dtype) {
+      const full = `ws.${name}`;
+      const known = workspaces.get(full);
+      if (known !== undefined) {
+        if (known.outer !== outer || known.dtype !== dtype || known.axes.join() !== axes.join()) throw new Error(`${spec.name}: two workspaces ${full}`);
+        return known;
+      }
+      const buffer: TileBuffer = { name: full, outer, inner: 'head', axes, dtype, role: 'workspace' };
+      workspaces.set(full, buffer);
+      return buffer;
+    },
+    kernel(program, head, write) {
+      const made = buildKernel(head, write);
+      if (storedBuffers(made.body).length === 0) return;
+      const text = (kernel: TileKernel) => JSON.stringify({ ...kernel, name: '' });
+      const twin = kernels.find((kernel) => text(kernel) === text(made));
+      if (twin !== undefined) {
+        programs[program].push(twin.name);
+        return;
+      }
+      const taken = (name: string) => kernels.some((kernel) => kernel.name === name);
+      let name = made.name;
+      for (let i = 2; taken(name); i++) name = `${made.name}_${i}`;
+      kernels.push({ ...made, name });
+      programs[program].push(name);
+    },
+    finish() {
+      const touched = new Set(kernels.flatMap((kernel) => [...loadedBuffers(kernel.body), ...storedBuffers(kernel.body)]));
+      const all = [...user.all, ...[...workspaces.values()].filter((buffer) => touched.has(buffer.name))];
+      return { name: spec.name, chunk, sizes, buffers: all, kernels, programs };
+    },
+  };
+}

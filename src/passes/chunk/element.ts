@@ -1,0 +1,131 @@
+import { ROW } from '../../ir/common/axes.js';
+import type { ElementAdjoint, ElementStage, NodeId, Root } from '../../ir/scan/scan.js';
+import type { KernelBuilder } from '../../ir/tile/build.js';
+import type { TileId } from '../../ir/tile/tile.js';
+import { CHUNK_SITE, largestAxis, markStored, needed, stageName, valueBuffer, type Context, type Site } from './context.js';
+import { storeRoot } from './roots.js';
+import { hoist, valuesIn, type Values } from './values.js';
+import { storeResults } from './walk.js';
+
+/** Where the values of an elementwise scan are computed: along its own axes, split along the largest. */
+export function elementSite(cx: Context, stage: ElementStage): Site {
+  return { kind: 'walk', allowed: stage.axes, split: largestAxis(cx.draft, stage.axes) };
+}
+
+const present = (ids: readonly (NodeId | undefined)[]): readonly NodeId[] => ids.filter((id) => id !== undefined);
+const valuesOf = (roots: readonly Root[]): readonly NodeId[] => present(roots.map((root) => root.value));
+
+/** The values that a scan cannot compute along the way, stored beforehand. */
+function prepare(cx: Context, name: string, ids: readonly NodeId[], exact: readonly NodeId[]): void {
+  if (ids.length === 0) return;
+  cx.draft.kernel(cx.name, { name, doc: 'Pointwise values that fold an axis, before a scan.', outer: 'chunk', inner: 'head' }, (k) => {
+    const values = valuesIn(cx, k, CHUNK_SITE);
+    for (const id of ids) k.store(valueBuffer(cx, id, exact.includes(id)), values.tile(id));
+  });
+  markStored(cx, ids, exact);
+}
+
+const entryBuffer = (cx: Context, stage: ElementStage, index: number) => cx.draft.workspace(`${stageName(cx, index)}.entries`, 'chunk', stage.axes, 'f32');
+
+function initialOf(cx: Context, k: KernelBuilder, stage: ElementStage): TileId {
+  const buffer = cx.draft.user.initials[stage.state];
+  return buffer === undefined ? k.zeros(stage.axes) : k.load(buffer);
+}
+
+/** The tile with all axes of the state, and ROW. */
+function whole(k: KernelBuilder, stage: ElementStage, tile: TileId): TileId {
+  const missing = [ROW, ...stage.axes].filter((axis) => !k.axesOf(tile).includes(axis));
+  return missing.length === 0 ? tile : k.add(tile, k.zeros(missing));
+}
+
+/** The decay of every row; 1 beyond the sequence, so that the state stays. */
+function decayRows(cx: Context, k: KernelBuilder, values: Values, stage: ElementStage): TileId {
+  const beyond = () => k.sub(k.literal(1), k.keep(k.literal(1)));
+  if (stage.decay === undefined) return beyond();
+  const node = cx.graph.node(stage.decay);
+  if (node.kind === 'map' && node.fn === 'exp' && !cx.stored.has(stage.decay)) {
+    const log = values.padded(node.args[0]);
+    return k.exp(k.axesOf(log).includes(ROW) ? log : k.keep(log));
+  }
+  return k.add(k.keep(values.tile(stage.decay)), beyond());
+}
+
+/** h of every row from the state before the chunk, bound as the stage's results; made when asked for. */
+function bindRows(cx: Context, k: KernelBuilder, values: Values, stage: ElementStage, index: number, entryOf: () => TileId): () => TileId {
+  let made: { readonly entry: TileId; readonly rows: TileId } | undefined;
+  const all = () => {
+    if (made === undefined) {
+      const write = stage.write === undefined ? k.zeros([ROW, ...stage.axes]) : whole(k, stage, values.padded(stage.write));
+      const entry = entryOf();
+      made = { entry, rows: k.recur(decayRows(cx, k, values, stage), write, entry, false) };
+    }
+    return made;
+  };
+  values.bind(index, 0, () => all().rows);
+  values.bind(index, 1, () => k.shift(all().rows, 1, all().entry));
+  return () => all().rows;
+}
+
+export interface ElementOptions {
+  /** Stores the last state for the user. */
+  readonly final: boolean;
+  /** Stores the states at chunk starts. */
+  readonly entries: boolean;
+}
+
+/** h_t = decay_t h_{t-1} + write_t, with everything pointwise around it in the same kernel (kernels.md 1.5). */
+export function elementKernel(cx: Context, stage: ElementStage, index: number, roots: readonly Root[], options: ElementOptions): void {
+  const name = stageName(cx, index);
+  const site = elementSite(cx, stage);
+  const ids = [...present([stage.decay, stage.write]), ...valuesOf(roots)];
+  prepare(cx, `${name}_prepare`, needed(cx, site, ids, [index]), present([stage.decay]));
+  const split = site.kind === 'walk' ? site.split : undefined;
+  cx.draft.kernel(cx.name, { name: `${name}_scan`, doc: `The elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split }, (k) => {
+    const outside = valuesIn(cx, k, site);
+    hoist(cx, outside, site, ids);
+    const [last] = k.loop('chunks', false, [initialOf(cx, k, stage)], ([entry]) => {
+      const values = valuesIn(cx, k, site, outside);
+      const rows = bindRows(cx, k, values, stage, index, () => entry);
+      if (options.entries) k.store(entryBuffer(cx, stage, index), entry);
+      storeResults(cx, k, index, values);
+      for (const root of roots) storeRoot(cx, k, values, root, true);
+      return [k.pick(rows(), 'last')];
+    });
+    const final = options.final ? cx.draft.user.finals[stage.state] : undefined;
+    if (final !== undefined) k.store(final, last);
+  });
+}
+
+/**
+ * Against time: D_t = given_t + decay_{t+1} D_{t+1} + (given to h_{t-1})_{t+1}. What flows from a chunk into the one before it is carried; the
+ * states of the chunk are made again from its first one.
+ */
+export function elementAdjointKernel(cx: Context, adjoint: ElementAdjoint, index: number, forward: number, roots: readonly Root[]): void {
+  const stage = adjoint.of;
+  const name = stageName(cx, index);
+  const site = elementSite(cx, stage);
+  const [given, givenBefore] = adjoint.given;
+  const store = [...needed(cx, site, present([stage.decay, stage.write, given, givenBefore]), [index]), ...needed(cx, site, valuesOf(roots), [index, forward])];
+  prepare(cx, `${name}_given`, [...new Set(store)].filter((id) => !cx.stored.has(id)), present([stage.decay]));
+  const split = site.kind === 'walk' ? site.split : undefined;
+  cx.draft.kernel(cx.name, { name: `${name}_reverse`, doc: `The adjoint of the elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split }, (k) => {
+    const outside = valuesIn(cx, k, site);
+    hoist(cx, outside, site, [...present([stage.decay, stage.write, given, givenBefore]), ...valuesOf(roots)]);
+    const final = cx.draft.user.finalCotangents[stage.state];
+    const [first] = k.loop('chunks', true, [final === undefined ? k.zeros(stage.axes) : k.load(final)], ([later]) => {
+      const values = valuesIn(cx, k, site, outside);
+      bindRows(cx, k, values, stage, forward, () => k.load(entryBuffer(cx, stage, forward)));
+      const decay = decayRows(cx, k, values, stage);
+      const own = given === undefined ? k.zeros([ROW, ...stage.axes]) : whole(k, stage, values.padded(given));
+      const before = givenBefore === undefined ? undefined : whole(k, stage, values.padded(givenBefore));
+      const total = k.recur(k.shift(decay, -1, k.literal(1)), before === undefined ? own : k.add(own, k.shift(before, -1)), later, true);
+      values.bind(index, 0, () => total);
+      storeResults(cx, k, index, values);
+      for (const root of roots) storeRoot(cx, k, values, root, true);
+      const passed = k.mul(decay, total);
+      return [k.pick(before === undefined ? passed : k.add(passed, before), 'first')];
+    });
+    const gradient = cx.draft.user.initialGradients[stage.state];
+    if (gradient !== undefined) k.store(gradient, first);
+  });
+}

@@ -1,0 +1,151 @@
+import { unionAxes, type Axis } from '../../ir/common/axes.js';
+import type { MathName } from '../../ir/common/dag.js';
+import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
+import { nodeArguments, type NodeId, type ScanNode } from '../../ir/scan/scan.js';
+import { math } from '../../math/index.js';
+
+/** What rows beyond the sequence hold when a value is computed from loads, which give 0 there. */
+export type Padding = 'zero' | 'finite' | 'unknown';
+
+/** Questions about the values of one program, answered from their definitions. */
+export interface Graph {
+  /** May be appended to (constants that factoring makes). */
+  readonly builder: ScanBuilder;
+  node(id: NodeId): ScanNode;
+  axesOf(id: NodeId): readonly Axis[];
+  /** Highest stage that a value depends on; -1 for none. */
+  home(id: NodeId): number;
+  /** The same at every token. */
+  isStatic(id: NodeId): boolean;
+  /** A number once the sizes are known. */
+  literal(id: NodeId): number | undefined;
+  padding(id: NodeId): Padding;
+  /** Results of stages that values depend on, as `stage.slot`. */
+  results(ids: readonly NodeId[]): ReadonlySet<string>;
+}
+
+export const resultKey = (stage: number, slot: number) => `${stage}.${slot}`;
+
+/** Functions with f(0) = 0 that are finite where their argument is. */
+const ODD: readonly MathName[] = ['neg', 'tanh', 'silu', 'relu', 'gelu', 'abs', 'expm1', 'sign', 'erf'];
+const FINITE: readonly MathName[] = ['exp', 'sigmoid', 'log_sigmoid', 'softplus', 'less'];
+
+export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => number): Graph {
+  const builder = scanBuilder(nodes);
+  const memo = <T>(compute: (id: NodeId) => T) => {
+    const known = new Map<NodeId, T>();
+    return (id: NodeId): T => {
+      const found = known.get(id);
+      if (found !== undefined) return found;
+      const value = compute(id);
+      known.set(id, value);
+      return value;
+    };
+  };
+  const node = (id: NodeId) => builder.nodes[id];
+
+  const home = memo((id): number => {
+    const n = node(id);
+    return n.kind === 'result' ? n.stage : Math.max(-1, ...nodeArguments(n).map(home));
+  });
+
+  const isStatic = memo((id): boolean => {
+    const n = node(id);
+    switch (n.kind) {
+      case 'literal': case 'size': case 'head': case 'heads': case 'param': return true;
+      case 'input': case 'cotangent': case 'result': return false;
+      case 'map': case 'reduce': return nodeArguments(n).every(isStatic);
+    }
+  });
+
+  const literal = memo((id): number | undefined => {
+    const n = node(id);
+    switch (n.kind) {
+      case 'literal': return n.value;
+      case 'size': return sizeOf(n.axis);
+      case 'map': {
+        const args = n.args.map(literal);
+        if (args.some((x) => x === undefined)) return undefined;
+        return math[n.fn].f64(args[0] ?? NaN, args[1] ?? NaN);
+      }
+      case 'head': case 'heads': case 'param': case 'input': case 'cotangent': case 'result': case 'reduce': return undefined;
+    }
+  });
+
+  const padding = memo((id): Padding => {
+    const n = node(id);
+    switch (n.kind) {
+      case 'input': case 'cotangent': case 'result': return 'zero';
+      case 'literal': return n.value === 0 ? 'zero' : Number.isFinite(n.value) ? 'finite' : 'unknown';
+      case 'size': case 'head': case 'heads': case 'param': return 'finite';
+      case 'reduce': return padding(n.arg);
+      case 'map': {
+        const args = n.args.map(padding);
+        if (args.includes('unknown')) return 'unknown';
+        const zeros = args.every((x) => x === 'zero');
+        if (n.fn === 'mul') return args.includes('zero') ? 'zero' : 'finite';
+        if (n.fn === 'add' || n.fn === 'sub' || n.fn === 'min' || n.fn === 'max' || ODD.includes(n.fn)) return zeros ? 'zero' : 'finite';
+        if (n.fn === 'div' && isNonZero(literal(n.args[1]))) return args[0];
+        if (n.fn === 'sqrt' || n.fn === 'log1p') return zeros ? 'zero' : 'unknown';
+        return FINITE.includes(n.fn) ? 'finite' : 'unknown';
+      }
+    }
+  });
+
+  return {
+    builder, node, home, isStatic, literal, padding,
+    axesOf: (id) => builder.axesOf(id),
+    results(ids) {
+      const found = new Set<string>();
+      const seen = new Set<NodeId>();
+      const visit = (id: NodeId): void => {
+        if (seen.has(id)) return;
+        seen.add(id);
+        const n = node(id);
+        if (n.kind === 'result') found.add(resultKey(n.stage, n.slot));
+        nodeArguments(n).forEach(visit);
+      };
+      ids.forEach(visit);
+      return found;
+    },
+  };
+}
+
+function isNonZero(x: number | undefined): boolean {
+  return x !== undefined && x !== 0;
+}
+
+/** literal * product of `scalars` (values without axes) * base (undefined: 1). */
+export interface Factored {
+  readonly literal: number;
+  readonly scalars: readonly NodeId[];
+  readonly base: NodeId | undefined;
+}
+
+/** Takes the factors without axes out of a vector, so that they can be applied to accumulators or scores. */
+export function factored(graph: Graph, id: NodeId): Factored {
+  const { builder } = graph;
+  let constant = 1;
+  const scalars: NodeId[] = [];
+  const vectors: NodeId[] = [];
+  const visit = (at: NodeId): void => {
+    const value = graph.literal(at);
+    const n = graph.node(at);
+    if (value !== undefined) constant *= value;
+    else if (graph.axesOf(at).length === 0) scalars.push(at);
+    else if (n.kind === 'map' && n.fn === 'neg') {
+      constant = -constant;
+      visit(n.args[0]);
+    } else if (n.kind === 'map' && n.fn === 'mul') n.args.forEach(visit);
+    else if (n.kind === 'map' && n.fn === 'div' && graph.axesOf(n.args[1]).length === 0) {
+      const divisor = graph.literal(n.args[1]);
+      if (divisor !== undefined) constant /= divisor;
+      else scalars.push(builder.map('div', builder.literal(1), n.args[1]));
+      visit(n.args[0]);
+    } else vectors.push(at);
+  };
+  visit(id);
+  const axes = unionAxes(...vectors.map((v) => graph.axesOf(v)));
+  if (axes.length === 0) return { literal: constant, scalars, base: undefined };
+  return { literal: constant, scalars, base: builder.product(vectors) };
+}

@@ -1,0 +1,152 @@
+import type { ElementStage, Root, ScanProgram, Stage } from '../../ir/scan/scan.js';
+import { stageOperands, stageResults } from '../../ir/scan/scan.js';
+import { CHUNK_SITE, isWanted, markStored, needed, stageName, want, type Context, type Site } from './context.js';
+import type { Draft, ProgramName } from './draft.js';
+import { elementAdjointKernel, elementKernel, elementSite } from './element.js';
+import { bindGradients } from './gradients.js';
+import { graphOf, resultKey } from './graph.js';
+import { partsOf, storedFor, walkSite } from './parts.js';
+import { prepareKernel, storeValues } from './prepare.js';
+import { reverseKernels } from './reverse.js';
+import { isFused, storeRoot, sumKernels } from './roots.js';
+import { valuesIn } from './values.js';
+import { storeResults, walkKernels } from './walk.js';
+
+function contextOf(draft: Draft, name: ProgramName, program: ScanProgram): Context {
+  return { draft, name, program, graph: graphOf(program.nodes, draft.sizeOf), wanted: new Set(), stored: new Map() };
+}
+
+function siteOf(cx: Context, stage: Stage): Site {
+  switch (stage.kind) {
+    case 'matrix': return walkSite(partsOf(cx.graph, stage));
+    case 'element': return elementSite(cx, stage);
+    case 'matrix-adjoint': return CHUNK_SITE;
+    case 'element-adjoint': return elementSite(cx, stage.of);
+  }
+}
+
+/** Stages whose results a stage's last kernel computes itself. */
+function ownResults(cx: Context, at: number): readonly number[] {
+  const stage = cx.program.stages[at];
+  if (stage.kind !== 'element-adjoint') return [at];
+  return [at, cx.program.stages.indexOf(stage.of)];
+}
+
+/** Which roots the last kernel of each stage stores; the others need a kernel of their own. Marks the results that have to be stored for that. */
+function assignRoots(cx: Context, homeOf: (root: Root) => number): ReadonlyMap<number, readonly Root[]> {
+  const assigned = new Map<number, Root[]>();
+  for (const root of cx.program.roots) {
+    const home = homeOf(root);
+    const fused = home >= 0 && isFused(cx, siteOf(cx, cx.program.stages[home]), root, ownResults(cx, home));
+    const key = fused ? home : -1;
+    assigned.set(key, [...(assigned.get(key) ?? []), root]);
+    if (root.value !== undefined) want(cx, [root.value], fused ? ownResults(cx, home) : []);
+  }
+  cx.program.stages.forEach((stage, at) => {
+    if (stage.kind !== 'element-adjoint') return want(cx, stageOperands(stage), []);
+    want(cx, stageOperands(stage), ownResults(cx, at));
+    // What a chunk kernel has to make of the cotangents beforehand may read the scan's own results.
+    return want(cx, needed(cx, siteOf(cx, stage), stageOperands(stage), [at]), []);
+  });
+  return assigned;
+}
+
+const valuesOf = (roots: readonly Root[]) => roots.flatMap((root) => (root.value === undefined ? [] : [root.value]));
+
+/** Kernels for the roots that no walk stores. */
+function restKernel(cx: Context, roots: readonly Root[], name: string, doc: string): void {
+  cx.draft.kernel(cx.name, { name, doc, outer: 'chunk', inner: 'head' }, (k) => {
+    const values = valuesIn(cx, k, CHUNK_SITE);
+    for (const root of roots) storeRoot(cx, k, values, root, false);
+  });
+}
+
+/** Forward: for every stage what does not depend on its state, then its walk, with outputs made where their last ingredient is. */
+export function lowerForward(draft: Draft, program: ScanProgram): void {
+  const cx = contextOf(draft, 'forward', program);
+  const roots = assignRoots(cx, (root) => (root.value === undefined ? -1 : cx.graph.home(root.value)));
+  program.stages.forEach((stage, index) => {
+    const mine = roots.get(index) ?? [];
+    switch (stage.kind) {
+      case 'matrix': {
+        const parts = partsOf(cx.graph, stage);
+        prepareKernel(cx, parts, index, storedFor(cx, parts, index, valuesOf(mine)), true);
+        walkKernels(cx, parts, index, {
+          keep: false, final: true, epilogueValues: valuesOf(mine),
+          epilogue: (k, values) => mine.forEach((root) => storeRoot(cx, k, values, root, false)),
+        });
+        return;
+      }
+      case 'element':
+        elementKernel(cx, stage, index, mine, { final: true, entries: false });
+        return;
+      case 'matrix-adjoint': case 'element-adjoint': throw new Error('an adjoint in a forward program');
+    }
+  });
+  restKernel(cx, roots.get(-1) ?? [], 'epilogue', 'Outputs from the results of all scans.');
+}
+
+/** Does another kernel than its walk read a result of the stage? */
+function resultsWanted(cx: Context, index: number): boolean {
+  return stageResults(cx.program.stages[index]).some((_, slot) => isWanted(cx, index, slot));
+}
+
+/** Does the adjoint of an elementwise stage need its states? */
+function statesNeeded(cx: Context, stage: ElementStage, index: number, roots: ReadonlyMap<number, readonly Root[]>): boolean {
+  const at = cx.program.stages.findIndex((other) => other.kind === 'element-adjoint' && other.of === stage);
+  const adjoint = cx.program.stages[at];
+  const given = adjoint.kind === 'element-adjoint' ? adjoint.given.filter((id) => id !== undefined) : [];
+  const reached = cx.graph.results([...given, ...valuesOf(roots.get(at) ?? [])]);
+  return [0, 1].some((slot) => reached.has(resultKey(index, slot)));
+}
+
+/** Backward: the states again, then stage by stage against time, each followed by the gradients that are complete with it. */
+export function lowerBackward(draft: Draft, program: ScanProgram): void {
+  const cx = contextOf(draft, 'backward', program);
+  const adjoints = program.stages.filter((stage) => stage.kind === 'matrix-adjoint');
+  const lastChunk = adjoints.length === 0 ? -1 : program.stages.indexOf(adjoints[adjoints.length - 1]);
+  const firstAdjoint = program.stages.findIndex((stage) => stage.kind === 'matrix-adjoint' || stage.kind === 'element-adjoint');
+  const roots = assignRoots(cx, (root) => {
+    const home = root.value === undefined ? -1 : cx.graph.home(root.value);
+    return home >= firstAdjoint && firstAdjoint >= 0 ? home : lastChunk;
+  });
+  program.stages.forEach((stage, index) => {
+    const mine = roots.get(index) ?? [];
+    switch (stage.kind) {
+      case 'matrix': {
+        const parts = partsOf(cx.graph, stage);
+        prepareKernel(cx, parts, index, storedFor(cx, parts, index, []), parts.channels || parts.erasing.length > 0 || resultsWanted(cx, index));
+        walkKernels(cx, parts, index, { keep: true, final: false, epilogueValues: [], epilogue: () => undefined });
+        return;
+      }
+      case 'element':
+        elementKernel(cx, stage, index, [], { final: false, entries: statesNeeded(cx, stage, index, roots) });
+        return;
+      case 'matrix-adjoint': {
+        const forward = program.stages.indexOf(stage.of);
+        const parts = partsOf(cx.graph, stage.of);
+        const given = stage.given.filter((id) => id !== undefined);
+        const store = needed(cx, walkSite(parts), given, [index]);
+        if (store.length > 0) {
+          draft.kernel(cx.name, { name: `${stageName(cx, index)}_given`, doc: `Cotangents of what was read of ${stageName(cx, index)}.`, outer: 'chunk', inner: 'head' }, (k) => {
+            storeValues(cx, k, valuesIn(cx, k, CHUNK_SITE), store, []);
+          });
+          markStored(cx, store, []);
+        }
+        reverseKernels(cx, parts, forward, stage);
+        draft.kernel(cx.name, { name: `${stageName(cx, index)}_gradients`, doc: `Gradients of what the scan of ${stageName(cx, index)} reads.`, outer: 'chunk', inner: 'head' }, (k) => {
+          const values = valuesIn(cx, k, CHUNK_SITE);
+          bindGradients(cx, k, values, parts, forward, index, stage);
+          storeResults(cx, k, index, values);
+          for (const root of mine) storeRoot(cx, k, values, root, false);
+        });
+        return;
+      }
+      case 'element-adjoint':
+        elementAdjointKernel(cx, stage, index, program.stages.indexOf(stage.of), mine);
+        return;
+    }
+  });
+  restKernel(cx, roots.get(-1) ?? [], 'gradients', 'Gradients that no scan yields.');
+  sumKernels(cx);
+}

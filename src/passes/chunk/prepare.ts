@@ -1,0 +1,90 @@
+import { COL } from '../../ir/common/axes.js';
+import type { NodeId } from '../../ir/scan/scan.js';
+import type { KernelBuilder } from '../../ir/tile/build.js';
+import type { TileId } from '../../ir/tile/tile.js';
+import { readersOf, stageBuffers, type ReaderId } from './buffers.js';
+import { CHUNK_SITE, markStored, stageName, valueBuffer, type Context } from './context.js';
+import { decaysIn, plus, scaled } from './decay.js';
+import type { Parts, ReadPart } from './parts.js';
+import { baseTile, coefficient, scoreTile } from './scores.js';
+import { solveBlocks } from './solve.js';
+import { valuesIn, type Values } from './values.js';
+
+export function readerOf(parts: Parts, id: ReaderId): ReadPart {
+  const part = id.kind === 'read' ? parts.reads[id.index] : parts.sources[id.index].erase;
+  if (part === undefined) throw new Error(`source ${id.index} does not erase`);
+  return part;
+}
+
+/** Does an erasing source see sources that only write, so that what it writes is worked out beforehand? */
+export function writesAhead(parts: Parts): boolean {
+  return parts.erasing.length > 0 && parts.pure.length > 0;
+}
+
+/** Sources whose written rows are something. */
+export function writing(parts: Parts): readonly number[] {
+  return parts.sources.map((_, j) => j).filter((j) => parts.erasing.includes(j) || parts.pure.includes(j));
+}
+
+/** Stores values for walks. */
+export function storeValues(cx: Context, k: KernelBuilder, values: Values, ids: readonly NodeId[], exact: readonly NodeId[]): void {
+  for (const id of ids) k.store(valueBuffer(cx, id, exact.includes(id)), values.tile(id));
+}
+
+/**
+ * Everything about a chunk that does not depend on the state: stored values `ids`, scores of reads (`scores`), the triangular solve, and for gates
+ * along the row axis the vectors with their decays.
+ */
+export function prepareKernel(cx: Context, parts: Parts, index: number, ids: readonly NodeId[], scores: boolean): void {
+  const name = stageName(cx, index);
+  const buffers = stageBuffers(cx, parts, index);
+  const exact = parts.gate.kind === 'none' ? [] : [parts.gate.log];
+  cx.draft.kernel(cx.name, { name: `${name}_prepare`, doc: `Scores, solves and pointwise values of the chunks of ${name}.`, outer: 'chunk', inner: 'head' }, (k) => {
+    const values = valuesIn(cx, k, CHUNK_SITE);
+    const decays = decaysIn(k, parts, values);
+    storeValues(cx, k, values, ids, exact);
+    if (scores) {
+      parts.reads.forEach((read, r) => {
+        for (const j of writing(parts)) k.store(buffers.score(r, j), scoreTile(k, parts, values, decays, read, j));
+      });
+    }
+    storeSolve(cx, k, parts, index, (i, j) => scoreTile(k, parts, values, decays, readerOf(parts, { kind: 'erase', index: i }), j), values);
+    if (!parts.channels) return;
+    for (const reader of readersOf(parts)) {
+      const part = readerOf(parts, reader);
+      k.store(buffers.rows(reader), scaled(k, baseTile(k, values, parts, part.row), decays.toRow(part.before), coefficient(k, values, part.row)));
+    }
+    for (const j of writing(parts)) {
+      const { col } = parts.sources[j];
+      k.store(buffers.cols(j), scaled(k, baseTile(k, values, parts, col), decays.toEnd(), coefficient(k, values, col)));
+    }
+    const whole = decays.whole();
+    if (whole !== undefined) k.store(buffers.whole(), whole);
+  });
+  markStored(cx, ids, exact);
+}
+
+function storeSolve(cx: Context, k: KernelBuilder, parts: Parts, index: number, score: (i: number, j: number) => TileId, values: Values): void {
+  const { erasing, pure } = parts;
+  if (erasing.length === 0) return;
+  const buffers = stageBuffers(cx, parts, index);
+  const blocks = solveBlocks(k, erasing.length, (i, j) => score(erasing[i], erasing[j]));
+  blocks.forEach((row, i) => row.forEach((block, j) => k.store(buffers.solve(erasing[i], erasing[j]), block)));
+  if (!writesAhead(parts)) return;
+  for (const i of erasing) {
+    const seen = pure.map((j) => k.contract(score(i, j), k.swap(writtenValue(k, parts, values, j)), COL));
+    const total = plus(k, ...seen, parts.sources[i].value === undefined ? undefined : writtenValue(k, parts, values, i));
+    if (total !== undefined) k.store(buffers.write(i), total);
+  }
+}
+
+/** `value` of a source as [ROW, V]: it may have been given with fewer axes. */
+export function writtenValue(k: KernelBuilder, parts: Parts, values: Values, j: number): TileId {
+  const { value } = parts.sources[j];
+  if (value === undefined) throw new Error(`source ${j} writes no value`);
+  const tile = values.padded(value);
+  const axes = k.axesOf(tile);
+  const rows = axes.includes('%row') ? tile : k.keep(tile);
+  const missing = parts.stage.valueAxes.filter((axis) => !axes.includes(axis));
+  return missing.length === 0 ? rows : k.add(rows, k.zeros(missing));
+}

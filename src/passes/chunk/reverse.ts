@@ -1,0 +1,132 @@
+import { ROW } from '../../ir/common/axes.js';
+import type { MatrixAdjoint, NodeId } from '../../ir/scan/scan.js';
+import type { KernelBuilder } from '../../ir/tile/build.js';
+import type { TileId } from '../../ir/tile/tile.js';
+import { stageBuffers, type ReaderId } from './buffers.js';
+import { stageName, type Context } from './context.js';
+import { decaysIn, plus, scaled } from './decay.js';
+import { walkOperands, walkSite, type Parts } from './parts.js';
+import { readerOf } from './prepare.js';
+import { baseTile, coefficient } from './scores.js';
+import { hoist, valuesIn, type Values } from './values.js';
+import { decayState, isSegmented, spanned, type ChunkWalk } from './walk.js';
+
+/** Cotangent of a read's result as [ROW, V]; undefined for 0. */
+export function givenTile(k: KernelBuilder, parts: Parts, values: Values, given: NodeId | undefined): TileId | undefined {
+  if (given === undefined) return undefined;
+  const tile = values.padded(given);
+  const axes = k.axesOf(tile);
+  const rows = axes.includes(ROW) ? tile : k.keep(tile);
+  const missing = parts.stage.valueAxes.filter((axis) => !axes.includes(axis));
+  return missing.length === 0 ? rows : k.add(rows, k.zeros(missing));
+}
+
+/** Adjoint of readState for the state: row vectors, with their decays and numbers, times the cotangent of what was read. [K, V] */
+function pullState(w: ChunkWalk, reader: ReaderId, cotangent: TileId): TileId {
+  const { k, parts } = w;
+  if (parts.channels) return k.contract(k.load(stageBuffers(w.cx, parts, w.index).rows(reader)), cotangent, ROW);
+  const part = readerOf(parts, reader);
+  const rows = scaled(k, cotangent, w.decays.toRow(part.before), coefficient(k, w.values, part.row));
+  return k.contract(baseTile(k, w.values, parts, part.row), rows, ROW);
+}
+
+/** Adjoint of writeState for what was written: column vectors, with their decays and numbers, times the cotangent of the state after the chunk. [ROW, V] */
+export function pullWritten(w: ChunkWalk, source: number, cotangent: TileId): TileId {
+  const { k, parts } = w;
+  if (parts.channels) return k.contract(k.load(stageBuffers(w.cx, parts, w.index).cols(source)), cotangent, parts.row);
+  const { col } = parts.sources[source];
+  return scaled(k, k.contract(baseTile(k, w.values, parts, col), cotangent, parts.row), w.decays.toEnd(), coefficient(k, w.values, col));
+}
+
+/** Sum over the reads of P_r^T dO_r for the stored scores of source `j`: [ROW, V]. */
+export function pullScores(k: KernelBuilder, cx: Context, parts: Parts, index: number, given: ReadonlyMap<number, TileId>, j: number): TileId | undefined {
+  return plus(k, ...[...given].map(([r, tile]) => k.swap(k.contract(k.load(stageBuffers(cx, parts, index).score(r, j)), tile, ROW))));
+}
+
+/** Cotangents of reads that there are, as tiles. */
+export function givenTiles(k: KernelBuilder, parts: Parts, values: Values, adjoint: MatrixAdjoint): ReadonlyMap<number, TileId> {
+  const found = new Map<number, TileId>();
+  parts.reads.forEach((_, r) => {
+    const tile = givenTile(k, parts, values, adjoint.given[r]);
+    if (tile !== undefined) found.set(r, tile);
+  });
+  return found;
+}
+
+/**
+ * dS at a chunk's start from dS at its end, with the cotangents of what the erasing sources solved (kernels.md 1.2: dU, dY, dS0).
+ * `cotangent` undefined: zero.
+ */
+function pullChunk(w: ChunkWalk, adjoint: MatrixAdjoint, cotangent: TileId): { readonly solved: ReadonlyMap<number, TileId>; readonly start: TileId } {
+  const { k, parts, cx } = w;
+  const buffers = stageBuffers(cx, parts, w.index);
+  const given = givenTiles(k, parts, w.values, adjoint);
+  const written = new Map<number, TileId>();
+  for (const j of parts.erasing) {
+    const exported = parts.stage.exported.flatMap((source, i) => (source === j ? [givenTile(k, parts, w.values, adjoint.given[parts.reads.length + i])] : []));
+    const total = plus(k, pullWritten(w, j, cotangent), pullScores(k, cx, parts, w.index, given, j), ...exported);
+    if (total !== undefined) written.set(j, total);
+  }
+  const solved = new Map<number, TileId>();
+  for (const j of parts.erasing) {
+    const terms = parts.erasing.flatMap((i) => {
+      const dw = written.get(i);
+      return dw === undefined ? [] : [k.swap(k.contract(k.load(buffers.solve(i, j)), dw, ROW))];
+    });
+    const total = plus(k, ...terms);
+    if (total !== undefined) solved.set(j, total);
+  }
+  const reads = [...given].map(([index, tile]) => pullState(w, { kind: 'read', index }, tile));
+  const erases = [...solved].map(([index, tile]) => pullState(w, { kind: 'erase', index }, tile));
+  const start = plus(k, decayState(w, cotangent), ...reads, ...erases) ?? cotangent;
+  return { solved, start };
+}
+
+function lastCotangent(k: KernelBuilder, cx: Context, parts: Parts): TileId {
+  const buffer = cx.draft.user.finalCotangents[parts.stage.state];
+  return buffer === undefined ? k.zeros([parts.row, ...parts.stage.valueAxes]) : k.load(buffer);
+}
+
+/** Carries the cotangent of the state against time; keeps it at every chunk's end, and that of what erasing sources solved. */
+export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint: MatrixAdjoint): void {
+  const { draft } = cx;
+  const name = stageName(cx, index);
+  const buffers = stageBuffers(cx, parts, index);
+  const site = walkSite(parts);
+  const segmented = isSegmented(cx, parts);
+  const gradient = draft.user.initialGradients[parts.stage.state];
+  const operands = [...walkOperands(parts), ...adjoint.given.filter((id) => id !== undefined)];
+  const chunkOf = (k: KernelBuilder, outside: Values): ChunkWalk => {
+    const values = valuesIn(cx, k, site, outside);
+    return { k, cx, parts, index, values, decays: decaysIn(k, parts, values) };
+  };
+  if (segmented) {
+    draft.kernel(cx.name, { name: `${name}_reverse_ends`, doc: `What every segment adds to the cotangent of ${name} by its start.`, outer: 'segment', inner: 'head', split: parts.value }, (k) => {
+      const outside = valuesIn(cx, k, site);
+      hoist(cx, outside, site, operands);
+      const [first] = k.loop('chunks', true, [k.zeros([parts.row, ...parts.stage.valueAxes])], ([cotangent]) => [pullChunk(chunkOf(k, outside), adjoint, cotangent).start]);
+      k.store(buffers.local(true), first);
+    });
+    draft.kernel(cx.name, { name: `${name}_reverse_join`, doc: `The cotangent of ${name} at every segment's end.`, outer: 'sequence', inner: 'head', split: parts.value }, (k) => {
+      const [first] = k.loop('segments', true, [lastCotangent(k, cx, parts)], ([cotangent]) => {
+        k.store(buffers.entry(true), cotangent);
+        return [k.add(spanned(k, cx, parts, index, cotangent), k.load(buffers.local(true)))];
+      });
+      if (gradient !== undefined) k.store(gradient, first);
+    });
+  }
+  draft.kernel(cx.name, {
+    name: `${name}_reverse`, doc: `Carries the cotangent of ${name} against time.`, outer: segmented ? 'segment' : 'sequence', inner: 'head', split: parts.value,
+  }, (k) => {
+    const outside = valuesIn(cx, k, site);
+    hoist(cx, outside, site, operands);
+    const start = segmented ? k.load(buffers.entry(true)) : lastCotangent(k, cx, parts);
+    const [first] = k.loop('chunks', true, [start], ([cotangent]) => {
+      k.store(buffers.cotangents(), cotangent);
+      const { solved, start: next } = pullChunk(chunkOf(k, outside), adjoint, cotangent);
+      for (const [j, tile] of solved) k.store(buffers.solved(j), tile);
+      return [next];
+    });
+    if (!segmented && gradient !== undefined) k.store(gradient, first);
+  });
+}

@@ -1,0 +1,87 @@
+import { ROW, includesAll } from '../../ir/common/axes.js';
+import type { Root } from '../../ir/scan/scan.js';
+import type { KernelBuilder } from '../../ir/tile/build.js';
+import type { TileId } from '../../ir/tile/tile.js';
+import { frontier, type Context, type Site } from './context.js';
+import type { Values } from './values.js';
+
+/** Where the per-head gradient of an input that a group shares waits for its sum. */
+export function sharedGradient(cx: Context, input: number) {
+  const { name, axes } = cx.draft.spec.inputs[input];
+  return cx.draft.workspace(`d_${name}.heads`, 'token', axes, 'f32');
+}
+
+/** Where the gradient of a param, summed over each chunk, waits for the sum over all. */
+export function paramPartial(cx: Context, param: number) {
+  const { name, axes } = cx.draft.spec.params[param];
+  return cx.draft.workspace(`d_${name}.chunks`, 'chunk', axes, 'f32');
+}
+
+/** Stores what a root says, in a kernel with a chunk at hand. `byScan`: sums rows as a recurrence, in kernels that are scans anyway. */
+export function storeRoot(cx: Context, k: KernelBuilder, values: Values, root: Root, byScan: boolean): void {
+  const { user } = cx.draft;
+  switch (root.kind) {
+    case 'output':
+      k.store(user.outputs[root.output], values.tile(root.value));
+      return;
+    case 'input-gradient': {
+      const tile = root.value === undefined ? k.literal(0) : values.tile(root.value);
+      if (root.value !== undefined && cx.draft.spec.inputs[root.input].scope === 'group') k.store(sharedGradient(cx, root.input), tile);
+      else if (root.value !== undefined || cx.draft.spec.inputs[root.input].scope === 'head') k.store(user.inputGradients[root.input], tile);
+      return;
+    }
+    case 'param-gradient':
+      if (root.value !== undefined) k.store(paramPartial(cx, root.param), sumRows(cx, k, values.tile(root.value), cx.draft.spec.params[root.param].axes, byScan));
+      return;
+  }
+}
+
+/** Sum over the tokens of the chunk; what is the same at every token counts as often as there are tokens. */
+function sumRows(cx: Context, k: KernelBuilder, tile: TileId, axes: readonly string[], byScan: boolean): TileId {
+  const rows = k.keep(tile);
+  if (!byScan) return k.reduce('sum', ROW, rows);
+  const missing = axes.filter((axis) => !k.axesOf(rows).includes(axis));
+  const full = missing.length === 0 ? rows : k.add(rows, k.zeros(missing));
+  return k.pick(k.recur(k.literal(1), full, k.zeros(axes), false), 'last');
+}
+
+/** Can the last kernel of a stage store the root itself? `own`: the stages whose results it makes. */
+export function isFused(cx: Context, site: Site, root: Root, own: readonly number[]): boolean {
+  if (root.value === undefined) return false;
+  const axes = rootAxes(cx, root);
+  if (site.kind === 'walk' && (!includesAll(site.allowed, axes) || (site.split !== undefined && !axes.includes(site.split)))) return false;
+  return frontier(cx, site, root.value, own) !== undefined;
+}
+
+function rootAxes(cx: Context, root: Root): readonly string[] {
+  const { spec } = cx.draft;
+  switch (root.kind) {
+    case 'output': return spec.outputs[root.output].axes;
+    case 'input-gradient': return spec.inputs[root.input].axes;
+    case 'param-gradient': return spec.params[root.param].axes;
+  }
+}
+
+/** Sums that no kernel with one chunk and one head can do: over the heads of a group, and over all chunks. */
+export function sumKernels(cx: Context): void {
+  const { draft, program } = cx;
+  const { user, spec } = draft;
+  const shared = program.roots.flatMap((root) => (root.kind === 'input-gradient' && spec.inputs[root.input].scope === 'group' ? [root] : []));
+  draft.kernel(cx.name, { name: 'sum_groups', doc: 'Gradients of shared inputs, summed over the heads of a group.', outer: 'chunk', inner: 'group' }, (k) => {
+    for (const { input, value } of shared) {
+      if (value === undefined) {
+        k.store(user.inputGradients[input], k.literal(0));
+        continue;
+      }
+      const [sum] = k.loop('members', false, [k.zeros([ROW, ...spec.inputs[input].axes])], ([total]) => [k.add(total, k.load(sharedGradient(cx, input)))]);
+      k.store(user.inputGradients[input], sum);
+    }
+  });
+  const params = program.roots.flatMap((root) => (root.kind === 'param-gradient' ? [root] : []));
+  draft.kernel(cx.name, { name: 'sum_params', doc: 'Gradients of parameters, summed over all chunks.', outer: 'once', inner: 'head' }, (k) => {
+    const inits = params.map(({ param }) => k.zeros(spec.params[param].axes));
+    const totals = k.loop('chunks', false, inits, (sums) => params.map(({ param, value }, i) => (value === undefined ? sums[i] : k.add(sums[i], k.load(paramPartial(cx, param))))));
+    params.forEach(({ param }, i) => k.store(user.paramGradients[param], totals[i]));
+  });
+}
+

@@ -1,0 +1,93 @@
+import { ROW } from '../../ir/common/axes.js';
+import type { NodeId } from '../../ir/scan/scan.js';
+import { nodeArguments } from '../../ir/scan/scan.js';
+import type { KernelBuilder } from '../../ir/tile/build.js';
+import type { TileId } from '../../ir/tile/tile.js';
+import { resultBuffer, type Context, type Site } from './context.js';
+import { resultKey } from './graph.js';
+
+/** Values of the program inside one body of one kernel; token tiles have ROW (none in token loops). */
+export interface Values {
+  tile(id: NodeId): TileId;
+  /** The same with 0 in rows beyond the sequence. */
+  padded(id: NodeId): TileId;
+  /** The same with something finite in rows beyond the sequence. */
+  finite(id: NodeId): TileId;
+  /** Says how the kernel makes a result itself; called when somebody asks. */
+  bind(stage: number, slot: number, make: () => TileId): void;
+}
+
+/**
+ * `site`: chunk kernels compute everything anew, walks load what was stored for them. `outside`: values of the enclosing body, for what is
+ * the same at every token.
+ */
+export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Values): Values {
+  const { graph, draft } = cx;
+  const known = new Map<NodeId, TileId>();
+  const bound = new Map<string, () => TileId>();
+  const paddedTiles = new Map<NodeId, TileId>();
+
+  const compute = (id: NodeId): TileId => {
+    const literal = graph.literal(id);
+    if (literal !== undefined) return k.literal(literal);
+    const stored = site.kind === 'walk' ? cx.stored.get(id) : undefined;
+    if (stored !== undefined) return k.load(stored);
+    if (outside !== undefined && graph.isStatic(id)) return outside.tile(id);
+    const node = graph.node(id);
+    switch (node.kind) {
+      case 'literal': case 'size': throw new Error('a number is a literal');
+      case 'head': return k.head();
+      case 'heads': return k.heads();
+      case 'input': return k.load(draft.user.inputs[node.input]);
+      case 'param': return k.load(draft.user.params[node.param]);
+      case 'cotangent': return k.load(draft.user.outputCotangents[node.output]);
+      case 'result': {
+        const make = bound.get(resultKey(node.stage, node.slot));
+        return make === undefined ? k.load(resultBuffer(cx, node.stage, node.slot)) : make();
+      }
+      case 'map': return k.map(node.fn, ...node.args.map(tile));
+      case 'reduce': return k.reduce(node.op, node.axis, tile(node.arg));
+    }
+  };
+  const tile = (id: NodeId): TileId => {
+    const found = known.get(id);
+    if (found !== undefined) return found;
+    const made = compute(id);
+    known.set(id, made);
+    return made;
+  };
+  const loaded = (id: NodeId) => site.kind === 'walk' && cx.stored.has(id);
+  // What the kernel computes itself may hold anything beyond the sequence; loads give 0 there.
+  const ownResult = (id: NodeId) => bound.size > 0 && [...graph.results([id])].some((key) => bound.has(key));
+  const kept = (id: NodeId): TileId => {
+    const found = paddedTiles.get(id);
+    if (found !== undefined) return found;
+    const made = k.keep(tile(id));
+    paddedTiles.set(id, made);
+    return made;
+  };
+  return {
+    tile,
+    padded: (id) => (loaded(id) || (graph.padding(id) === 'zero' && !ownResult(id)) ? tile(id) : kept(id)),
+    finite: (id) => (loaded(id) || (graph.padding(id) !== 'unknown' && !ownResult(id)) ? tile(id) : kept(id)),
+    bind: (stage, slot, make) => void bound.set(resultKey(stage, slot), make),
+  };
+}
+
+/** Makes the parts of values that are the same at every token: what a loop should not do again. */
+export function hoist(cx: Context, outside: Values, site: Site, ids: readonly NodeId[]): void {
+  const seen = new Set<NodeId>();
+  const visit = (id: NodeId): void => {
+    if (seen.has(id)) return;
+    seen.add(id);
+    if (cx.graph.literal(id) !== undefined || (site.kind === 'walk' && cx.stored.has(id))) return;
+    if (cx.graph.isStatic(id)) outside.tile(id);
+    else nodeArguments(cx.graph.node(id)).forEach(visit);
+  };
+  ids.forEach(visit);
+}
+
+/** Has the tile one value per token of the chunk? */
+export function perToken(k: KernelBuilder, tile: TileId): boolean {
+  return k.axesOf(tile).includes(ROW);
+}

@@ -1,0 +1,212 @@
+import { COL, ROW } from '../../ir/common/axes.js';
+import type { NodeId } from '../../ir/scan/scan.js';
+import type { KernelBuilder } from '../../ir/tile/build.js';
+import type { TileId, TileKernel } from '../../ir/tile/tile.js';
+import { stageBuffers, type ReaderId } from './buffers.js';
+import { isWanted, resultBuffer, stageName, type Context } from './context.js';
+import { decaysIn, plus, scaled, type Decays } from './decay.js';
+import { walkOperands, walkSite, type Parts } from './parts.js';
+import { readerOf, writesAhead, writing, writtenValue } from './prepare.js';
+import { baseTile, coefficient } from './scores.js';
+import { hoist, valuesIn, type Values } from './values.js';
+
+/** Writes into the body of a walk what it does besides carrying the state; `values` can make this stage's results. */
+export type Epilogue = (k: KernelBuilder, values: Values) => void;
+
+export interface WalkOptions {
+  /** Stores the states at chunk starts and the w of erasing sources: for the gradients. */
+  readonly keep: boolean;
+  /** Stores the last state for the user. */
+  readonly final: boolean;
+  /** Outputs made in the walk, and the values they are. */
+  readonly epilogue: Epilogue;
+  readonly epilogueValues: readonly NodeId[];
+}
+
+/** One chunk of one stage, with everything the products with the state need. */
+export interface ChunkWalk {
+  readonly k: KernelBuilder;
+  readonly cx: Context;
+  readonly parts: Parts;
+  readonly index: number;
+  readonly values: Values;
+  readonly decays: Decays;
+}
+
+/** Row vectors of a reader, with its decays and numbers, times the state: [ROW, V]. */
+export function readState(w: ChunkWalk, reader: ReaderId, state: TileId): TileId {
+  const { k, parts } = w;
+  const part = readerOf(parts, reader);
+  if (parts.channels) return k.contract(k.load(stageBuffers(w.cx, parts, w.index).rows(reader)), state, parts.row);
+  const product = k.contract(baseTile(k, w.values, parts, part.row), state, parts.row);
+  return scaled(k, product, w.decays.toRow(part.before), coefficient(k, w.values, part.row));
+}
+
+/** Column vectors of a source, with its decays and numbers, times what each token writes: [K, V]. */
+export function writeState(w: ChunkWalk, source: number, written: TileId): TileId {
+  const { k, parts } = w;
+  if (parts.channels) return k.contract(k.load(stageBuffers(w.cx, parts, w.index).cols(source)), written, ROW);
+  const { col } = parts.sources[source];
+  return k.contract(baseTile(k, w.values, parts, col), scaled(k, written, w.decays.toEnd(), coefficient(k, w.values, col)), ROW);
+}
+
+/** The state with the decay of the whole chunk. */
+export function decayState(w: ChunkWalk, state: TileId): TileId {
+  const { k, parts } = w;
+  const whole = parts.channels ? k.load(stageBuffers(w.cx, parts, w.index).whole()) : w.decays.whole();
+  return whole === undefined ? state : k.mul(whole, state);
+}
+
+/** What every source writes in this chunk, from the state at its start: w = T Y, Y = value + row * S. */
+function writtenTiles(w: ChunkWalk, state: TileId): ReadonlyMap<number, TileId> {
+  const { k, parts, cx } = w;
+  const buffers = stageBuffers(cx, parts, w.index);
+  const written = new Map(parts.pure.map((j) => [j, writtenValue(k, parts, w.values, j)]));
+  const right = new Map(parts.erasing.map((j) => {
+    const given = writesAhead(parts) ? k.load(buffers.write(j)) : parts.sources[j].value === undefined ? undefined : writtenValue(k, parts, w.values, j);
+    return [j, plus(k, readState(w, { kind: 'erase', index: j }, state), given)];
+  }));
+  for (const i of parts.erasing) {
+    const terms = parts.erasing.map((j) => {
+      const y = right.get(j);
+      return y === undefined ? undefined : k.contract(k.load(buffers.solve(i, j)), k.swap(y), COL);
+    });
+    const total = plus(k, ...terms);
+    if (total !== undefined) written.set(i, total);
+  }
+  return written;
+}
+
+/** The state after the chunk. */
+function nextState(w: ChunkWalk, state: TileId | undefined, written: ReadonlyMap<number, TileId>): TileId {
+  const { k, parts } = w;
+  const terms = writing(parts).map((j) => {
+    const rows = written.get(j);
+    return rows === undefined ? undefined : writeState(w, j, rows);
+  });
+  return plus(k, state === undefined ? undefined : decayState(w, state), ...terms) ?? k.zeros([parts.row, ...parts.stage.valueAxes]);
+}
+
+/** What a read gives: its part of the state and of the chunk's own writes. */
+function readResult(w: ChunkWalk, read: number, state: TileId, written: ReadonlyMap<number, TileId>): TileId {
+  const { k, parts, cx } = w;
+  const buffers = stageBuffers(cx, parts, w.index);
+  const own = writing(parts).map((j) => {
+    const rows = written.get(j);
+    if (rows === undefined) return undefined;
+    const score = k.load(buffers.score(read, j));
+    if (parts.gate.kind !== 'channel' || parts.channels) return k.contract(score, k.swap(rows), COL);
+    const { before, sees } = parts.reads[read];
+    return k.dscoreRow(score, rows, w.decays.log(), parts.gate.axis, { before, strict: before || !sees[j] });
+  });
+  return plus(k, readState(w, { kind: 'read', index: read }, state), ...own) ?? k.zeros([ROW]);
+}
+
+const entryState = (k: KernelBuilder, cx: Context, parts: Parts, index: number, outer: TileKernel['outer']): TileId => {
+  if (outer === 'segment') return k.load(stageBuffers(cx, parts, index).entry(false));
+  return initialState(k, cx, parts);
+};
+
+export function initialState(k: KernelBuilder, cx: Context, parts: Parts): TileId {
+  const buffer = cx.draft.user.initials[parts.stage.state];
+  return buffer === undefined ? k.zeros([parts.row, ...parts.stage.valueAxes]) : k.load(buffer);
+}
+
+export function isSegmented(cx: Context, parts: Parts): boolean {
+  return cx.draft.segments && parts.erasing.length === 0;
+}
+
+/** All kernels that walk the state of stage `index` along the sequence. */
+export function walkKernels(cx: Context, parts: Parts, index: number, options: WalkOptions): void {
+  const name = stageName(cx, index);
+  const buffers = stageBuffers(cx, parts, index);
+  const segmented = isSegmented(cx, parts);
+  const final = options.final ? cx.draft.user.finals[parts.stage.state] : undefined;
+  if (segmented) segmentKernels(cx, parts, index, final !== undefined);
+  const outer = segmented ? 'segment' : 'sequence';
+  const site = walkSite(parts);
+  cx.draft.kernel(cx.name, {
+    name: `${name}_${options.keep ? 'states' : 'walk'}`, doc: `Carries ${name} from chunk to chunk${options.keep ? ' and keeps it for the gradients' : ' and reads it'}.`,
+    outer, inner: 'head', split: parts.value,
+  }, (k) => {
+    const outside = valuesIn(cx, k, site);
+    hoist(cx, outside, site, [...walkOperands(parts), ...options.epilogueValues]);
+    const [last] = k.loop('chunks', false, [entryState(k, cx, parts, index, outer)], ([state]) => {
+      const values = valuesIn(cx, k, site, outside);
+      const w: ChunkWalk = { k, cx, parts, index, values, decays: decaysIn(k, parts, values) };
+      if (options.keep) k.store(buffers.states(), state);
+      const written = writtenTiles(w, state);
+      if (options.keep) for (const j of parts.erasing) storeIf(k, buffers.written(j), written.get(j));
+      parts.reads.forEach((_, r) => values.bind(index, r, () => readResult(w, r, state, written)));
+      parts.stage.exported.forEach((j, i) => values.bind(index, parts.reads.length + i, () => written.get(j) ?? k.zeros([ROW, ...parts.stage.valueAxes])));
+      storeResults(cx, k, index, values);
+      options.epilogue(k, values);
+      return [nextState(w, state, written)];
+    });
+    if (!segmented && final !== undefined) k.store(final, last);
+  });
+}
+
+function storeIf(k: KernelBuilder, buffer: Parameters<KernelBuilder['store']>[0], tile: TileId | undefined): void {
+  if (tile !== undefined) k.store(buffer, tile);
+}
+
+/** Stores the results of a stage that other kernels read. */
+export function storeResults(cx: Context, k: KernelBuilder, index: number, values: Values): void {
+  cx.graph.builder.nodes.forEach((node, id) => {
+    if (node.kind === 'result' && node.stage === index && isWanted(cx, index, node.slot)) k.store(resultBuffer(cx, index, node.slot), values.tile(id));
+  });
+}
+
+/** Where every segment starts (kernels.md 1.6): its own writes and its decay, then the states along the segments. */
+function segmentKernels(cx: Context, parts: Parts, index: number, final: boolean): void {
+  const { draft } = cx;
+  const name = stageName(cx, index);
+  const buffers = stageBuffers(cx, parts, index);
+  const site = walkSite(parts);
+  spanKernel(cx, parts, index);
+  draft.kernel(cx.name, { name: `${name}_ends`, doc: `What every segment adds to ${name} by its end.`, outer: 'segment', inner: 'head', split: parts.value }, (k) => {
+    const outside = valuesIn(cx, k, site);
+    hoist(cx, outside, site, walkOperands(parts));
+    const [last] = k.loop('chunks', false, [k.zeros([parts.row, ...parts.stage.valueAxes])], ([state]) => {
+      const values = valuesIn(cx, k, site, outside);
+      const w: ChunkWalk = { k, cx, parts, index, values, decays: decaysIn(k, parts, values) };
+      return [nextState(w, state, new Map(parts.pure.map((j) => [j, writtenValue(k, parts, values, j)])))];
+    });
+    k.store(buffers.local(false), last);
+  });
+  const head = { name: `${name}_join`, doc: `The state of ${name} at every segment's start.`, outer: 'sequence', inner: 'head', split: parts.value } as const;
+  draft.kernel(cx.name, head, (k) => {
+    const [last] = k.loop('segments', false, [initialState(k, cx, parts)], ([state]) => {
+      k.store(buffers.entry(false), state);
+      return [k.add(spanned(k, cx, parts, index, state), k.load(buffers.local(false)))];
+    });
+    const buffer = final ? draft.user.finals[parts.stage.state] : undefined;
+    if (buffer !== undefined) k.store(buffer, last);
+  });
+}
+
+/** A state with the decay of a whole segment. */
+export function spanned(k: KernelBuilder, cx: Context, parts: Parts, index: number, state: TileId): TileId {
+  return parts.gate.kind === 'none' ? state : k.mul(k.load(stageBuffers(cx, parts, index).span()), state);
+}
+
+/** The decay of every segment: not split, since it has no value axis. */
+function spanKernel(cx: Context, parts: Parts, index: number): void {
+  if (parts.gate.kind === 'none') return;
+  const buffers = stageBuffers(cx, parts, index);
+  const site = walkSite(parts);
+  const { gate } = parts;
+  cx.draft.kernel(cx.name, { name: `${stageName(cx, index)}_spans`, doc: `The decay of every segment of ${stageName(cx, index)}.`, outer: 'segment', inner: 'head' }, (k) => {
+    const outside = valuesIn(cx, k, site);
+    if (!parts.channels) hoist(cx, outside, site, [gate.log]);
+    const one = k.add(k.zeros(gate.kind === 'channel' ? [gate.axis] : []), k.literal(1));
+    const start = parts.channels ? one : k.zeros(gate.kind === 'channel' ? [gate.axis] : []);
+    const [total] = k.loop('chunks', false, [start], ([sum]) => {
+      if (parts.channels) return [k.mul(sum, k.load(buffers.whole()))];
+      return [k.add(sum, k.reduce('sum', ROW, decaysIn(k, parts, valuesIn(cx, k, site, outside)).log()))];
+    });
+    k.store(buffers.span(), parts.channels ? total : k.exp(total));
+  });
+}
+

@@ -1,0 +1,60 @@
+import type { Axis } from '../ir/common/axes.js';
+import type { NodeId, ScanNode, ScanProgram } from '../ir/scan/scan.js';
+import type { Spec } from '../ir/spec/spec.js';
+import type { TileModule } from '../ir/tile/tile.js';
+import { adjoint } from './adjoint/adjoint.js';
+import { draft } from './chunk/draft.js';
+import { graphOf } from './chunk/graph.js';
+import { lowerBackward, lowerForward } from './chunk/lower.js';
+import { partsOf } from './chunk/parts.js';
+import { normalize } from './normalize/normalize.js';
+
+export interface LowerOptions {
+  /** Tokens per chunk, a power of two. */
+  readonly chunk?: number;
+  /** Cuts the walks of diagonal transitions into segments that run at once; on unless told otherwise. */
+  readonly segments?: boolean;
+}
+
+/** The chunk algorithm of a scan. */
+export interface LoweredScan {
+  readonly spec: Spec;
+  /** Absent where the scan runs step by step. */
+  readonly scan: ScanProgram | undefined;
+  readonly module: TileModule;
+}
+
+const DEFAULT_CHUNK = 64;
+
+/** Spec -> Scan -> Tile. Throws a Refusal where the scan has no chunked form. */
+export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options: LowerOptions = {}): LoweredScan {
+  const normal = normalize(spec);
+  const scan = withFactors(normal, (axis) => sizes.get(axis) ?? 1);
+  const d = draft({ spec, sizes, chunk: options.chunk ?? DEFAULT_CHUNK, segments: options.segments ?? true, exact: gateInputs(spec, scan) });
+  lowerForward(d, scan);
+  lowerBackward(d, adjoint(spec, scan));
+  return { spec, scan, module: d.finish() };
+}
+
+/** The program with the nodes that taking numbers out of vectors makes, so that forward and backward count alike. */
+function withFactors(program: ScanProgram, sizeOf: (axis: Axis) => number): ScanProgram {
+  const graph = graphOf(program.nodes, sizeOf);
+  for (const stage of program.stages) if (stage.kind === 'matrix') partsOf(graph, stage);
+  return { ...program, nodes: graph.builder.nodes };
+}
+
+/** Inputs that a decay is computed from: they stay in f32 (design section 2). */
+function gateInputs(spec: Spec, program: ScanProgram): ReadonlySet<string> {
+  const names = new Set<string>();
+  const visit = (id: NodeId): void => {
+    const node: ScanNode = program.nodes[id];
+    if (node.kind === 'input') names.add(spec.inputs[node.input].name);
+    if (node.kind === 'map') node.args.forEach(visit);
+    if (node.kind === 'reduce') visit(node.arg);
+  };
+  for (const stage of program.stages) {
+    if (stage.kind === 'matrix' && stage.gate.kind !== 'none') visit(stage.gate.log);
+    if (stage.kind === 'element' && stage.decay !== undefined) visit(stage.decay);
+  }
+  return names;
+}
