@@ -170,7 +170,9 @@ function matrix(d: Draft, row: string, column: string, given: Given = {}): strin
   const v = given.content ?? content(d, column);
   const tied = given.key === undefined && erases === 'none' && kept.log !== undefined && kept.axes.includes(row) && d.chance(0.3);
   if (tied) d.features.add('key tied to the gate');
-  const k = given.key ?? (tied ? d.bind('kt', `1 - exp(${kept.log ?? ''})`) : key(d, 'k', row));
+  // Erasing along a vector longer than 1 makes the state grow without end.
+  const givenKey = given.key !== undefined && erases !== 'none' ? d.bind('ke', `l2norm[${row}](${given.key})`) : given.key;
+  const k = givenKey ?? (tied ? d.bind('kt', `1 - exp(${kept.log ?? ''})`) : key(d, 'k', row));
   const P = kept.factor !== undefined && (erases !== 'none' || d.chance(0.3)) ? d.bind('P', kept.text) : kept.text;
   switch (erases) {
     case 'none': {
