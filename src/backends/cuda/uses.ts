@@ -7,7 +7,7 @@ export function operands(op: TileOp): readonly TileId[] {
     case 'map': return op.args;
     case 'reduce': case 'swap': case 'cumsum': case 'pick': case 'mask': case 'keep': case 'inverse': return [op.arg];
     case 'shift': return op.edge === undefined ? [op.arg] : [op.arg, op.edge];
-    case 'contract': return [op.a, op.b];
+    case 'contract': case 'compose': return [op.a, op.b];
     case 'dscore': return [op.x, op.y, op.g];
     case 'dscoreRow': return [op.a, op.y, op.g];
     case 'dscoreCol': return [op.a, op.x, op.g];
@@ -72,4 +72,32 @@ export function usesOf(kernel: TileKernel): Uses {
   };
   scan(kernel.body);
   return { defs, counts, bodies };
+}
+
+/** Is `tile`, under any of its names, read by a statement after the one that defines `moment`? Decay scores count as readers of the sums only. */
+export function readAfter(kernel: TileKernel, tile: TileId, moment: TileId): boolean {
+  const names = new Set<TileId>([tile]);
+  let passed = false;
+  let found = false;
+  walk(kernel.body, (stmt) => {
+    if (stmt.kind === 'let' && stmt.op.op === 'swap' && names.has(stmt.op.arg)) names.add(stmt.tile);
+    else if (passed) {
+      const read = stmt.kind === 'let' ? valueOperands(stmt.op) : stmt.kind === 'store' ? [stmt.value] : stmt.carry.flatMap((c) => [c.init, c.next]);
+      found ||= read.some((id) => names.has(id));
+    }
+    if (stmt.kind === 'let' && stmt.tile === moment) passed = true;
+  });
+  return found;
+}
+
+function valueOperands(op: TileOp): readonly TileId[] {
+  switch (op.op) {
+    case 'dscore': return [op.x, op.y];
+    case 'dscoreRow': return [op.a, op.y];
+    case 'dscoreCol': return [op.a, op.x];
+    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'map': case 'reduce': case 'swap': case 'cumsum': case 'pick': case 'mask':
+    case 'keep': case 'inverse': case 'shift': case 'contract': case 'compose': case 'recur':
+      return operands(op);
+  }
+  op satisfies never;
 }

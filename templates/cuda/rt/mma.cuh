@@ -1,6 +1,10 @@
 // D (64 x 64 NB, fragments) += A (fragments packed to 16 bits, KS steps of 16) * B (tile in shared memory).
 // B K-major: the tile's rows are B's columns (n), its columns are k. B MN-major: the tile's rows are k.
 // Asynchronous where wgmma is: between mma and its wait nobody touches D or B's tile.
+DEV void mma16816(float* d, const u32* a, u32 b0, u32 b1) {
+  if (kHalf) asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+  else asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 DEV u64 mat_desc(u32 a, u32 lead) { return (u64)((a & 0x3ffff) >> 4) | ((u64)(lead >> 4) << 16) | (64ull << 32) | (1ull << 62); }
 #define LMOEC_ACC32(d) \
@@ -24,10 +28,6 @@ DEV void mma_open() {}
 DEV void mma_commit() {}
 template <int N> DEV void mma_wait() {}
 template <int N> DEV void mma_ready(float*) {}
-DEV void mma16816(float* d, const u32* a, u32 b0, u32 b1) {
-  if (kHalf) asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-  else asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
 #endif
 
 // R: rows of B's tile. n0: first of B's columns (a multiple of 64); k0: first of its k (a multiple of 16).

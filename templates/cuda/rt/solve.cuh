@@ -1,4 +1,4 @@
-// Running sum down one column of a 64-row array.
+// Running sum down one column of a 64-row array; result may be the argument.
 template <bool EXCLUSIVE, bool REVERSE, bool FLOOR> DEV void col_cumsum(float* out, const float* in, int stride) {
   float acc = 0.f;
   UNROLL for (int s = 0; s < 64; ++s) {
@@ -12,44 +12,85 @@ template <bool EXCLUSIVE, bool REVERSE, bool FLOOR> DEV void col_cumsum(float* o
   }
 }
 
-// (I - A)^-1 in place; A strictly lower, 64 x 64 floats. Diagonal blocks of 16 by substitution, then
-// T21 = T22 A21 T11 for blocks of 16 and 32, all in f32 (kernels.md 4.2: powers of A in less precision cancel).
+DEV u32 tf32(float x) { u32 r; asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(x)); return r; }
+// D (16 x 8) += X (16 x 8k) Y (8k x 8), arrays of floats.
+template <int K8, int STRIDE> DEV void mma_tf32(float* d, const float* x, const float* y) {
+  int r = lane_id() >> 2, c = lane_id() & 3;
+  UNROLL for (int k = 0; k < K8; ++k) {
+    u32 a0 = tf32(x[r * STRIDE + k * 8 + c]), a1 = tf32(x[(r + 8) * STRIDE + k * 8 + c]), a2 = tf32(x[r * STRIDE + k * 8 + c + 4]), a3 = tf32(x[(r + 8) * STRIDE + k * 8 + c + 4]);
+    u32 b0 = tf32(y[(k * 8 + c) * STRIDE + r]), b1 = tf32(y[(k * 8 + c + 4) * STRIDE + r]);
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+  }
+}
+template <int STRIDE> DEV void put_16x8(float* to, const float* d) {
+  int r = lane_id() >> 2, c = (lane_id() & 3) * 2;
+  *(float2*)(to + r * STRIDE + c) = make_float2(d[0], d[1]);
+  *(float2*)(to + (r + 8) * STRIDE + c) = make_float2(d[2], d[3]);
+}
+
+// (I - A)^-1 in place; A strictly lower, 64 x 64 floats. Diagonal blocks of 16 by substitution in f32 (kernels.md 4.2: powers of A in less
+// precision cancel), then T21 = T22 A21 T11 for blocks of 16 and 32. Every warp owns columns; the block above the diagonal holds A21 T11 meanwhile.
 template <int STRIDE> DEV void tri_inverse(float* A, int t, int bar) {
+  const int w = t >> 5;
   {
-    int b = (t >> 5) * 16, c = t & 15;
-    float x[16];
+    float *block = A + (w * 16) * STRIDE + w * 16, x[16];
+    const int c = t & 15;
     UNROLL for (int i = 0; i < 16; ++i) {
       float s = i == c ? 1.f : 0.f;
-      UNROLL for (int j = 0; j < i; ++j) s += A[(b + i) * STRIDE + b + j] * x[j];
+      UNROLL for (int j = 0; j < i; j += 4) {
+        float4 a = *(const float4*)(block + i * STRIDE + j);
+        s += a.x * x[j];
+        if (j + 1 < i) s += a.y * x[j + 1];
+        if (j + 2 < i) s += a.z * x[j + 2];
+        if (j + 3 < i) s += a.w * x[j + 3];
+      }
       x[i] = s;
     }
     __syncwarp();
-    if ((t & 31) < 16) UNROLL for (int i = 0; i < 16; ++i) A[(b + i) * STRIDE + b + c] = x[i];
+    if ((t & 31) < 16) UNROLL for (int i = 0; i < 16; ++i) block[i * STRIDE + c] = x[i];
   }
   team_sync(bar);
-  UNROLL for (int s = 16; s < 64; s *= 2) {
-    // The block above the diagonal is free: it holds A21 T11 for a while.
-    UNROLL for (int step = 0; step < 2; ++step) {
-      for (int n = t; n < s * 8; n += 128) {
-        int pair = n / (s * s / 4), i = n / (s / 4) % s, j = n % (s / 4) * 4, o = pair * 2 * s;
-        float4 acc = make_float4(0.f, 0.f, 0.f, 0.f);
-        const float* x = A + (o + s + i) * STRIDE + (step == 0 ? o : o + s);
-        const float* y = step == 0 ? A + o * STRIDE + o + j : A + o * STRIDE + o + s + j;
-        UNROLL for (int k = 0; k < s; ++k) {
-          float4 v = *(const float4*)(y + k * STRIDE);
-          float f = x[k];
-          acc.x += f * v.x; acc.y += f * v.y; acc.z += f * v.z; acc.w += f * v.w;
-        }
-        float* to = step == 0 ? A + (o + i) * STRIDE + o + s + j : A + (o + s + i) * STRIDE + o + j;
-        *(float4*)to = acc;
-      }
-      team_sync(bar);
-    }
-    for (int n = t; n < s * 8; n += 128) {
-      int pair = n / (s * s / 4), i = n / (s / 4) % s, j = n % (s / 4) * 4, o = pair * 2 * s;
-      *(float4*)(A + (o + i) * STRIDE + o + s + j) = make_float4(0.f, 0.f, 0.f, 0.f);
+  {
+    const int o = (w >> 1) * 32, n = (w & 1) * 8;
+    float *above = A + o * STRIDE + o + 16 + n, *below = A + (o + 16) * STRIDE + o + n;
+    float u[4] = {0.f, 0.f, 0.f, 0.f}, v[4] = {0.f, 0.f, 0.f, 0.f};
+    mma_tf32<2, STRIDE>(u, A + (o + 16) * STRIDE + o, A + o * STRIDE + o + n);
+    put_16x8<STRIDE>(above, u);
+    team_sync(bar);
+    mma_tf32<2, STRIDE>(v, A + (o + 16) * STRIDE + o + 16, above);
+    put_16x8<STRIDE>(below, v);
+    __syncwarp();
+    UNROLL for (int i = 0; i < 4; ++i) u[i] = 0.f;
+    put_16x8<STRIDE>(above, u);
+  }
+  team_sync(bar);
+  {
+    const int n = w * 8;
+    float *above = A + 32 + n, *below = A + 32 * STRIDE + n;
+    float u[2][4], v[2][4];
+    UNROLL for (int m = 0; m < 2; ++m) {
+      UNROLL for (int i = 0; i < 4; ++i) u[m][i] = v[m][i] = 0.f;
+      mma_tf32<4, STRIDE>(u[m], A + (32 + m * 16) * STRIDE, A + n);
+      put_16x8<STRIDE>(above + m * 16 * STRIDE, u[m]);
     }
     team_sync(bar);
+    UNROLL for (int m = 0; m < 2; ++m) {
+      mma_tf32<4, STRIDE>(v[m], A + (32 + m * 16) * STRIDE + 32, above);
+      put_16x8<STRIDE>(below + m * 16 * STRIDE, v[m]);
+    }
+    __syncwarp();
+    UNROLL for (int i = 0; i < 4; ++i) u[0][i] = 0.f;
+    UNROLL for (int m = 0; m < 2; ++m) put_16x8<STRIDE>(above + m * 16 * STRIDE, u[0]);
   }
-  // Blocks between the second and third quarter of the top right are zero since the last round wrote them.
+  team_sync(bar);
+}
+
+// 64 x 64 product of arrays; every warp makes 16 rows.
+template <int STRIDE> DEV void compose_tf32(float* out, const float* a, const float* b, int t) {
+  const int row = (t >> 5) * 16;
+  UNROLL for (int n = 0; n < 64; n += 8) {
+    float d[4] = {0.f, 0.f, 0.f, 0.f};
+    mma_tf32<8, STRIDE>(d, a + row * STRIDE, b + n);
+    put_16x8<STRIDE>(out + row * STRIDE + n, d);
+  }
 }

@@ -2,6 +2,7 @@ import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { floatLiteral } from '../code.js';
 import { scalarText } from '../scalar.js';
+import { readAfter } from '../uses.js';
 import type { Place } from '../address.js';
 import { productText } from './product.js';
 import { unsupported, type Frag, type Team } from './team.js';
@@ -90,6 +91,9 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       team.formsOf(tile).t32 = t;
       return;
     }
+    case 'compose':
+      compose(team, tile, op.a, op.b);
+      return;
     case 'dscore': case 'dscoreRow': case 'dscoreCol':
       dscore(team, tile, op);
       return;
@@ -235,12 +239,30 @@ function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, r
   const from = team.t32(arg);
   team.willRead(from.piece, 'owner');
   team.sync();
-  const to = team.newT32(tile, from.rows, from.cols);
+  // In place where nobody asks for the summands any more.
+  const inPlace = !readAfter(team.options.kernel, arg, tile);
+  const to = inPlace ? from : team.newT32(tile, from.rows, from.cols);
+  if (inPlace) delete team.formsOf(arg).t32;
   team.willRead(from.piece, 'any');
   team.willWrite(to.piece, 'any');
   const gates = !exclusive && !reverse && [...team.options.defs.values()].some((op) => (op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol') && team.resolve(op.g).id === arg);
   team.code.line(`for (int i = t; i < ${team.size(from.cols)}; i += 128) col_cumsum<${exclusive}, ${reverse}, ${gates}>(${to.pointer} + i, ${from.pointer} + i, ${from.stride});`);
   team.formsOf(tile).t32 = to;
+}
+
+/** Products inside a solve keep more digits than 16-bit operands have (kernels.md 4.2). */
+function compose(team: Team, tile: TileId, a: TileId, b: TileId): void {
+  const arrays = [a, b].map((id) => {
+    const found = team.resolve(id);
+    if (found.turned) unsupported('a composition of transposed tiles');
+    return team.t32(found.id);
+  });
+  team.sync();
+  for (const { piece } of arrays) team.willRead(piece, 'any');
+  const out = team.newT32(tile, ROW, COL);
+  team.willWrite(out.piece, 'any');
+  team.code.line(`compose_tf32<${out.stride}>(${[out, ...arrays].map((x) => x.pointer).join(', ')}, t);`);
+  team.formsOf(tile).t32 = out;
 }
 
 function pickRow(team: Team, tile: TileId, arg: TileId, axis: Axis, at: number): void {
@@ -279,13 +301,15 @@ function dscore(team: Team, tile: TileId, op: Dscore): void {
   const K = op.axis;
   const n = team.pad(K);
   const scratch = team.options.arena.take(64 * n * 2, false);
+  const wholes = team.options.arena.take(4 * n * 4, false);
   const flags = `${op.before}, ${op.strict || op.before}`;
   const call = (name: string, extra: string, args: readonly string[], rows: Axis, cols: Axis) => {
     team.sync();
     team.willRead(sums.piece, 'any');
     const out = team.newFrag(tile, rows, cols);
     team.willWrite(scratch, 'any');
-    code.line(`${name}<${n / 64}, ${sums.stride}, ${flags}${extra}>(${[out.name, ...args, sums.pointer, team.address(scratch), `${team.options.barrier}`].join(', ')});`);
+    team.willWrite(wholes, 'any');
+    code.line(`${name}<${n / 64}, ${sums.stride}, ${flags}${extra}>(${[out.name, ...args, sums.pointer, team.address(scratch), team.pointerTo(wholes), `${team.options.barrier}`].join(', ')});`);
   };
   const operand = (id: TileId) => {
     const t = team.t16(id);
@@ -300,6 +324,7 @@ function dscore(team: Team, tile: TileId, op: Dscore): void {
   }
   team.sync();
   team.willRead(scratch, 'any');
+  team.willRead(wholes, 'any');
   if (team.options.exported.has(tile)) team.t16(tile);
 }
 

@@ -15,7 +15,7 @@ export interface FoldWriter {
   readonly axes: readonly Axis[];
 }
 
-type Fold = Extract<TileOp, { op: 'cumsum' | 'recur' | 'inverse' | 'dscore' | 'dscoreRow' | 'dscoreCol' }>;
+type Fold = Extract<TileOp, { op: 'compose' | 'cumsum' | 'recur' | 'inverse' | 'dscore' | 'dscoreRow' | 'dscoreCol' }>;
 
 /** Operations that walk along the token axis: one thread per column. */
 export function foldText(op: Fold, w: FoldWriter): void {
@@ -43,6 +43,14 @@ export function foldText(op: Fold, w: FoldWriter): void {
         code.line(`acc = ${w.element(op.decay, here)} * acc + ${w.element(op.write, here)};`);
         code.line(`${w.out(here)} = acc;`);
         code.close();
+      });
+      return;
+    }
+    case 'compose': {
+      w.over([ROW, COL], (at) => {
+        code.line('float acc = 0.f;');
+        code.line(`for (int j = 0; j < ${chunk}; ++j) acc += ${w.element(op.a, new Map(at).set(COL, 'j'))} * ${w.element(op.b, new Map(at).set(ROW, 'j'))};`);
+        code.line(`${w.out(at)} = acc;`);
       });
       return;
     }

@@ -90,7 +90,7 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
         return `(${row} == ${op.by === 1 ? 0 : module.chunk - 1} ? ${edge} : ${from})`;
       }
       case 'mask': return `(${index(at, COL)} ${op.strict ? '<' : '<='} ${index(at, ROW)} ? ${element(op.arg, at, place)} : 0.f)`;
-      case 'reduce': case 'contract': case 'cumsum': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'inverse': case 'recur':
+      case 'reduce': case 'contract': case 'compose': case 'cumsum': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'inverse': case 'recur':
         throw new Error(`${op.op} has no element text`);
     }
     op satisfies never;
@@ -149,7 +149,7 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
         }
         return;
       }
-      case 'cumsum': case 'recur': case 'inverse': case 'dscore': case 'dscoreRow': case 'dscoreCol': {
+      case 'compose': case 'cumsum': case 'recur': case 'inverse': case 'dscore': case 'dscoreRow': case 'dscoreCol': {
         const out = (at: ReadonlyMap<Axis, string>) => `t${tile}[${localIndex(axes, at)}]`;
         foldText(op, { code, chunk: module.chunk, size, out, element: (id, at) => element(id, at, place), over: (wanted, body) => overElements(wanted, body), axes });
         code.line('__syncthreads();');

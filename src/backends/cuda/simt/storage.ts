@@ -19,8 +19,8 @@ export interface Storage {
 /** Reads its operand many times per element, or in another order: operands must have values. */
 const folds = (op: TileOp): boolean => {
   switch (op.op) {
-    case 'contract': case 'reduce': case 'cumsum': case 'recur': case 'inverse': case 'dscore': case 'dscoreRow': case 'dscoreCol': return true;
-    default: return false;
+    case 'contract': case 'compose': case 'reduce': case 'cumsum': case 'recur': case 'inverse': case 'dscore': case 'dscoreRow': case 'dscoreCol': return true;
+    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'map': case 'swap': case 'pick': case 'mask': case 'keep': case 'shift': return false;
   }
 };
 

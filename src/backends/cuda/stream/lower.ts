@@ -11,7 +11,7 @@ import { usesOf, walk } from '../uses.js';
 const WARPS = 8;
 const LANES = 32;
 /** Chunks asked for ahead: 4.3 TB/s times the latency of memory is some 3 MB in flight. */
-const AHEAD = 2;
+const AHEAD = 4;
 
 /**
  * Elementwise kernels: a lane owns a channel, a warp an eighth of the rows of a chunk, everything in registers. A recurrence is a local scan,
@@ -30,7 +30,7 @@ export function lowerStream(cx: CudaContext, kernel: TileKernel): LoweredKernel 
     switch (stmt.op.op) {
       case 'load': fits &&= stmt.op.rows !== 'col' && stmt.op.rows !== 'one'; break;
       case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'map': case 'recur': case 'pick': case 'shift': break;
-      case 'reduce': case 'contract': case 'swap': case 'cumsum': case 'mask': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'inverse':
+      case 'reduce': case 'contract': case 'compose': case 'swap': case 'cumsum': case 'mask': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'inverse':
         fits = false;
         break;
       default: stmt.op satisfies never;
@@ -146,7 +146,7 @@ export function lowerStream(cx: CudaContext, kernel: TileKernel): LoweredKernel 
         code.line(`t${tile}[${to}] = ${beyond} ? ${edge} : ${buffer}[(warp - ${op.by}) * 32 + lane];`.replace('- -', '+ '));
         return;
       }
-      case 'reduce': case 'contract': case 'swap': case 'cumsum': case 'mask': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'inverse':
+      case 'reduce': case 'contract': case 'compose': case 'swap': case 'cumsum': case 'mask': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'inverse':
         throw new Error(`${op.op} in an elementwise kernel`);
     }
     op satisfies never;
