@@ -7,6 +7,8 @@ import { draft } from './chunk/draft.js';
 import { graphOf } from './chunk/graph.js';
 import { lowerBackward, lowerForward } from './chunk/lower.js';
 import { partsOf } from './chunk/parts.js';
+import { lowerSequential } from './chunk/sequential.js';
+import { lowerStep } from './chunk/step.js';
 import { normalize } from './normalize/normalize.js';
 
 export interface LowerOptions {
@@ -26,13 +28,19 @@ export interface LoweredScan {
 
 const DEFAULT_CHUNK = 64;
 
-/** Spec -> Scan -> Tile. Throws a Refusal where the scan has no chunked form. */
+/** Spec -> Scan -> Tile. Throws a Refusal where the scan has no chunked form and is not marked `sequential`. */
 export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options: LowerOptions = {}): LoweredScan {
-  const normal = normalize(spec);
-  const scan = withFactors(normal, (axis) => sizes.get(axis) ?? 1);
-  const d = draft({ spec, sizes, chunk: options.chunk ?? DEFAULT_CHUNK, segments: options.segments ?? true, exact: gateInputs(spec, scan) });
+  const start = (exact: ReadonlySet<string>) => draft({ spec, sizes, chunk: options.chunk ?? DEFAULT_CHUNK, segments: options.segments ?? true, exact });
+  if (spec.mode === 'sequential') {
+    const d = start(new Set());
+    lowerSequential(d);
+    return { spec, scan: undefined, module: d.finish() };
+  }
+  const scan = withFactors(normalize(spec), (axis) => sizes.get(axis) ?? 1);
+  const d = start(gateInputs(spec, scan));
   lowerForward(d, scan);
   lowerBackward(d, adjoint(spec, scan));
+  lowerStep(d, scan);
   return { spec, scan, module: d.finish() };
 }
 

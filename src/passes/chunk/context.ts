@@ -17,12 +17,14 @@ export interface Context {
   readonly stored: Map<NodeId, TileBuffer>;
 }
 
-/** Where values are computed. A walk computes along `allowed` axes only and folds nothing along `split`; a chunk kernel anything. */
+/** Where values are computed. A walk computes along `allowed` axes only and folds nothing along `split`; chunk kernels and token loops anything. */
 export type Site =
   | { readonly kind: 'chunk' }
+  | { readonly kind: 'token' }
   | { readonly kind: 'walk'; readonly allowed: readonly Axis[]; readonly split: Axis | undefined };
 
 export const CHUNK_SITE: Site = { kind: 'chunk' };
+export const TOKEN_SITE: Site = { kind: 'token' };
 
 export function stageName(cx: Context, stage: number): string {
   return cx.draft.spec.states[stateOf(cx.program.stages[stage])].name;
@@ -59,7 +61,7 @@ export function want(cx: Context, ids: readonly NodeId[], own: readonly number[]
 
 /** Can a walk compute the value from what it may load? Tensors in memory are loaded whatever their axes. */
 export function isInline(cx: Context, site: Site, id: NodeId): boolean {
-  if (site.kind === 'chunk' || cx.stored.has(id) || cx.graph.literal(id) !== undefined) return true;
+  if (site.kind !== 'walk' || cx.stored.has(id) || cx.graph.literal(id) !== undefined) return true;
   const node = cx.graph.node(id);
   switch (node.kind) {
     case 'literal': case 'size': case 'head': case 'heads': case 'param': case 'input': case 'cotangent': case 'result': return true;
@@ -73,7 +75,7 @@ export function isInline(cx: Context, site: Site, id: NodeId): boolean {
  * of stages that only this site has (`own`).
  */
 export function frontier(cx: Context, site: Site, id: NodeId, own: readonly number[]): readonly NodeId[] | undefined {
-  if (site.kind === 'chunk' || isInline(cx, site, id)) return [];
+  if (site.kind !== 'walk' || isInline(cx, site, id)) return [];
   const node = cx.graph.node(id);
   const storable = cx.graph.home(id) < Math.max(...own) && [...cx.graph.results([id])].every((key) => !own.includes(stageOfKey(key)));
   const descend = (): readonly NodeId[] | undefined => {

@@ -1,4 +1,4 @@
-import { ROW } from '../../ir/common/axes.js';
+import { ROW, type Axis } from '../../ir/common/axes.js';
 import type { NodeId } from '../../ir/scan/scan.js';
 import { nodeArguments } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
@@ -46,8 +46,15 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
         return make === undefined ? k.load(resultBuffer(cx, node.stage, node.slot)) : make();
       }
       case 'map': return k.map(node.fn, ...node.args.map(tile));
-      case 'reduce': return k.reduce(node.op, node.axis, tile(node.arg));
+      case 'reduce': return product(node.arg, node.axis, node.op) ?? k.reduce(node.op, node.axis, tile(node.arg));
     }
+  };
+  /** In token loops a sum of products is a product of matrices, so that nobody has to hold the terms. */
+  const product = (arg: NodeId, axis: Axis, op: 'sum' | 'max' | 'min'): TileId | undefined => {
+    const inner = graph.node(arg);
+    if (site.kind !== 'token' || op !== 'sum' || inner.kind !== 'map' || inner.fn !== 'mul') return undefined;
+    const [a, b] = inner.args.map(tile);
+    return k.axesOf(a).includes(axis) && k.axesOf(b).includes(axis) ? k.contract(a, b, axis) : undefined;
   };
   const tile = (id: NodeId): TileId => {
     const found = known.get(id);

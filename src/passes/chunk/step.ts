@@ -1,0 +1,109 @@
+import { includesAll, type Axis } from '../../ir/common/axes.js';
+import { nodeArguments, stageOperands, type MatrixStage, type NodeId, type Reader, type ScanProgram } from '../../ir/scan/scan.js';
+import type { KernelBuilder } from '../../ir/tile/build.js';
+import type { TileId } from '../../ir/tile/tile.js';
+import { largestAxis, stageName, TOKEN_SITE, type Context } from './context.js';
+import { plus } from './decay.js';
+import type { Draft } from './draft.js';
+import { graphOf } from './graph.js';
+import { storeRoot } from './roots.js';
+import { hoist, valuesIn, type Values } from './values.js';
+
+/** Reads the tokens one at a time: for decoding. */
+export function lowerStep(draft: Draft, program: ScanProgram): void {
+  const cx: Context = { draft, name: 'step', program, graph: graphOf(program.nodes, draft.sizeOf), wanted: new Set(), stored: new Map() };
+  const states = program.stages.map((stage) => draft.spec.states[stageState(stage)]);
+  draft.kernel('step', { name: 'step', doc: 'Reads the tokens one at a time.', outer: 'sequence', inner: 'head', split: splitAxis(cx) }, (k) => {
+    const outside = valuesIn(cx, k, TOKEN_SITE);
+    const roots = program.roots.flatMap((root) => (root.value === undefined ? [] : [root.value]));
+    hoist(cx, outside, TOKEN_SITE, [...program.stages.flatMap(stageOperands), ...roots]);
+    const inits = program.stages.map((stage, i) => {
+      const buffer = draft.user.initials[stageState(stage)];
+      return buffer === undefined ? k.zeros(states[i].axes) : k.load(buffer);
+    });
+    const lasts = k.loop('tokens', false, inits, (olds) => {
+      const values = valuesIn(cx, k, TOKEN_SITE, outside);
+      const nexts = program.stages.map((stage, index) => {
+        switch (stage.kind) {
+          case 'matrix': return matrixStep(k, values, stage, index, olds[index]);
+          case 'element': {
+            const kept = stage.decay === undefined ? undefined : k.mul(values.tile(stage.decay), olds[index]);
+            const next = full(k, plus(k, kept, stage.write === undefined ? undefined : values.tile(stage.write)), stage.axes);
+            values.bind(index, 0, () => next);
+            values.bind(index, 1, () => olds[index]);
+            return next;
+          }
+          case 'matrix-adjoint': case 'element-adjoint': throw new Error(`${stageName(cx, index)}: no adjoint runs token by token`);
+        }
+      });
+      for (const root of program.roots) storeRoot(cx, k, values, root, false);
+      return nexts;
+    });
+    program.stages.forEach((stage, i) => {
+      const buffer = draft.user.finals[stageState(stage)];
+      if (buffer !== undefined) k.store(buffer, lasts[i]);
+    });
+  });
+}
+
+function stageState(stage: ScanProgram['stages'][number]): number {
+  if (stage.kind === 'matrix' || stage.kind === 'element') return stage.state;
+  throw new Error('no adjoint runs token by token');
+}
+
+/** A tile with all of these axes; zero if there is none. */
+export function full(k: KernelBuilder, tile: TileId | undefined, axes: readonly Axis[]): TileId {
+  if (tile === undefined) return k.zeros(axes);
+  const missing = axes.filter((axis) => !k.axesOf(tile).includes(axis));
+  return missing.length === 0 ? tile : k.add(tile, k.zeros(missing));
+}
+
+/** S = Lambda S + sum of outer products, the sources in the order in which they see each other. */
+function matrixStep(k: KernelBuilder, values: Values, stage: MatrixStage, index: number, old: TileId): TileId {
+  const { rowAxis, valueAxes, gate, sources } = stage;
+  const decayed = gate.kind === 'none' ? old : k.mul(k.exp(values.tile(gate.log)), old);
+  const row = (id: NodeId) => full(k, values.tile(id), [rowAxis]);
+  const known = new Map<number, TileId>();
+  const written = (j: number): TileId => {
+    const found = known.get(j);
+    if (found !== undefined) return found;
+    const { value, erase } = sources[j];
+    const made = full(k, plus(k, value === undefined ? undefined : values.tile(value), erase === undefined ? undefined : read(erase)), valueAxes);
+    known.set(j, made);
+    return made;
+  };
+  const read = (reader: Reader): TileId => {
+    const state = k.contract(row(reader.row), reader.before ? old : decayed, rowAxis);
+    const seen = sources.flatMap((source, j) => (reader.sees[j] ? [k.mul(k.contract(row(reader.row), row(source.col), rowAxis), written(j))] : []));
+    return plus(k, state, ...seen) ?? state;
+  };
+  const next = sources.reduce((state, source, j) => k.add(state, k.mul(row(source.col), written(j))), decayed);
+  stage.reads.forEach((reader, slot) => {
+    // What sees every write reads the new state.
+    const all = sources.length > 0 && reader.sees.every((sees) => sees) && !(reader.before && gate.kind !== 'none');
+    values.bind(index, slot, () => (all ? k.contract(row(reader.row), next, rowAxis) : read(reader)));
+  });
+  stage.exported.forEach((j, i) => values.bind(index, stage.reads.length + i, () => written(j)));
+  return next;
+}
+
+/** An axis along which the whole step is independent: in every state and output, and folded nowhere. */
+function splitAxis(cx: Context): Axis | undefined {
+  const { spec } = cx.draft;
+  const folded = new Set<Axis>();
+  const seen = new Set<NodeId>();
+  const visit = (id: NodeId): void => {
+    if (seen.has(id)) return;
+    seen.add(id);
+    const node = cx.graph.node(id);
+    if (node.kind === 'reduce') folded.add(node.axis);
+    nodeArguments(node).forEach(visit);
+  };
+  for (const stage of cx.program.stages) {
+    stageOperands(stage).forEach(visit);
+    if (stage.kind === 'matrix') folded.add(stage.rowAxis);
+  }
+  for (const root of cx.program.roots) if (root.value !== undefined) visit(root.value);
+  const everywhere = (axis: Axis) => [...spec.states, ...spec.outputs].every((x) => includesAll(x.axes, [axis]));
+  return largestAxis(cx.draft, spec.axes.map((axis) => axis.name).filter((axis) => everywhere(axis) && !folded.has(axis)));
+}
