@@ -68,6 +68,7 @@ function tooEarly(scope: Scope, { name, kind, axes }: Binding & { readonly axes:
     help: [
       ...(kind === 'state' ? [`write \`${name}[t-1]\` for the value before this step`] : []),
       ...(inside || later === undefined ? [] : [`for the new value, move this below the line that assigns \`${name}\``]),
+      ...(later === undefined && kind === 'output' ? [`assign it first: \`${name} = ...\``] : []),
       ...(inside && kind === 'output' ? [`only states remember: declare \`state ${name}: ${shape(axes)}\` and read \`${name}[t-1]\``] : []),
     ],
     ...(kind === 'state' ? { fix: { title: `read \`${name}[t-1]\``, edits: [{ span: origin, text: `${name}[t-1]` }] } } : {}),

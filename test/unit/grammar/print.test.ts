@@ -26,7 +26,7 @@ describe('printAst', () => {
   it('says the same as what was parsed', () => {
     fc.assert(fc.property(program, (text) => {
       expect(meaning(parsed(format(text)))).toBe(meaning(parsed(text)));
-    }), { numRuns: 150 });
+    }), { seed: 1, numRuns: 150 });
   });
 
   it('does not depend on white space, keeps every comment, and is idempotent', () => {
@@ -35,7 +35,7 @@ describe('printAst', () => {
       expect(meaning(parsed(once))).toBe(meaning(parsed(text)));
       expect(commentsOf(once)).toEqual(commentsOf(text));
       expect(format(once)).toBe(once);
-    }), { numRuns: 150 });
+    }), { seed: 1, numRuns: 150 });
   });
 
   it('lays a file out', () => {
