@@ -1,4 +1,4 @@
-import { ROW } from '../../ir/common/axes.js';
+import { COL, ROW } from '../../ir/common/axes.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import type { Parts } from './parts.js';
@@ -68,6 +68,11 @@ export function scaled(k: KernelBuilder, tile: TileId, ...factors: readonly (Til
 /** Sum of those that are there. */
 export function plus(k: KernelBuilder, ...terms: readonly (TileId | undefined)[]): TileId | undefined {
   return terms.reduce((sum, term) => (sum === undefined ? term : term === undefined ? sum : k.add(sum, term)), undefined);
+}
+
+/** Transpose of a [ROW, COL] tile times rows: sum over the tokens r of a[r, row] * x[r, ...], as [ROW, ...]. */
+export function transposed(k: KernelBuilder, a: TileId, x: TileId): TileId {
+  return k.contract(k.swap(a), k.swap(x), COL);
 }
 
 /** sum over `axis` of a * b, or the plain product where there is no such axis. */

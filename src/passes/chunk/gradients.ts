@@ -4,7 +4,7 @@ import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { readersOf, stageBuffers, type ReaderId } from './buffers.js';
 import { type Context } from './context.js';
-import { decaysIn, fold, plus, scaled } from './decay.js';
+import { decaysIn, fold, plus, scaled, transposed } from './decay.js';
 import type { Parts } from './parts.js';
 import { readerOf, writing, writtenValue } from './prepare.js';
 import { givenTile, givenTiles } from './reverse.js';
@@ -31,9 +31,9 @@ export function bindGradients(cx: Context, k: KernelBuilder, values: Values, par
   const decays = decaysIn(k, parts, values);
   const given = givenTiles(k, parts, values, adjoint);
   const valueGate = gate.kind === 'channel' && !channels;
-  const nothing = { state: lazy<0>(() => k.load(buffers.states())), cotangent: lazy<0>(() => k.load(buffers.cotangents())) };
-  const stateTile = () => sure(nothing.state(0));
-  const endTile = () => sure(nothing.cotangent(0));
+  const kept = lazy<'states' | 'cotangents'>((which) => k.load(buffers[which]()));
+  const stateTile = () => sure(kept('states'));
+  const endTile = () => sure(kept('cotangents'));
   const base = (vector: Parameters<typeof baseTile>[3]) => baseTile(k, values, parts, vector);
   const number = (vector: Parameters<typeof coefficient>[2]) => coefficient(k, values, vector);
 
@@ -81,7 +81,7 @@ export function bindGradients(cx: Context, k: KernelBuilder, values: Values, par
       const part = readerOf(parts, reader);
       const a = scaled(k, sure(scoreCotangent({ reader, j })), number(part.row));
       const x = base(part.row);
-      return k.swap(channels ? k.dscoreCol(a, x, decays.log(), row, pairsOf(part, j)) : k.contract(a, x, ROW));
+      return channels ? k.swap(k.dscoreCol(a, x, decays.log(), row, pairsOf(part, j))) : transposed(k, a, x);
     });
     return plus(k, colInter(j), ...intra);
   });
@@ -98,7 +98,7 @@ export function bindGradients(cx: Context, k: KernelBuilder, values: Values, par
       const part = readerOf(parts, reader);
       const x = sure(readCotangent(reader));
       const score = channels && reader.kind === 'read' ? k.load(buffers.score(reader.index, j)) : scoreTile(k, parts, values, decays, part, j);
-      return k.swap(valueGate ? k.dscoreCol(score, x, decays.log(), gate.axis, pairsOf(part, j)) : k.contract(score, x, ROW));
+      return valueGate ? k.swap(k.dscoreCol(score, x, decays.log(), gate.axis, pairsOf(part, j))) : transposed(k, score, x);
     });
     return plus(k, valueInter(j), ...intra);
   });
@@ -125,8 +125,7 @@ export function bindGradients(cx: Context, k: KernelBuilder, values: Values, par
   };
   /** What the gates' sum over the whole chunk gets: through the state that was there, and through what was written. */
   const endOfChunk = (sumChannels: (tile: TileId) => TileId): TileId => {
-    const product = k.mul(stateTile(), endTile());
-    const state = valueGate ? k.reduce('sum', row, product) : sumChannels(value === undefined ? product : k.reduce('sum', value, product));
+    const state = valueGate ? k.contract(stateTile(), endTile(), row) : sumChannels(fold(k, stateTile(), endTile(), value));
     const own = writers.map((j) => {
       const { col } = parts.sources[j];
       const each = valueGate

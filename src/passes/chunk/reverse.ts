@@ -4,7 +4,7 @@ import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { stageBuffers, type ReaderId } from './buffers.js';
 import { stageName, type Context } from './context.js';
-import { decaysIn, plus, scaled } from './decay.js';
+import { decaysIn, plus, scaled, transposed } from './decay.js';
 import { walkOperands, walkSite, type Parts } from './parts.js';
 import { readerOf } from './prepare.js';
 import { baseTile, coefficient } from './scores.js';
@@ -40,7 +40,7 @@ export function pullWritten(w: ChunkWalk, source: number, cotangent: TileId): Ti
 
 /** Sum over the reads of P_r^T dO_r for the stored scores of source `j`: [ROW, V]. */
 export function pullScores(k: KernelBuilder, cx: Context, parts: Parts, index: number, given: ReadonlyMap<number, TileId>, j: number): TileId | undefined {
-  return plus(k, ...[...given].map(([r, tile]) => k.swap(k.contract(k.load(stageBuffers(cx, parts, index).score(r, j)), tile, ROW))));
+  return plus(k, ...[...given].map(([r, tile]) => transposed(k, k.load(stageBuffers(cx, parts, index).score(r, j)), tile)));
 }
 
 /** Cotangents of reads that there are, as tiles. */
@@ -71,7 +71,7 @@ function pullChunk(w: ChunkWalk, adjoint: MatrixAdjoint, cotangent: TileId): { r
   for (const j of parts.erasing) {
     const terms = parts.erasing.flatMap((i) => {
       const dw = written.get(i);
-      return dw === undefined ? [] : [k.swap(k.contract(k.load(buffers.solve(i, j)), dw, ROW))];
+      return dw === undefined ? [] : [transposed(k, k.load(buffers.solve(i, j)), dw)];
     });
     const total = plus(k, ...terms);
     if (total !== undefined) solved.set(j, total);

@@ -6,7 +6,7 @@ import { collapse, type Form } from './forms.js';
 import { gateAxes } from './gates.js';
 import { matrixStage } from './matrix.js';
 import type { RawRead } from './reads.js';
-import { refuse } from './refusal.js';
+import { refuse, type Refusal } from './refusal.js';
 
 /**
  * Spec -> Scan: finds, from the text of the updates alone, one stage per state (design 3.1, level 3).
@@ -93,16 +93,25 @@ function stateOrder(spec: Spec): readonly number[] {
   const order: number[] = [];
   const place = (state: number, path: readonly number[]): void => {
     if (order.includes(state)) return;
-    if (path.includes(state)) {
-      const other = path[path.length - 1];
-      const [x, y] = [spec.states[state], spec.states[other]];
-      const refusal = refuse('E302', spec.nodes[y.next].origin, `states \`${x.name}\` and \`${y.name}\` feed each other`, `\`${y.name}\` reads \`${x.name}\``,
-        'their joint transition has no chunked form; remove one of the two reads');
-      throw { ...refusal, secondary: [{ span: spec.nodes[x.next].origin, text: `\`${x.name}\` reads \`${y.name}\`` }] };
-    }
+    if (path.includes(state)) throw circle(spec, path.slice(path.indexOf(state)));
     for (const read of reads[state].keys()) if (read !== state) place(read, [...path, state]);
     order.push(state);
   };
-  spec.states.forEach((_, state) => place(state, []));
+  // Small states first: what is made of them can then be part of the scan of a larger one.
+  const bySize = spec.states.map((_, state) => state).sort((x, y) => spec.states[x].axes.length - spec.states[y].axes.length || x - y);
+  bySize.forEach((state) => place(state, []));
   return order;
+}
+
+/** Each of these states reads the next, and the last one the first. */
+function circle(spec: Spec, path: readonly number[]): Refusal {
+  const names = path.map((state) => `\`${spec.states[state].name}\``);
+  const labels = path.map((state, i) => ({ span: spec.nodes[spec.states[state].next].origin, text: `${names[i]} reads ${names[(i + 1) % names.length]}` }));
+  labels.sort((a, b) => a.span.start - b.span.start);
+  const [first, ...secondary] = labels;
+  const [last, ...others] = [...names].sort().reverse();
+  return {
+    ...refuse('E302', first.span, `states ${others.reverse().join(', ')} and ${last} feed each other`, first.text, 'their joint transition has no chunked form; remove one of these reads'),
+    secondary,
+  };
 }
