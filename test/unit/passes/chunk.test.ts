@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import { loadedBuffers, storedBuffers } from '../../../src/ir/tile/operands.js';
+import type { TileModule } from '../../../src/ir/tile/tile.js';
+import { lowerScan } from '../../../src/passes/pipeline.js';
+import { compareTiles } from '../../property/tiles.js';
+import { draw, specOf } from './scans.js';
+
+const SCANS: Readonly<Record<string, string>> = {
+  'no decay': 'scan s(q, k: [K], v: [V]) -> o: [V] { state S: [K, V]  S = S[t-1] + outer(k, v)  o = q @ S / sqrt(K) }',
+  'a constant decay per head': 'scan s(q, k: [K], v: [V]) -> o: [V] { const c = 1 - 2^(-2 - head)  state S: [K, V]  S = c * S[t-1] + outer(k, v)  o = q @ S }',
+  'a trained decay': 'scan s(q, k: [K], v: [V]) -> o: [V] { param a: []  state S: [K, V]  S = sigmoid(a) * S[t-1] + outer(k, v)  o = q @ S }',
+  'a scalar gate': 'scan s(q, k: [K], v: [V], g: [] in -inf..0) -> o: [V] { state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S }',
+  'a gate per key channel': 'scan s(q, k: [K], v: [V], g: [K] in -inf..0) -> o: [V] { state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S / sqrt(K) }',
+  'a gate per value channel': 'scan s(q, k: [K], v: [V], g: [V] in -inf..0) -> o: [V] { state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S }',
+  'a read before the update': 'scan s(q, k: [K], v: [V], g: [K] in -inf..0) -> o: [V] { state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S[t-1] }',
+  'a read before the update, gated per value channel': 'scan s(q, k: [K], v: [V], g: [V] in -inf..0) -> o: [V] { state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S[t-1] }',
+  'a bonus for the own token': 'scan s(q, k: [K], v: [V], g: [K] in -inf..0) -> o: [V] { param u: [K]  state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ (S[t-1] + u * outer(k, v)) }',
+  'an erase': 'scan s(q, k: [K], v: [V], b: [] in 0..1) -> o: [V] { state S: [K, V]  S = S[t-1] + outer(k, b * (v - k @ S[t-1]))  o = q @ S }',
+  'an erase after a scalar gate': 'scan s(q, k: [K] per group, v: [V], g: [] in -inf..0, b: [] in 0..1) -> o: [V] { state S: [K, V]  let P = exp(g) * S[t-1]  S = P + outer(k, b * (v - k @ P))  o = q @ S }',
+  'an erase before a channel gate, elsewhere than the write': 'scan s(q, k, a, b: [K], v: [V], g: [K] in -1..0) -> o: [V] { state S: [K, V]  S = exp(g) * S[t-1] + outer(b, a @ S[t-1]) + outer(k, v)  o = q @ S }',
+  'two erases, the second seeing the first': `scan s(q, k, l: [K], v, w: [V], g: [] in -inf..0, b, c: [] in 0..1) -> o: [V] { state S: [K, V]
+    let P = exp(g) * S[t-1]  let Q = P + outer(k, b * (v - k @ P))  S = Q + outer(l, c * (w - l @ Q))  o = q @ S }`,
+  'three erases and a pure write': `scan s(q, k, l, m, p: [K], v, w, x, y: [V], b, c, d: [] in 0..1) -> o: [V] { state S: [K, V]
+    let Q = S[t-1] + outer(k, b * (v - k @ S[t-1]))  let R = Q + outer(l, c * (w - l @ Q))  S = R + outer(m, d * (x - m @ R)) + outer(p, y)  o = q @ S }`,
+  'keys of unit length and a discretised gate': `scan s(q, k: [K], v: [V], dt: []) -> o: [V] { param A, shift: []  state S: [K, V]
+    let delta = softplus(dt + shift)  let n = l2norm[K](k)  S = exp(-exp(A) * delta) * S[t-1] + outer(n, delta * v)  o = l2norm[K](q) @ S }`,
+  'a normaliser': 'scan s(q, k: [K], v: [V], f: []) -> o: [V] { state S: [K, V], n: [K]  S = sigmoid(f) * S[t-1] + outer(k, v)  n = sigmoid(f) * n[t-1] + k  o = q @ S / max(abs(q @ n), 1) }',
+  'two states with a softmax between': `scan s(q, k: [K], v: [V], g: [M] in -inf..0) -> o: [V] { state A: [K, M], B: [M, V]
+    let w = 1 - exp(g)  A = exp(g) * A[t-1] + outer(k, w)  B = exp(g) * B[t-1] + outer(w, v)  o = softmax[M](q @ A / sqrt(K)) @ B }`,
+  'a skip, a norm and an output gate': 'scan s(q, k: [K], v, z: [V]) -> o: [V] { param D: [V]  state S: [K, V]  S = S[t-1] + outer(k, v)  o = rmsnorm[V](q @ S + D * v) * silu(z) }',
+  'an elementwise state that is the output': 'scan s(x, g: [D] in -inf..0) -> h: [D] { state h: [D]  h = exp(g) * h[t-1] + x }',
+  'an elementwise state of two axes': 'scan s(x, dt: [D], B, C: [N]) -> y: [D] { param A: [D, N]  state h: [D, N]  let d = softplus(dt)  h = exp(-exp(A) * d) * h[t-1] + outer(d * x, B)  y = h @ C }',
+  'an elementwise state through a norm': 'scan s(x, f: [D]) -> o: [D] { state h: [D]  h = sigmoid(f) * h[t-1] + rmsnorm[D](x)  o = rmsnorm[D](h) - h[t-1] }',
+  'the input before': 'scan s(q, k: [K], v: [V]) -> o: [V] { state S: [K, V]  S = 0.9 * S[t-1] + outer(k, v + 0.5 * v[t-1])  o = q @ S }',
+  'step by step': 'scan s(x, z: [D]) -> h: [D] sequential { param w: [D]  state h: [D]  h = tanh(w * h[t-1] + x) * sigmoid(z) }',
+};
+
+const sizesOf = (names: readonly string[]) => new Map(names.map((name, i) => [name, [3, 5, 4][i]]));
+
+describe('chunk programs', () => {
+  for (const [name, text] of Object.entries(SCANS)) {
+    it(`agree with the meaning: ${name}`, () => {
+      const spec = specOf(text);
+      const sizes = sizesOf(spec.axes.map((axis) => axis.name));
+      for (const [chunk, longest] of [[4, 2], [16, 1], [64, 1]]) {
+        const { call, given, cotangents } = draw(spec, sizes, [17, 0, 1, 9], chunk);
+        const { errors } = compareTiles(spec, call, given, cotangents, { chunk, longest });
+        expect([...errors].filter(([, error]) => !(error < 1e-10)), `chunks of ${chunk}`).toEqual([]);
+        expect([...errors.keys()].some((key) => key.startsWith('step'))).toBe(true);
+      }
+    });
+  }
+
+  it('stand gates that forget everything, and log decays that would overflow if anybody inverted them', () => {
+    for (const name of ['a scalar gate', 'a gate per key channel', 'a gate per value channel', 'a bonus for the own token', 'an erase after a scalar gate']) {
+      const spec = specOf(SCANS[name]);
+      const { call, given, cotangents } = draw(spec, sizesOf(spec.axes.map((axis) => axis.name)), [40], 5);
+      const gate = given.get('g') ?? new Float64Array();
+      // A third is weak, a third strong, a third wipes the state out.
+      gate.forEach((_, i) => (gate[i] = [-0.1, -20, -100][(i * 7) % 3] * (1 + (i % 5) / 5)));
+      const { errors } = compareTiles(spec, call, given, cotangents, { chunk: 16 });
+      expect([...errors].filter(([, error]) => !(error < 1e-9)), name).toEqual([]);
+    }
+  });
+});
+
+describe('the shape of chunk programs', () => {
+  const moduleOf = (name: string): TileModule => {
+    const spec = specOf(SCANS[name]);
+    return lowerScan(spec, new Map(spec.axes.map((axis) => [axis.name, 16]))).module;
+  };
+  const kernelsOf = (module: TileModule, program: keyof TileModule['programs']) => (
+    module.programs[program].map((name) => module.kernels.find((kernel) => kernel.name === name)).filter((kernel) => kernel !== undefined)
+  );
+
+  it('diagonal transitions run in segments, erases in one walk', () => {
+    expect(kernelsOf(moduleOf('a scalar gate'), 'forward').map((kernel) => kernel.outer)).toEqual(['chunk', 'segment', 'segment', 'sequence', 'segment']);
+    expect(kernelsOf(moduleOf('an erase'), 'forward').map((kernel) => kernel.outer)).toEqual(['chunk', 'sequence']);
+  });
+
+  it('nothing with a gate per token is stored for the walk: it reads the tensors themselves', () => {
+    const [prepare] = kernelsOf(moduleOf('an erase after a scalar gate'), 'forward');
+    expect(storedBuffers(prepare.body).every((name) => /score|solve/.test(name))).toBe(true);
+  });
+
+  it('numbers in front of vectors stay out of memory: a key of unit length is the key and its length', () => {
+    const module = moduleOf('keys of unit length and a discretised gate');
+    const stored = module.buffers.filter((buffer) => buffer.role === 'workspace' && buffer.outer === 'token');
+    expect(stored.every((buffer) => buffer.axes.length === 0 && buffer.dtype === 'f32')).toBe(true);
+  });
+
+  it('an elementwise scan is one kernel that reads and writes everything once', () => {
+    const [scan, ...others] = kernelsOf(moduleOf('an elementwise state that is the output'), 'forward');
+    expect(others).toEqual([]);
+    expect(loadedBuffers(scan.body)).toEqual(['initial.h', 'x', 'g']);
+    expect(storedBuffers(scan.body)).toEqual(['h', 'final.h']);
+  });
+
+  it('skip terms and output gates are part of the walk, norms over its split axis are not', () => {
+    const text = 'scan s(q, k: [K], v, z: [V]) -> o: [V] { param D: [V]  state S: [K, V]  S = S[t-1] + outer(k, v)  o = (q @ S + D * v) * silu(z) }';
+    const fused = lowerScan(specOf(text), new Map([['K', 16], ['V', 16]])).module;
+    expect(fused.programs.forward.at(-1)).toBe('S_walk');
+    expect(moduleOf('a skip, a norm and an output gate').programs.forward.at(-1)).toBe('epilogue');
+  });
+
+  it('kernels that both programs need are written once', () => {
+    const module = moduleOf('an erase');
+    expect(module.programs.backward[0]).toBe(module.programs.forward[0]);
+  });
+});
