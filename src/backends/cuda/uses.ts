@@ -74,14 +74,17 @@ export function usesOf(kernel: TileKernel): Uses {
   return { defs, counts, bodies };
 }
 
-/** Is `tile`, under any of its names, read by a statement after the one that defines `moment`? Decay scores count as readers of the sums only. */
-export function readAfter(kernel: TileKernel, tile: TileId, moment: TileId): boolean {
+/**
+ * Is `tile`, under any of its names, read by a statement after the one that defines `moment`, `except` left aside?
+ * Decay scores do not count as readers of their gates: they take the sums.
+ */
+export function readAfter(kernel: TileKernel, tile: TileId, moment: TileId, except: TileId): boolean {
   const names = new Set<TileId>([tile]);
   let passed = false;
   let found = false;
   walk(kernel.body, (stmt) => {
     if (stmt.kind === 'let' && stmt.op.op === 'swap' && names.has(stmt.op.arg)) names.add(stmt.tile);
-    else if (passed) {
+    else if (passed && !(stmt.kind === 'let' && stmt.tile === except)) {
       const read = stmt.kind === 'let' ? valueOperands(stmt.op) : stmt.kind === 'store' ? [stmt.value] : stmt.carry.flatMap((c) => [c.init, c.next]);
       found ||= read.some((id) => names.has(id));
     }

@@ -154,3 +154,32 @@ DEV void vec_cumsum(float* out, const float* in, bool exclusive, bool reverse) {
   out[i0] = exclusive ? before : before + a;
   out[i1] = exclusive ? before + a : before + a + b;
 }
+// Sum of N floats in shared memory, the same in every thread of a warp.
+template <int N> DEV float vec_sum(const float* v) {
+  float s = 0.f;
+  UNROLL for (int i = 0; i < N; i += 32) if (i + lane_id() < N) s += v[i + lane_id()];
+  UNROLL for (int n = 16; n > 0; n /= 2) s += __shfl_xor_sync(~0u, s, n);
+  return s;
+}
+// Largest (smallest) of N / 2 columns of each row.
+template <int N, bool MAX> DEV void row_extrema_to(float* out, const float* f) {
+  float s[2] = {f[0], f[2]};
+  auto pick = [](float x, float y) { return MAX ? fmaxf(x, y) : fminf(x, y); };
+  UNROLL for (int i = 0; i < N; ++i) s[(i >> 1) & 1] = pick(s[(i >> 1) & 1], f[i]);
+  UNROLL for (int h = 0; h < 2; ++h) {
+    s[h] = pick(s[h], __shfl_xor_sync(~0u, s[h], 1));
+    s[h] = pick(s[h], __shfl_xor_sync(~0u, s[h], 2));
+  }
+  if ((lane_id() & 3) == 0) { out[frag_row(0)] = s[0]; out[frag_row(2)] = s[1]; }
+}
+// Inner product of row r of two tiles with R rows and COLS columns. Neighbouring rows start at different pieces, so that they read different banks.
+template <int R, int COLS> DEV float row_dot(u32 x, u32 y, int r) {
+  float s = 0.f;
+  UNROLL for (int n = 0; n < COLS / 8; ++n) {
+    u32 a[4], b[4];
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(a[0]), "=r"(a[1]), "=r"(a[2]), "=r"(a[3]) : "r"(x + swz<R>(r, n * 8)));
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(b[0]), "=r"(b[1]), "=r"(b[2]), "=r"(b[3]) : "r"(y + swz<R>(r, n * 8)));
+    UNROLL for (int e = 0; e < 4; ++e) s += low(a[e]) * low(b[e]) + high(a[e]) * high(b[e]);
+  }
+  return s;
+}

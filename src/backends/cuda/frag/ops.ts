@@ -28,6 +28,8 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       elementwise(team, tile, () => '0.f', []);
       return;
     case 'map':
+      // A tile over no tokens has no rows to lie in fragments: whoever sums it reads it from its operands.
+      if (axes.length === 2 && team.options.rowOf(axes) === undefined) return;
       elementwise(team, tile, (args) => scalarText(op.fn, args), op.args);
       return;
     case 'keep': {
@@ -46,8 +48,8 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       productText(team, tile, op);
       return;
     case 'reduce':
-      if (op.reduce !== 'sum') unsupported(`reduce ${op.reduce}`);
-      reduceSum(team, tile, op.axis, op.arg);
+      if (op.reduce === 'sum') reduceSum(team, tile, op.axis, op.arg);
+      else rowExtremum(team, tile, op);
       return;
     case 'cumsum':
       cumsum(team, tile, op);
@@ -160,14 +162,20 @@ function matrix(team: Team, tile: TileId, value: (frag: Frag) => string): void {
   if (team.options.exported.has(tile)) team.t16(tile);
 }
 
+/** Largest or smallest value of each row of a fragment. */
+function rowExtremum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'reduce' }>): void {
+  const row = team.options.rowOf(team.axesOf(op.arg)) ?? unsupported(`${op.reduce} of tile ${op.arg}`);
+  const frag = team.frag(op.arg, row);
+  if (frag.col !== op.axis || team.size(op.axis) % 8 !== 0) unsupported(`${op.reduce} over ${op.axis}`);
+  const v = team.newVec(tile, row);
+  if (v.piece !== undefined) team.willWrite(v.piece, 'any');
+  team.code.line(`row_extrema_to<${team.size(op.axis) / 2}, ${op.reduce === 'max'}>(${v.pointer}, ${frag.name});`);
+}
+
 function reduceSum(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
   const axes = team.axesOf(arg);
   if (axes.length === 1) {
-    const v = team.vec(arg, 'any');
-    const name = team.fresh(`s${tile}`);
-    team.code.line(`float ${name} = 0.f; for (int j = 0; j < ${team.size(axis)}; ++j) ${name} += ${v}[j];`);
-    team.formsOf(tile).scalar = name;
-    exportScalar(team, tile, name);
+    setScalar(team, tile, `vec_sum<${team.size(axis)}>(${team.vec(arg, 'any')})`);
     return;
   }
   const row = team.options.rowOf(axes);
@@ -222,6 +230,17 @@ function reduceFar(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
   team.code.line(`for (int i = t; i < ${team.size(kept)}; i += 128) { float s = 0.f; for (int n = 0; n < ${team.size(axis)}; ++n) { const int j = (n + 2 * i) % ${team.size(axis)}; s += ${value}; } ${v.pointer}[i] = s; }`);
 }
 
+/** The inner product, row by row, of two tiles without token axis (states). */
+export function dotFar(team: Team, tile: TileId, a: TileId, b: TileId, axis: Axis): void {
+  const kept = team.otherAxis(a, axis);
+  const [x, y] = [a, b].map((id) => team.t16(id));
+  if (x.rows !== kept || y.rows !== kept) unsupported(`an inner product over rows of tiles ${a} and ${b}`);
+  for (const { piece } of [x, y]) team.willRead(piece, 'any');
+  const v = team.newVec(tile, kept);
+  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
+  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += 128) ${v.pointer}[i] = row_dot<${team.pad(kept)}, ${team.pad(axis)}>(${x.address}, ${y.address}, i);`);
+}
+
 function cumsum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'cumsum' }>): void {
   if (team.axesOf(tile).length === 1) {
     const from = team.vec(op.arg, 'any');
@@ -232,15 +251,17 @@ function cumsum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'cumsum' }>)
   }
   const { id, turned } = team.resolve(op.arg);
   if (turned) unsupported('a running sum along columns');
-  sumColumns(team, tile, id, op.exclusive, op.reverse);
+  // A decay score may have asked for it already.
+  if (team.formsOf(tile).t32 === undefined) sumColumns(team, tile, id, op.exclusive, op.reverse, tile);
 }
 
-function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, reverse: boolean): void {
+/** `moment`: the statement being written. */
+function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, reverse: boolean, moment: TileId): void {
   const from = team.t32(arg);
   team.willRead(from.piece, 'owner');
   team.sync();
   // In place where nobody asks for the summands any more.
-  const inPlace = !readAfter(team.options.kernel, arg, tile);
+  const inPlace = !readAfter(team.options.kernel, arg, moment, tile);
   const to = inPlace ? from : team.newT32(tile, from.rows, from.cols);
   if (inPlace) delete team.formsOf(arg).t32;
   team.willRead(from.piece, 'any');
@@ -291,9 +312,9 @@ function dscore(team: Team, tile: TileId, op: Dscore): void {
   const gate = team.resolve(op.g).id;
   let G = gateSums.get(team)?.get(gate);
   if (G === undefined) {
-    const known = [...team.options.defs].find(([id, def]) => def.op === 'cumsum' && !def.exclusive && !def.reverse && team.resolve(def.arg).id === gate && team.formsOf(id).t32 !== undefined);
+    const known = [...team.options.defs].find(([, def]) => def.op === 'cumsum' && !def.exclusive && !def.reverse && team.resolve(def.arg).id === gate);
     G = known?.[0] ?? -1 - gate;
-    if (known === undefined) sumColumns(team, G, gate, false, false);
+    if (team.formsOf(G).t32 === undefined) sumColumns(team, G, gate, false, false, tile);
     const map = gateSums.get(team) ?? new Map<TileId, TileId>();
     gateSums.set(team, map.set(gate, G));
   }

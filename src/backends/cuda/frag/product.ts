@@ -1,5 +1,5 @@
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
-import { sumFrag } from './ops.js';
+import { dotFar, sumFrag } from './ops.js';
 import { unsupported, type Frag, type Team } from './team.js';
 
 type Contract = Extract<TileOp, { op: 'contract' }>;
@@ -45,6 +45,10 @@ function foldText(team: Team, tile: TileId, op: Contract): void {
     team.code.line(`float ${name} = 0.f; for (int j = 0; j < ${team.size(op.axis)}; ++j) ${name} += ${x}[j] * ${y}[j];`);
     team.formsOf(tile).scalar = name;
     if (team.options.exported.has(tile)) unsupported('a scalar product between teams');
+    return;
+  }
+  if (axes.length === 2 && row === undefined && team.axesOf(other).length === 2) {
+    dotFar(team, tile, op.a, op.b, op.axis);
     return;
   }
   if (axes.length !== 2 || row === undefined || !axes.includes(row) || !team.axesOf(other).every((axis) => axes.includes(axis))) unsupported(`contraction ${tile}`);

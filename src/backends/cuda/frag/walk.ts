@@ -146,6 +146,17 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     walker.each(frag, `${frag.name}[i] = ${from.name}[i];`);
   }
   here.to(walkCode);
+  const draining: string[] = [];
+  // Outputs wait in their stage for the loading team, which stores them when it takes the stage back.
+  const put = (stmt: Extract<TileStmt, { kind: 'store' }>): void => {
+    const buffer = bufferNamed(cx.module, stmt.buffer);
+    const cell = cellOf(cx, buffer, buffer.outer === 'token' ? ROW : undefined, inside, split);
+    const rest = storeCell(walker, stmt.value, cell, (bytes) => `(sa + ${loadArena.take(bytes, true).name})`);
+    if (rest !== undefined) draining.push(rest);
+  };
+  const output = stores.filter(splitStore);
+  const carried = new Set(loop.carry.map((c) => c.tile));
+  for (const stmt of output) if (carried.has(stmt.value)) put(stmt);
   for (const stmt of ahead) if (trivial(stmt.tile) && stmt.op.op !== 'load') letText(walker, stmt, inside, sums);
   schedule(
     chain, loop.carry.map((c) => c.next), sums, defs, walker.runningAfter,
@@ -155,19 +166,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     },
   );
   walker.finish();
-  const output = stores.filter(splitStore);
-  const finishing: string[] = [];
-  for (const stmt of output) {
-    const buffer = bufferNamed(cx.module, stmt.buffer);
-    const cell = cellOf(cx, buffer, buffer.outer === 'token' ? ROW : undefined, inside, split);
-    // Two halves in turn: one barrier per chunk separates a write from the reads two chunks ago.
-    const rest = storeCell(walker, stmt.value, cell, (bytes) => {
-      const piece = walkArena.take(2 * bytes, false);
-      walker.willWrite(piece, 'owner');
-      return `(base + ${piece.name} + (n & 1) * ${bytes})`;
-    });
-    if (rest !== undefined) finishing.push(rest);
-  }
+  for (const stmt of output) if (!carried.has(stmt.value)) put(stmt);
   for (const { tile, next } of copiesInOrder(loop)) {
     const from = walker.frag(next, split);
     const to = walker.formsOf(tile).frags[0];
@@ -191,7 +190,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     }
   }
 
-  return assemble(cx, kernel, split, { loadArena, walkArena, registers, issue, fill, aheadBefore, aheadCode, walkBefore, walkCode, walkAfter, finishing, reverse: loop.reverse });
+  return assemble(cx, kernel, split, { loadArena, walkArena, registers, issue, fill, aheadBefore, aheadCode, walkBefore, walkCode, walkAfter, draining, reverse: loop.reverse });
 }
 
 interface Parts {
@@ -205,7 +204,8 @@ interface Parts {
   readonly walkBefore: ReturnType<typeof createCode>;
   readonly walkCode: ReturnType<typeof createCode>;
   readonly walkAfter: ReturnType<typeof createCode>;
-  readonly finishing: readonly string[];
+  /** Stores of a chunk's outputs, by the loading team. */
+  readonly draining: readonly string[];
   readonly reverse: boolean;
 }
 
@@ -218,7 +218,7 @@ function assemble(cx: CudaContext, kernel: TileKernel, split: Axis, parts: Parts
   const stagedNames = stagedPieces(parts.loadArena, loadLayout.offsets);
   for (const [name, offset] of loadLayout.offsets) offsets.set(name, stagedNames.has(name) ? offset : offset + walkLayout.fixedBytes);
   const total = (stages: number) => stageAt + stages * loadLayout.stageBytes + 1024 + 1024;
-  const stages = [3, 2].find((n) => total(n) <= sharedLimit(cx.target));
+  const stages = [3, 2, 1].find((n) => total(n) <= sharedLimit(cx.target));
   if (stages === undefined) return unsupported(`${total(2)} bytes of shared memory`);
   const early = stages >= 3;
   const blocks = slabs(cx.module, split);
@@ -254,11 +254,17 @@ function assemble(cx: CudaContext, kernel: TileKernel, split: Axis, parts: Parts
   code.line(`const u32 to = stage0 + n % ${stages} * ${loadLayout.stageBytes}; (void)to;`);
   paste(parts.issue.text());
   code.line('};');
+  code.line('auto drain = [&](int n) {');
+  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
+  code.line(`const u32 sa = stage0 + n % ${stages} * ${loadLayout.stageBytes}; (void)sa;`);
+  code.line(`bar_wait(empty + n % ${stages} * 8, (n / ${stages}) & 1);`);
+  for (const line of parts.draining) code.line(line);
+  code.line('};');
   code.line('if (walk_chunks > 0) issue(0);');
   code.line('cp_commit();');
   const ask = () => {
     code.open('if (n + 1 < walk_chunks)');
-    code.line(`if (n + 1 >= ${stages}) bar_wait(empty + (n + 1) % ${stages} * 8, ((n + 1) / ${stages} - 1) & 1);`);
+    code.line(`if (n + 1 >= ${stages}) drain(n + 1 - ${stages});`);
     code.line('issue(n + 1);');
     code.close();
     code.line('cp_commit();');
@@ -276,6 +282,7 @@ function assemble(cx: CudaContext, kernel: TileKernel, split: Axis, parts: Parts
   if (!early) ask();
   code.close();
   code.line('cp_wait<0>();');
+  if (parts.draining.length > 0) code.line(`for (int n = walk_chunks < ${stages} ? 0 : walk_chunks - ${stages}; n < walk_chunks; ++n) drain(n);`);
   code.close();
   code.open('else');
   paste(parts.walkBefore.text());
@@ -287,10 +294,6 @@ function assemble(cx: CudaContext, kernel: TileKernel, split: Axis, parts: Parts
   code.line('proxy_fence();');
   paste(parts.walkCode.text());
   code.line(`bar_arrive(empty + n % ${stages} * 8);`);
-  if (parts.finishing.length > 0) {
-    code.line('team_sync(2);');
-    for (const line of parts.finishing) code.line(line);
-  }
   code.close();
   paste(parts.walkAfter.text());
   code.close();
