@@ -6,7 +6,7 @@ import type { Spec } from '../../ir/spec/spec.js';
 import type { StateInfo } from './evaluate.js';
 import { collapse, removeFactors, sumTerm, type Term } from './forms.js';
 import { resolveRead, writesOf, type RawRead } from './reads.js';
-import { gateOf } from './gates.js';
+import { gateAxes, gateOf } from './gates.js';
 import { refuse } from './refusal.js';
 
 type MatrixInfo = StateInfo & { kind: 'matrix' };
@@ -20,6 +20,7 @@ export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: Mat
   if (form.decay === undefined) {
     throw refuse('E303', origin, `\`${name}\` forgets everything at every step`, 'its update does not contain its old value', `add \`${name}[t-1]\` to the update, or use the written value directly`);
   }
+  checkShape(b, spec, state, form, valueAxes.length);
   const gate = gateOf(b, spec, state, form.decay);
   const writes = writesOf(b, form, rowAxis);
   const resolve = (read: RawRead) => resolveRead(b, read, form, writes, rowAxis, name);
@@ -46,6 +47,24 @@ export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: Mat
       `let the gate run along \`${rowAxis}\`, the axis that the erase folds away`);
   }
   return { kind: 'matrix', state, rowAxis, valueAxes, gate, sources, reads: reads.map((read) => resolve(read).reader), exported: [], origin };
+}
+
+/** What an erase asks of a state and of everything around it: without one, an elementwise scan takes what does not fit. */
+function checkShape(b: ScanBuilder, spec: Spec, state: number, form: MatrixInfo['form'], valueAxes: number): void {
+  const { name, origin } = spec.states[state];
+  if (valueAxes > 1) {
+    throw refuse('E306', origin, `\`${name}\` has more than two axes and is read by its own update`, `${valueAxes + 1} axes`, 'an erase needs a state of one key axis and at most one value axis');
+  }
+  const decays = gateAxes(b, form.decay ?? []);
+  if (decays.length > 1) {
+    throw refuse('E306', origin, `\`${name}\` decays along \`${decays.join('` and `')}\` and is read by its own update`, 'its update',
+      'together with an erase only a decay along the axis that the erase folds away has a chunked form');
+  }
+  const wide = form.terms.flatMap((term) => term.factors).find((factor) => b.axesOf(factor).length > 1);
+  if (wide !== undefined) {
+    throw refuse('E306', b.nodes[wide].origin, `\`${name}\` is written by a full matrix and read by its own update`, `this has the axes \`${b.axesOf(wide).join('`, `')}\``,
+      'together with an erase only outer products of vectors have a chunked form');
+  }
 }
 
 function without(b: ScanBuilder, term: Term, col: readonly NodeId[]): Term {
