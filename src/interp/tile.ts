@@ -14,6 +14,14 @@ export interface TileDims {
   readonly longest?: number;
 }
 
+/** Emulates a device: what memory keeps of a value, and what a matrix product sees of an operand. */
+export interface Rounding {
+  /** Applied to what is stored in `io` buffers. */
+  io(value: number): number;
+  /** Applied to the operands of products of tiles with two axes or more. */
+  operand(value: number): number;
+}
+
 interface Chunk {
   readonly index: number;
   readonly sequence: number;
@@ -88,7 +96,7 @@ export function tileSize(module: TileModule, axis: Axis): number {
  * What it writes is put into `buffers` (created where missing). Workspaces belong to the call and start as NaN, as do the cells of new outputs,
  * so that a program which reads or leaves out what was never written shows.
  */
-export function runTiles(module: TileModule, program: 'forward' | 'backward' | 'step', dims: TileDims, buffers: Map<string, Float64Array>): void {
+export function runTiles(module: TileModule, program: 'forward' | 'backward' | 'step', dims: TileDims, buffers: Map<string, Float64Array>, rounding?: Rounding): void {
   const memory = new Map(buffers);
   for (const buffer of module.buffers) {
     const count = bufferElements(module, buffer, dims);
@@ -103,7 +111,7 @@ export function runTiles(module: TileModule, program: 'forward' | 'backward' | '
   for (const name of module.programs[program]) {
     const kernel = module.kernels.find((candidate) => candidate.name === name);
     if (kernel === undefined) throw new Error(`${module.name}: no kernel ${name}`);
-    runKernel(module, kernel, dims, memory);
+    runKernel(module, kernel, dims, memory, rounding);
   }
   const written = new Set(['output', 'final', 'gradient']);
   const stored = new Set(module.programs[program].flatMap((name) => storesOf(module.kernels.find((kernel) => kernel.name === name)?.body ?? [])));
@@ -117,7 +125,7 @@ function storesOf(body: readonly TileStmt[]): string[] {
   return body.flatMap((stmt) => (stmt.kind === 'store' ? [stmt.buffer] : stmt.kind === 'loop' ? storesOf(stmt.body) : []));
 }
 
-function runKernel(module: TileModule, kernel: TileKernel, dims: TileDims, memory: ReadonlyMap<string, Float64Array>): void {
+function runKernel(module: TileModule, kernel: TileKernel, dims: TileDims, memory: ReadonlyMap<string, Float64Array>, rounding: Rounding | undefined): void {
   const chunks = chunksOf(module, dims);
   const perGroup = dims.heads / dims.groups;
   const inner = kernel.inner === 'head'
@@ -135,13 +143,20 @@ function runKernel(module: TileModule, kernel: TileKernel, dims: TileDims, memor
   })();
   for (const cell of outer) {
     for (const lane of inner) {
-      runProgram(module, kernel, dims, memory, { chunks, segments }, { ...cell, ...lane, token: undefined });
+      runProgram(module, kernel, dims, memory, { chunks, segments, rounding }, { ...cell, ...lane, token: undefined });
     }
   }
 }
 
+/** What all programs of a launch share. */
+interface Launch {
+  readonly chunks: readonly Chunk[];
+  readonly segments: readonly Segment[];
+  readonly rounding: Rounding | undefined;
+}
+
 function runProgram(
-  module: TileModule, kernel: TileKernel, dims: TileDims, memory: ReadonlyMap<string, Float64Array>, cut: { readonly chunks: readonly Chunk[]; readonly segments: readonly Segment[] }, start: Place,
+  module: TileModule, kernel: TileKernel, dims: TileDims, memory: ReadonlyMap<string, Float64Array>, launch: Launch, start: Place,
 ): void {
   const tiles = new Map<number, TileValue>();
   const sizeOf = (axis: Axis) => tileSize(module, axis);
@@ -192,9 +207,16 @@ function runProgram(
     const step = token ? stridesAlong(value, [ROW])[0] : 0;
     for (let row = 0; row < rows; row++) {
       visit(cell.sizes, [stridesAlong(value, buffer.axes)], ([from], i) => {
-        data[at(row) + i] = value.data[from + row * step];
+        const x = value.data[from + row * step];
+        data[at(row) + i] = buffer.dtype === 'io' && launch.rounding !== undefined ? launch.rounding.io(x) : x;
       });
     }
+  };
+
+  const operand = (id: number): TileValue => {
+    const value = tile(id);
+    const { rounding } = launch;
+    return rounding === undefined || value.axes.length < 2 ? value : { ...value, data: value.data.map(rounding.operand) };
   };
 
   const evaluate = (op: TileOp, axes: readonly Axis[], place: Place): TileValue => {
@@ -208,7 +230,7 @@ function runProgram(
       case 'keep': return keepTile(tile(op.arg), (place.chunk ?? fail('keep needs a chunk')).length, sizeOf);
       case 'map': return mapTiles(op.fn, op.args.map(tile), sizeOf);
       case 'reduce': return reduceTile(op.reduce, op.axis, tile(op.arg), sizeOf);
-      case 'contract': return contractTiles(tile(op.a), tile(op.b), op.axis, sizeOf);
+      case 'contract': return contractTiles(operand(op.a), operand(op.b), op.axis, sizeOf);
       case 'compose': return composeTiles(tile(op.a), tile(op.b), sizeOf);
       case 'swap': return swapTile(tile(op.arg));
       case 'cumsum': return cumsumTile(tile(op.arg), op.exclusive, op.reverse, sizeOf);
@@ -227,11 +249,11 @@ function runProgram(
   const places = (loop: TileLoop, place: Place): readonly Place[] => {
     switch (loop.over) {
       case 'chunks': {
-        const own = place.segment?.chunks ?? cut.chunks.filter((chunk) => kernel.outer === 'once' || chunk.sequence === place.sequence);
+        const own = place.segment?.chunks ?? launch.chunks.filter((chunk) => kernel.outer === 'once' || chunk.sequence === place.sequence);
         return own.map((chunk) => ({ ...place, chunk, sequence: chunk.sequence }));
       }
       case 'segments':
-        return cut.segments.filter((segment) => segment.sequence === place.sequence).map((segment) => ({ ...place, segment }));
+        return launch.segments.filter((segment) => segment.sequence === place.sequence).map((segment) => ({ ...place, segment }));
       case 'tokens': {
         const [first, length] = dims.sequences[place.sequence ?? fail('a token loop needs a sequence')];
         return Array.from({ length }, (_, i) => ({ ...place, token: first + i }));
