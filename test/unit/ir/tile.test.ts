@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest';
+import { COL, ROW } from '../../../src/ir/common/axes.js';
+import { buildKernel, type KernelBuilder, type KernelHead } from '../../../src/ir/tile/build.js';
+import { printTiles } from '../../../src/ir/tile/print.js';
+import type { TileBuffer, TileKernel, TileModule, TileStmt } from '../../../src/ir/tile/tile.js';
+import { verifyTiles } from '../../../src/ir/tile/verify.js';
+
+const buffer = (name: string, outer: TileBuffer['outer'], axes: readonly string[], role: TileBuffer['role']): TileBuffer => ({ name, outer, inner: 'head', axes, dtype: 'io', role });
+const q = buffer('q', 'token', ['K'], 'input');
+const v = buffer('v', 'token', ['V'], 'input');
+const o = buffer('o', 'token', ['V'], 'output');
+const n = buffer('n', 'token', ['K'], 'output');
+const p = buffer('p', 'chunk', [ROW, COL], 'workspace');
+const s = buffer('s', 'segment', ['K', 'V'], 'workspace');
+const S = buffer('S', 'sequence', ['K', 'V'], 'final');
+
+const CHUNK: KernelHead = { name: 'k', doc: 'A kernel.', outer: 'chunk', inner: 'head' };
+const WALK: KernelHead = { name: 'k', doc: 'A kernel.', outer: 'sequence', inner: 'head', split: 'V' };
+
+const moduleOf = (...kernels: readonly TileKernel[]): TileModule => ({
+  name: 'm', chunk: 16, sizes: new Map([['K', 4], ['V', 8]]), buffers: [q, v, o, n, p, s, S], kernels,
+  programs: { forward: kernels.map((kernel) => kernel.name), backward: [], step: [] },
+});
+const faults = (head: KernelHead, write: (k: KernelBuilder) => void) => verifyTiles(moduleOf(buildKernel(head, write)));
+
+const attention = buildKernel({ name: 'attention', doc: 'Reads and writes a state.', outer: 'segment', inner: 'head', split: 'V' }, (k) => {
+  const [last] = k.loop('chunks', false, [k.load(s)], ([state]) => {
+    const scores = k.mask(k.contract(k.load(q), k.load(q, 'col'), 'K'), false);
+    k.store(o, k.add(k.contract(k.load(q), state, 'K'), k.contract(scores, k.load(v, 'col'), COL)));
+    return [k.add(state, k.contract(k.load(q), k.load(v), ROW))];
+  });
+  k.store(s, last);
+});
+
+describe('the tile verifier', () => {
+  it('has nothing against a kernel that is well formed', () => {
+    expect(verifyTiles(moduleOf(attention))).toEqual([]);
+  });
+
+  const wrong: readonly (readonly [name: string, head: KernelHead, write: (k: KernelBuilder) => void, message: RegExp])[] = [
+    ['a fold along the split axis', WALK, (k) => k.loop('chunks', false, [], () => (k.store(n, k.contract(k.load(v), k.zeros(['V', 'K']), 'V')), [])), /folds the split axis V/],
+    ['a store that all blocks would do', WALK, (k) => k.loop('chunks', false, [], () => (k.store(n, k.load(q)), [])), /stores to n from every block of V/],
+    ['a store to what the user gives', CHUNK, (k) => k.store(q, k.load(q)), /stores to q, which the user gives/],
+    ['tokens where no chunk is known', WALK, (k) => k.load(q), /q is per token, but no chunk or token is known here/],
+    ['a segment where none is known', WALK, (k) => k.load(s), /s is per segment, but no segment is known here/],
+    ['chunks inside a chunk', CHUNK, (k) => k.loop('chunks', false, [], () => []), /a loop over chunks inside a chunk/],
+    ['segments outside a sequence', { ...WALK, outer: 'segment' }, (k) => k.loop('segments', false, [], () => []), /a loop over segments outside a sequence/],
+    ['chunks inside a loop over segments', WALK, (k) => k.loop('segments', false, [], () => (k.loop('chunks', false, [], () => []), [])), /a loop over chunks inside a loop over segments/],
+    ['members of a head', CHUNK, (k) => k.loop('members', false, [], () => []), /a loop over members outside a group/],
+    ['a gate with other axes than its vectors', CHUNK, (k) => k.dscore(k.load(q), k.load(q), k.load(v), 'K', { before: false, strict: false }), /gate %\d+ is \[%row,V\], not \[%row,K\]/],
+    ['a read before the decay that sees its own token', CHUNK, (k) => k.dscore(k.load(q), k.load(q), k.load(q), 'K', { before: true, strict: false }), /pairs tokens with earlier ones only/],
+    ['a product of what is no score', CHUNK, (k) => k.compose(k.load(q), k.load(p)), /left operand %\d+ is \[%row,K\], not \[%row,%col\]/],
+    ['a state that changes its axes', WALK, (k) => k.loop('chunks', false, [k.zeros(['K', 'V'])], () => [k.zeros(['V'])]), /carried with changing axes/],
+    ['a carried value that is not there', WALK, (k) => {
+      const before = k.zeros(['K', 'V']);
+      k.loop('chunks', false, [before], ([state]) => [state + 5]);
+    }, /carried with changing axes|does not define/],
+  ];
+  for (const [name, head, write, message] of wrong) {
+    it(`finds ${name}`, () => {
+      expect(faults(head, write).join('\n')).toMatch(message);
+    });
+  }
+
+  it('finds tiles that are read before, or defined twice', () => {
+    const [first, ...others] = attention.body;
+    const body: readonly TileStmt[] = [...others, first];
+    expect(verifyTiles(moduleOf({ ...attention, body })).join('\n')).toMatch(/loop reads %0, which is not defined there/);
+    expect(verifyTiles(moduleOf({ ...attention, body: [first, ...attention.body] })).join('\n')).toMatch(/%0 is assigned twice/);
+  });
+
+  it('finds names that nothing has, and names that two things have', () => {
+    const module = moduleOf(attention);
+    expect(verifyTiles({ ...module, programs: { ...module.programs, step: ['walk'] } })).toEqual(['m: a program launches walk, which is no kernel']);
+    expect(verifyTiles({ ...module, buffers: [...module.buffers, q] })).toEqual(['m: two buffers share a name']);
+    expect(verifyTiles({ ...module, buffers: module.buffers.filter((b) => b !== o) })).toEqual(['m.attention: no buffer o']);
+    expect(verifyTiles({ ...module, sizes: new Map([['K', 4]]) }).join('\n')).toMatch(/buffer v has axis V without size/);
+    expect(verifyTiles({ ...module, chunk: 24 })).toEqual(['m: chunk 24 is not a power of two']);
+  });
+});
+
+describe('tile text', () => {
+  it('shows buffers, kernels with loops and carried tiles, and programs', () => {
+    expect(printTiles({ ...moduleOf(attention), buffers: [q, o, s] })).toBe(`module m  chunk=16 K=4 V=8
+
+buffer q: io[token, head, K]  input
+buffer o: io[token, head, V]  output
+buffer s: io[segment, head, K, V]  workspace
+
+/// Reads and writes a state.
+kernel attention (per segment, head, split V) {
+  %0 [K, V] = load s
+  loop chunks with %1 [K, V] = %0 {
+    %2 [%row, K] = load q row
+    %3 [%col, K] = load q col
+    %4 [%row, %col] = contract[K] %2, %3
+    %5 [%row, %col] = mask %4
+    %6 [%row, K] = load q row
+    %7 [%row, V] = contract[K] %6, %1
+    %8 [%col, V] = load v col
+    %9 [%row, V] = contract[%col] %5, %8
+    %10 [%row, V] = add %7, %9
+    store o, %10
+    %11 [%row, K] = load q row
+    %12 [%row, V] = load v row
+    %13 [K, V] = contract[%row] %11, %12
+    %14 [K, V] = add %1, %13
+    next %1 <- %14
+  }
+  store s, %1
+}
+
+program forward: attention
+program backward: (none)
+program step: (none)
+`);
+  });
+});
