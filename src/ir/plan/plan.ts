@@ -69,8 +69,8 @@ export interface PlanKernel {
 
 export type PlanArg =
   | { readonly kind: 'tensor'; readonly tensor: string; readonly access: 'read' | 'write' | 'readwrite' }
-  /** The shared workspace buffer (array<f32>); offsets come in `dims`. */
-  | { readonly kind: 'arena' }
+  /** The shared workspace buffer (array<f32>), for the tensors of it that the kernel uses; offsets come in `dims`. */
+  | { readonly kind: 'arena'; readonly tensors: readonly string[] }
   /** u32/i32 array: tokens, heads, groups, sequences, chunks, segments, then the offset in elements (f32) of each arena tensor in order. CUDA: a by-value struct of the first six as int32. */
   | { readonly kind: 'dims' }
   /** i32 [sequences, 6]: first token, end token, first chunk, number of chunks, first segment, number of segments. */

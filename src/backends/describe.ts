@@ -1,0 +1,90 @@
+import { COL, ROW, type Axis } from '../ir/common/axes.js';
+import { bytesOf, type IoDtype } from '../ir/common/dtype.js';
+import type { Extent, Plan, PlanTensor } from '../ir/plan/plan.js';
+import type { TileBuffer, TileKernel, TileModule, TileStmt } from '../ir/tile/tile.js';
+
+/** Size of an axis of a module; the token axes have that of a chunk. */
+export function axisSize(module: TileModule, axis: Axis): number {
+  const size = axis === ROW || axis === COL ? module.chunk : module.sizes.get(axis);
+  if (size === undefined) throw new Error(`${module.name}: axis ${axis} has no size`);
+  return size;
+}
+
+/** A buffer as a plan describes it. */
+export function planTensor(module: TileModule, buffer: TileBuffer, dtype: IoDtype): PlanTensor {
+  return {
+    name: buffer.name,
+    role: buffer.role,
+    dtype: buffer.dtype === 'io' ? dtype : buffer.dtype,
+    shape: [...outerExtents(buffer.outer), innerExtent(buffer.inner), ...buffer.axes.map((axis) => axisSize(module, axis))],
+    axes: buffer.axes,
+  };
+}
+
+/** The programs of a module as launches. */
+export function planPrograms(module: TileModule): Plan['programs'] {
+  const launches = (names: readonly string[]) => names.map((kernel) => ({ kernel }));
+  return { forward: launches(module.programs.forward), backward: launches(module.programs.backward), step: launches(module.programs.step) };
+}
+
+/** How many cells there are along the first axis of a buffer, or programs along that of a grid. */
+export function outerExtents(outer: TileBuffer['outer']): readonly Extent[] {
+  switch (outer) {
+    case 'once': return [];
+    case 'token': return ['tokens'];
+    case 'chunk': return ['chunks'];
+    case 'segment': return ['segments'];
+    case 'sequence': return ['sequences'];
+  }
+}
+
+export function innerExtent(inner: TileBuffer['inner']): Extent {
+  return inner === 'head' ? 'heads' : 'groups';
+}
+
+export interface Costs {
+  readonly flops: readonly (readonly Extent[])[];
+  readonly bytes: readonly (readonly Extent[])[];
+}
+
+/** Multiply-adds of the contractions (times two) and bytes of the loads and stores, whatever the lowering. */
+export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype): Costs {
+  const flops = new Map<string, { extents: readonly Extent[]; count: number }>();
+  const bytes = new Map<string, { extents: readonly Extent[]; count: number }>();
+  const add = (sums: typeof flops, extents: readonly Extent[], count: number) => {
+    const key = extents.join('*');
+    sums.set(key, { extents, count: (sums.get(key)?.count ?? 0) + count });
+  };
+  const elements = (axes: readonly Axis[]) => axes.reduce((n, axis) => n * axisSize(module, axis), 1);
+  const scan = (body: readonly TileStmt[], outer: readonly Extent[], inner: Extent): void => {
+    const access = (name: string) => {
+      const buffer = module.buffers.find((candidate) => candidate.name === name);
+      if (buffer === undefined) throw new Error(`${module.name}: no buffer ${name}`);
+      const width = bytesOf(buffer.dtype === 'io' ? dtype : buffer.dtype);
+      add(bytes, [...(buffer.outer === 'token' ? outerExtents('token') : outer), inner], elements(buffer.axes) * width);
+    };
+    for (const stmt of body) {
+      switch (stmt.kind) {
+        case 'let': {
+          const { op } = stmt;
+          if (op.op === 'load') access(op.buffer);
+          if (op.op === 'contract') add(flops, [...outer, inner], 2 * elements([...kernel.tiles[stmt.tile].axes, op.axis]));
+          if (op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol') add(flops, [...outer, inner], 2 * elements([ROW, COL, op.axis]));
+          break;
+        }
+        case 'store':
+          access(stmt.buffer);
+          break;
+        case 'loop':
+          if (stmt.over === 'members') scan(stmt.body, outer, 'heads');
+          else scan(stmt.body, [stmt.over], inner);
+          break;
+        default:
+          stmt satisfies never;
+      }
+    }
+  };
+  scan(kernel.body, outerExtents(kernel.outer), innerExtent(kernel.inner));
+  const list = (sums: typeof flops) => [...sums.values()].map(({ extents, count }) => [...extents, count]);
+  return { flops: list(flops), bytes: list(bytes) };
+}

@@ -1,0 +1,99 @@
+import { COL, ROW, type Axis } from '../../ir/common/axes.js';
+import type { TileBuffer } from '../../ir/tile/tile.js';
+import type { Structure } from './structure.js';
+import { identifier } from './text.js';
+
+/** Where in a launch statements run, as WGSL variables; undefined: not known there. */
+export interface Place {
+  readonly sequence?: string;
+  readonly segment?: string;
+  /** Index among all chunks. */
+  readonly chunk?: string;
+  /** First token of the chunk, or the token of a token loop. */
+  readonly token?: string;
+  /** Number of tokens of the chunk; undefined inside token loops. */
+  readonly length?: string;
+  readonly head?: string;
+  readonly group: string;
+  /** Writes a line where this place begins. */
+  readonly begin: (text: string) => void;
+  /** Variables that `begin` or a place around has written, by what they hold. */
+  readonly known: Map<string, string>;
+}
+
+/** How a kernel reaches one buffer. */
+export interface Binding {
+  /** WGSL variable of the binding. */
+  readonly pointer: string;
+  /** `f32`: as it lies there. `f16`: a native half. The others are halves of u32 words. */
+  readonly element: 'f32' | 'i32' | 'f16' | 'f16word' | 'bf16word';
+  /** Offset in elements of a tensor that shares its binding with others. */
+  readonly offset: string | undefined;
+}
+
+/** Row-major strides of a cell. */
+export function cellStrides(s: Structure, axes: readonly Axis[]): ReadonlyMap<Axis, number> {
+  const strides = new Map<Axis, number>();
+  let step = 1;
+  for (const axis of [...axes].reverse()) {
+    strides.set(axis, step);
+    step *= s.whole(axis);
+  }
+  return strides;
+}
+
+export function cellElements(s: Structure, buffer: TileBuffer): number {
+  return buffer.axes.reduce((n, axis) => n * s.whole(axis), 1);
+}
+
+function needed(value: string | undefined, what: string, buffer: TileBuffer): string {
+  if (value === undefined) throw new Error(`buffer ${buffer.name} needs a ${what} where it is used`);
+  return value;
+}
+
+/** Variable with the element offset of a cell (of a token buffer: its first row), written once per place. */
+export function cellBase(s: Structure, buffer: TileBuffer, binding: Binding, place: Place): string {
+  const inner = buffer.inner === 'head' ? needed(place.head, 'head', buffer) : place.group;
+  const count = buffer.inner === 'head' ? 'heads' : 'groups';
+  const outer = ((): string => {
+    switch (buffer.outer) {
+      case 'once': return '0u';
+      case 'sequence': return needed(place.sequence, 'sequence', buffer);
+      case 'segment': return needed(place.segment, 'segment', buffer);
+      case 'chunk': return needed(place.chunk, 'chunk', buffer);
+      case 'token': return needed(place.token, 'token', buffer);
+    }
+  })();
+  const cell = cellElements(s, buffer);
+  const { split } = s.kernel;
+  const first = split !== undefined && buffer.axes.includes(split) && s.size(split) !== s.whole(split) ? cellStrides(s, buffer.axes).get(split) ?? 0 : 0;
+  const cells = outer === '0u' ? inner : `(${outer} * ${count} + ${inner})`;
+  const terms = [
+    ...(binding.offset === undefined ? [] : [binding.offset]),
+    cell === 1 ? cells : `${cells} * ${cell}u`,
+    ...(first === 0 ? [] : [first === 1 ? 'block' : `block * ${first}u`]),
+  ];
+  return once(place, identifier('at_', buffer.name), terms.join(' + '));
+}
+
+/** Elements between the rows of a token buffer. */
+export function rowStride(s: Structure, buffer: TileBuffer, top: Place): string {
+  const cell = cellElements(s, buffer);
+  const count = buffer.inner === 'head' ? 'heads' : 'groups';
+  return cell === 1 ? count : once(top, `${count}_${cell}`, `${count} * ${cell}u`);
+}
+
+function once(place: Place, name: string, value: string): string {
+  const found = place.known.get(value);
+  if (found !== undefined) return found;
+  const taken = new Set(place.known.values());
+  const free = taken.has(name) ? `${name}_${place.known.size}` : name;
+  place.known.set(value, free);
+  place.begin(`let ${free} = ${value};`);
+  return free;
+}
+
+/** The name of an axis's index in a loop. */
+export function axisVariable(axis: Axis): string {
+  return axis === ROW ? 'r' : axis === COL ? 'c' : identifier('i_', axis);
+}

@@ -1,0 +1,263 @@
+import { COL, ROW, withoutAxes, type Axis } from '../../ir/common/axes.js';
+import type { TileId, TileOp } from '../../ir/tile/tile.js';
+import { math } from '../../math/index.js';
+import { cellBase, cellStrides, rowStride, type Binding, type Place } from './address.js';
+import type { Home } from './homes.js';
+import type { Memory } from './memory.js';
+import { isFold, type Fold, type Product } from './roles.js';
+import { swapAxis, type Structure } from './structure.js';
+import { constant, floatLiteral, indexText, linear, rolled, variable, type Code, type Index } from './text.js';
+
+/** Indices of one element. */
+export type At = ReadonlyMap<Axis, Index>;
+
+/** What printing needs to know of a kernel. */
+export interface Printing {
+  readonly s: Structure;
+  readonly homes: ReadonlyMap<TileId, Home>;
+  readonly memory: Memory;
+  readonly top: Place;
+  /** Where the statement that defines a tile runs. */
+  readonly places: Map<TileId, Place>;
+  /** Invocations of a workgroup. */
+  readonly workgroup: number;
+  binding(buffer: string): Binding;
+  /** A variable name that nobody has. */
+  fresh(stem: string): string;
+}
+
+/** Straight text in which values, once written, have names. */
+export interface Block {
+  readonly code: Code;
+  /** Variables by tile and indices. */
+  readonly values: Map<string, string>;
+  /** Folds that a loop has ready. */
+  readonly registers: ReadonlyMap<TileId, string>;
+}
+
+export function innerBlock(block: Block): Block {
+  return { ...block, values: new Map(block.values) };
+}
+
+export function valueKey(p: Printing, tile: TileId, at: At): string {
+  return `${tile}@${p.s.axes(tile).map((axis) => indexText(indexOf(p, at, axis))).join(',')}`;
+}
+
+export function indexOf(p: Printing, at: At, axis: Axis): Index {
+  const index = at.get(axis);
+  if (index === undefined) throw new Error(`${p.s.kernel.name}: axis ${axis} has no index here`);
+  return index;
+}
+
+/** The place of a tile's element in memory. */
+export function cellText(p: Printing, tile: TileId, at: At): string {
+  const slot = p.memory.slots.get(tile);
+  if (slot === undefined) throw new Error(`${p.s.kernel.name}: tile ${tile} has no memory`);
+  let stride = 1;
+  const terms: [Index, number][] = [];
+  for (const axis of [...p.s.axes(tile)].reverse()) {
+    terms.unshift([indexOf(p, at, axis), stride]);
+    stride *= p.s.size(axis);
+  }
+  return slot.space === 'near' ? `near[${linear(constant(slot.offset), terms)}]` : `arena[${linear(variable('far', slot.offset), terms)}]`;
+}
+
+/** Longer expressions get a name. */
+const LONGEST = 90;
+
+/** An f32 expression for one element of a tile; statements it needs go to the block. */
+export function element(p: Printing, block: Block, tile: TileId, at: At): string {
+  const op = p.s.definitions.get(tile)?.op;
+  const home = p.homes.get(tile);
+  if (home === 'scalar') return `t${tile}`;
+  const register = block.registers.get(tile);
+  if (register !== undefined) return register;
+  if (op !== undefined && (op.op === 'literal' || op.op === 'zeros')) return floatLiteral(op.op === 'literal' ? op.value : 0);
+  const key = valueKey(p, tile, at);
+  const known = block.values.get(key);
+  if (known !== undefined) return known;
+  if (home === undefined) throw new Error(`${p.s.kernel.name}: tile ${tile} is read before it has a value`);
+  const text = home === 'array' || op === undefined ? cellText(p, tile, at) : operation(p, block, tile, op, at);
+  if ((p.s.users.get(tile)?.length ?? 0) <= 1 && text.length <= LONGEST) return text;
+  return named(p, block, key, text);
+}
+
+export function named(p: Printing, block: Block, key: string, text: string): string {
+  const name = p.fresh('x');
+  block.code.line(`let ${name} = ${text};`);
+  block.values.set(key, name);
+  return name;
+}
+
+/** An expression for one element of an operation's result. */
+export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, at: At): string {
+  if (isFold(op)) return block.registers.get(tile) ?? foldText(p, block, op, at);
+  switch (op.op) {
+    case 'load': return loadText(p, block, tile, op, at);
+    case 'literal': return floatLiteral(op.value);
+    case 'zeros': return floatLiteral(0);
+    case 'head': return `f32(${placeOf(p, tile).head ?? placeOf(p, tile).group})`;
+    case 'heads': return 'f32(heads)';
+    case 'keep': return `select(0.0, ${element(p, block, op.arg, at)}, ${indexText(indexOf(p, at, ROW))} < ${lengthOf(p, tile)})`;
+    case 'map': return math[op.fn].wgsl(...op.args.map((arg) => element(p, block, arg, at)));
+    case 'swap': return element(p, block, op.arg, new Map([...at].map(([axis, index]) => [swapAxis(axis), index])));
+    case 'pick': return element(p, block, op.arg, new Map(at).set(ROW, constant(op.row === 'first' ? 0 : p.s.size(ROW) - 1)));
+    case 'mask': return `select(0.0, ${element(p, block, op.arg, at)}, ${indexText(indexOf(p, at, COL))} ${op.strict ? '<' : '<='} ${indexText(indexOf(p, at, ROW))})`;
+    case 'shift': {
+      const row = indexText(indexOf(p, at, ROW));
+      const last = p.s.size(ROW) - 1;
+      const from = p.fresh('s');
+      block.code.line(`let ${from} = ${op.by === 1 ? `max(${row}, 1u) - 1u` : `min(${row} + 1u, ${last}u)`};`);
+      const edge = op.edge === undefined ? '0.0' : element(p, block, op.edge, at);
+      return `select(${element(p, block, op.arg, new Map(at).set(ROW, variable(from)))}, ${edge}, ${row} == ${op.by === 1 ? 0 : last}u)`;
+    }
+    case 'cumsum': case 'recur': case 'inverse': throw new Error(`${p.s.kernel.name}: ${op.op} has no element of its own`);
+  }
+  op satisfies never;
+}
+
+export function placeOf(p: Printing, tile: TileId): Place {
+  return p.places.get(tile) ?? p.top;
+}
+
+function lengthOf(p: Printing, tile: TileId): string {
+  const { length } = placeOf(p, tile);
+  if (length === undefined) throw new Error(`${p.s.kernel.name}: tile ${tile} needs a chunk`);
+  return length;
+}
+
+function loadText(p: Printing, block: Block, tile: TileId, op: TileOp & { readonly op: 'load' }, at: At): string {
+  const buffer = p.s.buffer(op.buffer);
+  const binding = p.binding(op.buffer);
+  const place = placeOf(p, tile);
+  const byRow = buffer.outer === 'token' && op.rows !== 'one';
+  const row = byRow ? indexOf(p, at, op.rows === 'col' ? COL : ROW) : undefined;
+  const address = bufferAddress(p, op.buffer, place, row, at);
+  const value = readText(p, block, binding, address);
+  return row === undefined ? value : `select(0.0, ${value}, ${indexText(row)} < ${lengthOf(p, tile)})`;
+}
+
+/** Element offset in a binding. */
+export function bufferAddress(p: Printing, name: string, place: Place, row: Index | undefined, at: At): string {
+  const buffer = p.s.buffer(name);
+  const strides = cellStrides(p.s, buffer.axes);
+  const base = cellBase(p.s, buffer, p.binding(name), place);
+  const rows = row === undefined ? '' : ` + ${indexText(row)} * ${rowStride(p.s, buffer, p.top)}`;
+  const terms = buffer.axes.map((axis): [Index, number] => [indexOf(p, at, axis), strides.get(axis) ?? 0]);
+  return linear(variable(base + rows), terms).replace(/ \+ 0u$/, '');
+}
+
+function readText(p: Printing, block: Block, { pointer, element: kind }: Binding, address: string): string {
+  switch (kind) {
+    case 'f32': return `${pointer}[${address}]`;
+    case 'i32': case 'f16': return `f32(${pointer}[${address}])`;
+    case 'f16word': case 'bf16word': {
+      const at = p.fresh('a');
+      block.code.line(`let ${at} = ${address};`);
+      return `rt_${kind === 'f16word' ? 'f16' : 'bf16'}(${pointer}[${at} >> 1u], ${at})`;
+    }
+  }
+}
+
+/** An operand of a product. */
+export interface Factor {
+  readonly tile: TileId;
+  /** The axis of it that is folded. */
+  readonly axis: Axis;
+  /** The axes that remain. */
+  readonly axes: readonly Axis[];
+}
+
+export function factorsOf(p: Printing, op: Product): readonly [Factor, Factor] {
+  const factor = (tile: TileId, axis: Axis): Factor => ({ tile, axis, axes: withoutAxes(p.s.axes(tile), [axis]) });
+  return op.op === 'contract' ? [factor(op.a, op.axis), factor(op.b, op.axis)] : [factor(op.a, COL), factor(op.b, ROW)];
+}
+
+export function foldedSize(p: Printing, op: Product): number {
+  return p.s.size(op.op === 'contract' ? op.axis : ROW);
+}
+
+/** A fold as a loop of one invocation: the value of its accumulator. */
+function foldText(p: Printing, block: Block, op: Fold, at: At): string {
+  const { code } = block;
+  const sum = p.fresh('sum');
+  switch (op.op) {
+    case 'contract': case 'compose': {
+      const k = p.fresh('k');
+      const [a, b] = factorsOf(p, op);
+      code.line(`var ${sum} = 0.0;`);
+      code.open(`for (var ${k} = 0u; ${k} < ${rolled(foldedSize(p, op))}; ${k}++)`);
+      const inner = innerBlock(block);
+      const factor = ({ tile, axis }: Factor) => element(p, inner, tile, new Map(at).set(axis, variable(k)));
+      code.line(`${sum} += ${factor(a)} * ${factor(b)};`);
+      code.close();
+      return sum;
+    }
+    case 'reduce': {
+      const k = p.fresh('k');
+      const start = op.reduce === 'sum' ? 0 : op.reduce === 'max' ? -Infinity : Infinity;
+      code.line(`var ${sum} = ${floatLiteral(start)};`);
+      code.open(`for (var ${k} = 0u; ${k} < ${rolled(p.s.size(op.axis))}; ${k}++)`);
+      const term = element(p, innerBlock(block), op.arg, new Map(at).set(op.axis, variable(k)));
+      code.line(op.reduce === 'sum' ? `${sum} += ${term};` : `${sum} = ${op.reduce}(${sum}, ${term});`);
+      code.close();
+      return sum;
+    }
+    case 'dscore': case 'dscoreRow': case 'dscoreCol':
+      decayed(p, block, op, at, sum);
+      return sum;
+  }
+  op satisfies never;
+}
+
+/**
+ * The exponent of pair (r, c) is the sum of g over the tokens in (c, r] (without r if `before`), token by token: no e^-G anywhere, so any gate is
+ * safe. Clamped so that sums of huge gates stay finite.
+ */
+function decayed(p: Printing, block: Block, op: Extract<Fold, { op: 'dscore' | 'dscoreRow' | 'dscoreCol' }>, at: At, sum: string): void {
+  const { code } = block;
+  const token = (tile: TileId, inner: Block, index: Index, channel: Index) => element(p, inner, tile, new Map([[ROW, index], [COL, index], [op.axis, channel]]));
+  const diagonal = !op.strict && !op.before;
+  const exponent = p.fresh('e');
+  const add = (gate: string) => `${exponent} = max(${exponent} + ${gate}, -1e30f);`;
+  const decay = `exp(max(${exponent}, -100.0))`;
+  const j = p.fresh('j');
+  switch (op.op) {
+    case 'dscore': {
+      const [r, c, k] = [indexText(indexOf(p, at, ROW)), indexText(indexOf(p, at, COL)), p.fresh('k')];
+      code.line(`var ${sum} = 0.0;`);
+      code.open(`for (var ${k} = 0u; ${k} < select(0u, ${rolled(p.s.size(op.axis))}, ${c} ${diagonal ? '<=' : '<'} ${r}); ${k}++)`);
+      code.line(`var ${exponent} = 0.0;`);
+      code.open(`for (var ${j} = ${c} + 1u; ${j} ${op.before ? '<' : '<='} ${r}; ${j}++)`);
+      code.line(add(token(op.g, innerBlock(block), variable(j), variable(k))));
+      code.close();
+      const inner = innerBlock(block);
+      code.line(`${sum} += ${token(op.x, inner, indexOf(p, at, ROW), variable(k))} * ${token(op.y, inner, indexOf(p, at, COL), variable(k))} * ${decay};`);
+      code.close();
+      return;
+    }
+    case 'dscoreRow': case 'dscoreCol': {
+      // Away from the own token: down to 0 for rows, up to C - 1 for columns.
+      const down = op.op === 'dscoreRow';
+      const own = indexOf(p, at, down ? ROW : COL);
+      const channel = indexOf(p, at, op.axis);
+      const other = op.op === 'dscoreRow' ? op.y : op.x;
+      const weight = (inner: Block, from: Index) => element(p, inner, op.a, new Map(down ? [[ROW, own], [COL, from]] : [[ROW, from], [COL, own]]));
+      const term = (inner: Block, from: Index) => `${weight(inner, from)} * ${token(other, inner, from, channel)}`;
+      code.line(`var ${sum} = ${diagonal ? term(block, own) : '0.0'};`);
+      code.line(`var ${exponent} = 0.0;`);
+      code.open(down ? `for (var ${j} = ${indexText(own)}; ${j} > 0u; ${j}--)` : `for (var ${j} = ${indexText(own)} + 1u; ${j} < ${rolled(p.s.size(ROW))}; ${j}++)`);
+      const inner = innerBlock(block);
+      const from = p.fresh('p');
+      // Rows: the pair with token j - 1 gains the gate of j; columns: the pair with token j gains its gate. Without the reader's own if `before`.
+      if (down) code.line(`let ${from} = ${j} - 1u;`);
+      const partner = down ? variable(from) : variable(j);
+      if (!op.before) code.line(add(token(op.g, inner, variable(j), channel)));
+      code.line(`${sum} += ${term(inner, partner)} * ${decay};`);
+      if (op.before) code.line(add(token(op.g, inner, partner, channel)));
+      code.close();
+      return;
+    }
+  }
+  op satisfies never;
+}

@@ -1,0 +1,120 @@
+import type { IoDtype } from '../../ir/common/dtype.js';
+import type { Extent, Plan, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
+import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
+import { textFrame } from '../../support/frame.js';
+import { costsOf, innerExtent, outerExtents, planPrograms, planTensor } from '../describe.js';
+import { DEFAULT_CAPABILITIES, type WgslCapabilities } from './capabilities.js';
+import { choose, lowerKernel, scratchName, WORKGROUP, type LoweredKernel, type Resource, type WgslContext } from './lower.js';
+import { packKernel } from './pack.js';
+import { stageBuffers } from './stage.js';
+
+export { chunkFor, DEFAULT_CAPABILITIES, type WgslCapabilities } from './capabilities.js';
+
+export interface WgslOptions {
+  readonly dtype: IoDtype;
+  readonly source: Plan['source'];
+  readonly doc: string;
+  /** Texts of templates/wgsl by path relative to it (`rt/math.wgsl`). */
+  readonly templates: Readonly<Record<string, string>>;
+  /** What the adapter has; WebGPU's defaults if not given. */
+  readonly capabilities?: WgslCapabilities;
+  /** How a host cuts sequences into segments. */
+  readonly segmentation?: Plan['segmentation'];
+}
+
+/** Enough workgroups for a large device; segments of one chunk would spend their time on joining. */
+const SEGMENTATION: Plan['segmentation'] = { programs: 256, least: 4 };
+
+/** Writes the WGSL of a module, one file per kernel, and the plan a host needs to launch it. */
+export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan; files: Map<string, string> } {
+  const capabilities = options.capabilities ?? DEFAULT_CAPABILITIES;
+  const packed = (buffer: TileBuffer) => buffer.dtype === 'io' && buffer.role !== 'workspace' && (options.dtype === 'bf16' || (options.dtype === 'f16' && !capabilities.f16));
+  const { module: staged, packs } = stageBuffers(module, { storageBuffers: capabilities.storageBuffers, packed });
+  const chosen = staged.kernels.map((kernel) => ({ kernel, how: choose({ module: staged, capabilities }, kernel) }));
+  const scratch = chosen.filter(({ how }) => how.memory.far > 0).map(({ kernel, how }): PlanTensor => ({
+    name: scratchName(kernel.name), role: 'workspace', dtype: 'f32', shape: [...gridOf(kernel, how.blocks).flat(), how.memory.far], axes: [],
+  }));
+  const workspaces = staged.buffers.filter((buffer) => buffer.role === 'workspace');
+  const arena = [...workspaces, ...scratch].map(({ name }) => name);
+  const cx: WgslContext = { module: staged, dtype: options.dtype, capabilities, arena };
+
+  const frame = textFrame<object>(template(options.templates, 'kernel.wgsl.hbs'));
+  const files = new Map<string, string>();
+  const kernels = chosen.map(({ kernel, how }): PlanKernel => {
+    const lowered = packs.has(kernel.name) ? packKernel(cx, kernel) : lowerKernel(cx, kernel, how);
+    const file = `${kernel.name}.wgsl`;
+    files.set(file, fileText(cx, kernel, lowered, options, frame));
+    return {
+      name: kernel.name,
+      doc: kernel.doc,
+      file,
+      entry: 'main',
+      block: WORKGROUP,
+      sharedBytes: lowered.near * 4,
+      grid: packs.has(kernel.name) ? [[...outerExtents(kernel.outer)], [1], [1]] : gridOf(kernel, how.blocks),
+      args: lowered.resources.map(argOf),
+      ...costsOf(staged, kernel, options.dtype),
+    };
+  });
+  const plan: Plan = {
+    format: 'lmoec-plan-1',
+    scan: module.name,
+    doc: options.doc,
+    source: options.source,
+    target: 'webgpu',
+    dtype: options.dtype,
+    sizes: Object.fromEntries(module.sizes),
+    chunk: module.chunk,
+    segmentation: options.segmentation ?? SEGMENTATION,
+    tensors: [...staged.buffers.map((buffer) => ({ ...planTensor(staged, buffer, options.dtype), ...(buffer.role === 'workspace' ? { dtype: 'f32' as const } : {}) })), ...scratch],
+    kernels,
+    programs: planPrograms(staged),
+    arena,
+  };
+  return { plan, files };
+}
+
+/** Cells, heads or groups, blocks of the split axis. */
+function gridOf(kernel: TileKernel, blocks: number): PlanKernel['grid'] {
+  const cells: readonly Extent[] = outerExtents(kernel.outer);
+  return [cells.length === 0 ? [1] : cells, [innerExtent(kernel.inner)], [blocks]];
+}
+
+function argOf(resource: Resource): PlanArg {
+  switch (resource.kind) {
+    case 'tensor': return { kind: 'tensor', tensor: resource.tensor, access: resource.access };
+    case 'arena': return resource;
+    case 'sequences': case 'segments': case 'chunks': case 'dims': return { kind: resource.kind };
+  }
+}
+
+function fileText(cx: WgslContext, kernel: TileKernel, lowered: LoweredKernel, options: WgslOptions, frame: (data: object) => string): string {
+  const { source } = options;
+  const needs = (pattern: RegExp, name: string) => (pattern.test(lowered.body) ? [template(options.templates, name)] : []);
+  return frame({
+    title: `${cx.module.name}: ${options.doc.replace(/\s+/g, ' ')}`,
+    origin: `Generated by lmoec ${source.compiler} from source ${source.hash}; command: ${source.command}. Do not edit.`,
+    extensions: lowered.resources.some((resource) => resource.kind === 'tensor' && resource.type === 'f16') ? ['f16'] : [],
+    resources: lowered.resources.map((resource, binding) => ({ binding, ...declaration(cx, resource) })),
+    near: lowered.near > 0 ? [lowered.near] : [],
+    helpers: [...needs(/\bm_\w+\(/, 'rt/math.wgsl'), ...needs(/\brt_\w+\(/, 'rt/half.wgsl')],
+    doc: kernel.doc,
+    workgroup: WORKGROUP,
+    body: lowered.body,
+  });
+}
+
+function declaration(cx: WgslContext, resource: Resource): { readonly space: string; readonly name: string; readonly type: string } {
+  switch (resource.kind) {
+    case 'tensor': return { space: resource.access === 'read' ? 'storage, read' : 'storage, read_write', name: resource.pointer, type: `array<${resource.type}>` };
+    case 'arena': return { space: 'storage, read_write', name: 'arena', type: 'array<f32>' };
+    case 'sequences': case 'segments': case 'chunks': return { space: 'storage, read', name: resource.kind, type: 'array<u32>' };
+    case 'dims': return { space: 'uniform', name: 'dims', type: `array<vec4<u32>, ${Math.ceil((6 + cx.arena.length) / 4)}>` };
+  }
+}
+
+function template(templates: WgslOptions['templates'], name: string): string {
+  const text = templates[name];
+  if (text === undefined) throw new Error(`templates/wgsl/${name} is missing`);
+  return text;
+}

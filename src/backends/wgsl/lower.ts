@@ -1,0 +1,295 @@
+import type { IoDtype } from '../../ir/common/dtype.js';
+import { loadedBuffers, storedBuffers } from '../../ir/tile/operands.js';
+import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileStmt } from '../../ir/tile/tile.js';
+import { schedule, type Action, type Schedule } from './actions.js';
+import type { Binding, Place } from './address.js';
+import { createBarriers } from './barriers.js';
+import type { WgslCapabilities } from './capabilities.js';
+import { element, operation, type Block, type Printing } from './element.js';
+import { groupText, scanText } from './group.js';
+import { placeTiles, type Memory } from './memory.js';
+import { structureOf, type Structure } from './structure.js';
+import { createCode, identifier, type Code } from './text.js';
+
+export interface WgslContext {
+  readonly module: TileModule;
+  readonly dtype: IoDtype;
+  readonly capabilities: WgslCapabilities;
+  /** Tensors of the shared buffer, in order: workspaces, then scratch. */
+  readonly arena: readonly string[];
+}
+
+/** A binding of a kernel, in order. */
+export type Resource =
+  | { readonly kind: 'tensor'; readonly tensor: string; readonly access: 'read' | 'write' | 'readwrite'; readonly pointer: string; readonly type: 'f32' | 'i32' | 'f16' | 'u32' }
+  | { readonly kind: 'arena'; readonly tensors: readonly string[] }
+  | { readonly kind: 'sequences' | 'segments' | 'chunks' | 'dims' };
+
+export interface LoweredKernel {
+  readonly body: string;
+  readonly resources: readonly Resource[];
+  /** Floats of workgroup memory. */
+  readonly near: number;
+}
+
+/** Invocations of a workgroup: one 4 x 4 micro-tile each for a [16, 64] tile; few enough that software adapters switch quickly at barriers. */
+export const WORKGROUP = 64;
+
+export interface Chosen {
+  readonly s: Structure;
+  readonly plan: Schedule;
+  readonly memory: Memory;
+  /** Width of a block of the split axis, and how many there are. */
+  readonly block: number;
+  readonly blocks: number;
+}
+
+/** Decides where tiles live and how wide a block of the split axis is: the widest without scratch, else the one with least. */
+export function choose(cx: Pick<WgslContext, 'module' | 'capabilities'>, kernel: TileKernel): Chosen {
+  const limit = Math.floor(cx.capabilities.workgroupBytes / 4);
+  const whole = kernel.split === undefined ? 1 : cx.module.sizes.get(kernel.split) ?? 1;
+  const divisors = [32, 16, 8, 4, 2, 1].filter((n) => whole % n === 0);
+  const widths = kernel.split === undefined ? [1] : divisors.some((n) => n >= 4) ? divisors.filter((n) => n >= 4) : divisors;
+  let best: Chosen | undefined;
+  for (const block of widths) {
+    const chosen = planned(cx.module, kernel, block, limit);
+    if (chosen.memory.far === 0) return chosen;
+    if (best === undefined || chosen.memory.far < best.memory.far) best = chosen;
+  }
+  if (best === undefined) throw new Error(`${kernel.name}: no block of ${kernel.split} is possible`);
+  return best;
+}
+
+function planned(module: TileModule, kernel: TileKernel, block: number, limit: number): Chosen {
+  const s = structureOf(module, kernel, block);
+  const inline = new Set<TileId>();
+  for (;;) {
+    const plan = schedule(s, inline);
+    const memory = placeTiles(s, plan, limit);
+    // A copy of device memory in device memory is worth nothing.
+    const pointless = [...memory.slots].filter(([tile, slot]) => {
+      const op = s.definitions.get(tile)?.op;
+      return slot.space === 'far' && op?.op === 'load' && !s.stored.has(op.buffer) && !inline.has(tile);
+    });
+    if (pointless.length === 0) return { s, plan, memory, block, blocks: kernel.split === undefined ? 1 : s.whole(kernel.split) / block };
+    for (const [tile] of pointless) inline.add(tile);
+  }
+}
+
+export const scratchName = (kernel: string) => `${kernel}.scratch`;
+
+/** How elements of a buffer lie in its binding. Workspaces are f32 in the arena whatever their declared type. */
+function elementOf(cx: WgslContext, buffer: TileBuffer): Binding['element'] {
+  if (buffer.role === 'workspace' || buffer.dtype === 'f32') return 'f32';
+  if (buffer.dtype === 'i32') return 'i32';
+  switch (cx.dtype) {
+    case 'f32': return 'f32';
+    case 'bf16': return 'bf16word';
+    case 'f16': return cx.capabilities.f16 ? 'f16' : 'f16word';
+  }
+}
+
+/** User tensors that a kernel touches, in the order of the module. */
+export function tensorsOf(module: TileModule, kernel: TileKernel): readonly { readonly buffer: TileBuffer; readonly access: 'read' | 'write' | 'readwrite' }[] {
+  const [read, written] = [new Set(loadedBuffers(kernel.body)), new Set(storedBuffers(kernel.body))];
+  return module.buffers
+    .filter(({ name }) => read.has(name) || written.has(name))
+    .map((buffer) => ({ buffer, access: !written.has(buffer.name) ? 'read' : read.has(buffer.name) ? 'readwrite' : 'write' }));
+}
+
+/** Tables that a kernel reads. */
+export function tablesOf(kernel: TileKernel): readonly ('sequences' | 'segments' | 'chunks')[] {
+  const loops = loopsOf(kernel.body).map((loop) => loop.over);
+  switch (kernel.outer) {
+    case 'chunk': return ['chunks'];
+    case 'sequence': return ['sequences'];
+    case 'segment': return ['sequences', 'segments'];
+    case 'once': return loops.includes('chunks') ? ['chunks'] : [];
+  }
+}
+
+function loopsOf(body: readonly TileStmt[]): readonly TileLoop[] {
+  return body.flatMap((stmt) => (stmt.kind === 'loop' ? [stmt, ...loopsOf(stmt.body)] : []));
+}
+
+/** Writes the body of a kernel. */
+export function lowerKernel(cx: WgslContext, kernel: TileKernel, chosen: Chosen): LoweredKernel {
+  const { s, plan, memory, block, blocks } = chosen;
+  const code = createCode(1);
+  const resources: Resource[] = [];
+  const bindings = new Map<string, Binding>();
+  const shared: string[] = memory.far > 0 ? [scratchName(kernel.name)] : [];
+  for (const { buffer, access } of tensorsOf(cx.module, kernel)) {
+    const kind = elementOf(cx, buffer);
+    if (buffer.role === 'workspace') {
+      shared.push(buffer.name);
+      bindings.set(buffer.name, { pointer: 'arena', element: 'f32', offset: arenaOffset(cx, buffer.name) });
+    } else {
+      const pointer = freePointer(buffer.name, bindings);
+      bindings.set(buffer.name, { pointer, element: kind, offset: undefined });
+      resources.push({ kind: 'tensor', tensor: buffer.name, access, pointer, type: kind === 'f16word' || kind === 'bf16word' ? 'u32' : kind });
+    }
+  }
+  if (shared.length > 0) resources.push({ kind: 'arena', tensors: shared });
+  resources.push(...tablesOf(kernel).map((kind): Resource => ({ kind })), { kind: 'dims' });
+
+  const top = topPlace(cx, kernel, code, block, blocks, memory);
+  let names = 0;
+  const printing: Printing = {
+    s, homes: plan.homes, memory, top, workgroup: WORKGROUP, places: new Map(),
+    binding(name) {
+      const found = bindings.get(name);
+      if (found === undefined) throw new Error(`${kernel.name}: no binding for ${name}`);
+      return found;
+    },
+    fresh: (stem) => `${stem}${++names}`,
+  };
+  printActions(printing, plan, code, kernel, top);
+  return { body: code.text(), resources, near: memory.near };
+}
+
+function freePointer(name: string, taken: ReadonlyMap<string, Binding>): string {
+  const wanted = identifier('p_', name);
+  const used = [...taken.values()].map((binding) => binding.pointer);
+  return used.includes(wanted) ? `${wanted}_${taken.size}` : wanted;
+}
+
+/** Offset of an arena tensor, as WGSL. The first six of `dims` are sizes. */
+export function arenaOffset(cx: WgslContext, tensor: string): string {
+  const at = 6 + cx.arena.indexOf(tensor);
+  if (at < 6) throw new Error(`${cx.module.name}: ${tensor} is not in the arena`);
+  return `dims[${at >> 2}].${'xyzw'[at & 3]}`;
+}
+
+function topPlace(cx: WgslContext, kernel: TileKernel, code: Code, block: number, blocks: number, memory: Memory): Place {
+  code.line('let heads = dims[0].y;');
+  code.line('let groups = dims[0].z;');
+  code.line('let zero = dims[0].x >> 31u;');
+  if (kernel.inner === 'head') {
+    code.line('let head = wid.y;');
+    code.line('let group = head * groups / heads;');
+  } else {
+    code.line('let group = wid.y;');
+  }
+  if (blocks > 1) code.line(`let block = wid.z * ${block}u;`);
+  if (memory.far > 0) code.line(`let far = ${arenaOffset(cx, scratchName(kernel.name))} + ((wid.z * count.y + wid.y) * count.x + wid.x) * ${memory.far}u;`);
+  const home = kernel.inner === 'head' ? { head: 'head', group: 'group' } : { group: 'group' };
+  const place = ((): Omit<Place, 'begin' | 'known'> => {
+    switch (kernel.outer) {
+      case 'chunk':
+        code.line('let chunk = wid.x;');
+        code.line('let sequence = chunks[4u * chunk];');
+        code.line('let token = chunks[4u * chunk + 1u];');
+        code.line('let length = chunks[4u * chunk + 2u];');
+        return { ...home, chunk: 'chunk', token: 'token', length: 'length', sequence: 'sequence' };
+      case 'sequence':
+        code.line('let sequence = wid.x;');
+        sequenceLines(code);
+        return { ...home, sequence: 'sequence' };
+      case 'segment':
+        code.line('let segment = wid.x;');
+        code.line('let sequence = segments[4u * segment];');
+        code.line('let first_chunk = segments[4u * segment + 1u];');
+        code.line('let chunk_count = segments[4u * segment + 2u];');
+        code.line(`let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * ${cx.module.chunk}u;`);
+        code.line('let end_token = sequences[6u * sequence + 1u];');
+        return { ...home, segment: 'segment', sequence: 'sequence' };
+      case 'once':
+        return home;
+    }
+  })();
+  return { ...place, begin: code.slot(), known: new Map() };
+}
+
+function sequenceLines(code: Code): void {
+  code.line('let first_token = sequences[6u * sequence];');
+  code.line('let end_token = sequences[6u * sequence + 1u];');
+  code.line('let first_chunk = sequences[6u * sequence + 2u];');
+  code.line('let chunk_count = sequences[6u * sequence + 3u];');
+}
+
+function printActions(p: Printing, plan: Schedule, code: Code, kernel: TileKernel, top: Place): void {
+  const barriers = createBarriers(p.s, plan, p.memory, code);
+  const plain = (): Block => ({ code, values: new Map(), registers: new Map() });
+  const settle = (body: readonly TileStmt[], place: Place) => {
+    for (const stmt of body) if (stmt.kind === 'let') p.places.set(stmt.tile, place);
+  };
+  const print = (actions: readonly Action[], place: Place): void => {
+    for (const action of actions) {
+      if (action.kind !== 'loop') barriers.before(action);
+      switch (action.kind) {
+        case 'group':
+          groupText(p, code, action, place);
+          break;
+        case 'scan':
+          scanText(p, code, action);
+          break;
+        case 'scalar': {
+          const op = p.s.definitions.get(action.tile)?.op;
+          if (op !== undefined) code.line(`let t${action.tile} = ${operation(p, plain(), action.tile, op, new Map())};`);
+          break;
+        }
+        case 'carryScalars': {
+          const block = plain();
+          const values = action.pairs.map(({ from }) => element(p, block, from, new Map()));
+          if (action.first) {
+            action.pairs.forEach(({ tile }, i) => code.line(`var t${tile} = ${values[i]};`));
+          } else {
+            action.pairs.forEach(({ tile }, i) => code.line(`let next${tile} = ${values[i]};`));
+            action.pairs.forEach(({ tile }) => code.line(`t${tile} = next${tile};`));
+          }
+          break;
+        }
+        case 'loop': {
+          barriers.all();
+          const inside = openLoop(code, kernel, action.loop, place, p.s.module.chunk);
+          settle(action.loop.body, inside);
+          print(action.body, inside);
+          barriers.all();
+          code.close();
+          break;
+        }
+        default:
+          action satisfies never;
+      }
+    }
+  };
+  settle(kernel.body, top);
+  print(plan.actions, top);
+}
+
+/** Opens a loop; its trip count is the same for the whole workgroup. */
+function openLoop(code: Code, kernel: TileKernel, loop: TileLoop, place: Place, chunk: number): Place {
+  const inside = (extra: Partial<Place>): Place => ({ ...place, ...extra, begin: code.slot(), known: new Map(place.known) });
+  switch (loop.over) {
+    case 'chunks': {
+      const all = kernel.outer === 'once';
+      const count = all ? 'dims[1].x' : 'chunk_count';
+      code.open(`for (var n = 0u; n < ${count}; n++)`);
+      code.line(`let nth = ${loop.reverse ? `${count} - 1u - n` : 'n'};`);
+      if (all) {
+        code.line('let chunk = nth;');
+        code.line('let sequence = chunks[4u * chunk];');
+        code.line('let token = chunks[4u * chunk + 1u];');
+        code.line('let length = chunks[4u * chunk + 2u];');
+      } else {
+        code.line('let chunk = first_chunk + nth;');
+        code.line(`let token = first_token + nth * ${chunk}u;`);
+        code.line(`let length = min(${chunk}u, end_token - token);`);
+      }
+      return inside({ chunk: 'chunk', sequence: 'sequence', token: 'token', length: 'length' });
+    }
+    case 'segments':
+      code.open('for (var m = 0u; m < sequences[6u * sequence + 5u]; m++)');
+      code.line(`let segment = sequences[6u * sequence + 4u] + ${loop.reverse ? 'sequences[6u * sequence + 5u] - 1u - m' : 'm'};`);
+      return inside({ segment: 'segment' });
+    case 'tokens':
+      code.open('for (var at_token = first_token; at_token < end_token; at_token++)');
+      code.line(`let token = ${loop.reverse ? 'end_token - 1u - (at_token - first_token)' : 'at_token'};`);
+      return inside({ token: 'token', length: undefined });
+    case 'members':
+      code.open('for (var member = 0u; member < heads / groups; member++)');
+      code.line(`let head = group * (heads / groups) + ${loop.reverse ? 'heads / groups - 1u - member' : 'member'};`);
+      return inside({ head: 'head' });
+  }
+}

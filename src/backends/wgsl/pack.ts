@@ -1,0 +1,27 @@
+import { loadedBuffers, storedBuffers } from '../../ir/tile/operands.js';
+import type { TileKernel } from '../../ir/tile/tile.js';
+import { arenaOffset, WORKGROUP, type LoweredKernel, type WgslContext } from './lower.js';
+import { createCode, identifier } from './text.js';
+
+/** Writes a tensor of 16-bit floats from its f32 stage: every invocation owns whole words of two elements, over all cells at once. */
+export function packKernel(cx: WgslContext, kernel: TileKernel): LoweredKernel {
+  const [from, to] = [loadedBuffers(kernel.body)[0], storedBuffers(kernel.body)[0]];
+  const buffer = cx.module.buffers.find((candidate) => candidate.name === to);
+  if (buffer === undefined || from === undefined || to === undefined) throw new Error(`${kernel.name} does not copy one buffer`);
+  const cell = buffer.axes.reduce((n, axis) => n * (cx.module.sizes.get(axis) ?? cx.module.chunk), 1);
+  const cells = { token: 'dims[0].x', sequence: 'dims[0].w', chunk: 'dims[1].x', segment: 'dims[1].y', once: '1u' }[buffer.outer];
+  const pointer = identifier('p_', to);
+  const code = createCode(1);
+  code.line(`let total = ${cells} * dims[0].${buffer.inner === 'head' ? 'y' : 'z'} * ${cell}u;`);
+  code.line(`let from = ${arenaOffset(cx, from)};`);
+  code.open(`for (var i = wid.x * ${WORKGROUP}u + lid; i < (total + 1u) / 2u; i += count.x * ${WORKGROUP}u)`);
+  code.line('let low = arena[from + 2u * i];');
+  code.line('let high = select(0.0, arena[from + min(2u * i + 1u, total - 1u)], 2u * i + 1u < total);');
+  code.line(`${pointer}[i] = rt_pack_${cx.dtype === 'bf16' ? 'bf16' : 'f16'}(low, high);`);
+  code.close();
+  return {
+    body: code.text(),
+    resources: [{ kind: 'tensor', tensor: to, access: 'write', pointer, type: 'u32' }, { kind: 'arena', tensors: [from] }, { kind: 'dims' }],
+    near: 0,
+  };
+}

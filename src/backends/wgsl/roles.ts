@@ -1,0 +1,57 @@
+import type { MathName } from '../../ir/common/dag.js';
+import type { TileOp } from '../../ir/tile/tile.js';
+
+/** How an operation gets its elements. */
+export type Role =
+  /** From nothing that costs anything. */
+  | 'free'
+  | 'load'
+  /** From the elements of its operands at the same indices. */
+  | 'pointwise'
+  /** From one element of its operand at other indices. */
+  | 'move'
+  /** From many elements of its operands; its own elements do not depend on each other. */
+  | 'fold'
+  /** From its own earlier elements. */
+  | 'scan';
+
+/** Matrix products. */
+export type Product = Extract<TileOp, { op: 'contract' | 'compose' }>;
+export type Fold = Extract<TileOp, { op: 'contract' | 'compose' | 'reduce' | 'dscore' | 'dscoreRow' | 'dscoreCol' }>;
+export type Scan = Extract<TileOp, { op: 'cumsum' | 'recur' | 'inverse' }>;
+
+export function roleOf(op: TileOp): Role {
+  switch (op.op) {
+    case 'literal': case 'zeros': case 'head': case 'heads': return 'free';
+    case 'load': return 'load';
+    case 'map': case 'keep': case 'mask': return 'pointwise';
+    case 'swap': case 'pick': case 'shift': return 'move';
+    case 'contract': case 'compose': case 'reduce': case 'dscore': case 'dscoreRow': case 'dscoreCol': return 'fold';
+    case 'cumsum': case 'recur': case 'inverse': return 'scan';
+  }
+  op satisfies never;
+}
+
+export function isFold(op: TileOp): op is Fold {
+  return roleOf(op) === 'fold';
+}
+
+export function isProduct(op: TileOp): op is Product {
+  return op.op === 'contract' || op.op === 'compose';
+}
+
+export function isScan(op: TileOp): op is Scan {
+  return roleOf(op) === 'scan';
+}
+
+/** Time of a scalar function in reads of workgroup memory. */
+export function scalarCost(fn: MathName): number {
+  switch (fn) {
+    case 'neg': case 'add': case 'sub': case 'mul': case 'min': case 'max': case 'abs': case 'sign': case 'less': case 'relu': return 0.25;
+    case 'div': case 'sqrt': return 2;
+    case 'pow': case 'exp': case 'log': case 'sigmoid': case 'log_sigmoid': case 'softplus': case 'tanh': case 'silu': case 'gelu': case 'expm1':
+    case 'log1p': case 'erf':
+      return 8;
+  }
+  fn satisfies never;
+}

@@ -1,0 +1,108 @@
+import type { Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
+import { newHostArray } from './checks.js';
+import { shapeOf, type Extents } from './extents.js';
+import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type HostArray, type Program } from './runtime.js';
+
+/** What binding the tensors of a call asks of a device. */
+export interface CallMemory<T extends DeviceTensor> {
+  /** Memory that the next call of the plan uses again. */
+  pooled(name: string, dtype: ElementType, shape: readonly number[]): T;
+  fresh(dtype: ElementType, shape: readonly number[]): T;
+  upload(tensor: T, data: HostArray, name: string): void;
+  /** A pooled tensor of zeros. */
+  zeros(name: string, dtype: ElementType, shape: readonly number[]): T;
+  /** The tensor if it is one of this device; says what it wants otherwise. */
+  own(tensor: DeviceTensor): T | { readonly remedy: string };
+}
+
+export interface BoundTensors<T> {
+  /** By the plan's names; without those of the arena. */
+  readonly tensors: ReadonlyMap<string, T>;
+  /** Outputs, final states or gradients. */
+  readonly results: Record<string, T>;
+  /** Copies of typed arrays, to be given back after the call. */
+  readonly temporary: readonly T[];
+}
+
+export function kernelNamed(plan: Plan, name: string): PlanKernel {
+  const found = plan.kernels.find((kernel) => kernel.name === name);
+  if (found === undefined) throw new RuntimeError(`the plan of ${plan.scan} launches ${name}, which it does not describe`, 'this plan is inconsistent: build it again');
+  return found;
+}
+
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((n, extent) => n * extent, 1);
+}
+
+/** Tensors that some kernel of a program names. */
+function tensorsUsed(launches: readonly PlanKernel[]): ReadonlySet<string> {
+  const args = launches.flatMap((kernel) => kernel.args);
+  return new Set(args.flatMap((arg) => (arg.kind === 'tensor' || arg.kind === 'tensorMap' ? [arg.tensor] : [])));
+}
+
+/** Finds or makes every tensor that a program needs. Absent initial states and cotangents are zeros. */
+export function bindTensors<T extends DeviceTensor>(
+  plan: Plan, program: Program, given: CallTensors, extents: Extents, options: CallOptions, memory: CallMemory<T>,
+): BoundTensors<T> {
+  const used = tensorsUsed(plan.programs[program].map(({ kernel }) => kernelNamed(plan, kernel)));
+  const tensors = new Map<string, T>();
+  const temporary: T[] = [];
+  const results: Record<string, T> = {};
+  for (const declared of plan.tensors) {
+    if (!used.has(declared.name)) continue;
+    const shape = shapeOf(declared, extents);
+    switch (declared.role) {
+      case 'workspace':
+        tensors.set(declared.name, memory.pooled(declared.name, declared.dtype, shape));
+        break;
+      case 'input': case 'param': case 'initial': case 'cotangent': {
+        const value = given[declared.name];
+        if (value === undefined) {
+          if (declared.role === 'input' || declared.role === 'param') {
+            throw new RuntimeError(`${plan.scan}: the ${declared.role} ${declared.name} is missing`, `pass ${declared.name} [${shape.join(', ')}]`);
+          }
+          tensors.set(declared.name, memory.zeros(declared.name, declared.dtype, shape));
+        } else if (ArrayBuffer.isView(value)) {
+          checkArray(declared.dtype, shape, value, declared.name);
+          const copy = memory.fresh(declared.dtype, shape);
+          temporary.push(copy);
+          memory.upload(copy, value, declared.name);
+          tensors.set(declared.name, copy);
+        } else {
+          tensors.set(declared.name, ownTensor(plan, declared, shape, value, memory));
+        }
+        break;
+      }
+      case 'output': case 'final': case 'gradient': {
+        const into = options.into?.[declared.name];
+        const tensor = into === undefined ? memory.fresh(declared.dtype, shape) : ownTensor(plan, declared, shape, into, memory);
+        tensors.set(declared.name, tensor);
+        results[declared.name] = tensor;
+        break;
+      }
+      default: declared.role satisfies never;
+    }
+  }
+  return { tensors, results, temporary };
+}
+
+/** Throws where an array cannot fill a tensor. */
+export function checkArray(dtype: ElementType, shape: readonly number[], data: HostArray, name: string): void {
+  const expected = newHostArray(dtype, 0).constructor.name;
+  if (data.constructor.name !== expected) {
+    throw new RuntimeError(`${name}: ${dtype} values come in a ${expected}, found ${data.constructor.name}`, 'convert the array first; bf16 and f16 travel as their 16 bits');
+  }
+  if (data.length !== elementCount(shape)) {
+    throw new RuntimeError(`${name}: [${shape.join(', ')}] has ${elementCount(shape)} elements, the array ${data.length}`, 'pass an array of the tensor\'s size');
+  }
+}
+
+function ownTensor<T extends DeviceTensor>(plan: Plan, declared: PlanTensor, shape: readonly number[], value: DeviceTensor, memory: CallMemory<T>): T {
+  const own = memory.own(value);
+  if ('remedy' in own) throw new RuntimeError(`${plan.scan}: ${declared.name} lives on another device`, own.remedy);
+  // [B, T, ...] and [tokens, ...] are the same memory.
+  if (own.dtype !== declared.dtype || elementCount(own.shape) !== elementCount(shape)) {
+    throw new RuntimeError(`${plan.scan}: ${declared.name} must be ${declared.dtype} [${shape.join(', ')}], found ${own.dtype} [${own.shape.join(', ')}]`, 'convert the tensor, or load the plan of its dtype');
+  }
+  return own;
+}

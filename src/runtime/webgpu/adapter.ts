@@ -1,0 +1,85 @@
+import { RuntimeError } from '../runtime.js';
+
+/** What kernels may be written for: the fields of the compiler's own description of an adapter. */
+export interface AdapterCapabilities {
+  readonly f16: boolean;
+  readonly subgroups: boolean;
+  readonly workgroupBytes: number;
+  readonly invocations: number;
+  readonly storageBuffers: number;
+}
+
+export interface OpenDevice {
+  readonly device: GPUDevice;
+  readonly description: string;
+  readonly capabilities: AdapterCapabilities;
+}
+
+/** There in browsers, and without `gpu` in newer versions of Node. */
+declare const navigator: { readonly gpu?: GPU } | undefined;
+
+let found: Promise<GPU | { readonly why: string }> | undefined;
+
+/** The browser's WebGPU; in Node that of Dawn, which lives as long as the process. */
+export function webGpu(): Promise<GPU | { readonly why: string }> {
+  found ??= (async () => {
+    if (typeof navigator !== 'undefined' && navigator.gpu !== undefined) return navigator.gpu;
+    if (typeof process === 'undefined') return { why: 'this browser has no WebGPU' };
+    try {
+      const { create } = await import('webgpu');
+      return create([]);
+    } catch (error) {
+      return { why: `the package webgpu does not load: ${error instanceof Error ? error.message : String(error)}` };
+    }
+  })();
+  return found;
+}
+
+export function describeAdapter(adapter: GPUAdapter): string {
+  const { vendor, architecture, device, description } = adapter.info;
+  const name = [device, description].find((text) => text !== '') ?? ([vendor, architecture].filter((text) => text !== '').join(' ') || 'WebGPU adapter');
+  return description !== '' && device !== '' && !description.includes(device) ? `${device} (${description})` : name;
+}
+
+const LIMITS = [
+  'maxStorageBufferBindingSize', 'maxBufferSize', 'maxComputeWorkgroupStorageSize', 'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupSizeX',
+  'maxStorageBuffersPerShaderStage',
+] as const;
+const FEATURES = ['shader-f16', 'subgroups'] as const;
+
+/** Opens a device with all that its adapter has of what kernels can use. */
+export async function openDevice(gpu: GPU): Promise<OpenDevice> {
+  const adapter = await gpu.requestAdapter();
+  if (adapter === null) throw new RuntimeError('no WebGPU adapter answers any more', 'run `lmoec doctor` to see the state of the device');
+  const device = await adapter.requestDevice({
+    requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
+    requiredLimits: Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]])),
+  });
+  const { limits } = device;
+  return {
+    device,
+    description: describeAdapter(adapter),
+    capabilities: {
+      f16: device.features.has('shader-f16'),
+      subgroups: device.features.has('subgroups'),
+      workgroupBytes: limits.maxComputeWorkgroupStorageSize,
+      invocations: limits.maxComputeInvocationsPerWorkgroup,
+      storageBuffers: limits.maxStorageBuffersPerShaderStage,
+    },
+  };
+}
+
+/** Runs `work`; what the device finds wrong with it becomes a RuntimeError. */
+export async function checked<T>(device: GPUDevice, doing: string, work: () => Promise<T>): Promise<T> {
+  device.pushErrorScope('out-of-memory');
+  device.pushErrorScope('validation');
+  // Taken off before anything else runs, so that scopes of calls side by side do not mix.
+  const working = work();
+  working.catch(() => undefined);
+  const [validation, memory] = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
+  if (memory !== null) throw new RuntimeError(`${doing}: ${memory.message}`, 'release tensors that are no longer needed, or make the batch smaller');
+  if (validation !== null) {
+    throw new RuntimeError(`${doing}: ${validation.message.trim()}`, 'build for this adapter; if that does not help, this is an error in lmoec: please report it');
+  }
+  return working;
+}
