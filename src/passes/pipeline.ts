@@ -7,6 +7,7 @@ import { draft } from './chunk/draft.js';
 import { graphOf } from './chunk/graph.js';
 import { lowerBackward, lowerForward } from './chunk/lower.js';
 import { partsOf } from './chunk/parts.js';
+import { foldScales } from './chunk/scales.js';
 import { lowerSequential } from './chunk/sequential.js';
 import { lowerStep } from './chunk/step.js';
 import { normalize } from './normalize/normalize.js';
@@ -36,7 +37,8 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
     lowerSequential(d);
     return { spec, scan: undefined, module: d.finish() };
   }
-  const scan = withFactors(normalize(spec), (axis) => sizes.get(axis) ?? 1);
+  const sizeOf = (axis: Axis) => sizes.get(axis) ?? 1;
+  const scan = withFactors(foldScales(normalize(spec), sizeOf), sizeOf);
   const d = start(gateInputs(spec, scan));
   lowerForward(d, scan);
   lowerBackward(d, adjoint(spec, scan));

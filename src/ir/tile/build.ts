@@ -44,16 +44,25 @@ export interface KernelHead {
   readonly split?: Axis;
 }
 
-/** Builds a kernel; `write` gets the builder and issues the statements in order. */
+/** Builds a kernel; `write` gets the builder and issues the statements in order. Equal operations become one tile. */
 export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void): TileKernel {
   const tiles: TileType[] = [];
   let body: TileStmt[] = [];
   let tokenLoops = 0;
+  // What is known in this body and those around it: equal operations are one tile. A load is not repeated unless its buffer was stored to.
+  let known: ReadonlyMap<string, TileId>[] = [];
+  let here = new Map<string, TileId>();
+  const stored = new Set<string>();
 
   const axesOf = (tile: TileId): readonly Axis[] => tiles[tile].axes;
   const define = (axes: readonly Axis[], op: TileOp): TileId => {
+    const key = JSON.stringify([op, axes]);
+    const fresh = op.op === 'load' && stored.has(op.buffer);
+    const found = fresh ? undefined : [here, ...known].map((scope) => scope.get(key)).find((tile) => tile !== undefined);
+    if (found !== undefined) return found;
     tiles.push({ axes });
     body.push({ kind: 'let', tile: tiles.length - 1, op });
+    if (!fresh) here.set(key, tiles.length - 1);
     return tiles.length - 1;
   };
   const union = (...ids: TileId[]) => unionAxes(...ids.map(axesOf));
@@ -73,6 +82,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
       // A column tile may be stored as it is: the token axis has one meaning in memory.
       const renamed = buffer.outer === 'token' && found.includes(COL) && !found.includes(ROW) ? swapped(found) : found;
       if (!includesAll(expected, renamed)) throw new Error(`${head.name}: [${found}] does not fit ${buffer.name} [${expected}]`);
+      stored.add(buffer.name);
       body.push({ kind: 'store', buffer: buffer.name, value });
     },
     literal: (value) => define([], { op: 'literal', value }),
@@ -102,12 +112,18 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     loop(over, reverse, inits, writeBody) {
       const outerBody = body;
       const carried = inits.map((init) => (tiles.push({ axes: axesOf(init) }), tiles.length - 1));
+      const outside = here;
+      const around = known;
       body = [];
+      known = [here, ...known];
+      here = new Map();
       if (over === 'tokens') tokenLoops++;
       const nexts = writeBody(carried);
       if (over === 'tokens') tokenLoops--;
       const inner = body;
       body = outerBody;
+      here = outside;
+      known = around;
       body.push({ kind: 'loop', over, reverse, carry: carried.map((tile, i) => ({ tile, init: inits[i], next: nexts[i] })), body: inner });
       return carried;
     },

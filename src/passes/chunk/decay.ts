@@ -17,8 +17,8 @@ export interface Decays {
   toEnd(): TileId | undefined;
   /** e^{GC}: of the whole chunk. */
   whole(): TileId | undefined;
-  /** Scalar gates: e^{Gr[row] - G[col]} on the pairs of the mask, 1 elsewhere. */
-  pairs(before: boolean, strict: boolean): TileId | undefined;
+  /** Scalar gates: e^{Gr[row] - G[col]} on pairs with col <= row (col < row where the read is before the decay), 1 elsewhere. */
+  pairs(before: boolean): TileId | undefined;
 }
 
 export function decaysIn(k: KernelBuilder, parts: Parts, values: Values): Decays {
@@ -47,9 +47,10 @@ export function decaysIn(k: KernelBuilder, parts: Parts, values: Values): Decays
     toRow: (before) => (none ? undefined : once(`row${before}`, () => k.exp(before ? exclusive() : inclusive()))),
     toEnd: () => (none ? undefined : once('end', () => k.exp(k.sub(last(), inclusive())))),
     whole: () => (none ? undefined : once('whole', () => k.exp(last()))),
-    pairs(before, strict) {
+    pairs(before) {
       if (gate.kind !== 'scalar') return undefined;
-      return once(`pairs${before}${strict}`, () => k.exp(k.mask(k.sub(before ? exclusive() : inclusive(), k.swap(inclusive())), strict)));
+      // On the diagonal a read before the decay would grow: the mask comes first (kernels.md 4.1).
+      return once(`pairs${before}`, () => k.exp(k.mask(k.sub(before ? exclusive() : inclusive(), k.swap(inclusive())), before)));
     },
   };
 }

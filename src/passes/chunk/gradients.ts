@@ -49,7 +49,7 @@ export function bindGradients(cx: Context, k: KernelBuilder, values: Values, par
     const how = pairsOf(readerOf(parts, reader), j);
     const [x, y] = [sure(readCotangent(reader)), sure(written(j))];
     const raw = valueGate ? k.dscore(x, y, decays.log(), gate.axis, how) : k.mask(fold(k, x, k.swap(y), value), how.strict);
-    return scaled(k, raw, decays.pairs(how.before, how.strict));
+    return scaled(k, raw, decays.pairs(how.before));
   });
 
   /** From the state: cotangent of a row vector apart from its numbers, [ROW, K]. */
@@ -113,7 +113,7 @@ export function bindGradients(cx: Context, k: KernelBuilder, values: Values, par
     const at_ = (tile: TileId, before: boolean) => (before ? k.shift(tile, -1) : tile);
     const end = endOfChunk(sumChannels);
     // A number in front of a tensor with all channels folded away is cheaper applied afterwards.
-    const weigh = (vector: Parameters<typeof coefficient>[2], gradient: TileId) => scaled(k, sumChannels(k.mul(base(vector), gradient)), number(vector));
+    const weigh = (vector: Parameters<typeof coefficient>[2], gradient: TileId) => scaled(k, sumChannels(k.mul(gradient, base(vector))), number(vector));
     const rows = valueGate
       ? readers.map((reader) => at_(k.mul(readAgain(reader), sure(readCotangent(reader))), readerOf(parts, reader).before))
       : readers.map((reader) => at_(weigh(readerOf(parts, reader).row, sure(rowGradient(reader))), readerOf(parts, reader).before));
@@ -130,7 +130,7 @@ export function bindGradients(cx: Context, k: KernelBuilder, values: Values, par
       const { col } = parts.sources[j];
       const each = valueGate
         ? k.mul(sure(written(j)), sure(valueInter(j)))
-        : scaled(k, sumChannels(k.mul(base(col), sure(colInter(j)))), number(col));
+        : scaled(k, sumChannels(k.mul(sure(colInter(j)), base(col))), number(col));
       return k.reduce('sum', ROW, each);
     });
     return sure(plus(k, scaled(k, state, decays.whole()), ...own));

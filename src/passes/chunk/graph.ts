@@ -74,10 +74,11 @@ export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => numb
 
   const padding = memo((id): Padding => {
     const n = node(id);
+    const value = literal(id);
+    if (value !== undefined) return value === 0 ? 'zero' : Number.isFinite(value) ? 'finite' : 'unknown';
     switch (n.kind) {
       case 'input': case 'cotangent': case 'result': return 'zero';
-      case 'literal': return n.value === 0 ? 'zero' : Number.isFinite(n.value) ? 'finite' : 'unknown';
-      case 'size': case 'head': case 'heads': case 'param': return 'finite';
+      case 'literal': case 'size': case 'head': case 'heads': case 'param': return 'finite';
       case 'reduce': return padding(n.arg);
       case 'map': {
         const args = n.args.map(padding);

@@ -8,7 +8,7 @@ import type { Values } from './values.js';
 /** Where the per-head gradient of an input that a group shares waits for its sum. */
 export function sharedGradient(cx: Context, input: number) {
   const { name, axes } = cx.draft.spec.inputs[input];
-  return cx.draft.workspace(`d_${name}.heads`, 'token', axes, 'f32');
+  return cx.draft.workspace(`d_${name}.heads`, 'token', axes, cx.draft.user.inputs[input].dtype);
 }
 
 /** Where the gradient of a param, summed over each chunk, waits for the sum over all. */

@@ -29,7 +29,7 @@ export function scoreTile(k: KernelBuilder, parts: Parts, values: Values, decays
   const raw = parts.channels
     ? k.dscore(x, y, decays.log(), parts.row, how)
     : k.mask(k.contract(x, k.swap(y), parts.row), how.strict);
-  return scaled(k, raw, decays.pairs(how.before, how.strict), coefficient(k, values, read.row), turned(k, coefficient(k, values, source.col)));
+  return scaled(k, raw, decays.pairs(how.before), coefficient(k, values, read.row), turned(k, coefficient(k, values, source.col)));
 }
 
 /** A number per token as one along COL. */

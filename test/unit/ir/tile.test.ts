@@ -95,17 +95,15 @@ kernel attention (per segment, head, split V) {
     %3 [%col, K] = load q col
     %4 [%row, %col] = contract[K] %2, %3
     %5 [%row, %col] = mask %4
-    %6 [%row, K] = load q row
-    %7 [%row, V] = contract[K] %6, %1
-    %8 [%col, V] = load v col
-    %9 [%row, V] = contract[%col] %5, %8
-    %10 [%row, V] = add %7, %9
-    store o, %10
-    %11 [%row, K] = load q row
-    %12 [%row, V] = load v row
-    %13 [K, V] = contract[%row] %11, %12
-    %14 [K, V] = add %1, %13
-    next %1 <- %14
+    %6 [%row, V] = contract[K] %2, %1
+    %7 [%col, V] = load v col
+    %8 [%row, V] = contract[%col] %5, %7
+    %9 [%row, V] = add %6, %8
+    store o, %9
+    %10 [%row, V] = load v row
+    %11 [K, V] = contract[%row] %2, %10
+    %12 [K, V] = add %1, %11
+    next %1 <- %12
   }
   store s, %1
 }
