@@ -3,7 +3,7 @@ import { includesAll, unionAxes } from '../../ir/common/axes.js';
 import { nodeArguments, stageResults, type NodeId, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
 import type { TileBuffer } from '../../ir/tile/tile.js';
 import type { Draft, ProgramName } from './draft.js';
-import { resultKey, type Graph } from './graph.js';
+import { graphOf, resultKey, type Graph } from './graph.js';
 
 /** One program of a module (forward or backward) while its kernels are being written. */
 export interface Context {
@@ -15,6 +15,22 @@ export interface Context {
   readonly wanted: Set<string>;
   /** Values that a chunk kernel has stored for walks. */
   readonly stored: Map<NodeId, TileBuffer>;
+  /** What decays are made of: stored in f32. */
+  readonly exact: ReadonlySet<NodeId>;
+}
+
+export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram): Context {
+  const exact = new Set<NodeId>();
+  const visit = (id: NodeId): void => {
+    if (exact.has(id)) return;
+    exact.add(id);
+    nodeArguments(program.nodes[id]).forEach(visit);
+  };
+  for (const stage of program.stages) {
+    if (stage.kind === 'matrix' && stage.gate.kind !== 'none') visit(stage.gate.log);
+    if (stage.kind === 'element' && stage.decay !== undefined) visit(stage.decay);
+  }
+  return { draft, name, program, graph: graphOf(program.nodes, draft.sizeOf), wanted: new Set(), stored: new Map(), exact };
 }
 
 /** Where values are computed. A walk computes along `allowed` axes only and folds nothing along `split`; chunk kernels and token loops anything. */
@@ -101,14 +117,14 @@ export function needed(cx: Context, site: Site, ids: readonly NodeId[], own: rea
 }
 
 /** Where a stored value lies: in io, but numbers per token and what decays are made of in f32. */
-export function valueBuffer(cx: Context, id: NodeId, exact: boolean): TileBuffer {
+export function valueBuffer(cx: Context, id: NodeId): TileBuffer {
   const axes = cx.graph.axesOf(id);
-  return cx.draft.workspace(`value${id}`, 'token', axes, exact || axes.length === 0 ? 'f32' : 'io');
+  return cx.draft.workspace(`value${id}`, 'token', axes, cx.exact.has(id) || axes.length === 0 ? 'f32' : 'io');
 }
 
-/** Says that a chunk kernel has stored the values. `exact`: those that decays are made of. */
-export function markStored(cx: Context, ids: readonly NodeId[], exact: readonly NodeId[]): void {
-  for (const id of ids) cx.stored.set(id, valueBuffer(cx, id, exact.includes(id)));
+/** Says that a chunk kernel has stored the values. */
+export function markStored(cx: Context, ids: readonly NodeId[]): void {
+  for (const id of ids) cx.stored.set(id, valueBuffer(cx, id));
 }
 
 /** The largest axis; undefined for none. */

@@ -1,7 +1,7 @@
-import { COL, ROW } from '../../ir/common/axes.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import type { Parts } from './parts.js';
+import { perToken, widened } from './tiles.js';
 import type { Values } from './values.js';
 
 /**
@@ -33,10 +33,9 @@ export function decaysIn(k: KernelBuilder, parts: Parts, values: Values): Decays
   };
   const log = () => once('log', () => {
     if (gate.kind === 'none') throw new Error('no gate');
-    const tile = values.padded(gate.log);
-    // The same at every token: rows beyond the sequence still must not decay.
-    const rows = k.axesOf(tile).includes(ROW) ? tile : k.keep(tile);
-    return gate.kind === 'channel' && !k.axesOf(rows).includes(gate.axis) ? k.add(rows, k.zeros([gate.axis])) : rows;
+    // Rows beyond the sequence must not decay, even where every token does the same.
+    const rows = perToken(k, values.padded(gate.log));
+    return gate.kind === 'channel' ? widened(k, rows, [gate.axis]) : rows;
   });
   const inclusive = () => once('G', () => k.cumsum(log()));
   const exclusive = () => once('Gx', () => k.cumsum(log(), { exclusive: true }));
@@ -53,30 +52,4 @@ export function decaysIn(k: KernelBuilder, parts: Parts, values: Values): Decays
       return once(`pairs${before}`, () => k.exp(k.mask(k.sub(before ? exclusive() : inclusive(), k.swap(inclusive())), before)));
     },
   };
-}
-
-/** Product of those that are there. */
-export function times(k: KernelBuilder, ...factors: readonly (TileId | undefined)[]): TileId | undefined {
-  return factors.reduce((product, factor) => (product === undefined ? factor : factor === undefined ? product : k.mul(product, factor)), undefined);
-}
-
-/** Product with a tile that is there. */
-export function scaled(k: KernelBuilder, tile: TileId, ...factors: readonly (TileId | undefined)[]): TileId {
-  const factor = times(k, ...factors);
-  return factor === undefined ? tile : k.mul(factor, tile);
-}
-
-/** Sum of those that are there. */
-export function plus(k: KernelBuilder, ...terms: readonly (TileId | undefined)[]): TileId | undefined {
-  return terms.reduce((sum, term) => (sum === undefined ? term : term === undefined ? sum : k.add(sum, term)), undefined);
-}
-
-/** Transpose of a [ROW, COL] tile times rows: sum over the tokens r of a[r, row] * x[r, ...], as [ROW, ...]. */
-export function transposed(k: KernelBuilder, a: TileId, x: TileId): TileId {
-  return k.contract(k.swap(a), k.swap(x), COL);
-}
-
-/** sum over `axis` of a * b, or the plain product where there is no such axis. */
-export function fold(k: KernelBuilder, a: TileId, b: TileId, axis: string | undefined): TileId {
-  return axis === undefined ? k.mul(a, b) : k.contract(a, b, axis);
 }

@@ -2,8 +2,10 @@ import { ROW } from '../../ir/common/axes.js';
 import type { ElementAdjoint, ElementStage, NodeId, Root } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { CHUNK_SITE, largestAxis, markStored, needed, stageName, valueBuffer, type Context, type Site } from './context.js';
+import { CHUNK_SITE, largestAxis, markStored, needed, stageName, type Context, type Site } from './context.js';
+import { storeValues } from './prepare.js';
 import { storeRoot } from './roots.js';
+import { perToken, widened } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
 import { storeResults } from './walk.js';
 
@@ -16,13 +18,12 @@ const present = (ids: readonly (NodeId | undefined)[]): readonly NodeId[] => ids
 const valuesOf = (roots: readonly Root[]): readonly NodeId[] => present(roots.map((root) => root.value));
 
 /** The values that a scan cannot compute along the way, stored beforehand. */
-function prepare(cx: Context, name: string, ids: readonly NodeId[], exact: readonly NodeId[]): void {
+function prepare(cx: Context, name: string, ids: readonly NodeId[]): void {
   if (ids.length === 0) return;
   cx.draft.kernel(cx.name, { name, doc: 'Pointwise values that fold an axis, before a scan.', outer: 'chunk', inner: 'head' }, (k) => {
-    const values = valuesIn(cx, k, CHUNK_SITE);
-    for (const id of ids) k.store(valueBuffer(cx, id, exact.includes(id)), values.tile(id));
+    storeValues(cx, k, valuesIn(cx, k, CHUNK_SITE), ids);
   });
-  markStored(cx, ids, exact);
+  markStored(cx, ids);
 }
 
 const entryBuffer = (cx: Context, stage: ElementStage, index: number) => cx.draft.workspace(`${stageName(cx, index)}.entries`, 'chunk', stage.axes, 'f32');
@@ -32,20 +33,13 @@ function initialOf(cx: Context, k: KernelBuilder, stage: ElementStage): TileId {
   return buffer === undefined ? k.zeros(stage.axes) : k.load(buffer);
 }
 
-/** The tile with all axes of the state, and ROW. */
-function whole(k: KernelBuilder, stage: ElementStage, tile: TileId): TileId {
-  const missing = [ROW, ...stage.axes].filter((axis) => !k.axesOf(tile).includes(axis));
-  return missing.length === 0 ? tile : k.add(tile, k.zeros(missing));
-}
-
 /** The decay of every row; 1 beyond the sequence, so that the state stays. */
 function decayRows(cx: Context, k: KernelBuilder, values: Values, stage: ElementStage): TileId {
   const beyond = () => k.sub(k.literal(1), k.keep(k.literal(1)));
   if (stage.decay === undefined) return beyond();
   const node = cx.graph.node(stage.decay);
   if (node.kind === 'map' && node.fn === 'exp' && !cx.stored.has(stage.decay)) {
-    const log = values.padded(node.args[0]);
-    return k.exp(k.axesOf(log).includes(ROW) ? log : k.keep(log));
+    return k.exp(perToken(k, values.padded(node.args[0])));
   }
   return k.add(k.keep(values.tile(stage.decay)), beyond());
 }
@@ -55,7 +49,7 @@ function bindRows(cx: Context, k: KernelBuilder, values: Values, stage: ElementS
   let made: { readonly entry: TileId; readonly rows: TileId } | undefined;
   const all = () => {
     if (made === undefined) {
-      const write = stage.write === undefined ? k.zeros([ROW, ...stage.axes]) : whole(k, stage, values.padded(stage.write));
+      const write = stage.write === undefined ? k.zeros([ROW, ...stage.axes]) : widened(k, values.padded(stage.write), [ROW, ...stage.axes]);
       const entry = entryOf();
       made = { entry, rows: k.recur(decayRows(cx, k, values, stage), write, entry, false) };
     }
@@ -78,7 +72,7 @@ export function elementKernel(cx: Context, stage: ElementStage, index: number, r
   const name = stageName(cx, index);
   const site = elementSite(cx, stage);
   const ids = [...present([stage.decay, stage.write]), ...valuesOf(roots)];
-  prepare(cx, `${name}_prepare`, needed(cx, site, ids, [index]), present([stage.decay]));
+  prepare(cx, `${name}_prepare`, needed(cx, site, ids, [index]));
   const split = site.kind === 'walk' ? site.split : undefined;
   cx.draft.kernel(cx.name, { name: `${name}_scan`, doc: `The elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split }, (k) => {
     const outside = valuesIn(cx, k, site);
@@ -106,7 +100,7 @@ export function elementAdjointKernel(cx: Context, adjoint: ElementAdjoint, index
   const site = elementSite(cx, stage);
   const [given, givenBefore] = adjoint.given;
   const store = [...needed(cx, site, present([stage.decay, stage.write, given, givenBefore]), [index]), ...needed(cx, site, valuesOf(roots), [index, forward])];
-  prepare(cx, `${name}_given`, [...new Set(store)].filter((id) => !cx.stored.has(id)), present([stage.decay]));
+  prepare(cx, `${name}_given`, [...new Set(store)].filter((id) => !cx.stored.has(id)));
   const split = site.kind === 'walk' ? site.split : undefined;
   cx.draft.kernel(cx.name, { name: `${name}_reverse`, doc: `The adjoint of the elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split }, (k) => {
     const outside = valuesIn(cx, k, site);
@@ -116,8 +110,8 @@ export function elementAdjointKernel(cx: Context, adjoint: ElementAdjoint, index
       const values = valuesIn(cx, k, site, outside);
       bindRows(cx, k, values, stage, forward, () => k.load(entryBuffer(cx, stage, forward)));
       const decay = decayRows(cx, k, values, stage);
-      const own = given === undefined ? k.zeros([ROW, ...stage.axes]) : whole(k, stage, values.padded(given));
-      const before = givenBefore === undefined ? undefined : whole(k, stage, values.padded(givenBefore));
+      const own = given === undefined ? k.zeros([ROW, ...stage.axes]) : widened(k, values.padded(given), [ROW, ...stage.axes]);
+      const before = givenBefore === undefined ? undefined : widened(k, values.padded(givenBefore), [ROW, ...stage.axes]);
       const total = k.recur(k.shift(decay, -1, k.literal(1)), before === undefined ? own : k.add(own, k.shift(before, -1)), later, true);
       values.bind(index, 0, () => total);
       storeResults(cx, k, index, values);

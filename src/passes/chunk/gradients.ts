@@ -4,11 +4,12 @@ import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { readersOf, stageBuffers, type ReaderId } from './buffers.js';
 import { type Context } from './context.js';
-import { decaysIn, fold, plus, scaled, transposed } from './decay.js';
+import { decaysIn } from './decay.js';
 import type { Parts } from './parts.js';
 import { readerOf, writing, writtenValue } from './prepare.js';
 import { givenTile, givenTiles } from './reverse.js';
 import { baseTile, coefficient, pairsOf, scoreTile, turned } from './scores.js';
+import { fold, plus, scaled, sure, transposed } from './tiles.js';
 import type { Values } from './values.js';
 
 /** Makes things once, when asked for. */
@@ -153,9 +154,4 @@ export function bindGradients(cx: Context, k: KernelBuilder, values: Values, par
   });
   if (gate.kind !== 'none') results.push(gateGradient);
   results.forEach((make, slot) => values.bind(at, slot, make));
-}
-
-function sure(tile: TileId | undefined): TileId {
-  if (tile === undefined) throw new Error('a tile that must be there is not');
-  return tile;
 }

@@ -1,20 +1,16 @@
 import type { ElementStage, Root, ScanProgram, Stage } from '../../ir/scan/scan.js';
 import { stageOperands, stageResults } from '../../ir/scan/scan.js';
-import { CHUNK_SITE, isWanted, markStored, needed, stageName, want, type Context, type Site } from './context.js';
-import type { Draft, ProgramName } from './draft.js';
+import { CHUNK_SITE, contextOf, isWanted, markStored, needed, stageName, want, type Context, type Site } from './context.js';
+import type { Draft } from './draft.js';
 import { elementAdjointKernel, elementKernel, elementSite } from './element.js';
 import { bindGradients } from './gradients.js';
-import { graphOf, resultKey } from './graph.js';
+import { resultKey } from './graph.js';
 import { partsOf, storedFor, walkSite } from './parts.js';
 import { prepareKernel, storeValues } from './prepare.js';
 import { reverseKernels } from './reverse.js';
 import { isFused, storeRoot, sumKernels } from './roots.js';
 import { valuesIn } from './values.js';
 import { storeResults, walkKernels } from './walk.js';
-
-function contextOf(draft: Draft, name: ProgramName, program: ScanProgram): Context {
-  return { draft, name, program, graph: graphOf(program.nodes, draft.sizeOf), wanted: new Set(), stored: new Map() };
-}
 
 function siteOf(cx: Context, stage: Stage): Site {
   switch (stage.kind) {
@@ -129,9 +125,9 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
         const store = needed(cx, walkSite(parts), given, [index]);
         if (store.length > 0) {
           draft.kernel(cx.name, { name: `${stageName(cx, index)}_given`, doc: `Cotangents of what was read of ${stageName(cx, index)}.`, outer: 'chunk', inner: 'head' }, (k) => {
-            storeValues(cx, k, valuesIn(cx, k, CHUNK_SITE), store, []);
+            storeValues(cx, k, valuesIn(cx, k, CHUNK_SITE), store);
           });
-          markStored(cx, store, []);
+          markStored(cx, store);
         }
         reverseKernels(cx, parts, forward, stage);
         draft.kernel(cx.name, { name: `${stageName(cx, index)}_gradients`, doc: `Gradients of what the scan of ${stageName(cx, index)} reads.`, outer: 'chunk', inner: 'head' }, (k) => {

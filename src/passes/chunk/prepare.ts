@@ -4,10 +4,11 @@ import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { readersOf, stageBuffers, type ReaderId } from './buffers.js';
 import { CHUNK_SITE, markStored, stageName, valueBuffer, type Context } from './context.js';
-import { decaysIn, plus, scaled } from './decay.js';
+import { decaysIn } from './decay.js';
 import type { Parts, ReadPart } from './parts.js';
 import { baseTile, coefficient, scoreTile } from './scores.js';
 import { solveBlocks } from './solve.js';
+import { perToken, plus, scaled, widened } from './tiles.js';
 import { valuesIn, type Values } from './values.js';
 
 export function readerOf(parts: Parts, id: ReaderId): ReadPart {
@@ -27,8 +28,8 @@ export function writing(parts: Parts): readonly number[] {
 }
 
 /** Stores values for walks. */
-export function storeValues(cx: Context, k: KernelBuilder, values: Values, ids: readonly NodeId[], exact: readonly NodeId[]): void {
-  for (const id of ids) k.store(valueBuffer(cx, id, exact.includes(id)), values.tile(id));
+export function storeValues(cx: Context, k: KernelBuilder, values: Values, ids: readonly NodeId[]): void {
+  for (const id of ids) k.store(valueBuffer(cx, id), values.tile(id));
 }
 
 /**
@@ -38,11 +39,10 @@ export function storeValues(cx: Context, k: KernelBuilder, values: Values, ids: 
 export function prepareKernel(cx: Context, parts: Parts, index: number, ids: readonly NodeId[], scores: boolean): void {
   const name = stageName(cx, index);
   const buffers = stageBuffers(cx, parts, index);
-  const exact = parts.gate.kind === 'none' ? [] : [parts.gate.log];
   cx.draft.kernel(cx.name, { name: `${name}_prepare`, doc: `Scores, solves and pointwise values of the chunks of ${name}.`, outer: 'chunk', inner: 'head' }, (k) => {
     const values = valuesIn(cx, k, CHUNK_SITE);
     const decays = decaysIn(k, parts, values);
-    storeValues(cx, k, values, ids, exact);
+    storeValues(cx, k, values, ids);
     if (scores) {
       parts.reads.forEach((read, r) => {
         for (const j of writing(parts)) k.store(buffers.score(r, j), scoreTile(k, parts, values, decays, read, j));
@@ -61,7 +61,7 @@ export function prepareKernel(cx: Context, parts: Parts, index: number, ids: rea
     const whole = decays.whole();
     if (whole !== undefined) k.store(buffers.whole(), whole);
   });
-  markStored(cx, ids, exact);
+  markStored(cx, ids);
 }
 
 function storeSolve(cx: Context, k: KernelBuilder, parts: Parts, index: number, score: (i: number, j: number) => TileId, values: Values): void {
@@ -82,9 +82,5 @@ function storeSolve(cx: Context, k: KernelBuilder, parts: Parts, index: number, 
 export function writtenValue(k: KernelBuilder, parts: Parts, values: Values, j: number): TileId {
   const { value } = parts.sources[j];
   if (value === undefined) throw new Error(`source ${j} writes no value`);
-  const tile = values.padded(value);
-  const axes = k.axesOf(tile);
-  const rows = axes.includes('%row') ? tile : k.keep(tile);
-  const missing = parts.stage.valueAxes.filter((axis) => !axes.includes(axis));
-  return missing.length === 0 ? rows : k.add(rows, k.zeros(missing));
+  return widened(k, perToken(k, values.padded(value)), parts.stage.valueAxes);
 }

@@ -4,21 +4,18 @@ import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { stageBuffers, type ReaderId } from './buffers.js';
 import { stageName, type Context } from './context.js';
-import { decaysIn, plus, scaled, transposed } from './decay.js';
+import { decaysIn } from './decay.js';
 import { walkOperands, walkSite, type Parts } from './parts.js';
 import { readerOf } from './prepare.js';
 import { baseTile, coefficient } from './scores.js';
+import { perToken, plus, scaled, transposed, widened } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
 import { decayState, isSegmented, spanned, type ChunkWalk } from './walk.js';
 
 /** Cotangent of a read's result as [ROW, V]; undefined for 0. */
 export function givenTile(k: KernelBuilder, parts: Parts, values: Values, given: NodeId | undefined): TileId | undefined {
   if (given === undefined) return undefined;
-  const tile = values.padded(given);
-  const axes = k.axesOf(tile);
-  const rows = axes.includes(ROW) ? tile : k.keep(tile);
-  const missing = parts.stage.valueAxes.filter((axis) => !axes.includes(axis));
-  return missing.length === 0 ? rows : k.add(rows, k.zeros(missing));
+  return widened(k, perToken(k, values.padded(given)), parts.stage.valueAxes);
 }
 
 /** Adjoint of readState for the state: row vectors, with their decays and numbers, times the cotangent of what was read. [K, V] */

@@ -3,6 +3,7 @@ import type { Root } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { frontier, type Context, type Site } from './context.js';
+import { widened } from './tiles.js';
 import type { Values } from './values.js';
 
 /** Where the per-head gradient of an input that a group shares waits for its sum. */
@@ -40,9 +41,7 @@ export function storeRoot(cx: Context, k: KernelBuilder, values: Values, root: R
 function sumRows(cx: Context, k: KernelBuilder, tile: TileId, axes: readonly string[], byScan: boolean): TileId {
   const rows = k.keep(tile);
   if (!byScan) return k.reduce('sum', ROW, rows);
-  const missing = axes.filter((axis) => !k.axesOf(rows).includes(axis));
-  const full = missing.length === 0 ? rows : k.add(rows, k.zeros(missing));
-  return k.pick(k.recur(k.literal(1), full, k.zeros(axes), false), 'last');
+  return k.pick(k.recur(k.literal(1), widened(k, rows, axes), k.zeros(axes), false), 'last');
 }
 
 /** Can the last kernel of a stage store the root itself? `own`: the stages whose results it makes. */

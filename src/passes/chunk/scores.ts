@@ -1,8 +1,9 @@
 import { COL } from '../../ir/common/axes.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { scaled, times, type Decays } from './decay.js';
+import type { Decays } from './decay.js';
 import type { Parts, ReadPart, Vector } from './parts.js';
+import { scaled, times } from './tiles.js';
 import type { Values } from './values.js';
 
 /** The tensor of a vector, [ROW, K], 0 beyond the sequence. */

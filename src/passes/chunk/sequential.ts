@@ -5,11 +5,10 @@ import type { Spec, SpecNode } from '../../ir/spec/spec.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { accumulate, pullBack, type Cotangents } from '../adjoint/differentiate.js';
-import { largestAxis, TOKEN_SITE, type Context } from './context.js';
-import type { Draft, ProgramName } from './draft.js';
-import { graphOf } from './graph.js';
+import { contextOf, largestAxis, TOKEN_SITE, type Context } from './context.js';
+import type { Draft } from './draft.js';
 import { paramPartial, storeRoot, sumKernels } from './roots.js';
-import { full } from './step.js';
+import { widened } from './tiles.js';
 import { hoist, valuesIn } from './values.js';
 
 /** One token of a scan, and its reverse. `result` nodes stand for states: (s, 1) before the token, (states + s, 0) the cotangent after it. */
@@ -25,19 +24,16 @@ interface Token {
 export function lowerSequential(draft: Draft): void {
   const { spec } = draft;
   const forward = forwardToken(spec);
-  for (const name of ['forward', 'step'] as const) tokenKernel(contextOf(draft, name, forward), forward, false);
+  for (const name of ['forward', 'step'] as const) tokenKernel(contextOf(draft, name, programOf(forward)), forward, false);
   const backward = backwardToken(spec, forward);
-  const cx = contextOf(draft, 'backward', backward);
+  const cx = contextOf(draft, 'backward', programOf(backward));
   tokenKernel({ ...cx, program: { ...cx.program, roots: [] } }, forward, true);
   reverseKernel(cx, backward);
   paramKernel(cx);
   sumKernels(cx);
 }
 
-function contextOf(draft: Draft, name: ProgramName, token: Token): Context {
-  const program: ScanProgram = { nodes: token.nodes, stages: [], roots: token.roots };
-  return { draft, name, program, graph: graphOf(token.nodes, draft.sizeOf), wanted: new Set(), stored: new Map() };
-}
+const programOf = (token: Token): ScanProgram => ({ nodes: token.nodes, stages: [], roots: token.roots });
 
 function forwardToken(spec: Spec): Token {
   const node = (n: SpecNode): ScanNode => (n.kind === 'prev' ? { kind: 'result', stage: n.state, slot: 1, axes: n.axes, origin: n.origin } : n);
@@ -83,7 +79,7 @@ function tokenKernel(cx: Context, token: Token, keep: boolean): void {
       spec.states.forEach((_, s) => values.bind(s, 1, () => olds[s]));
       if (keep) spec.states.forEach((_, s) => k.store(keptState(draft, s), olds[s]));
       for (const root of cx.program.roots) storeRoot(cx, k, values, root, false);
-      return spec.states.map((state, s) => full(k, values.tile(token.next[s]), state.axes));
+      return spec.states.map((state, s) => widened(k, values.tile(token.next[s]), state.axes));
     });
     if (!keep) user.finals.forEach((buffer, s) => buffer !== undefined && k.store(buffer, lasts[s]));
   });
@@ -118,7 +114,7 @@ function reverseKernel(cx: Context, token: Token): void {
       }
       return spec.states.map((state, s) => {
         const id = token.pulled[s];
-        return full(k, id === undefined ? undefined : values.tile(id), state.axes);
+        return widened(k, id === undefined ? undefined : values.tile(id), state.axes);
       });
     });
     user.initialGradients.forEach((buffer, s) => buffer !== undefined && k.store(buffer, firsts[s]));

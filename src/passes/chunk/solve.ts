@@ -1,6 +1,6 @@
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { plus } from './decay.js';
+import { plus } from './tiles.js';
 
 /**
  * Blocks of (I - A)^{-1} for the n erasing sources of a stage, A given by blocks [ROW, COL]: W_i = sum_j T_ij Y_j. Block elimination: with the

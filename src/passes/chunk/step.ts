@@ -2,16 +2,15 @@ import { includesAll, type Axis } from '../../ir/common/axes.js';
 import { nodeArguments, stageOperands, type MatrixStage, type NodeId, type Reader, type ScanProgram } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { largestAxis, stageName, TOKEN_SITE, type Context } from './context.js';
-import { plus } from './decay.js';
+import { contextOf, largestAxis, stageName, TOKEN_SITE, type Context } from './context.js';
 import type { Draft } from './draft.js';
-import { graphOf } from './graph.js';
 import { storeRoot } from './roots.js';
+import { plus, widened } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
 
 /** Reads the tokens one at a time: for decoding. */
 export function lowerStep(draft: Draft, program: ScanProgram): void {
-  const cx: Context = { draft, name: 'step', program, graph: graphOf(program.nodes, draft.sizeOf), wanted: new Set(), stored: new Map() };
+  const cx = contextOf(draft, 'step', program);
   const states = program.stages.map((stage) => draft.spec.states[stageState(stage)]);
   draft.kernel('step', { name: 'step', doc: 'Reads the tokens one at a time.', outer: 'sequence', inner: 'head', split: splitAxis(cx) }, (k) => {
     const outside = valuesIn(cx, k, TOKEN_SITE);
@@ -28,7 +27,7 @@ export function lowerStep(draft: Draft, program: ScanProgram): void {
           case 'matrix': return matrixStep(k, values, stage, index, olds[index]);
           case 'element': {
             const kept = stage.decay === undefined ? undefined : k.mul(values.tile(stage.decay), olds[index]);
-            const next = full(k, plus(k, kept, stage.write === undefined ? undefined : values.tile(stage.write)), stage.axes);
+            const next = widened(k, plus(k, kept, stage.write === undefined ? undefined : values.tile(stage.write)), stage.axes);
             values.bind(index, 0, () => next);
             values.bind(index, 1, () => olds[index]);
             return next;
@@ -51,24 +50,17 @@ function stageState(stage: ScanProgram['stages'][number]): number {
   throw new Error('no adjoint runs token by token');
 }
 
-/** A tile with all of these axes; zero if there is none. */
-export function full(k: KernelBuilder, tile: TileId | undefined, axes: readonly Axis[]): TileId {
-  if (tile === undefined) return k.zeros(axes);
-  const missing = axes.filter((axis) => !k.axesOf(tile).includes(axis));
-  return missing.length === 0 ? tile : k.add(tile, k.zeros(missing));
-}
-
 /** S = Lambda S + sum of outer products, the sources in the order in which they see each other. */
 function matrixStep(k: KernelBuilder, values: Values, stage: MatrixStage, index: number, old: TileId): TileId {
   const { rowAxis, valueAxes, gate, sources } = stage;
   const decayed = gate.kind === 'none' ? old : k.mul(k.exp(values.tile(gate.log)), old);
-  const row = (id: NodeId) => full(k, values.tile(id), [rowAxis]);
+  const row = (id: NodeId) => widened(k, values.tile(id), [rowAxis]);
   const known = new Map<number, TileId>();
   const written = (j: number): TileId => {
     const found = known.get(j);
     if (found !== undefined) return found;
     const { value, erase } = sources[j];
-    const made = full(k, plus(k, value === undefined ? undefined : values.tile(value), erase === undefined ? undefined : read(erase)), valueAxes);
+    const made = widened(k, plus(k, value === undefined ? undefined : values.tile(value), erase === undefined ? undefined : read(erase)), valueAxes);
     known.set(j, made);
     return made;
   };

@@ -1,4 +1,4 @@
-import { ROW, type Axis } from '../../ir/common/axes.js';
+import type { Axis } from '../../ir/common/axes.js';
 import type { NodeId } from '../../ir/scan/scan.js';
 import { nodeArguments } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
@@ -92,9 +92,4 @@ export function hoist(cx: Context, outside: Values, site: Site, ids: readonly No
     else nodeArguments(cx.graph.node(id)).forEach(visit);
   };
   ids.forEach(visit);
-}
-
-/** Has the tile one value per token of the chunk? */
-export function perToken(k: KernelBuilder, tile: TileId): boolean {
-  return k.axesOf(tile).includes(ROW);
 }

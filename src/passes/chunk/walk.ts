@@ -4,10 +4,11 @@ import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId, TileKernel } from '../../ir/tile/tile.js';
 import { stageBuffers, type ReaderId } from './buffers.js';
 import { isWanted, resultBuffer, stageName, type Context } from './context.js';
-import { decaysIn, plus, scaled, type Decays } from './decay.js';
+import { decaysIn, type Decays } from './decay.js';
 import { walkOperands, walkSite, type Parts } from './parts.js';
 import { readerOf, writesAhead, writing, writtenValue } from './prepare.js';
 import { baseTile, coefficient } from './scores.js';
+import { plus, scaled } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
 
 /** Writes into the body of a walk what it does besides carrying the state; `values` can make this stage's results. */
