@@ -1,0 +1,66 @@
+import { ROW, type Axis } from '../../ir/common/axes.js';
+import type { TileId } from '../../ir/tile/tile.js';
+import type { ReaderId } from './buffers.js';
+import type { Gradients } from './gradients.js';
+import type { Vector } from './parts.js';
+import { readerOf } from './prepare.js';
+import { pairsOf } from './scores.js';
+import { fold, plus, scaled, sure } from './tiles.js';
+
+/**
+ * Gradient of the log decays of a chunk's tokens, without another look at the scores (kernels.md 1.2): every running sum G_i occurs with what token
+ * i reads (+) and writes (-), so dG = q dq - k dk, and the sum over the whole chunk with the state at its end. dg are the sums of dG from the end.
+ */
+export function gateGradient(gradients: Gradients): TileId {
+  const { k, parts } = gradients;
+  const { gate } = parts;
+  if (gate.kind === 'channel' && !parts.channels) return summed(gradients, valueTerms(gradients, gate.axis));
+  return summed(gradients, rowTerms(gradients, gate.kind === 'scalar' ? (tile) => k.reduce('sum', parts.row, tile) : (tile) => tile));
+}
+
+interface Terms {
+  /** What each token adds to the gradient of G. */
+  readonly tokens: readonly TileId[];
+  /** What the sum over the whole chunk gets. */
+  readonly whole: TileId;
+}
+
+function summed({ k }: Gradients, { tokens, whole }: Terms): TileId {
+  const total = plus(k, ...tokens);
+  return total === undefined ? k.keep(whole) : k.add(k.cumsum(total, { reverse: true }), whole);
+}
+
+/** A read before the decay sees the sum up to the token before. */
+function atToken({ k, parts }: Gradients, reader: ReaderId, tile: TileId): TileId {
+  return readerOf(parts, reader).before ? k.shift(tile, -1) : tile;
+}
+
+/** Gates along the row axis; `fold` sums over it for scalar ones. */
+function rowTerms(gradients: Gradients, folded: (tile: TileId) => TileId): Terms {
+  const { k, parts, readers, writers, number, base } = gradients;
+  // A number in front of a tensor is cheaper applied when its channels are summed.
+  const weigh = (vector: Vector, gradient: TileId) => scaled(k, folded(k.mul(gradient, base(vector))), number(vector));
+  const rows = readers.map((reader) => atToken(gradients, reader, weigh(readerOf(parts, reader).row, sure(gradients.row(reader)))));
+  const cols = writers.map((j) => k.neg(weigh(parts.sources[j].col, sure(gradients.col(j)))));
+  const state = scaled(k, folded(fold(k, gradients.state(), gradients.end(), parts.value)), gradients.decays.whole());
+  const written = writers.map((j) => k.reduce('sum', ROW, weigh(parts.sources[j].col, gradients.colInter(j))));
+  return { tokens: [...rows, ...cols], whole: sure(plus(k, state, ...written)) };
+}
+
+/** Gates along the value axis: the same with what is read and written in the place of the vectors. */
+function valueTerms(gradients: Gradients, axis: Axis): Terms {
+  const { k, parts, readers, writers } = gradients;
+  const rows = readers.map((reader) => atToken(gradients, reader, k.mul(readAgain(gradients, reader, axis), sure(gradients.readCotangent(reader)))));
+  const cols = writers.map((j) => k.neg(k.mul(gradients.written(j), gradients.pure(j))));
+  const state = scaled(k, k.contract(gradients.state(), gradients.end(), parts.row), gradients.decays.whole());
+  const written = writers.map((j) => k.reduce('sum', ROW, k.mul(gradients.written(j), gradients.valueInter(j))));
+  return { tokens: [...rows, ...cols], whole: sure(plus(k, state, ...written)) };
+}
+
+/** A read's result, [ROW, V]. */
+function readAgain({ k, parts, decays, ...gradients }: Gradients, reader: ReaderId, axis: Axis): TileId {
+  const part = readerOf(parts, reader);
+  const inter = scaled(k, k.contract(gradients.base(part.row), gradients.state(), parts.row), decays.toRow(part.before), gradients.number(part.row));
+  const intra = gradients.writers.map((j) => k.dscoreRow(gradients.score(reader, j), gradients.written(j), decays.log(), axis, pairsOf(part, j)));
+  return sure(plus(k, inter, ...intra));
+}
