@@ -8,8 +8,6 @@ import { choose, lowerKernel, scratchName, WORKGROUP, type LoweredKernel, type R
 import { packKernel } from './pack.js';
 import { stageBuffers } from './stage.js';
 
-export { chunkFor, DEFAULT_CAPABILITIES, type WgslCapabilities } from './capabilities.js';
-
 export interface WgslOptions {
   readonly dtype: IoDtype;
   readonly source: Plan['source'];
