@@ -5,15 +5,14 @@ import type { Spec } from '../ir/spec/spec.js';
 import { bindingSurface } from '../emit/bindings/surface.js';
 import { printSurfaces } from '../emit/bindings/project.js';
 import { cubinName, ptxName } from '../runtime/cuda/names.js';
-import { compileScan, defaultDtype, dtypesOf, sizesFor, type Compiled, type Failed } from './compile.js';
+import { compileScan, defaultDtype, sizesFor, TARGETS, type Compiled, type Failed } from './compile.js';
 import type { Host } from './host.js';
 import { compileCuda, findNvcc, type CudaJob } from './nvcc.js';
 import { problem, type Problem } from './problem.js';
 import { isProblem, ownScans, pickScan, type Source } from './session.js';
 
 export interface BuildOptions {
-  /** undefined: every target, in the dtypes it has. */
-  readonly targets: readonly Target[] | undefined;
+  readonly targets: readonly Target[];
   /** undefined: the default of each target. */
   readonly dtypes: readonly IoDtype[] | undefined;
   readonly sizes: ReadonlyMap<Axis, number>;
@@ -42,25 +41,13 @@ function commandOf(host: Host, source: Source, options: BuildOptions): string {
   const list = (name: string, items: readonly string[] | undefined) => (items === undefined || items.length === 0 ? [] : [`${name} ${items.join(',')}`]);
   return [
     'lmoec build', host.basename(source.file),
-    ...list('--target', options.targets), ...list('--dtype', options.dtypes), ...list('--size', [...options.sizes].map(([axis, size]) => `${axis}=${size}`)),
+    ...(options.targets.length === TARGETS.length ? [] : list('--target', options.targets)), ...list('--dtype', options.dtypes), ...list('--size', [...options.sizes].map(([axis, size]) => `${axis}=${size}`)),
   ].join(' ');
-}
-
-/** Targets and dtypes of a build. A dtype that one of several targets lacks is left out there; where nothing is left it is a problem. */
-function variantsOf(options: BuildOptions, all: readonly Target[]): readonly { readonly target: Target; readonly dtype: IoDtype }[] | Problem {
-  const variants = (options.targets ?? all).flatMap((target) => (
-    (options.dtypes ?? [defaultDtype(target)]).filter((dtype) => dtypesOf(target).includes(dtype)).map((dtype) => ({ target, dtype }))
-  ));
-  const lacking = (options.targets ?? []).find((target) => !variants.some((variant) => variant.target === target));
-  if (lacking !== undefined) {
-    return problem('E602', `${lacking} has no ${(options.dtypes ?? []).join(' or ')}: it has ${dtypesOf(lacking).join(', ')}`, `choose --dtype ${dtypesOf(lacking)[0]}, or another --target`);
-  }
-  return variants;
 }
 
 /** Compiles every scan of the sources. Collects all failures, so that one round shows them all. */
 export async function compileAll(
-  host: Host, sources: readonly Source[], options: BuildOptions, all: readonly Target[], step: (scan: string) => void,
+  host: Host, sources: readonly Source[], options: BuildOptions, step: (scan: string) => void,
 ): Promise<readonly BuiltScan[] | { readonly failures: readonly BuildFailure[] }> {
   const built: BuiltScan[] = [];
   const failures: BuildFailure[] = [];
@@ -73,7 +60,7 @@ export async function compileAll(
     for (const spec of 'name' in picked ? [picked] : picked) {
       step(spec.name);
       await host.breathe();
-      const made = await compileOne(host, source, spec, options, all);
+      const made = await compileOne(host, source, spec, options);
       if ('failed' in made) failures.push(made);
       else built.push(made);
     }
@@ -86,18 +73,18 @@ export async function compileAll(
   return failures.length > 0 ? { failures } : built;
 }
 
-async function compileOne(host: Host, source: Source, spec: Spec, options: BuildOptions, all: readonly Target[]): Promise<BuiltScan | BuildFailure> {
-  const variants = variantsOf(options, all);
-  if ('code' in variants) return { source, failed: variants };
+async function compileOne(host: Host, source: Source, spec: Spec, options: BuildOptions): Promise<BuiltScan | BuildFailure> {
   const sizes = sizesFor(spec, options.sizes);
   if (isProblem(sizes)) return { source, failed: sizes };
-  const made: Compiled[] = [];
-  for (const { target, dtype } of variants) {
-    const compiled = await compileScan(host, source, spec, { target, dtype, sizes, command: commandOf(host, source, options) });
-    if (!('plan' in compiled)) return { source, failed: compiled };
-    made.push(compiled);
+  const variants: Compiled[] = [];
+  for (const target of options.targets) {
+    for (const dtype of options.dtypes ?? [defaultDtype(target)]) {
+      const compiled = await compileScan(host, source, spec, { target, dtype, sizes, command: commandOf(host, source, options) });
+      if (!('plan' in compiled)) return { source, failed: compiled };
+      variants.push(compiled);
+    }
   }
-  return { source, spec, variants: made };
+  return { source, spec, variants };
 }
 
 /** Files of one scan, by path relative to its folder: `NAME.ts`, and `TARGET.DTYPE/plan.json` with the kernels beside it. */

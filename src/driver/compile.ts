@@ -1,5 +1,5 @@
 import type { Diagnostic } from '../diagnostics/diagnostic.js';
-import type { WgslCapabilities } from '../backends/wgsl/emit.js';
+import { chunkFor, type WgslCapabilities } from '../backends/wgsl/capabilities.js';
 import type { Axis } from '../ir/common/axes.js';
 import type { IoDtype } from '../ir/common/dtype.js';
 import type { Plan, Target } from '../ir/plan/plan.js';
@@ -9,7 +9,9 @@ import { printSpec } from '../ir/spec/print.js';
 import type { Spec } from '../ir/spec/spec.js';
 import { printTiles } from '../ir/tile/print.js';
 import type { TileModule } from '../ir/tile/tile.js';
-import { lowerScan } from '../passes/pipeline.js';
+import { diagnoseRefusal } from '../passes/normalize/diagnose.js';
+import { isRefusal } from '../passes/normalize/refusal.js';
+import { lowerScan, type LoweredScan } from '../passes/pipeline.js';
 import type { Host } from './host.js';
 import { problem, type Problem } from './problem.js';
 import { isProblem, type Source } from './session.js';
@@ -26,20 +28,13 @@ export interface Request {
   readonly capabilities?: WgslCapabilities;
 }
 
-/** Chunk algorithm of a scan, before any target. */
-export interface Lowered {
-  readonly spec: Spec;
-  /** Absent where the scan runs step by step. */
-  readonly scan: ScanProgram | undefined;
-  readonly module: TileModule;
-}
-
-export interface Compiled extends Lowered {
+export interface Compiled extends LoweredScan {
   readonly plan: Plan;
   /** Kernel sources by the names in the plan. */
   readonly files: ReadonlyMap<string, string>;
 }
 
+/** Diagnostics have places in the source, problems have not. */
 export type Failed = { readonly diagnostics: readonly Diagnostic[] } | Problem;
 
 export const TARGETS = ['cuda.sm80', 'cuda.sm90', 'webgpu'] as const satisfies readonly Target[];
@@ -47,14 +42,9 @@ export const TARGETS = ['cuda.sm80', 'cuda.sm90', 'webgpu'] as const satisfies r
 /** Levels that `--emit` prints. */
 export const LEVELS = ['spec', 'scan', 'tile', 'plan', 'kernel'] as const;
 
-/** bf16 on tensor cores; f32 where there is no bf16. */
+/** bf16 on tensor cores; WebGPU computes in f32 whatever it reads. */
 export function defaultDtype(target: Target): IoDtype {
   return target === 'webgpu' ? 'f32' : 'bf16';
-}
-
-/** WGSL has no bf16; f16 wants an adapter with `shader-f16`. */
-export function dtypesOf(target: Target): readonly IoDtype[] {
-  return target === 'webgpu' ? ['f32', 'f16'] : ['bf16', 'f16', 'f32'];
 }
 
 /** Sizes of all axes of a scan, or which one is missing or cannot be. */
@@ -93,13 +83,18 @@ export function templatesOf(host: Host, folder: string): Readonly<Record<string,
   return Object.fromEntries(host.list(root).map((name) => [name, host.readText(host.join(root, name)) ?? '']));
 }
 
-/** Spec -> Scan -> Tile for a target. */
-export function lowerFor(spec: Spec, request: Pick<Request, 'target' | 'sizes'>): Lowered | Failed {
-  return lowerScan(spec, request.sizes, {});
+/** Spec -> Scan -> Tile for a target, or why there is no chunked form. */
+export function lowerFor(spec: Spec, { target, sizes, capabilities }: Pick<Request, 'target' | 'sizes' | 'capabilities'>): LoweredScan | Failed {
+  try {
+    return lowerScan(spec, sizes, target === 'webgpu' ? { chunk: chunkFor(sizes, capabilities) } : {});
+  } catch (error) {
+    if (isRefusal(error)) return { diagnostics: [diagnoseRefusal(error)] };
+    throw error;
+  }
 }
 
 /** Does `check` find a chunked form? Axes without a size get one that every kernel can have. */
-export function checkScan(spec: Spec, given: ReadonlyMap<string, number>): Lowered | Failed {
+export function checkScan(spec: Spec, given: ReadonlyMap<string, number>): LoweredScan | Failed {
   const sizes = sizesFor(spec, new Map([...spec.axes.map((axis) => [axis.name, axis.defaultSize ?? 64] as const), ...given]));
   return isProblem(sizes) ? sizes : lowerFor(spec, { target: 'cuda.sm90', sizes });
 }
@@ -107,9 +102,6 @@ export function checkScan(spec: Spec, given: ReadonlyMap<string, number>): Lower
 /** Spec -> kernels and plan for one target and dtype. Same input, same output. Back ends are loaded when they are first asked for. */
 export async function compileScan(host: Host, source: Source, spec: Spec, request: Request): Promise<Compiled | Failed> {
   const { target, dtype, command } = request;
-  if (!dtypesOf(target).includes(dtype)) {
-    return problem('E602', `${target} has no ${dtype}: it has ${dtypesOf(target).join(', ')}`, `choose --dtype ${dtypesOf(target)[0]}, or another target`);
-  }
   const lowered = lowerFor(spec, request);
   if (!('module' in lowered)) return lowered;
   const unfit = headSizeProblem(lowered.scan, request.sizes);
@@ -129,7 +121,7 @@ export function ioDtypeOf(module: TileModule): (name: string) => boolean {
 }
 
 /** Levels as text, each printed once whatever the number of targets. */
-export function emitLevels(spec: Spec, variants: readonly (Lowered | Compiled)[], levels: readonly (typeof LEVELS)[number][]): string {
+export function emitLevels(spec: Spec, variants: readonly (LoweredScan | Compiled)[], levels: readonly (typeof LEVELS)[number][]): string {
   const names = (items: readonly { readonly name: string }[]): string[] => items.map(({ name }) => name);
   const [first] = variants;
   const texts = levels.flatMap((level): string[] => {

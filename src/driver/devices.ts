@@ -1,5 +1,7 @@
+import type { WgslCapabilities } from '../backends/wgsl/capabilities.js';
 import type { Target } from '../ir/plan/plan.js';
 import { cudaStatus, type CudaRuntime, type CudaRuntimeStatus } from '../runtime/cuda/index.js';
+import type { WebGpuRuntime } from '../runtime/webgpu/index.js';
 import { RuntimeError, type Runtime, type RuntimeStatus } from '../runtime/runtime.js';
 import { findNvcc, type Nvcc } from './nvcc.js';
 import type { Host } from './host.js';
@@ -56,6 +58,15 @@ export function targetOf(runtime: Runtime | undefined): Target {
   if (runtime?.kind === 'webgpu') return 'webgpu';
   if (runtime === undefined || !isCuda(runtime)) return 'cuda.sm90';
   return runtime.info.major === 9 && runtime.info.minor === 0 ? 'cuda.sm90' : 'cuda.sm80';
+}
+
+/** What kernels may ask of an opened WebGPU device; nothing of other devices. */
+export function capabilitiesOf(runtime: Runtime): WgslCapabilities | undefined {
+  return isWebGpu(runtime) ? runtime.capabilities : undefined;
+}
+
+function isWebGpu(runtime: Runtime): runtime is WebGpuRuntime {
+  return runtime.kind === 'webgpu';
 }
 
 function isCuda(runtime: Runtime): runtime is CudaRuntime {

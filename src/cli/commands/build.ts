@@ -40,7 +40,7 @@ export const build: Command = (args) => guarded(async () => {
     out: values.out ?? (emit.length === 0 ? 'lmoec-out' : undefined),
     emit,
     options: {
-      targets: targets.length === 0 ? undefined : targets,
+      targets: targets.length === 0 ? TARGETS : targets,
       dtypes: dtypes.length === 0 ? undefined : dtypes,
       sizes: sizesOf(values.size ?? []),
       scan: values.scan,
@@ -75,7 +75,7 @@ async function buildRound(host: Host, ui: Ui, wanted: Wanted): Promise<Round> {
   }
   const seen = { files: [...new Set([...files, ...sources.flatMap((source) => source.files)])] };
   if (status !== EXIT.ok) return { status, ...seen };
-  const built = await compileAll(host, sources, wanted.options, TARGETS, (scan) => ui.progress(`compiling ${scan}`));
+  const built = await compileAll(host, sources, wanted.options, (scan) => ui.progress(`compiling ${scan}`));
   ui.progress(undefined);
   if ('failures' in built) {
     for (const { source, failed } of built.failures) reportFailure(ui, source, failed);

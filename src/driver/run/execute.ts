@@ -3,6 +3,7 @@ import type { Target } from '../../ir/plan/plan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import type { Runtime } from '../../runtime/runtime.js';
 import { compileScan, ioDtypeOf, lowerFor, type Failed } from '../compile.js';
+import { capabilitiesOf } from '../devices.js';
 import type { Host } from '../host.js';
 import { isProblem, type Source } from '../session.js';
 import { errorClasses } from './classes.js';
@@ -53,7 +54,7 @@ export async function execute(host: Host, request: RunRequest): Promise<RunOutco
     const results = runOracle(spec, call, values);
     return { results, comparisons: request.check && dtype === 'f32' ? expectations(signature, request, results) : [] };
   }
-  const compiled = await compileScan(host, source, spec, { target, dtype, sizes: call.sizes, command: 'lmoec run' });
+  const compiled = await compileScan(host, source, spec, { target, dtype, sizes: call.sizes, command: 'lmoec run', capabilities: capabilitiesOf(runtime) });
   if (!('plan' in compiled)) return compiled;
   const found = await runOnDevice(host, runtime, compiled, call, values, { step: request.check });
   if (isProblem(found)) return found;
