@@ -1,20 +1,7 @@
+import { operandsOf } from '../../ir/tile/operands.js';
 import type { TileId, TileKernel, TileOp, TileStmt } from '../../ir/tile/tile.js';
 
-/** Tiles an operation reads. */
-export function operands(op: TileOp): readonly TileId[] {
-  switch (op.op) {
-    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': return [];
-    case 'map': return op.args;
-    case 'reduce': case 'swap': case 'cumsum': case 'pick': case 'mask': case 'keep': case 'inverse': return [op.arg];
-    case 'shift': return op.edge === undefined ? [op.arg] : [op.arg, op.edge];
-    case 'contract': case 'compose': return [op.a, op.b];
-    case 'dscore': return [op.x, op.y, op.g];
-    case 'dscoreRow': return [op.a, op.y, op.g];
-    case 'dscoreCol': return [op.a, op.x, op.g];
-    case 'recur': return [op.decay, op.write, op.init];
-  }
-  op satisfies never;
-}
+export { operandsOf as operands };
 
 /** Every statement with the loops around it. */
 export function walk(body: readonly TileStmt[], visit: (stmt: TileStmt, depth: number) => void, depth = 0): void {
@@ -52,7 +39,7 @@ export function usesOf(kernel: TileKernel): Uses {
       switch (stmt.kind) {
         case 'let':
           defs.set(stmt.tile, { op: stmt.op, body });
-          for (const arg of operands(stmt.op)) read(arg, body);
+          for (const arg of operandsOf(stmt.op)) read(arg, body);
           break;
         case 'store':
           read(stmt.value, body);
@@ -76,7 +63,7 @@ export function usesOf(kernel: TileKernel): Uses {
 
 /**
  * Is `tile`, under any of its names, read by a statement after the one that defines `moment`, `except` left aside?
- * Decay scores do not count as readers of their gates: they take the sums.
+ * Decay scores and exclusive sums do not count as readers of their gates: they take the inclusive sums.
  */
 export function readAfter(kernel: TileKernel, tile: TileId, moment: TileId, except: TileId): boolean {
   const names = new Set<TileId>([tile]);
@@ -95,12 +82,13 @@ export function readAfter(kernel: TileKernel, tile: TileId, moment: TileId, exce
 
 function valueOperands(op: TileOp): readonly TileId[] {
   switch (op.op) {
+    case 'cumsum': return op.exclusive && !op.reverse ? [] : [op.arg];
     case 'dscore': return [op.x, op.y];
     case 'dscoreRow': return [op.a, op.y];
     case 'dscoreCol': return [op.a, op.x];
-    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'map': case 'reduce': case 'swap': case 'cumsum': case 'pick': case 'mask':
+    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'map': case 'reduce': case 'swap': case 'pick': case 'mask':
     case 'keep': case 'inverse': case 'shift': case 'contract': case 'compose': case 'recur':
-      return operands(op);
+      return operandsOf(op);
   }
   op satisfies never;
 }

@@ -34,31 +34,40 @@ DEV void proxy_fence() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 #endif
 }
-// Barrier of the 128 threads of one team.
-DEV void team_sync(int id) {
+// Barrier of the threads of one team.
+DEV void team_sync(int id, int threads = 128) {
   proxy_fence();
-  asm volatile("bar.sync %0, 128;" ::"r"(id) : "memory");
+  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
 // Copies R x 64P elements; rows >= rows and columns >= cols become 0. `stride` in elements.
-template <int R, int P, typename E> DEV void tile_load(u32 dst, const E* src, i64 stride, int rows, int cols, int t) {
-  UNROLL for (int n = 0; n < R * P / 16; ++n) {
-    int i = n * 128 + t, r = i / (8 * P), x = i % (8 * P);
+template <int R, int P, int THREADS = 128, typename E> DEV void tile_load(u32 dst, const E* src, i64 stride, int rows, int cols, int t) {
+  if (rows >= R && cols >= P * 64) {
+    // Nearly all tiles are full: one address each for source and target, then steps.
+    const E* from = src + t / (8 * P) * stride + t % (8 * P) * 8;
+    const u32 to = dst + swz<R>(t / (8 * P), t % (8 * P) * 8);
+    constexpr int ROWS = THREADS / (8 * P);
+    UNROLL for (int n = 0; n < R / ROWS; ++n) cp_async(ROWS % 8 == 0 ? to + n * ROWS * 128 : dst + swz<R>(t / (8 * P) + n * ROWS, t % (8 * P) * 8), from + n * ROWS * stride, 16);
+    return;
+  }
+  UNROLL for (int n = 0; n < R * P * 8 / THREADS; ++n) {
+    int i = n * THREADS + t, r = i / (8 * P), x = i % (8 * P);
     bool in = r < rows && x * 8 < cols;
     cp_async(dst + swz<R>(r, x * 8), in ? src + r * stride + x * 8 : src, in ? 16 : 0);
   }
 }
 // 64 rows of floats at a stride that is a multiple of 4.
-template <int COLS, int STRIDE> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int t) {
-  UNROLL for (int n = 0; n < COLS / 8; ++n) {
-    int i = n * 128 + t, r = i / (COLS / 4), x = i % (COLS / 4);
+template <int COLS, int STRIDE, int THREADS = 128> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int t) {
+  UNROLL for (int n = 0; n < (COLS * 16 + THREADS - 1) / THREADS; ++n) {
+    int i = n * THREADS + t, r = i / (COLS / 4), x = i % (COLS / 4);
+    if (COLS * 16 % THREADS != 0 && r >= 64) break;
     bool in = r < rows;
     cp_async(dst + (r * STRIDE + x * 4) * 4, in ? src + r * stride + x * 4 : src, in ? 16 : 0);
   }
 }
-template <int R, int P, typename E> DEV void tile_store(E* dst, i64 stride, int rows, int cols, u32 src, int t) {
-  UNROLL for (int n = 0; n < R * P / 16; ++n) {
-    int i = n * 128 + t, r = i / (8 * P), x = i % (8 * P);
+template <int R, int P, int THREADS = 128, typename E> DEV void tile_store(E* dst, i64 stride, int rows, int cols, u32 src, int t) {
+  UNROLL for (int n = 0; n < R * P * 8 / THREADS; ++n) {
+    int i = n * THREADS + t, r = i / (8 * P), x = i % (8 * P);
     if (r < rows && x * 8 < cols) {
       u32 a, b, c, d;
       asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(a), "=r"(b), "=r"(c), "=r"(d) : "r"(src + swz<R>(r, x * 8)));
@@ -83,14 +92,15 @@ template <int R, bool TRANS> DEV void load_a(u32* a, u32 tile, int r0, int k) {
   if (TRANS) ldm4t(a, tile + swz<R>(k * 16 + (l & 7) + ((l >> 4) << 3), w + ((l >> 3) & 1) * 8));
   else ldm4(a, tile + swz<R>(w + (l & 7) + ((l >> 3) & 1) * 8, k * 16 + (l >> 4) * 8));
 }
-template <int KS, int R, bool TRANS> DEV void load_as(u32 (*a)[4], u32 tile, int r0) { UNROLL for (int k = 0; k < KS; ++k) load_a<R, TRANS>(a[k], tile, r0, k); }
+template <int KS, int R, bool TRANS> DEV void load_as(u32 (*a)[4], u32 tile) { UNROLL for (int k = 0; k < KS; ++k) load_a<R, TRANS>(a[k], tile, 0, k); }
 template <int KS> DEV void unpack(float* f, u32 (*a)[4]) {
   UNROLL for (int k = 0; k < KS; ++k) UNROLL for (int e = 0; e < 4; ++e) { f[k * 8 + e * 2] = low(a[k][e]); f[k * 8 + e * 2 + 1] = high(a[k][e]); }
 }
-template <int KS, int R, bool TRANS> DEV void load_frag(float* f, u32 tile, int r0) {
+// KS steps of 16 columns from step k0 on.
+template <int KS, int R, bool TRANS> DEV void load_frag(float* f, u32 tile, int k0) {
   UNROLL for (int k = 0; k < KS; ++k) {
     u32 a[1][4];
-    load_a<R, TRANS>(a[0], tile, r0, k);
+    load_a<R, TRANS>(a[0], tile, 0, k0 + k);
     unpack<1>(f + k * 8, a);
   }
 }
@@ -98,11 +108,12 @@ template <int KS> DEV void pack(u32 (*a)[4], const float* f) {
   UNROLL for (int k = 0; k < KS; ++k) UNROLL for (int e = 0; e < 4; ++e) a[k][e] = pack2(f[k * 8 + e * 2], f[k * 8 + e * 2 + 1]);
 }
 // The inverse of load_frag: rounds a fragment into a tile.
-template <int KS, int R, bool TRANS> DEV void store_frag(u32 tile, const float* f, int r0) {
-  int l = lane_id(), w = warp_id() * 16 + r0;
-  UNROLL for (int k = 0; k < KS; ++k) {
+template <int KS, int R, bool TRANS> DEV void store_frag(u32 tile, const float* f, int k0) {
+  int l = lane_id(), w = warp_id() * 16;
+  UNROLL for (int s = 0; s < KS; ++s) {
     u32 p[4];
-    UNROLL for (int e = 0; e < 4; ++e) p[e] = pack2(f[k * 8 + e * 2], f[k * 8 + e * 2 + 1]);
+    const int k = k0 + s;
+    UNROLL for (int e = 0; e < 4; ++e) p[e] = pack2(f[s * 8 + e * 2], f[s * 8 + e * 2 + 1]);
 #if __CUDA_ARCH__ >= 900
     if (TRANS) asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(tile + swz<R>(k * 16 + (l & 7) + ((l >> 4) << 3), w + ((l >> 3) & 1) * 8)), "r"(p[0]), "r"(p[1]), "r"(p[2]), "r"(p[3]) : "memory");
     else asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(tile + swz<R>(w + (l & 7) + ((l >> 3) & 1) * 8, k * 16 + (l >> 4) * 8)), "r"(p[0]), "r"(p[1]), "r"(p[2]), "r"(p[3]) : "memory");
@@ -132,15 +143,15 @@ template <int N> DEV void row_sums_to(float* out, const float* f) {
   row_sums<N>(s, f);
   if ((lane_id() & 3) == 0) { out[frag_row(0)] = s[0]; out[frag_row(2)] = s[1]; }
 }
-// Sum over a fragment's 64 rows into out[column]; part: 4 x columns floats of scratch, which the caller's barrier lies between.
-template <int N> DEV void col_sums_part(float* part, const float* f) {
+// Sum over a fragment's 64 rows, from column c0 on; part: 4 x `columns` floats, a line a warp, which the caller adds up after a barrier.
+template <int N> DEV void col_sums_part(float* part, const float* f, int columns, int c0) {
   UNROLL for (int i = 0; i < N; ++i) {
     if ((i >> 1) & 1) continue;
     float s = f[i] + f[i + 2];
     s += __shfl_xor_sync(~0u, s, 4);
     s += __shfl_xor_sync(~0u, s, 8);
     s += __shfl_xor_sync(~0u, s, 16);
-    if (lane_id() < 4) part[warp_id() * (N * 2) + frag_col(i)] = s;
+    if (lane_id() < 4) part[warp_id() * columns + c0 + frag_col(i)] = s;
   }
 }
 // Running sum of 64 floats by one warp; result may be the argument. Two per lane.
@@ -182,4 +193,11 @@ template <int R, int COLS> DEV float row_dot(u32 x, u32 y, int r) {
     UNROLL for (int e = 0; e < 4; ++e) s += low(a[e]) * low(b[e]) + high(a[e]) * high(b[e]);
   }
   return s;
+}
+// Two warpgroups each have a 64 x 64 fragment: the sum's columns 0..31 go to part 0, the others to part 1. halves: 2 x 16 x 128 floats.
+DEV void give_half(float* halves, const float* f, int part, int t) {
+  UNROLL for (int i = 0; i < 16; ++i) halves[(part * 16 + i) * 128 + (t & 127)] = part == 0 ? f[16 + i] : f[i];
+}
+DEV void take_half(float* out, const float* halves, const float* f, int part, int t) {
+  UNROLL for (int i = 0; i < 16; ++i) out[i] = (part == 0 ? f[i] : f[16 + i]) + halves[((1 - part) * 16 + i) * 128 + (t & 127)];
 }

@@ -23,7 +23,7 @@ export function lowerFragments(cx: CudaContext, kernel: TileKernel, why?: (reaso
     if (cx.module.chunk !== 64) unsupported(`chunks of ${cx.module.chunk}`);
     if (kernel.inner !== 'head') unsupported('kernels over groups');
     switch (kernel.outer) {
-      case 'chunk': return lowerChunk(cx, freeOperands(kernel, (axes) => tokenRow(axes)));
+      case 'chunk': return chunkKernel(cx, freeOperands(kernel, (axes) => tokenRow(axes)));
       case 'sequence': case 'segment': return lowerWalk(cx, freeOperands(kernel, (axes) => (kernel.split !== undefined && axes.includes(kernel.split) ? kernel.split : tokenRow(axes))));
       case 'once': return unsupported('kernels over everything');
     }
@@ -104,12 +104,24 @@ export function offsetLines(layout: { readonly offsets: ReadonlyMap<string, numb
   return list.length === 0 ? [] : [`constexpr u32 ${list.join(', ')};`];
 }
 
-function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
+/** Shared memory above which a multiprocessor holds one block of a kernel only. */
+const CROWDED = 100 * 1024;
+
+/** One warpgroup where several blocks share a multiprocessor; two where one block fills it, so that each holds half of every fragment. */
+function chunkKernel(cx: CudaContext, kernel: TileKernel): LoweredKernel {
+  const one = lowerChunk(cx, kernel, 1);
+  const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
+  const chosen = wide && one.sharedBytes > CROWDED ? lowerChunk(cx, kernel, 2) : one;
+  if (chosen.sharedBytes > sharedLimit(cx.target)) unsupported(`${chosen.sharedBytes} bytes of shared memory`);
+  return chosen;
+}
+
+function lowerChunk(cx: CudaContext, kernel: TileKernel, parts: 1 | 2): LoweredKernel {
   if (kernel.split !== undefined) unsupported('split chunk kernels');
   const defs = definitions(kernel);
   const body = createCode();
   const arena = createArena('M');
-  const team = createTeam({ cx, kernel, code: body, arena, barrier: 1, defs, rowOf: tokenRow, stage: { address: 'base', pointer: 'basep' }, exported: new Set() });
+  const team = createTeam({ cx, kernel, code: body, arena, barrier: 1, parts, defs, rowOf: tokenRow, stage: { address: 'base', pointer: 'basep' }, exported: new Set() });
   const place: Place = { sequence: 'sequence', chunk: 'chunk', first: 'first', length: 'length', head: 'head', group: 'group' };
   const sums = fusedSums(kernel, kernel.body);
   for (const stmt of kernel.body) {
@@ -118,7 +130,6 @@ function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     if (cell.half && cell.axes.length === 2) copyTile(team, stmt.tile, cell, false, undefined);
     else if (isArray(team, cell)) copyArray(team, stmt.tile, cell);
   }
-  body.line('cp_commit();');
   for (const stmt of kernel.body) {
     switch (stmt.kind) {
       case 'let': {
@@ -143,10 +154,11 @@ function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const { args, parameters } = signature(cx, kernel, []);
   const code = createCode();
   code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(128) ${kernel.name}(${parameters})`);
+  code.open(`extern "C" __global__ void __launch_bounds__(${team.threads}) ${kernel.name}(${parameters})`);
   for (const line of offsetLines(layout)) code.line(line);
   for (const line of head(cx, kernel, 1)) code.line(line);
   code.line('const int t = threadIdx.x;');
+  if (parts > 1) code.line('const int part = __shfl_sync(~0u, t >> 7, 0);');
   outerLines(code, kernel, { head: 'head', group: 'group' });
   code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
   code.line('u8* const basep = smem + (base - saddr(smem));');
@@ -154,8 +166,7 @@ function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   for (const line of body.text().trimEnd().split('\n')) code.line(line);
   code.close();
   const sharedBytes = layout.fixedBytes + 1024;
-  if (sharedBytes > sharedLimit(cx.target)) unsupported(`${sharedBytes} bytes of shared memory`);
-  return { text: code.text(), runtime: RUNTIME, block: 128, sharedBytes, grid: gridOf(kernel, 1), args, scratch: [] };
+  return { text: code.text(), runtime: RUNTIME, block: team.threads, sharedBytes, grid: gridOf(kernel, 1), args, scratch: [] };
 }
 
 /** Size of the split axis in blocks of 64. */

@@ -62,7 +62,7 @@ export function copyTile(team: Team, tile: TileId, cell: Cell, staged: boolean, 
   team.formsOf(tile).t16 = { piece, address: team.address(piece), rows, cols };
   if (issue === undefined) team.willWrite(piece, 'copy');
   const to = issue === undefined ? team.address(piece) : `(${issue.address} + ${piece.name})`;
-  team.code.line(`tile_load<${team.pad(rows)}, ${team.pad(cols) / 64}>(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t);`);
+  team.code.line(`tile_load<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t);${issue === undefined ? ' cp_commit();' : ''}`);
 }
 
 /** Starts the copy of an f32 matrix over tokens to a plain array. */
@@ -71,7 +71,7 @@ export function copyArray(team: Team, tile: TileId, cell: Cell): void {
   const made = team.newT32(tile, rows, cols);
   team.formsOf(tile).t32 = made;
   team.willWrite(made.piece, 'copy');
-  team.code.line(`array_load<${team.size(cols)}, ${made.stride}>(${team.address(made.piece)}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, t);`);
+  team.code.line(`array_load<${team.size(cols)}, ${made.stride}, ${team.threads}>(${team.address(made.piece)}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, t); cp_commit();`);
 }
 
 /** True if an f32 matrix can be copied so: rows of tokens, rows of 16-byte pieces. */
@@ -97,7 +97,7 @@ export function loadNow(team: Team, tile: TileId, cell: Cell): void {
     case 1: {
       const v = team.newVec(tile, cell.axes[0]);
       if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
-      team.code.line(`for (int i = t; i < ${team.size(cell.axes[0])}; i += 128) ${v.pointer}[i] = ${vectorElement(cell)};`);
+      team.code.line(`for (int i = t; i < ${team.size(cell.axes[0])}; i += ${team.threads}) ${v.pointer}[i] = ${vectorElement(cell)};`);
       return;
     }
     case 2:
@@ -125,7 +125,7 @@ export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((byte
   if (cell.axes.length === 1) {
     const token = cell.buffer.outer === 'token';
     const v = team.vec(value, 'owner');
-    code.line(`for (int i = t; i < ${team.size(cell.axes[0])}; i += 128) if (i < ${cell.rows}) st(${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}, ${v}[i]);`);
+    code.line(`for (int i = t; i < ${team.size(cell.axes[0])}; i += ${team.threads}) if (i < ${cell.rows}) st(${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}, ${v}[i]);`);
     return undefined;
   }
   const [rows, cols] = cell.axes;
@@ -139,7 +139,7 @@ export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((byte
     const memoryRows = turned ? team.turn(known.rows) : known.rows;
     if (memoryRows === rename(rows)) {
       team.willRead(known.piece, 'any');
-      code.line(`tile_store<${team.pad(rows)}, ${team.pad(cols) / 64}>(${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, ${known.address}, t);`);
+      code.line(`tile_store<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>(${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, ${known.address}, t);`);
       return undefined;
     }
   }
@@ -147,22 +147,21 @@ export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((byte
   const name = frag.name;
   const across = row !== rename(rows);
   if (!cell.half) {
-    const [r, c] = across ? ['frag_col(i)', 'frag_row(i)'] : ['frag_row(i)', 'frag_col(i)'];
+    const [r, c] = across ? [team.colText(frag.col), 'frag_row(i)'] : ['frag_row(i)', team.colText(frag.col)];
     team.each(frag, `{ int r = ${r}, c = ${c}; if (r < ${cell.rows} && c < ${cell.cols}) st(${cell.at} + (i64)r * ${cell.rowStride} + c, ${name}[i]); }`);
     return undefined;
   }
   const bytes = team.pad(rows) * team.pad(cols) * 2;
-  const steps = team.pad(frag.col) / 16;
-  const finish = (address: string) => `tile_store<${team.pad(rows)}, ${team.pad(cols) / 64}>(${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, ${address}, t);`;
+  const finish = (address: string) => `tile_store<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>(${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, ${address}, t);`;
   if (staging !== undefined) {
     const address = staging(bytes);
-    code.line(`store_frag<${steps}, ${team.pad(rows)}, ${across}>(${address}, ${name}, 0);`);
+    code.line(`store_frag<${team.steps(frag.col)}, ${team.pad(rows)}, ${across}>(${address}, ${name}, ${team.stepText(frag.col)});`);
     return finish(address);
   }
   const piece = team.options.arena.take(bytes, false);
   const address = team.address(piece);
   team.willWrite(piece, 'any');
-  code.line(`store_frag<${steps}, ${team.pad(rows)}, ${across}>(${address}, ${name}, 0);`);
+  code.line(`store_frag<${team.steps(frag.col)}, ${team.pad(rows)}, ${across}>(${address}, ${name}, ${team.stepText(frag.col)});`);
   team.willRead(piece, 'any');
   code.line(finish(address));
   return undefined;

@@ -5,7 +5,7 @@ import { scalarText } from '../scalar.js';
 import { readAfter } from '../uses.js';
 import type { Place } from '../address.js';
 import { productText } from './product.js';
-import { unsupported, type Frag, type Team } from './team.js';
+import { unsupported, type Frag, type Team, type Tile32 } from './team.js';
 
 type Dscore = Extract<TileOp, { op: 'dscore' | 'dscoreRow' | 'dscoreCol' }>;
 
@@ -35,12 +35,13 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
     case 'keep': {
       const row = (rowText: string, x: string) => `(${rowText} < ${place.length} ? ${x} : 0.f)`;
       if (axes.length === 1) vector(team, tile, ROW, () => row('i', argument(team, op.arg, 'vector', undefined)));
-      else matrix(team, tile, (frag) => row(frag.row === ROW ? 'frag_row(i)' : 'frag_col(i)', argument(team, op.arg, 'matrix', frag)));
+      else matrix(team, tile, (frag) => row(frag.row === ROW ? 'frag_row(i)' : team.colText(frag.col), argument(team, op.arg, 'matrix', frag)));
       return;
     }
     case 'mask':
       matrix(team, tile, (frag) => {
-        const [r, c] = frag.row === ROW ? ['frag_row(i)', 'frag_col(i)'] : ['frag_col(i)', 'frag_row(i)'];
+        const col = team.colText(frag.col);
+        const [r, c] = frag.row === ROW ? ['frag_row(i)', col] : [col, 'frag_row(i)'];
         return `(${c} ${op.strict ? '<' : '<='} ${r} ? ${argument(team, op.arg, 'matrix', frag)} : 0.f)`;
       });
       return;
@@ -77,7 +78,7 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
         const t = team.t32(id);
         team.willRead(t.piece, 'any');
         if (turned || t.rows !== ROW) unsupported('a shift along columns');
-        matrix(team, tile, () => `(frag_row(i) == ${edgeRow} ? ${edge('frag_col(i)')} : ${t.pointer}[((frag_row(i) - ${op.by}) & 63) * ${t.stride} + frag_col(i)])`);
+        matrix(team, tile, (frag) => `(frag_row(i) == ${edgeRow} ? ${edge(team.colText(frag.col))} : ${t.pointer}[((frag_row(i) - ${op.by}) & 63) * ${t.stride} + ${team.colText(frag.col)}])`);
       }
       return;
     }
@@ -88,7 +89,7 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       const t = team.t32(id);
       delete team.formsOf(id).t32;
       team.sync();
-      team.code.line(`tri_inverse<${t.stride}>(${t.pointer}, t, ${team.options.barrier});`);
+      alone(team, `tri_inverse<${t.stride}>(${t.pointer}, t, ${OWN_BARRIER});`);
       team.willWrite(t.piece, 'any');
       team.formsOf(tile).t32 = t;
       return;
@@ -129,7 +130,7 @@ export function argument(team: Team, tile: TileId, where: 'vector' | 'matrix', f
   if (axes.length === 0) return team.scalar(tile);
   if (axes.length === 1) {
     if (where === 'vector') return `${team.vec(tile, 'owner')}[i]`;
-    return `${team.vec(tile, 'any')}[${axes[0] === frag?.row ? 'frag_row(i)' : 'frag_col(i)'}]`;
+    return `${team.vec(tile, 'any')}[${frag === undefined || axes[0] === frag.row ? 'frag_row(i)' : team.colText(frag.col)}]`;
   }
   if (axes.length === 2 && frag !== undefined) return `${team.frag(tile, frag.row).name}[i]`;
   return unsupported(`tile ${tile} with axes ${axes.join()} in an elementwise expression`);
@@ -149,7 +150,7 @@ export function vector(team: Team, tile: TileId, axis: Axis, value: () => string
   const text = value();
   const v = team.newVec(tile, axis);
   if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
-  team.code.line(`for (int i = t; i < ${team.size(axis)}; i += 128) ${v.pointer}[i] = ${text};`);
+  team.code.line(`for (int i = t; i < ${team.size(axis)}; i += ${team.threads}) ${v.pointer}[i] = ${text};`);
 }
 
 function matrix(team: Team, tile: TileId, value: (frag: Frag) => string): void {
@@ -167,9 +168,8 @@ function rowExtremum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'reduce
   const row = team.options.rowOf(team.axesOf(op.arg)) ?? unsupported(`${op.reduce} of tile ${op.arg}`);
   const frag = team.frag(op.arg, row);
   if (frag.col !== op.axis || team.size(op.axis) % 8 !== 0) unsupported(`${op.reduce} over ${op.axis}`);
-  const v = team.newVec(tile, row);
-  if (v.piece !== undefined) team.willWrite(v.piece, 'any');
-  team.code.line(`row_extrema_to<${team.size(op.axis) / 2}, ${op.reduce === 'max'}>(${v.pointer}, ${frag.name});`);
+  const max = op.reduce === 'max';
+  foldRows(team, tile, row, (to) => `row_extrema_to<${team.size(op.axis) / 2 / team.parts}, ${max}>(${to}, ${frag.name});`, (x, y) => `${max ? 'fmaxf' : 'fminf'}(${x}, ${y})`);
 }
 
 function reduceSum(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
@@ -186,24 +186,49 @@ function reduceSum(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
   sumFrag(team, tile, axis, team.frag(arg, row));
 }
 
+/** Folds the rows of a fragment into the vector of `tile`; parts fold their columns and meet in shared memory. */
+function foldRows(team: Team, tile: TileId, row: Axis, fold: (to: string) => string, join: (x: string, y: string) => string): void {
+  const v = team.newVec(tile, row);
+  if (team.parts === 1) {
+    if (v.piece !== undefined) team.willWrite(v.piece, 'any');
+    team.code.line(fold(v.pointer));
+    return;
+  }
+  const halves = team.options.arena.take(2 * 64 * 4, false);
+  const from = team.pointerTo(halves);
+  team.willWrite(halves, 'any');
+  team.code.line(fold(`(${from} + part * 64)`));
+  team.sync();
+  team.willRead(halves, 'any');
+  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
+  team.code.line(`for (int i = t; i < 64; i += ${team.threads}) ${v.pointer}[i] = ${join(`${from}[i]`, `${from}[64 + i]`)};`);
+}
+
+/** Barrier of one warpgroup of a team of two: this one, or the next for the second. */
+const OWN_BARRIER = 4;
+
+/** Work for 128 threads. */
+function alone(team: Team, text: string): void {
+  team.code.line(team.parts === 1 ? text : `if (part == 0) ${text}`);
+}
+
 /** Sums a fragment along one of its axes into the vector of `tile`. */
 export function sumFrag(team: Team, tile: TileId, axis: Axis, frag: Frag): void {
   const kept = axis === frag.col ? frag.row : frag.col;
-  const v = team.newVec(tile, kept);
   if (axis === frag.col) {
-    if (v.piece !== undefined) team.willWrite(v.piece, 'any');
-    team.code.line(`row_sums_to<${team.size(axis) / 2}>(${v.pointer}, ${frag.name});`);
+    foldRows(team, tile, kept, (to) => `row_sums_to<${team.size(axis) / 2 / team.parts}>(${to}, ${frag.name});`, (x, y) => `${x} + ${y}`);
     return;
   }
+  const v = team.newVec(tile, kept);
   const part = team.options.arena.take(4 * team.pad(kept) * 4, false);
   team.willWrite(part, 'any');
   const from = team.pointerTo(part);
-  team.code.line(`col_sums_part<${team.pad(kept) / 2}>(${from}, ${frag.name});`);
+  team.code.line(`col_sums_part<${team.values(kept)}>(${from}, ${frag.name}, ${team.pad(kept)}, ${team.parts === 1 ? '0' : `part * ${team.pad(kept) / team.parts}`});`);
   team.sync();
   team.willRead(part, 'any');
   if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
   const n = team.pad(kept);
-  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += 128) ${v.pointer}[i] = ${from}[i] + ${from}[${n} + i] + ${from}[${2 * n} + i] + ${from}[${3 * n} + i];`);
+  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += ${team.threads}) ${v.pointer}[i] = ${from}[i] + ${from}[${n} + i] + ${from}[${2 * n} + i] + ${from}[${3 * n} + i];`);
 }
 
 /** A sum over a product of tiles without token axis (states): thread by thread from shared memory. */
@@ -227,7 +252,7 @@ function reduceFar(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
   const v = team.newVec(tile, kept);
   if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
   // Neighbours start at different columns, so that they read different banks.
-  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += 128) { float s = 0.f; for (int n = 0; n < ${team.size(axis)}; ++n) { const int j = (n + 2 * i) % ${team.size(axis)}; s += ${value}; } ${v.pointer}[i] = s; }`);
+  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += ${team.threads}) { float s = 0.f; for (int n = 0; n < ${team.size(axis)}; ++n) { const int j = (n + 2 * i) % ${team.size(axis)}; s += ${value}; } ${v.pointer}[i] = s; }`);
 }
 
 /** The inner product, row by row, of two tiles without token axis (states). */
@@ -238,7 +263,7 @@ export function dotFar(team: Team, tile: TileId, a: TileId, b: TileId, axis: Axi
   for (const { piece } of [x, y]) team.willRead(piece, 'any');
   const v = team.newVec(tile, kept);
   if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
-  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += 128) ${v.pointer}[i] = row_dot<${team.pad(kept)}, ${team.pad(axis)}>(${x.address}, ${y.address}, i);`);
+  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += ${team.threads}) ${v.pointer}[i] = row_dot<${team.pad(kept)}, ${team.pad(axis)}>(${x.address}, ${y.address}, i);`);
 }
 
 function cumsum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'cumsum' }>): void {
@@ -251,6 +276,13 @@ function cumsum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'cumsum' }>)
   }
   const { id, turned } = team.resolve(op.arg);
   if (turned) unsupported('a running sum along columns');
+  if (op.exclusive && !op.reverse) {
+    // The inclusive sums, a row later: no array of their own.
+    const { piece, pointer: sums, stride } = inclusiveSums(team, id, tile);
+    team.willRead(piece, 'any');
+    matrix(team, tile, (frag) => `(frag_row(i) == 0 ? 0.f : ${sums}[(frag_row(i) - 1) * ${stride} + ${team.colText(frag.col)}])`);
+    return;
+  }
   // A decay score may have asked for it already.
   if (team.formsOf(tile).t32 === undefined) sumColumns(team, tile, id, op.exclusive, op.reverse, tile);
 }
@@ -267,7 +299,7 @@ function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, r
   team.willRead(from.piece, 'any');
   team.willWrite(to.piece, 'any');
   const gates = !exclusive && !reverse && [...team.options.defs.values()].some((op) => (op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol') && team.resolve(op.g).id === arg);
-  team.code.line(`for (int i = t; i < ${team.size(from.cols)}; i += 128) col_cumsum<${exclusive}, ${reverse}, ${gates}>(${to.pointer} + i, ${from.pointer} + i, ${from.stride});`);
+  team.code.line(`for (int i = t; i < ${team.pad(from.cols)}; i += ${team.threads}) col_cumsum<${exclusive}, ${reverse}, ${gates}>(${to.pointer} + i, ${from.pointer} + i, ${from.stride}, i < ${team.size(from.cols)});`);
   team.formsOf(tile).t32 = to;
 }
 
@@ -282,7 +314,7 @@ function compose(team: Team, tile: TileId, a: TileId, b: TileId): void {
   for (const { piece } of arrays) team.willRead(piece, 'any');
   const out = team.newT32(tile, ROW, COL);
   team.willWrite(out.piece, 'any');
-  team.code.line(`compose_tf32<${out.stride}>(${[out, ...arrays].map((x) => x.pointer).join(', ')}, t);`);
+  alone(team, `compose_tf32<${out.stride}>(${[out, ...arrays].map((x) => x.pointer).join(', ')}, t);`);
   team.formsOf(tile).t32 = out;
 }
 
@@ -302,51 +334,60 @@ function pickRow(team: Team, tile: TileId, arg: TileId, axis: Axis, at: number):
     const frag = team.frag(id, ROW);
     const v = team.newVec(tile, axis);
     if (v.piece !== undefined) team.willWrite(v.piece, 'any');
-    team.each(frag, `if (frag_row(i) == ${at}) ${v.pointer}[frag_col(i)] = ${frag.name}[i];`);
+    team.each(frag, `if (frag_row(i) == ${at}) ${v.pointer}[${team.colText(frag.col)}] = ${frag.name}[i];`);
   }
+}
+
+/** The array of inclusive sums of a tile: that of a running sum of the kernel, wherever it stands, or one of its own. */
+function inclusiveSums(team: Team, gate: TileId, moment: TileId): Tile32 {
+  const known = [...team.options.defs].find(([, def]) => def.op === 'cumsum' && !def.exclusive && !def.reverse && team.resolve(def.arg).id === gate);
+  const sums = known?.[0] ?? -1 - gate;
+  if (team.formsOf(sums).t32 === undefined) sumColumns(team, sums, gate, false, false, moment);
+  return team.formsOf(sums).t32 ?? unsupported('sums without an array');
 }
 
 /** Decay scores by halving levels (kernels.md 4.1.7), from inclusive sums of the gates. */
 function dscore(team: Team, tile: TileId, op: Dscore): void {
   const { code } = team;
-  const gate = team.resolve(op.g).id;
-  let G = gateSums.get(team)?.get(gate);
-  if (G === undefined) {
-    const known = [...team.options.defs].find(([, def]) => def.op === 'cumsum' && !def.exclusive && !def.reverse && team.resolve(def.arg).id === gate);
-    G = known?.[0] ?? -1 - gate;
-    if (team.formsOf(G).t32 === undefined) sumColumns(team, G, gate, false, false, tile);
-    const map = gateSums.get(team) ?? new Map<TileId, TileId>();
-    gateSums.set(team, map.set(gate, G));
-  }
-  const sums = team.formsOf(G).t32 ?? unsupported('gate sums without an array');
+  const sums = inclusiveSums(team, team.resolve(op.g).id, tile);
   const K = op.axis;
   const n = team.pad(K);
   const scratch = team.options.arena.take(64 * n * 2, false);
-  const wholes = team.options.arena.take(4 * n * 4, false);
-  const flags = `${op.before}, ${op.strict || op.before}`;
-  const call = (name: string, extra: string, args: readonly string[], rows: Axis, cols: Axis) => {
+  const flags = `${sums.stride}, ${op.before}, ${op.strict || op.before}`;
+  const own = team.parts === 1 ? `${OWN_BARRIER}` : `${OWN_BARRIER} + part`;
+  const steps = n / 16 / team.parts;
+  const first = team.parts === 1 ? '0' : `part * ${steps}`;
+  const begin = (operands: readonly TileId[], rows: Axis, cols: Axis): { out: string; tiles: readonly string[] } => {
+    const tiles = operands.map((id) => team.t16(id));
+    for (const { piece } of tiles) team.willRead(piece, 'any');
     team.sync();
-    team.willRead(sums.piece, 'any');
-    const out = team.newFrag(tile, rows, cols);
+    for (const { piece } of [...tiles, sums]) team.willRead(piece, 'any');
     team.willWrite(scratch, 'any');
-    team.willWrite(wholes, 'any');
-    code.line(`${name}<${n / 64}, ${sums.stride}, ${flags}${extra}>(${[out.name, ...args, sums.pointer, team.address(scratch), team.pointerTo(wholes), `${team.options.barrier}`].join(', ')});`);
+    return { out: team.newFrag(tile, rows, cols).name, tiles: tiles.map((t) => t.address) };
   };
-  const operand = (id: TileId) => {
-    const t = team.t16(id);
-    team.willRead(t.piece, 'any');
-    return t.address;
-  };
-  if (op.op === 'dscore') call('decay_score', '', [operand(op.x), operand(op.y)], ROW, COL);
-  else {
+  if (op.op === 'dscore') {
+    const { out, tiles } = begin([op.x, op.y], ROW, COL);
+    const call = (to: string) => `decay_score<${flags}>(${to}, ${tiles.join(', ')}, ${sums.pointer}, ${team.address(scratch)}, ${first}, ${team.parts === 1 ? steps : `${first} + ${steps}`}, ${own});`;
+    if (team.parts === 1) code.line(call(out));
+    else {
+      // Each part has summed over its channels: they exchange the halves of the result.
+      const halves = team.options.arena.take(2 * 64 * 32 * 4, false);
+      team.willWrite(halves, 'any');
+      code.open('');
+      code.line(`float whole[32]; ${call('whole')}`);
+      code.line(`give_half(${team.pointerTo(halves)}, whole, part, t);`);
+      team.sync();
+      team.willRead(halves, 'any');
+      code.line(`take_half(${out}, ${team.pointerTo(halves)}, whole, part, t);`);
+      code.close();
+    }
+  } else {
     const rows = op.op === 'dscoreRow' ? ROW : COL;
-    const y = operand(op.op === 'dscoreRow' ? op.y : op.x);
-    call('decay_side', `, ${rows === COL}`, [team.packed(op.a, rows).name, y], rows, K);
+    const a = team.packed(op.a, rows);
+    const { out, tiles } = begin([op.op === 'dscoreRow' ? op.y : op.x], rows, K);
+    code.line(`decay_side<${steps}, ${flags}, ${rows === COL}>(${out}, ${a.name}, ${tiles.join(', ')}, ${sums.pointer}, ${team.address(scratch)}, ${first}, ${own});`);
   }
   team.sync();
   team.willRead(scratch, 'any');
-  team.willRead(wholes, 'any');
   if (team.options.exported.has(tile)) team.t16(tile);
 }
-
-const gateSums = new WeakMap<Team, Map<TileId, TileId>>();

@@ -27,9 +27,11 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
   pieces.push(...a.pieces);
   team.willRead(b.piece, 'any');
   const out = team.newFrag(tile, row, col);
-  team.each(out, `${out.name}[i] = ${init ?? '0.f'};`);
+  if (init !== undefined) team.each(out, `${out.name}[i] = ${init};`);
   const major = b.rows === op.axis;
-  team.code.line(`mma_open(); mma<${team.pad(col) / 64}, ${a.steps}, ${team.pad(b.rows)}, ${major}>(${out.name}, ${a.name}, ${b.address}); mma_commit();`);
+  const width = team.pad(col) / team.parts;
+  const from = team.parts === 1 ? '' : `, part * ${width}`;
+  team.code.line(`mma_open(); mma<${width}, ${a.steps}, ${team.pad(b.rows)}, ${major}, ${init === undefined}>(${out.name}, ${a.name}, ${b.address}${from}); mma_commit();`);
   team.running(out.name, pieces);
 }
 
@@ -56,11 +58,11 @@ function foldText(team: Team, tile: TileId, op: Contract): void {
   const text = ((): string => {
     const side = team.axesOf(other);
     if (side.length === 2) return `${team.frag(other, row).name}[i]`;
-    return `${team.vec(other, 'any')}[${side[0] === row ? 'frag_row(i)' : 'frag_col(i)'}]`;
+    return `${team.vec(other, 'any')}[${side[0] === row ? 'frag_row(i)' : team.colText(team.otherAxis(big, row))}]`;
   })();
   const name = team.fresh(`f${tile}`);
   const frag: Frag = { name, row, col: team.otherAxis(big, row) };
-  team.code.line(`float ${name}[${team.pad(frag.col) / 2}];`);
+  team.code.line(`float ${name}[${team.values(frag.col)}];`);
   team.each(frag, `${name}[i] = ${x.name}[i] * ${text};`);
   sumFrag(team, tile, op.axis, frag);
 }

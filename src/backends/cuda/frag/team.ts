@@ -68,6 +68,8 @@ export interface TeamOptions {
   readonly arena: Arena;
   /** Number of the team's named barrier. */
   readonly barrier: number;
+  /** Warpgroups that share the columns of every fragment: part p of n holds the p-th of n equal blocks of columns. */
+  readonly parts?: 1 | 2;
   readonly defs: ReadonlyMap<TileId, TileOp>;
   rowOf(axes: readonly Axis[]): Axis | undefined;
   /** C names of the address and the pointer of the current stage. */
@@ -82,12 +84,17 @@ export type Team = ReturnType<typeof createTeam>;
 
 export const padded = (n: number) => Math.ceil(n / 64) * 64;
 
-/** Keeps track, for 128 threads, of where every tile is, of barriers and of products still running. */
+/** Keeps track, for the threads of a team, of where every tile is, of barriers, copies and products still running. */
 export function createTeam(options: TeamOptions) {
   const { cx, kernel, code, arena, defs } = options;
   const forms = new Map<TileId, Forms>();
+  const parts = options.parts ?? 1;
+  const threads = 128 * parts;
   let epoch = 0;
-  let copies = false;
+  // Copies of tiles, a group each: how many were begun, and how many are known to be there.
+  const groups = new Map<Piece, number>();
+  let begun = 0;
+  let arrived = 0;
   let pending: { name: string; pieces: Piece[] }[] = [];
   let names = 0;
   let permanent = false;
@@ -118,17 +125,19 @@ export function createTeam(options: TeamOptions) {
   const fresh = (hint: string) => `${hint.replace('-', 'x')}_${names++}`;
 
   const sync = () => {
-    if (copies) {
-      code.line('cp_wait<0>();');
-      copies = false;
-    }
-    code.line(`team_sync(${options.barrier});`);
+    code.line(`team_sync(${options.barrier}${parts === 1 ? '' : `, ${threads}`});`);
     epoch++;
   };
   const willRead = (piece: Piece | undefined, by: 'owner' | 'any') => {
     if (piece === undefined) return;
+    const group = groups.get(piece);
+    if (group !== undefined && group >= arrived) {
+      code.line(`cp_wait<${begun - 1 - group}>();`);
+      arrived = group + 1;
+      sync();
+    }
     const w = piece.written;
-    if (w !== undefined && w.epoch === epoch && !(by === 'owner' && w.by === 'owner')) sync();
+    if (w !== undefined && w.by !== 'copy' && w.epoch === epoch && !(by === 'owner' && w.by === 'owner')) sync();
     piece.last = Math.max(piece.last, epoch);
   };
   const willWrite = (piece: Piece, by: 'owner' | 'any' | 'copy') => {
@@ -139,7 +148,7 @@ export function createTeam(options: TeamOptions) {
       piece.first = 0;
       piece.last = Infinity;
     }
-    if (by === 'copy') copies = true;
+    if (by === 'copy') groups.set(piece, begun++);
   };
   const take = (tile: TileId | undefined, bytes: number) => arena.take(bytes, tile !== undefined && options.exported.has(tile));
   const address = (piece: Piece) => `(${piece.staged ? options.stage.address : 'base'} + ${piece.name})`;
@@ -161,13 +170,20 @@ export function createTeam(options: TeamOptions) {
     if (last !== undefined) ready(last.name);
   };
 
+  /** Values of a fragment that one thread holds. */
+  const values = (col: Axis) => pad(col) / 2 / parts;
+  /** Column of value i, and first step of 16 columns, of what this part holds. */
+  const colText = (col: Axis) => (parts === 1 ? 'frag_col(i)' : `(frag_col(i) + part * ${pad(col) / parts})`);
+  const stepText = (col: Axis) => (parts === 1 ? '0' : `part * ${pad(col) / 16 / parts}`);
+  const steps = (col: Axis) => pad(col) / 16 / parts;
+
   const newFrag = (id: TileId, row: Axis, col: Axis): Frag => {
     const frag: Frag = { name: fresh(`f${id}`), row, col };
-    code.line(`float ${frag.name}[${pad(col) / 2}];`);
+    code.line(`float ${frag.name}[${values(col)}];`);
     formsOf(id).frags.push(frag);
     return frag;
   };
-  const each = (frag: Frag, text: string) => code.line(`UNROLL for (int i = 0; i < ${pad(frag.col) / 2}; ++i) ${text}`);
+  const each = (frag: Frag, text: string) => code.line(`UNROLL for (int i = 0; i < ${values(frag.col)}; ++i) ${text}`);
 
   const axesOf = (id: TileId) => kernel.tiles[id].axes;
   const otherAxis = (id: TileId, row: Axis): Axis => {
@@ -191,19 +207,19 @@ export function createTeam(options: TeamOptions) {
     if (f.t16 !== undefined) {
       willRead(f.t16.piece, 'any');
       const made = newFrag(id, row, col);
-      code.line(`load_frag<${pad(col) / 16}, ${pad(f.t16.rows)}, ${f.t16.rows !== row}>(${made.name}, ${f.t16.address}, 0);`);
+      code.line(`load_frag<${steps(col)}, ${pad(f.t16.rows)}, ${f.t16.rows !== row}>(${made.name}, ${f.t16.address}, ${stepText(col)});`);
       return made;
     }
     if (f.far !== undefined) {
       const made = newFrag(id, row, col);
-      const [r, c] = f.far.rows === row ? ['frag_row(i)', 'frag_col(i)'] : ['frag_col(i)', 'frag_row(i)'];
+      const [r, c] = f.far.rows === row ? ['frag_row(i)', colText(col)] : [colText(col), 'frag_row(i)'];
       each(made, `{ int r = ${r}, c = ${c}; ${made.name}[i] = r < ${f.far.limit} && c < ${size(f.far.cols)} ? ld(${f.far.pointer} + (i64)r * ${f.far.rowStride} + c * ${f.far.colStride}) : 0.f; }`);
       return made;
     }
     const t = t32(id);
     willRead(t.piece, 'any');
     const made = newFrag(id, row, col);
-    each(made, `${made.name}[i] = ${t.pointer}[${t.rows === row ? `frag_row(i) * ${t.stride} + frag_col(i)` : `frag_col(i) * ${t.stride} + frag_row(i)`}];`);
+    each(made, `${made.name}[i] = ${t.pointer}[${t.rows === row ? `frag_row(i) * ${t.stride} + ${colText(col)}` : `${colText(col)} * ${t.stride} + frag_row(i)`}];`);
     return made;
   };
 
@@ -216,7 +232,7 @@ export function createTeam(options: TeamOptions) {
       const piece = take(id, 64 * pad(from.col) * 2);
       const made: Tile16 = { piece, address: address(piece), rows: from.row, cols: from.col };
       willWrite(piece, 'any');
-      code.line(`store_frag<${pad(from.col) / 16}, 64, false>(${made.address}, ${from.name}, 0);`);
+      code.line(`store_frag<${steps(from.col)}, 64, false>(${made.address}, ${from.name}, ${stepText(from.col)});`);
       f.t16 = made;
     }
     const t = f.t16;
@@ -238,7 +254,7 @@ export function createTeam(options: TeamOptions) {
       const made = newT32(id, far.rows, far.cols);
       willWrite(made.piece, 'any');
       const n = size(far.cols);
-      code.line(`for (int i = t; i < ${64 * n}; i += 128) { int r = i / ${n}, c = i % ${n}; ${made.pointer}[r * ${made.stride} + c] = r < ${far.limit} ? ld(${far.pointer} + (i64)r * ${far.rowStride} + c * ${far.colStride}) : 0.f; }`);
+      code.line(`for (int i = t; i < ${64 * n}; i += ${threads}) { int r = i / ${n}, c = i % ${n}; ${made.pointer}[r * ${made.stride} + c] = r < ${far.limit} ? ld(${far.pointer} + (i64)r * ${far.rowStride} + c * ${far.colStride}) : 0.f; }`);
       f.t32 = made;
       return made;
     }
@@ -246,7 +262,7 @@ export function createTeam(options: TeamOptions) {
     const from = frag(id, row);
     const made = newT32(id, from.row, from.col);
     willWrite(made.piece, 'any');
-    each(from, `${made.pointer}[frag_row(i) * ${made.stride} + frag_col(i)] = ${from.name}[i];`);
+    each(from, `${made.pointer}[frag_row(i) * ${made.stride} + ${colText(from.col)}] = ${from.name}[i];`);
     f.t32 = made;
     return made;
   };
@@ -256,20 +272,26 @@ export function createTeam(options: TeamOptions) {
     const { id, turned } = resolve(tile);
     const row = turned ? turn(wanted) : wanted;
     const col = otherAxis(id, row);
-    const steps = Math.ceil(size(col) / 16);
+    const all = Math.ceil(size(col) / 16);
     const name = fresh(`a${id}`);
     const f = formsOf(id);
-    const own = f.frags.find((x) => x.row === row);
+    // A fragment that is whole serves as it is; parts meet in shared memory.
+    const own = parts === 1 ? f.frags.find((x) => x.row === row) : undefined;
     if (own === undefined && (f.t16 !== undefined || f.frags.length > 0)) {
       const t = t16(id);
       willRead(t.piece, 'any');
-      code.line(`u32 ${name}[${steps}][4]; load_as<${steps}, ${pad(t.rows)}, ${t.rows !== row}>(${name}, ${t.address}, 0);`);
-      return { name, steps, pieces: [t.piece] };
+      code.line(`u32 ${name}[${all}][4]; load_as<${all}, ${pad(t.rows)}, ${t.rows !== row}>(${name}, ${t.address});`);
+      return { name, steps: all, pieces: [t.piece] };
+    }
+    if (parts > 1) {
+      frag(id, row);
+      t16(id);
+      return packed(tile, wanted);
     }
     const from = own ?? frag(id, row);
     ready(from.name);
-    code.line(`u32 ${name}[${steps}][4]; pack<${steps}>(${name}, ${from.name});`);
-    return { name, steps, pieces: [] };
+    code.line(`u32 ${name}[${all}][4]; pack<${all}>(${name}, ${from.name});`);
+    return { name, steps: all, pieces: [] };
   };
 
   const vec = (tile: TileId, by: 'owner' | 'any'): string => {
@@ -299,7 +321,7 @@ export function createTeam(options: TeamOptions) {
   };
 
   return {
-    options, code, arena, axesOf, size, pad, fresh, turn, resolve, formsOf, sync, willRead, willWrite, take, address, pointerTo,
+    options, code, arena, parts, threads, values, colText, stepText, steps, axesOf, size, pad, fresh, turn, resolve, formsOf, sync, willRead, willWrite, take, address, pointerTo,
     ready, finish, newFrag, each, otherAxis, frag, t16, t32, newT32, packed, vec, newVec, scalar,
     /** Marks a fragment as the result of a product that runs. */
     running(name: string, pieces: Piece[]) {
@@ -309,6 +331,12 @@ export function createTeam(options: TeamOptions) {
     runningAfter(tile: TileId): number | undefined {
       const index = pending.findIndex((p) => formsOf(resolve(tile).id).frags.some((f) => f.name === p.name));
       return index < 0 ? undefined : pending.length - 1 - index;
+    },
+    /** Waits for every copy. */
+    settle() {
+      if (arrived < begun) code.line('cp_wait<0>();');
+      arrived = begun;
+      sync();
     },
     /** From here on pieces keep their address to the end of the kernel (what a loop reads again). */
     keepPieces(on: boolean) {

@@ -4,7 +4,7 @@ import { bufferNamed, type Place } from '../address.js';
 import { createCode } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { chunkLines, outerLines } from '../prologue.js';
-import { copiesInOrder } from '../simt/lower.js';
+import { copiesInOrder } from '../carry.js';
 import { operands } from '../uses.js';
 import { createArena } from './arena.js';
 import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, slabs, tokenRow } from './lower.js';
@@ -83,6 +83,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const loader = createTeam({ cx, kernel, code: switched.code, arena: loadArena, barrier: 1, defs, rowOf: tokenRow, stage, exported });
   loader.keepPieces(true);
   outsideText(cx, loader, before, needed(ahead, stores.filter((s) => !splitStore(s)).map((s) => s.value), before), outside, split);
+  loader.settle();
   loader.keepPieces(false);
   for (const stmt of ahead) {
     if (stmt.op.op !== 'load' || !isRaw(stmt)) continue;
@@ -145,6 +146,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     const frag = walker.newFrag(tile, split, walker.otherAxis(tile, split));
     walker.each(frag, `${frag.name}[i] = ${from.name}[i];`);
   }
+  walker.settle();
   here.to(walkCode);
   const draining: string[] = [];
   // Outputs wait in their stage for the loading team, which stores them when it takes the stage back.

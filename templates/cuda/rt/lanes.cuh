@@ -1,0 +1,17 @@
+// Neighbouring elements in one access, and folds over the lanes of a warp.
+template <typename E, int N> struct alignas(sizeof(E) * N) Few { E v[N]; };
+template <int N, typename E> DEV Few<E, N> few(const E* p) { return *(const Few<E, N>*)p; }
+template <int N, typename E> DEV void ldn(float* r, const Few<E, N>& f) { UNROLL for (int i = 0; i < N; ++i) r[i] = ld(&f.v[i]); }
+template <int N, typename E> DEV void ldn(float* r, const E* p) { ldn(r, few<N>(p)); }
+template <int N> DEV void zeron(float* r) { UNROLL for (int i = 0; i < N; ++i) r[i] = 0.f; }
+template <int N, typename E> DEV void stn(E* p, const float* r) {
+  Few<E, N> f;
+  UNROLL for (int i = 0; i < N; ++i) st(&f.v[i], r[i]);
+  *(Few<E, N>*)p = f;
+}
+template <typename F> DEV float lanes_fold(float x, F f) {
+  UNROLL for (int n = 16; n > 0; n /= 2) x = f(x, __shfl_xor_sync(~0u, x, n));
+  return x;
+}
+DEV float fold_sum(float x, float y) { return x + y; }
+DEV float fold_product(float x, float y) { return x * y; }
