@@ -2,7 +2,7 @@
 export interface Code {
   line(text: string): void;
   open(text: string): void;
-  close(): void;
+  close(tail?: string): void;
   text(): string;
 }
 
@@ -16,9 +16,9 @@ export function createCode(): Code {
       line(`${text} {`);
       depth++;
     },
-    close() {
+    close(tail = '') {
       depth--;
-      line('}');
+      line('}' + tail);
     },
     text: () => lines.join('\n') + '\n',
   };

@@ -19,7 +19,8 @@ export function outerLines(code: Code, kernel: TileKernel, home: Place): Place {
       return { ...home, sequence: 'sequence' };
     case 'segment':
       code.line('const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1], walk_chunks = segments[4 * segment + 2];');
-      code.line('const int walk_first = chunks[4 * walk_chunk + 1], walk_end = sequences[6 * sequence + 1];');
+      // Of an empty sequence the table of chunks knows nothing.
+      code.line('const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];');
       code.line('(void)walk_first, (void)walk_end;');
       return { ...home, segment: 'segment', sequence: 'sequence' };
     case 'once':
@@ -35,31 +36,41 @@ export function chunkLines(code: Code, names: { readonly n: string; readonly suf
   code.line(`(void)chunk${s}, (void)length${s};`);
 }
 
-/** Opens the loop of a plain kernel; `n` names its counter. */
-export function openLoop(code: Code, kernel: TileKernel, loop: TileLoop, n: string, tokens: number, place: Place): Place {
-  const backwards = (count: string) => (loop.reverse ? `${count} - 1 - ${n}` : n);
+/** Number of iterations of a loop. */
+export function loopCount(kernel: TileKernel, loop: TileLoop): string {
+  switch (loop.over) {
+    case 'chunks': return kernel.outer === 'once' ? 'd.chunks' : 'walk_chunks';
+    case 'segments': return 'sequences[6 * sequence + 5]';
+    case 'tokens': return '(walk_end - walk_first)';
+    case 'members': return 'per_group';
+  }
+}
+
+/** Says where iteration `n` of a loop works; `suffix` tells the names of several iterations apart. */
+export function iterationLines(code: Code, kernel: TileKernel, loop: TileLoop, n: string, suffix: string, tokens: number, place: Place): Place {
+  const at = loop.reverse ? `${loopCount(kernel, loop)} - 1 - (${n})` : n;
+  const s = suffix;
   switch (loop.over) {
     case 'chunks':
       if (kernel.outer === 'once') {
-        code.open(`for (int ${n} = 0; ${n} < d.chunks; ++${n})`);
-        code.line(`const int chunk = ${backwards('d.chunks')}, first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];`);
-        code.line('(void)first, (void)length;');
-      } else {
-        code.open(`for (int ${n} = 0; ${n} < walk_chunks; ++${n})`);
-        chunkLines(code, { n, suffix: '' }, loop.reverse, tokens);
-      }
-      return { ...place, chunk: 'chunk', first: 'first', length: 'length' };
+        code.line(`const int chunk${s} = ${at}, first${s} = chunks[4 * chunk${s} + 1], length${s} = chunks[4 * chunk${s} + 2];`);
+        code.line(`(void)first${s}, (void)length${s};`);
+      } else chunkLines(code, { n, suffix: s }, loop.reverse, tokens);
+      return { ...place, chunk: `chunk${s}`, first: `first${s}`, length: `length${s}` };
     case 'segments':
-      code.open(`for (int ${n} = 0; ${n} < sequences[6 * sequence + 5]; ++${n})`);
-      code.line(`const int segment = sequences[6 * sequence + 4] + ${backwards('sequences[6 * sequence + 5]')};`);
-      return { ...place, segment: 'segment' };
+      code.line(`const int segment${s} = sequences[6 * sequence + 4] + ${at};`);
+      return { ...place, segment: `segment${s}` };
     case 'tokens':
-      code.open(`for (int ${n} = walk_first; ${n} < walk_end; ++${n})`);
-      code.line(`const int token = ${loop.reverse ? `walk_end - 1 - (${n} - walk_first)` : n};`);
-      return { ...place, token: 'token' };
+      code.line(`const int token${s} = walk_first + ${at};`);
+      return { ...place, token: `token${s}` };
     case 'members':
-      code.open(`for (int ${n} = 0; ${n} < per_group; ++${n})`);
-      code.line(`const int head = group * per_group + ${backwards('per_group')};`);
-      return { ...place, head: 'head' };
+      code.line(`const int head${s} = group * per_group + ${at};`);
+      return { ...place, head: `head${s}` };
   }
+}
+
+/** Opens the loop of a plain kernel; `n` names its counter. */
+export function openLoop(code: Code, kernel: TileKernel, loop: TileLoop, n: string, tokens: number, place: Place): Place {
+  code.open(`for (int ${n} = 0; ${n} < ${loopCount(kernel, loop)}; ++${n})`);
+  return iterationLines(code, kernel, loop, n, '', tokens, place);
 }

@@ -6,6 +6,7 @@ import { createCode, floatLiteral } from '../code.js';
 import { gridOf, pointer, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { openLoop, outerLines } from '../prologue.js';
 import { scalarText } from '../scalar.js';
+import { copiesInOrder } from '../carry.js';
 import { foldText } from './folds.js';
 import { planStorage } from './storage.js';
 
@@ -244,16 +245,4 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     args,
     scratch: scratch.map((name) => ({ name, role: 'workspace', dtype: 'f32', shape: [...programs, storage.globalFloats], axes: [] })),
   };
-}
-
-/** Orders the copies at the end of an iteration so that none reads a tile already overwritten. */
-export function copiesInOrder(loop: TileLoop): readonly { readonly tile: TileId; readonly next: TileId }[] {
-  const left = loop.carry.filter(({ tile, next }) => tile !== next);
-  const done: { tile: TileId; next: TileId }[] = [];
-  while (left.length > 0) {
-    const ready = left.findIndex((copy) => !left.some((other) => other !== copy && other.next === copy.tile));
-    if (ready < 0) throw new Error('carried tiles exchange their values: give one of them a tile of its own');
-    done.push(...left.splice(ready, 1));
-  }
-  return done;
 }

@@ -1,0 +1,139 @@
+import { ROW } from '../../../ir/common/axes.js';
+import type { TileId, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import { type Place } from '../address.js';
+import { storedBuffers } from '../../../ir/tile/operands.js';
+import { iterationLines, loopCount } from '../prologue.js';
+import { copiesInOrder } from '../carry.js';
+import type { SharedLoop } from './layout.js';
+import { opText } from './ops.js';
+import { ringOf } from './ring.js';
+import { rawLoad, storeText, type Hooks, type Writer } from './values.js';
+
+/** 32-bit words that a thread may hold of later iterations, and how many iterations ahead it asks at most. */
+const WORDS_AHEAD = 48;
+const MOST_AHEAD = 4;
+
+/** Writes a list of statements; those whose tiles are in `done` have their values already. */
+export function bodyText(w: Writer, hooks: Hooks, body: readonly TileStmt[], place: Place, done: ReadonlySet<TileId> = new Set()): void {
+  for (const stmt of body) {
+    switch (stmt.kind) {
+      case 'let':
+        if (!done.has(stmt.tile)) opText(w, stmt.tile, stmt.op, place);
+        break;
+      case 'store':
+        storeText(w, stmt.buffer, stmt.value, place);
+        break;
+      case 'loop':
+        if (w.layout.shared?.loop === stmt) sharedText(w, w.layout.shared, place);
+        else loopText(w, hooks, stmt, place);
+        break;
+      default:
+        stmt satisfies never;
+    }
+  }
+}
+
+const copyText = (w: Writer, to: TileId, from: TileId) => w.each(w.kernel.tiles[to].axes, (i, j) => `${w.at(to, i, j)} = ${w.at(from, i, j)};`);
+
+/** One iteration after the other, the loads of later ones under way. */
+function loopText(w: Writer, hooks: Hooks, loop: TileLoop, place: Place): void {
+  const { code, kernel, cx } = w;
+  const { chunk } = cx.module;
+  for (const { tile, init } of loop.carry) {
+    w.declare(tile);
+    copyText(w, tile, init);
+  }
+  code.open('');
+  const lines = (n: string, suffix: string) => iterationLines(code, kernel, loop, n, suffix, chunk, place);
+  const ring = loop.over === 'chunks' ? ringOf(w, loop.body) : undefined;
+  const stored = storedBuffers(kernel.body);
+  const early = loop.over === 'tokens' ? [] : loop.body.filter((stmt): stmt is Extract<TileStmt, { kind: 'let' }> & { op: Extract<TileOp, { op: 'load' }> } =>
+    stmt.kind === 'let' && stmt.op.op === 'load' && !(ring?.tiles.has(stmt.tile) ?? false) && !stored.includes(stmt.op.buffer));
+  const words = early.reduce((sum, stmt) => sum + rawLoad(w, stmt.tile, stmt.op, 1).words, 0);
+  const ahead = words === 0 ? 0 : Math.max(1, Math.min(MOST_AHEAD, Math.floor(WORDS_AHEAD / words)));
+  const raws = early.map((stmt) => ({ tile: stmt.tile, raw: rawLoad(w, stmt.tile, stmt.op, Math.max(1, ahead)) }));
+  const count = loopCount(kernel, loop);
+  if (ring !== undefined) {
+    code.line(`constexpr int RING = ${RING_MARK};`);
+    ring.open(lines);
+    hooks.ring = ring.bytes;
+  }
+  if (ahead > 0) {
+    for (const { raw } of raws) raw.declare();
+    code.open('auto ask = [&](int m, int p)');
+    code.line(`if (m >= ${count}) return;`);
+    const later = lines('m', '_');
+    for (const { raw } of raws) raw.ask(later, 'p');
+    code.close(';');
+    code.line(`UNROLL for (int p = 0; p < ${ahead}; ++p) ask(p, p);`);
+    code.line('#pragma unroll 1');
+    code.open(`for (int n0 = 0; n0 < ${count}; n0 += ${ahead})`);
+    code.open(`UNROLL for (int p = 0; p < ${ahead}; ++p)`);
+    code.line('const int n = n0 + p;');
+    code.line(`if (n >= ${count}) break;`);
+  } else {
+    code.line('#pragma unroll 1');
+    code.open(`for (int n = 0; n < ${count}; ++n)`);
+  }
+  const inside = lines('n', '');
+  for (const tile of ring?.tiles ?? []) ring?.take(tile);
+  if (ahead > 0) {
+    for (const { raw } of raws) raw.take('p');
+    code.line(`ask(n + ${ahead}, p);`);
+  }
+  const parity = hooks.parity;
+  hooks.parity = 'n';
+  hooks.around = ring?.around('n');
+  bodyText(w, hooks, loop.body, inside, new Set([...(ring?.tiles ?? []), ...raws.map(({ tile }) => tile)]));
+  if (hooks.around !== undefined) w.barrier();
+  hooks.parity = parity;
+  for (const { tile, next } of copiesInOrder(loop)) copyText(w, tile, next);
+  code.close();
+  if (ahead > 0) code.close();
+  code.close();
+}
+
+/** Stands for the first byte of the ring, which is known when all exchanges are. */
+export const RING_MARK = '@ring@';
+
+/** Every warp (thread) takes the iterations that are its turn; then the parts are put together in order. */
+function sharedText(w: Writer, shared: SharedLoop, place: Place): void {
+  const { code, kernel, layout, cx } = w;
+  const { loop, parts, perThread } = shared;
+  const count = loopCount(kernel, loop);
+  const workers = perThread ? layout.threads : layout.threads / 32;
+  for (const { tile, by } of parts) {
+    w.declare(tile);
+    w.each(kernel.tiles[tile].axes, (i, j) => `${w.at(tile, i, j)} = ${by === 'add' ? '0.f' : '1.f'};`);
+  }
+  code.line('#pragma unroll 4');
+  code.open(`for (int n = ${perThread ? 'threadIdx.x' : 'warp'}; n < ${count}; n += ${workers})`);
+  const inside = iterationLines(code, kernel, loop, 'n', '', cx.module.chunk, place);
+  const nexts = new Set(loop.carry.map(({ next }) => next));
+  for (const stmt of loop.body) {
+    if (stmt.kind !== 'let' || nexts.has(stmt.tile) || (stmt.op.op === 'reduce' && stmt.op.axis === ROW)) continue;
+    opText(w, stmt.tile, stmt.op, inside);
+  }
+  for (const { tile, by, value, acrossLanes } of parts) {
+    const axes = kernel.tiles[acrossLanes ? value : tile].axes;
+    w.each(axes, (i, j) => {
+      const live = acrossLanes ? w.live(axes, i, j) : '';
+      const term = live === '' ? w.at(value, i, j) : `(${live} ? ${w.at(value, i, j)} : 0.f)`;
+      return `${w.at(tile, i, j)} ${by === 'add' ? '+=' : '*='} ${term};`;
+    });
+  }
+  code.close();
+  for (const { tile, by, acrossLanes } of parts) {
+    const { axes } = kernel.tiles[tile];
+    const columns = w.regs(axes, 'lane');
+    const fn = by === 'add' ? 'fold_sum' : 'fold_product';
+    if (acrossLanes || perThread) w.each(axes, (i, j) => `${w.at(tile, i, j)} = lanes_fold(${w.at(tile, i, j)}, [](float x, float y) { return ${fn}(x, y); });`);
+    const ex = w.exchange(8 * columns * 32);
+    const slot = (warp: string, j: string) => `${ex}[(${warp} * ${columns} + ${j}) * 32 + (threadIdx.x & 31)]`;
+    w.each(axes, (_, j) => `${slot('(threadIdx.x >> 5)', j)} = ${w.at(tile, '0', j)};`);
+    w.barrier();
+    const init = loop.carry.find((carry) => carry.tile === tile)?.init;
+    if (init === undefined) throw new Error(`${kernel.name}: tile ${tile} has no start`);
+    w.each(axes, (_, j) => `{ float x = ${w.at(init, '0', j)}; UNROLL for (int s = 0; s < 8; ++s) x ${by === 'add' ? '+=' : '*='} ${slot('s', j)}; ${w.at(tile, '0', j)} = x; }`);
+  }
+}

@@ -1,0 +1,227 @@
+import { ROW, type Axis } from '../../../ir/common/axes.js';
+import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
+import { axisSize, bufferNamed, cellOffset, type Place } from '../address.js';
+import type { Code } from '../code.js';
+import { elementType, pointer, type CudaContext } from '../lowered.js';
+import { usesOf, type Uses } from '../uses.js';
+import type { Group, Layout } from './layout.js';
+
+/** Writes a kernel whose tiles lie in registers: tile 5 is `float t5[rows * columns]`, a thread's elements along its warp axis and its lane axes. */
+export interface Writer {
+  readonly cx: CudaContext;
+  readonly kernel: TileKernel;
+  readonly layout: Layout;
+  readonly code: Code;
+  readonly uses: Uses;
+  /** Elements that a thread holds along the warp axis / the lane axes. */
+  regs(axes: readonly Axis[], role: Group['role']): number;
+  /** Element (i, j) of a tile; it may lack either. */
+  at(tile: TileId, i: string, j: string): string;
+  /** Runs over the elements that a thread holds of these axes. */
+  each(axes: readonly Axis[], body: (i: string, j: string) => string): void;
+  declare(tile: TileId): void;
+  /** C text of the index along an axis. */
+  index(axis: Axis, i: string, j: string): string;
+  /** C text that is true where elements of these axes exist; '' where all do. */
+  live(axes: readonly Axis[], i: string, j: string): string;
+  /** A barrier of the block. */
+  barrier(): void;
+  /** Shared memory for an exchange: C text of a pointer. Inside loops two halves take turns, so that one barrier per exchange is enough. */
+  exchange(floats: number): string;
+}
+
+export interface Hooks {
+  /** C text that is odd in every other iteration; `undefined` outside of loops. */
+  parity: string | undefined;
+  /** Said before and after the next barrier. */
+  around: { readonly before: string; readonly after: string } | undefined;
+  /** Floats of shared memory taken so far, and bytes of the ring behind them. */
+  floats: number;
+  ring: number;
+}
+
+export function createWriter(cx: CudaContext, kernel: TileKernel, layout: Layout, code: Code, hooks: Hooks): Writer {
+  const groupOf = (axis: Axis) => layout.groups.find((group) => group.axes.includes(axis));
+  const regs = (axes: readonly Axis[], role: Group['role']) => {
+    const group = layout.groups.find((candidate) => candidate.role === role && candidate.axes.some((axis) => axes.includes(axis)));
+    if (group === undefined) return 1;
+    // Neighbours differ in the last axis only.
+    return axes.includes(group.axes[group.axes.length - 1]) ? group.regs : 1;
+  };
+  const number = (text: string, n: number) => (n === 1 ? '0' : text);
+  const writer: Writer = {
+    cx, kernel, layout, code, uses: usesOf(kernel), regs,
+    at(tile, i, j) {
+      const { axes } = kernel.tiles[tile];
+      const [rows, columns] = [regs(axes, 'warp'), regs(axes, 'lane')];
+      const row = number(i, rows);
+      const column = number(j, columns);
+      return `t${tile}[${row === '0' ? column : columns === 1 ? row : `(${row}) * ${columns} + ${column}`}]`;
+    },
+    each(axes, body) {
+      const [rows, columns] = [regs(axes, 'warp'), regs(axes, 'lane')];
+      const loops = [...(rows > 1 ? [`UNROLL for (int i = 0; i < ${rows}; ++i) `] : []), ...(columns > 1 ? [`UNROLL for (int j = 0; j < ${columns}; ++j) `] : [])].join('');
+      code.line(`${loops}${body(number('i', rows), number('j', columns))}`);
+    },
+    declare(tile) {
+      const { axes } = kernel.tiles[tile];
+      code.line(`float t${tile}[${regs(axes, 'warp') * regs(axes, 'lane')}];`);
+    },
+    index(axis, i, j) {
+      const group = groupOf(axis);
+      if (group === undefined) throw new Error(`${kernel.name}: axis ${axis} is nowhere`);
+      if (group.axes.length > 1) return axis === group.axes[group.axes.length - 1] && group.regs > 1 ? `(i_${nameOf(axis)} + ${j})` : `i_${nameOf(axis)}`;
+      const n = number(group.role === 'warp' ? i : j, group.regs);
+      if (n === '0') return `x_${group.name}`;
+      if (group.regs === group.vec) return `(x_${group.name} + ${n})`;
+      if (/^\d+$/.test(n)) return `(x_${group.name} + ${Math.floor(Number(n) / group.vec) * group.threads * group.vec + (Number(n) % group.vec)})`;
+      return group.vec === 1 ? `(x_${group.name} + (${n}) * ${group.threads})` : `(x_${group.name} + (${n}) / ${group.vec} * ${group.threads * group.vec} + (${n}) % ${group.vec})`;
+    },
+    live(axes, i, j) {
+      return layout.groups
+        .filter((group) => group.axes.some((axis) => axes.includes(axis)) && slotsOf(group) !== group.total)
+        .map((group) => (group.axes.length > 1 ? `x_${group.name} < ${group.total}` : `${writer.index(group.axes[0], i, j)} < ${group.total}`))
+        .join(' && ');
+    },
+    barrier() {
+      const { around } = hooks;
+      hooks.around = undefined;
+      if (around !== undefined) code.line(around.before);
+      code.line('__syncthreads();');
+      if (around !== undefined) code.line(around.after);
+    },
+    exchange(floats) {
+      const start = hooks.floats;
+      hooks.floats += floats * (hooks.parity === undefined ? 1 : 2);
+      return hooks.parity === undefined ? `(sm + ${start})` : `(sm + ${start} + (${hooks.parity} & 1) * ${floats})`;
+    },
+  };
+  return writer;
+}
+
+/** Elements that there would be room for. */
+function slotsOf({ threads, regs, total, cut }: Group): number {
+  return threads * regs * (cut ? Math.ceil(total / (threads * regs)) : 1);
+}
+
+export const nameOf = (axis: Axis) => axis.replace('%', '');
+
+/** Where the elements of a thread start along every group. */
+export function indexLines(cx: CudaContext, layout: Layout, code: Code): void {
+  code.line(`const int lane = threadIdx.x ${layout.lanes === 32 ? '& 31' : ''}, warp = ${layout.threads === layout.lanes ? '0' : `threadIdx.x / ${layout.lanes}`}, block = ${layout.blocks === 1 ? '0' : `blockIdx.x % ${layout.blocks}`};`);
+  code.line('(void)lane, (void)warp, (void)block;');
+  for (const { name, axes, role, threads, vec, regs, cut } of layout.groups) {
+    code.line(`const int x_${name} = ${cut ? `block * ${threads * regs} + ` : ''}${role}${vec === 1 ? '' : ` * ${vec}`};`);
+    if (axes.length === 1) continue;
+    axes.forEach((axis, n) => {
+      const below = axes.slice(n + 1).reduce((size, later) => size * axisSize(cx.module, later), 1);
+      const text = below === 1 ? `x_${name}` : `x_${name} / ${below}`;
+      code.line(`const int i_${nameOf(axis)} = ${n === 0 ? text : `${text} % ${axisSize(cx.module, axis)}`};`);
+    });
+  }
+}
+
+/** How a thread reaches the elements it holds of a buffer. */
+interface Access {
+  readonly axes: readonly Axis[];
+  readonly rows: number;
+  readonly columns: number;
+  /** Neighbours in one access. */
+  readonly vec: number;
+  /** C text: address of element (i, j); the condition under which it exists, '' for always. */
+  address(i: string, j: string): string;
+  guard(i: string, j: string): string;
+}
+
+/** `place.token`: inside a loop over tokens; `known`: names of first token and length, which may have a suffix. */
+function access(w: Writer, buffer: TileBuffer, place: Place): Access {
+  const { cx, layout } = w;
+  const rowed = buffer.outer === 'token' && place.token === undefined;
+  const axes = rowed ? [ROW, ...buffer.axes] : buffer.axes;
+  const last = buffer.axes[buffer.axes.length - 1];
+  const group = layout.groups.find((candidate) => candidate.role === 'lane' && candidate.axes[candidate.axes.length - 1] === last);
+  const inner = (i: string, j: string) => buffer.axes.reduce((text, axis) => (text === '' ? w.index(axis, i, j) : `(${text} * ${axisSize(cx.module, axis)} + ${w.index(axis, i, j)})`), '');
+  return {
+    axes,
+    rows: w.regs(axes, 'warp'),
+    columns: w.regs(axes, 'lane'),
+    vec: last === undefined || group === undefined ? 1 : group.vec,
+    address(i, j) {
+      const row = rowed ? { ...place, first: `(${place.first} + ${w.index(ROW, i, j)})` } : place;
+      const within = inner(i, j);
+      return `${pointer(buffer.name)} + ${cellOffset(cx.module, buffer, row)}${within === '' ? '' : ` + ${within}`}`;
+    },
+    guard: (i, j) => [...(rowed ? [`${w.index(ROW, i, j)} < ${place.length}`] : []), w.live(axes, i, j)].filter((text) => text !== '').join(' && '),
+  };
+}
+
+/** Loops over the pieces of an access; `body` gets the first element's indices and the number of the piece. */
+function overPieces(w: Writer, a: Access, body: (i: string, j: string, piece: string) => string): void {
+  const pieces = a.columns / a.vec;
+  const loops = [...(a.rows > 1 ? [`UNROLL for (int i = 0; i < ${a.rows}; ++i) `] : []), ...(pieces > 1 ? [`UNROLL for (int p = 0; p < ${pieces}; ++p) `] : [])].join('');
+  const i = a.rows > 1 ? 'i' : '0';
+  const p = pieces > 1 ? 'p' : '0';
+  const j = pieces > 1 ? (a.vec === 1 ? 'p' : `p * ${a.vec}`) : '0';
+  const piece = a.rows === 1 ? p : pieces === 1 ? i : `i * ${pieces} + p`;
+  w.code.line(`${loops}${body(i, j, piece)}`);
+}
+
+type Load = Extract<TileOp, { op: 'load' }>;
+
+export function loadText(w: Writer, tile: TileId, op: Load, place: Place): void {
+  const a = access(w, bufferNamed(w.cx.module, op.buffer), place);
+  w.declare(tile);
+  overPieces(w, a, (i, j) => {
+    const to = `&${w.at(tile, i, j)}`;
+    const guard = a.guard(i, j);
+    const load = `ldn<${a.vec}>(${to}, ${a.address(i, j)});`;
+    return guard === '' ? load : `{ if (${guard}) ${load} else zeron<${a.vec}>(${to}); }`;
+  });
+}
+
+/** A load that is asked for ahead of its iteration: `raw5[ahead][pieces]`. */
+export function rawLoad(w: Writer, tile: TileId, op: Load, ahead: number): { readonly words: number; declare(): void; ask(place: Place, slot: string): void; take(slot: string): void } {
+  const buffer = bufferNamed(w.cx.module, op.buffer);
+  // Only the form counts here, no address.
+  const form = access(w, buffer, { group: '', token: op.rows === 'one' ? 'token' : undefined });
+  const type = elementType(buffer, w.cx.dtype);
+  const pieces = (form.rows * form.columns) / form.vec;
+  return {
+    words: Math.ceil((pieces * form.vec * (type === 'f32' || type === 'int' ? 4 : 2)) / 4),
+    declare: () => w.code.line(`Few<${type}, ${form.vec}> raw${tile}[${ahead}][${pieces}];`),
+    ask(place, slot) {
+      const a = access(w, buffer, place);
+      overPieces(w, a, (i, j, piece) => {
+        const guard = a.guard(i, j);
+        const load = `raw${tile}[${slot}][${piece}] = few<${a.vec}>(${a.address(i, j)});`;
+        return guard === '' ? load : `{ if (${guard}) ${load} else raw${tile}[${slot}][${piece}] = {}; }`;
+      });
+    },
+    take(slot) {
+      w.declare(tile);
+      overPieces(w, form, (i, j, piece) => `ldn(&${w.at(tile, i, j)}, raw${tile}[${slot}][${piece}]);`);
+    },
+  };
+}
+
+/** Stores a tile, which may lack axes of the buffer; of threads with the same elements the first writes. */
+export function storeText(w: Writer, name: string, value: TileId, place: Place): void {
+  const { layout } = w;
+  const a = access(w, bufferNamed(w.cx.module, name), place);
+  const covered = (group: Group) => group.axes.some((axis) => a.axes.includes(axis));
+  const lanes = layout.groups.filter((group) => group.role === 'lane');
+  const firsts = layout.groups.flatMap((group): string[] => {
+    if (group.axes.length > 1 && covered(group)) return group.axes.filter((axis) => !a.axes.includes(axis)).map((axis) => `i_${nameOf(axis)} == 0`);
+    return group.cut && !covered(group) ? ['block == 0'] : [];
+  });
+  if (!lanes.some(covered) && layout.lanes > 1) firsts.push('lane == 0');
+  if (!layout.groups.some((group) => group.role === 'warp' && covered(group)) && layout.threads > layout.lanes) firsts.push('warp == 0');
+  overPieces(w, a, (i, j) => {
+    const guard = [...new Set(firsts), a.guard(i, j)].filter((text) => text !== '').join(' && ');
+    const single = a.vec === 1;
+    const neighbour = (e: number) => w.at(value, i, j === '0' ? String(e) : `${j} + ${e}`);
+    const values = Array.from({ length: a.vec }, (_, e) => neighbour(e)).join(', ');
+    const put = single ? `st(${a.address(i, j)}, ${w.at(value, i, j)});` : `{ const float v[] = {${values}}; stn<${a.vec}>(${a.address(i, j)}, v); }`;
+    return guard === '' ? put : `if (${guard}) ${put}`;
+  });
+}

@@ -1,0 +1,187 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { emitCuda } from '../../../src/backends/cuda/emit.js';
+import { runTiles, type TileDims } from '../../../src/interp/tile.js';
+import type { IoDtype } from '../../../src/ir/common/dtype.js';
+import type { Plan, PlanArg, PlanTensor } from '../../../src/ir/plan/plan.js';
+import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
+import { chunkTable, extentsOf, gridOf, segmentTable, sequenceTable, shapeOf, type CallSizes } from '../../../src/runtime/extents.js';
+import { randomSource } from '../../../src/support/random.js';
+
+const TEMPLATES = join(import.meta.dirname, '../../../templates/cuda/rt');
+
+/** Is there a C++ compiler? */
+export const compiler = spawnSync('g++', ['--version']).status === 0;
+
+export interface EmulateOptions {
+  readonly dtype: IoDtype;
+  /** Only the plain lowering. */
+  readonly plain: boolean;
+  readonly call: CallSizes;
+  readonly longest: number;
+  readonly programs: readonly ('forward' | 'backward' | 'step')[];
+}
+
+/** rms(difference) / rms(expected) of everything that the programs write, by `program tensor`. */
+export function emulate(module: TileModule, options: EmulateOptions): ReadonlyMap<string, number> {
+  const { dtype, call } = options;
+  const text = (name: string) => readFileSync(join(TEMPLATES, name), 'utf8');
+  const templates = { 'rt/base.cuh': readFileSync(join(import.meta.dirname, 'emulator.h'), 'utf8'), 'rt/math.cuh': text('math.cuh'), 'rt/tile.cuh': '', 'rt/lanes.cuh': text('lanes.cuh') };
+  const emitted = emitCuda(module, { target: 'cuda.sm90', dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates, plain: options.plain });
+  // As many segments as the interpreter makes.
+  const plan: Plan = { ...emitted.plan, segmentation: { programs: Number.MAX_SAFE_INTEGER, least: options.longest } };
+  const source = [...emitted.files.values()].join('\n');
+  const given = draw(module, plan, call);
+  const folder = mkdtempSync(join(tmpdir(), 'lmoec-emulate-'));
+  try {
+    writeFileSync(join(folder, 'k.cc'), [source, mainText(plan, call, options.programs)].join('\n'));
+    execFileSync('g++', ['-std=c++17', '-O1', '-w', '-o', join(folder, 'k'), join(folder, 'k.cc')], { stdio: 'pipe' });
+    const errors = new Map<string, number>();
+    for (const program of options.programs) {
+      for (const tensor of plan.tensors) writeFileSync(join(folder, `${tensor.name}.bin`), encode(given.get(tensor.name) ?? new Float64Array(count(tensor, plan, call)).fill(NaN), tensor.dtype));
+      writeFileSync(join(folder, 'sequences.bin'), sequenceTable(plan, call));
+      writeFileSync(join(folder, 'segments.bin'), segmentTable(plan, call));
+      writeFileSync(join(folder, 'chunks.bin'), chunkTable(plan, call));
+      const expected = meaning(module, program, options, given);
+      // In the other order a read that forgot its barrier sees something else.
+      for (const order of ['0', '1']) {
+        const run = spawnSync(join(folder, 'k'), [program, order], { cwd: folder, encoding: 'utf8' });
+        if (run.status !== 0) throw new Error(`${module.name} ${program}: ${run.stderr} ${run.signal ?? ''}`);
+        for (const [name, wanted] of expected) {
+          const tensor = plan.tensors.find((candidate) => candidate.name === name);
+          if (tensor === undefined) throw new Error(`no tensor ${name}`);
+          const error = distance(decode(readFileSync(join(folder, `${name}.out`)), tensor.dtype), wanted);
+          const key = `${program} ${name}`;
+          errors.set(key, Math.max(errors.get(key) ?? 0, error));
+        }
+      }
+    }
+    return errors;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function count(tensor: PlanTensor, plan: Plan, call: CallSizes): number {
+  return shapeOf(tensor, extentsOf(plan, call)).reduce((n, extent) => n * extent, 1);
+}
+
+const GIVEN = new Set<TileBuffer['role']>(['input', 'param', 'initial', 'cotangent']);
+
+/** Small numbers; what may decay something is negative. Rounded as the device will see them. */
+function draw(module: TileModule, plan: Plan, call: CallSizes): Map<string, Float64Array> {
+  const random = randomSource(7, module.name);
+  const values = new Map<string, Float64Array>();
+  for (const buffer of module.buffers) {
+    const tensor = plan.tensors.find((candidate) => candidate.name === buffer.name);
+    if (tensor === undefined || !GIVEN.has(buffer.role)) continue;
+    const gate = buffer.role === 'input' && buffer.dtype === 'f32';
+    const raw = Float64Array.from({ length: count(tensor, plan, call) }, () => (gate ? -random.uniform() : random.uniform() - 0.5));
+    values.set(buffer.name, Float64Array.from(decode(encode(raw, tensor.dtype), tensor.dtype)));
+  }
+  return values;
+}
+
+function meaning(module: TileModule, program: EmulateOptions['programs'][number], options: EmulateOptions, given: ReadonlyMap<string, Float64Array>): Map<string, Float64Array> {
+  let start = 0;
+  const sequences = options.call.lengths.map((length): readonly [number, number] => {
+    start += length;
+    return [start - length, length];
+  });
+  const dims: TileDims = { heads: options.call.heads, groups: options.call.groups, sequences, longest: options.longest };
+  const buffers = new Map(given);
+  runTiles(module, program, dims, buffers);
+  return new Map([...buffers].filter(([name]) => !given.has(name)));
+}
+
+function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['programs']): string {
+  const extents = extentsOf(plan, call);
+  const shared = Math.max(...plan.kernels.map((kernel) => kernel.sharedBytes), 16);
+  const type = (tensor: string) => plan.tensors.find((candidate) => candidate.name === tensor)?.dtype ?? 'f32';
+  const argument = (arg: PlanArg): string => {
+    switch (arg.kind) {
+      case 'tensor': return `(${type(arg.tensor)}*)data("${arg.tensor}")`;
+      case 'sequences': case 'segments': case 'chunks': return `(const int*)data("${arg.kind}")`;
+      case 'dims': return 'dims';
+      case 'arena': case 'tensorMap': throw new Error(`${arg.kind} in a plain kernel`);
+    }
+  };
+  const launches = programs.map((program) => [
+    `  if (program == "${program}") {`,
+    ...plan.programs[program].map((launch) => {
+      const kernel = plan.kernels.find((candidate) => candidate.name === launch.kernel);
+      if (kernel === undefined) throw new Error(`no kernel ${launch.kernel}`);
+      const [x, y] = gridOf(kernel, extents);
+      return `    launch({${x}, ${y}, 1}, ${kernel.block}, ${kernel.sharedBytes}, [=] { ${kernel.entry}(${kernel.args.map(argument).join(', ')}); });`;
+    }),
+    '  }',
+  ].join('\n'));
+  const files = [...plan.tensors.map((tensor) => tensor.name), 'sequences', 'segments', 'chunks'];
+  return `
+#include <map>
+#include <string>
+__align__(1024) u8 smem[${shared}];
+struct Block { char* at; size_t bytes; };
+static std::map<std::string, Block> blocks;
+static void* data(const char* name) { return blocks.at(name).at; }
+static void load(std::string name) {
+  FILE* f = fopen((name + ".bin").c_str(), "rb");
+  fseek(f, 0, SEEK_END);
+  const size_t bytes = ftell(f);
+  rewind(f);
+  // Exactly as large as the tensor: what reads or writes beyond it meets a guard, as far as the tool finds it.
+  char* at = (char*)aligned_alloc(256, (bytes + 256) / 256 * 256);
+  if (fread(at, 1, bytes, f) != bytes) exit(4);
+  fclose(f);
+  blocks[name] = {at, bytes};
+}
+int main(int, char** argv) {
+  const std::string program = argv[1];
+  descending = argv[2][0] == '1';
+  for (auto name : {${files.map((name) => `"${name}"`).join(', ')}}) load(name);
+  const Dims dims = {${extents.tokens}, ${extents.heads}, ${extents.groups}, ${extents.sequences}, ${extents.chunks}, ${extents.segments}};
+${launches.join('\n')}
+  for (auto& [name, block] : blocks) {
+    FILE* f = fopen((name + ".out").c_str(), "wb");
+    fwrite(block.at, 1, block.bytes, f);
+    fclose(f);
+  }
+}
+`;
+}
+
+function encode(values: Float64Array, dtype: PlanTensor['dtype']): Uint8Array {
+  switch (dtype) {
+    case 'f32': return new Uint8Array(Float32Array.from(values).buffer);
+    case 'i32': return new Uint8Array(Int32Array.from(values).buffer);
+    case 'bf16': {
+      const bits = new Uint32Array(Float32Array.from(values).buffer);
+      return new Uint8Array(Uint16Array.from(bits, (b) => (b + 0x7fff + ((b >>> 16) & 1)) >>> 16).buffer);
+    }
+    case 'f16': throw new Error('f16 is not drawn');
+  }
+}
+
+function decode(bytes: Uint8Array, dtype: PlanTensor['dtype']): Float64Array {
+  const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  switch (dtype) {
+    case 'f32': return Float64Array.from(new Float32Array(buffer));
+    case 'i32': return Float64Array.from(new Int32Array(buffer));
+    case 'bf16': return Float64Array.from(new Float32Array(Uint32Array.from(new Uint16Array(buffer), (b) => b << 16).buffer));
+    case 'f16': throw new Error('f16 is not drawn');
+  }
+}
+
+function distance(found: Float64Array, expected: Float64Array): number {
+  if (found.length !== expected.length) return Infinity;
+  let difference = 0;
+  let size = 0;
+  expected.forEach((value, i) => {
+    difference += (found[i] - value) ** 2;
+    size += value * value;
+  });
+  if (Number.isNaN(difference)) return Infinity;
+  return size === 0 ? Math.sqrt(difference / Math.max(1, expected.length)) : Math.sqrt(difference / size);
+}
