@@ -23,34 +23,35 @@ export interface DeviceResults {
 
 /** Runs the programs of a compiled scan on a device. `step` also reads the tokens one at a time. */
 export async function runOnDevice(host: Host, runtime: Runtime, compiled: Compiled, call: CallShape, values: Values, options: { readonly step: boolean }): Promise<DeviceResults | Problem> {
+  const loaded = await load(host, runtime, compiled);
+  if ('code' in loaded) return loaded;
   try {
-    const loaded = await load(host, runtime, compiled);
-    if ('code' in loaded) return loaded;
-    try {
-      const signature = signatureOf(compiled.spec);
-      const cotangents = signature.cotangents.some((tensor) => values.has(tensor.name));
-      const results = signature.results.map((tensor) => ({ name: tensor.name, plan: resultName(loaded.plan, tensor.name) }));
-      const gradients = signature.gradients.map((tensor) => ({ name: tensor.name, plan: planName(loaded.plan, 'gradient', tensor.name) }));
-      return {
-        forward: await runProgram(runtime, loaded, 'forward', call, values, results),
-        backward: cotangents ? await runProgram(runtime, loaded, 'backward', call, values, gradients) : new Map(),
-        step: options.step ? await runProgram(runtime, loaded, 'step', call, values, results) : undefined,
-      };
-    } finally {
-      loaded.release();
-    }
+    const signature = signatureOf(compiled.spec);
+    const cotangents = signature.cotangents.some((tensor) => values.has(tensor.name));
+    const results = signature.results.map((tensor) => ({ name: tensor.name, plan: resultName(loaded.plan, tensor.name) }));
+    const gradients = signature.gradients.map((tensor) => ({ name: tensor.name, plan: planName(loaded.plan, 'gradient', tensor.name) }));
+    return {
+      forward: await runProgram(runtime, loaded, 'forward', call, values, results),
+      backward: cotangents ? await runProgram(runtime, loaded, 'backward', call, values, gradients) : new Map(),
+      step: options.step ? await runProgram(runtime, loaded, 'step', call, values, results) : undefined,
+    };
   } catch (error) {
     return runtimeProblem('E604', error);
+  } finally {
+    loaded.release();
   }
 }
 
 async function load(host: Host, runtime: Runtime, compiled: Compiled): Promise<LoadedPlan | Problem> {
-  if (runtime.kind !== 'cuda') return runtime.load(compiled.plan, compiled.files);
-  const code = await machineCode(host, compiled);
-  if ('code' in code) return code;
-  const loaded = await runtime.load(compiled.plan, new Map<string, string | Uint8Array>([...compiled.files, ...code.files]));
-  if ('compiled' in loaded && loaded.compiled instanceof Map) code.keep(loaded.compiled);
-  return loaded;
+  const code = runtime.kind === 'cuda' ? await machineCode(host, compiled) : undefined;
+  if (code !== undefined && 'code' in code) return code;
+  try {
+    const loaded = await runtime.load(compiled.plan, new Map<string, string | Uint8Array>([...compiled.files, ...(code?.files ?? [])]));
+    if ('compiled' in loaded && loaded.compiled instanceof Map) code?.keep(loaded.compiled);
+    return loaded;
+  } catch (error) {
+    return runtimeProblem('E602', error);
+  }
 }
 
 interface Wanted {
