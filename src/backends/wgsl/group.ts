@@ -48,12 +48,12 @@ export function groupText(p: Printing, code: Code, group: Extract<Action, { kind
   }
   const at = new Map(starts);
   if (rows > 1 && row !== undefined) {
-    code.open(`for (var ${y} = 0u; ${y} < ${rows}u; ${y}++)`);
+    code.open(`for (var ${y} = 0u; ${y} < ${rolled(rows)}; ${y}++)`);
     code.line(`let ${axisVariable(row)} = ${indexText(indexOf(p, starts, row))} + ${y};`);
     at.set(row, variable(axisVariable(row)));
   }
   if (cols > 1) {
-    code.open(`for (var ${x} = 0u; ${x} < ${cols}u; ${x}++)`);
+    code.open(`for (var ${x} = 0u; ${x} < ${rolled(cols)}; ${x}++)`);
     code.line(`let ${axisVariable(col)} = ${indexText(indexOf(p, starts, col))} + ${x};`);
     at.set(col, variable(axisVariable(col)));
   }

@@ -18,6 +18,12 @@ export interface OpenDevice {
 /** There in browsers, and without `gpu` in newer versions of Node. */
 declare const navigator: { readonly gpu?: GPU } | undefined;
 
+/**
+ * Kernels write workgroup memory before they read it. Clearing it, which WebGPU promises to pages, makes some drivers emit a store for every word:
+ * seconds per kernel.
+ */
+const TOGGLES = ['enable-dawn-features=disable_workgroup_init'];
+
 let found: Promise<GPU | { readonly why: string }> | undefined;
 
 /** The browser's WebGPU; in Node that of Dawn, which lives as long as the process. */
@@ -27,7 +33,7 @@ export function webGpu(): Promise<GPU | { readonly why: string }> {
     if (typeof process === 'undefined') return { why: 'this browser has no WebGPU' };
     try {
       const { create } = await import('webgpu');
-      return create([]);
+      return create(TOGGLES);
     } catch (error) {
       return { why: `the package webgpu does not load: ${error instanceof Error ? error.message : String(error)}` };
     }
