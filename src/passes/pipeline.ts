@@ -1,5 +1,5 @@
 import type { Axis } from '../ir/common/axes.js';
-import type { NodeId, ScanNode, ScanProgram } from '../ir/scan/scan.js';
+import { nodeArguments, type NodeId, type ScanNode, type ScanProgram } from '../ir/scan/scan.js';
 import type { Spec } from '../ir/spec/spec.js';
 import type { TileModule } from '../ir/tile/tile.js';
 import { adjoint } from './adjoint/adjoint.js';
@@ -56,11 +56,13 @@ function withFactors(program: ScanProgram, sizeOf: (axis: Axis) => number): Scan
 /** Inputs that a decay is computed from: they stay in f32 (design section 2). */
 function gateInputs(spec: Spec, program: ScanProgram): ReadonlySet<string> {
   const names = new Set<string>();
+  const seen = new Set<NodeId>();
   const visit = (id: NodeId): void => {
+    if (seen.has(id)) return;
+    seen.add(id);
     const node: ScanNode = program.nodes[id];
     if (node.kind === 'input') names.add(spec.inputs[node.input].name);
-    if (node.kind === 'map') node.args.forEach(visit);
-    if (node.kind === 'reduce') visit(node.arg);
+    nodeArguments(node).forEach(visit);
   };
   for (const stage of program.stages) {
     if (stage.kind === 'matrix' && stage.gate.kind !== 'none') visit(stage.gate.log);

@@ -76,27 +76,44 @@ export function want(cx: Context, ids: readonly NodeId[], own: readonly number[]
 }
 
 /** Can a walk compute the value from what it may load? Tensors in memory are loaded whatever their axes. */
-export function isInline(cx: Context, site: Site, id: NodeId): boolean {
+export function isInline(cx: Context, site: Site, id: NodeId, known = new Map<NodeId, boolean>()): boolean {
   if (site.kind !== 'walk' || cx.stored.has(id) || cx.graph.literal(id) !== undefined) return true;
+  const found = known.get(id);
+  if (found !== undefined) return found;
   const node = cx.graph.node(id);
-  switch (node.kind) {
-    case 'literal': case 'size': case 'head': case 'heads': case 'param': case 'input': case 'cotangent': case 'result': return true;
-    case 'map': return includesAll(site.allowed, node.axes) && node.args.every((arg) => isInline(cx, site, arg));
-    case 'reduce': return node.axis !== site.split && includesAll(site.allowed, [node.axis, ...node.axes]) && isInline(cx, site, node.arg);
-  }
+  const inline = ((): boolean => {
+    switch (node.kind) {
+      case 'literal': case 'size': case 'head': case 'heads': case 'param': case 'input': case 'cotangent': case 'result': return true;
+      case 'map': return includesAll(site.allowed, node.axes) && node.args.every((arg) => isInline(cx, site, arg, known));
+      case 'reduce': return node.axis !== site.split && includesAll(site.allowed, [node.axis, ...node.axes]) && isInline(cx, site, node.arg, known);
+    }
+  })();
+  known.set(id, inline);
+  return inline;
 }
 
 /**
  * Values that have to be stored beforehand so that the site can have `id`; undefined if that does not help, since they depend on results
  * of stages that only this site has (`own`).
  */
-export function frontier(cx: Context, site: Site, id: NodeId, own: readonly number[]): readonly NodeId[] | undefined {
+export function frontier(
+  cx: Context, site: Site, id: NodeId, own: readonly number[], known = new Map<NodeId, readonly NodeId[] | undefined>(),
+): readonly NodeId[] | undefined {
   if (site.kind !== 'walk' || isInline(cx, site, id)) return [];
+  if (known.has(id)) return known.get(id);
+  const found = frontierOf(cx, site, id, own, known);
+  known.set(id, found);
+  return found;
+}
+
+function frontierOf(
+  cx: Context, site: Site & { readonly kind: 'walk' }, id: NodeId, own: readonly number[], known: Map<NodeId, readonly NodeId[] | undefined>,
+): readonly NodeId[] | undefined {
   const node = cx.graph.node(id);
   const storable = cx.graph.home(id) < Math.max(...own) && [...cx.graph.results([id])].every((key) => !own.includes(stageOfKey(key)));
   const descend = (): readonly NodeId[] | undefined => {
     if (node.kind !== 'map' || !includesAll(site.allowed, node.axes)) return undefined;
-    const parts = nodeArguments(node).map((arg) => frontier(cx, site, arg, own));
+    const parts = nodeArguments(node).map((arg) => frontier(cx, site, arg, own, known));
     return parts.every((part) => part !== undefined) ? [...new Set(parts.flat())] : undefined;
   };
   // A vector over the split axis is cheaper made again than read back; a number per token is not.

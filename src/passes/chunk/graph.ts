@@ -33,13 +33,12 @@ const FINITE: readonly MathName[] = ['exp', 'sigmoid', 'log_sigmoid', 'softplus'
 export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => number): Graph {
   const builder = scanBuilder(nodes);
   const memo = <T>(compute: (id: NodeId) => T) => {
-    const known = new Map<NodeId, T>();
+    // In boxes, since undefined is an answer too.
+    const known = new Map<NodeId, { readonly value: T }>();
     return (id: NodeId): T => {
-      const found = known.get(id);
-      if (found !== undefined) return found;
-      const value = compute(id);
-      known.set(id, value);
-      return value;
+      const box = known.get(id) ?? { value: compute(id) };
+      known.set(id, box);
+      return box.value;
     };
   };
   const node = (id: NodeId) => builder.nodes[id];

@@ -69,12 +69,20 @@ function byRange(b: ScanBuilder, spec: Spec, factor: NodeId): NodeId | undefined
 }
 
 /** Depends on nothing that changes from token to token. */
-export function isStatic(b: ScanBuilder, id: NodeId): boolean {
+export function isStatic(b: ScanBuilder, id: NodeId, known = new Map<NodeId, boolean>()): boolean {
+  const found = known.get(id);
+  if (found !== undefined) return found;
+  const value = isStaticNode(b, id, known);
+  known.set(id, value);
+  return value;
+}
+
+function isStaticNode(b: ScanBuilder, id: NodeId, known: Map<NodeId, boolean>): boolean {
   const node = b.nodes[id];
   switch (node.kind) {
     case 'literal': case 'size': case 'head': case 'heads': case 'param': return true;
     case 'input': case 'cotangent': case 'result': return false;
-    case 'map': return node.args.every((a) => isStatic(b, a));
-    case 'reduce': return isStatic(b, node.arg);
+    case 'map': return node.args.every((a) => isStatic(b, a, known));
+    case 'reduce': return isStatic(b, node.arg, known);
   }
 }

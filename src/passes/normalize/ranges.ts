@@ -5,7 +5,15 @@ import type { NodeId } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 
 /** Interval analysis: where a value is known to lie, from the declared ranges and the functions used. */
-export function rangeOf(b: ScanBuilder, spec: Spec, id: NodeId): Range {
+export function rangeOf(b: ScanBuilder, spec: Spec, id: NodeId, known = new Map<NodeId, Range>()): Range {
+  const found = known.get(id);
+  if (found !== undefined) return found;
+  const range = rangeOfNode(b, spec, id, (arg) => rangeOf(b, spec, arg, known));
+  known.set(id, range);
+  return range;
+}
+
+function rangeOfNode(b: ScanBuilder, spec: Spec, id: NodeId, of: (id: NodeId) => Range): Range {
   const node = b.nodes[id];
   switch (node.kind) {
     case 'literal': return { lo: node.value, hi: node.value };
@@ -15,9 +23,9 @@ export function rangeOf(b: ScanBuilder, spec: Spec, id: NodeId): Range {
     case 'input': return spec.inputs[node.input].range;
     case 'param': return spec.params[node.param].range;
     case 'cotangent': case 'result': return ANY;
-    case 'map': return mapRange(node.fn, node.args.map((a) => rangeOf(b, spec, a)), isSquare(node.fn, node.args));
+    case 'map': return mapRange(node.fn, node.args.map(of), isSquare(node.fn, node.args));
     case 'reduce': {
-      const range = rangeOf(b, spec, node.arg);
+      const range = of(node.arg);
       if (node.op !== 'sum') return range;
       return { lo: range.lo >= 0 ? range.lo : -Infinity, hi: range.hi <= 0 ? range.hi : Infinity };
     }

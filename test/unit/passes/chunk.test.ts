@@ -103,6 +103,14 @@ describe('the shape of chunk programs', () => {
     expect(moduleOf('a skip, a norm and an output gate').programs.forward.at(-1)).toBe('epilogue');
   });
 
+  it('values that are used again and again are made once: no pass walks a formula as a tree', () => {
+    const chain = (name: string, start: string) => [`let ${name}0 = ${start}`, ...Array.from({ length: 40 }, (_, i) => `let ${name}${i + 1} = 0.5 * ${name}${i} + 0.1 * ${name}${i} * ${name}${i}`)].join('  ');
+    const spec = specOf(`scan s(q, k: [K], v: [V], f: []) -> o: [V] { state S: [K, V]  ${chain('a', 'k')}  ${chain('b', 'v')}  ${chain('c', 'f')}
+      S = sigmoid(c40) * S[t-1] + outer(a40, b40)  let r = q @ S  ${chain('d', 'r')}  o = d40 }`);
+    const { module } = lowerScan(spec, new Map([['K', 16], ['V', 16]]));
+    expect(Math.max(...module.kernels.map((kernel) => kernel.tiles.length))).toBeLessThan(2000);
+  }, 10_000);
+
   it('kernels that both programs need are written once', () => {
     const module = moduleOf('an erase');
     expect(module.programs.backward[0]).toBe(module.programs.forward[0]);
