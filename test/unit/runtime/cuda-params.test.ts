@@ -34,13 +34,14 @@ describe('parameters of a CUDA launch', () => {
     const { bytes, offsets } = packParams(native as NativeCuda, plan, kernel, {
       tensors: new Map([['q', device(0x1234_5678_9abcn, 'bf16', [100, 4, 64])]]),
       sequences: device(16n, 'i32', [4]),
+      segments: device(24n, 'i32', [4]),
       chunks: device(32n, 'i32', [4]),
-      extents: { tokens: 100, heads: 4, groups: 2, sequences: 1, chunks: 2 },
+      extents: { tokens: 100, heads: 4, groups: 2, sequences: 1, chunks: 2, segments: 3 },
     });
     const view = new DataView(bytes.buffer);
     expect(view.getBigUint64(offsets[0], true)).toBe(0x1234_5678_9abcn);
     expect(view.getBigUint64(offsets[1], true)).toBe(16n);
-    expect([0, 1, 2, 3, 4].map((i) => view.getInt32(offsets[2] + 4 * i, true))).toEqual([100, 4, 2, 1, 2]);
+    expect([0, 1, 2, 3, 4, 5].map((i) => view.getInt32(offsets[2] + 4 * i, true))).toEqual([100, 4, 2, 1, 2, 3]);
     expect(bytes[offsets[3]]).toBe(7);
     expect(asked[0]).toMatchObject({ type: 9, dims: [64, 4, 100], strides: [128, 512], box: [64, 1, 32], swizzle: 3 });
   });

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { chunkTable, extentsOf, polynomial, product, sequenceTable } from '../../../src/runtime/extents.js';
+import { chunkTable, extentsOf, polynomial, product, segmentTable, sequenceTable } from '../../../src/runtime/extents.js';
 
-const plan = { chunk: 4 };
+const plan = { chunk: 4, segmentation: { programs: 1, least: 1 } };
 const call = { heads: 6, groups: 2, lengths: [5, 0, 8] };
 
 describe('extents of a call', () => {
   it('counts tokens and chunks; a short chunk is one, an empty sequence none', () => {
-    expect(extentsOf(plan, call)).toEqual({ tokens: 13, heads: 6, groups: 2, sequences: 3, chunks: 4 });
+    expect(extentsOf(plan, call)).toEqual({ tokens: 13, heads: 6, groups: 2, sequences: 3, chunks: 4, segments: 3 });
   });
 
   it('multiplies and adds', () => {
@@ -17,7 +17,16 @@ describe('extents of a call', () => {
   });
 
   it('lists sequences and chunks with their tokens', () => {
-    expect([...sequenceTable(plan, call)]).toEqual([0, 5, 0, 2, 5, 5, 2, 0, 5, 13, 2, 2]);
+    expect([...sequenceTable(plan, call)]).toEqual([0, 5, 0, 2, 0, 1, 5, 5, 2, 0, 1, 1, 5, 13, 2, 2, 2, 1]);
     expect([...chunkTable(plan, call)]).toEqual([0, 0, 4, 0, 0, 4, 1, 1, 2, 5, 4, 0, 2, 9, 4, 1]);
+  });
+
+  it('cuts long sequences into segments, the longer ones first, as many as there are programs for', () => {
+    const long = { heads: 2, groups: 2, lengths: [28, 4] };
+    const cut = { chunk: 4, segmentation: { programs: 4, least: 1 } };
+    // 8 chunks x 2 heads for 4 programs: 4 chunks each at most.
+    expect(extentsOf(cut, long).segments).toBe(3);
+    expect([...segmentTable(cut, long)]).toEqual([0, 0, 4, 0, 0, 4, 3, 1, 1, 7, 1, 0]);
+    expect(extentsOf({ ...cut, segmentation: { programs: 1000, least: 7 } }, long).segments).toBe(2);
   });
 });
