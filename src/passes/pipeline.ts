@@ -3,7 +3,7 @@ import { nodeArguments, type NodeId, type ScanNode, type ScanProgram } from '../
 import type { Spec } from '../ir/spec/spec.js';
 import type { TileModule } from '../ir/tile/tile.js';
 import { adjoint } from './adjoint/adjoint.js';
-import { draft } from './chunk/draft.js';
+import { draft, type InlineScores } from './chunk/draft.js';
 import { graphOf } from './chunk/graph.js';
 import { lowerBackward, lowerForward } from './chunk/lower.js';
 import { partsOf } from './chunk/parts.js';
@@ -17,6 +17,11 @@ export interface LowerOptions {
   readonly chunk?: number;
   /** Cuts the walks of diagonal transitions into segments that run at once; on unless told otherwise. */
   readonly segments?: boolean;
+  /**
+   * Walks make scores themselves instead of reading them, where the gate does not run along the row axis: less memory traffic, but every block of
+   * a split axis makes them again. `none` unless told otherwise.
+   */
+  readonly inlineScores?: InlineScores;
 }
 
 /** The chunk algorithm of a scan. */
@@ -31,7 +36,7 @@ const DEFAULT_CHUNK = 64;
 
 /** Spec -> Scan -> Tile. Throws a Refusal where the scan has no chunked form and is not marked `sequential`. */
 export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options: LowerOptions = {}): LoweredScan {
-  const start = (exact: ReadonlySet<string>) => draft({ spec, sizes, chunk: options.chunk ?? DEFAULT_CHUNK, segments: options.segments ?? true, exact });
+  const start = (exact: ReadonlySet<string>) => draft({ spec, sizes, chunk: options.chunk ?? DEFAULT_CHUNK, segments: options.segments ?? true, inlineScores: options.inlineScores ?? 'none', exact });
   if (spec.mode === 'sequential') {
     const d = start(new Set());
     lowerSequential(d);

@@ -18,10 +18,10 @@ describe('chunk programs of random recurrences', () => {
     { lengths: [1], options: { chunk: 4 } },
     { lengths: [3, 0], options: { chunk: 16 } },
     { lengths: [16], options: { chunk: 4, longest: 1 } },
-    { lengths: [17, 1], options: { chunk: 16, segments: false } },
+    { lengths: [17, 1], options: { chunk: 16, segments: false, inlineScores: 'all' } },
     { lengths: [0, 63], options: { chunk: 16, longest: 2 } },
     { lengths: [64], options: { chunk: 64 } },
-    { lengths: [100], options: { chunk: 16, longest: 3 } },
+    { lengths: [100], options: { chunk: 16, longest: 3, inlineScores: 'diagonal' } },
     { lengths: [5, 0, 100, 3], options: { chunk: 64, longest: 1 } },
   ];
   shapes.forEach(({ lengths, options }, i) => {

@@ -5,6 +5,9 @@ import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { userBuffers, type UserBuffers } from './names.js';
 
+/** Whose walks make the scores of their reads themselves instead of loading them: nobody's, those without erases, or also those with erases. */
+export type InlineScores = 'none' | 'diagonal' | 'all';
+
 export type ProgramName = keyof TileModule['programs'];
 
 /** A module while its kernels are being written. */
@@ -14,6 +17,7 @@ export interface Draft {
   readonly chunk: number;
   /** Are walks without erases cut into segments? */
   readonly segments: boolean;
+  readonly inlineScores: InlineScores;
   readonly user: UserBuffers;
   sizeOf(axis: Axis): number;
   /** Makes a workspace, or returns the one made before under that name. `cell`: [ROW, COL, ...] may occur. */
@@ -28,19 +32,20 @@ export interface DraftOptions {
   readonly sizes: ReadonlyMap<Axis, number>;
   readonly chunk: number;
   readonly segments: boolean;
+  readonly inlineScores: InlineScores;
   /** Names of inputs that stay in f32 (design section 2: gates). */
   readonly exact: ReadonlySet<string>;
 }
 
 export function draft(options: DraftOptions): Draft {
-  const { spec, sizes, chunk, segments } = options;
+  const { spec, sizes, chunk, segments, inlineScores } = options;
   const user = userBuffers(spec, options.exact);
   const workspaces = new Map<string, TileBuffer>();
   const kernels: TileKernel[] = [];
   const programs: Record<ProgramName, string[]> = { forward: [], backward: [], step: [] };
 
   return {
-    spec, sizes, chunk, segments, user,
+    spec, sizes, chunk, segments, inlineScores, user,
     sizeOf(axis) {
       if (axis === ROW || axis === COL) return chunk;
       const size = sizes.get(axis);

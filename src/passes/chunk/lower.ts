@@ -10,7 +10,7 @@ import { prepareKernel, storeValues } from './prepare.js';
 import { reverseKernels } from './reverse.js';
 import { isFused, storeRoot, sumKernels } from './roots.js';
 import { valuesIn } from './values.js';
-import { storeResults, walkKernels } from './walk.js';
+import { storeResults, storesScores, walkKernels } from './walk.js';
 
 function siteOf(cx: Context, stage: Stage): Site {
   switch (stage.kind) {
@@ -66,7 +66,7 @@ export function lowerForward(draft: Draft, program: ScanProgram): void {
     switch (stage.kind) {
       case 'matrix': {
         const parts = partsOf(cx.graph, stage);
-        prepareKernel(cx, parts, index, storedFor(cx, parts, index, valuesOf(mine)), true);
+        prepareKernel(cx, parts, index, storedFor(cx, parts, index, valuesOf(mine)), storesScores(cx, parts));
         walkKernels(cx, parts, index, {
           keep: false, final: true, epilogueValues: valuesOf(mine),
           epilogue: (k, values) => mine.forEach((root) => storeRoot(cx, k, values, root, false)),
@@ -111,7 +111,7 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
     switch (stage.kind) {
       case 'matrix': {
         const parts = partsOf(cx.graph, stage);
-        prepareKernel(cx, parts, index, storedFor(cx, parts, index, []), parts.channels || parts.erasing.length > 0 || resultsWanted(cx, index));
+        prepareKernel(cx, parts, index, storedFor(cx, parts, index, []), storesScores(cx, parts) && (parts.channels || parts.erasing.length > 0 || resultsWanted(cx, index)));
         walkKernels(cx, parts, index, { keep: true, final: false, epilogueValues: [], epilogue: () => undefined });
         return;
       }

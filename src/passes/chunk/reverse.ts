@@ -10,7 +10,7 @@ import { readerOf } from './prepare.js';
 import { baseTile, coefficient } from './scores.js';
 import { perToken, plus, scaled, transposed, widened } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
-import { decayState, isSegmented, spanned, type ChunkWalk } from './walk.js';
+import { decayState, isSegmented, readScore, spanned, type ChunkWalk } from './walk.js';
 
 /** Cotangent of a read's result as [ROW, V]; undefined for 0. */
 export function givenTile(k: KernelBuilder, parts: Parts, values: Values, given: NodeId | undefined): TileId | undefined {
@@ -28,16 +28,16 @@ function pullState(w: ChunkWalk, reader: ReaderId, cotangent: TileId): TileId {
 }
 
 /** Adjoint of writeState for what was written: column vectors, with their decays and numbers, times the cotangent of the state after the chunk. [ROW, V] */
-export function pullWritten(w: ChunkWalk, source: number, cotangent: TileId): TileId {
+function pullWritten(w: ChunkWalk, source: number, cotangent: TileId): TileId {
   const { k, parts } = w;
   if (parts.channels) return k.contract(k.load(stageBuffers(w.cx, parts, w.index).cols(source)), cotangent, parts.row);
   const { col } = parts.sources[source];
   return scaled(k, k.contract(baseTile(k, w.values, parts, col), cotangent, parts.row), w.decays.toEnd(), coefficient(k, w.values, col));
 }
 
-/** Sum over the reads of P_r^T dO_r for the stored scores of source `j`: [ROW, V]. */
-export function pullScores(k: KernelBuilder, cx: Context, parts: Parts, index: number, given: ReadonlyMap<number, TileId>, j: number): TileId | undefined {
-  return plus(k, ...[...given].map(([r, tile]) => transposed(k, k.load(stageBuffers(cx, parts, index).score(r, j)), tile)));
+/** Sum over the reads of P_r^T dO_r for the scores of source `j`: [ROW, V]. */
+function pullScores(w: ChunkWalk, given: ReadonlyMap<number, TileId>, j: number): TileId | undefined {
+  return plus(w.k, ...[...given].map(([r, tile]) => transposed(w.k, readScore(w, r, j), tile)));
 }
 
 /** Cotangents of reads that there are, as tiles. */
@@ -61,7 +61,7 @@ function pullChunk(w: ChunkWalk, adjoint: MatrixAdjoint, cotangent: TileId): { r
   const written = new Map<number, TileId>();
   for (const j of parts.erasing) {
     const exported = parts.stage.exported.flatMap((source, i) => (source === j ? [givenTile(k, parts, w.values, adjoint.given[parts.reads.length + i])] : []));
-    const total = plus(k, pullWritten(w, j, cotangent), pullScores(k, cx, parts, w.index, given, j), ...exported);
+    const total = plus(k, pullWritten(w, j, cotangent), pullScores(w, given, j), ...exported);
     if (total !== undefined) written.set(j, total);
   }
   const solved = new Map<number, TileId>();

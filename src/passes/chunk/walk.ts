@@ -7,7 +7,7 @@ import { isWanted, resultBuffer, stageName, type Context } from './context.js';
 import { decaysIn, type Decays } from './decay.js';
 import { walkOperands, walkSite, type Parts } from './parts.js';
 import { readerOf, writesAhead, writing, writtenValue } from './prepare.js';
-import { baseTile, coefficient } from './scores.js';
+import { baseTile, coefficient, scoreTile } from './scores.js';
 import { plus, scaled } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
 
@@ -90,12 +90,11 @@ function nextState(w: ChunkWalk, state: TileId | undefined, written: ReadonlyMap
 
 /** What a read gives: its part of the state and of the chunk's own writes. */
 function readResult(w: ChunkWalk, read: number, state: TileId, written: ReadonlyMap<number, TileId>): TileId {
-  const { k, parts, cx } = w;
-  const buffers = stageBuffers(cx, parts, w.index);
+  const { k, parts } = w;
   const own = writing(parts).map((j) => {
     const rows = written.get(j);
     if (rows === undefined) return undefined;
-    const score = k.load(buffers.score(read, j));
+    const score = readScore(w, read, j);
     if (parts.gate.kind !== 'channel' || parts.channels) return k.contract(score, k.swap(rows), COL);
     const { before, sees } = parts.reads[read];
     return k.dscoreRow(score, rows, w.decays.log(), parts.gate.axis, { before, strict: before || !sees[j] });
@@ -111,6 +110,19 @@ const entryState = (k: KernelBuilder, cx: Context, parts: Parts, index: number, 
 export function initialState(k: KernelBuilder, cx: Context, parts: Parts): TileId {
   const buffer = cx.draft.user.initials[parts.stage.state];
   return buffer === undefined ? k.zeros([parts.row, ...parts.stage.valueAxes]) : k.load(buffer);
+}
+
+/** Are the scores of reads made by a chunk kernel and loaded by walks? */
+export function storesScores({ draft }: Context, parts: Parts): boolean {
+  if (parts.channels || draft.inlineScores === 'none') return true;
+  return draft.inlineScores === 'diagonal' && parts.erasing.length > 0;
+}
+
+/** Score of a read and a source, [ROW, COL]. */
+export function readScore(w: ChunkWalk, read: number, j: number): TileId {
+  const { k, cx, parts } = w;
+  if (storesScores(cx, parts)) return k.load(stageBuffers(cx, parts, w.index).score(read, j));
+  return scoreTile(k, parts, w.values, w.decays, parts.reads[read], j);
 }
 
 export function isSegmented(cx: Context, parts: Parts): boolean {

@@ -44,7 +44,7 @@ describe('chunk programs', () => {
       const sizes = sizesOf(spec.axes.map((axis) => axis.name));
       for (const [chunk, longest] of [[4, 2], [16, 1], [64, 1]]) {
         const { call, given, cotangents } = draw(spec, sizes, [17, 0, 1, 9], chunk);
-        const { errors } = compareTiles(spec, call, given, cotangents, { chunk, longest });
+        const { errors } = compareTiles(spec, call, given, cotangents, { chunk, longest, inlineScores: chunk === 16 ? 'all' : 'none' });
         expect([...errors].filter(([, error]) => !(error < 1e-10)), `chunks of ${chunk}`).toEqual([]);
         expect([...errors.keys()].some((key) => key.startsWith('step'))).toBe(true);
       }
@@ -94,6 +94,16 @@ describe('the shape of chunk programs', () => {
     expect(others).toEqual([]);
     expect(loadedBuffers(scan.body)).toEqual(['initial.h', 'x', 'g']);
     expect(storedBuffers(scan.body)).toEqual(['h', 'final.h']);
+  });
+
+  it('walks make scores themselves where told to, but never decay scores', () => {
+    const scores = (name: string, inlineScores: 'none' | 'diagonal' | 'all') => {
+      const spec = specOf(SCANS[name]);
+      const { module } = lowerScan(spec, new Map(spec.axes.map((axis) => [axis.name, 16])), { inlineScores });
+      return module.buffers.some((buffer) => buffer.name.includes('.score'));
+    };
+    expect([scores('a scalar gate', 'none'), scores('a scalar gate', 'diagonal'), scores('an erase', 'diagonal'), scores('an erase', 'all')]).toEqual([true, false, true, false]);
+    expect(scores('a gate per key channel', 'all')).toBe(true);
   });
 
   it('skip terms and output gates are part of the walk, norms over its split axis are not', () => {
