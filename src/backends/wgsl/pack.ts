@@ -13,10 +13,10 @@ export function packKernel(cx: WgslContext, kernel: TileKernel): LoweredKernel {
   const pointer = identifier('p_', to);
   const code = createCode(1);
   code.line(`let total = ${cells} * dims[0].${buffer.inner === 'head' ? 'y' : 'z'} * ${cell}u;`);
-  code.line(`let from = ${arenaOffset(cx, from)};`);
+  code.line(`let staged = ${arenaOffset(cx, from)};`);
   code.open(`for (var i = wid.x * ${WORKGROUP}u + lid; i < (total + 1u) / 2u; i += count.x * ${WORKGROUP}u)`);
-  code.line('let low = arena[from + 2u * i];');
-  code.line('let high = select(0.0, arena[from + min(2u * i + 1u, total - 1u)], 2u * i + 1u < total);');
+  code.line('let low = arena[staged + 2u * i];');
+  code.line('let high = select(0.0, arena[staged + min(2u * i + 1u, total - 1u)], 2u * i + 1u < total);');
   code.line(`${pointer}[i] = rt_pack_${cx.dtype === 'bf16' ? 'bf16' : 'f16'}(low, high);`);
   code.close();
   return {
