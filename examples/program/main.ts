@@ -86,7 +86,7 @@ for (let round = 0; round < 5; round++) {
   console.log(`round ${round}: mean square error ${(error.reduce((sum, x) => sum + x * x, 0) / error.length).toExponential(3)}`);
   const gradients = await scan.backward({ ...fixed, v }, { o: tensor('B T H V', [1, T, H, V], error) });
   const dv = await readFloats(runtime, gradients.v);
-  data.v = data.v.map((x, i) => x - 8 * dv[i]);
+  data.v = data.v.map((x, i) => x - 80 * dv[i]);
   [o, state.S, gradients.q, gradients.k, gradients.v, gradients.g, gradients.beta, gradients.state.S].forEach(release);
 }
 
