@@ -12,9 +12,9 @@ async function environment() {
   const { json: devices } = await lmoec(['doctor', '--json']);
   const script = join(root, 'scripts/software-gpu.mjs');
   if (devices?.cuda.available || devices?.webgpu.available || !existsSync(script)) return process.env;
-  const { softwareGpus } = await import(script);
+  const { environmentOf, softwareGpus } = await import(script);
   const [gpu] = softwareGpus();
-  return gpu === undefined ? process.env : { ...process.env, VK_ICD_FILENAMES: gpu.icd };
+  return gpu === undefined ? process.env : environmentOf(gpu);
 }
 
 const status = await setup();
