@@ -30,12 +30,12 @@ const devicesAndDtypes = [
   ['--backend', 'cuda', '--dtype', 'bf16'],
   ...(devices.webgpu.available ? [['--backend', 'webgpu', '--dtype', 'f32']] : []),
 ];
-const shapes = ['B=2,T=77,H=2', 'B=1,T=1,H=2', 'B=1,T=300,H=4'];
+const shapes = [['--size', 'B=2,T=77,H=2'], ['--size', 'B=1,T=1,H=2'], ['--size', 'B=1,T=1000,H=4'], ['--lengths', '64,1,200,15', '--size', 'H=2']];
 const cases = examples().flatMap((example) => {
   const name = basename(example, '.lmoe');
   const inputs = files.filter((file) => basename(file).startsWith(`${name}.`));
   const data = [
-    ...shapes.map((size) => ({ label: size, args: ['--size', size] })),
+    ...shapes.map((args) => ({ label: args[1], args })),
     ...inputs.map((file) => ({ label: basename(file, '.safetensors').slice(name.length + 1) || 'reference', args: ['--inputs', file] })),
   ];
   return data.flatMap(({ label, args }) => devicesAndDtypes.map((device) => ({ name, label, device, args: ['run', example, '--check', '--json', ...args, ...device] })));

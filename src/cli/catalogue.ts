@@ -54,6 +54,7 @@ export const COMMANDS: readonly { readonly name: CommandName; readonly usage: st
       '  --dtype D            f32, f16, bf16: inputs are rounded to it (gates, params and states stay f32; default: f32)',
       '  --check              compare with the oracle; exit status 1 beyond the tolerance of the dtype',
       '  --size K=64,B=2,T=100,H=2,G=1   sizes for random tensors',
+      '  --lengths 64,1,77    packed random sequences with so many tokens, instead of B and T',
       '  --seed N             of the random tensors (default: 1)',
       '  --json               results of --check as JSON',
     ],

@@ -19,6 +19,7 @@ export const run: Command = (args) => guarded(async () => {
     dtype: { type: 'string' },
     check: { type: 'boolean' },
     size: { type: 'string', multiple: true },
+    lengths: { type: 'string', multiple: true },
     seed: { type: 'string' },
     json: { type: 'boolean' },
   });
@@ -37,7 +38,12 @@ export const run: Command = (args) => guarded(async () => {
   const backend = values.backend === undefined ? undefined : choice('--backend', values.backend, BACKENDS);
   const target = values.target === undefined ? undefined : choice('--target', values.target, TARGETS);
   const dtype = choice('--dtype', values.dtype ?? 'f32', ['f32', 'f16', 'bf16']);
-  if (values.inputs !== undefined && list(values.size).length > 0) throw new UsageError('run: sizes come from the tensors of --inputs; --size is for random ones');
+  const lengths = values.lengths === undefined ? undefined : list(values.lengths).map((text) => {
+    if (!/^\d+$/.test(text)) throw new UsageError(`--lengths ${text}: write the tokens of every sequence, for example --lengths 64,1,77`);
+    return Number(text);
+  });
+  if (lengths !== undefined && (sizes.has('B') || sizes.has('T'))) throw new UsageError('run: --lengths says what B and T are');
+  if (values.inputs !== undefined && (sizes.size > 0 || lengths !== undefined)) throw new UsageError('run: sizes come from the tensors of --inputs; --size and --lengths are for random ones');
 
   const source = openSource(host, file);
   if (isProblem(source)) return fail([source]);
@@ -45,7 +51,7 @@ export const run: Command = (args) => guarded(async () => {
   if (source.failed) return EXIT.failed;
   const spec = pickScan(source, values.scan);
   if (isProblem(spec)) return fail([spec]);
-  const prepared = prepareRun(host, source, spec, { inputs: values.inputs, sizes, seed });
+  const prepared = prepareRun(host, source, spec, { inputs: values.inputs, sizes, lengths, seed });
   if ('problems' in prepared) return fail(prepared.problems);
   for (const warning of prepared.warnings) ui.err(`warning: ${warning}`);
   const device = await openDevice(backend);

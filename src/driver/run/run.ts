@@ -13,7 +13,7 @@ import { execute } from './execute.js';
 import type { Values } from './oracle.js';
 import { readSafetensors, writeSafetensors } from './safetensors.js';
 import { signatureOf } from './signature.js';
-import { validate, type AnyTensor, type CallShape } from './validate.js';
+import { CU_SEQLENS, validate, type AnyTensor, type CallShape } from './validate.js';
 
 export interface RunReport {
   readonly scan: string;
@@ -33,9 +33,19 @@ export interface PreparedRun {
   run(runtime: Runtime | undefined, options: { readonly dtype: IoDtype; readonly target: Target | undefined; readonly check: boolean }): Promise<RunReport | Failed>;
 }
 
+export interface RunInputs {
+  /** A safetensors file; undefined draws tensors. */
+  readonly inputs: string | undefined;
+  /** Of axes, and B, T, H, G: for drawn tensors. */
+  readonly sizes: ReadonlyMap<string, number>;
+  /** Tokens of packed sequences; undefined: a batch. */
+  readonly lengths: readonly number[] | undefined;
+  readonly seed: number;
+}
+
 /** Reads or draws the tensors of a run and checks them; nothing has been computed then. */
-export function prepareRun(host: Host, source: Source, spec: Spec, from: { readonly inputs: string | undefined; readonly sizes: ReadonlyMap<string, number>; readonly seed: number }): PreparedRun | { readonly problems: readonly Problem[] } {
-  const tensors = from.inputs === undefined ? drawInputs(spec, from.sizes, from.seed) : readInputs(host, from.inputs);
+export function prepareRun(host: Host, source: Source, spec: Spec, from: RunInputs): PreparedRun | { readonly problems: readonly Problem[] } {
+  const tensors = from.inputs === undefined ? drawInputs(spec, from) : readInputs(host, from.inputs);
   if ('code' in tensors) return { problems: [tensors] };
   const validated = validate(spec, tensors);
   if ('problems' in validated) return validated;
@@ -61,17 +71,23 @@ export function prepareRun(host: Host, source: Source, spec: Spec, from: { reado
 /** The call of random tensors where `--size` names no other: two sequences that no chunk divides. */
 const DRAWN = { B: 2, T: 77, H: 2 };
 
-function drawInputs(spec: Spec, given: ReadonlyMap<string, number>, seed: number): ReadonlyMap<string, AnyTensor> | Problem {
+function drawInputs(spec: Spec, { sizes: given, lengths, seed }: RunInputs): ReadonlyMap<string, AnyTensor> | Problem {
   const sizes = sizesFor(spec, given);
   if (isProblem(sizes)) return sizes;
   const unknown = [...given.keys()].find((name) => !sizes.has(name) && !['B', 'T', 'H', 'G'].includes(name));
   if (unknown !== undefined) return problem('E403', `\`${spec.name}\` has no axis \`${unknown}\``, `its axes are ${[...sizes.keys()].join(', ')}; B, T, H and G are batch, tokens, heads and groups`);
-  const B = given.get('B') ?? DRAWN.B;
   const H = given.get('H') ?? DRAWN.H;
   // Where inputs are shared, two heads share one unless the user says otherwise.
   const G = given.get('G') ?? (H % 2 === 0 ? H / 2 : 1);
   if (H % G !== 0) return problem('E503', `${H} heads cannot share ${G} groups`, 'H must be a multiple of G: --size H=4,G=2');
-  return drawTensors(spec, { B, T: given.get('T') ?? DRAWN.T, H, G, N: B }, sizes, { seed });
+  if (lengths === undefined) {
+    const B = given.get('B') ?? DRAWN.B;
+    return drawTensors(spec, { B, T: given.get('T') ?? DRAWN.T, H, G, N: B }, sizes, { seed });
+  }
+  const offsets = [0];
+  for (const length of lengths) offsets.push(offsets[offsets.length - 1] + length);
+  const packed: AnyTensor = { dtype: 'i32', shape: [offsets.length], data: offsets };
+  return new Map<string, AnyTensor>([...drawTensors(spec, { B: 1, T: offsets[lengths.length], H, G, N: lengths.length }, sizes, { seed }), [CU_SEQLENS, packed]]);
 }
 
 function readInputs(host: Host, path: string): ReadonlyMap<string, AnyTensor> | Problem {
