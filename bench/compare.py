@@ -57,7 +57,7 @@ def rms(found, expected):
     return ((found - expected).pow(2).mean().sqrt() / expected.pow(2).mean().sqrt()).item()
 
 
-def errors(case, plan, D):
+def errors(case, plan, D, peers=True):
     """Errors of (ours, peer): ((out, grad), (out, grad)); None where there is none."""
     shape = (1, 512, 2, D)
     torch.manual_seed(1)
@@ -68,12 +68,15 @@ def errors(case, plan, D):
     o.backward(cotangent.double())
     peer = ours = None
     try:
+        if not peers:
+            raise RuntimeError("not asked for")
         leaves = {n: x.detach().clone().requires_grad_() for n, x in inputs.items()}
         out = case.peer(**leaves)
         out.backward(cotangent)
         peer = (rms(out, o), max(rms(leaves[n].grad, exact[n].grad) for n in inputs))
     except Exception as error:
-        print(f"{case.name}: the peer failed: {str(error)[:200]}", file=sys.stderr)
+        if peers:
+            print(f"{case.name}: the peer failed: {str(error)[:200]}", file=sys.stderr)
     if plan is not None:
         outputs = [t["name"] for t in plan.plan["tensors"] if t["role"] == "output"]
         tensors, launch = our_call(plan, case, inputs, shape)
@@ -143,7 +146,7 @@ def main():
         try:
             plan = find_plan(args.plans, case, shape[3]) if args.plans else None
             row = time_case(case, plan, shape, not args.no_peers, args.by_kernel)
-            ours_error, peer_error = (None, None) if args.no_errors else errors(case, plan, shape[3])
+            ours_error, peer_error = (None, None) if args.no_errors else errors(case, plan, shape[3], not args.no_peers)
         except Exception:
             print(f"{case.name}: {traceback.format_exc(limit=2)[-400:]}")
             continue

@@ -155,12 +155,27 @@ class Plan:
                 grid.append(n)
             calls.append((kernel, function, grid, pointers, slots))
 
+        order = self.plan["programs"][program]
+        side = torch.cuda.Stream() if any(l["lane"] for l in order) else None
+        awaited = {w for l in order for w in l["waits"]}
+        events = {i: torch.cuda.Event() for i in awaited}
+
         def launch(only=None):
-            stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
-            for kernel, function, grid, pointers, _ in calls:
+            main = torch.cuda.current_stream()
+            if side is not None:
+                side.wait_stream(main)
+            for i, (kernel, function, grid, pointers, _) in enumerate(calls):
                 if 0 in grid or (only is not None and kernel["name"] != only):
                     continue
-                _check(_cuda.cuLaunchKernel(function, *grid, kernel["block"], 1, 1, kernel["sharedBytes"], stream, pointers, None), kernel["name"])
+                stream = side if order[i]["lane"] else main
+                if only is None:
+                    for w in order[i]["waits"]:
+                        stream.wait_event(events[w])
+                _check(_cuda.cuLaunchKernel(function, *grid, kernel["block"], 1, 1, kernel["sharedBytes"], ctypes.c_void_p(stream.cuda_stream), pointers, None), kernel["name"])
+                if i in awaited:
+                    events[i].record(stream)
+            if side is not None:
+                main.wait_stream(side)
         launch.keep = (seqs, segments, chunks)
         return tensors, launch
 

@@ -108,7 +108,7 @@ def cases():
         Case("rwkv7", seven, lambda r, w, k, v, a, b: first(chunk_rwkv7(r, half(w), k, v, a, b, scale=1.0)),
              lambda r, w, k, v, a, b: recurrence(r, k, v, g=w, a=a, b=b)),
         _mamba2(),
-        Case("hgrn", lambda B, T, H, D: dict(x=_randn(B, T, 1, H * D), g=_gate(B, T, 1, H * D)),
+        Case("hgrn", lambda B, T, H, D: dict(x=_randn(B, T, 1, 16 * D), g=_gate(B, T, 1, 16 * D)),
              lambda x, g: first(fused_recurrent_hgrn(x.squeeze(2), half(g).squeeze(2))).unsqueeze(2), _elementwise, heads=1, sizes=lambda D: dict(D=16 * D)),
     ]
 

@@ -1,6 +1,7 @@
 import { COL, ROW, type Axis } from '../ir/common/axes.js';
 import { bytesOf, type IoDtype } from '../ir/common/dtype.js';
-import type { Extent, Plan, PlanTensor } from '../ir/plan/plan.js';
+import { lanesOf } from '../ir/plan/lanes.js';
+import type { Extent, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
 import type { TileBuffer, TileKernel, TileModule, TileStmt } from '../ir/tile/tile.js';
 
 /** Size of an axis of a module; the token axes have that of a chunk. */
@@ -21,9 +22,13 @@ export function planTensor(module: TileModule, buffer: TileBuffer, dtype: IoDtyp
   };
 }
 
-/** The programs of a module as launches. */
-export function planPrograms(module: TileModule): Plan['programs'] {
-  const launches = (names: readonly string[]) => names.map((kernel) => ({ kernel }));
+/** The programs of a module as launches of its kernels. */
+export function planPrograms(module: TileModule, kernels: readonly PlanKernel[]): Plan['programs'] {
+  const named = (name: string) => kernels.find((kernel) => kernel.name === name) ?? missing(name);
+  const missing = (name: string): never => {
+    throw new Error(`${module.name}: no kernel ${name}`);
+  };
+  const launches = (names: readonly string[]) => lanesOf(names.map(named));
   return { forward: launches(module.programs.forward), backward: launches(module.programs.backward), step: launches(module.programs.step) };
 }
 

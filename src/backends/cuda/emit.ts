@@ -2,6 +2,7 @@ import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Extent, Plan, PlanKernel, PlanTensor, Segmentation } from '../../ir/plan/plan.js';
 import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import { axisSize } from './address.js';
+import { planPrograms } from '../describe.js';
 import { costsOf } from './costs.js';
 import { lowerFragments } from './frag/lower.js';
 import { lowerSimt } from './simt/lower.js';
@@ -29,7 +30,6 @@ export function emitCuda(module: TileModule, options: CudaOptions): { plan: Plan
   const lowered = module.kernels.map((kernel) => ({ kernel, code: lower(cx, kernel, options.plain ?? false) }));
   const kernels = lowered.map(({ kernel, code }) => planKernel(cx, kernel, code, file));
   const tensors = [...module.buffers.map((buffer) => planTensor(module, buffer, options.dtype)), ...lowered.flatMap(({ code }) => code.scratch)];
-  const launches = (names: readonly string[]) => names.map((kernel) => ({ kernel }));
   const plan: Plan = {
     format: 'lmoec-plan-1',
     scan: module.name,
@@ -42,7 +42,7 @@ export function emitCuda(module: TileModule, options: CudaOptions): { plan: Plan
     segmentation: SEGMENTATION,
     tensors,
     kernels,
-    programs: { forward: launches(module.programs.forward), backward: launches(module.programs.backward), step: launches(module.programs.step) },
+    programs: planPrograms(module, kernels),
     arena: [],
   };
   const runtime = [...new Set(lowered.flatMap(({ code }) => code.runtime))];

@@ -66,7 +66,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
     segmentation: options.segmentation ?? SEGMENTATION,
     tensors: [...staged.buffers.map((buffer) => ({ ...planTensor(staged, buffer, options.dtype), ...(buffer.role === 'workspace' ? { dtype: 'f32' as const } : {}) })), ...scratch],
     kernels,
-    programs: planPrograms(staged),
+    programs: planPrograms(staged, kernels),
     arena,
   };
   return { plan, files };

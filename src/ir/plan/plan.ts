@@ -82,6 +82,12 @@ export type PlanArg =
   /** CUDA: a 128-byte CUtensorMap by value (cuTensorMapEncodeTiled) over a tensor seen as [rows, cols]: see `box`. */
   | { readonly kind: 'tensorMap'; readonly tensor: string; readonly box: readonly number[] };
 
+/**
+ * Launches run in order within a lane; a host with one queue may run all in the order of the list. `waits`: indices of launches of the other lane
+ * that must have finished before. Both lanes begin after what came before the program, and what comes after it begins after both.
+ */
 export interface Launch {
   readonly kernel: string;
+  readonly lane: 0 | 1;
+  readonly waits: readonly number[];
 }

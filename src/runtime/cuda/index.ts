@@ -1,8 +1,9 @@
 import type { Plan, PlanKernel } from '../../ir/plan/plan.js';
 import { chunkTable, extentsOf, gridOf, segmentTable, sequenceTable, shapeOf, type CallSizes } from '../extents.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type KernelTime, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';
-import { loadAddon, nvrtcFolders, type DeviceInfo, type FunctionInfo, type NativeCuda, type NvrtcStatus } from './addon.js';
+import { loadAddon, nvrtcFolders, type DeviceInfo, type FunctionInfo, type NativeCuda, type NvrtcStatus, type StreamHandle } from './addon.js';
 import { loadKernels } from './kernels.js';
+import { createLanes } from './lanes.js';
 import { allocate, borrow, elementCount, expectOk, isCudaTensor, upload, type CudaTensor } from './memory.js';
 import { packParams, type Bound, type PackedParams } from './params.js';
 
@@ -90,11 +91,15 @@ function openRuntime(native: NativeCuda, info: DeviceInfo, driver: string): Cuda
 async function loadPlan(native: NativeCuda, info: DeviceInfo, plan: Plan, files: ReadonlyMap<string, string | Uint8Array>): Promise<CudaLoadedPlan> {
   const kernels = await loadKernels(native, info, plan, files);
   const pool = workspacePool(native);
+  const lanes = createLanes(native);
 
   const call = async (program: Program, tensors: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
     const prepared = prepare(native, plan, program, tensors, sizes, options, pool);
     try {
-      for (const { kernel, grid, params } of prepared.launches) launch(native, kernels.function(kernel.name), kernel, grid, params);
+      lanes.run(plan.programs[program], (i, stream) => {
+        const { kernel, grid, params } = prepared.launches[i];
+        launch(native, kernels.function(kernel.name), kernel, grid, params, stream);
+      });
     } finally {
       prepared.dispose();
     }
@@ -132,13 +137,13 @@ async function loadPlan(native: NativeCuda, info: DeviceInfo, plan: Plan, files:
   };
 }
 
-function launch(native: NativeCuda, fn: FunctionInfo, kernel: PlanKernel, grid: readonly [number, number, number], params: PackedParams): void {
+function launch(native: NativeCuda, fn: FunctionInfo, kernel: PlanKernel, grid: readonly [number, number, number], params: PackedParams, stream?: StreamHandle): void {
   // A call with nothing to do has an empty grid, which the driver refuses.
   if (grid.includes(0)) return;
   if (grid[0] > 2 ** 31 - 1 || grid[1] > 65535 || grid[2] > 65535) {
     throw new RuntimeError(`${kernel.name} would need a grid of ${grid.join(' x ')} blocks`, 'split the call: fewer heads, or fewer tokens');
   }
-  expectOk(native.launch(fn.handle, Uint32Array.from(grid), kernel.block, kernel.sharedBytes, params.bytes, params.offsets), `launching ${kernel.name}`);
+  expectOk(native.launch(fn.handle, Uint32Array.from(grid), kernel.block, kernel.sharedBytes, params.bytes, params.offsets, stream), `launching ${kernel.name}`);
 }
 
 interface Pool {

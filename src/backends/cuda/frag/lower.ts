@@ -54,8 +54,11 @@ export function definitions(kernel: TileKernel): Map<TileId, TileOp> {
   return defs;
 }
 
-/** Products that a sum takes over as its accumulator: by the sum's tile, the product and the other term. */
-export function fusedSums(kernel: TileKernel, body: readonly TileStmt[]): Map<TileId, { product: TileId; other: TileId }> {
+/**
+ * Products that a sum takes over as its accumulator: by the sum's tile, the product and the other term. A product that could begin early
+ * (`waits` says which tiles could not) does not start from a term that comes late.
+ */
+export function fusedSums(kernel: TileKernel, body: readonly TileStmt[], waits: (tile: TileId) => boolean = () => true): Map<TileId, { product: TileId; other: TileId }> {
   const uses = usesOf(kernel);
   const sums = new Map<TileId, { product: TileId; other: TileId }>();
   const taken = new Set<TileId>();
@@ -65,6 +68,7 @@ export function fusedSums(kernel: TileKernel, body: readonly TileStmt[]): Map<Ti
     for (const [product, other] of [[y, x], [x, y]]) {
       const def = uses.defs.get(product);
       if (sums.has(stmt.tile) || x === y || taken.has(product)) continue;
+      if (!waits(product) && waits(other)) continue;
       if (def?.op?.op !== 'contract' || def.body !== body || uses.counts.get(product) !== 1 || kernel.tiles[product].axes.length !== 2) continue;
       sums.set(stmt.tile, { product, other });
       taken.add(product);

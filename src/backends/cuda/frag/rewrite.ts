@@ -9,7 +9,8 @@ interface Factor {
 }
 
 /**
- * Frees the right operands of products from vectors: contract(x, y * f) with f along the contracted axis is contract(x * f, y), along the
+ * Frees the operands of products from numbers, so that a tile that enters several products is rounded the same in all of them (the gradient of a
+ * gate is a difference of two such sums), and the right operands from vectors: contract(x, y * f) with f along the contracted axis is contract(x * f, y), along the
  * other axis f * contract(x, y). What remains is a tensor as it lies in memory, which the matrix units read with no pass over it, and no
  * operand is rounded twice (kernels.md 4.4). `rowOf` names the axis that a result keeps in registers: the operand that lacks it is the right one.
  */
@@ -41,6 +42,24 @@ export function freeOperands(kernel: TileKernel, rowOf: (axes: readonly Axis[]) 
     return { base: tile, turned: false, factors: [] };
   };
 
+  /** Numbers that multiply a tile, and the tile without them. */
+  const numbersOf = (tile: TileId): { base: TileId; turned: boolean; numbers: TileId[] } => {
+    const op = defs.get(tile);
+    if (op?.op === 'swap') {
+      const inner = numbersOf(op.arg);
+      return { ...inner, turned: !inner.turned };
+    }
+    if (op?.op === 'map' && op.fn === 'mul') {
+      const [x, y] = op.args;
+      const [rest, number] = axesOf(x).length === 0 ? [y, x] : [x, y];
+      if (axesOf(number).length === 0 && axesOf(rest).length === 2) {
+        const inner = numbersOf(rest);
+        return { ...inner, numbers: [...inner.numbers, number] };
+      }
+    }
+    return { base: tile, turned: false, numbers: [] };
+  };
+
   const rewriteBody = (body: readonly TileStmt[]): TileStmt[] => {
     const out: TileStmt[] = [];
     const add = (axes: readonly Axis[], op: TileOp): TileId => {
@@ -53,6 +72,24 @@ export function freeOperands(kernel: TileKernel, rowOf: (axes: readonly Axis[]) 
     const swapped = (axes: readonly Axis[]) => axes.map((axis) => (axis === ROW ? '%col' : axis === '%col' ? ROW : axis));
     const through = (f: Factor): TileId =>
       f.through.reduce((tile, how) => add(how === 'swap' ? swapped(axesOf(tile)) : axesOf(tile), how === 'swap' ? { op: 'swap', arg: tile } : { op: 'keep', arg: tile }), f.tile);
+    const bare = (tile: TileId, numbers: TileId[]): TileId => {
+      const found = numbersOf(tile);
+      if (found.numbers.length === 0) return tile;
+      numbers.push(...found.numbers);
+      return found.turned ? add(swapped(axesOf(found.base)), { op: 'swap', arg: found.base }) : found.base;
+    };
+    const withoutNumbers = (op: TileOp): { op: TileOp; numbers: readonly TileId[] } => {
+      const numbers: TileId[] = [];
+      switch (op.op) {
+        case 'contract': return { op: { ...op, a: bare(op.a, numbers), b: bare(op.b, numbers) }, numbers };
+        case 'dscore': return { op: { ...op, x: bare(op.x, numbers), y: bare(op.y, numbers) }, numbers };
+        case 'dscoreRow': return { op: { ...op, a: bare(op.a, numbers), y: bare(op.y, numbers) }, numbers };
+        case 'dscoreCol': return { op: { ...op, a: bare(op.a, numbers), x: bare(op.x, numbers) }, numbers };
+        case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'map': case 'reduce': case 'swap': case 'cumsum': case 'shift':
+        case 'pick': case 'mask': case 'inverse': case 'compose': case 'recur':
+          return { op, numbers };
+      }
+    };
     const times = (a: TileId, b: TileId) => add([...new Set([...axesOf(a), ...axesOf(b)])], { op: 'map', fn: 'mul', args: [a, b] });
 
     for (const stmt of body) {
@@ -64,7 +101,18 @@ export function freeOperands(kernel: TileKernel, rowOf: (axes: readonly Axis[]) 
         out.push(stmt);
         continue;
       }
-      const { op, tile } = stmt;
+      const { tile } = stmt;
+      const { op, numbers } = withoutNumbers(stmt.op);
+      if (numbers.length > 0) {
+        const all = numbers.slice(1).reduce(times, numbers[0]);
+        tiles.push({ axes: axesOf(tile) });
+        const product = tiles.length - 1;
+        const scaled: TileOp = { op: 'map', fn: 'mul', args: [product, all] };
+        // The product may have vectors to get rid of, too.
+        out.push(...rewriteBody([{ kind: 'let', tile: product, op }]), { kind: 'let', tile, op: scaled });
+        defs.set(tile, scaled);
+        continue;
+      }
       defs.set(tile, op);
       const row = rowOf(axesOf(tile));
       if (op.op !== 'contract' || axesOf(tile).length !== 2 || row === undefined) {

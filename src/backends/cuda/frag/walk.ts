@@ -1,5 +1,5 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
-import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLoop, TileStmt } from '../../../ir/tile/tile.js';
 import { bufferNamed, type Place } from '../address.js';
 import { createCode } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
@@ -57,7 +57,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const trivial = (tile: TileId) => ['literal', 'head', 'heads'].includes(defs.get(tile)?.op ?? '');
   const exported = new Set<TileId>();
   // A sum takes over a product of its own team only.
-  const sums = new Map([...fusedSums(kernel, loop.body)].filter(([sum, { product }]) => aheadTiles.has(sum) === aheadTiles.has(product)));
+  const sums = new Map([...fusedSums(kernel, loop.body, dependsOn(loop))].filter(([sum, { product }]) => aheadTiles.has(sum) === aheadTiles.has(product)));
   const wanted = (tile: TileId) => {
     const id = resolve(tile);
     if (aheadTiles.has(id) && !trivial(id)) exported.add(id);
@@ -256,20 +256,22 @@ function assemble(cx: CudaContext, kernel: TileKernel, split: Axis, parts: Parts
   code.line(`const u32 to = stage0 + n % ${stages} * ${loadLayout.stageBytes}; (void)to;`);
   paste(parts.issue.text());
   code.line('};');
+  code.line(`auto taken_back = [&](int n) { bar_wait(empty + n % ${stages} * 8, (n / ${stages}) & 1); };`);
   code.line('auto drain = [&](int n) {');
   chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
   code.line(`const u32 sa = stage0 + n % ${stages} * ${loadLayout.stageBytes}; (void)sa;`);
-  code.line(`bar_wait(empty + n % ${stages} * 8, (n / ${stages}) & 1);`);
   for (const line of parts.draining) code.line(line);
   code.line('};');
   code.line('if (walk_chunks > 0) issue(0);');
   code.line('cp_commit();');
   const ask = () => {
     code.open('if (n + 1 < walk_chunks)');
-    code.line(`if (n + 1 >= ${stages}) drain(n + 1 - ${stages});`);
+    code.line(`if (n + 1 >= ${stages}) taken_back(n + 1 - ${stages});`);
     code.line('issue(n + 1);');
     code.close();
     code.line('cp_commit();');
+    // What a stage gives out lies beside what it takes in: the copies are on their way before the stores.
+    if (parts.draining.length > 0) code.line(`if (n + 1 < walk_chunks && n + 1 >= ${stages}) drain(n + 1 - ${stages});`);
   };
   code.line('#pragma unroll 1');
   code.open('for (int n = 0; n < walk_chunks; ++n)');
@@ -284,7 +286,7 @@ function assemble(cx: CudaContext, kernel: TileKernel, split: Axis, parts: Parts
   if (!early) ask();
   code.close();
   code.line('cp_wait<0>();');
-  if (parts.draining.length > 0) code.line(`for (int n = walk_chunks < ${stages} ? 0 : walk_chunks - ${stages}; n < walk_chunks; ++n) drain(n);`);
+  if (parts.draining.length > 0) code.line(`for (int n = walk_chunks < ${stages} ? 0 : walk_chunks - ${stages}; n < walk_chunks; ++n) { taken_back(n); drain(n); }`);
   code.close();
   code.open('else');
   paste(parts.walkBefore.text());
@@ -301,6 +303,13 @@ function assemble(cx: CudaContext, kernel: TileKernel, split: Axis, parts: Parts
   code.close();
   code.close();
   return { text: code.text(), runtime: RUNTIME, block: 256, sharedBytes: total(stages), grid: gridOf(kernel, blocks), args, scratch: [] };
+}
+
+/** Tiles of a loop that are made of what it carries. */
+function dependsOn(loop: TileLoop): (tile: TileId) => boolean {
+  const found = new Set<TileId>(loop.carry.map((c) => c.tile));
+  for (const stmt of loop.body) if (stmt.kind === 'let' && operands(stmt.op).some((arg) => found.has(arg))) found.add(stmt.tile);
+  return (tile) => found.has(tile);
 }
 
 function stagedPieces(arena: ReturnType<typeof createArena>, offsets: ReadonlyMap<string, number>): ReadonlySet<string> {

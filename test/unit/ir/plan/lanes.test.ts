@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest';
+import { lanesOf } from '../../../../src/ir/plan/lanes.js';
+import type { PlanKernel } from '../../../../src/ir/plan/plan.js';
+
+const kernel = (name: string, reads: readonly string[], writes: readonly string[]): PlanKernel => ({
+  name, doc: '', file: '', entry: name, block: 1, sharedBytes: 0, grid: [[1], [1], [1]], flops: [], bytes: [],
+  args: [
+    ...reads.map((tensor) => ({ kind: 'tensor', tensor, access: 'read' } as const)),
+    ...writes.map((tensor) => ({ kind: 'tensor', tensor, access: 'write' } as const)),
+    { kind: 'dims' },
+  ],
+});
+
+describe('lanes of a program', () => {
+  it('keeps a chain of kernels in one lane', () => {
+    const launches = lanesOf([kernel('a', [], ['x']), kernel('b', ['x'], ['y']), kernel('c', ['y'], ['z'])]);
+    expect(launches).toEqual([{ kernel: 'a', lane: 0, waits: [] }, { kernel: 'b', lane: 0, waits: [] }, { kernel: 'c', lane: 0, waits: [] }]);
+  });
+
+  it('runs two walks side by side and joins them', () => {
+    const launches = lanesOf([kernel('prepare', [], ['x']), kernel('states', ['x'], ['h']), kernel('reverse', ['x'], ['d']), kernel('gradients', ['h', 'd'], ['g'])]);
+    expect(launches.map(({ lane, waits }) => [lane, waits])).toEqual([[0, []], [0, []], [1, [0]], [0, [2]]]);
+  });
+
+  it('starts independent work at once', () => {
+    const launches = lanesOf([kernel('ends', [], ['e']), kernel('other', [], ['f']), kernel('both', ['e', 'f'], ['g'])]);
+    expect(launches.map(({ lane, waits }) => [lane, waits])).toEqual([[0, []], [1, []], [0, [1]]]);
+  });
+
+  it('orders writers after readers, and everything that shares an arena', () => {
+    const overwrite = lanesOf([kernel('read', ['x'], ['a']), kernel('write', [], ['x'])]);
+    expect(overwrite[1]).toEqual({ kernel: 'write', lane: 0, waits: [] });
+    const shared = { ...kernel('k', [], []), args: [{ kind: 'arena' } as const] };
+    expect(lanesOf([shared, shared]).map(({ lane }) => lane)).toEqual([0, 0]);
+  });
+});
