@@ -1,30 +1,29 @@
 // npm run demo: installs what is missing, builds the examples, runs each forward and backward on the best device found, and prints every
 // example's largest error against the float64 oracle. Opens nothing; writes to demo-out/ only.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { examples, inOrder, lmoec, main, reason, worst } from './lmoec.mjs';
 import { root, setup } from './setup.mjs';
+import { environmentOf, softwareGpus } from './software-gpu.mjs';
 
 /** Without a GPU, one of the software adapters does; a driver of the machine's own goes first. */
-async function environment() {
-  const { json: devices } = await lmoec(['doctor', '--json']);
-  const script = join(root, 'scripts/software-gpu.mjs');
-  if (devices?.cuda.available || devices?.webgpu.available || !existsSync(script)) return process.env;
-  const { environmentOf, softwareGpus } = await import(script);
+function environment(devices) {
+  if (devices?.cuda.available || devices?.webgpu.available) return process.env;
   const [gpu] = softwareGpus();
   return gpu === undefined ? process.env : environmentOf(gpu);
 }
 
 const status = await setup();
 if (status !== 0) process.exit(status);
-const env = await environment();
+const { json: devices } = await lmoec(['doctor', '--json']);
+const env = environment(devices);
 const visible = (args) => spawnSync(process.execPath, [main, ...args], { cwd: root, stdio: 'inherit', env }).status ?? 1;
 visible(['doctor']);
 const all = examples();
 console.log(`\nbuilding ${all.length} examples`);
-const built = visible(['build', ...all, '-o', 'demo-out']);
+// Machine code takes minutes, and only a CUDA device can run it.
+const built = visible(['build', ...all, '-o', 'demo-out', ...(devices?.cuda.available ? [] : ['--sources'])]);
 if (built !== 0) process.exit(built);
 
 console.log('\nforward and backward against the float64 oracle: rms(difference) / rms(oracle)\n');
