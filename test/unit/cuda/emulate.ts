@@ -28,7 +28,7 @@ export interface EmulateOptions {
 export function emulate(module: TileModule, options: EmulateOptions): ReadonlyMap<string, number> {
   const { dtype, call } = options;
   const text = (name: string) => readFileSync(join(TEMPLATES, name), 'utf8');
-  const templates = { 'rt/base.cuh': readFileSync(join(import.meta.dirname, 'emulator.h'), 'utf8'), 'rt/math.cuh': text('math.cuh'), 'rt/tile.cuh': '', 'rt/lanes.cuh': text('lanes.cuh') };
+  const templates = { 'rt/base.cuh': readFileSync(join(import.meta.dirname, 'emulator.h'), 'utf8'), 'rt/math.cuh': text('math.cuh'), 'rt/tile.cuh': '', 'rt/simt.cuh': text('simt.cuh'), 'rt/lanes.cuh': text('lanes.cuh') };
   const emitted = emitCuda(module, { target: 'cuda.sm90', dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates, plain: options.plain });
   // As many segments as the interpreter makes.
   const plan: Plan = { ...emitted.plan, segmentation: { programs: Number.MAX_SAFE_INTEGER, least: options.longest } };

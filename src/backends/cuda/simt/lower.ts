@@ -1,163 +1,225 @@
-import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import { COL, ROW, sameAxes, type Axis } from '../../../ir/common/axes.js';
+import { operandsOf, storedBuffers } from '../../../ir/tile/operands.js';
 import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import type { Extent } from '../../../ir/plan/plan.js';
-import { axisSize, bufferNamed, cellOffset, flatIndex, type Place } from '../address.js';
+import { axisSize, bufferNamed, type Place } from '../address.js';
+import { copiesInOrder } from '../carry.js';
 import { createCode, floatLiteral } from '../code.js';
 import { gridOf, pointer, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { openLoop, outerLines } from '../prologue.js';
-import { scalarText } from '../scalar.js';
-import { copiesInOrder } from '../carry.js';
-import { foldText } from './folds.js';
-import { planStorage } from './storage.js';
+import { walk } from '../uses.js';
+import { createBarriers } from './barriers.js';
+import { createElements, spotAt, type Spot } from './element.js';
+import { decayCall, decayOperands, foldText, type DecayOp } from './folds.js';
+import { homesOf, productAxes, type Homes, type Product } from './homes.js';
+import { orient, productsText, shapeOf, stageFloats, type Running } from './product.js';
+import { arrayAxes, pitchOf, planStorage } from './storage.js';
 
 const THREADS = 256;
 
-/** C text of one element of a tile, given the index text of every axis. */
-export type ElementText = (tile: TileId, at: ReadonlyMap<Axis, string>, place: Place) => string;
-
 /**
- * The lowering that takes every kernel: tiles are f32 arrays in shared memory (in device memory what does not fit), every operation is a
- * loop of the whole block over the elements of its result. Slow and plain; the judge of the fast paths.
+ * The lowering that takes every kernel, in f32 throughout: tiles that many statements read are arrays in shared memory (in device memory what does
+ * not fit), the others are expressions in the loops of their readers; products run as outer products in registers.
  */
 export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const { module } = cx;
-  const limit = Math.floor(sharedLimit(cx.target) / 4) - 64;
+  const homes = homesOf(kernel);
   const splitSize = kernel.split === undefined ? 1 : axisSize(module, kernel.split);
-  const divisors = [64, 32, 16, 8, 4, 2, 1].filter((n) => splitSize % n === 0);
-  const wanted = kernel.split === undefined ? [1] : divisors.filter((n) => n <= 32);
+  const wanted = kernel.split === undefined ? [1] : [64, 32, 16, 8, 4, 2, 1].filter((n) => splitSize % n === 0);
   const withBlock = (block: number) => (axis: Axis) => (axis === kernel.split ? block : axisSize(module, axis));
   const plan = (block: number) => {
-    const size = withBlock(block);
-    return planStorage(kernel, (axes) => axes.reduce((n, axis) => n * size(axis), 1), limit);
+    const stage = Math.ceil(stageOf(kernel, homes, withBlock(block)) / 4) * 4;
+    return { block, stage, ...planStorage(kernel, homes, withBlock(block), Math.floor(sharedLimit(cx.target) / 4) - stage) };
   };
-  const block = wanted.find((n) => plan(n).globalFloats === 0) ?? wanted[wanted.length - 1];
-  const storage = plan(block);
-  const size = withBlock(block);
+  const storage = wanted.map(plan).find((option) => option.globalFloats === 0) ?? plan(Math.min(wanted[0], 32));
+  const { block, stage } = storage;
   const blocks = splitSize / block;
   const scratchName = `${kernel.name}_scratch`;
   const scratch = storage.globalFloats === 0 ? [] : [scratchName];
   const { args, parameters } = signature(cx, kernel, scratch);
   const code = createCode();
-
-  const element: ElementText = (tile, at, place) => {
-    const home = storage.homes.get(tile);
-    if (home === undefined) throw new Error(`${kernel.name}: tile ${tile} is read before it has a value`);
-    switch (home.kind) {
-      case 'scalar': return `t${tile}`;
-      case 'array': return `t${tile}[${localIndex(kernel.tiles[tile].axes, at)}]`;
-      case 'inline': return opText(home.op, at, place);
-    }
-  };
-  const index = (at: ReadonlyMap<Axis, string>, axis: Axis) => {
-    const text = at.get(axis);
-    if (text === undefined) throw new Error(`${kernel.name}: axis ${axis} has no index here`);
-    return text;
-  };
-  const localIndex = (axes: readonly Axis[], at: ReadonlyMap<Axis, string>) =>
-    axes.length === 0 ? '0' : axes.slice(1).reduce((text, axis) => `(${text}) * ${size(axis)} + ${index(at, axis)}`, index(at, axes[0]));
-  const globalIndex = (axes: readonly Axis[], at: ReadonlyMap<Axis, string>) =>
-    flatIndex(module, axes, (axis) => (axis === kernel.split ? `(v0 + ${index(at, axis)})` : index(at, axis)));
-
-  /** Element text of operations that need no loop of their own. */
-  const opText = (op: TileOp, at: ReadonlyMap<Axis, string>, place: Place): string => {
-    switch (op.op) {
-      case 'load': {
-        const buffer = bufferNamed(module, op.buffer);
-        const name = pointer(buffer.name);
-        const inner = globalIndex(buffer.axes, at);
-        if (buffer.outer !== 'token' || op.rows === 'one') return `ld(${name} + ${cellOffset(module, buffer, place)} + ${inner})`;
-        const row = index(at, op.rows === 'col' ? COL : ROW);
-        return `(${row} < ${place.length} ? ld(${name} + ${cellOffset(module, buffer, { ...place, first: `(${place.first} + ${row})` })} + ${inner}) : 0.f)`;
-      }
-      case 'literal': return floatLiteral(op.value);
-      case 'zeros': return '0.f';
-      case 'head': return `(float)${place.head ?? place.group}`;
-      case 'heads': return '(float)d.heads';
-      case 'keep': return `(${index(at, ROW)} < ${place.length} ? ${element(op.arg, at, place)} : 0.f)`;
-      case 'map': return scalarText(op.fn, op.args.map((arg) => element(arg, at, place)));
-      case 'swap': {
-        const turned = new Map(at);
-        const row = at.get(ROW);
-        const col = at.get(COL);
-        if (row !== undefined) turned.set(COL, row);
-        if (col !== undefined) turned.set(ROW, col);
-        return element(op.arg, turned, place);
-      }
-      case 'pick': return element(op.arg, new Map(at).set(ROW, op.row === 'first' ? '0' : `${module.chunk - 1}`), place);
-      case 'shift': {
-        const row = index(at, ROW);
-        const edge = op.edge === undefined ? '0.f' : element(op.edge, at, place);
-        const from = element(op.arg, new Map(at).set(ROW, `(${row} - ${op.by})`.replace('- -', '+ ')), place);
-        return `(${row} == ${op.by === 1 ? 0 : module.chunk - 1} ? ${edge} : ${from})`;
-      }
-      case 'mask': return `(${index(at, COL)} ${op.strict ? '<' : '<='} ${index(at, ROW)} ? ${element(op.arg, at, place)} : 0.f)`;
-      case 'reduce': case 'contract': case 'compose': case 'cumsum': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'inverse': case 'recur':
-        throw new Error(`${op.op} has no element text`);
-    }
-    op satisfies never;
+  const elements = createElements({ cx, kernel, code, homes, storage, split: block });
+  const barriers = createBarriers(homes, storage, stage, () => code.line('__syncthreads();'));
+  const { size } = elements;
+  const stored = new Set(storedBuffers(kernel.body));
+  const axesOf = (tile: TileId) => kernel.tiles[tile].axes;
+  const array = (tile: TileId) => {
+    const home = homes.get(tile);
+    return home?.kind === 'same' ? home.as : tile;
   };
 
-  /** Writes the loop of the block over the elements of `axes`; `body` gets the indices. */
-  const overElements = (axes: readonly Axis[], body: (at: Map<Axis, string>) => void) => {
-    const total = axes.reduce((n, axis) => n * size(axis), 1);
+  /** Writes the loop of the block over the elements of `axes`, `width` neighbours along the last at a time. */
+  const overElements = (axes: readonly Axis[], width: number, body: (at: Map<Axis, string>) => void) => {
+    const total = axes.reduce((n, axis) => n * size(axis), 1) / width;
     code.open(`for (int i = threadIdx.x; i < ${total}; i += ${THREADS})`);
     const at = new Map<Axis, string>();
     let rest = 1;
     for (const axis of [...axes].reverse()) {
-      const text = rest === 1 ? 'i' : `i / ${rest}`;
-      at.set(axis, axis === axes[0] ? `(${text})` : `(${text} % ${size(axis)})`);
-      rest *= size(axis);
+      const last = axis === axes[axes.length - 1];
+      const extent = last ? size(axis) / width : size(axis);
+      const part = `${rest === 1 ? 'i' : `i / ${rest}`}${axis === axes[0] ? '' : ` % ${extent}`}`;
+      const name = indexName(axis);
+      code.line(`const int ${name} = ${last && width > 1 ? `${part} * ${width}` : part};`);
+      at.set(axis, name);
+      rest *= extent;
     }
     body(at);
     code.close();
   };
-  const assign = (tile: TileId, axes: readonly Axis[], value: (at: Map<Axis, string>) => string) => {
+  /** Neighbours that can be computed together; a shift of rows takes them one by one. */
+  const widthOf = (axes: readonly Axis[], value: TileId): number => {
+    const last = axes[axes.length - 1];
+    return last === undefined || size(last) % 4 !== 0 || ((last === ROW || last === COL) && shifts(homes, value)) ? 1 : 4;
+  };
+  const spotOf = (axes: readonly Axis[], at: ReadonlyMap<Axis, string>, place: Place, width: number): Spot => spotAt(at, place, axes[axes.length - 1], width);
+
+  /** Fused products that a value takes in, innermost first. */
+  const runningIn = (tile: TileId): readonly Running[] => {
+    const home = homes.get(tile);
+    if (home?.kind === 'fused') return [{ tile, op: home.op }];
+    return home?.kind === 'inline' ? operandsOf(home.op).flatMap(runningIn) : [];
+  };
+  const products = (running: readonly Running[], target: readonly Axis[], place: Place, finish: (spot: Spot) => void) => {
+    barriers.reads(running.flatMap(({ op }) => operandsOf(op)));
+    barriers.stage();
+    productsText({ kernel, code, homes, elements, stage: 'stage', barrier: () => barriers.force() }, running, target, place, finish);
+  };
+  /** An expression to an array or a register. */
+  const assign = (tile: TileId, sources: readonly TileId[], place: Place, value: (spot: Spot) => (e: string) => string, moves = false) => {
+    const axes = arrayAxes(axesOf(tile));
     if (axes.length === 0) {
-      const text = value(new Map());
+      barriers.reads(sources);
+      code.open('');
+      const text = value(spotAt(new Map(), place))('0');
       code.line(`t${tile} = ${text};`);
-      // The array it came from may be overwritten next.
-      if (text.includes('[')) code.line('__syncthreads();');
-    } else {
-      overElements(axes, (at) => code.line(`t${tile}[${localIndex(axes, at)}] = ${value(at)};`));
-      code.line('__syncthreads();');
+      code.close();
+      return;
     }
+    const running = sources.flatMap(runningIn);
+    if (running.length > 0) {
+      const rest = () => barriers.access(sources, [array(tile)]);
+      barriers.before(sources, [array(tile)]);
+      products(running, axes, place, (spot) => elements.put(tile, spot, value(spot)));
+      rest();
+      return;
+    }
+    barriers.before(sources, [array(tile)]);
+    const last = axes[axes.length - 1];
+    const width = Math.min(...sources.map((source) => widthOf(axes, source)), size(last) % 4 === 0 && !(moves && last === ROW) ? 4 : 1);
+    overElements(axes, width, (at) => {
+      const spot = spotOf(axes, at, place, width);
+      elements.put(tile, spot, value(spot));
+    });
+    barriers.access(sources, [array(tile)]);
   };
 
-  const letText = (tile: TileId, op: TileOp, place: Place) => {
-    const { axes } = kernel.tiles[tile];
+  const foldAxis = (tile: TileId, axis: Axis, all: readonly Axis[], sources: readonly TileId[], place: Place, how: 'sum' | 'max' | 'min', term: (spot: Spot) => string) => {
+    const axes = arrayAxes(axesOf(tile));
+    const start = how === 'sum' ? '0.f' : floatLiteral(how === 'max' ? -Infinity : Infinity);
+    const step = (x: string) => (how === 'sum' ? `acc += ${x};` : `acc = ${how === 'max' ? 'fmaxf' : 'fminf'}(acc, ${x});`);
+    const fn = how === 'sum' ? 'fold_sum' : how === 'max' ? 'fmaxf' : 'fminf';
+    const total = axes.reduce((n, each) => n * size(each), 1);
+    const across = size(axis) >= 32 && (axes.length === 0 || arrayAxes(all)[all.length - 1] === axis);
+    const writes = axes.length === 0 ? [] : [array(tile)];
+    barriers.before(sources, writes);
+    const terms = (at: Map<Axis, string>, first: string, by: number) => {
+      code.line(`float acc = ${start};`);
+      code.line('#pragma unroll 4');
+      code.open(`for (int j = ${first}; j < ${size(axis)}; j += ${by})`);
+      code.line(step(term(spotAt(new Map(at).set(axis, 'j'), place))));
+      code.close();
+    };
+    const lane = '(int)(threadIdx.x & 31)';
+    const folded = `lanes_fold(acc, [](float x, float y) { return ${fn}(x, y); })`;
+    if (axes.length === 0) {
+      // Every warp computes the number for itself.
+      code.open('');
+      terms(new Map(), across ? lane : '0', across ? 32 : 1);
+      code.line(`t${tile} = ${across ? folded : 'acc'};`);
+      code.close();
+    } else if (across) {
+      code.open(`for (int i = threadIdx.x / 32; i < ${total}; i += ${THREADS / 32})`);
+      const at = new Map<Axis, string>();
+      let rest = 1;
+      for (const each of [...axes].reverse()) {
+        at.set(each, `(${rest === 1 ? 'i' : `i / ${rest}`}${each === axes[0] ? '' : ` % ${size(each)}`})`);
+        rest *= size(each);
+      }
+      terms(at, lane, 32);
+      code.line(`acc = ${folded};`);
+      code.open('if ((threadIdx.x & 31) == 0)');
+      elements.put(tile, spotAt(at, place), () => 'acc');
+      code.close();
+      code.close();
+    } else {
+      overElements(axes, 1, (at) => {
+        terms(at, '0', 1);
+        elements.put(tile, spotAt(at, place), () => 'acc');
+      });
+    }
+    barriers.access(sources, writes);
+  };
+
+  const decayText = (tile: TileId, op: DecayOp, place: Place) => {
+    const channels = size(op.axis);
+    const pitch = pitchOf([ROW, op.axis], size);
+    const scores = pitchOf([ROW, COL], size);
+    const { a, b } = decayOperands(op);
+    barriers.before([op.g], []);
+    barriers.stage();
+    const width = widthOf([ROW, op.axis], op.g);
+    overElements([ROW, op.axis], width, (at) => {
+      const spot = spotAt(at, place, op.axis, width);
+      const g = elements.value(op.g, spot);
+      code.line(width === 1 ? `stage[${indexName(ROW)} * ${pitch} + ${indexName(op.axis)}] = m_exp(${g('0')});` : `UNROLL for (int e = 0; e < ${width}; ++e) stage[${indexName(ROW)} * ${pitch} + ${indexName(op.axis)} + e] = m_exp(${g('e')});`);
+    });
+    barriers.force();
+    code.line(decayCall(op, module.chunk, channels, pitch, scores, { out: `t${array(tile)}`, a: `t${array(a)}`, b: `t${array(b)}`, decay: 'stage' }));
+    barriers.access([a, b], [array(tile)]);
+    barriers.stageRead();
+  };
+
+  const letText = (tile: TileId, op: TileOp, place: Place): void => {
     switch (op.op) {
-      case 'reduce': case 'contract': {
-        const start = op.op === 'contract' || op.reduce === 'sum' ? '0.f' : op.reduce === 'max' ? floatLiteral(-Infinity) : floatLiteral(Infinity);
-        const fold = (at: Map<Axis, string>) => {
-          const inside = new Map(at).set(op.axis, 'j');
-          const term = op.op === 'contract' ? `${element(op.a, inside, place)} * ${element(op.b, inside, place)}` : element(op.arg, inside, place);
-          const sum = op.op === 'contract' || op.reduce === 'sum' ? `acc += ${term};` : `acc = ${op.reduce === 'max' ? 'fmaxf' : 'fminf'}(acc, ${term});`;
-          code.line(`float acc = ${start};`);
-          code.line(`for (int j = 0; j < ${size(op.axis)}; ++j) ${sum}`);
-        };
-        if (axes.length === 0) {
-          code.open('');
-          fold(new Map());
-          code.line(`t${tile} = acc;`);
-          code.close();
-          code.line('__syncthreads();');
-        } else {
-          overElements(axes, (at) => {
-            fold(at);
-            code.line(`t${tile}[${localIndex(axes, at)}] = acc;`);
-          });
-          code.line('__syncthreads();');
+      case 'reduce':
+        foldAxis(tile, op.axis, axesOf(op.arg), [op.arg], place, op.reduce, (spot) => elements.value(op.arg, spot)('0'));
+        return;
+      case 'contract': case 'compose': {
+        if (productAxes(kernel, op) !== undefined) {
+          barriers.before([op.a, op.b], [array(tile)]);
+          products([{ tile, op }], arrayAxes(axesOf(tile)), place, (spot) => elements.put(tile, spot, spot.sums.get(tile) ?? (() => '0.f')));
+          barriers.access([op.a, op.b], [array(tile)]);
+          return;
         }
+        if (op.op === 'compose') throw new Error('compose of what is no matrix');
+        const all = [...new Set([...axesOf(op.a), ...axesOf(op.b)])];
+        foldAxis(tile, op.axis, all, [op.a, op.b], place, 'sum', (spot) => `${elements.value(op.a, spot)('0')} * ${elements.value(op.b, spot)('0')}`);
         return;
       }
-      case 'compose': case 'cumsum': case 'recur': case 'inverse': case 'dscore': case 'dscoreRow': case 'dscoreCol': {
-        const out = (at: ReadonlyMap<Axis, string>) => `t${tile}[${localIndex(axes, at)}]`;
-        foldText(op, { code, chunk: module.chunk, size, out, element: (id, at) => element(id, at, place), over: (wanted, body) => overElements(wanted, body), axes });
-        code.line('__syncthreads();');
+      case 'cumsum': case 'recur': {
+        const axes = arrayAxes(axesOf(tile));
+        barriers.before(operandsOf(op), [array(tile)]);
+        foldText(op, {
+          code, chunk: module.chunk, size, axes,
+          out: (at) => elements.arrayAt(array(tile), at),
+          element: (id, at) => elements.value(id, spotAt(at, place))('0'),
+          over: (wanted, body) => overElements(wanted, 1, body),
+        });
+        barriers.access(operandsOf(op), [array(tile)]);
         return;
       }
+      case 'inverse': {
+        barriers.before([op.arg], [array(tile)]);
+        barriers.stage();
+        code.line(`inverse<${module.chunk}, ${pitchOf([ROW, COL], size)}>(t${array(tile)}, t${array(op.arg)}, stage);`);
+        barriers.force();
+        return;
+      }
+      case 'dscore': case 'dscoreRow': case 'dscoreCol': decayText(tile, op, place); return;
       case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'map': case 'swap': case 'pick': case 'shift': case 'mask':
-        assign(tile, axes, (at) => opText(op, at, place));
+        // What this kernel has stored may be what it reads.
+        if (op.op === 'load' && stored.has(op.buffer)) barriers.flush();
+        assign(tile, operandsOf(op), place, (spot) => elements.operation(tile, op, spot), op.op === 'shift');
         return;
     }
     op satisfies never;
@@ -165,72 +227,76 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
 
   const storeText = (name: string, value: TileId, place: Place) => {
     const buffer = bufferNamed(module, name);
-    const axes = kernel.tiles[value].axes;
-    const rowAxis = buffer.outer === 'token' && place.token === undefined ? (axes.includes(COL) && !axes.includes(ROW) ? COL : ROW) : undefined;
-    const all = rowAxis === undefined ? buffer.axes : [rowAxis, ...buffer.axes];
-    const write = (at: ReadonlyMap<Axis, string>) => {
-      const row = rowAxis === undefined ? undefined : index(at, rowAxis);
-      const here = row === undefined ? place : { ...place, first: `(${place.first} + ${row})` };
-      const guard = row === undefined ? '' : `if (${row} < ${place.length}) `;
-      code.line(`${guard}st(${pointer(name)} + ${cellOffset(module, buffer, here)} + ${globalIndex(buffer.axes, at)}, ${element(value, at, place)});`);
-    };
+    const tokens = buffer.outer === 'token' && place.token === undefined;
+    const row = axesOf(value).includes(COL) && !axesOf(value).includes(ROW) ? COL : ROW;
+    const all = tokens ? [row, ...buffer.axes] : buffer.axes;
+    const running = runningIn(value);
+    barriers.before([value], []);
+    barriers.buffer(name);
     // A value without the split axis is the same in every block: the first writes it.
     const once = kernel.split !== undefined && !buffer.axes.includes(kernel.split) && blocks > 1;
-    if (once) code.open('if (v0 == 0)');
-    if (all.length === 0) {
-      code.open('if (threadIdx.x == 0)');
-      write(new Map());
-      code.close();
-    } else overElements(all, write);
-    if (once) code.close();
-    code.line('__syncthreads();');
+    const write = (spot: Spot) => elements.store(name, spot, elements.value(value, spot));
+    if (running.length > 0 && sameAxes(all, axesOf(running[0].tile))) {
+      products(running, all, place, (spot) => {
+        if (once) code.open('if (v0 == 0)');
+        write(spot);
+        if (once) code.close();
+      });
+    } else {
+      if (once) code.open('if (v0 == 0)');
+      if (all.length === 0) {
+        code.open('if (threadIdx.x == 0)');
+        write(spotAt(new Map(), place));
+        code.close();
+      } else {
+        const width = widthOf(all, value);
+        overElements(all, width, (at) => write(spotOf(all, at, place, width)));
+      }
+      if (once) code.close();
+    }
+    barriers.access([value], []);
   };
 
   const copy = (to: TileId, from: TileId, place: Place) => {
-    if (to !== from) assign(to, kernel.tiles[to].axes, (at) => element(from, at, place));
+    if (to !== from && array(from) !== to) assign(to, [from], place, (spot) => elements.value(from, spot));
   };
 
   const loopText = (loop: TileLoop, place: Place, depth: number) => {
     for (const { tile, init } of loop.carry) copy(tile, init, place);
+    barriers.flush();
     const inside = openLoop(code, kernel, loop, `n${depth}`, module.chunk, place);
     bodyText(loop.body, inside, depth + 1);
     for (const { tile, next } of copiesInOrder(loop)) copy(tile, next, inside);
+    barriers.flush();
     code.close();
   };
 
   const bodyText = (body: readonly TileStmt[], place: Place, depth: number): void => {
     for (const stmt of body) {
       switch (stmt.kind) {
-        case 'let':
-          if (storage.homes.get(stmt.tile)?.kind !== 'inline') letText(stmt.tile, stmt.op, place);
+        case 'let': {
+          const kind = homes.get(stmt.tile)?.kind;
+          if (kind !== 'inline' && kind !== 'fused') letText(stmt.tile, stmt.op, place);
           break;
-        case 'store':
-          storeText(stmt.buffer, stmt.value, place);
-          break;
-        case 'loop':
-          loopText(stmt, place, depth);
-          break;
-        default:
-          stmt satisfies never;
+        }
+        case 'store': storeText(stmt.buffer, stmt.value, place); break;
+        case 'loop': loopText(stmt, place, depth); break;
+        default: stmt satisfies never;
       }
     }
   };
 
   code.line(`// ${kernel.doc}`);
   code.open(`extern "C" __global__ void __launch_bounds__(${THREADS}) ${kernel.name}(${parameters})`);
-  code.line('float* const sm = (float*)smem;');
-  code.line(`const int v0 = ${blocks === 1 ? '0' : `(int)(blockIdx.x % ${blocks}) * ${block}`};`);
-  code.line(`const int outer = ${blocks === 1 ? 'blockIdx.x' : `blockIdx.x / ${blocks}`};`);
-  code.line('const int per_group = d.heads / d.groups;');
+  code.line(`float* const stage = (float*)smem; float* const sm = stage + ${stage}; (void)stage, (void)sm;`);
+  code.line(`const int v0 = ${blocks === 1 ? '0' : `(int)(blockIdx.x % ${blocks}) * ${block}`}, outer = ${blocks === 1 ? 'blockIdx.x' : `blockIdx.x / ${blocks}`}, per_group = d.heads / d.groups;`);
+  code.line('(void)v0, (void)outer, (void)per_group;');
   if (kernel.inner === 'head') code.line('const int head = blockIdx.y, group = head / per_group;');
   else code.line('const int group = blockIdx.y;');
-  const home: Place = kernel.inner === 'head' ? { head: 'head', group: 'group' } : { group: 'group' };
-  const place = outerLines(code, kernel, home);
+  const place = outerLines(code, kernel, kernel.inner === 'head' ? { head: 'head', group: 'group' } : { group: 'group' });
   if (scratch.length > 0) code.line(`float* const far_ = ${pointer(scratchName)} + (i64)(blockIdx.y * gridDim.x + blockIdx.x) * ${storage.globalFloats};`);
-  for (const [tile, at] of storage.homes) {
-    if (at.kind === 'scalar') code.line(`float t${tile} = 0.f;`);
-    if (at.kind === 'array') code.line(`float* const t${tile} = ${at.space === 'shared' ? 'sm' : 'far_'} + ${at.offset};`);
-  }
+  for (const [tile, home] of homes) if (home.kind === 'scalar') code.line(`float t${tile} = 0.f;`);
+  for (const [tile, home] of storage.arrays) code.line(`float* const t${tile} = ${home.space === 'shared' ? 'sm' : 'far_'} + ${home.offset};`);
   bodyText(kernel.body, place, 0);
   code.close();
 
@@ -238,11 +304,46 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const programs: Extent[] = [...grid[0], ...grid[1]];
   return {
     text: code.text(),
-    runtime: ['rt/base.cuh', 'rt/math.cuh'],
+    runtime: ['rt/base.cuh', 'rt/math.cuh', 'rt/lanes.cuh', 'rt/simt.cuh'],
     block: THREADS,
-    sharedBytes: storage.sharedFloats * 4,
+    sharedBytes: (stage + storage.sharedFloats) * 4,
     grid,
     args,
     scratch: scratch.map((name) => ({ name, role: 'workspace', dtype: 'f32', shape: [...programs, storage.globalFloats], axes: [] })),
   };
+}
+
+/** Floats of the stages that the kernel's statements need, one after the other. */
+function stageOf(kernel: TileKernel, homes: Homes, size: (axis: Axis) => number): number {
+  let floats = 0;
+  walk(kernel.body, (stmt) => {
+    if (stmt.kind !== 'let') return;
+    const { op } = stmt;
+    switch (op.op) {
+      case 'contract': case 'compose': floats = Math.max(floats, productStage(kernel, op, size)); break;
+      case 'inverse': floats = Math.max(floats, (size(ROW) * size(ROW)) / 4); break;
+      case 'dscore': case 'dscoreRow': case 'dscoreCol': floats = Math.max(floats, size(ROW) * pitchOf([ROW, op.axis], size)); break;
+      case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'map': case 'swap': case 'pick': case 'shift': case 'mask': case 'reduce':
+      case 'cumsum': case 'recur':
+        break;
+      default: op satisfies never;
+    }
+  });
+  return floats;
+}
+
+/** Of either orientation, alone or beside another: the target decides later. */
+function productStage(kernel: TileKernel, op: Product, size: (axis: Axis) => number): number {
+  if (productAxes(kernel, op) === undefined) return 0;
+  const { m, n, ka } = orient(kernel, op, []);
+  const [M, N, K] = [size(m), size(n), size(ka)];
+  return Math.max(...[1, 2].flatMap((count) => [stageFloats(shapeOf(M, N, K, count)), stageFloats(shapeOf(N, M, K, count))]));
+}
+
+/** A user's axis may be called `row`. */
+const indexName = (axis: Axis) => `i_${axis.replace('%', '_')}`;
+
+function shifts(homes: Homes, tile: TileId): boolean {
+  const home = homes.get(tile);
+  return home?.kind === 'inline' && (home.op.op === 'shift' || operandsOf(home.op).some((arg) => shifts(homes, arg)));
 }

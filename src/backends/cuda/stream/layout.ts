@@ -118,7 +118,7 @@ function piecesOf(size: number, threads: number, most = 4): { vec: number; regs:
 
 const sizeOf = (module: TileModule, axes: readonly Axis[]) => axes.reduce((n, axis) => n * axisSize(module, axis), 1);
 const lastSize = (module: TileModule, axes: readonly Axis[]) => (axes.length === 0 ? 1 : axisSize(module, axes[axes.length - 1]));
-const nameOf = (axes: readonly Axis[]) => axes.map((axis) => axis.replace('%', '')).join('_');
+const nameOf = (axes: readonly Axis[]) => axes.map((axis) => axis.replace('%', '_')).join('_');
 
 /** Several axes as one run over `threads`: one piece per thread, as many blocks as that takes. */
 function flatGroup(module: TileModule, axes: readonly Axis[], threads: number, most = 4): Group {
@@ -165,7 +165,7 @@ function sharedLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout
   });
   if (!fits) return undefined;
   const groups = tokens
-    ? [{ name: 'row', axes: [ROW], role: 'lane', threads: WARP, vec: 1, regs: Math.ceil(module.chunk / WARP), total: module.chunk, cut: false } as const]
+    ? [{ name: '_row', axes: [ROW], role: 'lane', threads: WARP, vec: 1, regs: Math.ceil(module.chunk / WARP), total: module.chunk, cut: false } as const]
     : plain.length > 0 ? [flatGroup(module, orderOf(module, kernel, plain) ?? plain, WARP)] : [];
   const known = parts.filter((part) => part !== undefined);
   return { groups, threads: 256, lanes: WARP, blocks: blocksOf(groups), shared: { loop, parts: known, perThread: groups.length === 0 } };
@@ -246,7 +246,7 @@ function rowsLayout(module: TileModule, s: Survey): Layout | undefined {
   if (lanes === undefined) return undefined;
   const apart = !s.rowsMeet && s.loops.length === 0 && !lanes.some((group) => group.cut);
   const regs = apart ? Math.min(rows, 2) : rows;
-  const groups: Group[] = [{ name: 'row', axes: [ROW], role: 'warp', threads: warps, vec: regs, regs, total: module.chunk, cut: apart && regs < rows }, ...lanes];
+  const groups: Group[] = [{ name: '_row', axes: [ROW], role: 'warp', threads: warps, vec: regs, regs, total: module.chunk, cut: apart && regs < rows }, ...lanes];
   if (lanes.some((group) => group.regs * regs > MOST_REGISTERS)) return undefined;
   return { groups, threads: warps * WARP, lanes: WARP, blocks: blocksOf(groups), shared: undefined };
 }

@@ -86,7 +86,7 @@ export function ringOf(w: Writer, body: readonly TileStmt[]): Ring | undefined {
       if (load === undefined) throw new Error(`tile ${tile} is not in the ring`);
       const { type, width, at, start } = load;
       w.declare(tile);
-      w.each(w.kernel.tiles[tile].axes, (i, j) => `${w.at(tile, i, j)} = ld((const ${type}*)(smem + RING + full * ${stage} + ${at} + (x_row + ${i}) * ${width}) + ${lanePosition(w, j, width / start)});`);
+      w.each(w.kernel.tiles[tile].axes, (i, j) => `${w.at(tile, i, j)} = ld((const ${type}*)(smem + RING + full * ${stage} + ${at} + (x__row + ${i}) * ${width}) + ${lanePosition(w, j, width / start)});`);
     },
   };
 }

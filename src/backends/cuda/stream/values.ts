@@ -104,7 +104,7 @@ function slotsOf({ threads, regs, total, cut }: Group): number {
   return threads * regs * (cut ? Math.ceil(total / (threads * regs)) : 1);
 }
 
-export const nameOf = (axis: Axis) => axis.replace('%', '');
+export const nameOf = (axis: Axis) => axis.replace('%', '_');
 
 /** Where the elements of a thread start along every group. */
 export function indexLines(cx: CudaContext, layout: Layout, code: Code): void {

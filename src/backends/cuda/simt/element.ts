@@ -1,0 +1,232 @@
+import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
+import { axisSize, bufferNamed, cellOffset, type Place } from '../address.js';
+import { floatLiteral, type Code } from '../code.js';
+import { pointer, type CudaContext } from '../lowered.js';
+import { scalarText } from '../scalar.js';
+import type { Homes } from './homes.js';
+import type { Storage } from './storage.js';
+
+/** C text of neighbour `e` of an element. */
+export type Neighbours = (e: string) => string;
+
+/** Which elements an expression is written for: one, or `width` neighbours along `along`. */
+export interface Spot {
+  readonly at: ReadonlyMap<Axis, string>;
+  readonly along: Axis | undefined;
+  readonly width: number;
+  readonly place: Place;
+  /** Values of fused products. */
+  readonly sums: ReadonlyMap<TileId, Neighbours>;
+  /** What was loaded for this spot already. */
+  readonly known: Map<string, Neighbours>;
+}
+
+export interface Elements {
+  /** Writes the loads that an expression needs and returns its text; `operation`: of a tile that has a home of its own. */
+  value(tile: TileId, spot: Spot): Neighbours;
+  operation(tile: TileId, op: TileOp, spot: Spot): Neighbours;
+  /** Writes `width` neighbours to a tile's array. */
+  put(tile: TileId, spot: Spot, value: Neighbours): void;
+  /** Writes them to a buffer, where rows exist. */
+  store(name: string, spot: Spot, value: Neighbours): void;
+  /** C text of one element of an array. */
+  arrayAt(tile: TileId, at: ReadonlyMap<Axis, string>): string;
+  /** Size of an axis as this block sees it. */
+  size(axis: Axis): number;
+}
+
+export interface ElementOptions {
+  readonly cx: CudaContext;
+  readonly kernel: TileKernel;
+  readonly code: Code;
+  readonly homes: Homes;
+  readonly storage: Storage;
+  /** Block size along the split axis. */
+  readonly split: number;
+}
+
+/** The place that starts at these indices; nothing is loaded for it yet. */
+export function spotAt(at: ReadonlyMap<Axis, string>, place: Place, along?: Axis, width = 1, sums: Spot['sums'] = new Map()): Spot {
+  return { at, along: width > 1 ? along : undefined, width, place, sums, known: new Map() };
+}
+
+export function createElements({ cx, kernel, code, homes, storage, split }: ElementOptions): Elements {
+  const { module } = cx;
+  let names = 0;
+  const size = (axis: Axis) => (axis === kernel.split ? split : axisSize(module, axis));
+  const index = (at: ReadonlyMap<Axis, string>, axis: Axis): string => {
+    const text = at.get(axis);
+    if (text === undefined) throw new Error(`${kernel.name}: axis ${axis} has no index here`);
+    return text;
+  };
+  const stepped = (spot: Spot, axis: Axis, e: string) => (axis === spot.along && e !== '0' ? `(${index(spot.at, axis)} + ${e})` : index(spot.at, axis));
+  const flat = (axes: readonly Axis[], extent: (axis: Axis) => number, at: (axis: Axis) => string) =>
+    axes.length === 0 ? '0' : axes.slice(1).reduce((text, axis) => `${wrap(text)} * ${extent(axis)} + ${at(axis)}`, at(axes[0]));
+  const lastOf = (axes: readonly Axis[]) => axes[axes.length - 1];
+
+  /** Leaves are loaded once per spot: as a vector where their last axis is the one the spot runs along. */
+  const leaf = (key: string, spot: Spot, axes: readonly Axis[], address: (e: string) => string, guard: ((e: string) => string) | undefined): Neighbours => {
+    const found = spot.known.get(key);
+    if (found !== undefined) return found;
+    const name = `e${names++}`;
+    const varies = spot.along !== undefined && axes.includes(spot.along);
+    const made = ((): Neighbours => {
+      if (!varies) {
+        const one = guard?.('0');
+        code.line(`const float ${name} = ${one === undefined ? '' : `${one} ? `}ld(${address('0')})${one === undefined ? '' : ' : 0.f'};`);
+        return () => name;
+      }
+      code.line(`float ${name}[${spot.width}];`);
+      const whole = guard?.('0');
+      if (lastOf(axes) === spot.along && whole === guard?.('e')) {
+        const load = `ldn<${spot.width}>(${name}, ${address('0')});`;
+        code.line(whole === undefined ? load : `if (${whole}) ${load} else zeron<${spot.width}>(${name});`);
+      } else {
+        const one = guard?.('e');
+        code.line(`UNROLL for (int e = 0; e < ${spot.width}; ++e) ${name}[e] = ${one === undefined ? '' : `${one} ? `}ld(${address('e')})${one === undefined ? '' : ' : 0.f'};`);
+      }
+      return (e) => `${name}[${e}]`;
+    })();
+    spot.known.set(key, made);
+    return made;
+  };
+
+  const globalIndex = (buffer: TileBuffer, spot: Spot, e: string) =>
+    flat(buffer.axes, (axis) => axisSize(module, axis), (axis) => (axis === kernel.split ? `(v0 + ${stepped(spot, axis, e)})` : stepped(spot, axis, e)));
+
+  const load = (tile: TileId, op: Extract<TileOp, { op: 'load' }>, spot: Spot): Neighbours => {
+    const buffer = bufferNamed(module, op.buffer);
+    const { place } = spot;
+    const token = buffer.outer === 'token' && op.rows !== 'one' ? (op.rows === 'col' ? COL : ROW) : undefined;
+    const axes = token === undefined ? buffer.axes : [token, ...buffer.axes];
+    const row = (e: string) => (token === undefined ? '' : stepped(spot, token, e));
+    const address = (e: string) => {
+      const here = token === undefined ? place : { ...place, first: `(${place.first} + ${row(e)})` };
+      return `${pointer(buffer.name)} + ${cellOffset(module, buffer, here)} + ${globalIndex(buffer, spot, e)}`;
+    };
+    const key = `${tile}|${axes.map((axis) => index(spot.at, axis)).join('|')}|${spot.along ?? ''}`;
+    return leaf(key, spot, axes, address, token === undefined ? undefined : (e) => `${row(e)} < ${place.length}`);
+  };
+
+  const array = (tile: TileId, spot: Spot): Neighbours => {
+    const { axes } = homeOf(tile);
+    const key = `${tile}|${axes.map((axis) => index(spot.at, axis)).join('|')}|${spot.along ?? ''}`;
+    return leaf(key, spot, axes, (e) => `t${tile} + ${arrayIndex(tile, (axis) => stepped(spot, axis, e))}`, undefined);
+  };
+  const homeOf = (tile: TileId) => {
+    const home = storage.arrays.get(tile);
+    if (home === undefined) throw new Error(`${kernel.name}: tile ${tile} has no array`);
+    return home;
+  };
+  const arrayIndex = (tile: TileId, at: (axis: Axis) => string): string => {
+    const home = homeOf(tile);
+    const last = lastOf(home.axes);
+    return flat(home.axes, (axis) => (axis === last ? home.pitch : size(axis)), at);
+  };
+
+  const value = (tile: TileId, spot: Spot): Neighbours => {
+    const home = homes.get(tile);
+    switch (home?.kind) {
+      case undefined: throw new Error(`${kernel.name}: tile ${tile} is read before it has a value`);
+      case 'scalar': return () => `t${tile}`;
+      case 'array': return array(tile, spot);
+      case 'same': return array(home.as, spot);
+      case 'inline': return operation(tile, home.op, spot);
+      case 'fused': {
+        const sum = spot.sums.get(tile);
+        if (sum === undefined) throw new Error(`${kernel.name}: product ${tile} is used before it ran`);
+        return sum;
+      }
+    }
+  };
+
+  const operation = (tile: TileId, op: TileOp, spot: Spot): Neighbours => {
+    const { place, at } = spot;
+    const elsewhere = (changed: ReadonlyMap<Axis, string>, along = spot.along): Spot => ({ ...spot, at: changed, along });
+    switch (op.op) {
+      case 'load': return load(tile, op, spot);
+      case 'literal': return () => floatLiteral(op.value);
+      case 'zeros': return () => '0.f';
+      case 'head': return () => `(float)${place.head ?? place.group}`;
+      case 'heads': return () => '(float)d.heads';
+      case 'keep': {
+        const arg = value(op.arg, spot);
+        return (e) => `(${stepped(spot, ROW, e)} < ${place.length} ? ${arg(e)} : 0.f)`;
+      }
+      case 'map': {
+        const args = op.args.map((arg) => value(arg, spot));
+        return (e) => scalarText(op.fn, args.map((arg) => arg(e)));
+      }
+      case 'swap': {
+        const turned = new Map(at);
+        const [row, col] = [at.get(ROW), at.get(COL)];
+        turned.delete(ROW);
+        turned.delete(COL);
+        if (row !== undefined) turned.set(COL, row);
+        if (col !== undefined) turned.set(ROW, col);
+        const along = spot.along === ROW ? COL : spot.along === COL ? ROW : spot.along;
+        return value(op.arg, elsewhere(turned, along));
+      }
+      case 'pick': return value(op.arg, elsewhere(new Map(at).set(ROW, op.row === 'first' ? '0' : `${module.chunk - 1}`), spot.along === ROW ? undefined : spot.along));
+      case 'shift': {
+        const edge = op.edge === undefined ? () => '0.f' : value(op.edge, spot);
+        const beyond = op.by === 1 ? 0 : module.chunk - 1;
+        const row = index(at, ROW);
+        if (spot.along === ROW) throw new Error('a shift of rows that are written together');
+        // The row beyond is not read: the edge's own stands in.
+        const from = value(op.arg, elsewhere(new Map(at).set(ROW, `(${row} == ${beyond} ? ${beyond} : ${row} ${op.by === 1 ? '-' : '+'} 1)`)));
+        return (e) => `(${row} == ${beyond} ? ${edge(e)} : ${from(e)})`;
+      }
+      case 'mask': {
+        const arg = value(op.arg, spot);
+        return (e) => `(${stepped(spot, COL, e)} ${op.strict ? '<' : '<='} ${stepped(spot, ROW, e)} ? ${arg(e)} : 0.f)`;
+      }
+      case 'reduce': case 'contract': case 'compose': case 'cumsum': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'inverse': case 'recur':
+        throw new Error(`${op.op} has no element text`);
+    }
+    op satisfies never;
+  };
+
+  /** Collects the neighbours and writes them in one access, if they are neighbours in memory too. */
+  const write = (axes: readonly Axis[], spot: Spot, address: (e: string) => string, guard: ((e: string) => string) | undefined, val: Neighbours) => {
+    if (spot.width === 1) {
+      const one = guard?.('0');
+      code.line(`${one === undefined ? '' : `if (${one}) `}st(${address('0')}, ${val('0')});`);
+      return;
+    }
+    const wide = lastOf(axes) === spot.along && guard?.('0') === guard?.('e');
+    if (!wide) {
+      const one = guard?.('e');
+      code.line(`UNROLL for (int e = 0; e < ${spot.width}; ++e) ${one === undefined ? '' : `if (${one}) `}st(${address('e')}, ${val('e')});`);
+      return;
+    }
+    const name = `o${names++}`;
+    code.line(`float ${name}[${spot.width}];`);
+    code.line(`UNROLL for (int e = 0; e < ${spot.width}; ++e) ${name}[e] = ${val('e')};`);
+    const whole = guard?.('0');
+    code.line(`${whole === undefined ? '' : `if (${whole}) `}stn<${spot.width}>(${address('0')}, ${name});`);
+  };
+
+  return {
+    value, operation, size,
+    arrayAt: (tile, at) => `t${tile}[${arrayIndex(tile, (axis) => index(at, axis))}]`,
+    put(tile, spot, val) {
+      const home = homes.get(tile);
+      const to = home?.kind === 'same' ? home.as : tile;
+      write(homeOf(to).axes, spot, (e) => `t${to} + ${arrayIndex(to, (axis) => stepped(spot, axis, e))}`, undefined, val);
+    },
+    store(name, spot, val) {
+      const buffer = bufferNamed(module, name);
+      const token = buffer.outer === 'token' && spot.place.token === undefined ? (spot.at.has(ROW) ? ROW : COL) : undefined;
+      const row = (e: string) => (token === undefined ? '' : stepped(spot, token, e));
+      const address = (e: string) => {
+        const here = token === undefined ? spot.place : { ...spot.place, first: `(${spot.place.first} + ${row(e)})` };
+        return `${pointer(name)} + ${cellOffset(module, buffer, here)} + ${globalIndex(buffer, spot, e)}`;
+      };
+      write(token === undefined ? buffer.axes : [token, ...buffer.axes], spot, address, token === undefined ? undefined : (e) => `${row(e)} < ${spot.place.length}`, val);
+    },
+  };
+}
+
+const wrap = (text: string) => (/^[\w.]+$/.test(text) ? text : `(${text})`);
