@@ -4,7 +4,7 @@ import { axisSize, bufferNamed, type Place } from '../address.js';
 import { createCode } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { outerLines } from '../prologue.js';
-import { usesOf, walk } from '../uses.js';
+import { operands, usesOf, walk } from '../uses.js';
 import { createArena } from './arena.js';
 import { cellOf, copyArray, copyTile, isArray, loadCell, loadNow, storeCell } from './memory.js';
 import { argument, opText } from './ops.js';
@@ -55,10 +55,10 @@ export function definitions(kernel: TileKernel): Map<TileId, TileOp> {
 }
 
 /**
- * Products that a sum takes over as its accumulator: by the sum's tile, the product and the other term. A product that could begin early
- * (`waits` says which tiles could not) does not start from a term that comes late.
+ * Products that a sum takes over as its accumulator: by the sum's tile, the product and the other term. `apart` says where the product had better
+ * begin before the other term is there.
  */
-export function fusedSums(kernel: TileKernel, body: readonly TileStmt[], waits: (tile: TileId) => boolean = () => true): Map<TileId, { product: TileId; other: TileId }> {
+export function fusedSums(kernel: TileKernel, body: readonly TileStmt[], apart: (sum: TileId, product: TileId, other: TileId) => boolean = () => false): Map<TileId, { product: TileId; other: TileId }> {
   const uses = usesOf(kernel);
   const sums = new Map<TileId, { product: TileId; other: TileId }>();
   const taken = new Set<TileId>();
@@ -68,7 +68,7 @@ export function fusedSums(kernel: TileKernel, body: readonly TileStmt[], waits: 
     for (const [product, other] of [[y, x], [x, y]]) {
       const def = uses.defs.get(product);
       if (sums.has(stmt.tile) || x === y || taken.has(product)) continue;
-      if (!waits(product) && waits(other)) continue;
+      if (apart(stmt.tile, product, other)) continue;
       if (def?.op?.op !== 'contract' || def.body !== body || uses.counts.get(product) !== 1 || kernel.tiles[product].axes.length !== 2) continue;
       sums.set(stmt.tile, { product, other });
       taken.add(product);
@@ -113,14 +113,23 @@ const CROWDED = 100 * 1024;
 
 /** One warpgroup where several blocks share a multiprocessor; two where one block fills it, so that each holds half of every fragment. */
 function chunkKernel(cx: CudaContext, kernel: TileKernel): LoweredKernel {
-  const one = lowerChunk(cx, kernel, 1);
+  const one = lowerChunk(cx, kernel, 1, Infinity);
   const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
-  const chosen = wide && one.sharedBytes > CROWDED ? lowerChunk(cx, kernel, 2) : one;
-  if (chosen.sharedBytes > sharedLimit(cx.target)) unsupported(`${chosen.sharedBytes} bytes of shared memory`);
-  return chosen;
+  if (!wide || one.sharedBytes <= CROWDED) return fitting(cx, one) ?? unsupported(`${one.sharedBytes} bytes of shared memory`);
+  const budgets = [Infinity, 160, 128, 112, 96, 80, 64].map((kilobytes) => kilobytes * 1024);
+  for (const budget of budgets) {
+    const found = fitting(cx, lowerChunk(cx, kernel, 2, budget));
+    if (found !== undefined) return found;
+  }
+  return unsupported(`${lowerChunk(cx, kernel, 2, 0).sharedBytes} bytes of shared memory`);
 }
 
-function lowerChunk(cx: CudaContext, kernel: TileKernel, parts: 1 | 2): LoweredKernel {
+function fitting(cx: CudaContext, kernel: LoweredKernel): LoweredKernel | undefined {
+  return kernel.sharedBytes <= sharedLimit(cx.target) ? kernel : undefined;
+}
+
+/** `budget`: bytes that loaded tiles may take at a time; what does not fit at the start is loaded when others are done with. */
+function lowerChunk(cx: CudaContext, kernel: TileKernel, parts: 1 | 2, budget: number): LoweredKernel {
   if (kernel.split !== undefined) unsupported('split chunk kernels');
   const defs = definitions(kernel);
   const body = createCode();
@@ -128,13 +137,21 @@ function lowerChunk(cx: CudaContext, kernel: TileKernel, parts: 1 | 2): LoweredK
   const team = createTeam({ cx, kernel, code: body, arena, barrier: 1, parts, defs, rowOf: tokenRow, stage: { address: 'base', pointer: 'basep' }, exported: new Set() });
   const place: Place = { sequence: 'sequence', chunk: 'chunk', first: 'first', length: 'length', head: 'head', group: 'group' };
   const sums = fusedSums(kernel, kernel.body);
-  for (const stmt of kernel.body) {
-    if (stmt.kind !== 'let' || stmt.op.op !== 'load') continue;
+  const copies = kernel.body.flatMap((stmt): Copy[] => {
+    if (stmt.kind !== 'let' || stmt.op.op !== 'load') return [];
+    const { tile } = stmt;
     const cell = loadCell(cx, stmt.op, place, undefined);
-    if (cell.half && cell.axes.length === 2) copyTile(team, stmt.tile, cell, false, undefined);
-    else if (isArray(team, cell)) copyArray(team, stmt.tile, cell);
-  }
-  for (const stmt of kernel.body) {
+    const [rows, cols] = cell.axes;
+    if (cell.half && cell.axes.length === 2) return [{ tile, bytes: team.pad(rows) * team.pad(cols) * 2, begin: () => copyTile(team, tile, cell, false, undefined) }];
+    if (isArray(team, cell)) return [{ tile, bytes: team.pad(rows) * (team.pad(cols) + 8) * 4, begin: () => copyArray(team, tile, cell) }];
+    return [];
+  });
+  const due = copySchedule(kernel.body, copies, budget);
+  for (const [at, stmt] of kernel.body.entries()) {
+    const now = due.get(at) ?? [];
+    // Tiles that come late take the place of others, whose readers have to be done.
+    if (now.length > 0 && at > 0) team.sync();
+    for (const copy of now) copy.begin();
     switch (stmt.kind) {
       case 'let': {
         if (stmt.op.op !== 'load') letText(team, stmt, place, sums);
@@ -171,6 +188,40 @@ function lowerChunk(cx: CudaContext, kernel: TileKernel, parts: 1 | 2): LoweredK
   code.close();
   const sharedBytes = layout.fixedBytes + 1024;
   return { text: code.text(), runtime: RUNTIME, block: team.threads, sharedBytes, grid: gridOf(kernel, 1), args, scratch: [] };
+}
+
+interface Copy {
+  readonly tile: TileId;
+  readonly bytes: number;
+  begin(): void;
+}
+
+/** When to begin each copy, by position in the body: as early as the budget allows, at its first use at the latest. */
+function copySchedule(body: readonly TileStmt[], copies: readonly Copy[], budget: number): ReadonlyMap<number, readonly Copy[]> {
+  const spans = new Map<TileId, { first: number; last: number }>();
+  const sources = new Map<TileId, TileId>();
+  const use = (id: TileId, at: number): void => {
+    const tile = sources.get(id) ?? id;
+    spans.set(tile, { first: spans.get(tile)?.first ?? at, last: at });
+  };
+  body.forEach((stmt, at) => {
+    if (stmt.kind === 'store') use(stmt.value, at);
+    if (stmt.kind !== 'let') return;
+    // A swap only renames.
+    if (stmt.op.op === 'swap') sources.set(stmt.tile, sources.get(stmt.op.arg) ?? stmt.op.arg);
+    else for (const arg of operands(stmt.op)) use(arg, at);
+  });
+  const spanOf = ({ tile }: Copy) => spans.get(tile) ?? { first: 0, last: 0 };
+  const due = new Map<number, Copy[]>();
+  const begun: Copy[] = [];
+  let at = 0;
+  for (const copy of [...copies].sort((a, b) => spanOf(a).first - spanOf(b).first)) {
+    const taken = () => begun.filter((other) => spanOf(other).last >= at).reduce((sum, { bytes }) => sum + bytes, 0);
+    while (at < spanOf(copy).first && taken() + copy.bytes > budget) at++;
+    due.set(at, [...(due.get(at) ?? []), copy]);
+    begun.push(copy);
+  }
+  return due;
 }
 
 /** Size of the split axis in blocks of 64. */

@@ -57,7 +57,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const trivial = (tile: TileId) => ['literal', 'head', 'heads'].includes(defs.get(tile)?.op ?? '');
   const exported = new Set<TileId>();
   // A sum takes over a product of its own team only.
-  const sums = new Map([...fusedSums(kernel, loop.body, dependsOn(loop))].filter(([sum, { product }]) => aheadTiles.has(sum) === aheadTiles.has(product)));
+  const sums = new Map([...fusedSums(kernel, loop.body, holdsUp(loop))].filter(([sum, { product }]) => aheadTiles.has(sum) === aheadTiles.has(product)));
   const wanted = (tile: TileId) => {
     const id = resolve(tile);
     if (aheadTiles.has(id) && !trivial(id)) exported.add(id);
@@ -305,11 +305,19 @@ function assemble(cx: CudaContext, kernel: TileKernel, split: Axis, parts: Parts
   return { text: code.text(), runtime: RUNTIME, block: 256, sharedBytes: total(stages), grid: gridOf(kernel, blocks), args, scratch: [] };
 }
 
-/** Tiles of a loop that are made of what it carries. */
-function dependsOn(loop: TileLoop): (tile: TileId) => boolean {
-  const found = new Set<TileId>(loop.carry.map((c) => c.tile));
-  for (const stmt of loop.body) if (stmt.kind === 'let' && operands(stmt.op).some((arg) => found.has(arg))) found.add(stmt.tile);
-  return (tile) => found.has(tile);
+/** Sums on the way from one carried value to the next whose product need not wait for it: taken over, it would stand in the way. */
+function holdsUp(loop: TileLoop): (sum: TileId, product: TileId, other: TileId) => boolean {
+  const lets = loop.body.filter((stmt) => stmt.kind === 'let');
+  const from = new Set<TileId>(loop.carry.map((c) => c.tile));
+  // What comes of a carried value through a product comes late.
+  const late = new Set<TileId>();
+  for (const { tile, op } of lets) {
+    if (operands(op).some((arg) => from.has(arg))) from.add(tile);
+    if (operands(op).some((arg) => late.has(arg) || (op.op === 'contract' && from.has(arg)))) late.add(tile);
+  }
+  const onward = new Set<TileId>(loop.carry.map((c) => c.next));
+  for (const { tile, op } of [...lets].reverse()) if (onward.has(tile)) for (const arg of operands(op)) onward.add(arg);
+  return (sum, product, other) => onward.has(sum) && !from.has(product) && late.has(other);
 }
 
 function stagedPieces(arena: ReturnType<typeof createArena>, offsets: ReadonlyMap<string, number>): ReadonlySet<string> {
