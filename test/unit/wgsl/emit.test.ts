@@ -1,0 +1,163 @@
+import { create } from 'webgpu';
+import { describe, expect, it } from 'vitest';
+import { chunkFor, DEFAULT_CAPABILITIES } from '../../../src/backends/wgsl/capabilities.js';
+import { emitWgsl } from '../../../src/backends/wgsl/emit.js';
+import { ROW } from '../../../src/ir/common/axes.js';
+import { buildKernel } from '../../../src/ir/tile/build.js';
+import type { Plan } from '../../../src/ir/plan/plan.js';
+import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
+import { OPERATION_MODULES } from './modules.js';
+import { plain, templates } from './templates.js';
+
+// Dawn's null backend takes any shader that is valid. The instance must outlive its devices.
+const gpu = create(['backend=null']);
+const device = await (await gpu.requestAdapter())?.requestDevice();
+
+const launched = (plan: Plan) => plan.programs.forward.map(({ kernel }) => kernel);
+
+const emitted = OPERATION_MODULES.flatMap((module) => (['f32', 'bf16', 'f16'] as const).map((dtype) => ({ module, dtype, ...emitWgsl(module, { ...plain, dtype }) })));
+const files = emitted.flatMap(({ module, dtype, files: made }) => [...made].map(([name, text]) => ({ name: `${module.name} ${dtype} ${name}`, text })));
+
+describe('emitted WGSL', () => {
+  it('binds no more storage buffers than every adapter allows', () => {
+    const most = Math.max(...files.map(({ text }) => [...text.matchAll(/var<storage/g)].length));
+    expect(most).toBe(DEFAULT_CAPABILITIES.storageBuffers);
+  });
+
+  it('stays within workgroup memory and invocations', () => {
+    for (const { name, text } of files) {
+      const floats = Number(/var<workgroup> near: array<f32, (\d+)>/.exec(text)?.[1] ?? 0);
+      expect(4 * floats, name).toBeLessThanOrEqual(DEFAULT_CAPABILITIES.workgroupBytes);
+      expect(Number(/@workgroup_size\((\d+)\)/.exec(text)?.[1]), name).toBeLessThanOrEqual(DEFAULT_CAPABILITIES.invocations);
+    }
+  });
+
+  it('never returns early, and has no native halves unless asked', () => {
+    for (const { name, text } of files) {
+      const body = text.slice(text.indexOf('fn main('));
+      expect(body, name).not.toMatch(/\breturn\b/);
+      expect(text, name).not.toMatch(/enable f16|: f16/);
+    }
+  });
+
+  it('is the same each time', () => {
+    for (const { module, dtype, files: made } of emitted) expect(emitWgsl(module, { ...plain, dtype }).files).toEqual(made);
+  });
+
+  it('compiles without a message, with the limits that every adapter has', async () => {
+    if (device === undefined) throw new Error('Dawn has no null backend');
+    for (const { name, text } of files) {
+      const module = device.createShaderModule({ code: text });
+      device.pushErrorScope('validation');
+      device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint: 'main' } });
+      const messages = (await module.getCompilationInfo()).messages.map(({ message, lineNum }) => `${lineNum}: ${message}`);
+      expect([...messages, (await device.popErrorScope())?.message], name).toEqual([undefined]);
+    }
+  });
+
+  it('has helpers that compile on their own', async () => {
+    for (const name of Object.keys(templates).filter((path) => path.startsWith('rt/'))) {
+      const info = await device?.createShaderModule({ code: templates[name] }).getCompilationInfo();
+      expect(info?.messages.map(({ message }) => message), name).toEqual([]);
+    }
+  });
+});
+
+describe('staging', () => {
+  const wide = emitted.find(({ module, dtype }) => module.name === 'pressure' && dtype === 'f32');
+
+  it('copies the smallest of too many tensors, before their reader and after their writer', () => {
+    expect(wide && launched(wide.plan)).toEqual(['stage_w0', 'stage_w1', 'stage_w2', 'stage_w3', 'stage_w4', 'stage_s', 'stage_x', 'everything']);
+    expect(wide?.plan.arena).toContain('w0.staged');
+  });
+
+  it('copies nothing where an adapter binds enough', () => {
+    const [module] = OPERATION_MODULES.filter(({ name }) => name === 'pressure');
+    const { plan } = emitWgsl(module, { ...plain, dtype: 'f32', capabilities: { ...DEFAULT_CAPABILITIES, storageBuffers: 16 } });
+    expect(launched(plan)).toEqual(['everything']);
+  });
+
+  it('writes 16-bit results by whole words, unless the adapter has halves', () => {
+    const half = (name: string, role: TileBuffer['role']): TileBuffer => ({ name, outer: 'token', inner: 'head', axes: ['K'], dtype: 'io', role });
+    const [from, to] = [half('x', 'input'), half('y', 'output')];
+    const copy = buildKernel({ name: 'copy', doc: 'Copies.', outer: 'chunk', inner: 'head' }, (k) => k.store(to, k.load(from)));
+    const module: TileModule = { name: 'copy', chunk: 16, sizes: new Map([['K', 3]]), buffers: [from, to], kernels: [copy], programs: { forward: ['copy'], backward: [], step: [] } };
+    const words = emitWgsl(module, { ...plain, dtype: 'f16' });
+    expect(launched(words.plan)).toEqual(['copy', 'unstage_y']);
+    expect(words.files.get('unstage_y.wgsl')).toContain('p_y[i] = rt_pack_f16(low, high);');
+    const native = emitWgsl(module, { ...plain, dtype: 'f16', capabilities: { ...DEFAULT_CAPABILITIES, f16: true } });
+    expect(launched(native.plan)).toEqual(['copy']);
+    expect(native.files.get('copy.wgsl')).toMatch(/enable f16;[^]*p_y\[.*\] = f16\(/);
+  });
+});
+
+describe('one kernel, in full', () => {
+  it('fuses the product, the scale and the store of a read', () => {
+    const buffer = (name: string, outer: TileBuffer['outer'], axes: readonly string[], role: TileBuffer['role']): TileBuffer => ({ name, outer, inner: 'head', axes, dtype: 'f32', role });
+    const [q, S, o] = [buffer('q', 'token', ['K'], 'input'), buffer('S', 'sequence', ['K', 'V'], 'initial'), buffer('o', 'token', ['V'], 'output')];
+    const read = buildKernel({ name: 'read', doc: 'Reads the state.', outer: 'chunk', inner: 'head' }, (k) => {
+      k.store(o, k.mul(k.contract(k.load(q), k.load(S), 'K'), k.literal(0.125)));
+      expect(k.axesOf(k.load(q))).toEqual([ROW, 'K']);
+    });
+    const module: TileModule = { name: 'read', chunk: 16, sizes: new Map([['K', 64], ['V', 64]]), buffers: [q, S, o], kernels: [read], programs: { forward: ['read'], backward: [], step: [] } };
+    const text = emitWgsl(module, { ...plain, dtype: 'f32' }).files.get('read.wgsl') ?? '';
+    expect(text.slice(text.indexOf('// Reads'))).toMatchInlineSnapshot(`
+      "// Reads the state.
+      @compute @workgroup_size(64)
+      fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+        let heads = dims[0].y;
+        let groups = dims[0].z;
+        let zero = dims[0].x >> 31u;
+        let head = wid.y;
+        let group = head * groups / heads;
+        let chunk = wid.x;
+        let sequence = chunks[4u * chunk];
+        let token = chunks[4u * chunk + 1u];
+        let length = chunks[4u * chunk + 2u];
+        let at_q = (token * heads + head) * 64u;
+        let heads_64 = heads * 64u;
+        let at_S = (sequence * heads + head) * 4096u;
+        for (var i = lid; i < 1024u + zero; i += 64u) {
+          let i_K = i % 64u;
+          let r = i / 64u;
+          let x1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+          near[r * 64u + i_K] = x1;
+        }
+        workgroupBarrier();
+        for (var i = lid; i < 64u + zero; i += 64u) {
+          let first_i_V = (i % 16u) * 4u;
+          let first_r = (i / 16u) * 4u;
+          var sum3 = vec4<f32>();
+          var sum4 = vec4<f32>();
+          var sum5 = vec4<f32>();
+          var sum6 = vec4<f32>();
+          for (var k2 = 0u; k2 < 64u + zero; k2++) {
+            let b7 = vec4<f32>(p_S[at_S + k2 * 64u + first_i_V], p_S[at_S + k2 * 64u + first_i_V + 1u], p_S[at_S + k2 * 64u + first_i_V + 2u], p_S[at_S + k2 * 64u + first_i_V + 3u]);
+            sum3 += near[first_r * 64u + k2] * b7;
+            sum4 += near[first_r * 64u + k2 + 64u] * b7;
+            sum5 += near[first_r * 64u + k2 + 128u] * b7;
+            sum6 += near[first_r * 64u + k2 + 192u] * b7;
+          }
+          var m2 = array<vec4<f32>, 4>(sum3, sum4, sum5, sum6);
+          for (var y = 0u; y < 4u + zero; y++) {
+            let r = first_r + y;
+            for (var x = 0u; x < 4u + zero; x++) {
+              let i_V = first_i_V + x;
+              if (r < length) { p_o[at_q + r * heads_64 + i_V] = (m2[y][x] * 0.125f); }
+            }
+          }
+        }
+      }
+      "
+    `);
+  });
+});
+
+describe('chunkFor', () => {
+  it('takes 32 tokens where three tiles fit, else 16', () => {
+    expect(chunkFor(new Map([['K', 16], ['V', 24]]))).toBe(32);
+    expect(chunkFor(new Map([['K', 64], ['V', 64]]))).toBe(16);
+    expect(chunkFor(new Map([['K', 64], ['V', 64]]), { ...DEFAULT_CAPABILITIES, workgroupBytes: 32768 })).toBe(32);
+    expect(chunkFor(new Map([['K', 256], ['V', 256]]), { ...DEFAULT_CAPABILITIES, workgroupBytes: 32768 })).toBe(16);
+  });
+});

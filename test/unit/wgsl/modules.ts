@@ -1,0 +1,254 @@
+import { COL, ROW, type Axis } from '../../../src/ir/common/axes.js';
+import { buildKernel, type KernelBuilder, type KernelHead } from '../../../src/ir/tile/build.js';
+import type { BufferRole, TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
+import { math } from '../../../src/math/index.js';
+
+const K = 8;
+const V = 12;
+const sizes = new Map<Axis, number>([['K', K], ['V', V], ['W', 96]]);
+
+const buffer = (name: string, outer: TileBuffer['outer'], axes: readonly Axis[], role: BufferRole, more: Partial<TileBuffer> = {}): TileBuffer => ({ name, outer, inner: 'head', axes, dtype: 'f32', role, ...more });
+const input = (name: string, axes: readonly Axis[], more: Partial<TileBuffer> = {}) => buffer(name, 'token', axes, 'input', more);
+
+/** A module of kernels that all run in `forward`; each writes outputs of its own. */
+function moduleOf(name: string, buffers: readonly TileBuffer[], kernels: readonly { readonly head: KernelHead; readonly write: (k: KernelBuilder) => void }[]): TileModule {
+  return {
+    name, chunk: 16, sizes, buffers,
+    kernels: kernels.map(({ head, write }) => buildKernel(head, write)),
+    programs: { forward: kernels.map(({ head }) => head.name), backward: [], step: [] },
+  };
+}
+
+const head = (name: string, outer: KernelHead['outer'] = 'chunk', more: Partial<KernelHead> = {}): KernelHead => ({ name, doc: `Tests ${name}.`, outer, inner: 'head', ...more });
+
+const x = input('x', ['K']);
+const y = input('y', ['K']);
+const g = input('g', ['K']);
+const s = input('s', []);
+const v = input('v', ['V']);
+
+/** Operations that take one token tile and give one. */
+function rowwise(): TileModule {
+  const edge = buffer('edge', 'sequence', ['K'], 'initial');
+  const outputs = ['keep', 'shift_down', 'shift_up', 'sum', 'exclusive', 'reverse', 'both', 'recur', 'recur_back', 'columns'].map((name) => buffer(name, 'token', ['K'], 'output'));
+  const first = buffer('first', 'chunk', ['K'], 'output');
+  const last = buffer('last', 'chunk', ['K'], 'output');
+  const norm = buffer('norm', 'token', [], 'output');
+  const most = buffer('most', 'token', [], 'output');
+  const least = buffer('least', 'token', [], 'output');
+  const out = (name: string) => outputs.find((candidate) => candidate.name === name) ?? x;
+  return moduleOf('rowwise', [x, y, s, edge, ...outputs, first, last, norm, most, least], [
+    {
+      head: head('rows'),
+      write(k) {
+        const rows = k.load(x);
+        k.store(out('keep'), k.keep(k.map('div', k.literal(1), k.add(rows, k.literal(2)))));
+        k.store(out('shift_down'), k.shift(rows, 1, k.load(edge)));
+        k.store(out('shift_up'), k.shift(k.exp(rows), -1));
+        k.store(out('sum'), k.cumsum(k.mul(rows, k.load(s))));
+        k.store(out('exclusive'), k.cumsum(rows, { exclusive: true }));
+        k.store(out('reverse'), k.cumsum(rows, { reverse: true }));
+        k.store(out('both'), k.cumsum(rows, { exclusive: true, reverse: true }));
+        k.store(out('columns'), k.load(x, 'col'));
+        k.store(first, k.pick(rows, 'first'));
+        k.store(last, k.pick(k.cumsum(rows), 'last'));
+      },
+    },
+    {
+      head: head('folds'),
+      write(k) {
+        const rows = k.load(x);
+        k.store(norm, k.reduce('sum', 'K', k.mul(rows, rows)));
+        k.store(most, k.reduce('max', 'K', rows));
+        k.store(least, k.add(k.reduce('min', 'K', rows), k.mul(k.head(), k.heads())));
+      },
+    },
+    {
+      head: head('recurs'),
+      write(k) {
+        const decay = k.keep(k.exp(k.neg(k.map('abs', k.load(y)))));
+        k.store(out('recur'), k.recur(decay, k.load(x), k.load(edge), false));
+        k.store(out('recur_back'), k.recur(decay, k.load(x), k.load(edge), true));
+      },
+    },
+  ]);
+}
+
+/** Matrix products, with every placement of the folded axis, transposes, masks and solves. */
+function products(): TileModule {
+  const state = buffer('state', 'sequence', ['K', 'V'], 'initial');
+  const scores = buffer('scores', 'chunk', [ROW, COL], 'output');
+  const strict = buffer('strict', 'chunk', [ROW, COL], 'output');
+  const solved = buffer('solved', 'chunk', [ROW, COL], 'output');
+  const twice = buffer('twice', 'chunk', [ROW, COL], 'output');
+  const outer = buffer('outer', 'chunk', ['K', 'V'], 'output');
+  const read = buffer('read', 'token', ['V'], 'output');
+  const mixed = buffer('mixed', 'token', ['V'], 'output');
+  const dot = buffer('dot', 'token', [], 'output');
+  const along = buffer('along', 'chunk', ['K'], 'output');
+  return moduleOf('products', [x, y, s, v, state, scores, strict, solved, twice, outer, read, mixed, dot, along], [
+    {
+      head: head('chunks'),
+      write(k) {
+        const [rows, others, values] = [k.load(x), k.load(y), k.load(v)];
+        const score = k.contract(rows, k.swap(others), 'K');
+        k.store(scores, k.mul(k.mask(score, false), k.exp(k.load(s))));
+        k.store(strict, k.swap(k.mask(score, true)));
+        const inverse = k.inverse(k.mul(k.mask(score, true), k.literal(0.3)));
+        k.store(solved, inverse);
+        k.store(twice, k.compose(inverse, k.mask(score, true)));
+        k.store(outer, k.contract(rows, values, ROW));
+        k.store(mixed, k.add(k.contract(k.mask(score, false), k.swap(values), COL), k.mul(k.load(s), values)));
+        k.store(dot, k.contract(rows, others, 'K'));
+      },
+    },
+    {
+      head: head('states'),
+      write(k) {
+        const given = k.load(state);
+        k.store(read, k.contract(k.load(x), given, 'K'));
+        k.store(along, k.contract(given, k.contract(k.load(x), k.load(v), ROW), 'V'));
+      },
+    },
+  ]);
+}
+
+/** Decay scores and their sides, for every role of the reader. */
+function decays(): TileModule {
+  const roles = [{ before: false, strict: false }, { before: false, strict: true }, { before: true, strict: true }] as const;
+  const a = buffer('a', 'chunk', [ROW, COL], 'initial');
+  const names = roles.map((_, i) => ({ score: buffer(`score${i}`, 'chunk', [ROW, COL], 'output'), row: buffer(`row${i}`, 'token', ['K'], 'output'), col: buffer(`col${i}`, 'token', ['K'], 'output') }));
+  return moduleOf('decays', [x, y, g, a, ...names.flatMap(({ score, row, col }) => [score, row, col])], roles.map((how, i) => ({
+    head: head(`role${i}`),
+    write(k) {
+      const [rows, others, gates, weights] = [k.load(x), k.load(y), k.load(g), k.load(a)];
+      k.store(names[i].score, k.mul(k.dscore(rows, others, gates, 'K', how), k.literal(0.5)));
+      k.store(names[i].row, k.dscoreRow(weights, others, gates, 'K', how));
+      k.store(names[i].col, k.dscoreCol(weights, rows, gates, 'K', how));
+    },
+  })));
+}
+
+/** Every loop: over chunks, segments, tokens and members, both ways, with carried matrices and scalars that read each other. */
+function loops(): TileModule {
+  const start = buffer('start', 'sequence', ['K', 'V'], 'initial');
+  const end = buffer('end', 'sequence', ['K', 'V'], 'final');
+  const parts = buffer('parts', 'segment', ['K', 'V'], 'workspace');
+  const joined = buffer('joined', 'sequence', ['K', 'V'], 'final');
+  const read = buffer('read', 'token', ['V'], 'output');
+  const back = buffer('back', 'token', ['V'], 'output');
+  const stepped = buffer('stepped', 'token', ['V'], 'output');
+  const swapped = buffer('swapped', 'sequence', ['V'], 'final');
+  const total = buffer('total', 'once', ['K'], 'output');
+  const biggest = buffer('biggest', 'sequence', [], 'final');
+  const shared = input('shared', ['K'], { inner: 'group' });
+  const sums = buffer('sums', 'token', ['K'], 'output', { inner: 'group' });
+  return moduleOf('loops', [x, s, v, shared, start, parts, end, joined, read, back, stepped, swapped, total, biggest, sums], [
+    {
+      head: head('chain', 'sequence', { split: 'V' }),
+      write(k) {
+        const [last] = k.loop('chunks', false, [k.load(start)], ([S]) => {
+          const decay = k.exp(k.pick(k.cumsum(k.load(s)), 'last'));
+          k.store(read, k.contract(k.load(x), S, 'K'));
+          return [k.add(k.mul(decay, S), k.contract(k.load(x), k.load(v), ROW))];
+        });
+        k.store(end, last);
+      },
+    },
+    {
+      head: head('spans', 'segment', { split: 'V' }),
+      write(k) {
+        const [last] = k.loop('chunks', true, [k.zeros(['K', 'V'])], ([S]) => [k.add(k.mul(k.literal(0.5), S), k.contract(k.load(x), k.load(v), ROW))]);
+        k.store(parts, last);
+      },
+    },
+    {
+      head: head('join', 'sequence'),
+      write(k) {
+        const [last] = k.loop('segments', true, [k.load(start)], ([S]) => [k.add(k.mul(k.literal(0.25), S), k.load(parts))]);
+        k.store(joined, last);
+      },
+    },
+    {
+      head: head('backwards', 'sequence'),
+      write(k) {
+        // Two carries, each of which reads the other.
+        const [a] = k.loop('chunks', true, [k.zeros(['V']), k.zeros(['V'])], ([a, b]) => {
+          k.store(back, k.add(k.load(v), k.sub(a, b)));
+          const sum = k.reduce('sum', ROW, k.load(v));
+          return [k.add(b, sum), k.mul(k.literal(0.5), a)];
+        });
+        k.store(swapped, a);
+      },
+    },
+    {
+      head: head('tokens', 'sequence', { split: 'V' }),
+      write(k) {
+        k.loop('tokens', false, [k.load(start)], ([S]) => {
+          const next = k.add(k.mul(k.exp(k.neg(k.map('abs', k.load(s)))), S), k.mul(k.load(x), k.load(v)));
+          k.store(stepped, k.contract(k.load(x), next, 'K'));
+          return [next];
+        });
+      },
+    },
+    {
+      head: head('scalars', 'sequence'),
+      write(k) {
+        // Two scalar carries, each of which reads the other.
+        const [most] = k.loop('tokens', true, [k.literal(-10), k.literal(0)], ([most, last]) => [k.map('max', most, last), k.load(s)]);
+        k.store(biggest, most);
+      },
+    },
+    {
+      head: head('all', 'once'),
+      write(k) {
+        const [sum] = k.loop('chunks', false, [k.zeros(['K'])], ([sum]) => [k.add(sum, k.reduce('sum', ROW, k.load(x)))]);
+        k.store(total, sum);
+      },
+    },
+    {
+      head: head('members', 'chunk', { inner: 'group' }),
+      write(k) {
+        const mine = k.load(shared);
+        const [sum] = k.loop('members', false, [k.mul(mine, k.literal(0))], ([sum]) => [k.add(sum, k.mul(mine, k.mul(k.load(x), k.load(s))))]);
+        k.store(sums, sum);
+      },
+    },
+  ]);
+}
+
+/** Tiles that do not fit into workgroup memory, a buffer that a kernel reads after it has written it, and more tensors than may be bound. */
+function pressure(): TileModule {
+  const wide = ['w0', 'w1', 'w2', 'w3', 'w4', 'w5', 'w6', 'w7', 'w8'].map((name) => input(name, ['W']));
+  const kept = buffer('kept', 'chunk', ['W', 'K'], 'workspace');
+  const sum = buffer('wide.sum', 'token', ['W'], 'output');
+  const product = buffer('wide_sum', 'token', ['W'], 'output');
+  return moduleOf('pressure', [...wide, s, x, kept, sum, product], [{
+    head: head('everything'),
+    write(k) {
+      const tiles = wide.map((tensor) => k.exp(k.load(tensor)));
+      k.store(sum, k.mul(k.load(s), tiles.reduce((a, b) => k.add(a, b))));
+      k.store(kept, k.contract(k.mul(tiles[0], tiles[1]), k.load(x), ROW));
+      const cumulated = tiles.map((tile) => k.cumsum(tile)).reduce((a, b) => k.add(a, k.map('tanh', b)));
+      k.store(product, k.add(cumulated, k.contract(k.load(x), k.load(kept), 'K')));
+    },
+  }]);
+}
+
+/** Every scalar function, each over one column of the same inputs. */
+function scalars(): TileModule {
+  const names = Object.values(math).map((record) => record.name);
+  const outputs = names.map((name) => buffer(`f_${name}`, 'token', ['K'], 'output'));
+  return moduleOf('scalars', [x, y, ...outputs], names.map((name, i) => ({
+    head: head(`map_${name}`),
+    write(k) {
+      // Functions of positive numbers get |x| + 1/8.
+      const positive = (tile: number) => k.add(k.map('abs', tile), k.literal(0.125));
+      const needs = ['log', 'sqrt', 'pow', 'log1p', 'div'].includes(name);
+      const [a, b] = [k.load(x), k.load(y)].map((tile) => (needs ? positive(tile) : tile));
+      k.store(outputs[i], math[name].arity === 1 ? k.map(name, a) : k.map(name, a, b));
+    },
+  })));
+}
+
+export const OPERATION_MODULES: readonly TileModule[] = [rowwise(), products(), decays(), loops(), pressure(), scalars()];

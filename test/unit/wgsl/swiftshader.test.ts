@@ -1,0 +1,3 @@
+import { describeOperations } from './operations.js';
+
+await describeOperations('swiftshader');
