@@ -1,7 +1,6 @@
 import { COL, ROW, sameAxes, type Axis } from '../../../ir/common/axes.js';
 import { operandsOf, storedBuffers } from '../../../ir/tile/operands.js';
 import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
-import type { Extent } from '../../../ir/plan/plan.js';
 import { axisSize, bufferNamed, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
 import { createCode, floatLiteral } from '../code.js';
@@ -16,6 +15,8 @@ import { orient, productsText, shapeOf, stageFloats, type Running } from './prod
 import { arrayAxes, pitchOf, planStorage } from './storage.js';
 
 const THREADS = 256;
+/** Kernels with scratch in device memory take turns on it: one block per multiprocessor. */
+const SCRATCH_BLOCKS = 132;
 
 /**
  * The lowering that takes every kernel, in f32 throughout: tiles that many statements read are arrays in shared memory (in device memory what does
@@ -289,29 +290,40 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   code.line(`// ${kernel.doc}`);
   code.open(`extern "C" __global__ void __launch_bounds__(${THREADS}) ${kernel.name}(${parameters})`);
   code.line(`float* const stage = (float*)smem; float* const sm = stage + ${stage}; (void)stage, (void)sm;`);
-  code.line(`const int v0 = ${blocks === 1 ? '0' : `(int)(blockIdx.x % ${blocks}) * ${block}`}, outer = ${blocks === 1 ? 'blockIdx.x' : `blockIdx.x / ${blocks}`}, per_group = d.heads / d.groups;`);
+  if (scratch.length > 0) {
+    code.line(`float* const far_ = ${pointer(scratchName)} + (i64)blockIdx.x * ${storage.globalFloats};`);
+    code.line('#pragma unroll 1');
+    code.open(`for (int program = blockIdx.x; program < ${programsText(kernel, blocks)}; program += gridDim.x)`);
+  }
+  const [x, inner] = scratch.length > 0 ? [`program / ${innerCount(kernel)}`, `program % ${innerCount(kernel)}`] : ['(int)blockIdx.x', 'blockIdx.y'];
+  code.line(`const int x = ${x}, v0 = ${blocks === 1 ? '0' : `x % ${blocks} * ${block}`}, outer = ${blocks === 1 ? 'x' : `x / ${blocks}`}, per_group = d.heads / d.groups;`);
   code.line('(void)v0, (void)outer, (void)per_group;');
-  if (kernel.inner === 'head') code.line('const int head = blockIdx.y, group = head / per_group;');
-  else code.line('const int group = blockIdx.y;');
+  if (kernel.inner === 'head') code.line(`const int head = ${inner}, group = head / per_group;`);
+  else code.line(`const int group = ${inner};`);
   const place = outerLines(code, kernel, kernel.inner === 'head' ? { head: 'head', group: 'group' } : { group: 'group' });
-  if (scratch.length > 0) code.line(`float* const far_ = ${pointer(scratchName)} + (i64)(blockIdx.y * gridDim.x + blockIdx.x) * ${storage.globalFloats};`);
   for (const [tile, home] of homes) if (home.kind === 'scalar') code.line(`float t${tile} = 0.f;`);
   for (const [tile, home] of storage.arrays) code.line(`float* const t${tile} = ${home.space === 'shared' ? 'sm' : 'far_'} + ${home.offset};`);
   bodyText(kernel.body, place, 0);
+  if (scratch.length > 0) {
+    barriers.flush();
+    code.close();
+  }
   code.close();
 
-  const grid = gridOf(kernel, blocks);
-  const programs: Extent[] = [...grid[0], ...grid[1]];
   return {
     text: code.text(),
     runtime: ['rt/base.cuh', 'rt/math.cuh', 'rt/lanes.cuh', 'rt/simt.cuh'],
     block: THREADS,
     sharedBytes: (stage + storage.sharedFloats) * 4,
-    grid,
+    grid: scratch.length > 0 ? [[SCRATCH_BLOCKS], [1], [1]] : gridOf(kernel, blocks),
     args,
-    scratch: scratch.map((name) => ({ name, role: 'workspace', dtype: 'f32', shape: [...programs, storage.globalFloats], axes: [] })),
+    scratch: scratch.map((name) => ({ name, role: 'workspace', dtype: 'f32', shape: [SCRATCH_BLOCKS, storage.globalFloats], axes: [] })),
   };
 }
+
+/** Number of programs of a launch along the inner dimension, and in all. */
+const innerCount = (kernel: TileKernel) => (kernel.inner === 'head' ? 'd.heads' : 'd.groups');
+const programsText = (kernel: TileKernel, blocks: number) => `${kernel.outer === 'once' ? '1' : `d.${kernel.outer}s`} * ${blocks} * ${innerCount(kernel)}`;
 
 /** Floats of the stages that the kernel's statements need, one after the other. */
 function stageOf(kernel: TileKernel, homes: Homes, size: (axis: Axis) => number): number {

@@ -86,15 +86,27 @@ export function productsText(w: ProductWriter, running: readonly Running[], targ
     const half = ks * (AP + BP);
     code.line(`float acc${tile}[${tm}][${tn}];`);
     code.line(`UNROLL for (int i = 0; i < ${tm}; ++i) UNROLL for (int j = 0; j < ${tn}; ++j) acc${tile}[i][j] = 0.f;`);
-    code.open(`auto stage${tile} = [&](int k0, float* to)`);
-    slabText(w, a, { own: m, summed: ka, size: M, K, ks, width: BM, pitch: AP, origin: 'm0' }, 'to', place);
-    slabText(w, b, { own: n, summed: kb, size: N, K, ks, width: BN, pitch: BP, origin: 'n0' }, `to + ${ks * AP}`, place);
+    const slabs = [
+      slabOf(w, a, { name: `a${tile}`, own: m, summed: ka, size: M, K, ks, width: BM, pitch: AP, origin: 'm0' }),
+      slabOf(w, b, { name: `b${tile}`, own: n, summed: kb, size: N, K, ks, width: BN, pitch: BP, origin: 'n0' }),
+    ];
+    // Fetched before the products of the slab before, put down after them: the loads take their time meanwhile.
+    for (const slab of slabs) code.line(`float ${slab.name}[${slab.turns}][${slab.vec}];`);
+    code.open(`auto fetch${tile} = [&](int k0)`);
+    for (const slab of slabs) fetchText(w, slab, place);
     code.close(';');
-    code.line(`stage${tile}(0, ${w.stage});`);
+    code.open(`auto put${tile} = [&](float* to)`);
+    putText(w, slabs[0], 'to');
+    putText(w, slabs[1], `to + ${ks * AP}`);
+    code.close(';');
+    code.line(`fetch${tile}(0);`);
+    code.line(`put${tile}(${w.stage});`);
     w.barrier();
+    code.line('#pragma unroll 1');
     code.open(`for (int k0 = 0, s = 0; k0 < ${K}; k0 += ${ks}, s ^= 1)`);
-    code.line(`if (k0 + ${ks} < ${K}) stage${tile}(k0 + ${ks}, ${w.stage} + (s ^ 1) * ${half});`);
+    code.line(`if (k0 + ${ks} < ${K}) fetch${tile}(k0 + ${ks});`);
     code.line(`accumulate<${ks}, ${AP}, ${BP}, ${rows * mp}, ${cols * np}>(acc${tile}, ${w.stage} + s * ${half} + tm * ${mp}, ${w.stage} + s * ${half} + ${ks * AP} + tn * ${np});`);
+    code.line(`if (k0 + ${ks} < ${K}) put${tile}(${w.stage} + (s ^ 1) * ${half});`);
     w.barrier();
     code.close();
   });
@@ -126,7 +138,9 @@ export function productsText(w: ProductWriter, running: readonly Running[], targ
   code.close();
 }
 
-interface Slab {
+interface SlabShape {
+  /** Of the registers it waits in. */
+  readonly name: string;
   /** The operand's own axis and the summed one. */
   readonly own: Axis;
   readonly summed: Axis;
@@ -139,31 +153,60 @@ interface Slab {
   readonly origin: string;
 }
 
-/** Copies k0..k0 + ks of an operand to [k][own]. Threads are neighbours along the axis that is contiguous in the source. */
-function slabText(w: ProductWriter, operand: TileId, slab: Slab, to: string, place: Place): void {
-  const { code, elements } = w;
-  const { own, summed, size, K, ks, width, pitch, origin } = slab;
-  const contiguous = contiguousAxis(w, operand);
-  const alongK = contiguous === summed;
-  const vec = alongK ? (K % 4 === 0 ? 4 : 1) : size % 4 === 0 ? 4 : 1;
+/** k0..k0 + ks of an operand on its way to [k][own]. Threads are neighbours along the axis that is contiguous in the source. */
+interface Slab extends SlabShape {
+  readonly operand: TileId;
+  readonly alongK: boolean;
+  readonly vec: number;
+  /** Pieces in all and per thread. */
+  readonly pieces: number;
+  readonly turns: number;
+}
+
+function slabOf(w: ProductWriter, operand: TileId, shape: SlabShape): Slab {
+  const { summed, size, K, ks, width } = shape;
+  const alongK = contiguousAxis(w, operand) === summed;
+  const vec = (alongK ? K : size) % 4 === 0 ? 4 : 1;
   const pieces = (width * ks) / vec;
-  code.open(`UNROLL for (int p = threadIdx.x; p < ${pieces}; p += ${THREADS})`);
+  return { ...shape, operand, alongK, vec, pieces, turns: Math.ceil(pieces / THREADS) };
+}
+
+function overPieces(w: ProductWriter, slab: Slab, body: () => void): void {
+  const { code } = w;
+  const { alongK, vec, ks, width, pieces, turns } = slab;
+  code.open(`UNROLL for (int u = 0; u < ${turns}; ++u)`);
+  code.line(`const int p = u * ${THREADS} + threadIdx.x;`);
   if (alongK) code.line(`const int k = p % ${ks / vec} * ${vec}, x = p / ${ks / vec};`);
   else code.line(`const int x = p % ${width / vec} * ${vec}, k = p / ${width / vec};`);
-  code.line(`float v[${vec}];`);
-  const guards = [...(size % width === 0 ? [] : [`${origin} + x < ${size}`]), ...(K % ks === 0 ? [] : [`k0 + k < ${K}`])];
-  if (guards.length > 0) {
-    code.line(`zeron<${vec}>(v);`);
-    code.open(`if (${guards.join(' && ')})`);
-  }
-  const spot = spotAt(new Map([[own, `(${origin} + x)`], [summed, '(k0 + k)']]), place, alongK ? summed : own, vec);
-  const value = elements.value(operand, spot);
-  if (vec === 1) code.line(`v[0] = ${value('0')};`);
-  else code.line(`UNROLL for (int e = 0; e < ${vec}; ++e) v[e] = ${value('e')};`);
-  if (guards.length > 0) code.close();
-  if (alongK) code.line(`UNROLL for (int e = 0; e < ${vec}; ++e) (${to})[(k + e) * ${pitch} + x] = v[e];`);
-  else code.line(`stn<${vec}>(${to} + k * ${pitch} + x, v);`);
+  if (pieces % THREADS !== 0) code.open(`if (p < ${pieces})`);
+  body();
+  if (pieces % THREADS !== 0) code.close();
   code.close();
+}
+
+function fetchText(w: ProductWriter, slab: Slab, place: Place): void {
+  const { code, elements } = w;
+  const { name, operand, own, summed, size, K, ks, width, origin, alongK, vec } = slab;
+  overPieces(w, slab, () => {
+    const guards = [...(size % width === 0 ? [] : [`${origin} + x < ${size}`]), ...(K % ks === 0 ? [] : [`k0 + k < ${K}`])];
+    if (guards.length > 0) {
+      code.line(`zeron<${vec}>(${name}[u]);`);
+      code.open(`if (${guards.join(' && ')})`);
+    }
+    const spot = spotAt(new Map([[own, `(${origin} + x)`], [summed, '(k0 + k)']]), place, alongK ? summed : own, vec);
+    const value = elements.value(operand, spot);
+    if (vec === 1) code.line(`${name}[u][0] = ${value('0')};`);
+    else code.line(`UNROLL for (int e = 0; e < ${vec}; ++e) ${name}[u][e] = ${value('e')};`);
+    if (guards.length > 0) code.close();
+  });
+}
+
+function putText(w: ProductWriter, slab: Slab, to: string): void {
+  const { name, pitch, alongK, vec } = slab;
+  overPieces(w, slab, () => {
+    if (alongK) w.code.line(`UNROLL for (int e = 0; e < ${vec}; ++e) (${to})[(k + e) * ${pitch} + x] = ${name}[u][e];`);
+    else w.code.line(`stn<${vec}>(${to} + k * ${pitch} + x, ${name}[u]);`);
+  });
 }
 
 /** The axis along which the first matrix that an expression reads lies in memory. */

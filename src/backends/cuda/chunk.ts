@@ -1,0 +1,22 @@
+import type { IoDtype } from '../../ir/common/dtype.js';
+import type { Plan } from '../../ir/plan/plan.js';
+import type { ScanProgram } from '../../ir/scan/scan.js';
+import type { TileModule } from '../../ir/tile/tile.js';
+
+/**
+ * Tokens per chunk that a module should be lowered with, best first; the next one is for modules that overflow. `undefined`: a scan that runs step by step.
+ * Streams want long chunks, which cost them nothing; tensor cores want 64 rows; in f32 a chunk of 64 fits, and pays, where no scores decay per channel.
+ */
+export function cudaChunks(scan: Pick<ScanProgram, 'stages'> | undefined, dtype: IoDtype): readonly number[] {
+  if (scan === undefined) return [64];
+  const matrices = scan.stages.filter((stage) => stage.kind === 'matrix');
+  if (matrices.length === 0) return [128];
+  if (dtype !== 'f32') return [64];
+  return matrices.some((stage) => stage.gate.kind === 'channel') ? [32, 16] : [64, 32, 16];
+}
+
+/** Do tiles of some kernel lie in device memory for want of shared memory? */
+export function overflows(plan: Plan, module: TileModule): boolean {
+  const named = new Set(module.buffers.map((buffer) => buffer.name));
+  return plan.tensors.some((tensor) => !named.has(tensor.name));
+}
