@@ -1,18 +1,53 @@
 import type { Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
-import { newHostArray } from './checks.js';
-import { shapeOf, type Extents } from './extents.js';
+import { newHostArray } from './arrays.js';
+import { chunkTable, segmentTable, sequenceTable, shapeOf, type CallSizes, type Extents } from './extents.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type HostArray, type Program } from './runtime.js';
 
 /** What binding the tensors of a call asks of a device. */
 export interface CallMemory<T extends DeviceTensor> {
-  /** Memory that the next call of the plan uses again. */
-  pooled(name: string, dtype: ElementType, shape: readonly number[]): T;
+  readonly pool: Pool<T>;
   fresh(dtype: ElementType, shape: readonly number[]): T;
   upload(tensor: T, data: HostArray, name: string): void;
   /** A pooled tensor of zeros. */
   zeros(name: string, dtype: ElementType, shape: readonly number[]): T;
   /** The tensor if it is one of this device; says what it wants otherwise. */
   own(tensor: DeviceTensor): T | { readonly remedy: string };
+}
+
+/** Memory that lasts from one call to the next. */
+export interface Pool<T> {
+  /** The tensor of that name, made anew where its size has changed. Launches of calls run in order, so using it again is safe. */
+  take(name: string, dtype: ElementType, shape: readonly number[]): T;
+  release(): void;
+}
+
+export function createPool<T extends DeviceTensor>(allocate: (name: string, dtype: ElementType, shape: readonly number[]) => T): Pool<T> {
+  const held = new Map<string, T>();
+  return {
+    take(name, dtype, shape) {
+      const known = held.get(name);
+      if (known !== undefined && known.dtype === dtype && elementCount(known.shape) === elementCount(shape)) return known;
+      known?.release();
+      const fresh = allocate(name, dtype, shape);
+      held.set(name, fresh);
+      return fresh;
+    },
+    release() {
+      for (const tensor of held.values()) tensor.release();
+      held.clear();
+    },
+  };
+}
+
+/** The tables of a call (ir/plan) on a device. */
+export function callTables<T extends DeviceTensor>(plan: Plan, sizes: CallSizes, pool: Pool<T>, upload: CallMemory<T>['upload']): Readonly<Record<'sequences' | 'segments' | 'chunks', T>> {
+  const table = (name: string, values: Int32Array): T => {
+    const tensor = pool.take(name, 'i32', [Math.max(1, values.length)]);
+    // An empty call has tables too: no binding may be empty.
+    upload(tensor, values.length > 0 ? values : new Int32Array(1), name);
+    return tensor;
+  };
+  return { sequences: table('%sequences', sequenceTable(plan, sizes)), segments: table('%segments', segmentTable(plan, sizes)), chunks: table('%chunks', chunkTable(plan, sizes)) };
 }
 
 export interface BoundTensors<T> {
@@ -53,7 +88,7 @@ export function bindTensors<T extends DeviceTensor>(
     const shape = shapeOf(declared, extents);
     switch (declared.role) {
       case 'workspace':
-        tensors.set(declared.name, memory.pooled(declared.name, declared.dtype, shape));
+        tensors.set(declared.name, memory.pool.take(declared.name, declared.dtype, shape));
         break;
       case 'input': case 'param': case 'initial': case 'cotangent': {
         const value = given[declared.name];

@@ -1,10 +1,12 @@
 import type { Plan, PlanKernel } from '../../ir/plan/plan.js';
-import { chunkTable, extentsOf, gridOf, segmentTable, sequenceTable, shapeOf, type CallSizes } from '../extents.js';
+import { bindTensors, callTables, createPool, elementCount, kernelNamed, type CallMemory, type Pool } from '../call.js';
+import { newHostArray } from '../arrays.js';
+import { extentsOf, gridOf, type CallSizes } from '../extents.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type KernelTime, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';
 import { loadAddon, nvrtcFolders, type DeviceInfo, type FunctionInfo, type NativeCuda, type NvrtcStatus, type StreamHandle } from './addon.js';
 import { loadKernels } from './kernels.js';
 import { createLanes } from './lanes.js';
-import { allocate, borrow, elementCount, expectOk, isCudaTensor, upload, type CudaTensor } from './memory.js';
+import { allocate, borrow, expectOk, isCudaTensor, upload, type CudaTensor } from './memory.js';
 import { packParams, type Bound, type PackedParams } from './params.js';
 
 /** The common runtime, with what only CUDA has. */
@@ -74,8 +76,7 @@ function openRuntime(native: NativeCuda, info: DeviceInfo, driver: string): Cuda
     borrow: (pointer, dtype, shape) => borrow(native, pointer, dtype, shape),
     async download(tensor) {
       if (!isCudaTensor(tensor)) throw new RuntimeError('this tensor belongs to another runtime', 'download it with the runtime that made it');
-      const count = elementCount(tensor.shape);
-      const array = tensor.dtype === 'f32' ? new Float32Array(count) : tensor.dtype === 'i32' ? new Int32Array(count) : new Uint16Array(count);
+      const array = newHostArray(tensor.dtype, elementCount(tensor.shape));
       expectOk(await native.download(tensor.buffer, 0, array), 'downloading a tensor');
       return array;
     },
@@ -90,7 +91,7 @@ function openRuntime(native: NativeCuda, info: DeviceInfo, driver: string): Cuda
 
 async function loadPlan(native: NativeCuda, info: DeviceInfo, plan: Plan, files: ReadonlyMap<string, string | Uint8Array>): Promise<CudaLoadedPlan> {
   const kernels = await loadKernels(native, info, plan, files);
-  const pool = workspacePool(native);
+  const pool = createPool((_, dtype, shape) => allocate(native, dtype, shape));
   const lanes = createLanes(native);
 
   const call = async (program: Program, tensors: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
@@ -146,30 +147,6 @@ function launch(native: NativeCuda, fn: FunctionInfo, kernel: PlanKernel, grid: 
   expectOk(native.launch(fn.handle, Uint32Array.from(grid), kernel.block, kernel.sharedBytes, params.bytes, params.offsets, stream), `launching ${kernel.name}`);
 }
 
-interface Pool {
-  /** Memory that is used again by the next call; launches of one stream run in order, so that is safe. */
-  take(name: string, dtype: ElementType, shape: readonly number[]): CudaTensor;
-  release(): void;
-}
-
-function workspacePool(native: NativeCuda): Pool {
-  const held = new Map<string, CudaTensor>();
-  return {
-    take(name, dtype, shape) {
-      const known = held.get(name);
-      if (known !== undefined && known.dtype === dtype && elementCount(known.shape) === elementCount(shape)) return known;
-      known?.release();
-      const fresh = allocate(native, dtype, shape);
-      held.set(name, fresh);
-      return fresh;
-    },
-    release() {
-      for (const tensor of held.values()) tensor.release();
-      held.clear();
-    },
-  };
-}
-
 interface Prepared {
   readonly launches: readonly { readonly kernel: PlanKernel; readonly grid: readonly [number, number, number]; readonly params: PackedParams }[];
   readonly results: Record<string, DeviceTensor>;
@@ -177,62 +154,22 @@ interface Prepared {
   dispose(): void;
 }
 
-function prepare(native: NativeCuda, plan: Plan, program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions, pool: Pool): Prepared {
+function prepare(native: NativeCuda, plan: Plan, program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions, pool: Pool<CudaTensor>): Prepared {
   const extents = extentsOf(plan, sizes);
   const launches = plan.programs[program].map(({ kernel }) => kernelNamed(plan, kernel));
-  const used = new Map<string, 'read' | 'write' | 'readwrite'>();
-  for (const kernel of launches) {
-    for (const arg of kernel.args) {
-      if (arg.kind === 'tensor' && (!used.has(arg.tensor) || arg.access !== 'read')) used.set(arg.tensor, arg.access);
-      if (arg.kind === 'tensorMap' && !used.has(arg.tensor)) used.set(arg.tensor, 'read');
-    }
-  }
-  const tensors = new Map<string, CudaTensor>();
-  const temporary: CudaTensor[] = [];
-  const results: Record<string, DeviceTensor> = {};
-  for (const declared of plan.tensors) {
-    const access = used.get(declared.name);
-    if (access === undefined) continue;
-    const shape = shapeOf(declared, extents);
-    switch (declared.role) {
-      case 'workspace':
-        tensors.set(declared.name, pool.take(declared.name, declared.dtype, shape));
-        break;
-      case 'input': case 'param': case 'initial': case 'cotangent': {
-        const value = given[declared.name];
-        if (value === undefined) {
-          if (declared.role === 'input' || declared.role === 'param') {
-            throw new RuntimeError(`${plan.scan}: the ${declared.role} ${declared.name} is missing`, `pass ${declared.name} [${shape.join(', ')}]`);
-          }
-          const zeros = pool.take(declared.name, declared.dtype, shape);
-          expectOk(native.fill(zeros.buffer, 0), `clearing ${declared.name}`);
-          tensors.set(declared.name, zeros);
-        } else if (ArrayBuffer.isView(value)) {
-          const copy = allocate(native, declared.dtype, shape);
-          temporary.push(copy);
-          upload(native, copy, value, declared.name);
-          tensors.set(declared.name, copy);
-        } else {
-          tensors.set(declared.name, ownTensor(plan, declared.name, declared.dtype, shape, value));
-        }
-        break;
-      }
-      case 'output': case 'final': case 'gradient': {
-        const into = options.into?.[declared.name];
-        const tensor = into === undefined ? allocate(native, declared.dtype, shape) : ownTensor(plan, declared.name, declared.dtype, shape, into);
-        tensors.set(declared.name, tensor);
-        results[declared.name] = tensor;
-        break;
-      }
-      default: declared.role satisfies never;
-    }
-  }
-  const table = (name: string, values: Int32Array): CudaTensor => {
-    const tensor = pool.take(name, 'i32', [Math.max(1, values.length)]);
-    if (values.length > 0) upload(native, tensor, values, name);
-    return tensor;
+  const memory: CallMemory<CudaTensor> = {
+    pool,
+    fresh: (dtype, shape) => allocate(native, dtype, shape),
+    upload: (tensor, data, name) => upload(native, tensor, data, name),
+    zeros(name, dtype, shape) {
+      const tensor = pool.take(name, dtype, shape);
+      expectOk(native.fill(tensor.buffer, 0), `clearing ${name}`);
+      return tensor;
+    },
+    own: (tensor) => (isCudaTensor(tensor) ? tensor : { remedy: 'upload it with the CUDA runtime' }),
   };
-  const bound: Bound = { tensors, extents, sequences: table('%sequences', sequenceTable(plan, sizes)), segments: table('%segments', segmentTable(plan, sizes)), chunks: table('%chunks', chunkTable(plan, sizes)) };
+  const { tensors, results, temporary } = bindTensors(plan, program, given, extents, options, memory);
+  const bound: Bound = { tensors, extents, ...callTables(plan, sizes, pool, memory.upload) };
   return {
     launches: launches.map((kernel) => ({ kernel, grid: gridOf(kernel, extents), params: packParams(native, plan, kernel, bound) })),
     results,
@@ -242,19 +179,3 @@ function prepare(native: NativeCuda, plan: Plan, program: Program, given: CallTe
     },
   };
 }
-
-function ownTensor(plan: Plan, name: string, dtype: ElementType, shape: readonly number[], value: DeviceTensor): CudaTensor {
-  if (!isCudaTensor(value)) throw new RuntimeError(`${plan.scan}: ${name} lives on another device`, 'upload it with the CUDA runtime');
-  // [B, T, ...] and [tokens, ...] are the same memory.
-  if (value.dtype !== dtype || elementCount(value.shape) !== elementCount(shape)) {
-    throw new RuntimeError(`${plan.scan}: ${name} must be ${dtype} [${shape.join(', ')}], found ${value.dtype} [${value.shape.join(', ')}]`, 'convert the tensor, or load the plan of its dtype');
-  }
-  return value;
-}
-
-function kernelNamed(plan: Plan, name: string): PlanKernel {
-  const found = plan.kernels.find((kernel) => kernel.name === name);
-  if (found === undefined) throw new RuntimeError(`the plan of ${plan.scan} launches ${name}, which it does not describe`, 'this plan is inconsistent: build it again');
-  return found;
-}
-

@@ -1,3 +1,5 @@
+import { bytesOf } from '../../ir/common/dtype.js';
+import { checkArray, elementCount } from '../call.js';
 import type { DeviceTensor, ElementType, HostArray } from '../runtime.js';
 import { RuntimeError } from '../runtime.js';
 import type { BufferHandle, CudaFailure, CudaResult, NativeCuda } from './addon.js';
@@ -9,14 +11,6 @@ export interface CudaTensor extends DeviceTensor {
   readonly bytes: number;
   /** Device address, for other libraries. */
   readonly pointer: bigint;
-}
-
-export function bytesPerElement(dtype: ElementType): number {
-  return dtype === 'f32' || dtype === 'i32' ? 4 : 2;
-}
-
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((n, extent) => n * extent, 1);
 }
 
 /** The value, or a RuntimeError in the driver's words with a remedy. */
@@ -53,7 +47,7 @@ export function bytesOfArray(data: HostArray): Uint8Array {
 }
 
 export function allocate(native: NativeCuda, dtype: ElementType, shape: readonly number[]): CudaTensor {
-  const bytes = elementCount(shape) * bytesPerElement(dtype);
+  const bytes = elementCount(shape) * bytesOf(dtype);
   const buffer = expectOk(native.alloc(bytes), 'allocating device memory');
   return tensorOf(native, buffer, dtype, shape, bytes);
 }
@@ -79,18 +73,12 @@ function tensorOf(native: NativeCuda, buffer: BufferHandle, dtype: ElementType, 
 
 /** Takes memory that another library allocated; it must outlive the tensor. */
 export function borrow(native: NativeCuda, pointer: bigint, dtype: ElementType, shape: readonly number[]): CudaTensor {
-  const bytes = elementCount(shape) * bytesPerElement(dtype);
+  const bytes = elementCount(shape) * bytesOf(dtype);
   return tensorOf(native, expectOk(native.borrow(pointer, bytes), 'borrowing device memory'), dtype, shape, bytes);
 }
 
 export function upload(native: NativeCuda, tensor: CudaTensor, data: HostArray, name: string): void {
-  const expected = tensor.dtype === 'f32' ? 'Float32Array' : tensor.dtype === 'i32' ? 'Int32Array' : 'Uint16Array';
-  if (data.constructor.name !== expected) {
-    throw new RuntimeError(`${name}: ${tensor.dtype} values come in a ${expected}, found ${data.constructor.name}`, 'convert the array first; bf16 and f16 travel as their 16 bits');
-  }
-  if (data.byteLength !== tensor.bytes) {
-    throw new RuntimeError(`${name}: [${tensor.shape.join(', ')}] has ${elementCount(tensor.shape)} elements, the array ${data.length}`, 'pass an array of the tensor\'s size');
-  }
+  checkArray(tensor.dtype, tensor.shape, data, name);
   expectOk(native.upload(tensor.buffer, 0, bytesOfArray(data)), `uploading ${name}`);
 }
 

@@ -1,8 +1,9 @@
+import { bytesOf } from '../../ir/common/dtype.js';
 import type { Plan, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
 import type { Extents } from '../extents.js';
 import { RuntimeError } from '../runtime.js';
 import type { NativeCuda } from './addon.js';
-import { bytesPerElement, expectOk, type CudaTensor } from './memory.js';
+import { expectOk, type CudaTensor } from './memory.js';
 
 export interface PackedParams {
   readonly bytes: Uint8Array;
@@ -86,7 +87,7 @@ const MAP_TYPE = { i32: 3, f16: 6, f32: 7, bf16: 9 } as const;
  * the tensor beyond the box's rank are joined with the outermost. Swizzle: as many bytes as the box's rows have, at most 128.
  */
 function tensorMapBytes(native: NativeCuda, plan: Plan, tensor: CudaTensor, declared: PlanTensor, box: readonly number[]): Uint8Array {
-  const element = bytesPerElement(tensor.dtype);
+  const element = bytesOf(tensor.dtype);
   const inner = [...declared.shape.slice(declared.shape.length - declared.axes.length)].reverse();
   const outer = tensor.shape.slice(0, tensor.shape.length - declared.axes.length).reverse();
   const full = [...inner.map((extent) => (typeof extent === 'number' ? extent : 0)), ...outer];

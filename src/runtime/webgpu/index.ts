@@ -1,6 +1,6 @@
 import type { Plan, PlanArg, PlanKernel } from '../../ir/plan/plan.js';
-import { bindTensors, elementCount, kernelNamed, type CallMemory } from '../call.js';
-import { chunkTable, extentsOf, gridOf, segmentTable, sequenceTable, type CallSizes } from '../extents.js';
+import { bindTensors, callTables, createPool, kernelNamed, type CallMemory, type Pool } from '../call.js';
+import { extentsOf, gridOf, type CallSizes } from '../extents.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';
 import { checked, describeAdapter, openDevice, webGpu, type AdapterCapabilities, type OpenDevice } from './adapter.js';
 import { arenaLayout } from './arena.js';
@@ -70,7 +70,8 @@ function openRuntime({ device, description, capabilities }: OpenDevice): WebGpuR
 }
 
 function loadPlan(device: GPUDevice, plan: Plan, pipelines: Pipelines, alive: () => void): LoadedPlan {
-  const pool = createPool(device);
+  // New memory is zero.
+  const pool = createPool((name, dtype, shape) => allocate(device, dtype, shape, name));
   const call = async (program: Program, tensors: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
     alive();
     return checked(device, `${plan.scan}, ${program}`, async () => submit(device, plan, pipelines, pool, program, tensors, sizes, options));
@@ -84,37 +85,13 @@ function loadPlan(device: GPUDevice, plan: Plan, pipelines: Pipelines, alive: ()
   };
 }
 
-interface Pool {
-  /** Memory that is used again by the next call; the queue runs calls in order, so that is safe. New memory is zero. */
-  take(name: string, dtype: ElementType, shape: readonly number[]): WebGpuTensor;
-  release(): void;
-}
-
-function createPool(device: GPUDevice): Pool {
-  const held = new Map<string, WebGpuTensor>();
-  return {
-    take(name, dtype, shape) {
-      const known = held.get(name);
-      if (known !== undefined && known.dtype === dtype && elementCount(known.shape) === elementCount(shape)) return known;
-      known?.release();
-      const fresh = allocate(device, dtype, shape, name);
-      held.set(name, fresh);
-      return fresh;
-    },
-    release() {
-      for (const tensor of held.values()) tensor.release();
-      held.clear();
-    },
-  };
-}
-
 function submit(
-  device: GPUDevice, plan: Plan, pipelines: Pipelines, pool: Pool, program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions,
+  device: GPUDevice, plan: Plan, pipelines: Pipelines, pool: Pool<WebGpuTensor>, program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions,
 ): Record<string, DeviceTensor> {
   const extents = extentsOf(plan, sizes);
   const launches = plan.programs[program].map(({ kernel }) => kernelNamed(plan, kernel));
   const memory: CallMemory<WebGpuTensor> = {
-    pooled: (name, dtype, shape) => pool.take(name, dtype, shape),
+    pool,
     // Nothing ever writes to what stands for an absent tensor.
     zeros: (name, dtype, shape) => pool.take(name, dtype, shape),
     fresh: (dtype, shape) => allocate(device, dtype, shape, 'a tensor'),
@@ -124,18 +101,9 @@ function submit(
   const { tensors, results, temporary } = bindTensors(plan, program, given, extents, options, memory);
   const { floats, offsets } = arenaLayout(plan, launches, extents);
   const arena = pool.take('workspace', 'f32', [floats]);
-  const table = (name: string, values: Int32Array): WebGpuTensor => {
-    const tensor = pool.take(name, 'i32', [Math.max(1, values.length)]);
-    if (values.length > 0) upload(tensor, values, name);
-    return tensor;
-  };
   const { tokens, heads, groups, sequences, chunks, segments } = extents;
   const dims = uniform(device, Uint32Array.from([tokens, heads, groups, sequences, chunks, segments, ...offsets]));
-  const tables = {
-    sequences: table('%sequences', sequenceTable(plan, sizes)),
-    segments: table('%segments', segmentTable(plan, sizes)),
-    chunks: table('%chunks', chunkTable(plan, sizes)),
-  };
+  const tables = callTables(plan, sizes, pool, upload);
   const bufferOf = (kernel: PlanKernel, arg: PlanArg): GPUBuffer => {
     switch (arg.kind) {
       case 'tensor': {
