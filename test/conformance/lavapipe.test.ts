@@ -1,0 +1,7 @@
+import { describeConformance, examples } from './webgpu.js';
+
+// What `lmoec run` does: kernels for all that the adapter has.
+await describeConformance('lavapipe', [
+  { dtype: 'f32', names: examples },
+  { dtype: 'f16', names: ['gated_delta', 'gla', 'mamba2'], calls: [[37]] },
+]);
