@@ -22,6 +22,11 @@ export interface LowerOptions {
    * a split axis makes them again. `none` unless told otherwise.
    */
   readonly inlineScores?: InlineScores;
+  /**
+   * Shared memory that the tiles of a chunk kernel may take, in bytes, where matrix products read 16-bit operands there: gradients that need more are
+   * made by several kernels. Unlimited unless told otherwise.
+   */
+  readonly sharedBytes?: number;
 }
 
 /** The chunk algorithm of a scan. */
@@ -36,7 +41,7 @@ const DEFAULT_CHUNK = 64;
 
 /** Spec -> Scan -> Tile. Throws a Refusal where the scan has no chunked form and is not marked `sequential`. */
 export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options: LowerOptions = {}): LoweredScan {
-  const start = (exact: ReadonlySet<string>) => draft({ spec, sizes, chunk: options.chunk ?? DEFAULT_CHUNK, segments: options.segments ?? true, inlineScores: options.inlineScores ?? 'none', exact });
+  const start = (exact: ReadonlySet<string>) => draft({ spec, sizes, chunk: options.chunk ?? DEFAULT_CHUNK, segments: options.segments ?? true, inlineScores: options.inlineScores ?? 'none', sharedBytes: options.sharedBytes ?? Infinity, exact });
   if (spec.mode === 'sequential') {
     const d = start(new Set());
     lowerSequential(d);

@@ -23,6 +23,8 @@ export interface StageBuffers {
   written(source: number): TileBuffer;
   /** Cotangent of Y of an erasing source. */
   solved(source: number): TileBuffer;
+  /** What tokens add to the gradient of the gate by what they read. */
+  gateReads(): TileBuffer;
   /** State at the start of a chunk. */
   states(): TileBuffer;
   /** Cotangent of the state at the end of a chunk. */
@@ -51,6 +53,7 @@ export function stageBuffers(cx: Context, parts: Parts, index: number): StageBuf
     write: (j) => draft.workspace(name(`given${j}`), 'token', values, vectorType),
     written: (j) => draft.workspace(name(`written${j}`), 'token', values, vectorType),
     solved: (j) => draft.workspace(name(`solved${j}`), 'token', values, vectorType),
+    gateReads: () => draft.workspace(name('gate_reads'), 'token', gateAxes, 'f32'),
     states: () => draft.workspace(name('states'), 'chunk', state, 'io'),
     cotangents: () => draft.workspace(name('cotangents'), 'chunk', state, 'io'),
     span: () => draft.workspace(name('span'), 'segment', gateAxes, 'f32'),

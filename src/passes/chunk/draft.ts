@@ -18,8 +18,11 @@ export interface Draft {
   /** Are walks without erases cut into segments? */
   readonly segments: boolean;
   readonly inlineScores: InlineScores;
+  /** Shared memory for the tiles of a chunk kernel; Infinity where nobody counts. */
+  readonly sharedBytes: number;
   readonly user: UserBuffers;
   sizeOf(axis: Axis): number;
+  bufferOf(name: string): TileBuffer;
   /** Makes a workspace, or returns the one made before under that name. `cell`: [ROW, COL, ...] may occur. */
   workspace(name: string, outer: TileBuffer['outer'], axes: readonly Axis[], dtype: TileBuffer['dtype']): TileBuffer;
   /** Writes a kernel and launches it next. Equal kernels of two programs are one; a kernel that stores nothing is left out. */
@@ -33,24 +36,30 @@ export interface DraftOptions {
   readonly chunk: number;
   readonly segments: boolean;
   readonly inlineScores: InlineScores;
+  readonly sharedBytes: number;
   /** Names of inputs that stay in f32 (design section 2: gates). */
   readonly exact: ReadonlySet<string>;
 }
 
 export function draft(options: DraftOptions): Draft {
-  const { spec, sizes, chunk, segments, inlineScores } = options;
+  const { spec, sizes, chunk, segments, inlineScores, sharedBytes } = options;
   const user = userBuffers(spec, options.exact);
   const workspaces = new Map<string, TileBuffer>();
   const kernels: TileKernel[] = [];
   const programs: Record<ProgramName, string[]> = { forward: [], backward: [], step: [] };
 
   return {
-    spec, sizes, chunk, segments, inlineScores, user,
+    spec, sizes, chunk, segments, inlineScores, sharedBytes, user,
     sizeOf(axis) {
       if (axis === ROW || axis === COL) return chunk;
       const size = sizes.get(axis);
       if (size === undefined) throw new Error(`${spec.name}: axis ${axis} has no size`);
       return size;
+    },
+    bufferOf(name) {
+      const found = workspaces.get(name) ?? user.all.find((buffer) => buffer.name === name);
+      if (found === undefined) throw new Error(`${spec.name}: no buffer ${name}`);
+      return found;
     },
     workspace(name, outer, axes, dtype) {
       const full = `ws.${name}`;

@@ -10,12 +10,13 @@ import { fold, plus, scaled, sure } from './tiles.js';
 /**
  * Gradient of the log decays of a chunk's tokens, without another look at the scores (kernels.md 1.2): every running sum G_i occurs with what token
  * i reads (+) and writes (-), so dG = q dq - k dk, and the sum over the whole chunk with the state at its end. dg are the sums of dG from the end.
+ * `reads`: readTerms, if another kernel has made them.
  */
-export function gateGradient(gradients: Gradients): TileId {
-  const { k, parts } = gradients;
+export function gateGradient(gradients: Gradients, reads: TileId | undefined): TileId {
+  const { parts } = gradients;
   const { gate } = parts;
   if (gate.kind === 'channel' && !parts.channels) return summed(gradients, valueTerms(gradients, gate.axis));
-  return summed(gradients, rowTerms(gradients, gate.kind === 'scalar' ? (tile) => k.reduce('sum', parts.row, tile) : (tile) => tile));
+  return summed(gradients, rowTerms(gradients, reads ?? readTerms(gradients)));
 }
 
 interface Terms {
@@ -35,16 +36,35 @@ function atToken({ k, parts }: Gradients, reader: ReaderId, tile: TileId): TileI
   return readerOf(parts, reader).before ? k.shift(tile, -1) : tile;
 }
 
-/** Gates along the row axis; `fold` sums over it for scalar ones. */
-function rowTerms(gradients: Gradients, folded: (tile: TileId) => TileId): Terms {
-  const { k, parts, readers, writers, number, base } = gradients;
-  // A number in front of a tensor is cheaper applied when its channels are summed.
-  const weigh = (vector: Vector, gradient: TileId) => scaled(k, folded(k.mul(gradient, base(vector))), number(vector));
-  const rows = readers.map((reader) => atToken(gradients, reader, weigh(readerOf(parts, reader).row, sure(gradients.row(reader)))));
-  const cols = writers.map((j) => k.neg(weigh(parts.sources[j].col, sure(gradients.col(j)))));
-  const state = scaled(k, folded(fold(k, gradients.state(), gradients.end(), parts.value)), gradients.decays.whole());
-  const written = writers.map((j) => k.reduce('sum', ROW, weigh(parts.sources[j].col, gradients.colInter(j))));
-  return { tokens: [...rows, ...cols], whole: sure(plus(k, state, ...written)) };
+/** Scalar gates have the sum over the row axis. */
+function folded({ k, parts }: Gradients, tile: TileId): TileId {
+  return parts.gate.kind === 'scalar' ? k.reduce('sum', parts.row, tile) : tile;
+}
+
+/** A vector times its gradient. A number in front of a tensor is cheaper applied when its channels are summed. */
+function weighed(gradients: Gradients, vector: Vector, gradient: TileId): TileId {
+  const { k, base, number } = gradients;
+  return scaled(k, folded(gradients, k.mul(gradient, base(vector))), number(vector));
+}
+
+/** What tokens add to the gradient of G by what they read, for scalar gates and those along the row axis. */
+export function readTerms(gradients: Gradients): TileId | undefined {
+  const { k, parts, readers } = gradients;
+  return plus(k, ...readers.map((reader) => atToken(gradients, reader, weighed(gradients, readerOf(parts, reader).row, sure(gradients.row(reader))))));
+}
+
+/** The same by the state that the chunk hands on. */
+export function stateTerm(gradients: Gradients): TileId {
+  return folded(gradients, fold(gradients.k, gradients.state(), gradients.end(), gradients.parts.value));
+}
+
+/** Scalar gates and those along the row axis. */
+function rowTerms(gradients: Gradients, reads: TileId | undefined): Terms {
+  const { k, parts, writers } = gradients;
+  const cols = writers.map((j) => k.neg(weighed(gradients, parts.sources[j].col, sure(gradients.col(j)))));
+  const state = scaled(k, stateTerm(gradients), gradients.decays.whole());
+  const written = writers.map((j) => k.reduce('sum', ROW, weighed(gradients, parts.sources[j].col, gradients.colInter(j))));
+  return { tokens: [...(reads === undefined ? [] : [reads]), ...cols], whole: sure(plus(k, state, ...written)) };
 }
 
 /** Gates along the value axis: the same with what is read and written in the place of the vectors. */

@@ -1,14 +1,13 @@
-import { COL, ROW } from '../../ir/common/axes.js';
+import { COL } from '../../ir/common/axes.js';
 import type { MatrixAdjoint } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { readersOf, stageBuffers, type ReaderId } from './buffers.js';
 import type { Context } from './context.js';
 import { decaysIn, type Decays } from './decay.js';
-import { gateGradient } from './gate-gradient.js';
 import type { Parts, Vector } from './parts.js';
 import { readerOf, writing, writtenValue } from './prepare.js';
-import { givenTile, givenTiles } from './reverse.js';
+import { givenTiles } from './reverse.js';
 import { baseTile, coefficient, pairsOf, scoreTile, turned } from './scores.js';
 import { fold, plus, scaled, sure, transposed } from './tiles.js';
 import type { Values } from './values.js';
@@ -32,14 +31,23 @@ export interface Gradients {
   readCotangent(reader: ReaderId): TileId | undefined;
   /** What a source wrote, [ROW, V]. */
   written(j: number): TileId;
+  /** Cotangent of the score of a pair, [ROW, COL], with the decays of scalar gates. */
+  scoreCotangent(pair: Pair): TileId;
   /** Cotangents of row and column vectors apart from their numbers, [ROW, K]. */
   row(reader: ReaderId): TileId | undefined;
   col(j: number): TileId | undefined;
+  /** The part of `row` that comes through the state at the chunk's start. */
+  rowInter(reader: ReaderId): TileId;
   /** The part of `col`, and of `pure`, that comes through the state at the chunk's end. */
   colInter(j: number): TileId;
   valueInter(j: number): TileId;
   /** Cotangent of what a source without erase wrote, but for that of its exported copy, [ROW, V]. */
   pure(j: number): TileId;
+}
+
+export interface Pair {
+  readonly reader: ReaderId;
+  readonly j: number;
 }
 
 /** Makes things once, when asked for. */
@@ -55,7 +63,7 @@ function lazy<K, T>(make: (key: K) => T): (key: K) => T {
   };
 }
 
-function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts: Parts, index: number, adjoint: MatrixAdjoint): Gradients {
+export function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts: Parts, index: number, adjoint: MatrixAdjoint): Gradients {
   const { row, value, gate, channels } = parts;
   const buffers = stageBuffers(cx, parts, index);
   const decays = decaysIn(k, parts, values);
@@ -71,19 +79,18 @@ function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts: Parts
   const readers = readersOf(parts).filter((reader) => readCotangent(reader) !== undefined);
   const writers = writing(parts);
 
-  /** Cotangent of the score of a pair, [ROW, COL], with the decays of scalar gates. */
-  const scoreCotangent = lazy(({ reader, j }: { readonly reader: ReaderId; readonly j: number }) => {
+  const scoreCotangent = lazy(({ reader, j }: Pair) => {
     const how = pairsOf(readerOf(parts, reader), j);
     const [x, y] = [sure(readCotangent(reader)), written(j)];
     const raw = alongValue === undefined ? k.mask(fold(k, x, k.swap(y), value), how.strict) : k.dscore(x, y, decays.log(), alongValue, how);
     return scaled(k, raw, decays.pairs(how.before));
   });
 
-  const rowInter = (reader: ReaderId): TileId => {
+  const rowInter = lazy((reader: ReaderId) => {
     const decay = decays.toRow(readerOf(parts, reader).before);
     const cotangent = sure(readCotangent(reader));
     return alongValue === undefined ? scaled(k, fold(k, cotangent, state(), value), decay) : fold(k, scaled(k, cotangent, decay), state(), value);
-  };
+  });
   const colInter = lazy((j: number) => (
     alongValue === undefined ? scaled(k, fold(k, written(j), end(), value), decays.toEnd()) : fold(k, scaled(k, written(j), decays.toEnd()), end(), value)
   ));
@@ -94,7 +101,7 @@ function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts: Parts
   });
 
   return {
-    k, parts, decays, readers, writers, state, end, base, number, score, readCotangent, written, colInter, valueInter,
+    k, parts, decays, readers, writers, state, end, base, number, score, readCotangent, written, scoreCotangent, rowInter, colInter, valueInter,
     row: lazy((reader) => {
       if (readCotangent(reader) === undefined) return undefined;
       const part = readerOf(parts, reader);
@@ -123,24 +130,4 @@ function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts: Parts
       return sure(plus(k, valueInter(j), ...intra));
     }),
   };
-}
-
-/** Binds the results of the adjoint of a matrix stage in a chunk kernel: the gradients of all its operands. */
-export function bindGradients(cx: Context, k: KernelBuilder, values: Values, parts: Parts, index: number, at: number, adjoint: MatrixAdjoint): void {
-  const gradients = gradientsIn(cx, k, values, parts, index, adjoint);
-  const { reads, sources, erasing, stage } = parts;
-  const zero = (axes: readonly string[]) => k.zeros([ROW, ...axes]);
-  const valueGradient = (j: number): TileId | undefined => {
-    if (erasing.includes(j)) return gradients.readCotangent({ kind: 'erase', index: j });
-    const exported = stage.exported.flatMap((source, i) => (source === j ? [givenTile(k, parts, values, adjoint.given[reads.length + i])] : []));
-    return plus(k, gradients.pure(j), ...exported);
-  };
-  const results: (() => TileId)[] = reads.map((_, r) => () => gradients.row({ kind: 'read', index: r }) ?? zero([parts.row]));
-  sources.forEach((source, j) => {
-    results.push(() => gradients.col(j) ?? zero([parts.row]));
-    if (source.value !== undefined) results.push(() => valueGradient(j) ?? zero(stage.valueAxes));
-    if (source.erase !== undefined) results.push(() => gradients.row({ kind: 'erase', index: j }) ?? zero([parts.row]));
-  });
-  if (parts.gate.kind !== 'none') results.push(() => gateGradient(gradients));
-  results.forEach((make, slot) => values.bind(at, slot, make));
 }

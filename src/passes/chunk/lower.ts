@@ -3,14 +3,14 @@ import { stageOperands, stageResults } from '../../ir/scan/scan.js';
 import { CHUNK_SITE, contextOf, isWanted, markStored, needed, stageName, want, type Context, type Site } from './context.js';
 import type { Draft } from './draft.js';
 import { elementAdjointKernel, elementKernel, elementSite } from './element.js';
-import { bindGradients } from './gradients.js';
+import { gradientKernels } from './gradient-kernels.js';
 import { resultKey } from './graph.js';
 import { partsOf, storedFor, walkSite } from './parts.js';
 import { prepareKernel, storeValues } from './prepare.js';
 import { reverseKernels } from './reverse.js';
 import { isFused, storeRoot, sumKernels } from './roots.js';
 import { valuesIn } from './values.js';
-import { storeResults, storesScores, walkKernels } from './walk.js';
+import { storesScores, walkKernels } from './walk.js';
 
 function siteOf(cx: Context, stage: Stage): Site {
   switch (stage.kind) {
@@ -130,12 +130,7 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
           markStored(cx, store);
         }
         reverseKernels(cx, parts, forward, stage);
-        draft.kernel(cx.name, { name: `${stageName(cx, index)}_gradients`, doc: `Gradients of what the scan of ${stageName(cx, index)} reads.`, outer: 'chunk', inner: 'head' }, (k) => {
-          const values = valuesIn(cx, k, CHUNK_SITE);
-          bindGradients(cx, k, values, parts, forward, index, stage);
-          storeResults(cx, k, index, values);
-          for (const root of mine) storeRoot(cx, k, values, root, false);
-        });
+        gradientKernels({ cx, parts, index: forward, at: index, adjoint: stage }, mine);
         return;
       }
       case 'element-adjoint':

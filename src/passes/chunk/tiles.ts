@@ -40,8 +40,8 @@ export function perToken(k: KernelBuilder, tile: TileId): TileId {
   return k.axesOf(tile).includes(ROW) ? tile : k.keep(tile);
 }
 
-/** A tile that must be there. */
-export function sure(tile: TileId | undefined): TileId {
-  if (tile === undefined) throw new Error('a tile that must be there is not');
+/** What must be there. */
+export function sure<T>(tile: T | undefined): T {
+  if (tile === undefined) throw new Error('something that must be there is not');
   return tile;
 }

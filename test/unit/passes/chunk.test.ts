@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { loadedBuffers, storedBuffers } from '../../../src/ir/tile/operands.js';
 import type { TileModule } from '../../../src/ir/tile/tile.js';
-import { lowerScan } from '../../../src/passes/pipeline.js';
+import { liveBytes } from '../../../src/passes/chunk/live.js';
+import { sure } from '../../../src/passes/chunk/tiles.js';
+import { lowerScan, type LowerOptions } from '../../../src/passes/pipeline.js';
 import { compareTiles } from '../../property/tiles.js';
 import { draw, specOf } from './scans.js';
 
@@ -35,6 +37,9 @@ const SCANS: Readonly<Record<string, string>> = {
   'step by step': 'scan s(x, z: [D]) -> h: [D] sequential { param w: [D]  state h: [D]  h = tanh(w * h[t-1] + x) * sigmoid(z) }',
 };
 
+/** By chunk: gradients in one kernel, in as many as possible, and something between. */
+const OPTIONS: ReadonlyMap<number, LowerOptions> = new Map([[16, { inlineScores: 'all', sharedBytes: 0 }], [64, { sharedBytes: 75_000 }]]);
+
 const sizesOf = (names: readonly string[]) => new Map(names.map((name, i) => [name, [3, 5, 4][i]]));
 
 describe('chunk programs', () => {
@@ -44,7 +49,7 @@ describe('chunk programs', () => {
       const sizes = sizesOf(spec.axes.map((axis) => axis.name));
       for (const [chunk, longest] of [[4, 2], [16, 1], [64, 1]]) {
         const { call, given, cotangents } = draw(spec, sizes, [17, 0, 1, 9], chunk);
-        const { errors } = compareTiles(spec, call, given, cotangents, { chunk, longest, inlineScores: chunk === 16 ? 'all' : 'none' });
+        const { errors } = compareTiles(spec, call, given, cotangents, { chunk, longest, ...OPTIONS.get(chunk) });
         expect([...errors].filter(([, error]) => !(error < 1e-10)), `chunks of ${chunk}`).toEqual([]);
         expect([...errors.keys()].some((key) => key.startsWith('step'))).toBe(true);
       }
@@ -104,6 +109,21 @@ describe('the shape of chunk programs', () => {
     };
     expect([scores('a scalar gate', 'none'), scores('a scalar gate', 'diagonal'), scores('an erase', 'diagonal'), scores('an erase', 'all')]).toEqual([true, false, true, false]);
     expect(scores('a gate per key channel', 'all')).toBe(true);
+  });
+
+  it('gradients are made by as many kernels as shared memory asks for, each with smaller tiles', () => {
+    const spec = specOf(SCANS['an erase before a channel gate, elsewhere than the write']);
+    const sizes = new Map([['K', 128], ['V', 128]]);
+    const gradientsWithin = (sharedBytes: number) => kernelsOf(lowerScan(spec, sizes, { sharedBytes }).module, 'backward').filter((kernel) => kernel.name.includes('gradients'));
+    expect(gradientsWithin(Infinity).map((kernel) => kernel.name)).toEqual(['S_gradients']);
+    expect(gradientsWithin(200 * 1024).map((kernel) => kernel.name)).toEqual(['S_gradients_rows_values', 'S_gradients_columns']);
+    expect(gradientsWithin(0).map((kernel) => kernel.name)).toEqual(['S_gradients_rows', 'S_gradients_values', 'S_gradients_columns']);
+    const peaks = (sharedBytes: number) => {
+      const { module } = lowerScan(spec, sizes, { sharedBytes });
+      return gradientsWithin(sharedBytes).map((kernel) => liveBytes(kernel, (axis) => sizes.get(axis) ?? module.chunk, (name) => sure(module.buffers.find((buffer) => buffer.name === name))));
+    };
+    expect(Math.max(...peaks(Infinity))).toBeGreaterThan(200 * 1024);
+    expect(Math.max(...peaks(200 * 1024))).toBeLessThan(150 * 1024);
   });
 
   it('skip terms and output gates are part of the walk, norms over its split axis are not', () => {
