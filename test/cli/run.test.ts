@@ -186,6 +186,24 @@ describe('random tensors', () => {
   });
 });
 
+describe('a device', () => {
+  it('is held against the oracle: outputs, states, gradients and the one-token program, in every element type', (context) => {
+    const { cuda, webgpu } = JSON.parse(lmoec(['doctor', '--json']).out);
+    if (!cuda.available && !webgpu.available) context.skip(`no device: ${webgpu.why}`);
+    for (const dtype of ['f32', 'f16', 'bf16']) {
+      const { code, out } = inFolder('run', 'decaying.lmoe', '--lengths', '5,1,40', '--dtype', dtype, '--check', '--json', '--out', 'out.safetensors');
+      const report = JSON.parse(out);
+      expect([code, report.passed, report.backend, report.dtype]).toEqual([0, true, cuda.available ? 'cuda' : 'webgpu', dtype]);
+      expect(report.tensors.map(({ name, role }: { name: string; role: string }) => `${role} ${name}`)).toEqual([
+        'output o', 'final S', 'gradient d_q', 'gradient d_k', 'gradient d_v', 'gradient d_g', 'gradient d_S', 'step o', 'step S',
+      ]);
+      // No measurement is perfect: all zeros would be the oracle against itself.
+      expect(report.tensors.some(({ error }: { error: number }) => error > 1e-9)).toBe(true);
+      expect(read('out.safetensors').get('o')).toMatchObject({ dtype: 'f32', shape: [1, 46, 2, 24] });
+    }
+  });
+});
+
 describe('which scan, which device', () => {
   it('must be clear', () => {
     expect(inFolder('run', 'both.lmoe')).toMatchObject({ code: 1, err: expect.stringMatching(/E703.*several scans: decaying, other/) });
