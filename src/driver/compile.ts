@@ -1,4 +1,5 @@
 import type { Diagnostic } from '../diagnostics/diagnostic.js';
+import { tileMemory } from '../backends/cuda/chunk.js';
 import { chunkFor, type WgslCapabilities } from '../backends/wgsl/capabilities.js';
 import type { Axis } from '../ir/common/axes.js';
 import type { IoDtype } from '../ir/common/dtype.js';
@@ -86,7 +87,7 @@ export function templatesOf(host: Host, folder: string): Readonly<Record<string,
 /** Spec -> Scan -> Tile for a target, or why there is no chunked form. */
 export function lowerFor(spec: Spec, { target, sizes, capabilities }: Pick<Request, 'target' | 'sizes' | 'capabilities'>): LoweredScan | Failed {
   try {
-    return lowerScan(spec, sizes, target === 'webgpu' ? { chunk: chunkFor(sizes, capabilities) } : {});
+    return lowerScan(spec, sizes, target === 'webgpu' ? { chunk: chunkFor(sizes, capabilities) } : { sharedBytes: tileMemory(target) });
   } catch (error) {
     if (isRefusal(error)) return { diagnostics: [diagnoseRefusal(error)] };
     throw error;

@@ -2,6 +2,7 @@ import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Plan } from '../../ir/plan/plan.js';
 import type { ScanProgram } from '../../ir/scan/scan.js';
 import type { TileModule } from '../../ir/tile/tile.js';
+import { sharedLimit, type CudaTarget } from './lowered.js';
 
 /**
  * Tokens per chunk that a module should be lowered with, best first; the next one is for modules that overflow. `undefined`: a scan that runs step by step.
@@ -13,6 +14,11 @@ export function cudaChunks(scan: Pick<ScanProgram, 'stages'> | undefined, dtype:
   if (matrices.length === 0) return [128];
   if (dtype !== 'f32') return [64];
   return matrices.some((stage) => stage.gate.kind === 'channel') ? [32, 16] : [64, 32, 16];
+}
+
+/** Shared memory that the tiles of a chunk kernel may take, in bytes: what vectors, partial sums and gaps between tiles need is left out. */
+export function tileMemory(target: CudaTarget): number {
+  return sharedLimit(target) - 24 * 1024;
 }
 
 /** Do tiles of some kernel lie in device memory for want of shared memory? */
