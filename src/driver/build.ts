@@ -90,8 +90,14 @@ async function compileOne(host: Host, source: Source, spec: Spec, options: Build
 /** Files of one scan, by path relative to its folder: `NAME.ts`, and `TARGET.DTYPE/plan.json` with the kernels beside it. */
 export type Package = ReadonlyMap<string, string | Uint8Array>;
 
-/** Packages by scan. Machine code lies beside its source where nvcc is found. */
-export async function packagesOf(host: Host, scans: readonly BuiltScan[], options: BuildOptions, step: (text: string) => void): Promise<ReadonlyMap<string, Package> | Problem> {
+export interface Packages {
+  readonly byScan: ReadonlyMap<string, Package>;
+  /** Why there is no machine code though it was wanted. */
+  readonly note: string | undefined;
+}
+
+/** Everything that a build writes. Machine code lies beside its source where nvcc is found. */
+export async function packagesOf(host: Host, scans: readonly BuiltScan[], options: BuildOptions, step: (text: string) => void): Promise<Packages | Problem> {
   const packages = new Map<string, Map<string, string | Uint8Array>>();
   const jobs: CudaJob[] = [];
   for (const { spec, variants } of scans) {
@@ -106,21 +112,25 @@ export async function packagesOf(host: Host, scans: readonly BuiltScan[], option
       }
     }
   }
-  if (options.machineCode && jobs.length > 0) {
-    const failed = await addMachineCode(host, packages, jobs, step);
-    if (failed !== undefined) return failed;
-  }
+  const note = options.machineCode && jobs.length > 0 ? await addMachineCode(host, packages, jobs, step) : undefined;
+  if (note !== undefined && typeof note !== 'string') return note;
   step('bindings');
   const surfaces = scans.map(({ spec, variants }) => bindingSurface(spec, variants.map((variant) => ({ folder: variantFolder(variant.plan), plan: variant.plan }))));
   const texts = await printSurfaces(surfaces);
   for (const [index, { spec }] of scans.entries()) packages.get(spec.name)?.set(surfaces[index].path, texts.get(surfaces[index].path) ?? '');
-  return packages;
+  return { byScan: packages, note };
 }
 
-async function addMachineCode(host: Host, packages: ReadonlyMap<string, Map<string, string | Uint8Array>>, jobs: readonly CudaJob[], step: (text: string) => void): Promise<Problem | undefined> {
+/** Adds cubins and PTX. A text says why there are none, a problem why there should be. */
+async function addMachineCode(
+  host: Host, packages: ReadonlyMap<string, Map<string, string | Uint8Array>>, jobs: readonly CudaJob[], step: (text: string) => void,
+): Promise<string | Problem | undefined> {
   const nvcc = await findNvcc(host);
-  // A compiler that the user names must be there; without one NVRTC compiles when kernels are first loaded.
-  if (!nvcc.found) return host.env('LMOEC_NVCC') ? problem('E603', nvcc.why, 'correct LMOEC_NVCC, or leave machine code out with --sources') : undefined;
+  if (!nvcc.found) {
+    // A compiler that the user names must be there.
+    if (host.env('LMOEC_NVCC')) return problem('E603', nvcc.why, 'correct LMOEC_NVCC, or leave machine code out with --sources');
+    return `no machine code: ${nvcc.why}; NVRTC compiles CUDA kernels when they are first loaded`;
+  }
   step(`nvcc: 0 of ${jobs.length}`);
   const objects = await compileCuda(host, nvcc, jobs, (done) => step(`nvcc: ${done} of ${jobs.length}`));
   if ('code' in objects) return objects;
@@ -134,8 +144,8 @@ async function addMachineCode(host: Host, packages: ReadonlyMap<string, Map<stri
 }
 
 /** Writes packages below `folder`, each as a whole. The first that cannot be written ends it. */
-export function writePackages(host: Host, folder: string, packages: ReadonlyMap<string, Package>): Problem | undefined {
-  for (const [scan, files] of packages) {
+export function writePackages(host: Host, folder: string, { byScan }: Packages): Problem | undefined {
+  for (const [scan, files] of byScan) {
     const why = host.replaceFolder(host.join(folder, scan), files);
     if (why !== undefined) return problem('E701', why, 'choose another folder with -o');
   }

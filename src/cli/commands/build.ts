@@ -87,12 +87,13 @@ async function buildRound(host: Host, ui: Ui, wanted: Wanted): Promise<Round> {
 
 async function write(host: Host, ui: Ui, built: readonly BuiltScan[], out: string, options: BuildOptions): Promise<number> {
   const packages = await packagesOf(host, built, options, (text) => ui.progress(text));
-  const failed = isProblem(packages) ? packages : writePackages(host, out, packages);
+  const failed = 'code' in packages ? packages : writePackages(host, out, packages);
   ui.progress(undefined);
   if (failed !== undefined) {
     ui.err(problemText(failed, ui.color));
     return EXIT.failed;
   }
+  if (!('code' in packages) && packages.note !== undefined) ui.err(packages.note);
   for (const { spec, variants } of built) ui.out(`${host.join(out, spec.name)}: ${variants.map(({ plan }) => `${plan.target} ${plan.dtype}`).join(', ')}`);
   return EXIT.ok;
 }
