@@ -1,0 +1,65 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { cudaChunks } from '../../src/backends/cuda/chunk.js';
+import { emitCuda } from '../../src/backends/cuda/emit.js';
+import type { CudaTarget } from '../../src/backends/cuda/lowered.js';
+import type { IoDtype } from '../../src/ir/common/dtype.js';
+import { frontend } from '../../src/passes/frontend.js';
+import { lowerScan } from '../../src/passes/pipeline.js';
+import { templates } from '../unit/cuda/templates.js';
+
+const found = ['nvcc', '/usr/local/cuda/bin/nvcc'].find((path) => (path === 'nvcc' || existsSync(path)) && spawnSync(path, ['--version']).status === 0);
+
+interface Compiled {
+  readonly log: string;
+  /** Bytes that a kernel spills, by its name. */
+  readonly spills: ReadonlyMap<string, number>;
+}
+
+async function compile(name: string, size: number, dtype: IoDtype, target: CudaTarget): Promise<Compiled> {
+  const path = `examples/${name}.lmoe`;
+  const spec = frontend(path, readFileSync(path, 'utf8'), (file) => readFileSync(file, 'utf8')).specs[0];
+  const sizes = new Map(spec.axes.map((axis) => [axis.name, size]));
+  const { scan } = lowerScan(spec, sizes);
+  const { module } = lowerScan(spec, sizes, { chunk: cudaChunks(scan, dtype)[0] });
+  const { files } = emitCuda(module, { target, dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates });
+  const folder = mkdtempSync(join(tmpdir(), 'lmoec-nvcc-'));
+  try {
+    const text = join(folder, 'kernels.cu');
+    writeFileSync(text, [...files.values()].join('\n'));
+    const arch = target === 'cuda.sm90' ? '90a' : '80';
+    const { stdout, stderr } = await promisify(execFile)(found ?? 'nvcc', ['-std=c++17', `-gencode=arch=compute_${arch},code=sm_${arch}`, '-cubin', '-Xptxas', '-v', '-o', join(folder, 'kernels.cubin'), text], { maxBuffer: 1 << 26 });
+    const log = stdout + stderr;
+    const spills = new Map([...log.matchAll(/Function properties for (\w+)\s+\d+ bytes stack frame, (\d+) bytes spill stores/g)].map((match) => [match[1], Number(match[2])]));
+    return { log, spills };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Between them: solves, decay scores of both kinds, segments, groups, streams, plain products. */
+const CASES: readonly (readonly [name: string, size: number, dtype: IoDtype, target: CudaTarget])[] = [
+  ['gated_delta', 128, 'bf16', 'cuda.sm90'],
+  ['gla', 128, 'bf16', 'cuda.sm90'],
+  ['retention', 64, 'f16', 'cuda.sm90'],
+  ['hgrn', 128, 'bf16', 'cuda.sm90'],
+  ['kda', 64, 'f32', 'cuda.sm90'],
+  ['simple_gla', 64, 'bf16', 'cuda.sm80'],
+  ['mamba2', 64, 'f32', 'cuda.sm80'],
+  ['rg_lru', 128, 'bf16', 'cuda.sm80'],
+];
+
+describe.skipIf(found === undefined)('nvcc takes the text (skipped where nvcc is missing)', () => {
+  it.each(CASES)('%s, axes of %i, %s, %s', async (name, size, dtype, target) => {
+    const { log, spills } = await compile(name, size, dtype, target);
+    // Notes of ptxas that tensor core instructions wait for each other.
+    expect(log.match(/C75(0[1-9]|1[0-5])[^\n]*/g) ?? []).toEqual([]);
+    expect(spills.size).toBeGreaterThan(2);
+    // Walks on tensor cores must keep their state in registers; plain ones have it in shared memory.
+    if (dtype !== 'f32') expect([...spills].filter(([kernel, bytes]) => bytes > 0 && /walk|states|reverse|scan|ends/.test(kernel))).toEqual([]);
+  }, 180_000);
+});
