@@ -30,7 +30,7 @@ describe('lanes of a program', () => {
   it('orders writers after readers, and everything that shares an arena', () => {
     const overwrite = lanesOf([kernel('read', ['x'], ['a']), kernel('write', [], ['x'])]);
     expect(overwrite[1]).toEqual({ kernel: 'write', lane: 0, waits: [] });
-    const shared = { ...kernel('k', [], []), args: [{ kind: 'arena' } as const] };
+    const shared = { ...kernel('k', [], []), args: [{ kind: 'arena', tensors: [] } as const] };
     expect(lanesOf([shared, shared]).map(({ lane }) => lane)).toEqual([0, 0]);
   });
 });
