@@ -1,9 +1,7 @@
 import type { IoDtype } from '../../ir/common/dtype.js';
-import type { Extent, Plan, PlanKernel, PlanTensor, Segmentation } from '../../ir/plan/plan.js';
-import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
-import { axisSize } from './address.js';
-import { planPrograms } from '../describe.js';
-import { costsOf } from './costs.js';
+import type { Plan, PlanKernel, Segmentation } from '../../ir/plan/plan.js';
+import type { TileKernel, TileModule } from '../../ir/tile/tile.js';
+import { costsOf, planPrograms, planTensor } from '../describe.js';
 import { lowerFragments } from './frag/lower.js';
 import { lowerSimt } from './simt/lower.js';
 import { lowerStream } from './stream/lower.js';
@@ -84,25 +82,5 @@ function planKernel(cx: CudaContext, kernel: TileKernel, code: LoweredKernel, fi
     args: code.args,
     flops,
     bytes,
-  };
-}
-
-function planTensor(module: TileModule, buffer: TileBuffer, dtype: IoDtype): PlanTensor {
-  const inner: Extent = buffer.inner === 'head' ? 'heads' : 'groups';
-  const outer = ((): Extent[] => {
-    switch (buffer.outer) {
-      case 'once': return [];
-      case 'token': return ['tokens'];
-      case 'chunk': return ['chunks'];
-      case 'sequence': return ['sequences'];
-      case 'segment': return ['segments'];
-    }
-  })();
-  return {
-    name: buffer.name,
-    role: buffer.role,
-    dtype: buffer.dtype === 'io' ? dtype : buffer.dtype,
-    shape: [...outer, inner, ...buffer.axes.map((axis) => axisSize(module, axis))],
-    axes: buffer.axes,
   };
 }

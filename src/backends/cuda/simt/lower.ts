@@ -298,7 +298,7 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const [x, inner] = scratch.length > 0 ? [`program / ${innerCount(kernel)}`, `program % ${innerCount(kernel)}`] : ['(int)blockIdx.x', 'blockIdx.y'];
   code.line(`const int x = ${x}, v0 = ${blocks === 1 ? '0' : `x % ${blocks} * ${block}`}, outer = ${blocks === 1 ? 'x' : `x / ${blocks}`}, per_group = d.heads / d.groups;`);
   code.line('(void)v0, (void)outer, (void)per_group;');
-  if (kernel.inner === 'head') code.line(`const int head = ${inner}, group = head / per_group;`);
+  if (kernel.inner === 'head') code.line(`const int head = ${inner}, group = head / per_group; (void)group;`);
   else code.line(`const int group = ${inner};`);
   const place = outerLines(code, kernel, kernel.inner === 'head' ? { head: 'head', group: 'group' } : { group: 'group' });
   for (const [tile, home] of homes) if (home.kind === 'scalar') code.line(`float t${tile} = 0.f;`);

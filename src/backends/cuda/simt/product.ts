@@ -73,7 +73,7 @@ export function productsText(w: ProductWriter, running: readonly Running[], targ
   const [mp, np] = [Math.min(tm, 4), Math.min(tn, 4)];
   code.open('');
   code.line(`const int tn = threadIdx.x % 8 + threadIdx.x / 32 % ${cols / 8} * 8, tm = threadIdx.x / 8 % 4 + threadIdx.x / ${32 * (cols / 8)} * 4;`);
-  const blocked = [M > BM ? `for (int m0 = 0; m0 < ${M}; m0 += ${BM})` : 'const int m0 = 0; ', N > BN ? `for (int n0 = 0; n0 < ${N}; n0 += ${BN})` : 'const int n0 = 0; '];
+  const blocked = [M > BM ? `for (int from_m = 0; from_m < ${M}; from_m += ${BM})` : 'const int from_m = 0; ', N > BN ? `for (int from_n = 0; from_n < ${N}; from_n += ${BN})` : 'const int from_n = 0; '];
   for (const text of blocked) {
     if (text.startsWith('for')) code.open(text);
     else code.line(text.trim());
@@ -87,8 +87,8 @@ export function productsText(w: ProductWriter, running: readonly Running[], targ
     code.line(`float acc${tile}[${tm}][${tn}];`);
     code.line(`UNROLL for (int i = 0; i < ${tm}; ++i) UNROLL for (int j = 0; j < ${tn}; ++j) acc${tile}[i][j] = 0.f;`);
     const slabs = [
-      slabOf(w, a, { name: `a${tile}`, own: m, summed: ka, size: M, K, ks, width: BM, pitch: AP, origin: 'm0' }),
-      slabOf(w, b, { name: `b${tile}`, own: n, summed: kb, size: N, K, ks, width: BN, pitch: BP, origin: 'n0' }),
+      slabOf(w, a, { name: `a${tile}`, own: m, summed: ka, size: M, K, ks, width: BM, pitch: AP, origin: 'from_m' }),
+      slabOf(w, b, { name: `b${tile}`, own: n, summed: kb, size: N, K, ks, width: BN, pitch: BP, origin: 'from_n' }),
     ];
     // Fetched before the products of the slab before, put down after them: the loads take their time meanwhile.
     for (const slab of slabs) code.line(`float ${slab.name}[${slab.turns}][${slab.vec}];`);
@@ -114,9 +114,9 @@ export function productsText(w: ProductWriter, running: readonly Running[], targ
   const exactColumns = N % BN === 0;
   // Loops over pieces must be unrolled: accumulators are registers.
   code.open(`UNROLL for (int i = 0; i < ${tm}; ++i)`);
-  code.line(`const int m = m0 + i / ${mp} * ${rows * mp} + tm * ${mp} + i % ${mp};`);
+  code.line(`const int m = from_m + i / ${mp} * ${rows * mp} + tm * ${mp} + i % ${mp};`);
   code.open(`UNROLL for (int q = 0; q < ${tn / np}; ++q)`);
-  code.line(`const int n = n0 + q * ${cols * np} + tn * ${np};`);
+  code.line(`const int n = from_n + q * ${cols * np} + tn * ${np};`);
   const wide = N % np === 0 ? np : 1;
   const guards = [...(exactRows ? [] : [`m < ${M}`]), ...(exactColumns ? [] : [`n < ${N}`])];
   if (guards.length > 0) code.open(`if (${guards.join(' && ')})`);
