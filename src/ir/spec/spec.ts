@@ -52,7 +52,7 @@ export interface SpecState {
   readonly name: string;
   readonly axes: readonly Axis[];
   readonly next: number;
-  /** Made by the compiler for `x[t-1]` of an input: starts at zero, absent from the file contract. */
+  /** Made by the compiler for `x[t-1]` of an input: absent from the file contract. Calls that go on from others carry it. */
   readonly hidden: boolean;
   readonly origin: Span;
 }

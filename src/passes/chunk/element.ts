@@ -28,11 +28,6 @@ function prepare(cx: Context, name: string, ids: readonly NodeId[]): void {
 
 const entryBuffer = (cx: Context, stage: ElementStage, index: number) => cx.draft.workspace(`${stageName(cx, index)}.entries`, 'chunk', stage.axes, 'f32');
 
-function initialOf(cx: Context, k: KernelBuilder, stage: ElementStage): TileId {
-  const buffer = cx.draft.user.initials[stage.state];
-  return buffer === undefined ? k.zeros(stage.axes) : k.load(buffer);
-}
-
 /** The decay of every row; 1 beyond the sequence, so that the state stays. */
 function decayRows(cx: Context, k: KernelBuilder, values: Values, stage: ElementStage): TileId {
   const beyond = () => k.sub(k.literal(1), k.keep(k.literal(1)));
@@ -77,7 +72,7 @@ export function elementKernel(cx: Context, stage: ElementStage, index: number, r
   cx.draft.kernel(cx.name, { name: `${name}_scan`, doc: `The elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split }, (k) => {
     const outside = valuesIn(cx, k, site);
     hoist(cx, outside, site, ids);
-    const [last] = k.loop('chunks', false, [initialOf(cx, k, stage)], ([entry]) => {
+    const [last] = k.loop('chunks', false, [k.load(cx.draft.user.initials[stage.state])], ([entry]) => {
       const values = valuesIn(cx, k, site, outside);
       const rows = bindRows(cx, k, values, stage, index, () => entry);
       if (options.entries) k.store(entryBuffer(cx, stage, index), entry);
@@ -85,8 +80,7 @@ export function elementKernel(cx: Context, stage: ElementStage, index: number, r
       for (const root of roots) storeRoot(cx, k, values, root, true);
       return [k.pick(rows(), 'last')];
     });
-    const final = options.final ? cx.draft.user.finals[stage.state] : undefined;
-    if (final !== undefined) k.store(final, last);
+    if (options.final) k.store(cx.draft.user.finals[stage.state], last);
   });
 }
 

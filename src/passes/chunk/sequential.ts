@@ -81,15 +81,12 @@ function tokenKernel(cx: Context, token: Token, keep: boolean): void {
       for (const root of cx.program.roots) storeRoot(cx, k, values, root, false);
       return spec.states.map((state, s) => widened(k, values.tile(token.next[s]), state.axes));
     });
-    if (!keep) user.finals.forEach((buffer, s) => buffer !== undefined && k.store(buffer, lasts[s]));
+    if (!keep) user.finals.forEach((buffer, s) => k.store(buffer, lasts[s]));
   });
 }
 
 function initialStates(k: KernelBuilder, draft: Draft): readonly TileId[] {
-  return draft.spec.states.map((state, s) => {
-    const buffer = draft.user.initials[s];
-    return buffer === undefined ? k.zeros(state.axes) : k.load(buffer);
-  });
+  return draft.user.initials.map((buffer) => k.load(buffer));
 }
 
 function reverseKernel(cx: Context, token: Token): void {

@@ -11,15 +11,11 @@ import { hoist, valuesIn, type Values } from './values.js';
 /** Reads the tokens one at a time: for decoding. */
 export function lowerStep(draft: Draft, program: ScanProgram): void {
   const cx = contextOf(draft, 'step', program);
-  const states = program.stages.map((stage) => draft.spec.states[stageState(stage)]);
   draft.kernel('step', { name: 'step', doc: 'Reads the tokens one at a time.', outer: 'sequence', inner: 'head', split: splitAxis(cx) }, (k) => {
     const outside = valuesIn(cx, k, TOKEN_SITE);
     const roots = program.roots.flatMap((root) => (root.value === undefined ? [] : [root.value]));
     hoist(cx, outside, TOKEN_SITE, [...program.stages.flatMap(stageOperands), ...roots]);
-    const inits = program.stages.map((stage, i) => {
-      const buffer = draft.user.initials[stageState(stage)];
-      return buffer === undefined ? k.zeros(states[i].axes) : k.load(buffer);
-    });
+    const inits = program.stages.map((stage) => k.load(draft.user.initials[stageState(stage)]));
     const lasts = k.loop('tokens', false, inits, (olds) => {
       const values = valuesIn(cx, k, TOKEN_SITE, outside);
       const nexts = program.stages.map((stage, index) => {
@@ -38,10 +34,7 @@ export function lowerStep(draft: Draft, program: ScanProgram): void {
       for (const root of program.roots) storeRoot(cx, k, values, root, false);
       return nexts;
     });
-    program.stages.forEach((stage, i) => {
-      const buffer = draft.user.finals[stageState(stage)];
-      if (buffer !== undefined) k.store(buffer, lasts[i]);
-    });
+    program.stages.forEach((stage, i) => k.store(draft.user.finals[stageState(stage)], lasts[i]));
   });
 }
 

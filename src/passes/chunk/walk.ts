@@ -102,14 +102,8 @@ function readResult(w: ChunkWalk, read: number, state: TileId, written: Readonly
   return plus(k, readState(w, { kind: 'read', index: read }, state), ...own) ?? k.zeros([ROW]);
 }
 
-const entryState = (k: KernelBuilder, cx: Context, parts: Parts, index: number, outer: TileKernel['outer']): TileId => {
-  if (outer === 'segment') return k.load(stageBuffers(cx, parts, index).entry(false));
-  return initialState(k, cx, parts);
-};
-
-export function initialState(k: KernelBuilder, cx: Context, parts: Parts): TileId {
-  const buffer = cx.draft.user.initials[parts.stage.state];
-  return buffer === undefined ? k.zeros([parts.row, ...parts.stage.valueAxes]) : k.load(buffer);
+function entryState(k: KernelBuilder, cx: Context, parts: Parts, index: number, outer: TileKernel['outer']): TileId {
+  return k.load(outer === 'segment' ? stageBuffers(cx, parts, index).entry(false) : cx.draft.user.initials[parts.stage.state]);
 }
 
 /** Are the scores of reads made by a chunk kernel and loaded by walks? */
@@ -190,7 +184,7 @@ function segmentKernels(cx: Context, parts: Parts, index: number, final: boolean
   });
   const head = { name: `${name}_join`, doc: `The state of ${name} at every segment's start.`, outer: 'sequence', inner: 'head', split: parts.value } as const;
   draft.kernel(cx.name, head, (k) => {
-    const [last] = k.loop('segments', false, [initialState(k, cx, parts)], ([state]) => {
+    const [last] = k.loop('segments', false, [k.load(draft.user.initials[parts.stage.state])], ([state]) => {
       k.store(buffers.entry(false), state);
       return [k.add(spanned(k, cx, parts, index, state), k.load(buffers.local(false)))];
     });

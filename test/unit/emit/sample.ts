@@ -20,7 +20,7 @@ export const spec: Spec = {
   states: [
     { name: 'S', axes: ['K', 'V'], next: 0, hidden: false, origin },
     { name: 'h', axes: ['V'], next: 0, hidden: false, origin },
-    { name: 'q[t-1]', axes: ['K'], next: 0, hidden: true, origin },
+    { name: 'q_prev', axes: ['K'], next: 0, hidden: true, origin },
   ],
   outputs: [{ name: 'o', axes: ['V'], value: 0, origin }, { name: 'h', axes: ['V'], value: 0, origin }],
   nodes: [{ kind: 'literal', value: 0, axes: [], origin }],

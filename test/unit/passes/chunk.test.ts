@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { runTiles } from '../../../src/interp/tile.js';
 import { loadedBuffers, storedBuffers } from '../../../src/ir/tile/operands.js';
 import type { TileModule } from '../../../src/ir/tile/tile.js';
 import { liveBytes } from '../../../src/passes/chunk/live.js';
 import { sure } from '../../../src/passes/chunk/tiles.js';
 import { lowerScan, type LowerOptions } from '../../../src/passes/pipeline.js';
-import { compareTiles } from '../../property/tiles.js';
+import { compareTiles, distance } from '../../property/tiles.js';
 import { draw, specOf } from './scans.js';
 
 const SCANS: Readonly<Record<string, string>> = {
@@ -67,6 +68,44 @@ describe('chunk programs', () => {
       expect([...errors].filter(([, error]) => !(error < 1e-9)), name).toEqual([]);
     }
   });
+});
+
+describe('calls that go on where others ended', () => {
+  const text = (mode: string) => `scan s(q, k: [K], v: [V], x: []) -> o: [V], y: [] ${mode} { state S: [K, V], y: []
+    S = 0.9 * S[t-1] + outer(k, v + 0.5 * v[t-1])  y = y[t-1] * 0.5 + x - x[t-1]  o = q @ S }`;
+  const dims = (length: number) => ({ heads: 2, groups: 1, sequences: [[0, length], [length, length]] as const });
+  /** Rows of the `count` tokens from `first` on, of tensors over two sequences of `length` tokens. */
+  const part = (data: Float64Array, length: number, first: number, count: number): Float64Array => {
+    const row = data.length / (2 * length);
+    return Float64Array.from([0, 1].flatMap((sequence) => [...data.subarray((sequence * length + first) * row, (sequence * length + first + count) * row)]));
+  };
+
+  for (const mode of ['', 'sequential']) {
+    it(`read one token at a time what comes after a prompt, inputs of the token before included ${mode}`, () => {
+      const spec = specOf(text(mode));
+      const { module } = lowerScan(spec, sizesOf(['K', 'V']), { chunk: 4 });
+      const drawn = draw(spec, sizesOf(['K', 'V']), [9, 9], 3).given;
+      const given = [...drawn].map(([name, data]) => [name === 'y' ? 'initial.y' : name, data] as const);
+      const inputs = given.filter(([name]) => spec.inputs.some((input) => input.name === name));
+      const whole = new Map(given);
+      runTiles(module, 'forward', dims(9), whole);
+      const states = module.buffers.filter((buffer) => buffer.role === 'initial').map((buffer) => [buffer.name, `final.${buffer.name.replace('initial.', '')}`]);
+      expect(states).toHaveLength(4);
+      const prompt = new Map([...given, ...inputs.map(([name, data]) => [name, part(data, 9, 0, 6)] as const)]);
+      runTiles(module, 'forward', dims(6), prompt);
+      let before: ReadonlyMap<string, Float64Array> = prompt;
+      for (let token = 6; token < 9; token++) {
+        const step = new Map([
+          ...inputs.map(([name, data]) => [name, part(data, 9, token, 1)] as const),
+          ...states.map(([initial, final]) => [initial, sure(before.get(final))] as const),
+        ]);
+        runTiles(module, 'step', dims(1), step);
+        for (const name of ['o', 'y']) expect(distance(sure(step.get(name)), part(sure(whole.get(name)), 9, token, 1)), `${name} of token ${token}`).toBeLessThan(1e-12);
+        before = step;
+      }
+      for (const [, final] of states) expect(distance(sure(before.get(final)), sure(whole.get(final))), final).toBeLessThan(1e-12);
+    });
+  }
 });
 
 describe('the shape of chunk programs', () => {
