@@ -192,7 +192,7 @@ function stateText(spec: Spec, scan: ScanProgram, stage: Stage, index: number): 
   switch (stage.kind) {
     case 'matrix': {
       const erases = stage.sources.flatMap((source) => (source.erase === undefined ? [] : [source.erase]));
-      const sign = erases.every((erase) => show(erase.row).startsWith('-')) ? '-' : '+';
+      const sign = erases.every((erase) => /^\(?-/.test(show(erase.row))) ? '-' : '+';
       const rank = `rank ${erases.length}`;
       const gate = gateName(stage.gate);
       const transition = erases.length === 0 ? gate : erases[0].before && stage.gate.kind !== 'none' ? `(${gate} ${sign} ${rank})` : `(I ${sign} ${rank})${gate === 'I' ? '' : ` ∘ ${gate}`}`;
@@ -200,7 +200,13 @@ function stateText(spec: Spec, scan: ScanProgram, stage: Stage, index: number): 
         name: names.states[stage.state],
         axes: [stage.rowAxis, ...stage.valueAxes],
         transition,
-        writes: stage.sources.map((source) => `outer(${show(source.col)}, ${source.value === undefined ? '…' : show(source.value)}${source.erase === undefined ? '' : ` + (${show(source.erase.row)}) @ ${seen(source.erase, names.states[stage.state])}`})`),
+        writes: stage.sources.map((source) => {
+          const parts = [
+            ...(source.value === undefined ? [] : [show(source.value)]),
+            ...(source.erase === undefined ? [] : [`(${show(source.erase.row)}) @ ${seen(source.erase, names.states[stage.state])}`]),
+          ];
+          return `outer(${[show(source.col), parts.join(' + ')].join(', ')})`;
+        }),
         gate: gateText(stage.gate, show),
         algorithm: erases.length === 0
           ? 'chunked: scores within a chunk under a mask, the state carried from chunk to chunk'
