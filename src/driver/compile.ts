@@ -1,5 +1,5 @@
 import type { Diagnostic } from '../diagnostics/diagnostic.js';
-import { tileMemory } from '../backends/cuda/chunk.js';
+import { cudaChunks, overflows, tileMemory } from '../backends/cuda/chunk.js';
 import { chunkFor, type WgslCapabilities } from '../backends/wgsl/capabilities.js';
 import type { Axis } from '../ir/common/axes.js';
 import type { IoDtype } from '../ir/common/dtype.js';
@@ -85,9 +85,9 @@ export function templatesOf(host: Host, folder: string): Readonly<Record<string,
 }
 
 /** Spec -> Scan -> Tile for a target, or why there is no chunked form. */
-export function lowerFor(spec: Spec, { target, sizes, capabilities }: Pick<Request, 'target' | 'sizes' | 'capabilities'>): LoweredScan | Failed {
+export function lowerFor(spec: Spec, { target, sizes, capabilities }: Pick<Request, 'target' | 'sizes' | 'capabilities'>, chunk?: number): LoweredScan | Failed {
   try {
-    return lowerScan(spec, sizes, target === 'webgpu' ? { chunk: chunkFor(sizes, capabilities) } : { sharedBytes: tileMemory(target) });
+    return lowerScan(spec, sizes, target === 'webgpu' ? { chunk: chunkFor(sizes, capabilities) } : { chunk, sharedBytes: tileMemory(target), inlineScores: 'diagonal' });
   } catch (error) {
     if (isRefusal(error)) return { diagnostics: [diagnoseRefusal(error)] };
     throw error;
@@ -109,10 +109,21 @@ export async function compileScan(host: Host, source: Source, spec: Spec, reques
   if (unfit !== undefined) return unfit;
   const provenance: Plan['source'] = { hash: source.hash, compiler: compilerVersion(host), command };
   const options = { dtype, source: provenance, doc: spec.doc };
-  const made = target === 'webgpu'
-    ? (await import('../backends/wgsl/emit.js')).emitWgsl(lowered.module, { ...options, capabilities: request.capabilities, templates: templatesOf(host, 'wgsl') })
-    : (await import('../backends/cuda/emit.js')).emitCuda(lowered.module, { ...options, target, templates: templatesOf(host, 'cuda') });
-  return { ...lowered, ...made };
+  if (target === 'webgpu') {
+    const { emitWgsl } = await import('../backends/wgsl/emit.js');
+    return { ...lowered, ...emitWgsl(lowered.module, { ...options, capabilities: request.capabilities, templates: templatesOf(host, 'wgsl') }) };
+  }
+  const { emitCuda } = await import('../backends/cuda/emit.js');
+  const templates = templatesOf(host, 'cuda');
+  const compile = (chunk: number): Compiled | Failed => {
+    const again = lowerFor(spec, request, chunk);
+    return 'module' in again ? { ...again, ...emitCuda(again.module, { ...options, target, templates }) } : again;
+  };
+  const [first, ...others] = cudaChunks(lowered.scan, dtype);
+  let made = compile(first);
+  // Shorter chunks for what does not fit in shared memory.
+  for (const chunk of others) if ('plan' in made && overflows(made.plan, made.module)) made = compile(chunk);
+  return made;
 }
 
 /** Is a tensor of the file contract rounded to the io dtype? Tile modules say so of their buffers: gates, params and states are f32. */
