@@ -158,11 +158,11 @@ function access(w: Writer, buffer: TileBuffer, place: Place): Access {
 /** Loops over the pieces of an access; `body` gets the first element's indices and the number of the piece. */
 function overPieces(w: Writer, a: Access, body: (i: string, j: string, piece: string) => string): void {
   const pieces = a.columns / a.vec;
-  const loops = [...(a.rows > 1 ? [`UNROLL for (int i = 0; i < ${a.rows}; ++i) `] : []), ...(pieces > 1 ? [`UNROLL for (int p = 0; p < ${pieces}; ++p) `] : [])].join('');
+  const loops = [...(a.rows > 1 ? [`UNROLL for (int i = 0; i < ${a.rows}; ++i) `] : []), ...(pieces > 1 ? [`UNROLL for (int c = 0; c < ${pieces}; ++c) `] : [])].join('');
   const i = a.rows > 1 ? 'i' : '0';
-  const p = pieces > 1 ? 'p' : '0';
-  const j = pieces > 1 ? (a.vec === 1 ? 'p' : `p * ${a.vec}`) : '0';
-  const piece = a.rows === 1 ? p : pieces === 1 ? i : `i * ${pieces} + p`;
+  const c = pieces > 1 ? 'c' : '0';
+  const j = pieces > 1 ? (a.vec === 1 ? 'c' : `c * ${a.vec}`) : '0';
+  const piece = a.rows === 1 ? c : pieces === 1 ? i : `i * ${pieces} + c`;
   w.code.line(`${loops}${body(i, j, piece)}`);
 }
 
