@@ -1,6 +1,6 @@
 import { ROW } from '../../../ir/common/axes.js';
 import type { TileId, TileOp, TileStmt } from '../../../ir/tile/tile.js';
-import { bufferNamed, cellOffset, type Place } from '../address.js';
+import { bufferNamed, cellOffset, outerStride, type Place } from '../address.js';
 import { elementType, pointer } from '../lowered.js';
 import type { Writer } from './values.js';
 
@@ -62,14 +62,19 @@ export function ringOf(w: Writer, body: readonly TileStmt[]): Ring | undefined {
         const group = lanes.find((candidate) => candidate.axes.every((axis, n) => buffer.axes[n] === axis));
         if (group === undefined) throw new Error(`${w.kernel.name}: no lanes for ${buffer.name}`);
         const perRow = width / PIECE;
-        const pieces = rows.total * perRow;
+        const rowsPerTurn = layout.threads / perRow;
+        const turns = Math.ceil(rows.total / rowsPerTurn);
         const base = group.cut ? `block * ${group.threads * group.regs}` : '0';
-        const column = `${base} + x * ${PIECE / start}`;
-        const exists = [`r < ${place.length}`, ...(group.total % (width / start) === 0 ? [] : [`${column} < ${group.total}`])].join(' && ');
-        code.open(`UNROLL for (int p = threadIdx.x; p < ${pieces}; p += ${layout.threads})`);
-        code.line(`const int r = p / ${perRow}, x = p % ${perRow};`);
+        code.open('');
+        code.line(`const int r = threadIdx.x / ${perRow}, x = threadIdx.x % ${perRow}, column = ${base} + x * ${PIECE / start};`);
+        code.line(`auto* const from = ${pointer(buffer.name)} + ${cellOffset(cx.module, buffer, { ...place, first: `(${place.first} + r)` })} + column;`);
+        code.line(`const i64 step = ${rowsPerTurn} * (${outerStride(cx.module, buffer)});`);
+        const guards = [...(rows.total % rowsPerTurn === 0 ? [] : [`u * ${rowsPerTurn} + r < ${rows.total}`])];
+        const exists = [`u * ${rowsPerTurn} + r < ${place.length}`, ...(group.total % (width / start) === 0 ? [] : [`column < ${group.total}`])].join(' && ');
+        code.open(`UNROLL for (int u = 0; u < ${turns}; ++u)`);
         code.line(`const bool in = ${exists};`);
-        code.line(`cp_async(ring + empty * ${stage} + ${at} + p * ${PIECE}, in ? ${pointer(buffer.name)} + ${cellOffset(cx.module, buffer, { ...place, first: `(${place.first} + r)` })} + ${column} : ${pointer(buffer.name)}, in ? ${PIECE} : 0);`);
+        code.line(`${guards.length === 0 ? '' : `if (${guards.join(' && ')}) `}cp_async(ring + empty * ${stage} + ${at} + (u * ${layout.threads} + threadIdx.x) * ${PIECE}, in ? from + u * step : ${pointer(buffer.name)}, in ? ${PIECE} : 0);`);
+        code.close();
         code.close();
       }
       code.close();

@@ -1,6 +1,6 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
-import { axisSize, bufferNamed, cellOffset, type Place } from '../address.js';
+import { axisSize, bufferNamed, cellOffset, outerStride, type Place } from '../address.js';
 import type { Code } from '../code.js';
 import { elementType, pointer, type CudaContext } from '../lowered.js';
 import { usesOf, type Uses } from '../uses.js';
@@ -131,6 +131,8 @@ interface Access {
   /** C text: address of element (i, j); the condition under which it exists, '' for always. */
   address(i: string, j: string): string;
   guard(i: string, j: string): string;
+  /** Said before: where the rows of a thread start, so that their addresses are sums. */
+  readonly start: string | undefined;
 }
 
 /** `place.token`: inside a loop over tokens; `known`: names of first token and length, which may have a suffix. */
@@ -141,12 +143,17 @@ function access(w: Writer, buffer: TileBuffer, place: Place): Access {
   const last = buffer.axes[buffer.axes.length - 1];
   const group = layout.groups.find((candidate) => candidate.role === 'lane' && candidate.axes[candidate.axes.length - 1] === last);
   const inner = (i: string, j: string) => buffer.axes.reduce((text, axis) => (text === '' ? w.index(axis, i, j) : `(${text} * ${axisSize(cx.module, axis)} + ${w.index(axis, i, j)})`), '');
+  const rows = w.regs(axes, 'warp');
+  const stepped = rowed && rows > 1;
+  const firstRow = { ...place, first: `(${place.first} + ${rowed ? w.index(ROW, '0', '0') : ''})` };
   return {
     axes,
-    rows: w.regs(axes, 'warp'),
+    rows,
+    start: stepped && place.first !== undefined ? `auto* const at = ${pointer(buffer.name)} + ${cellOffset(cx.module, buffer, firstRow)}; const i64 step = ${outerStride(cx.module, buffer)};` : undefined,
     columns: w.regs(axes, 'lane'),
     vec: last === undefined || group === undefined ? 1 : group.vec,
     address(i, j) {
+      if (stepped) return `at + ${i} * step${buffer.axes.length === 0 ? '' : ` + ${inner(i, j)}`}`;
       const row = rowed ? { ...place, first: `(${place.first} + ${w.index(ROW, i, j)})` } : place;
       const within = inner(i, j);
       return `${pointer(buffer.name)} + ${cellOffset(cx.module, buffer, row)}${within === '' ? '' : ` + ${within}`}`;
@@ -163,7 +170,8 @@ function overPieces(w: Writer, a: Access, body: (i: string, j: string, piece: st
   const c = pieces > 1 ? 'c' : '0';
   const j = pieces > 1 ? (a.vec === 1 ? 'c' : `c * ${a.vec}`) : '0';
   const piece = a.rows === 1 ? c : pieces === 1 ? i : `i * ${pieces} + c`;
-  w.code.line(`${loops}${body(i, j, piece)}`);
+  const text = `${loops}${body(i, j, piece)}`;
+  w.code.line(a.start === undefined ? text : `{ ${a.start} ${text} }`);
 }
 
 type Load = Extract<TileOp, { op: 'load' }>;
