@@ -12,7 +12,7 @@ import { printTiles } from '../ir/tile/print.js';
 import type { TileModule } from '../ir/tile/tile.js';
 import { diagnoseRefusal } from '../passes/normalize/diagnose.js';
 import { isRefusal } from '../passes/normalize/refusal.js';
-import { lowerScan, type LoweredScan } from '../passes/pipeline.js';
+import { DEFAULT_CHUNK, lowerScan, type LoweredScan, type LowerOptions } from '../passes/pipeline.js';
 import type { Host } from './host.js';
 import { problem, type Problem } from './problem.js';
 import { isProblem, type Source } from './session.js';
@@ -78,16 +78,33 @@ function headSizeProblem(scan: ScanProgram | undefined, sizes: ReadonlyMap<Axis,
   return undefined;
 }
 
-/** Templates below templates/`folder`, by path relative to it. */
+const templates = new Map<string, Readonly<Record<string, string>>>();
+
+/** Templates below templates/`folder`, by path relative to it; read once. */
 export function templatesOf(host: Host, folder: string): Readonly<Record<string, string>> {
   const root = host.join(host.root, 'templates', folder);
-  return Object.fromEntries(host.list(root).map((name) => [name, host.readText(host.join(root, name)) ?? '']));
+  const known = templates.get(root) ?? Object.fromEntries(host.list(root).map((name) => [name, host.readText(host.join(root, name)) ?? '']));
+  templates.set(root, known);
+  return known;
 }
 
+/** Targets and dtypes often want the same algorithm: made once for each set of options, as long as the Spec lives. */
+const lowerings = new WeakMap<Spec, Map<string, LoweredScan | Failed>>();
+
 /** Spec -> Scan -> Tile for a target, or why there is no chunked form. */
-export function lowerFor(spec: Spec, { target, sizes, capabilities }: Pick<Request, 'target' | 'sizes' | 'capabilities'>, chunk?: number): LoweredScan | Failed {
+export function lowerFor(spec: Spec, { target, sizes, capabilities }: Pick<Request, 'target' | 'sizes' | 'capabilities'>, chunk = DEFAULT_CHUNK): LoweredScan | Failed {
+  const options: LowerOptions = target === 'webgpu' ? { chunk: chunkFor(sizes, capabilities) } : { chunk, sharedBytes: tileMemory(target), inlineScores: 'diagonal' };
+  const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();
+  lowerings.set(spec, known);
+  const key = JSON.stringify([[...sizes], options]);
+  const made = known.get(key) ?? lowerOrRefuse(spec, sizes, options);
+  known.set(key, made);
+  return made;
+}
+
+function lowerOrRefuse(spec: Spec, sizes: ReadonlyMap<Axis, number>, options: LowerOptions): LoweredScan | Failed {
   try {
-    return lowerScan(spec, sizes, target === 'webgpu' ? { chunk: chunkFor(sizes, capabilities) } : { chunk, sharedBytes: tileMemory(target), inlineScores: 'diagonal' });
+    return lowerScan(spec, sizes, options);
   } catch (error) {
     if (isRefusal(error)) return { diagnostics: [diagnoseRefusal(error)] };
     throw error;
@@ -114,10 +131,9 @@ export async function compileScan(host: Host, source: Source, spec: Spec, reques
     return { ...lowered, ...emitWgsl(lowered.module, { ...options, capabilities: request.capabilities, templates: templatesOf(host, 'wgsl') }) };
   }
   const { emitCuda } = await import('../backends/cuda/emit.js');
-  const templates = templatesOf(host, 'cuda');
   const compile = (chunk: number): Compiled | Failed => {
     const again = lowerFor(spec, request, chunk);
-    return 'module' in again ? { ...again, ...emitCuda(again.module, { ...options, target, templates }) } : again;
+    return 'module' in again ? { ...again, ...emitCuda(again.module, { ...options, target, templates: templatesOf(host, 'cuda') }) } : again;
   };
   const [first, ...others] = cudaChunks(lowered.scan, dtype);
   let made = compile(first);

@@ -37,7 +37,7 @@ export interface LoweredScan {
   readonly module: TileModule;
 }
 
-const DEFAULT_CHUNK = 64;
+export const DEFAULT_CHUNK = 64;
 
 /** Spec -> Scan -> Tile. Throws a Refusal where the scan has no chunked form and is not marked `sequential`. */
 export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options: LowerOptions = {}): LoweredScan {
