@@ -46,6 +46,8 @@ export function draft(options: DraftOptions): Draft {
   const user = userBuffers(spec, options.exact);
   const workspaces = new Map<string, TileBuffer>();
   const kernels: TileKernel[] = [];
+  /** Names of kernels by all that they are but their name. */
+  const byText = new Map<string, string>();
   const programs: Record<ProgramName, string[]> = { forward: [], backward: [], step: [] };
 
   return {
@@ -75,16 +77,17 @@ export function draft(options: DraftOptions): Draft {
     kernel(program, head, write) {
       const made = buildKernel(head, write);
       if (storedBuffers(made.body).length === 0) return;
-      const text = (kernel: TileKernel) => JSON.stringify({ ...kernel, name: '' });
-      const twin = kernels.find((kernel) => text(kernel) === text(made));
+      const text = JSON.stringify({ ...made, name: '' });
+      const twin = byText.get(text);
       if (twin !== undefined) {
-        programs[program].push(twin.name);
+        programs[program].push(twin);
         return;
       }
       const taken = (name: string) => kernels.some((kernel) => kernel.name === name);
       let name = made.name;
       for (let i = 2; taken(name); i++) name = `${made.name}_${i}`;
       kernels.push({ ...made, name });
+      byText.set(text, name);
       programs[program].push(name);
     },
     finish() {
