@@ -21,6 +21,8 @@ export interface Printing {
   readonly places: Map<TileId, Place>;
   /** Invocations of a workgroup. */
   readonly workgroup: number;
+  /** May invocations of a subgroup add up what each has? */
+  readonly subgroups: boolean;
   binding(buffer: string): Binding;
   /** A variable name that nobody has. */
   fresh(stem: string): string;
@@ -33,10 +35,16 @@ export interface Block {
   readonly values: Map<string, string>;
   /** Folds that a loop has ready. */
   readonly registers: ReadonlyMap<TileId, string>;
+  /** All invocations are here and want the same element, so that the lanes of a subgroup can share a fold. */
+  readonly together: boolean;
+}
+
+export function newBlock(code: Code, more: Partial<Block> = {}): Block {
+  return { code, values: new Map(), registers: new Map(), together: false, ...more };
 }
 
 export function innerBlock(block: Block): Block {
-  return { ...block, values: new Map(block.values) };
+  return { ...block, values: new Map(block.values), together: false };
 }
 
 export function valueKey(p: Printing, tile: TileId, at: At): string {
@@ -186,28 +194,40 @@ function foldText(p: Printing, block: Block, op: Fold, at: At): string {
       const k = p.fresh('k');
       const [a, b] = factorsOf(p, op);
       code.line(`var ${sum} = 0.0;`);
-      code.open(`for (var ${k} = 0u; ${k} < ${rolled(foldedSize(p, op))}; ${k}++)`);
+      code.open(`for (${turns(p, block, k, foldedSize(p, op))})`);
       const inner = innerBlock(block);
       const factor = ({ tile, axis }: Factor) => element(p, inner, tile, new Map(at).set(axis, variable(k)));
       code.line(`${sum} += ${factor(a)} * ${factor(b)};`);
       code.close();
-      return sum;
+      return joined(p, block, 'sum', sum);
     }
     case 'reduce': {
       const k = p.fresh('k');
       const start = op.reduce === 'sum' ? 0 : op.reduce === 'max' ? -Infinity : Infinity;
       code.line(`var ${sum} = ${floatLiteral(start)};`);
-      code.open(`for (var ${k} = 0u; ${k} < ${rolled(p.s.size(op.axis))}; ${k}++)`);
+      code.open(`for (${turns(p, block, k, p.s.size(op.axis))})`);
       const term = element(p, innerBlock(block), op.arg, new Map(at).set(op.axis, variable(k)));
       code.line(op.reduce === 'sum' ? `${sum} += ${term};` : `${sum} = ${op.reduce}(${sum}, ${term});`);
       code.close();
-      return sum;
+      return joined(p, block, op.reduce, sum);
     }
     case 'dscore': case 'dscoreRow': case 'dscoreCol':
       decayed(p, block, op, at, sum);
       return sum;
   }
   op satisfies never;
+}
+
+/** The turns of a fold: all of them, or every so many where the lanes of a subgroup share them. */
+function turns(p: Printing, block: Block, k: string, count: number): string {
+  if (!p.subgroups || !block.together) return `var ${k} = 0u; ${k} < ${rolled(count)}; ${k}++`;
+  // A subgroup may be wider than the workgroup.
+  return `var ${k} = lane; ${k} < ${rolled(count)}; ${k} += min(lanes, ${p.workgroup}u)`;
+}
+
+function joined(p: Printing, block: Block, fold: 'sum' | 'max' | 'min', value: string): string {
+  if (!p.subgroups || !block.together) return value;
+  return `${{ sum: 'subgroupAdd', max: 'subgroupMax', min: 'subgroupMin' }[fold]}(${value})`;
 }
 
 /**

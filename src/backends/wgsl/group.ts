@@ -2,7 +2,7 @@ import { COL, ROW, withoutAxes, type Axis } from '../../ir/common/axes.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { rootFolds, type Action, type Root } from './actions.js';
 import { axisVariable, type Place } from './address.js';
-import { bufferAddress, cellText, element, factorsOf, foldedSize, indexOf, innerBlock, operation, valueKey, type At, type Block, type Factor, type Printing } from './element.js';
+import { bufferAddress, cellText, element, factorsOf, foldedSize, indexOf, innerBlock, newBlock, operation, valueKey, type At, type Block, type Factor, type Printing } from './element.js';
 import { isProduct, type Product } from './roles.js';
 import { indexText, rolled, variable, type Code, type Index } from './text.js';
 
@@ -25,7 +25,7 @@ export function groupText(p: Printing, code: Code, group: Extract<Action, { kind
   const first = products[0];
   if (group.space.length === 0) {
     code.open('if (lid == 0u)');
-    writeRoots(p, { code, values: new Map(), registers: new Map() }, group.roots, new Map(), place);
+    writeRoots(p, newBlock(code), group.roots, new Map(), place);
     code.close();
     return;
   }
@@ -57,7 +57,7 @@ export function groupText(p: Printing, code: Code, group: Extract<Action, { kind
     code.line(`let ${axisVariable(col)} = ${indexText(indexOf(p, starts, col))} + ${x};`);
     at.set(col, variable(axisVariable(col)));
   }
-  writeRoots(p, { code, values: new Map(), registers }, group.roots, at, place);
+  writeRoots(p, newBlock(code, { registers }), group.roots, at, place);
   if (rows > 1) code.close();
   if (cols > 1) code.close();
   code.close();
@@ -103,7 +103,7 @@ function productText(p: Printing, code: Code, { tile, op }: TiledProduct, { row,
   const sums = Array.from({ length: rows }, () => p.fresh('sum'));
   for (const sum of sums) code.line(`var ${sum} = ${cols === 1 ? '0.0' : `${type}()`};`);
   code.open(`for (var ${k} = 0u; ${k} < ${rolled(foldedSize(p, op))}; ${k}++)`);
-  const block: Block = { code, values: new Map(), registers: new Map() };
+  const block = newBlock(code);
   const vary = (axes: readonly Axis[], axis: Axis | undefined) => axis !== undefined && axes.includes(axis);
   /** One operand: a text per row, which is a vector where the operand varies along the columns. */
   const operand = ({ tile: arg, axis, axes }: Factor): readonly string[] => {
@@ -189,7 +189,7 @@ export function scanText(p: Printing, code: Code, action: Extract<Action, { kind
   const total = p.s.elements(columns);
   code.open(`for (var i = lid; i < ${rolled(total)}; i += ${p.workgroup}u)`);
   const starts = columns.length === 0 ? new Map<Axis, Index>() : decode(code, columns.map((axis) => [axis, p.s.size(axis)]), () => 1);
-  const block: Block = { code, values: new Map(), registers: new Map() };
+  const block = newBlock(code);
   const at = new Map(starts).set(ROW, variable('r'));
   switch (op.op) {
     case 'cumsum': case 'recur': {

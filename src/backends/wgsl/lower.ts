@@ -5,9 +5,10 @@ import { schedule, type Action, type Schedule } from './actions.js';
 import type { Binding, Place } from './address.js';
 import { createBarriers } from './barriers.js';
 import type { WgslCapabilities } from './capabilities.js';
-import { element, operation, type Block, type Printing } from './element.js';
+import { element, newBlock, operation, type Printing } from './element.js';
 import { groupText, scanText } from './group.js';
 import { placeTiles, type Memory } from './memory.js';
+import { arenaOffset, openLoop, scratchName, topPlace } from './places.js';
 import { structureOf, type Structure } from './structure.js';
 import { createCode, identifier, type Code } from './text.js';
 
@@ -76,8 +77,6 @@ function planned(module: TileModule, kernel: TileKernel, block: number, limit: n
   }
 }
 
-export const scratchName = (kernel: string) => `${kernel}.scratch`;
-
 /** How elements of a buffer lie in its binding. Workspaces are f32 in the arena whatever their declared type. */
 function elementOf(cx: WgslContext, buffer: TileBuffer): Binding['element'] {
   if (buffer.role === 'workspace' || buffer.dtype === 'f32') return 'f32';
@@ -114,7 +113,7 @@ function loopsOf(body: readonly TileStmt[]): readonly TileLoop[] {
 
 /** Writes the body of a kernel. */
 export function lowerKernel(cx: WgslContext, kernel: TileKernel, chosen: Chosen): LoweredKernel {
-  const { s, plan, memory, block, blocks } = chosen;
+  const { s, plan, memory } = chosen;
   const code = createCode(1);
   const resources: Resource[] = [];
   const bindings = new Map<string, Binding>();
@@ -123,7 +122,7 @@ export function lowerKernel(cx: WgslContext, kernel: TileKernel, chosen: Chosen)
     const kind = elementOf(cx, buffer);
     if (buffer.role === 'workspace') {
       shared.push(buffer.name);
-      bindings.set(buffer.name, { pointer: 'arena', element: 'f32', offset: arenaOffset(cx, buffer.name) });
+      bindings.set(buffer.name, { pointer: 'arena', element: 'f32', offset: arenaOffset(cx.arena, buffer.name) });
     } else {
       const pointer = freePointer(buffer.name, bindings);
       bindings.set(buffer.name, { pointer, element: kind, offset: undefined });
@@ -133,10 +132,10 @@ export function lowerKernel(cx: WgslContext, kernel: TileKernel, chosen: Chosen)
   if (shared.length > 0) resources.push({ kind: 'arena', tensors: shared });
   resources.push(...tablesOf(kernel).map((kind): Resource => ({ kind })), { kind: 'dims' });
 
-  const top = topPlace(cx, kernel, code, block, blocks, memory);
+  const top = topPlace(cx.module, cx.arena, kernel, code, chosen);
   let names = 0;
   const printing: Printing = {
-    s, homes: plan.homes, memory, top, workgroup: WORKGROUP, places: new Map(),
+    s, homes: plan.homes, memory, top, workgroup: WORKGROUP, subgroups: cx.capabilities.subgroups, places: new Map(),
     binding(name) {
       const found = bindings.get(name);
       if (found === undefined) throw new Error(`${kernel.name}: no binding for ${name}`);
@@ -154,63 +153,8 @@ function freePointer(name: string, taken: ReadonlyMap<string, Binding>): string 
   return used.includes(wanted) ? `${wanted}_${taken.size}` : wanted;
 }
 
-/** Offset of an arena tensor, as WGSL. The first six of `dims` are sizes. */
-export function arenaOffset(cx: WgslContext, tensor: string): string {
-  const at = 6 + cx.arena.indexOf(tensor);
-  if (at < 6) throw new Error(`${cx.module.name}: ${tensor} is not in the arena`);
-  return `dims[${at >> 2}].${'xyzw'[at & 3]}`;
-}
-
-function topPlace(cx: WgslContext, kernel: TileKernel, code: Code, block: number, blocks: number, memory: Memory): Place {
-  code.line('let heads = dims[0].y;');
-  code.line('let groups = dims[0].z;');
-  code.line('let zero = dims[0].x >> 31u;');
-  if (kernel.inner === 'head') {
-    code.line('let head = wid.y;');
-    code.line('let group = head * groups / heads;');
-  } else {
-    code.line('let group = wid.y;');
-  }
-  if (blocks > 1) code.line(`let block = wid.z * ${block}u;`);
-  if (memory.far > 0) code.line(`let far = ${arenaOffset(cx, scratchName(kernel.name))} + ((wid.z * count.y + wid.y) * count.x + wid.x) * ${memory.far}u;`);
-  const home = kernel.inner === 'head' ? { head: 'head', group: 'group' } : { group: 'group' };
-  const place = ((): Omit<Place, 'begin' | 'known'> => {
-    switch (kernel.outer) {
-      case 'chunk':
-        code.line('let chunk = wid.x;');
-        code.line('let sequence = chunks[4u * chunk];');
-        code.line('let token = chunks[4u * chunk + 1u];');
-        code.line('let length = chunks[4u * chunk + 2u];');
-        return { ...home, chunk: 'chunk', token: 'token', length: 'length', sequence: 'sequence' };
-      case 'sequence':
-        code.line('let sequence = wid.x;');
-        sequenceLines(code);
-        return { ...home, sequence: 'sequence' };
-      case 'segment':
-        code.line('let segment = wid.x;');
-        code.line('let sequence = segments[4u * segment];');
-        code.line('let first_chunk = segments[4u * segment + 1u];');
-        code.line('let chunk_count = segments[4u * segment + 2u];');
-        code.line(`let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * ${cx.module.chunk}u;`);
-        code.line('let end_token = sequences[6u * sequence + 1u];');
-        return { ...home, segment: 'segment', sequence: 'sequence' };
-      case 'once':
-        return home;
-    }
-  })();
-  return { ...place, begin: code.slot(), known: new Map() };
-}
-
-function sequenceLines(code: Code): void {
-  code.line('let first_token = sequences[6u * sequence];');
-  code.line('let end_token = sequences[6u * sequence + 1u];');
-  code.line('let first_chunk = sequences[6u * sequence + 2u];');
-  code.line('let chunk_count = sequences[6u * sequence + 3u];');
-}
-
 function printActions(p: Printing, plan: Schedule, code: Code, kernel: TileKernel, top: Place): void {
   const barriers = createBarriers(p.s, plan, p.memory, code);
-  const plain = (): Block => ({ code, values: new Map(), registers: new Map() });
   const settle = (body: readonly TileStmt[], place: Place) => {
     for (const stmt of body) if (stmt.kind === 'let') p.places.set(stmt.tile, place);
   };
@@ -226,11 +170,11 @@ function printActions(p: Printing, plan: Schedule, code: Code, kernel: TileKerne
           break;
         case 'scalar': {
           const op = p.s.definitions.get(action.tile)?.op;
-          if (op !== undefined) code.line(`let t${action.tile} = ${operation(p, plain(), action.tile, op, new Map())};`);
+          if (op !== undefined) code.line(`let t${action.tile} = ${operation(p, newBlock(code, { together: true }), action.tile, op, new Map())};`);
           break;
         }
         case 'carryScalars': {
-          const block = plain();
+          const block = newBlock(code);
           const values = action.pairs.map(({ from }) => element(p, block, from, new Map()));
           if (action.first) {
             action.pairs.forEach(({ tile }, i) => code.line(`var t${tile} = ${values[i]};`));
@@ -256,40 +200,4 @@ function printActions(p: Printing, plan: Schedule, code: Code, kernel: TileKerne
   };
   settle(kernel.body, top);
   print(plan.actions, top);
-}
-
-/** Opens a loop; its trip count is the same for the whole workgroup. */
-function openLoop(code: Code, kernel: TileKernel, loop: TileLoop, place: Place, chunk: number): Place {
-  const inside = (extra: Partial<Place>): Place => ({ ...place, ...extra, begin: code.slot(), known: new Map(place.known) });
-  switch (loop.over) {
-    case 'chunks': {
-      const all = kernel.outer === 'once';
-      const count = all ? 'dims[1].x' : 'chunk_count';
-      code.open(`for (var n = 0u; n < ${count}; n++)`);
-      code.line(`let nth = ${loop.reverse ? `${count} - 1u - n` : 'n'};`);
-      if (all) {
-        code.line('let chunk = nth;');
-        code.line('let sequence = chunks[4u * chunk];');
-        code.line('let token = chunks[4u * chunk + 1u];');
-        code.line('let length = chunks[4u * chunk + 2u];');
-      } else {
-        code.line('let chunk = first_chunk + nth;');
-        code.line(`let token = first_token + nth * ${chunk}u;`);
-        code.line(`let length = min(${chunk}u, end_token - token);`);
-      }
-      return inside({ chunk: 'chunk', sequence: 'sequence', token: 'token', length: 'length' });
-    }
-    case 'segments':
-      code.open('for (var m = 0u; m < sequences[6u * sequence + 5u]; m++)');
-      code.line(`let segment = sequences[6u * sequence + 4u] + ${loop.reverse ? 'sequences[6u * sequence + 5u] - 1u - m' : 'm'};`);
-      return inside({ segment: 'segment' });
-    case 'tokens':
-      code.open('for (var at_token = first_token; at_token < end_token; at_token++)');
-      code.line(`let token = ${loop.reverse ? 'end_token - 1u - (at_token - first_token)' : 'at_token'};`);
-      return inside({ token: 'token', length: undefined });
-    case 'members':
-      code.open('for (var member = 0u; member < heads / groups; member++)');
-      code.line(`let head = group * (heads / groups) + ${loop.reverse ? 'heads / groups - 1u - member' : 'member'};`);
-      return inside({ head: 'head' });
-  }
 }

@@ -1,6 +1,7 @@
 import { loadedBuffers, storedBuffers } from '../../ir/tile/operands.js';
 import type { TileKernel } from '../../ir/tile/tile.js';
-import { arenaOffset, WORKGROUP, type LoweredKernel, type WgslContext } from './lower.js';
+import { WORKGROUP, type LoweredKernel, type WgslContext } from './lower.js';
+import { arenaOffset } from './places.js';
 import { createCode, identifier } from './text.js';
 
 /** Writes a tensor of 16-bit floats from its f32 stage: every invocation owns whole words of two elements, over all cells at once. */
@@ -13,7 +14,7 @@ export function packKernel(cx: WgslContext, kernel: TileKernel): LoweredKernel {
   const pointer = identifier('p_', to);
   const code = createCode(1);
   code.line(`let total = ${cells} * dims[0].${buffer.inner === 'head' ? 'y' : 'z'} * ${cell}u;`);
-  code.line(`let staged = ${arenaOffset(cx, from)};`);
+  code.line(`let staged = ${arenaOffset(cx.arena, from)};`);
   code.open(`for (var i = wid.x * ${WORKGROUP}u + lid; i < (total + 1u) / 2u; i += count.x * ${WORKGROUP}u)`);
   code.line('let low = arena[staged + 2u * i];');
   code.line('let high = select(0.0, arena[staged + min(2u * i + 1u, total - 1u)], 2u * i + 1u < total);');

@@ -26,7 +26,6 @@ export interface Structure {
   readonly order: readonly TileId[];
   readonly users: ReadonlyMap<TileId, readonly User[]>;
   readonly span: ReadonlyMap<TileLoop, { readonly begin: number; readonly end: number }>;
-  readonly position: ReadonlyMap<TileStmt, number>;
   /** Buffers the kernel itself writes: what it loads from them is not to be read later than where it says. */
   readonly stored: ReadonlySet<string>;
   /** Size of an axis as one workgroup sees it: the split axis has the size of a block. */
@@ -42,14 +41,12 @@ export function structureOf(module: TileModule, kernel: TileKernel, block: numbe
   const definitions = new Map<TileId, Definition>();
   const users = new Map<TileId, User[]>();
   const span = new Map<TileLoop, { begin: number; end: number }>();
-  const position = new Map<TileStmt, number>();
   const buffers = new Map(module.buffers.map((buffer) => [buffer.name, buffer]));
   let at = 0;
   const use = (tile: TileId, user: User) => users.set(tile, [...(users.get(tile) ?? []), user]);
   const walk = (body: readonly TileStmt[], loops: readonly TileLoop[]): void => {
     for (const stmt of body) {
       const here = at++;
-      position.set(stmt, here);
       switch (stmt.kind) {
         case 'let':
           definitions.set(stmt.tile, { tile: stmt.tile, op: stmt.op, at: here, loops });
@@ -89,7 +86,6 @@ export function structureOf(module: TileModule, kernel: TileKernel, block: numbe
     order: [...definitions.keys()],
     users,
     span,
-    position,
     stored: new Set(storedBuffers(kernel.body)),
     size,
     whole,

@@ -138,12 +138,13 @@ function loops(): TileModule {
   const read = buffer('read', 'token', ['V'], 'output');
   const back = buffer('back', 'token', ['V'], 'output');
   const stepped = buffer('stepped', 'token', ['V'], 'output');
+  const softened = buffer('softened', 'token', ['K'], 'output');
   const swapped = buffer('swapped', 'sequence', ['V'], 'final');
   const total = buffer('total', 'once', ['K'], 'output');
   const biggest = buffer('biggest', 'sequence', [], 'final');
   const shared = input('shared', ['K'], { inner: 'group' });
   const sums = buffer('sums', 'token', ['K'], 'output', { inner: 'group' });
-  return moduleOf('loops', [x, s, v, shared, start, parts, end, joined, read, back, stepped, swapped, total, biggest, sums], [
+  return moduleOf('loops', [x, s, v, shared, start, parts, end, joined, read, back, stepped, softened, swapped, total, biggest, sums], [
     {
       head: head('chain', 'sequence', { split: 'V' }),
       write(k) {
@@ -188,6 +189,18 @@ function loops(): TileModule {
           const next = k.add(k.mul(k.exp(k.neg(k.map('abs', k.load(s)))), S), k.mul(k.load(x), k.load(v)));
           k.store(stepped, k.contract(k.load(x), next, 'K'));
           return [next];
+        });
+      },
+    },
+    {
+      head: head('softmax', 'sequence'),
+      write(k) {
+        // Folds to scalars, which all invocations want.
+        k.loop('tokens', false, [], () => {
+          const logits = k.load(x);
+          const weights = k.exp(k.sub(logits, k.reduce('max', 'K', logits)));
+          k.store(softened, k.add(k.map('div', weights, k.reduce('sum', 'K', weights)), k.mul(k.contract(logits, logits, 'K'), k.reduce('min', 'K', logits))));
+          return [];
         });
       },
     },

@@ -76,6 +76,10 @@ export async function describeOperations(name: 'swiftshader' | 'lavapipe'): Prom
       expect(within(await worstError(runtime, module, { ...DEFAULT_CAPABILITIES, workgroupBytes: 512 }, 'f32'), 3e-5)).toEqual([]);
     });
 
+    it.skipIf(!runtime.capabilities.subgroups).each(modules)(`%s, with all that the adapter has${runtime.capabilities.subgroups ? '' : ' (skipped: no subgroups)'}`, async (_, module) => {
+      expect(within(await worstError(runtime, module, runtime.capabilities, 'f32'), 3e-5)).toEqual([]);
+    });
+
     const halved = modules.filter(([, module]) => ['products', 'loops'].includes(module.name)).map(([label, module]) => [label, halves(module)] as const);
     it.each(halved)('%s in bf16, as halves of words', async (_, module) => {
       expect(within(await worstError(runtime, module, DEFAULT_CAPABILITIES, 'bf16'), 0.005)).toEqual([]);
