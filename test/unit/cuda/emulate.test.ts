@@ -43,10 +43,11 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
   it('kernels without streams', () => runExample('mlstm', { chunk: 16, sizes: [32, 16], plain: true }));
   it('tiles in device memory', () => runExample('rwkv7', { chunk: 64, sizes: [128], lengths: [70] }));
   it('random recurrences', () => {
+    const lengths = [21, 0, 7];
     for (const seed of [3, 4, 11, 23]) {
-      const c = randomCase(seed, { lengths: [5], sizes: [3, 8, 20] });
-      const { module } = lowerScan(c.spec, c.call.sizes, { chunk: 16 });
-      check(emulate(module, { dtype: 'f32', plain: false, call: { heads: 2, groups: 1, lengths: [21, 0, 7] }, longest: 1, programs: ['forward', 'backward', 'step'] }), 'f32');
+      const { spec, call, given, cotangents } = randomCase(seed, { lengths, sizes: [3, 8, 20] });
+      const { module } = lowerScan(spec, call.sizes, { chunk: 16 });
+      check(emulate(module, { dtype: 'f32', plain: false, call, longest: 1, programs: ['forward', 'backward', 'step'], given: new Map([...given, ...cotangents]) }), 'f32');
     }
   });
 });

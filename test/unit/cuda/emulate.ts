@@ -22,6 +22,8 @@ export interface EmulateOptions {
   readonly call: CallSizes;
   readonly longest: number;
   readonly programs: readonly ('forward' | 'backward' | 'step')[];
+  /** Values of some buffers, where those drawn here would not do. */
+  readonly given?: ReadonlyMap<string, Float64Array>;
 }
 
 /** rms(difference) / rms(expected) of everything that the programs write, by `program tensor`. */
@@ -33,7 +35,7 @@ export function emulate(module: TileModule, options: EmulateOptions): ReadonlyMa
   // As many segments as the interpreter makes.
   const plan: Plan = { ...emitted.plan, segmentation: { programs: Number.MAX_SAFE_INTEGER, least: options.longest } };
   const source = [...emitted.files.values()].join('\n');
-  const given = draw(module, plan, call);
+  const given = draw(module, plan, options);
   const folder = mkdtempSync(join(tmpdir(), 'lmoec-emulate-'));
   try {
     writeFileSync(join(folder, 'k.cc'), [source, mainText(plan, call, options.programs)].join('\n'));
@@ -71,14 +73,14 @@ function count(tensor: PlanTensor, plan: Plan, call: CallSizes): number {
 const GIVEN = new Set<TileBuffer['role']>(['input', 'param', 'initial', 'cotangent']);
 
 /** Small numbers; what may decay something is negative. Rounded as the device will see them. */
-function draw(module: TileModule, plan: Plan, call: CallSizes): Map<string, Float64Array> {
+function draw(module: TileModule, plan: Plan, options: EmulateOptions): Map<string, Float64Array> {
   const random = randomSource(7, module.name);
   const values = new Map<string, Float64Array>();
   for (const buffer of module.buffers) {
     const tensor = plan.tensors.find((candidate) => candidate.name === buffer.name);
     if (tensor === undefined || !GIVEN.has(buffer.role)) continue;
     const gate = buffer.role === 'input' && buffer.dtype === 'f32';
-    const raw = Float64Array.from({ length: count(tensor, plan, call) }, () => (gate ? -random.uniform() : random.uniform() - 0.5));
+    const raw = options.given?.get(buffer.name) ?? Float64Array.from({ length: count(tensor, plan, options.call) }, () => (gate ? -random.uniform() : random.uniform() - 0.5));
     values.set(buffer.name, Float64Array.from(decode(encode(raw, tensor.dtype), tensor.dtype)));
   }
   return values;
