@@ -1,8 +1,6 @@
 import { operandsOf } from '../../ir/tile/operands.js';
 import type { TileId, TileKernel, TileOp, TileStmt } from '../../ir/tile/tile.js';
 
-export { operandsOf as operands };
-
 /** Every statement with the loops around it. */
 export function walk(body: readonly TileStmt[], visit: (stmt: TileStmt, depth: number) => void, depth = 0): void {
   for (const stmt of body) {

@@ -1,6 +1,6 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileOp, TileStmt, TileType } from '../../../ir/tile/tile.js';
-import { operands } from '../uses.js';
+import { operandsOf } from '../../../ir/tile/operands.js';
 
 /** A factor of a tile: the tile, and what has to happen to it first (innermost first). */
 interface Factor {
@@ -156,7 +156,7 @@ function prune(kernel: TileKernel): TileKernel {
     for (const stmt of [...body].reverse()) {
       switch (stmt.kind) {
         case 'let':
-          if (live.has(stmt.tile)) for (const arg of operands(stmt.op)) live.add(arg);
+          if (live.has(stmt.tile)) for (const arg of operandsOf(stmt.op)) live.add(arg);
           break;
         case 'store':
           live.add(stmt.value);

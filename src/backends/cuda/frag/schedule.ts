@@ -1,5 +1,5 @@
 import type { TileId, TileOp, TileStmt } from '../../../ir/tile/tile.js';
-import { operands } from '../uses.js';
+import { operandsOf } from '../../../ir/tile/operands.js';
 
 type Let = Extract<TileStmt, { kind: 'let' }>;
 
@@ -20,9 +20,9 @@ export function schedule(
   const known = new Set(nodes.map((stmt) => stmt.tile));
   const inputs = (stmt: Let): readonly TileId[] => {
     const sum = sums.get(stmt.tile);
-    if (sum === undefined) return operands(stmt.op);
+    if (sum === undefined) return operandsOf(stmt.op);
     const product = defs.get(sum.product);
-    return [...(product === undefined ? [] : operands(product)), sum.other];
+    return [...(product === undefined ? [] : operandsOf(product)), sum.other];
   };
   const isProduct = (stmt: Let) => sums.has(stmt.tile) || stmt.op.op === 'contract';
   const height = new Map<TileId, number>(goals.map((goal) => [goal, 1]));

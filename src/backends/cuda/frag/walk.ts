@@ -5,7 +5,7 @@ import { createCode } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { chunkLines, outerLines } from '../prologue.js';
 import { copiesInOrder } from '../carry.js';
-import { operands } from '../uses.js';
+import { operandsOf } from '../../../ir/tile/operands.js';
 import { createArena } from './arena.js';
 import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, slabs, tokenRow } from './lower.js';
 import { cellOf, copyTile, loadCell, loadNow, storeCell, vectorElement } from './memory.js';
@@ -47,7 +47,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const ahead: Let[] = [];
   for (const stmt of loop.body) {
     if (stmt.kind !== 'let') continue;
-    const walks = kernel.tiles[stmt.tile].axes.includes(split) || operands(stmt.op).some((arg) => walking.has(arg));
+    const walks = kernel.tiles[stmt.tile].axes.includes(split) || operandsOf(stmt.op).some((arg) => walking.has(arg));
     if (!isRaw(stmt) && walks) {
       walking.add(stmt.tile);
       chain.push(stmt);
@@ -62,7 +62,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     const id = resolve(tile);
     if (aheadTiles.has(id) && !trivial(id)) exported.add(id);
   };
-  for (const stmt of chain) for (const arg of operands(stmt.op)) wanted(arg);
+  for (const stmt of chain) for (const arg of operandsOf(stmt.op)) wanted(arg);
   const splitStore = (stmt: Extract<TileStmt, { kind: 'store' }>) => bufferNamed(cx.module, stmt.buffer).axes.includes(split);
   const stores = loop.body.filter((stmt) => stmt.kind === 'store');
   for (const stmt of stores) if (splitStore(stmt)) wanted(stmt.value);
@@ -140,7 +140,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     imported: (tile) => (aheadTiles.has(tile) && !trivial(tile) ? loader.formsOf(tile) : undefined),
   });
   walker.keepPieces(true);
-  outsideText(cx, walker, before, needed(chain, [...loop.carry.map((c) => c.init), ...stores.map((s) => s.value), ...after.flatMap((s) => (s.kind === 'store' ? [s.value] : s.kind === 'let' ? operands(s.op) : []))], before), outside, split);
+  outsideText(cx, walker, before, needed(chain, [...loop.carry.map((c) => c.init), ...stores.map((s) => s.value), ...after.flatMap((s) => (s.kind === 'store' ? [s.value] : s.kind === 'let' ? operandsOf(s.op) : []))], before), outside, split);
   for (const { tile, init } of loop.carry) {
     const from = walker.frag(init, split);
     const frag = walker.newFrag(tile, split, walker.otherAxis(tile, split));
@@ -312,11 +312,11 @@ function holdsUp(loop: TileLoop): (sum: TileId, product: TileId, other: TileId) 
   // What comes of a carried value through a product comes late.
   const late = new Set<TileId>();
   for (const { tile, op } of lets) {
-    if (operands(op).some((arg) => from.has(arg))) from.add(tile);
-    if (operands(op).some((arg) => late.has(arg) || (op.op === 'contract' && from.has(arg)))) late.add(tile);
+    if (operandsOf(op).some((arg) => from.has(arg))) from.add(tile);
+    if (operandsOf(op).some((arg) => late.has(arg) || (op.op === 'contract' && from.has(arg)))) late.add(tile);
   }
   const onward = new Set<TileId>(loop.carry.map((c) => c.next));
-  for (const { tile, op } of [...lets].reverse()) if (onward.has(tile)) for (const arg of operands(op)) onward.add(arg);
+  for (const { tile, op } of [...lets].reverse()) if (onward.has(tile)) for (const arg of operandsOf(op)) onward.add(arg);
   return (sum, product, other) => onward.has(sum) && !from.has(product) && late.has(other);
 }
 
@@ -337,8 +337,8 @@ function switchCode(first: ReturnType<typeof createCode>) {
 
 /** Definitions before the loop that a team reads, directly or not. */
 function needed(lets: readonly Let[], more: readonly TileId[], before: readonly TileStmt[]): ReadonlySet<TileId> {
-  const want = new Set<TileId>([...lets.flatMap((stmt) => operands(stmt.op)), ...more]);
-  for (const stmt of [...before].reverse()) if (stmt.kind === 'let' && want.has(stmt.tile)) for (const arg of operands(stmt.op)) want.add(arg);
+  const want = new Set<TileId>([...lets.flatMap((stmt) => operandsOf(stmt.op)), ...more]);
+  for (const stmt of [...before].reverse()) if (stmt.kind === 'let' && want.has(stmt.tile)) for (const arg of operandsOf(stmt.op)) want.add(arg);
   return want;
 }
 
