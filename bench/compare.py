@@ -7,7 +7,7 @@ Times: median of triton's do_bench, bf16, no initial state. Errors: rms(differen
 on the same rounded inputs at T=512; "out" is the output, "grad" the worst gradient of any input. Peers' first calls compile for minutes: the rows
 are warmed in parallel processes that share TRITON_CACHE_DIR, then timed one after the other.
 """
-import argparse, glob, json, math, os, subprocess, sys, traceback
+import argparse, glob, json, math, os, re, subprocess, sys, traceback
 
 os.environ.setdefault("TRITON_CACHE_AUTOTUNING", "1")
 import torch
@@ -90,7 +90,7 @@ def errors(case, plan, D, peers=True):
     return ours, peer
 
 
-def time_case(case, plan, shape, peers=True, by_kernel=False):
+def time_case(case, plan, shape, peers=True, by_kernel=None):
     bench = lambda f: triton.testing.do_bench(f, warmup=50, rep=200, return_mode="median")
     torch.manual_seed(0)
     inputs = case.inputs(*shape)
@@ -111,6 +111,8 @@ def time_case(case, plan, shape, peers=True, by_kernel=False):
         if by_kernel:
             for program, launch in (("forward", forward), ("backward", backward)):
                 for item in plan.plan["programs"][program]:
+                    if not re.search(by_kernel, item["kernel"]):
+                        continue
                     print(f"    {case.name:12} {program:8} {item['kernel']:24} {bench(lambda: launch(item['kernel'])):.4f} ms")
     return row
 
@@ -122,17 +124,19 @@ def main():
     parser.add_argument("--shape", default="2,16384,16,128", help="B,T,H,D")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--no-errors", action="store_true")
-    parser.add_argument("--by-kernel", action="store_true")
+    parser.add_argument("--by-kernel", nargs="?", const=".", help="also times the kernels whose name this expression finds")
+    parser.add_argument("--no-warm", action="store_true", help="the peers are compiled already: time each at once")
     parser.add_argument("--warm", help="only run this case's peer once (what the parent starts in parallel)")
     args = parser.parse_args()
     shape = tuple(int(x) for x in args.shape.split(","))
     rows = [c for c in cases() if not args.only or c.name in args.only]
+    rows.sort(key=lambda c: args.only.index(c.name) if args.only else 0)
     if args.warm:
         case = next(c for c in rows if c.name == args.warm)
         for s in [shape] + ([] if args.no_errors else [(1, 512, 2, shape[3])]):
             peer_calls(case, case.inputs(*s))[1]()
         return
-    if not args.no_peers:
+    if not args.no_peers and not args.no_warm:
         # A few at a time: every process holds its own tensors on the card.
         for start in range(0, len(rows), 5):
             flags = ["--shape", args.shape] + (["--no-errors"] if args.no_errors else [])

@@ -1,7 +1,6 @@
-// Decay scores and their adjoints. A warp owns 16 tokens. Between warps both sides decay to the last token of the writer's 16. Among its own, two ways:
-// where the 16 tokens together decay by less than e^-MILD in every channel at hand, both sides are scaled about the middle token, which cannot
-// overflow; where a gate is stronger, halving levels (kernels.md 4.1.7): at level l only pairs of neighbouring l-blocks meet and both sides decay
-// towards their border, by running products, so that every factor is at most 1 whatever the gates, and 0 for a reset.
+// Decay scores and their adjoints. A warp owns 16 tokens. Among them, halving levels (kernels.md 4.1.7): at level l only pairs of neighbouring
+// l-blocks meet and both sides decay towards their border; the factors are running products, so one exponential per element serves all levels.
+// Between warps both sides decay to the last token of the writer's 16. Every factor is at most 1 for gates <= 0, and 0 for a reset.
 // G: inclusive sums of the log gates, [64][STRIDE]. Loops over steps of 16 channels stay loops: unrolled they would not fit the instruction cache.
 
 // One warp's decays at 16 channels, in the layout of an A fragment: value i is token lane / 4 + 8 * (i / 2 % 2), channel 8 * (i / 4) + 2 * (lane % 4) + i % 2.
@@ -37,35 +36,6 @@ DEV void decays_double(Decays& f, int l) {
 DEV void decays_join(Decays& f) {
   UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
 }
-constexpr float MILD = 40.f;
-// Both sides about the middle token (from: readers, growing backwards; to: writers); false if some gate of the warp is too strong for that.
-template <int STRIDE, bool BEFORE> DEV bool decays_middle(Decays& f, const float* G, int k) {
-  const int w = warp_id() * 16, c = k * 16 + frag_col(0);
-  bool mild = true;
-  float middle[4];
-  UNROLL for (int h = 0; h < 2; ++h) {
-    float2 a = sum_at<STRIDE>(G, w - 1, c + h * 8), m = sum_at<STRIDE>(G, w + 7, c + h * 8), z = sum_at<STRIDE>(G, w + 15, c + h * 8);
-    mild &= fabsf(a.x - z.x) < MILD && fabsf(a.y - z.y) < MILD;
-    middle[h * 2] = m.x, middle[h * 2 + 1] = m.y;
-  }
-  if (!__all_sync(~0u, mild)) return false;
-  UNROLL for (int i = 0; i < 8; i += 2) {
-    const int r = frag_row(i), n = (i >> 2) * 2;
-    float2 x = sum_at<STRIDE>(G, r, c + (i >> 2) * 8), y = BEFORE ? sum_at<STRIDE>(G, r - 1, c + (i >> 2) * 8) : x;
-    f.from[i] = m_exp(y.x - middle[n]), f.from[i + 1] = m_exp(y.y - middle[n + 1]);
-    f.to[i] = m_exp(middle[n] - x.x), f.to[i + 1] = m_exp(middle[n + 1] - x.y);
-  }
-  return true;
-}
-// From the middle token to the ends of the warp's 16 tokens: what turns `to` into decays to the last, and `from` into decays from the first.
-template <int STRIDE> DEV void decays_to_ends(Decays& f, const float* G, int k) {
-  const int w = warp_id() * 16, c = k * 16 + frag_col(0);
-  UNROLL for (int h = 0; h < 2; ++h) {
-    float2 a = sum_at<STRIDE>(G, w - 1, c + h * 8), m = sum_at<STRIDE>(G, w + 7, c + h * 8), z = sum_at<STRIDE>(G, w + 15, c + h * 8);
-    const float first[2] = {m_exp(m.x - a.x), m_exp(m.y - a.y)}, last[2] = {m_exp(z.x - m.x), m_exp(z.y - m.y)};
-    UNROLL for (int i = h * 4; i < h * 4 + 4; ++i) f.from[i] *= first[i & 1], f.to[i] *= last[i & 1];
-  }
-}
 DEV void scaled(u32* a, const float* x, const float* f) { UNROLL for (int e = 0; e < 4; ++e) a[e] = pack2(x[e * 2] * f[e * 2], x[e * 2 + 1] * f[e * 2 + 1]); }
 DEV void load_step(float* f, u32 tile, int k) {
   u32 raw[1][4];
@@ -81,9 +51,8 @@ DEV void store_packed(u32 to, int k, const u32* p) {
 // out[r, c] = sum over channels of x[r] y[c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). scratch: a 64-row tile.
 template <int STRIDE, bool BEFORE, bool STRICT> DEV void decay_score(float* out, u32 x, u32 y, const float* G, u32 scratch, int k0, int k1, int bar) {
   const int w = warp_id();
-  float level[4][8], near[8], dot[2] = {0.f, 0.f};
+  float level[4][8], dot[2] = {0.f, 0.f};
   UNROLL for (int n = 0; n < 4; ++n) UNROLL for (int i = 0; i < 8; ++i) level[n][i] = 0.f;
-  UNROLL for (int i = 0; i < 8; ++i) near[i] = 0.f;
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
     u32 a[4], b[4];
@@ -91,27 +60,19 @@ template <int STRIDE, bool BEFORE, bool STRICT> DEV void decay_score(float* out,
     load_step(fx, x, k);
     load_step(fy, y, k);
     if (!STRICT) UNROLL for (int i = 0; i < 8; ++i) dot[(i >> 1) & 1] += fx[i] * fy[i];
-    // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
     Decays f;
-    if (decays_middle<STRIDE, BEFORE>(f, G, k)) {
+    decays_begin<STRIDE, BEFORE>(f, G, k);
+    UNROLL for (int n = 0; n < 4; ++n) {
       scaled(a, fx, f.from);
       scaled(b, fy, f.to);
-      mma16816(near, a, b[0], b[2]);
-      mma16816(near + 4, a, b[1], b[3]);
-      decays_to_ends<STRIDE>(f, G, k);
-    } else {
-      decays_begin<STRIDE, BEFORE>(f, G, k);
-      UNROLL for (int n = 0; n < 4; ++n) {
-        scaled(a, fx, f.from);
-        scaled(b, fy, f.to);
-        mma16816(level[n], a, b[0], b[2]);
-        if (n < 3) {
-          mma16816(level[n] + 4, a, b[1], b[3]);
-          decays_double(f, 1 << n);
-        }
+      // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
+      mma16816(level[n], a, b[0], b[2]);
+      if (n < 3) {
+        mma16816(level[n] + 4, a, b[1], b[3]);
+        decays_double(f, 1 << n);
       }
-      decays_join(f);
     }
+    decays_join(f);
     scaled(b, fy, f.to);
     store_packed(scratch, k, b);
   }
@@ -123,7 +84,7 @@ template <int STRIDE, bool BEFORE, bool STRICT> DEV void decay_score(float* out,
   UNROLL for (int i = 0; i < 8; ++i) {
     const int r = frag_row(i) & 15, c = frag_col(i);
     own[i] = !STRICT && r == c ? dot[(i >> 1) & 1] : 0.f;
-    UNROLL for (int n = 0; n < 4; ++n) if (r > c && ((r ^ c) >> n) == 1) own[i] = near[i] + level[n][i];
+    UNROLL for (int n = 0; n < 4; ++n) if (r > c && ((r ^ c) >> n) == 1) own[i] = level[n][i];
   }
   UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[J * 8 + i] = J == w ? own[i] : 0.f;
   team_sync(bar);
@@ -153,7 +114,7 @@ template <int N> DEV void rotate(float* out, const float* next) {
 template <int KS, int STRIDE, bool BEFORE, bool STRICT, bool COL> DEV void decay_side(float* out, const u32 (*A)[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
   const int w = warp_id();
   // The 16 x 16 block of this warp's tokens, level by level.
-  u32 diagonal[4], masked[4][4], all[4];
+  u32 diagonal[4], masked[4][4];
   UNROLL for (int e = 0; e < 4; ++e) diagonal[e] = w == 0 ? A[0][e] : w == 1 ? A[1][e] : w == 2 ? A[2][e] : A[3][e];
   float unit[2] = {0.f, 0.f};
   UNROLL for (int e = 0; e < 4; ++e) {
@@ -162,7 +123,6 @@ template <int KS, int STRIDE, bool BEFORE, bool STRICT, bool COL> DEV void decay
       auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> n) == 1; };
       masked[n][e] = diagonal[e] & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
     }
-    all[e] = masked[0][e] | masked[1][e] | masked[2][e] | masked[3][e];
     if (!STRICT && r == c) unit[e & 1] += low(diagonal[e]);
     if (!STRICT && r == c + 1) unit[e & 1] += high(diagonal[e]);
   }
@@ -176,27 +136,19 @@ template <int KS, int STRIDE, bool BEFORE, bool STRICT, bool COL> DEV void decay
     float fy[8], sum[8];
     load_step(fy, y, k);
     UNROLL for (int i = 0; i < 8; ++i) sum[i] = STRICT ? 0.f : unit[(i >> 1) & 1] * fy[i];
-    auto gather = [&](const u32* m, const Decays& f) {
+    Decays f;
+    decays_begin<STRIDE, BEFORE>(f, G, k);
+    UNROLL for (int n = 0; n < 4; ++n) {
       scaled(b, fy, COL ? f.from : f.to);
       // Tokens become the contracted axis.
       UNROLL for (int e = 0; e < 4; ++e) asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %0;" : "+r"(b[e]));
       float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
-      mma16816(acc, m, b[0], b[1]);
-      mma16816(acc + 4, m, b[2], b[3]);
+      mma16816(acc, masked[n], b[0], b[1]);
+      mma16816(acc + 4, masked[n], b[2], b[3]);
       UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * (COL ? f.to[i] : f.from[i]);
-    };
-    Decays f;
-    if (decays_middle<STRIDE, BEFORE>(f, G, k)) {
-      gather(all, f);
-      decays_to_ends<STRIDE>(f, G, k);
-    } else {
-      decays_begin<STRIDE, BEFORE>(f, G, k);
-      UNROLL for (int n = 0; n < 4; ++n) {
-        gather(masked[n], f);
-        if (n < 3) decays_double(f, 1 << n);
-      }
-      decays_join(f);
+      if (n < 3) decays_double(f, 1 << n);
     }
+    decays_join(f);
     scaled(b, fy, COL ? f.from : f.to);
     store_packed(scratch, k, b);
     rotate<KS * 8>(out, sum);

@@ -7,9 +7,9 @@ DEV void mma16816(float* d, const u32* a, u32 b0, u32 b1) {
 }
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 DEV u64 mat_desc(u32 a, u32 lead) { return (u64)((a & 0x3ffff) >> 4) | ((u64)(lead >> 4) << 16) | (64ull << 32) | (1ull << 62); }
+#define LMOEC_ACC8(d) "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
 #define LMOEC_ACC16(d) \
-  "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), \
-  "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15])
+  LMOEC_ACC8(d), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15])
 #define LMOEC_ACC32(d) \
   LMOEC_ACC16(d), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), \
   "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
@@ -19,14 +19,18 @@ DEV u64 mat_desc(u32 a, u32 lead) { return (u64)((a & 0x3ffff) >> 4) | ((u64)(le
 #define LMOEC_WGMMA32(TYPE, SUM, TRANSB) \
   asm volatile("wgmma.mma_async.sync.aligned.m64n32k16.f32." TYPE "." TYPE " {%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, " \
                "{%16,%17,%18,%19}, %20, " SUM ", 1, 1, " TRANSB ";" : LMOEC_ACC16(d) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
+#define LMOEC_WGMMA16(TYPE, SUM, TRANSB) \
+  asm volatile("wgmma.mma_async.sync.aligned.m64n16k16.f32." TYPE "." TYPE " {%0,%1,%2,%3,%4,%5,%6,%7}, {%8,%9,%10,%11}, %12, " SUM ", 1, 1, " TRANSB ";" \
+               : LMOEC_ACC8(d) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
 #define LMOEC_WGMMA(N, SUM) \
   do { \
     if (kHalf) { if (MN) LMOEC_WGMMA##N("f16", SUM, "1"); else LMOEC_WGMMA##N("f16", SUM, "0"); } \
     else { if (MN) LMOEC_WGMMA##N("bf16", SUM, "1"); else LMOEC_WGMMA##N("bf16", SUM, "0"); } \
   } while (0)
-// N columns, 32 or 64. FRESH: D is written, else added to.
+// N columns, 16, 32 or 64. FRESH: D is written, else added to.
 template <int N, bool MN, bool FRESH> DEV void wgmma_step(float* d, const u32* a, u64 b) {
-  if (N == 32) { if (FRESH) LMOEC_WGMMA(32, "0"); else LMOEC_WGMMA(32, "1"); }
+  if (N == 16) { if (FRESH) LMOEC_WGMMA(16, "0"); else LMOEC_WGMMA(16, "1"); }
+  else if (N == 32) { if (FRESH) LMOEC_WGMMA(32, "0"); else LMOEC_WGMMA(32, "1"); }
   else { if (FRESH) LMOEC_WGMMA(64, "0"); else LMOEC_WGMMA(64, "1"); }
 }
 DEV void mma_open() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -41,7 +45,7 @@ template <int N> DEV void mma_wait() {}
 template <int N> DEV void mma_ready(float*) {}
 #endif
 
-// N columns of D from B's column n0 on (multiples of 32; of 64 if N is), KS steps of 16. R: rows of B's tile. FRESH: D = A B, else D += A B.
+// N columns of D from B's column n0 on (a multiple of N or of 64), KS steps of 16. R: rows of B's tile. FRESH: D = A B, else D += A B.
 template <int N, int KS, int R, bool MN, bool FRESH> DEV void mma(float* d, const u32 (*a)[4], u32 b, int n0 = 0) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   constexpr int W = N < 64 ? N : 64;

@@ -194,10 +194,7 @@ template <int R, int COLS> DEV float row_dot(u32 x, u32 y, int r) {
   }
   return s;
 }
-// Two warpgroups each have a 64 x 64 fragment: the sum's columns 0..31 go to part 0, the others to part 1. halves: 2 x 16 x 128 floats.
-DEV void give_half(float* halves, const float* f, int part, int t) {
-  UNROLL for (int i = 0; i < 16; ++i) halves[(part * 16 + i) * 128 + (t & 127)] = part == 0 ? f[16 + i] : f[i];
-}
-DEV void take_half(float* out, const float* halves, const float* f, int part, int t) {
-  UNROLL for (int i = 0; i < 16; ++i) out[i] = (part == 0 ? f[i] : f[16 + i]) + halves[((1 - part) * 16 + i) * 128 + (t & 127)];
-}
+// A 64 x 64 fragment as values of threads: what one warpgroup puts down another of the same place in its rows picks up. sum: 32 x 128 floats.
+DEV void put_whole(float* sum, const float* f, int t) { UNROLL for (int i = 0; i < 32; ++i) sum[i * 128 + (t & 127)] = f[i]; }
+DEV void add_whole(float* sum, const float* f, int t) { UNROLL for (int i = 0; i < 32; ++i) sum[i * 128 + (t & 127)] += f[i]; }
+template <int N> DEV void take_part(float* out, const float* sum, int part, int t) { UNROLL for (int i = 0; i < N; ++i) out[i] = sum[(part * N + i) * 128 + (t & 127)]; }

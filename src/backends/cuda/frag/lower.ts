@@ -4,14 +4,15 @@ import { axisSize, bufferNamed, type Place } from '../address.js';
 import { createCode } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { outerLines } from '../prologue.js';
-import { operands, usesOf, walk } from '../uses.js';
+import { operandsOf } from '../../../ir/tile/operands.js';
+import { usesOf, walk } from '../uses.js';
 import { createArena } from './arena.js';
 import { cellOf, copyArray, copyTile, isArray, loadCell, loadNow, storeCell } from './memory.js';
 import { argument, opText } from './ops.js';
 import { productText } from './product.js';
 import { freeOperands } from './rewrite.js';
 import { lowerWalk } from './walk.js';
-import { createTeam, Unsupported, unsupported, type Team } from './team.js';
+import { createTeam, Unsupported, unsupported, type Parts, type Team } from './team.js';
 
 export const RUNTIME = ['rt/base.cuh', 'rt/math.cuh', 'rt/tile.cuh', 'rt/mma.cuh', 'rt/solve.cuh', 'rt/decay.cuh', 'rt/pipe.cuh'];
 
@@ -108,20 +109,26 @@ export function offsetLines(layout: { readonly offsets: ReadonlyMap<string, numb
   return list.length === 0 ? [] : [`constexpr u32 ${list.join(', ')};`];
 }
 
-/** Shared memory above which a multiprocessor holds one block of a kernel only. */
-const CROWDED = 100 * 1024;
+/** Shared memory up to which a multiprocessor holds three blocks of one warpgroup, and two blocks of two. */
+const LIGHT = 72 * 1024;
+const MEDIUM = 113 * 1024;
 
-/** One warpgroup where several blocks share a multiprocessor; two where one block fills it, so that each holds half of every fragment. */
+/**
+ * The more memory a block takes, the fewer fit on a multiprocessor, and the more warpgroups share its fragments: latencies are hidden by other
+ * blocks or by other warps of the same one, and each warp has less straight code to fetch.
+ */
 function chunkKernel(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const one = lowerChunk(cx, kernel, 1, Infinity);
   const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
-  if (!wide || one.sharedBytes <= CROWDED) return fitting(cx, one) ?? unsupported(`${one.sharedBytes} bytes of shared memory`);
+  if (!wide || one.sharedBytes <= LIGHT) return fitting(cx, one) ?? unsupported(`${one.sharedBytes} bytes of shared memory`);
+  const two = lowerChunk(cx, kernel, 2, Infinity);
+  if (two.sharedBytes <= MEDIUM) return two;
   const budgets = [Infinity, 160, 128, 112, 96, 80, 64].map((kilobytes) => kilobytes * 1024);
   for (const budget of budgets) {
-    const found = fitting(cx, lowerChunk(cx, kernel, 2, budget));
+    const found = fitting(cx, lowerChunk(cx, kernel, 4, budget));
     if (found !== undefined) return found;
   }
-  return unsupported(`${lowerChunk(cx, kernel, 2, 0).sharedBytes} bytes of shared memory`);
+  return unsupported(`${lowerChunk(cx, kernel, 4, 0).sharedBytes} bytes of shared memory`);
 }
 
 function fitting(cx: CudaContext, kernel: LoweredKernel): LoweredKernel | undefined {
@@ -129,7 +136,7 @@ function fitting(cx: CudaContext, kernel: LoweredKernel): LoweredKernel | undefi
 }
 
 /** `budget`: bytes that loaded tiles may take at a time; what does not fit at the start is loaded when others are done with. */
-function lowerChunk(cx: CudaContext, kernel: TileKernel, parts: 1 | 2, budget: number): LoweredKernel {
+function lowerChunk(cx: CudaContext, kernel: TileKernel, parts: Parts, budget: number): LoweredKernel {
   if (kernel.split !== undefined) unsupported('split chunk kernels');
   const defs = definitions(kernel);
   const body = createCode();
@@ -175,7 +182,7 @@ function lowerChunk(cx: CudaContext, kernel: TileKernel, parts: 1 | 2, budget: n
   const { args, parameters } = signature(cx, kernel, []);
   const code = createCode();
   code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(${team.threads}) ${kernel.name}(${parameters})`);
+  code.open(`extern "C" __global__ void __launch_bounds__(${team.threads}, ${layout.fixedBytes + 1024 <= MEDIUM && parts > 1 ? 2 : 1}) ${kernel.name}(${parameters})`);
   for (const line of offsetLines(layout)) code.line(line);
   for (const line of head(cx, kernel, 1)) code.line(line);
   code.line('const int t = threadIdx.x;');
@@ -209,7 +216,7 @@ function copySchedule(body: readonly TileStmt[], copies: readonly Copy[], budget
     if (stmt.kind !== 'let') return;
     // A swap only renames.
     if (stmt.op.op === 'swap') sources.set(stmt.tile, sources.get(stmt.op.arg) ?? stmt.op.arg);
-    else for (const arg of operands(stmt.op)) use(arg, at);
+    else for (const arg of operandsOf(stmt.op)) use(arg, at);
   });
   const spanOf = ({ tile }: Copy) => spans.get(tile) ?? { first: 0, last: 0 };
   const due = new Map<number, Copy[]>();

@@ -194,14 +194,15 @@ function foldRows(team: Team, tile: TileId, row: Axis, fold: (to: string) => str
     team.code.line(fold(v.pointer));
     return;
   }
-  const halves = team.options.arena.take(2 * 64 * 4, false);
-  const from = team.pointerTo(halves);
-  team.willWrite(halves, 'any');
+  const sums = team.options.arena.take(team.parts * 64 * 4, false);
+  const from = team.pointerTo(sums);
+  team.willWrite(sums, 'any');
   team.code.line(fold(`(${from} + part * 64)`));
   team.sync();
-  team.willRead(halves, 'any');
+  team.willRead(sums, 'any');
   if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
-  team.code.line(`for (int i = t; i < 64; i += ${team.threads}) ${v.pointer}[i] = ${join(`${from}[i]`, `${from}[64 + i]`)};`);
+  const all = Array.from({ length: team.parts }, (_, part) => `${from}[${part * 64} + i]`);
+  team.code.line(`for (int i = t; i < 64; i += ${team.threads}) ${v.pointer}[i] = ${all.slice(1).reduce(join, all[0])};`);
 }
 
 /** Barrier of one warpgroup of a team of two: this one, or the next for the second. */
@@ -370,15 +371,17 @@ function dscore(team: Team, tile: TileId, op: Dscore): void {
     const call = (to: string) => `decay_score<${flags}>(${to}, ${tiles.join(', ')}, ${sums.pointer}, ${team.address(scratch)}, ${first}, ${team.parts === 1 ? steps : `${first} + ${steps}`}, ${own});`;
     if (team.parts === 1) code.line(call(out));
     else {
-      // Each part has summed over its channels: they exchange the halves of the result.
-      const halves = team.options.arena.take(2 * 64 * 32 * 4, false);
-      team.willWrite(halves, 'any');
+      // Each part has summed over its channels: they add up one after the other, always in the same order, and take their columns of the sum.
+      const sum = team.options.arena.take(64 * 64 * 4, false);
+      team.willWrite(sum, 'any');
       code.open('');
       code.line(`float whole[32]; ${call('whole')}`);
-      code.line(`give_half(${team.pointerTo(halves)}, whole, part, t);`);
-      team.sync();
-      team.willRead(halves, 'any');
-      code.line(`take_half(${out}, ${team.pointerTo(halves)}, whole, part, t);`);
+      for (let part = 0; part < team.parts; part++) {
+        code.line(`if (part == ${part}) ${part === 0 ? 'put_whole' : 'add_whole'}(${team.pointerTo(sum)}, whole, t);`);
+        team.sync();
+      }
+      team.willRead(sum, 'any');
+      code.line(`take_part<${32 / team.parts}>(${out}, ${team.pointerTo(sum)}, part, t);`);
       code.close();
     }
   } else {

@@ -61,6 +61,9 @@ export interface Forms {
   far?: Far;
 }
 
+/** Warpgroups of a team. */
+export type Parts = 1 | 2 | 4;
+
 export interface TeamOptions {
   readonly cx: CudaContext;
   readonly kernel: TileKernel;
@@ -69,7 +72,7 @@ export interface TeamOptions {
   /** Number of the team's named barrier. */
   readonly barrier: number;
   /** Warpgroups that share the columns of every fragment: part p of n holds the p-th of n equal blocks of columns. */
-  readonly parts?: 1 | 2;
+  readonly parts?: Parts;
   readonly defs: ReadonlyMap<TileId, TileOp>;
   rowOf(axes: readonly Axis[]): Axis | undefined;
   /** C names of the address and the pointer of the current stage. */
