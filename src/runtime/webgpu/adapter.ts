@@ -32,7 +32,8 @@ export function webGpu(): Promise<GPU | { readonly why: string }> {
     if (typeof navigator !== 'undefined' && navigator.gpu !== undefined) return navigator.gpu;
     if (typeof process === 'undefined') return { why: 'this browser has no WebGPU' };
     try {
-      const { create } = await import('webgpu');
+      // Bundlers for browsers are to leave it alone.
+      const { create } = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'webgpu');
       return create(TOGGLES);
     } catch (error) {
       return { why: `the package webgpu does not load: ${error instanceof Error ? error.message : String(error)}` };

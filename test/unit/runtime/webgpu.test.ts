@@ -1,0 +1,85 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { emitWgsl } from '../../../src/backends/wgsl/emit.js';
+import { buildKernel } from '../../../src/ir/tile/build.js';
+import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
+import { openSoftwareGpu } from '../../webgpu/adapters.js';
+import { plain } from '../wgsl/templates.js';
+
+const buffer = (name: string, role: TileBuffer['role'], outer: TileBuffer['outer'] = 'token'): TileBuffer => ({ name, outer, inner: 'head', axes: ['K'], dtype: 'f32', role });
+const [x, start, y] = [buffer('x', 'input'), buffer('start', 'initial', 'sequence'), buffer('y', 'output')];
+const module: TileModule = {
+  name: 'sums', chunk: 16, sizes: new Map([['K', 3]]), buffers: [x, start, y],
+  kernels: [buildKernel({ name: 'add', doc: 'Adds the start to every token.', outer: 'chunk', inner: 'head' }, (k) => k.store(y, k.add(k.load(x), k.load(start))))],
+  programs: { forward: ['add'], backward: [], step: [] },
+};
+const { plan, files } = emitWgsl(module, { ...plain, dtype: 'f32' });
+const values = Float32Array.from({ length: 2 * 2 * 3 }, (_, i) => i);
+const sizes = { heads: 2, groups: 2, lengths: [2] };
+
+const runtime = await openSoftwareGpu('swiftshader');
+
+describe.skipIf('why' in runtime)(`the WebGPU runtime${'why' in runtime ? `, skipped: ${runtime.why}` : ''}`, async () => {
+  if ('why' in runtime) return;
+  afterAll(() => runtime.release());
+  const loaded = await runtime.load(plan, files);
+
+  it('takes typed arrays, and zeros for an absent initial state', async () => {
+    const { y: made } = await loaded.forward({ x: values }, sizes);
+    expect(await runtime.download(made)).toEqual(values);
+    expect(made.shape).toEqual([2, 2, 3]);
+  });
+
+  it('uses tensors of the device where they lie, and writes into given ones', async () => {
+    const given = runtime.upload(values, 'f32', [1, 2, 2, 3]);
+    const begin = runtime.upload(Float32Array.from([10, 10, 10, 20, 20, 20]), 'f32', [1, 2, 3]);
+    const into = runtime.empty('f32', [2, 2, 3]);
+    const made = await loaded.forward({ x: given, start: begin }, sizes, { into: { y: into } });
+    expect(made.y).toBe(into);
+    expect([...await runtime.download(into)]).toEqual([...values].map((value, i) => value + (i % 6 < 3 ? 10 : 20)));
+    // A result is an input of the next call.
+    const { y: again } = await loaded.forward({ x: into, start: begin }, sizes);
+    expect([...await runtime.download(again)].slice(0, 3)).toEqual([20, 21, 22]);
+  });
+
+  it('lends a buffer of the device as a tensor', async () => {
+    const own = runtime.gpu.createBuffer({ size: values.byteLength, usage: 0x8c });
+    runtime.gpu.queue.writeBuffer(own, 0, values);
+    const { y: made } = await loaded.forward({ x: runtime.borrow(own, 'f32', [2, 2, 3]) }, sizes);
+    expect(await runtime.download(made)).toEqual(values);
+  });
+
+  it('keeps the halves of an odd number of elements', async () => {
+    const halves = Uint16Array.from([1, 2, 3]);
+    expect(await runtime.download(runtime.upload(halves, 'bf16', [3]))).toEqual(halves);
+  });
+
+  it('does nothing for a call without tokens', async () => {
+    const { y: made } = await loaded.forward({ x: new Float32Array(0) }, { ...sizes, lengths: [0] });
+    expect(made.shape).toEqual([0, 2, 3]);
+    expect((await runtime.download(made)).length).toBe(0);
+  });
+
+  it('says what is missing or does not fit', async () => {
+    await expect(loaded.forward({}, sizes)).rejects.toThrow(/the input x is missing/);
+    await expect(loaded.forward({ x: new Float32Array(5) }, sizes)).rejects.toThrow(/x: \[2, 2, 3\] has 12 elements, the array 5/);
+    await expect(loaded.forward({ x: new Int32Array(12) }, sizes)).rejects.toThrow(/x: f32 values come in a Float32Array, found Int32Array/);
+    await expect(loaded.forward({ x: runtime.empty('f32', [2, 3]) }, sizes)).rejects.toThrow(/x must be f32 \[2, 2, 3\], found f32 \[2, 3\]/);
+    await expect(loaded.forward({ x: { dtype: 'f32', shape: [2, 2, 3], release() {} } }, sizes)).rejects.toThrow(/x lives on another device/);
+  });
+
+  it('says how much a tensor would take and what the adapter binds', () => {
+    expect(() => runtime.empty('f32', [1 << 15, 1 << 15])).toThrow(/\[32768, 32768\] takes 4096\.0 MiB; this adapter binds \d+\.0 MiB at most/);
+  });
+
+  it('refuses a grid that no adapter can launch', async () => {
+    const lengths = Array.from({ length: 65536 }, () => 1);
+    await expect(loaded.forward({ x: new Float32Array(65536 * 3) }, { heads: 1, groups: 1, lengths })).rejects.toThrow(/add would need a grid of 65536 x 1 x 1 workgroups/);
+  });
+
+  it('turns what the device says of a kernel into an error with the file\'s name', async () => {
+    const broken = new Map([['add.wgsl', 'fn main() { let x = y; }']]);
+    await expect(runtime.load(plan, broken)).rejects.toThrow(/compiling add\.wgsl of sums: [^]*unresolved value 'y'/);
+    await expect(runtime.load(plan, new Map())).rejects.toThrow(/add\.wgsl of sums was not given/);
+    await expect(runtime.load({ ...plan, target: 'cuda.sm90' }, files)).rejects.toThrow(/the plan of sums is for cuda\.sm90/);
+  });
+});
