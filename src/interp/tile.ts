@@ -72,6 +72,11 @@ function segmentsOf(dims: TileDims, chunks: readonly Chunk[]): readonly Segment[
   return segments;
 }
 
+/** Has the kernel nothing to walk in this segment? */
+function isIdle(kernel: TileKernel, segments: readonly Segment[], { index, sequence }: Segment): boolean {
+  return kernel.idle !== undefined && segments[index + (kernel.idle === 'first' ? -1 : 1)]?.sequence !== sequence;
+}
+
 /** Number of elements of a buffer, row-major [outer, inner, ...axes]. */
 export function bufferElements(module: TileModule, buffer: TileBuffer, dims: TileDims): number {
   const cell = buffer.axes.reduce((n, axis) => n * tileSize(module, axis), 1);
@@ -249,6 +254,7 @@ function runProgram(
   const places = (loop: TileLoop, place: Place): readonly Place[] => {
     switch (loop.over) {
       case 'chunks': {
+        if (place.segment !== undefined && isIdle(kernel, launch.segments, place.segment)) return [];
         const own = place.segment?.chunks ?? launch.chunks.filter((chunk) => kernel.outer === 'once' || chunk.sequence === place.sequence);
         return own.map((chunk) => ({ ...place, chunk, sequence: chunk.sequence }));
       }

@@ -18,13 +18,23 @@ export function outerLines(code: Code, kernel: TileKernel, home: Place): Place {
       code.line('(void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;');
       return { ...home, sequence: 'sequence' };
     case 'segment':
-      code.line('const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1], walk_chunks = segments[4 * segment + 2];');
+      code.line('const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];');
+      code.line(`const int walk_chunks = ${idle(kernel)}segments[4 * segment + 2];`);
       // Of an empty sequence the table of chunks knows nothing.
       code.line('const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];');
       code.line('(void)walk_first, (void)walk_end;');
       return { ...home, segment: 'segment', sequence: 'sequence' };
     case 'once':
       return home;
+  }
+}
+
+/** Text before the number of a segment's chunks: 0 where it is idle. */
+function idle(kernel: TileKernel): string {
+  switch (kernel.idle) {
+    case undefined: return '';
+    case 'first': return 'segments[4 * segment + 3] == 0 ? 0 : ';
+    case 'last': return 'segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5] ? 0 : ';
   }
 }
 

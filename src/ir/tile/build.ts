@@ -42,6 +42,7 @@ export interface KernelHead {
   readonly outer: TileKernel['outer'];
   readonly inner: TileKernel['inner'];
   readonly split?: Axis;
+  readonly idle?: TileKernel['idle'];
 }
 
 /** Builds a kernel; `write` gets the builder and issues the statements in order. Equal operations become one tile. */
@@ -129,5 +130,5 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     },
   };
   write(k);
-  return { name: head.name, doc: head.doc, outer: head.outer, inner: head.inner, split: head.split, tiles, body };
+  return { name: head.name, doc: head.doc, outer: head.outer, inner: head.inner, split: head.split, ...(head.idle && { idle: head.idle }), tiles, body };
 }

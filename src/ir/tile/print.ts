@@ -20,7 +20,8 @@ function printBuffer(buffer: TileBuffer): string {
 
 function printKernel(kernel: TileKernel): readonly string[] {
   const split = kernel.split === undefined ? '' : `, split ${kernel.split}`;
-  return [`/// ${kernel.doc}`, `kernel ${kernel.name} (per ${kernel.outer}, ${kernel.inner}${split}) {`, ...printBody(kernel, kernel.body, '  '), '}'];
+  const idle = kernel.idle === undefined ? '' : `, ${kernel.idle} idle`;
+  return [`/// ${kernel.doc}`, `kernel ${kernel.name} (per ${kernel.outer}, ${kernel.inner}${split}${idle}) {`, ...printBody(kernel, kernel.body, '  '), '}'];
 }
 
 function printBody(kernel: TileKernel, body: readonly TileStmt[], indent: string): readonly string[] {

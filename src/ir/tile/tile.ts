@@ -58,6 +58,8 @@ export interface TileKernel {
   readonly outer: 'chunk' | 'segment' | 'sequence' | 'once';
   readonly inner: 'head' | 'group';
   readonly split: Axis | undefined;
+  /** Kernels per segment: the first or last segment of every sequence has no chunks here. Its program does all else. */
+  readonly idle?: 'first' | 'last';
   /** Every tile of the kernel, by id; statements define them. */
   readonly tiles: readonly TileType[];
   readonly body: readonly TileStmt[];

@@ -132,6 +132,8 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
     op satisfies never;
   };
 
+  if (kernel.idle !== undefined && kernel.outer !== 'segment') fault('no segments, of which one could be idle');
+
   const define = (tile: number, defined: Set<number>) => {
     if (kernel.tiles[tile] === undefined) fault(`%${tile} has no type`);
     if (assigned.has(tile)) fault(`%${tile} is assigned twice`);

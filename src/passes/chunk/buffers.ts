@@ -31,7 +31,10 @@ export interface StageBuffers {
   cotangents(): TileBuffer;
   /** Decay of a segment. */
   span(): TileBuffer;
-  /** State at a segment's end if it starts from zero; against time, the cotangent at its start. */
+  /**
+   * State at a segment's end if it starts from zero; against time, the cotangent at its start if that at its end is zero. The walks then put the true
+   * ones there.
+   */
   local(reverse: boolean): TileBuffer;
   /** State at a segment's start; against time, the cotangent at its end. */
   entry(reverse: boolean): TileBuffer;

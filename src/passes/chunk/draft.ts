@@ -20,6 +20,7 @@ export interface Draft {
   readonly inlineScores: InlineScores;
   /** Shared memory for the tiles of a chunk kernel; Infinity where nobody counts. */
   readonly sharedBytes: number;
+  readonly exactGates: boolean;
   readonly user: UserBuffers;
   sizeOf(axis: Axis): number;
   bufferOf(name: string): TileBuffer;
@@ -37,12 +38,13 @@ export interface DraftOptions {
   readonly segments: boolean;
   readonly inlineScores: InlineScores;
   readonly sharedBytes: number;
+  readonly exactGates: boolean;
   /** Names of inputs that stay in f32 (design section 2: gates). */
   readonly exact: ReadonlySet<string>;
 }
 
 export function draft(options: DraftOptions): Draft {
-  const { spec, sizes, chunk, segments, inlineScores, sharedBytes } = options;
+  const { spec, sizes, chunk, segments, inlineScores, sharedBytes, exactGates } = options;
   const user = userBuffers(spec, options.exact);
   const workspaces = new Map<string, TileBuffer>();
   const kernels: TileKernel[] = [];
@@ -51,7 +53,7 @@ export function draft(options: DraftOptions): Draft {
   const programs: Record<ProgramName, string[]> = { forward: [], backward: [], step: [] };
 
   return {
-    spec, sizes, chunk, segments, inlineScores, sharedBytes, user,
+    spec, sizes, chunk, segments, inlineScores, sharedBytes, exactGates, user,
     sizeOf(axis) {
       if (axis === ROW || axis === COL) return chunk;
       const size = sizes.get(axis);

@@ -1,10 +1,10 @@
-import { ROW, type Axis } from '../../ir/common/axes.js';
+import { COL, ROW, type Axis } from '../../ir/common/axes.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import type { ReaderId } from './buffers.js';
 import type { Gradients } from './gradients.js';
 import type { Vector } from './parts.js';
 import { readerOf } from './prepare.js';
-import { pairsOf } from './scores.js';
+import { pairsOf, turned } from './scores.js';
 import { fold, plus, scaled, sure } from './tiles.js';
 
 /**
@@ -47,10 +47,35 @@ function weighed(gradients: Gradients, vector: Vector, gradient: TileId): TileId
   return scaled(k, folded(gradients, k.mul(gradient, base(vector))), number(vector));
 }
 
+/**
+ * What the pairs of different tokens of a chunk add to the gradients of their scores' logarithms, [ROW, COL]. A token's pair with itself adds as
+ * much to the reading as to the writing side and is left out: where gates forget much it is the largest, and would cancel with its last digits only.
+ */
+function pairTerms({ k, parts, base, number, scoreCotangent }: Gradients, reader: ReaderId, j: number): TileId {
+  const { row } = readerOf(parts, reader);
+  const { col } = parts.sources[j];
+  const products = k.mask(k.contract(base(row), k.swap(base(col)), parts.row), true);
+  return k.mul(scoreCotangent({ reader, j }), scaled(k, products, number(row), turned(k, number(col))));
+}
+
 /** What tokens add to the gradient of G by what they read, for scalar gates and those along the row axis. */
 export function readTerms(gradients: Gradients): TileId | undefined {
-  const { k, parts, readers } = gradients;
-  return plus(k, ...readers.map((reader) => atToken(gradients, reader, weighed(gradients, readerOf(parts, reader).row, sure(gradients.row(reader))))));
+  const { k, parts, readers, writers, pairwise } = gradients;
+  return plus(k, ...readers.map((reader) => {
+    const { row } = readerOf(parts, reader);
+    if (!pairwise) return atToken(gradients, reader, weighed(gradients, row, sure(gradients.row(reader))));
+    const pairs = writers.map((j) => k.reduce('sum', COL, pairTerms(gradients, reader, j)));
+    return atToken(gradients, reader, sure(plus(k, weighed(gradients, row, gradients.rowInter(reader)), ...pairs)));
+  }));
+}
+
+/** The same by what they write with source `j`. */
+function writeTerms(gradients: Gradients, j: number): TileId {
+  const { k, parts, readers, pairwise } = gradients;
+  const { col } = parts.sources[j];
+  if (!pairwise) return weighed(gradients, col, sure(gradients.col(j)));
+  const pairs = readers.map((reader) => k.swap(k.reduce('sum', ROW, pairTerms(gradients, reader, j))));
+  return sure(plus(k, weighed(gradients, col, gradients.colInter(j)), ...pairs));
 }
 
 /** The same by the state that the chunk hands on. */
@@ -61,7 +86,7 @@ export function stateTerm(gradients: Gradients): TileId {
 /** Scalar gates and those along the row axis. */
 function rowTerms(gradients: Gradients, reads: TileId | undefined): Terms {
   const { k, parts, writers } = gradients;
-  const cols = writers.map((j) => k.neg(weighed(gradients, parts.sources[j].col, sure(gradients.col(j)))));
+  const cols = writers.map((j) => k.neg(writeTerms(gradients, j)));
   const state = scaled(k, stateTerm(gradients), gradients.decays.whole());
   const written = writers.map((j) => k.reduce('sum', ROW, weighed(gradients, parts.sources[j].col, gradients.colInter(j))));
   return { tokens: [...(reads === undefined ? [] : [reads]), ...cols], whole: sure(plus(k, state, ...written)) };

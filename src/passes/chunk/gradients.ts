@@ -17,6 +17,8 @@ export interface Gradients {
   readonly k: KernelBuilder;
   readonly parts: Parts;
   readonly decays: Decays;
+  /** Is the gradient of a scalar gate made from pairs of tokens, which is more exact, instead of from the gradients of vectors? */
+  readonly pairwise: boolean;
   /** Readers with a cotangent, and sources that write something. */
   readonly readers: readonly ReaderId[];
   readonly writers: readonly number[];
@@ -101,7 +103,7 @@ export function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts
   });
 
   return {
-    k, parts, decays, readers, writers, state, end, base, number, score, readCotangent, written, scoreCotangent, rowInter, colInter, valueInter,
+    k, parts, decays, pairwise: gate.kind === 'scalar' && cx.draft.exactGates, readers, writers, state, end, base, number, score, readCotangent, written, scoreCotangent, rowInter, colInter, valueInter,
     row: lazy((reader) => {
       if (readCotangent(reader) === undefined) return undefined;
       const part = readerOf(parts, reader);

@@ -10,7 +10,7 @@ import { readerOf } from './prepare.js';
 import { baseTile, coefficient } from './scores.js';
 import { perToken, plus, scaled, transposed, widened } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
-import { decayState, isSegmented, readScore, spanned, type ChunkWalk } from './walk.js';
+import { decayState, isSegmented, outermostKernel, readScore, spanned, type ChunkWalk } from './walk.js';
 
 /** Cotangent of a read's result as [ROW, V]; undefined for 0. */
 export function givenTile(k: KernelBuilder, parts: Parts, values: Values, given: NodeId | undefined): TileId | undefined {
@@ -98,18 +98,17 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
     return { k, cx, parts, index, values, decays: decaysIn(k, parts, values) };
   };
   if (segmented) {
-    draft.kernel(cx.name, { name: `${name}_reverse_ends`, doc: `What every segment adds to the cotangent of ${name} by its start.`, outer: 'segment', inner: 'head', split: parts.value }, (k) => {
+    draft.kernel(cx.name, { name: `${name}_reverse_ends`, doc: `What every segment adds to the cotangent of ${name} by its start.`, outer: 'segment', inner: 'head', split: parts.value, idle: 'first' }, (k) => {
       const outside = valuesIn(cx, k, site);
       hoist(cx, outside, site, operands);
       const [first] = k.loop('chunks', true, [k.zeros([parts.row, ...parts.stage.valueAxes])], ([cotangent]) => [pullChunk(chunkOf(k, outside), adjoint, cotangent).start]);
       k.store(buffers.local(true), first);
     });
     draft.kernel(cx.name, { name: `${name}_reverse_join`, doc: `The cotangent of ${name} at every segment's end.`, outer: 'sequence', inner: 'head', split: parts.value }, (k) => {
-      const [first] = k.loop('segments', true, [lastCotangent(k, cx, parts)], ([cotangent]) => {
+      k.loop('segments', true, [lastCotangent(k, cx, parts)], ([cotangent]) => {
         k.store(buffers.entry(true), cotangent);
         return [k.add(spanned(k, cx, parts, index, cotangent), k.load(buffers.local(true)))];
       });
-      if (gradient !== undefined) k.store(gradient, first);
     });
   }
   draft.kernel(cx.name, {
@@ -124,6 +123,7 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
       for (const [j, tile] of solved) k.store(buffers.solved(j), tile);
       return [next];
     });
-    if (!segmented && gradient !== undefined) k.store(gradient, first);
+    if (gradient !== undefined) k.store(segmented ? buffers.local(true) : gradient, first);
   });
+  if (segmented && gradient !== undefined) outermostKernel(cx, { name: `${name}_reverse_first`, doc: `The gradient of ${name} before the first token.` }, parts, buffers.local(true), gradient, true);
 }

@@ -1,7 +1,7 @@
 import { COL, ROW } from '../../ir/common/axes.js';
 import type { NodeId } from '../../ir/scan/scan.js';
-import type { KernelBuilder } from '../../ir/tile/build.js';
-import type { TileId, TileKernel } from '../../ir/tile/tile.js';
+import type { KernelBuilder, KernelHead } from '../../ir/tile/build.js';
+import type { TileBuffer, TileId, TileKernel } from '../../ir/tile/tile.js';
 import { stageBuffers, type ReaderId } from './buffers.js';
 import { isWanted, resultBuffer, stageName, type Context } from './context.js';
 import { decaysIn, type Decays } from './decay.js';
@@ -129,7 +129,7 @@ export function walkKernels(cx: Context, parts: Parts, index: number, options: W
   const buffers = stageBuffers(cx, parts, index);
   const segmented = isSegmented(cx, parts);
   const final = options.final ? cx.draft.user.finals[parts.stage.state] : undefined;
-  if (segmented) segmentKernels(cx, parts, index, final !== undefined);
+  if (segmented) segmentKernels(cx, parts, index);
   const outer = segmented ? 'segment' : 'sequence';
   const site = walkSite(parts);
   cx.draft.kernel(cx.name, {
@@ -150,7 +150,16 @@ export function walkKernels(cx: Context, parts: Parts, index: number, options: W
       options.epilogue(k, values);
       return [nextState(w, state, written)];
     });
-    if (!segmented && final !== undefined) k.store(final, last);
+    if (final !== undefined) k.store(segmented ? buffers.local(false) : final, last);
+  });
+  if (segmented && final !== undefined) outermostKernel(cx, { name: `${name}_final`, doc: `${name} after the last token.` }, parts, buffers.local(false), final, false);
+}
+
+/** The last segment's state for the user; against time, the first one's. */
+export function outermostKernel(cx: Context, head: Pick<KernelHead, 'name' | 'doc'>, parts: Parts, local: TileBuffer, to: TileBuffer, reverse: boolean): void {
+  cx.draft.kernel(cx.name, { ...head, outer: 'sequence', inner: 'head', split: parts.value }, (k) => {
+    const [state] = k.loop('segments', reverse, [k.zeros(local.axes)], () => [k.load(local)]);
+    k.store(to, state);
   });
 }
 
@@ -165,14 +174,14 @@ export function storeResults(cx: Context, k: KernelBuilder, index: number, value
   });
 }
 
-/** Where every segment starts (kernels.md 1.6): its own writes and its decay, then the states along the segments. */
-function segmentKernels(cx: Context, parts: Parts, index: number, final: boolean): void {
+/** Where every segment starts (kernels.md 1.6): its own writes and its decay, then the states along the segments. The last one hands on to none. */
+function segmentKernels(cx: Context, parts: Parts, index: number): void {
   const { draft } = cx;
   const name = stageName(cx, index);
   const buffers = stageBuffers(cx, parts, index);
   const site = walkSite(parts);
   spanKernel(cx, parts, index);
-  draft.kernel(cx.name, { name: `${name}_ends`, doc: `What every segment adds to ${name} by its end.`, outer: 'segment', inner: 'head', split: parts.value }, (k) => {
+  draft.kernel(cx.name, { name: `${name}_ends`, doc: `What every segment adds to ${name} by its end.`, outer: 'segment', inner: 'head', split: parts.value, idle: 'last' }, (k) => {
     const outside = valuesIn(cx, k, site);
     hoist(cx, outside, site, walkOperands(parts));
     const [last] = k.loop('chunks', false, [k.zeros([parts.row, ...parts.stage.valueAxes])], ([state]) => {
@@ -184,12 +193,10 @@ function segmentKernels(cx: Context, parts: Parts, index: number, final: boolean
   });
   const head = { name: `${name}_join`, doc: `The state of ${name} at every segment's start.`, outer: 'sequence', inner: 'head', split: parts.value } as const;
   draft.kernel(cx.name, head, (k) => {
-    const [last] = k.loop('segments', false, [k.load(draft.user.initials[parts.stage.state])], ([state]) => {
+    k.loop('segments', false, [k.load(draft.user.initials[parts.stage.state])], ([state]) => {
       k.store(buffers.entry(false), state);
       return [k.add(spanned(k, cx, parts, index, state), k.load(buffers.local(false)))];
     });
-    const buffer = final ? draft.user.finals[parts.stage.state] : undefined;
-    if (buffer !== undefined) k.store(buffer, last);
   });
 }
 
