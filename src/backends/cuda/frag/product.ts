@@ -1,5 +1,5 @@
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
-import { dotFar, sumFrag } from './ops.js';
+import { dotFar, sumFrag } from './folds.js';
 import { unsupported, type Frag, type Team } from './team.js';
 
 type Contract = Extract<TileOp, { op: 'contract' }>;

@@ -7,7 +7,7 @@ import { chunkLines, outerLines } from '../prologue.js';
 import { copiesInOrder } from '../carry.js';
 import { operandsOf } from '../../../ir/tile/operands.js';
 import { createArena } from './arena.js';
-import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, slabs, tokenRow } from './lower.js';
+import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, slabs, tokenRow } from './kernel.js';
 import { cellOf, copyTile, loadCell, loadNow, storeCell, vectorElement } from './memory.js';
 import { schedule } from './schedule.js';
 import { createTeam, unsupported, type Team } from './team.js';

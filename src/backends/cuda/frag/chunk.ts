@@ -1,0 +1,133 @@
+import { ROW } from '../../../ir/common/axes.js';
+import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import { bufferNamed, type Place } from '../address.js';
+import { createCode } from '../code.js';
+import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { outerLines } from '../prologue.js';
+import { operandsOf } from '../../../ir/tile/operands.js';
+import { createArena } from './arena.js';
+import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, tokenRow } from './kernel.js';
+import { cellOf, copyArray, copyTile, isArray, loadCell, loadNow, storeCell } from './memory.js';
+import { createTeam, unsupported, type Parts } from './team.js';
+
+/** Shared memory up to which a multiprocessor holds three blocks of one warpgroup, and two blocks of two. */
+const LIGHT = 72 * 1024;
+const MEDIUM = 113 * 1024;
+
+/**
+ * The more memory a block takes, the fewer fit on a multiprocessor, and the more warpgroups share its fragments: latencies are hidden by other
+ * blocks or by other warps of the same one, and each warp has less straight code to fetch.
+ */
+export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
+  const one = chunkOf(cx, kernel, 1, Infinity);
+  const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
+  if (!wide || one.sharedBytes <= LIGHT) return fitting(cx, one) ?? unsupported(`${one.sharedBytes} bytes of shared memory`);
+  const two = chunkOf(cx, kernel, 2, Infinity);
+  if (two.sharedBytes <= MEDIUM) return two;
+  const budgets = [Infinity, 160, 128, 112, 96, 80, 64].map((kilobytes) => kilobytes * 1024);
+  for (const budget of budgets) {
+    const found = fitting(cx, chunkOf(cx, kernel, 4, budget));
+    if (found !== undefined) return found;
+  }
+  return unsupported(`${chunkOf(cx, kernel, 4, 0).sharedBytes} bytes of shared memory`);
+}
+
+function fitting(cx: CudaContext, kernel: LoweredKernel): LoweredKernel | undefined {
+  return kernel.sharedBytes <= sharedLimit(cx.target) ? kernel : undefined;
+}
+
+/** `budget`: bytes that loaded tiles may take at a time; what does not fit at the start is loaded when others are done with. */
+function chunkOf(cx: CudaContext, kernel: TileKernel, parts: Parts, budget: number): LoweredKernel {
+  if (kernel.split !== undefined) unsupported('split chunk kernels');
+  const defs = definitions(kernel);
+  const body = createCode();
+  const arena = createArena('M');
+  const team = createTeam({ cx, kernel, code: body, arena, barrier: 1, parts, defs, rowOf: tokenRow, stage: { address: 'base', pointer: 'basep' }, exported: new Set() });
+  const place: Place = { sequence: 'sequence', chunk: 'chunk', first: 'first', length: 'length', head: 'head', group: 'group' };
+  const sums = fusedSums(kernel, kernel.body);
+  const copies = kernel.body.flatMap((stmt): Copy[] => {
+    if (stmt.kind !== 'let' || stmt.op.op !== 'load') return [];
+    const { tile } = stmt;
+    const cell = loadCell(cx, stmt.op, place, undefined);
+    const [rows, cols] = cell.axes;
+    if (cell.half && cell.axes.length === 2) return [{ tile, bytes: team.pad(rows) * team.pad(cols) * 2, begin: () => copyTile(team, tile, cell, false, undefined) }];
+    if (isArray(team, cell)) return [{ tile, bytes: team.pad(rows) * (team.pad(cols) + 8) * 4, begin: () => copyArray(team, tile, cell) }];
+    return [];
+  });
+  const due = copySchedule(kernel.body, copies, budget);
+  for (const [at, stmt] of kernel.body.entries()) {
+    const now = due.get(at) ?? [];
+    // Tiles that come late take the place of others, whose readers have to be done.
+    if (now.length > 0 && at > 0) team.sync();
+    for (const copy of now) copy.begin();
+    switch (stmt.kind) {
+      case 'let': {
+        if (stmt.op.op !== 'load') letText(team, stmt, place, sums);
+        else {
+          const cell = loadCell(cx, stmt.op, place, undefined);
+          if (!(cell.half && cell.axes.length === 2) && !isArray(team, cell)) loadNow(team, stmt.tile, cell);
+        }
+        break;
+      }
+      case 'store': {
+        const buffer = bufferNamed(cx.module, stmt.buffer);
+        storeCell(team, stmt.value, cellOf(cx, buffer, buffer.outer === 'token' ? ROW : undefined, place, undefined), undefined);
+        break;
+      }
+      case 'loop': return unsupported('loops in chunk kernels');
+      default: stmt satisfies never;
+    }
+  }
+  team.finish();
+  const layout = arena.layout();
+  const { args, parameters } = signature(cx, kernel, []);
+  const code = createCode();
+  code.line(`// ${kernel.doc}`);
+  code.open(`extern "C" __global__ void __launch_bounds__(${team.threads}, ${layout.fixedBytes + 1024 <= MEDIUM && parts > 1 ? 2 : 1}) ${kernel.name}(${parameters})`);
+  for (const line of offsetLines(layout)) code.line(line);
+  for (const line of head(cx, kernel, 1)) code.line(line);
+  code.line('const int t = threadIdx.x;');
+  if (parts > 1) code.line('const int part = __shfl_sync(~0u, t >> 7, 0);');
+  outerLines(code, kernel, { head: 'head', group: 'group' });
+  code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
+  code.line('u8* const basep = smem + (base - saddr(smem));');
+  code.line('(void)group, (void)basep;');
+  for (const line of body.text().trimEnd().split('\n')) code.line(line);
+  code.close();
+  const sharedBytes = layout.fixedBytes + 1024;
+  return { text: code.text(), runtime: RUNTIME, block: team.threads, sharedBytes, grid: gridOf(kernel, 1), args, scratch: [] };
+}
+
+interface Copy {
+  readonly tile: TileId;
+  readonly bytes: number;
+  begin(): void;
+}
+
+/** When to begin each copy, by position in the body: as early as the budget allows, at its first use at the latest. */
+function copySchedule(body: readonly TileStmt[], copies: readonly Copy[], budget: number): ReadonlyMap<number, readonly Copy[]> {
+  const spans = new Map<TileId, { first: number; last: number }>();
+  const sources = new Map<TileId, TileId>();
+  const use = (id: TileId, at: number): void => {
+    const tile = sources.get(id) ?? id;
+    spans.set(tile, { first: spans.get(tile)?.first ?? at, last: at });
+  };
+  body.forEach((stmt, at) => {
+    if (stmt.kind === 'store') use(stmt.value, at);
+    if (stmt.kind !== 'let') return;
+    // A swap only renames.
+    if (stmt.op.op === 'swap') sources.set(stmt.tile, sources.get(stmt.op.arg) ?? stmt.op.arg);
+    else for (const arg of operandsOf(stmt.op)) use(arg, at);
+  });
+  const spanOf = ({ tile }: Copy) => spans.get(tile) ?? { first: 0, last: 0 };
+  const due = new Map<number, Copy[]>();
+  const begun: Copy[] = [];
+  let at = 0;
+  for (const copy of [...copies].sort((a, b) => spanOf(a).first - spanOf(b).first)) {
+    const taken = () => begun.filter((other) => spanOf(other).last >= at).reduce((sum, { bytes }) => sum + bytes, 0);
+    while (at < spanOf(copy).first && taken() + copy.bytes > budget) at++;
+    due.set(at, [...(due.get(at) ?? []), copy]);
+    begun.push(copy);
+  }
+  return due;
+}

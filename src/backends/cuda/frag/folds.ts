@@ -1,0 +1,101 @@
+import type { Axis } from '../../../ir/common/axes.js';
+import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import { scalarText } from '../scalar.js';
+import { unsupported, type Frag, type Team } from './team.js';
+import { setScalar } from './values.js';
+
+export function reduceSum(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
+  const axes = team.axesOf(arg);
+  if (axes.length === 1) {
+    setScalar(team, tile, `vec_sum<${team.size(axis)}>(${team.vec(arg, 'any')})`);
+    return;
+  }
+  const row = team.options.rowOf(axes);
+  if (row === undefined) {
+    reduceFar(team, tile, axis, arg);
+    return;
+  }
+  sumFrag(team, tile, axis, team.frag(arg, row));
+}
+
+/** Largest or smallest value of each row of a fragment. */
+export function rowExtremum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'reduce' }>): void {
+  const row = team.options.rowOf(team.axesOf(op.arg)) ?? unsupported(`${op.reduce} of tile ${op.arg}`);
+  const frag = team.frag(op.arg, row);
+  if (frag.col !== op.axis || team.size(op.axis) % 8 !== 0) unsupported(`${op.reduce} over ${op.axis}`);
+  const max = op.reduce === 'max';
+  foldRows(team, tile, row, (to) => `row_extrema_to<${team.size(op.axis) / 2 / team.parts}, ${max}>(${to}, ${frag.name});`, (x, y) => `${max ? 'fmaxf' : 'fminf'}(${x}, ${y})`);
+}
+
+/** Folds the rows of a fragment into the vector of `tile`; parts fold their columns and meet in shared memory. */
+function foldRows(team: Team, tile: TileId, row: Axis, fold: (to: string) => string, join: (x: string, y: string) => string): void {
+  const v = team.newVec(tile, row);
+  if (team.parts === 1) {
+    if (v.piece !== undefined) team.willWrite(v.piece, 'any');
+    team.code.line(fold(v.pointer));
+    return;
+  }
+  const sums = team.options.arena.take(team.parts * 64 * 4, false);
+  const from = team.pointerTo(sums);
+  team.willWrite(sums, 'any');
+  team.code.line(fold(`(${from} + part * 64)`));
+  team.sync();
+  team.willRead(sums, 'any');
+  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
+  const all = Array.from({ length: team.parts }, (_, part) => `${from}[${part * 64} + i]`);
+  team.code.line(`for (int i = t; i < 64; i += ${team.threads}) ${v.pointer}[i] = ${all.slice(1).reduce(join, all[0])};`);
+}
+
+/** Sums a fragment along one of its axes into the vector of `tile`. */
+export function sumFrag(team: Team, tile: TileId, axis: Axis, frag: Frag): void {
+  const kept = axis === frag.col ? frag.row : frag.col;
+  if (axis === frag.col) {
+    foldRows(team, tile, kept, (to) => `row_sums_to<${team.size(axis) / 2 / team.parts}>(${to}, ${frag.name});`, (x, y) => `${x} + ${y}`);
+    return;
+  }
+  const v = team.newVec(tile, kept);
+  const part = team.options.arena.take(4 * team.pad(kept) * 4, false);
+  team.willWrite(part, 'any');
+  const from = team.pointerTo(part);
+  team.code.line(`col_sums_part<${team.values(kept)}>(${from}, ${frag.name}, ${team.pad(kept)}, ${team.parts === 1 ? '0' : `part * ${team.pad(kept) / team.parts}`});`);
+  team.sync();
+  team.willRead(part, 'any');
+  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
+  const n = team.pad(kept);
+  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += ${team.threads}) ${v.pointer}[i] = ${from}[i] + ${from}[${n} + i] + ${from}[${2 * n} + i] + ${from}[${3 * n} + i];`);
+}
+
+/** A sum over a product of tiles without token axis (states): thread by thread from shared memory. */
+function reduceFar(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
+  const kept = team.otherAxis(arg, axis);
+  const text = (id: TileId): string => {
+    const axes = team.axesOf(id);
+    const at = (a: Axis) => (a === axis ? 'j' : 'i');
+    if (axes.length === 0) return team.scalar(id);
+    if (axes.length === 1) return `${team.vec(id, 'any')}[${at(axes[0])}]`;
+    const { t16 } = team.formsOf(id);
+    if (t16 !== undefined) {
+      team.willRead(t16.piece, 'any');
+      return `tile_at<${team.pad(t16.rows)}>(${t16.address}, ${at(t16.rows)}, ${at(t16.cols)})`;
+    }
+    const op = team.options.defs.get(id);
+    if (op?.op === 'map') return scalarText(op.fn, op.args.map(text));
+    return unsupported(`a sum over tile ${id}`);
+  };
+  const value = text(arg);
+  const v = team.newVec(tile, kept);
+  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
+  // Neighbours start at different columns, so that they read different banks.
+  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += ${team.threads}) { float s = 0.f; for (int n = 0; n < ${team.size(axis)}; ++n) { const int j = (n + 2 * i) % ${team.size(axis)}; s += ${value}; } ${v.pointer}[i] = s; }`);
+}
+
+/** The inner product, row by row, of two tiles without token axis (states). */
+export function dotFar(team: Team, tile: TileId, a: TileId, b: TileId, axis: Axis): void {
+  const kept = team.otherAxis(a, axis);
+  const [x, y] = [a, b].map((id) => team.t16(id));
+  if (x.rows !== kept || y.rows !== kept) unsupported(`an inner product over rows of tiles ${a} and ${b}`);
+  for (const { piece } of [x, y]) team.willRead(piece, 'any');
+  const v = team.newVec(tile, kept);
+  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
+  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += ${team.threads}) ${v.pointer}[i] = row_dot<${team.pad(kept)}, ${team.pad(axis)}>(${x.address}, ${y.address}, i);`);
+}

@@ -1,0 +1,80 @@
+import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import type { TileId, TileKernel, TileModule, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import { axisSize, type Place } from '../address.js';
+import type { CudaContext } from '../lowered.js';
+import { usesOf } from '../uses.js';
+import { opText } from './ops.js';
+import { productText } from './product.js';
+import { argument } from './values.js';
+import type { Team } from './team.js';
+
+/** Files of templates/cuda that kernels of fragments need. */
+export const RUNTIME = ['rt/base.cuh', 'rt/math.cuh', 'rt/tile.cuh', 'rt/mma.cuh', 'rt/solve.cuh', 'rt/decay.cuh', 'rt/pipe.cuh'];
+
+/** Tokens are the rows of fragments outside of walks. */
+export const tokenRow = (axes: readonly Axis[]): Axis | undefined => (axes.includes(ROW) ? ROW : axes.includes(COL) ? COL : undefined);
+
+export function definitions(kernel: TileKernel): Map<TileId, TileOp> {
+  const defs = new Map<TileId, TileOp>();
+  for (const [tile, { op }] of usesOf(kernel).defs) if (op !== undefined) defs.set(tile, op);
+  return defs;
+}
+
+/**
+ * Products that a sum takes over as its accumulator: by the sum's tile, the product and the other term. `apart` says where the product had better
+ * begin before the other term is there.
+ */
+export function fusedSums(kernel: TileKernel, body: readonly TileStmt[], apart: (sum: TileId, product: TileId, other: TileId) => boolean = () => false): Map<TileId, { product: TileId; other: TileId }> {
+  const uses = usesOf(kernel);
+  const sums = new Map<TileId, { product: TileId; other: TileId }>();
+  const taken = new Set<TileId>();
+  for (const stmt of body) {
+    if (stmt.kind !== 'let' || stmt.op.op !== 'map' || stmt.op.fn !== 'add') continue;
+    const [x, y] = stmt.op.args;
+    for (const [product, other] of [[y, x], [x, y]]) {
+      const def = uses.defs.get(product);
+      if (sums.has(stmt.tile) || x === y || taken.has(product)) continue;
+      if (apart(stmt.tile, product, other)) continue;
+      if (def?.op?.op !== 'contract' || def.body !== body || uses.counts.get(product) !== 1 || kernel.tiles[product].axes.length !== 2) continue;
+      sums.set(stmt.tile, { product, other });
+      taken.add(product);
+    }
+  }
+  return sums;
+}
+
+/** Writes one statement of straight code: not a load, not a loop. */
+export function letText(team: Team, stmt: Extract<TileStmt, { kind: 'let' }>, place: Place, sums: ReturnType<typeof fusedSums>): void {
+  const sum = sums.get(stmt.tile);
+  const { op, tile } = stmt;
+  if (sum !== undefined) {
+    const product = team.options.defs.get(sum.product);
+    if (product?.op !== 'contract') throw new Error('a fused sum without its product');
+    productText(team, tile, product, (frag) => argument(team, sum.other, 'matrix', frag));
+    if (team.options.exported.has(tile)) team.t16(tile);
+    return;
+  }
+  if (op.op === 'load') throw new Error('loads are written elsewhere');
+  if ([...sums.values()].some((s) => s.product === tile)) return;
+  opText(team, tile, op, place);
+}
+
+/** Prologue every kernel shares. */
+export function head(cx: CudaContext, kernel: TileKernel, blocks: number): string[] {
+  const V = kernel.split === undefined ? 0 : axisSize(cx.module, kernel.split);
+  return [
+    `const int outer = ${blocks === 1 ? 'blockIdx.x' : `blockIdx.x / ${blocks}`};`,
+    ...(kernel.split === undefined ? [] : [`const int v0 = ${blocks === 1 ? '0' : `(int)(blockIdx.x % ${blocks}) * 64`};`, `const int v_here = ${V % 64 === 0 ? '64' : `(${V} - v0 < 64 ? ${V} - v0 : 64)`};`]),
+    'const int head = blockIdx.y, group = head / (d.heads / d.groups);',
+  ];
+}
+
+export function offsetLines(layout: { readonly offsets: ReadonlyMap<string, number> }): string[] {
+  const list = [...layout.offsets].map(([name, offset]) => `${name} = ${offset}`);
+  return list.length === 0 ? [] : [`constexpr u32 ${list.join(', ')};`];
+}
+
+/** Size of the split axis in blocks of 64. */
+export function slabs(module: TileModule, split: Axis): number {
+  return Math.ceil(axisSize(module, split) / 64);
+}

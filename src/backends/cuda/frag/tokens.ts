@@ -1,0 +1,136 @@
+import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import { readAfter } from '../uses.js';
+import { unsupported, type Team, type Tile32 } from './team.js';
+import { matrix } from './values.js';
+
+type Dscore = Extract<TileOp, { op: 'dscore' | 'dscoreRow' | 'dscoreCol' }>;
+
+/** Barrier of one warpgroup of a team of two: this one, or the next for the second. */
+const OWN_BARRIER = 4;
+
+/** Work for 128 threads. */
+function alone(team: Team, text: string): void {
+  team.code.line(team.parts === 1 ? text : `if (part == 0) ${text}`);
+}
+
+export function cumsum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'cumsum' }>): void {
+  if (team.axesOf(tile).length === 1) {
+    const from = team.vec(op.arg, 'any');
+    const v = team.newVec(tile, ROW);
+    team.code.line(`if (t < 32) vec_cumsum(${v.pointer}, ${from}, ${op.exclusive}, ${op.reverse});`);
+    if (v.piece !== undefined) team.willWrite(v.piece, 'any');
+    return;
+  }
+  const { id, turned } = team.resolve(op.arg);
+  if (turned) unsupported('a running sum along columns');
+  if (op.exclusive && !op.reverse) {
+    // The inclusive sums, a row later: no array of their own.
+    const { piece, pointer: sums, stride } = inclusiveSums(team, id, tile);
+    team.willRead(piece, 'any');
+    matrix(team, tile, (frag) => `(frag_row(i) == 0 ? 0.f : ${sums}[(frag_row(i) - 1) * ${stride} + ${team.colText(frag.col)}])`);
+    return;
+  }
+  // A decay score may have asked for it already.
+  if (team.formsOf(tile).t32 === undefined) sumColumns(team, tile, id, op.exclusive, op.reverse, tile);
+}
+
+/** `moment`: the statement being written. */
+function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, reverse: boolean, moment: TileId): void {
+  const from = team.t32(arg);
+  team.willRead(from.piece, 'owner');
+  team.sync();
+  // In place where nobody asks for the summands any more.
+  const inPlace = !readAfter(team.options.kernel, arg, moment, tile);
+  const to = inPlace ? from : team.newT32(tile, from.rows, from.cols);
+  if (inPlace) delete team.formsOf(arg).t32;
+  team.willRead(from.piece, 'any');
+  team.willWrite(to.piece, 'any');
+  const gates = !exclusive && !reverse && [...team.options.defs.values()].some((op) => (op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol') && team.resolve(op.g).id === arg);
+  team.code.line(`for (int i = t; i < ${team.pad(from.cols)}; i += ${team.threads}) col_cumsum<${exclusive}, ${reverse}, ${gates}>(${to.pointer} + i, ${from.pointer} + i, ${from.stride}, i < ${team.size(from.cols)});`);
+  team.formsOf(tile).t32 = to;
+}
+
+/** The array of inclusive sums of a tile: that of a running sum of the kernel, wherever it stands, or one of its own. */
+function inclusiveSums(team: Team, gate: TileId, moment: TileId): Tile32 {
+  const known = [...team.options.defs].find(([, def]) => def.op === 'cumsum' && !def.exclusive && !def.reverse && team.resolve(def.arg).id === gate);
+  const sums = known?.[0] ?? -1 - gate;
+  if (team.formsOf(sums).t32 === undefined) sumColumns(team, sums, gate, false, false, moment);
+  return team.formsOf(sums).t32 ?? unsupported('sums without an array');
+}
+
+/** Decay scores by halving levels (kernels.md 4.1.7), from inclusive sums of the gates. */
+export function dscore(team: Team, tile: TileId, op: Dscore): void {
+  const { code } = team;
+  const sums = inclusiveSums(team, team.resolve(op.g).id, tile);
+  const K = op.axis;
+  const n = team.pad(K);
+  const scratch = team.options.arena.take(64 * n * 2, false);
+  const flags = `${sums.stride}, ${op.before}, ${op.strict || op.before}`;
+  const own = team.parts === 1 ? `${OWN_BARRIER}` : `${OWN_BARRIER} + part`;
+  const steps = n / 16 / team.parts;
+  const first = team.parts === 1 ? '0' : `part * ${steps}`;
+  const begin = (operands: readonly TileId[], rows: Axis, cols: Axis): { out: string; tiles: readonly string[] } => {
+    const tiles = operands.map((id) => team.t16(id));
+    for (const { piece } of tiles) team.willRead(piece, 'any');
+    team.sync();
+    for (const { piece } of [...tiles, sums]) team.willRead(piece, 'any');
+    team.willWrite(scratch, 'any');
+    return { out: team.newFrag(tile, rows, cols).name, tiles: tiles.map((t) => t.address) };
+  };
+  if (op.op === 'dscore') {
+    const { out, tiles } = begin([op.x, op.y], ROW, COL);
+    const call = (to: string) => `decay_score<${flags}>(${to}, ${tiles.join(', ')}, ${sums.pointer}, ${team.address(scratch)}, ${first}, ${team.parts === 1 ? steps : `${first} + ${steps}`}, ${own});`;
+    if (team.parts === 1) code.line(call(out));
+    else {
+      // Each part has summed over its channels: they add up one after the other, always in the same order, and take their columns of the sum.
+      const sum = team.options.arena.take(64 * 64 * 4, false);
+      team.willWrite(sum, 'any');
+      code.open('');
+      code.line(`float whole[32]; ${call('whole')}`);
+      for (let part = 0; part < team.parts; part++) {
+        code.line(`if (part == ${part}) ${part === 0 ? 'put_whole' : 'add_whole'}(${team.pointerTo(sum)}, whole, t);`);
+        team.sync();
+      }
+      team.willRead(sum, 'any');
+      code.line(`take_part<${32 / team.parts}>(${out}, ${team.pointerTo(sum)}, part, t);`);
+      code.close();
+    }
+  } else {
+    const rows = op.op === 'dscoreRow' ? ROW : COL;
+    const a = team.packed(op.a, rows);
+    const { out, tiles } = begin([op.op === 'dscoreRow' ? op.y : op.x], rows, K);
+    code.line(`decay_side<${steps}, ${flags}, ${rows === COL}>(${out}, ${a.name}, ${tiles.join(', ')}, ${sums.pointer}, ${team.address(scratch)}, ${first}, ${own});`);
+  }
+  team.sync();
+  team.willRead(scratch, 'any');
+  if (team.options.exported.has(tile)) team.t16(tile);
+}
+
+/** Products inside a solve keep more digits than 16-bit operands have (kernels.md 4.2). */
+export function compose(team: Team, tile: TileId, a: TileId, b: TileId): void {
+  const arrays = [a, b].map((id) => {
+    const found = team.resolve(id);
+    if (found.turned) unsupported('a composition of transposed tiles');
+    return team.t32(found.id);
+  });
+  team.sync();
+  for (const { piece } of arrays) team.willRead(piece, 'any');
+  const out = team.newT32(tile, ROW, COL);
+  team.willWrite(out.piece, 'any');
+  alone(team, `compose_tf32<${out.stride}>(${[out, ...arrays].map((x) => x.pointer).join(', ')}, t);`);
+  team.formsOf(tile).t32 = out;
+}
+
+/** (I - A)^-1, in place. */
+export function inverse(team: Team, tile: TileId, arg: TileId): void {
+  const { id, turned } = team.resolve(arg);
+  if (turned) unsupported('the inverse of a transposed tile');
+  // In place: the array is the result's from now on.
+  const t = team.t32(id);
+  delete team.formsOf(id).t32;
+  team.sync();
+  alone(team, `tri_inverse<${t.stride}>(${t.pointer}, t, ${OWN_BARRIER});`);
+  team.willWrite(t.piece, 'any');
+  team.formsOf(tile).t32 = t;
+}

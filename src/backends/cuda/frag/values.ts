@@ -1,0 +1,59 @@
+import type { Axis } from '../../../ir/common/axes.js';
+import type { TileId } from '../../../ir/tile/tile.js';
+import { unsupported, type Frag, type Team } from './team.js';
+
+export function setScalar(team: Team, tile: TileId, text: string): void {
+  const name = team.fresh(`s${tile}`);
+  team.code.line(`const float ${name} = ${text};`);
+  team.formsOf(tile).scalar = name;
+  exportScalar(team, tile, name);
+}
+
+/** A scalar the other team reads travels as a vector of one. */
+export function exportScalar(team: Team, tile: TileId, name: string): void {
+  if (!team.options.exported.has(tile)) return;
+  const piece = team.take(tile, 256);
+  const pointer = team.pointerTo(piece);
+  team.formsOf(tile).vec = { piece, pointer };
+  team.willWrite(piece, 'any');
+  team.code.line(`if (t == 0) ${pointer}[0] = ${name};`);
+}
+
+/** Text of an argument inside a loop over `i`. */
+export function argument(team: Team, tile: TileId, where: 'vector' | 'matrix', frag: Frag | undefined): string {
+  const axes = team.axesOf(tile);
+  if (axes.length === 0) return team.scalar(tile);
+  if (axes.length === 1) {
+    if (where === 'vector') return `${team.vec(tile, 'owner')}[i]`;
+    return `${team.vec(tile, 'any')}[${frag === undefined || axes[0] === frag.row ? 'frag_row(i)' : team.colText(frag.col)}]`;
+  }
+  if (axes.length === 2 && frag !== undefined) return `${team.frag(tile, frag.row).name}[i]`;
+  return unsupported(`tile ${tile} with axes ${axes.join()} in an elementwise expression`);
+}
+
+export function elementwise(team: Team, tile: TileId, text: (args: readonly string[]) => string, args: readonly TileId[]): void {
+  const axes = team.axesOf(tile);
+  if (axes.length === 0) {
+    const value = text(args.map((arg) => team.scalar(arg)));
+    setScalar(team, tile, value);
+  } else if (axes.length === 1) vector(team, tile, axes[0], () => text(args.map((arg) => argument(team, arg, 'vector', undefined))));
+  else matrix(team, tile, (frag) => text(args.map((arg) => argument(team, arg, 'matrix', frag))));
+}
+
+/** `value` is asked for before the vector's own line, so that what it needs is written above. */
+export function vector(team: Team, tile: TileId, axis: Axis, value: () => string): void {
+  const text = value();
+  const v = team.newVec(tile, axis);
+  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
+  team.code.line(`for (int i = t; i < ${team.size(axis)}; i += ${team.threads}) ${v.pointer}[i] = ${text};`);
+}
+
+export function matrix(team: Team, tile: TileId, value: (frag: Frag) => string): void {
+  const row = team.options.rowOf(team.axesOf(tile)) ?? unsupported(`tile ${tile} [${team.axesOf(tile).join()}] has no row axis`);
+  const col = team.otherAxis(tile, row);
+  if (team.pad(row) !== 64) unsupported(`rows ${row} exceed a fragment`);
+  const text = value({ name: '', row, col });
+  const frag = team.newFrag(tile, row, col);
+  team.each(frag, `${frag.name}[i] = ${text};`);
+  if (team.options.exported.has(tile)) team.t16(tile);
+}
