@@ -1,16 +1,12 @@
 import { execFile, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { cudaChunks } from '../../src/backends/cuda/chunk.js';
-import { emitCuda } from '../../src/backends/cuda/emit.js';
 import type { CudaTarget } from '../../src/backends/cuda/lowered.js';
 import type { IoDtype } from '../../src/ir/common/dtype.js';
-import { frontend } from '../../src/passes/frontend.js';
-import { lowerScan } from '../../src/passes/pipeline.js';
-import { templates } from '../unit/cuda/templates.js';
+import { compileExample } from '../unit/cuda/compiled.js';
 
 const found = ['nvcc', '/usr/local/cuda/bin/nvcc'].find((path) => (path === 'nvcc' || existsSync(path)) && spawnSync(path, ['--version']).status === 0);
 
@@ -21,12 +17,7 @@ interface Compiled {
 }
 
 async function compile(name: string, size: number, dtype: IoDtype, target: CudaTarget): Promise<Compiled> {
-  const path = `examples/${name}.lmoe`;
-  const spec = frontend(path, readFileSync(path, 'utf8'), (file) => readFileSync(file, 'utf8')).specs[0];
-  const sizes = new Map(spec.axes.map((axis) => [axis.name, size]));
-  const { scan } = lowerScan(spec, sizes);
-  const { module } = lowerScan(spec, sizes, { chunk: cudaChunks(scan, dtype)[0] });
-  const { files } = emitCuda(module, { target, dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates });
+  const { files } = await compileExample(name, size, dtype, target);
   const folder = mkdtempSync(join(tmpdir(), 'lmoec-nvcc-'));
   try {
     const text = join(folder, 'kernels.cu');
