@@ -16,8 +16,8 @@ export interface Staged {
 }
 
 const stageName = (buffer: string) => `${buffer}.staged`;
-const readName = (buffer: string) => `stage_${buffer.replace(/[^A-Za-z0-9_]/g, '_')}`;
-const writeName = (buffer: string) => `unstage_${buffer.replace(/[^A-Za-z0-9_]/g, '_')}`;
+const readName = (buffer: string) => `stage_${buffer}`;
+const writeName = (buffer: string) => `unstage_${buffer}`;
 
 /**
  * Keeps every kernel within the number of buffers it may bind: some user tensors, the smallest first, get a copy among the workspaces, which share one
