@@ -5,16 +5,38 @@ import { shapeOf, type Extents } from '../extents.js';
 /** Tensors start on 256-byte boundaries, as bindings of their own would. */
 const ALIGN = 64;
 
-/** Where the arena tensors that some launch uses lie, in floats, in the order of the plan; the others take no room and are at 0. */
+interface Placed {
+  readonly name: string;
+  /** Launches from the first to the last that uses the tensor. */
+  readonly first: number;
+  readonly last: number;
+  readonly offset: number;
+  readonly floats: number;
+}
+
+/**
+ * Where the arena tensors of a program lie, in floats, in the order of the plan. Launches run one after the other, so tensors that no launch needs
+ * at the same time share memory. Those that none uses are at 0.
+ */
 export function arenaLayout(plan: Plan, launches: readonly PlanKernel[], extents: Extents): { readonly floats: number; readonly offsets: readonly number[] } {
-  const used = new Set(launches.flatMap((kernel) => kernel.args.flatMap((arg) => (arg.kind === 'arena' ? arg.tensors : []))));
-  let floats = 0;
-  const offsets = plan.arena.map((name) => {
+  const placed: Placed[] = [];
+  const wanted = plan.arena.flatMap((name) => {
     const tensor = plan.tensors.find((declared) => declared.name === name);
-    if (tensor === undefined || !used.has(name)) return 0;
-    const offset = floats;
-    floats += Math.ceil(elementCount(shapeOf(tensor, extents)) / ALIGN) * ALIGN;
-    return offset;
+    const uses = launches.flatMap((kernel, i) => (kernel.args.some((arg) => arg.kind === 'arena' && arg.tensors.includes(name)) ? [i] : []));
+    if (tensor === undefined || uses.length === 0) return [];
+    return [{ name, first: uses[0], last: uses[uses.length - 1], floats: Math.ceil(elementCount(shapeOf(tensor, extents)) / ALIGN) * ALIGN }];
   });
-  return { floats, offsets };
+  for (const tensor of wanted.sort((a, b) => b.floats - a.floats)) {
+    const rivals = placed.filter((other) => other.first <= tensor.last && tensor.first <= other.last).sort((a, b) => a.offset - b.offset);
+    let offset = 0;
+    for (const rival of rivals) {
+      if (offset + tensor.floats <= rival.offset) break;
+      offset = Math.max(offset, rival.offset + rival.floats);
+    }
+    placed.push({ ...tensor, offset });
+  }
+  return {
+    floats: placed.reduce((end, { offset, floats }) => Math.max(end, offset + floats), 0),
+    offsets: plan.arena.map((name) => placed.find((tensor) => tensor.name === name)?.offset ?? 0),
+  };
 }
