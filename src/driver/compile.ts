@@ -92,8 +92,9 @@ export function templatesOf(host: Host, folder: string): Readonly<Record<string,
 const lowerings = new WeakMap<Spec, Map<string, LoweredScan | Failed>>();
 
 /** Spec -> Scan -> Tile for a target, or why there is no chunked form. */
-export function lowerFor(spec: Spec, { target, sizes, capabilities }: Pick<Request, 'target' | 'sizes' | 'capabilities'>, chunk = DEFAULT_CHUNK): LoweredScan | Failed {
-  const options: LowerOptions = target === 'webgpu' ? { chunk: chunkFor(sizes, capabilities) } : { chunk, sharedBytes: tileMemory(target), inlineScores: 'diagonal' };
+export function lowerFor(spec: Spec, { target, dtype, sizes, capabilities }: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities'>, chunk = DEFAULT_CHUNK): LoweredScan | Failed {
+  const exactGates = dtype === 'f32';
+  const options: LowerOptions = target === 'webgpu' ? { chunk: chunkFor(sizes, capabilities), exactGates } : { chunk, sharedBytes: tileMemory(target), inlineScores: 'diagonal', exactGates };
   const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();
   lowerings.set(spec, known);
   const key = JSON.stringify([[...sizes], options]);
@@ -114,7 +115,7 @@ function lowerOrRefuse(spec: Spec, sizes: ReadonlyMap<Axis, number>, options: Lo
 /** Does `check` find a chunked form? Axes without a size get one that every kernel can have. */
 export function checkScan(spec: Spec, given: ReadonlyMap<string, number>): LoweredScan | Failed {
   const sizes = sizesFor(spec, new Map([...spec.axes.map((axis) => [axis.name, axis.defaultSize ?? 64] as const), ...given]));
-  return isProblem(sizes) ? sizes : lowerFor(spec, { target: 'cuda.sm90', sizes });
+  return isProblem(sizes) ? sizes : lowerFor(spec, { target: 'cuda.sm90', dtype: 'bf16', sizes });
 }
 
 /** Spec -> kernels and plan for one target and dtype. Same input, same output. Back ends are loaded when they are first asked for. */

@@ -27,6 +27,8 @@ export interface LowerOptions {
    * made by several kernels. Unlimited unless told otherwise.
    */
   readonly sharedBytes?: number;
+  /** Gradients of scalar gates from pairs of tokens: more digits for one more pass over the scores of a chunk. For f32; off unless told otherwise. */
+  readonly exactGates?: boolean;
 }
 
 /** The chunk algorithm of a scan. */
@@ -41,7 +43,16 @@ export const DEFAULT_CHUNK = 64;
 
 /** Spec -> Scan -> Tile. Throws a Refusal where the scan has no chunked form and is not marked `sequential`. */
 export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options: LowerOptions = {}): LoweredScan {
-  const start = (exact: ReadonlySet<string>) => draft({ spec, sizes, chunk: options.chunk ?? DEFAULT_CHUNK, segments: options.segments ?? true, inlineScores: options.inlineScores ?? 'none', sharedBytes: options.sharedBytes ?? Infinity, exact });
+  const start = (exact: ReadonlySet<string>) => draft({
+    spec,
+    sizes,
+    chunk: options.chunk ?? DEFAULT_CHUNK,
+    segments: options.segments ?? true,
+    inlineScores: options.inlineScores ?? 'none',
+    sharedBytes: options.sharedBytes ?? Infinity,
+    exactGates: options.exactGates ?? false,
+    exact,
+  });
   if (spec.mode === 'sequential') {
     const d = start(new Set());
     lowerSequential(d);

@@ -42,7 +42,7 @@ export interface RunOutcome {
 export async function execute(host: Host, request: RunRequest): Promise<RunOutcome | Failed> {
   const { source, spec, call, runtime, target, dtype } = request;
   const signature = signatureOf(spec);
-  const lowered = runtime === undefined && dtype === 'f32' ? undefined : lowerFor(spec, { target, sizes: call.sizes });
+  const lowered = runtime === undefined && dtype === 'f32' ? undefined : lowerFor(spec, { target, dtype, sizes: call.sizes });
   if (lowered !== undefined && !('module' in lowered)) return lowered;
   const isIo = lowered === undefined ? () => false : ioDtypeOf(lowered.module);
   const values = new Map<string, Float64Array>();

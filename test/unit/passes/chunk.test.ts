@@ -38,8 +38,8 @@ const SCANS: Readonly<Record<string, string>> = {
   'step by step': 'scan s(x, z: [D]) -> h: [D] sequential { param w: [D]  state h: [D]  h = tanh(w * h[t-1] + x) * sigmoid(z) }',
 };
 
-/** By chunk: gradients in one kernel, in as many as possible, and something between. */
-const OPTIONS: ReadonlyMap<number, LowerOptions> = new Map([[16, { inlineScores: 'all', sharedBytes: 0 }], [64, { sharedBytes: 75_000 }]]);
+/** By chunk: gradients in one kernel, in as many as possible, and something between; gates' gradients in both ways. */
+const OPTIONS: ReadonlyMap<number, LowerOptions> = new Map<number, LowerOptions>([[4, { exactGates: true }], [16, { inlineScores: 'all', sharedBytes: 0, exactGates: true }], [64, { sharedBytes: 75_000 }]]);
 
 const sizesOf = (names: readonly string[]) => new Map(names.map((name, i) => [name, [3, 5, 4][i]]));
 
