@@ -2,6 +2,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { emitWgsl } from '../../../src/backends/wgsl/emit.js';
 import { buildKernel } from '../../../src/ir/tile/build.js';
 import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
+import type { WebGpuRuntime } from '../../../src/runtime/webgpu/index.js';
 import { openSoftwareGpu } from '../../webgpu/adapters.js';
 import { plain } from '../wgsl/templates.js';
 
@@ -16,10 +17,11 @@ const { plan, files } = emitWgsl(module, { ...plain, dtype: 'f32' });
 const values = Float32Array.from({ length: 2 * 2 * 3 }, (_, i) => i);
 const sizes = { heads: 2, groups: 2, lengths: [2] };
 
-const runtime = await openSoftwareGpu('swiftshader');
+const opened = await openSoftwareGpu('swiftshader');
+if ('why' in opened) it.skip(`the WebGPU runtime: ${opened.why}`, () => undefined);
+else describe('the WebGPU runtime', () => runtimeTests(opened));
 
-describe.skipIf('why' in runtime)(`the WebGPU runtime${'why' in runtime ? `, skipped: ${runtime.why}` : ''}`, async () => {
-  if ('why' in runtime) return;
+async function runtimeTests(runtime: WebGpuRuntime): Promise<void> {
   afterAll(() => runtime.release());
   const loaded = await runtime.load(plan, files);
 
@@ -82,4 +84,4 @@ describe.skipIf('why' in runtime)(`the WebGPU runtime${'why' in runtime ? `, ski
     await expect(runtime.load(plan, new Map())).rejects.toThrow(/add\.wgsl of sums was not given/);
     await expect(runtime.load({ ...plan, target: 'cuda.sm90' }, files)).rejects.toThrow(/the plan of sums is for cuda\.sm90/);
   });
-});
+}
