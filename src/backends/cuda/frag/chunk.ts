@@ -10,26 +10,30 @@ import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, tokenRow }
 import { cellOf, copyArray, copyTile, isArray, loadCell, loadNow, storeCell } from './memory.js';
 import { createTeam, unsupported, type Parts } from './team.js';
 
-/** Shared memory up to which a multiprocessor holds three blocks of one warpgroup, and two blocks of two. */
-const LIGHT = 72 * 1024;
-const MEDIUM = 113 * 1024;
+/** Shared memory above which a multiprocessor holds one block of a kernel only. */
+const CROWDED = 100 * 1024;
+/** Decay scores and their adjoints whose text, for two warpgroups, outgrows the instruction cache (128 KB) together with what is around them. */
+const LONG = 3;
 
 /**
- * The more memory a block takes, the fewer fit on a multiprocessor, and the more warpgroups share its fragments: latencies are hidden by other
- * blocks or by other warps of the same one, and each warp has less straight code to fetch.
+ * One warpgroup where several blocks share a multiprocessor. A block that fills it has more, which share every fragment: each warp then has less
+ * straight code to fetch and fewer values to hold, and latencies are hidden by its neighbours.
  */
 export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const one = chunkOf(cx, kernel, 1, Infinity);
   const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
-  if (!wide || one.sharedBytes <= LIGHT) return fitting(cx, one) ?? unsupported(`${one.sharedBytes} bytes of shared memory`);
-  const two = chunkOf(cx, kernel, 2, Infinity);
-  if (two.sharedBytes <= MEDIUM) return two;
+  if (!wide || one.sharedBytes <= CROWDED) return fitting(cx, one) ?? unsupported(`${one.sharedBytes} bytes of shared memory`);
+  const parts = decayOps(kernel) < LONG ? 2 : 4;
   const budgets = [Infinity, 160, 128, 112, 96, 80, 64].map((kilobytes) => kilobytes * 1024);
   for (const budget of budgets) {
-    const found = fitting(cx, chunkOf(cx, kernel, 4, budget));
+    const found = fitting(cx, chunkOf(cx, kernel, parts, budget));
     if (found !== undefined) return found;
   }
-  return unsupported(`${chunkOf(cx, kernel, 4, 0).sharedBytes} bytes of shared memory`);
+  return unsupported(`${chunkOf(cx, kernel, parts, 0).sharedBytes} bytes of shared memory`);
+}
+
+function decayOps(kernel: TileKernel): number {
+  return kernel.body.filter((stmt) => stmt.kind === 'let' && ['dscore', 'dscoreRow', 'dscoreCol'].includes(stmt.op.op)).length;
 }
 
 function fitting(cx: CudaContext, kernel: LoweredKernel): LoweredKernel | undefined {
@@ -83,7 +87,7 @@ function chunkOf(cx: CudaContext, kernel: TileKernel, parts: Parts, budget: numb
   const { args, parameters } = signature(cx, kernel, []);
   const code = createCode();
   code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(${team.threads}, ${layout.fixedBytes + 1024 <= MEDIUM && parts > 1 ? 2 : 1}) ${kernel.name}(${parameters})`);
+  code.open(`extern "C" __global__ void __launch_bounds__(${team.threads}) ${kernel.name}(${parameters})`);
   for (const line of offsetLines(layout)) code.line(line);
   for (const line of head(cx, kernel, 1)) code.line(line);
   code.line('const int t = threadIdx.x;');
