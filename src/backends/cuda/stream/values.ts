@@ -177,14 +177,29 @@ function overPieces(w: Writer, a: Access, body: (i: string, j: string, piece: st
 type Load = Extract<TileOp, { op: 'load' }>;
 
 export function loadText(w: Writer, tile: TileId, op: Load, place: Place): void {
-  const a = access(w, bufferNamed(w.cx.module, op.buffer), place);
+  const buffer = bufferNamed(w.cx.module, op.buffer);
+  const a = access(w, buffer, place);
   w.declare(tile);
+  const wide = alongWarps(w, buffer, a, place);
+  if (wide > 1) {
+    w.code.line(`UNROLL for (int c = 0; c < ${a.rows / wide}; ++c) ldn<${wide}>(&${w.at(tile, `c * ${wide}`, '0')}, ${a.address(`c * ${wide}`, '0')});`);
+    return;
+  }
   overPieces(w, a, (i, j) => {
     const to = `&${w.at(tile, i, j)}`;
     const guard = a.guard(i, j);
     const load = `ldn<${a.vec}>(${to}, ${a.address(i, j)});`;
     return guard === '' ? load : `{ if (${guard}) ${load} else zeron<${a.vec}>(${to}); }`;
   });
+}
+
+/** Neighbours along the warp axis that one access can take: of vectors that lie along it. */
+function alongWarps(w: Writer, buffer: TileBuffer, a: Access, place: Place): number {
+  const last = buffer.axes[buffer.axes.length - 1];
+  const group = w.layout.groups.find((candidate) => candidate.role === 'warp' && candidate.axes[0] === last);
+  if (last === undefined || group === undefined || a.columns > 1 || w.live([last], '0', '0') !== '' || (buffer.outer === 'token' && place.token === undefined)) return 1;
+  // 16 bytes at most.
+  return [8, 4, 2].find((n) => a.rows % n === 0 && (n < 8 || (buffer.dtype === 'io' && w.cx.dtype !== 'f32'))) ?? 1;
 }
 
 /** A load that is asked for ahead of its iteration: `raw5[ahead][pieces]`. */
