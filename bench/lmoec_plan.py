@@ -111,9 +111,11 @@ class Plan:
         size = lambda e: extents[e] if isinstance(e, str) else e
         launches = [self.kernels[l["kernel"]] for l in self.plan["programs"][program]]
         tensors = {}
+        # With a group for every head there is nothing to sum: gradients go to their place at once.
+        elsewhere = {n: t["ungrouped"] for n, t in self.tensors.items() if t.get("ungrouped") and heads == groups}
         for kernel, _ in launches:
             for arg in kernel["args"]:
-                if arg["kind"] != "tensor" or arg["tensor"] in tensors:
+                if arg["kind"] != "tensor" or arg["tensor"] in tensors or arg["tensor"] in elsewhere:
                     continue
                 t = self.tensors[arg["tensor"]]
                 shape = [size(e) for e in t["shape"]]
@@ -135,7 +137,7 @@ class Plan:
             slots = []
             for arg in kernel["args"]:
                 if arg["kind"] == "tensor":
-                    slots.append(ctypes.c_void_p(tensors[arg["tensor"]].data_ptr()))
+                    slots.append(ctypes.c_void_p(tensors[elsewhere.get(arg["tensor"], arg["tensor"])].data_ptr()))
                 elif arg["kind"] == "sequences":
                     slots.append(ctypes.c_void_p(seqs.data_ptr()))
                 elif arg["kind"] == "segments":
@@ -165,7 +167,7 @@ class Plan:
             if side is not None:
                 side.wait_stream(main)
             for i, (kernel, function, grid, pointers, _) in enumerate(calls):
-                if 0 in grid or (only is not None and kernel["name"] != only):
+                if 0 in grid or (heads == groups and order[i].get("grouped")) or (only is not None and kernel["name"] != only):
                     continue
                 stream = side if order[i]["lane"] else main
                 if only is None:

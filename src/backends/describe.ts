@@ -1,7 +1,7 @@
 import { COL, ROW, type Axis } from '../ir/common/axes.js';
 import { bytesOf, type IoDtype } from '../ir/common/dtype.js';
 import { lanesOf } from '../ir/plan/lanes.js';
-import type { Extent, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
+import type { Extent, Launch, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
 import type { TileBuffer, TileKernel, TileModule, TileStmt } from '../ir/tile/tile.js';
 
 /** Size of an axis of a module; the token axes have that of a chunk. */
@@ -19,6 +19,7 @@ export function planTensor(module: TileModule, buffer: TileBuffer, dtype: IoDtyp
     dtype: buffer.dtype === 'io' ? dtype : buffer.dtype,
     shape: [...outerExtents(buffer.outer), innerExtent(buffer.inner), ...buffer.axes.map((axis) => axisSize(module, axis))],
     axes: buffer.axes,
+    ...(buffer.ungrouped !== undefined && { ungrouped: buffer.ungrouped }),
   };
 }
 
@@ -28,7 +29,8 @@ export function planPrograms(module: TileModule, kernels: readonly PlanKernel[])
   const missing = (name: string): never => {
     throw new Error(`${module.name}: no kernel ${name}`);
   };
-  const launches = (names: readonly string[]) => lanesOf(names.map(named));
+  const grouped = new Set(module.kernels.filter((kernel) => kernel.inner === 'group').map((kernel) => kernel.name));
+  const launches = (names: readonly string[]) => lanesOf(names.map(named)).map((launch): Launch => (grouped.has(launch.kernel) ? { ...launch, grouped: true } : launch));
   return { forward: launches(module.programs.forward), backward: launches(module.programs.backward), step: launches(module.programs.step) };
 }
 

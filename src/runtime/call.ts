@@ -12,6 +12,8 @@ export interface CallMemory<T extends DeviceTensor> {
   zeros(name: string, dtype: ElementType, shape: readonly number[]): T;
   /** The tensor if it is one of this device; says what it wants otherwise. */
   own(tensor: DeviceTensor): T | { readonly remedy: string };
+  /** Uses tensors in the place of workspaces where the plan allows it (`ungrouped`). */
+  readonly inPlace: boolean;
 }
 
 /** Memory that lasts from one call to the next. */
@@ -88,6 +90,7 @@ export function bindTensors<T extends DeviceTensor>(
     const shape = shapeOf(declared, extents);
     switch (declared.role) {
       case 'workspace':
+        if (declared.ungrouped !== undefined && memory.inPlace && isUngrouped(extents)) break;
         tensors.set(declared.name, memory.pool.take(declared.name, declared.dtype, shape));
         break;
       case 'input': case 'param': case 'initial': case 'cotangent': {
@@ -118,7 +121,16 @@ export function bindTensors<T extends DeviceTensor>(
       default: declared.role satisfies never;
     }
   }
+  for (const { name, ungrouped } of plan.tensors) {
+    const place = ungrouped === undefined ? undefined : tensors.get(ungrouped);
+    if (used.has(name) && !tensors.has(name) && place !== undefined) tensors.set(name, place);
+  }
   return { tensors, results, temporary };
+}
+
+/** Is every head a group of its own? */
+export function isUngrouped({ heads, groups }: Pick<Extents, 'heads' | 'groups'>): boolean {
+  return heads === groups;
 }
 
 /** Throws where an array cannot fill a tensor. */

@@ -46,6 +46,8 @@ export interface PlanTensor {
   readonly shape: readonly Extent[];
   /** Axis names of the trailing extents, for messages and bindings. */
   readonly axes: readonly string[];
+  /** Workspaces: with as many groups as heads, a host may use the tensor of this name in its place if it leaves out the launches that are `grouped`. */
+  readonly ungrouped?: string;
 }
 
 export interface PlanKernel {
@@ -90,4 +92,6 @@ export interface Launch {
   readonly kernel: string;
   readonly lane: 0 | 1;
   readonly waits: readonly number[];
+  /** It only sums over the heads of groups, from tensors that have an `ungrouped`. */
+  readonly grouped?: true;
 }

@@ -35,6 +35,11 @@ export interface TileBuffer {
   readonly axes: readonly Axis[];
   readonly dtype: BufferDtype;
   readonly role: BufferRole;
+  /**
+   * Workspaces per head whose sums over the heads of a group some kernel over groups stores in the buffer of this name, and does nothing else: where every
+   * head is a group, a host may use that buffer in the workspace's place and leave the kernel out.
+   */
+  readonly ungrouped?: string;
 }
 
 export type BufferRole =

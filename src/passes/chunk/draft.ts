@@ -24,8 +24,8 @@ export interface Draft {
   readonly user: UserBuffers;
   sizeOf(axis: Axis): number;
   bufferOf(name: string): TileBuffer;
-  /** Makes a workspace, or returns the one made before under that name. `cell`: [ROW, COL, ...] may occur. */
-  workspace(name: string, outer: TileBuffer['outer'], axes: readonly Axis[], dtype: TileBuffer['dtype']): TileBuffer;
+  /** Makes a workspace, or returns the one made before under that name; [ROW, COL, ...] may occur among the axes. */
+  workspace(name: string, outer: TileBuffer['outer'], axes: readonly Axis[], dtype: TileBuffer['dtype'], ungrouped?: string): TileBuffer;
   /** Writes a kernel and launches it next. Equal kernels of two programs are one; a kernel that stores nothing is left out. */
   kernel(program: ProgramName, head: KernelHead, write: (k: KernelBuilder) => void): void;
   finish(): TileModule;
@@ -65,14 +65,14 @@ export function draft(options: DraftOptions): Draft {
       if (found === undefined) throw new Error(`${spec.name}: no buffer ${name}`);
       return found;
     },
-    workspace(name, outer, axes, dtype) {
+    workspace(name, outer, axes, dtype, ungrouped) {
       const full = `ws.${name}`;
       const known = workspaces.get(full);
       if (known !== undefined) {
         if (known.outer !== outer || known.dtype !== dtype || known.axes.join() !== axes.join()) throw new Error(`${spec.name}: two workspaces ${full}`);
         return known;
       }
-      const buffer: TileBuffer = { name: full, outer, inner: 'head', axes, dtype, role: 'workspace' };
+      const buffer: TileBuffer = { name: full, outer, inner: 'head', axes, dtype, role: 'workspace', ...(ungrouped !== undefined && { ungrouped }) };
       workspaces.set(full, buffer);
       return buffer;
     },

@@ -8,8 +8,8 @@ import type { Values } from './values.js';
 
 /** Where the per-head gradient of an input that a group shares waits for its sum. */
 export function sharedGradient(cx: Context, input: number) {
-  const { name, axes } = cx.draft.spec.inputs[input];
-  return cx.draft.workspace(`d_${name}.heads`, 'token', axes, cx.draft.user.inputs[input].dtype);
+  const { name, axes, dtype } = cx.draft.user.inputGradients[input];
+  return cx.draft.workspace(`${name}.heads`, 'token', axes, dtype, name);
 }
 
 /** Where the gradient of a param, summed over each chunk, waits for the sum over all. */
@@ -27,8 +27,7 @@ export function storeRoot(cx: Context, k: KernelBuilder, values: Values, root: R
       return;
     case 'input-gradient': {
       const tile = root.value === undefined ? k.literal(0) : values.tile(root.value);
-      if (root.value !== undefined && cx.draft.spec.inputs[root.input].scope === 'group') k.store(sharedGradient(cx, root.input), tile);
-      else if (root.value !== undefined || cx.draft.spec.inputs[root.input].scope === 'head') k.store(user.inputGradients[root.input], tile);
+      k.store(cx.draft.spec.inputs[root.input].scope === 'group' ? sharedGradient(cx, root.input) : user.inputGradients[root.input], tile);
       return;
     }
     case 'param-gradient':
@@ -67,11 +66,7 @@ export function sumKernels(cx: Context): void {
   const { user, spec } = draft;
   const shared = program.roots.flatMap((root) => (root.kind === 'input-gradient' && spec.inputs[root.input].scope === 'group' ? [root] : []));
   draft.kernel(cx.name, { name: 'sum_groups', doc: 'Gradients of shared inputs, summed over the heads of a group.', outer: 'chunk', inner: 'group' }, (k) => {
-    for (const { input, value } of shared) {
-      if (value === undefined) {
-        k.store(user.inputGradients[input], k.literal(0));
-        continue;
-      }
+    for (const { input } of shared) {
       const [sum] = k.loop('members', false, [k.zeros([ROW, ...spec.inputs[input].axes])], ([total]) => [k.add(total, k.load(sharedGradient(cx, input)))]);
       k.store(user.inputGradients[input], sum);
     }

@@ -1,5 +1,5 @@
 import type { Plan, PlanKernel } from '../../ir/plan/plan.js';
-import { bindTensors, callTables, createPool, elementCount, kernelNamed, type CallMemory, type Pool } from '../call.js';
+import { bindTensors, callTables, createPool, elementCount, isUngrouped, kernelNamed, type CallMemory, type Pool } from '../call.js';
 import { newHostArray } from '../arrays.js';
 import { extentsOf, gridOf, type CallSizes } from '../extents.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type KernelTime, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';
@@ -156,7 +156,7 @@ interface Prepared {
 
 function prepare(native: NativeCuda, plan: Plan, program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions, pool: Pool<CudaTensor>): Prepared {
   const extents = extentsOf(plan, sizes);
-  const launches = plan.programs[program].map(({ kernel }) => kernelNamed(plan, kernel));
+  const launches = plan.programs[program].map(({ kernel, grouped }) => ({ kernel: kernelNamed(plan, kernel), needless: grouped === true && isUngrouped(extents) }));
   const memory: CallMemory<CudaTensor> = {
     pool,
     fresh: (dtype, shape) => allocate(native, dtype, shape),
@@ -166,12 +166,13 @@ function prepare(native: NativeCuda, plan: Plan, program: Program, given: CallTe
       expectOk(native.fill(tensor.buffer, 0), `clearing ${name}`);
       return tensor;
     },
+    inPlace: true,
     own: (tensor) => (isCudaTensor(tensor) ? tensor : { remedy: 'upload it with the CUDA runtime' }),
   };
   const { tensors, results, temporary } = bindTensors(plan, program, given, extents, options, memory);
   const bound: Bound = { tensors, extents, ...callTables(plan, sizes, pool, memory.upload) };
   return {
-    launches: launches.map((kernel) => ({ kernel, grid: gridOf(kernel, extents), params: packParams(native, plan, kernel, bound) })),
+    launches: launches.map(({ kernel, needless }) => ({ kernel, grid: needless ? [0, 0, 0] : gridOf(kernel, extents), params: packParams(native, plan, kernel, bound) })),
     results,
     // cuMemFree waits for the work that uses the memory.
     dispose() {

@@ -96,6 +96,8 @@ function submit(
     zeros: (name, dtype, shape) => pool.take(name, dtype, shape),
     fresh: (dtype, shape) => allocate(device, dtype, shape, 'a tensor'),
     upload,
+    // Workspaces lie in the arena, and in f32.
+    inPlace: false,
     own: (tensor) => (isWebGpuTensor(tensor) && tensor.device === device ? tensor : { remedy: 'upload it with this WebGPU runtime' }),
   };
   const { tensors, results, temporary } = bindTensors(plan, program, given, extents, options, memory);

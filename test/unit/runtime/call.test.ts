@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { planPrograms, planTensor } from '../../../src/backends/describe.js';
+import type { Plan, PlanKernel } from '../../../src/ir/plan/plan.js';
+import { lowerScan } from '../../../src/passes/pipeline.js';
+import { bindTensors, createPool, isUngrouped, type CallMemory } from '../../../src/runtime/call.js';
+import { extentsOf, type CallSizes } from '../../../src/runtime/extents.js';
+import type { DeviceTensor, ElementType } from '../../../src/runtime/runtime.js';
+import { specOf } from '../passes/scans.js';
+import { plan as sample } from '../emit/sample.js';
+
+const { module } = lowerScan(specOf('scan s(q: [K], k: [K] per group, v: [V]) -> o: [V] { state S: [K, V]  S = S[t-1] + outer(k, v)  o = q @ S }'), new Map([['K', 16], ['V', 16]]));
+const kernels = module.kernels.map((kernel): PlanKernel => ({
+  name: kernel.name, doc: '', file: 'k', entry: kernel.name, block: 64, sharedBytes: 0, grid: [[1], [1], [1]], flops: [], bytes: [],
+  args: module.buffers.map((buffer) => ({ kind: 'tensor', tensor: buffer.name, access: 'readwrite' })),
+}));
+const plan: Plan = { ...sample, tensors: module.buffers.map((buffer) => planTensor(module, buffer, 'bf16')), kernels, programs: planPrograms(module, kernels) };
+
+function bind(groups: number, inPlace: boolean): ReadonlyMap<string, DeviceTensor> {
+  const made = (dtype: ElementType, shape: readonly number[]): DeviceTensor => ({ dtype, shape, release() {} });
+  const memory: CallMemory<DeviceTensor> = {
+    inPlace, pool: createPool((_, dtype, shape) => made(dtype, shape)), fresh: made, upload() {}, zeros: (_, dtype, shape) => made(dtype, shape), own: (tensor) => tensor,
+  };
+  const sizes: CallSizes = { heads: 4, groups, lengths: [3] };
+  const given = { q: new Uint16Array(3 * 4 * 16), k: new Uint16Array(3 * groups * 16), v: new Uint16Array(3 * 4 * 16) };
+  return bindTensors(plan, 'backward', given, extentsOf(plan, sizes), {}, memory).tensors;
+}
+
+describe('gradients that the heads of a group share', () => {
+  it('are summed by the only launches that are marked', () => {
+    expect(plan.programs.backward.filter(({ grouped }) => grouped).map(({ kernel }) => kernel)).toEqual(['sum_groups']);
+    expect(plan.tensors.filter(({ ungrouped }) => ungrouped !== undefined).map(({ name, ungrouped }) => [name, ungrouped])).toEqual([['ws.d_k.heads', 'd_k']]);
+    const [head, sum] = ['ws.d_k.heads', 'd_k'].map((name) => plan.tensors.find((tensor) => tensor.name === name));
+    expect(head).toMatchObject({ dtype: sum?.dtype, shape: ['tokens', 'heads', 16] });
+  });
+
+  it('go to their place at once where every head is a group', () => {
+    expect(isUngrouped({ heads: 4, groups: 4 })).toBe(true);
+    const tensors = bind(4, true);
+    expect(tensors.get('ws.d_k.heads')).toBe(tensors.get('d_k'));
+  });
+
+  it('wait in a place of their own where groups have several heads, or a device asks for it', () => {
+    for (const tensors of [bind(2, true), bind(4, false)]) {
+      expect(tensors.get('ws.d_k.heads')?.shape).toEqual([3, 4, 16]);
+      expect(tensors.get('ws.d_k.heads')).not.toBe(tensors.get('d_k'));
+    }
+  });
+});
