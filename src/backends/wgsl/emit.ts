@@ -4,6 +4,7 @@ import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import { textFrame } from '../../support/frame.js';
 import { costsOf, innerExtent, outerExtents, planPrograms, planTensor } from '../describe.js';
 import { DEFAULT_CAPABILITIES, type WgslCapabilities } from './capabilities.js';
+import { helpersOf } from './helpers.js';
 import { choose, lowerKernel, WORKGROUP, type LoweredKernel, type Resource, type WgslContext } from './lower.js';
 import { packKernel } from './pack.js';
 import { scratchName } from './places.js';
@@ -89,7 +90,6 @@ function argOf(resource: Resource): PlanArg {
 
 function fileText(cx: WgslContext, kernel: TileKernel, lowered: LoweredKernel, options: WgslOptions, frame: (data: object) => string): string {
   const { source } = options;
-  const needs = (pattern: RegExp, name: string) => (pattern.test(lowered.body) ? [template(options.templates, name)] : []);
   const subgroups = /\bsubgroup(Add|Max|Min)\(/.test(lowered.body);
   const builtins = [
     'workgroup_id) wid: vec3<u32>', 'num_workgroups) count: vec3<u32>', 'local_invocation_index) lid: u32',
@@ -102,7 +102,7 @@ function fileText(cx: WgslContext, kernel: TileKernel, lowered: LoweredKernel, o
     extensions: [...(lowered.resources.some((resource) => resource.kind === 'tensor' && resource.type === 'f16') ? ['f16'] : []), ...(subgroups ? ['subgroups'] : [])],
     resources: lowered.resources.map((resource, binding) => ({ binding, ...declaration(cx, resource) })),
     near: lowered.near > 0 ? [lowered.near] : [],
-    helpers: [...needs(/\bm_\w+\(/, 'rt/math.wgsl'), ...needs(/\brt_\w+\(/, 'rt/half.wgsl')],
+    helpers: helpersOf([template(options.templates, 'rt/math.wgsl'), template(options.templates, 'rt/half.wgsl')], lowered.body),
     doc: kernel.doc,
     workgroup: WORKGROUP,
     body: lowered.body,

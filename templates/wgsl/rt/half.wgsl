@@ -1,4 +1,5 @@
 // Element i of a tensor of 16-bit floats that lies in words of two, and the word of two elements.
+
 fn rt_f16(word: u32, i: u32) -> f32 { return unpack2x16float(word)[i & 1u]; }
 fn rt_bf16(word: u32, i: u32) -> f32 { return bitcast<f32>(select(word << 16u, word & 0xffff0000u, (i & 1u) == 1u)); }
 fn rt_pack_f16(low: f32, high: f32) -> u32 { return pack2x16float(vec2<f32>(low, high)); }

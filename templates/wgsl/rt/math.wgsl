@@ -1,4 +1,5 @@
 // Scalar functions in f32. WGSL leaves infinities and NaN open and promises few digits near zeros: none of these needs either.
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3

@@ -55,6 +55,14 @@ describe('emitted WGSL', () => {
     }
   });
 
+  it('brings the helpers it calls and no others', () => {
+    const scalar = (name: string) => emitted.find(({ module, dtype }) => module.name === 'scalars' && dtype === 'f32')?.files.get(`map_${name}.wgsl`) ?? '';
+    const defined = (text: string) => [...text.matchAll(/^fn (m_\w+)/gm)].map(([, name]) => name);
+    expect(defined(scalar('add'))).toEqual([]);
+    expect(defined(scalar('softplus'))).toEqual(['m_log1p', 'm_softplus']);
+    expect(defined(scalar('gelu'))).toEqual(['m_erf', 'm_gelu']);
+  });
+
   it('has helpers that compile on their own', async () => {
     for (const name of Object.keys(templates).filter((path) => path.startsWith('rt/'))) {
       const info = await device?.createShaderModule({ code: templates[name] }).getCompilationInfo();
