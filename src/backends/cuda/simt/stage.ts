@@ -1,0 +1,33 @@
+import { ROW, type Axis } from '../../../ir/common/axes.js';
+import type { TileKernel } from '../../../ir/tile/tile.js';
+import { walk } from '../uses.js';
+import { productAxes, type Product } from './homes.js';
+import { orient, shapeOf, stageFloats } from './product.js';
+import { pitchOf } from './storage.js';
+
+/** Floats of the stages that the kernel's statements need, one after the other. */
+export function stageOf(kernel: TileKernel, size: (axis: Axis) => number): number {
+  let floats = 0;
+  walk(kernel.body, (stmt) => {
+    if (stmt.kind !== 'let') return;
+    const { op } = stmt;
+    switch (op.op) {
+      case 'contract': case 'compose': floats = Math.max(floats, productStage(kernel, op, size)); break;
+      case 'inverse': floats = Math.max(floats, (size(ROW) * size(ROW)) / 4); break;
+      case 'dscore': case 'dscoreRow': case 'dscoreCol': floats = Math.max(floats, size(ROW) * pitchOf([ROW, op.axis], size)); break;
+      case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'map': case 'swap': case 'pick': case 'shift': case 'mask': case 'reduce':
+      case 'cumsum': case 'recur':
+        break;
+      default: op satisfies never;
+    }
+  });
+  return floats;
+}
+
+/** Of either orientation, alone or beside another: the target decides later. */
+function productStage(kernel: TileKernel, op: Product, size: (axis: Axis) => number): number {
+  if (productAxes(kernel, op) === undefined) return 0;
+  const { m, n, ka } = orient(kernel, op, []);
+  const [M, N, K] = [size(m), size(n), size(ka)];
+  return Math.max(...[1, 2].flatMap((count) => [stageFloats(shapeOf(M, N, K, count)), stageFloats(shapeOf(N, M, K, count))]));
+}

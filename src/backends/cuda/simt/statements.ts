@@ -1,0 +1,163 @@
+import { COL, ROW, sameAxes, type Axis } from '../../../ir/common/axes.js';
+import { operandsOf, storedBuffers } from '../../../ir/tile/operands.js';
+import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import { bufferNamed, type Place } from '../address.js';
+import { floatLiteral } from '../code.js';
+import { spotAt, type Spot } from './element.js';
+import { decayCall, decayOperands, foldText, type DecayOp } from './folds.js';
+import { productAxes } from './homes.js';
+import { arrayAxes, pitchOf } from './storage.js';
+import { indexName, THREADS, type PlainWriter } from './writer.js';
+
+/** Folds one axis of an expression: over the lanes of a warp where the axis is contiguous, else one thread per result. */
+function foldAxis(w: PlainWriter, tile: TileId, axis: Axis, all: readonly Axis[], sources: readonly TileId[], place: Place, how: 'sum' | 'max' | 'min', term: (spot: Spot) => string): void {
+  const { code, elements, barriers, array, axesOf, overElements } = w;
+  const { size } = elements;
+  const axes = arrayAxes(axesOf(tile));
+  const start = how === 'sum' ? '0.f' : floatLiteral(how === 'max' ? -Infinity : Infinity);
+  const step = (x: string) => (how === 'sum' ? `acc += ${x};` : `acc = ${how === 'max' ? 'fmaxf' : 'fminf'}(acc, ${x});`);
+  const fn = how === 'sum' ? 'fold_sum' : how === 'max' ? 'fmaxf' : 'fminf';
+  const total = axes.reduce((n, each) => n * size(each), 1);
+  const across = size(axis) >= 32 && (axes.length === 0 || arrayAxes(all)[all.length - 1] === axis);
+  const writes = axes.length === 0 ? [] : [array(tile)];
+  barriers.before(sources, writes);
+  const terms = (at: Map<Axis, string>, first: string, by: number) => {
+    code.line(`float acc = ${start};`);
+    code.line('#pragma unroll 4');
+    code.open(`for (int j = ${first}; j < ${size(axis)}; j += ${by})`);
+    code.line(step(term(spotAt(new Map(at).set(axis, 'j'), place))));
+    code.close();
+  };
+  const lane = '(int)(threadIdx.x & 31)';
+  const folded = `lanes_fold(acc, [](float x, float y) { return ${fn}(x, y); })`;
+  if (axes.length === 0) {
+    // Every warp computes the number for itself.
+    code.open('');
+    terms(new Map(), across ? lane : '0', across ? 32 : 1);
+    code.line(`t${tile} = ${across ? folded : 'acc'};`);
+    code.close();
+  } else if (across) {
+    code.open(`for (int i = threadIdx.x / 32; i < ${total}; i += ${THREADS / 32})`);
+    const at = new Map<Axis, string>();
+    let rest = 1;
+    for (const each of [...axes].reverse()) {
+      at.set(each, `(${rest === 1 ? 'i' : `i / ${rest}`}${each === axes[0] ? '' : ` % ${size(each)}`})`);
+      rest *= size(each);
+    }
+    terms(at, lane, 32);
+    code.line(`acc = ${folded};`);
+    code.open('if ((threadIdx.x & 31) == 0)');
+    elements.put(tile, spotAt(at, place), () => 'acc');
+    code.close();
+    code.close();
+  } else {
+    overElements(axes, 1, (at) => {
+      terms(at, '0', 1);
+      elements.put(tile, spotAt(at, place), () => 'acc');
+    });
+  }
+  barriers.access(sources, writes);
+}
+
+function decayText(w: PlainWriter, tile: TileId, op: DecayOp, place: Place): void {
+  const { cx, code, elements, barriers, array, overElements, widthOf } = w;
+  const { size } = elements;
+  const channels = size(op.axis);
+  const pitch = pitchOf([ROW, op.axis], size);
+  const scores = pitchOf([ROW, COL], size);
+  const { a, b } = decayOperands(op);
+  barriers.before([op.g], []);
+  barriers.stage();
+  const width = widthOf([ROW, op.axis], op.g);
+  overElements([ROW, op.axis], width, (at) => {
+    const spot = spotAt(at, place, op.axis, width);
+    const g = elements.value(op.g, spot);
+    code.line(width === 1 ? `stage[${indexName(ROW)} * ${pitch} + ${indexName(op.axis)}] = m_exp(${g('0')});` : `UNROLL for (int e = 0; e < ${width}; ++e) stage[${indexName(ROW)} * ${pitch} + ${indexName(op.axis)} + e] = m_exp(${g('e')});`);
+  });
+  barriers.force();
+  code.line(decayCall(op, cx.module.chunk, channels, pitch, scores, { out: `t${array(tile)}`, a: `t${array(a)}`, b: `t${array(b)}`, decay: 'stage' }));
+  barriers.access([a, b], [array(tile)]);
+  barriers.stageRead();
+}
+
+/** Writes one statement. */
+export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place): void {
+  const { cx, kernel, code, elements, barriers, array, axesOf, overElements } = w;
+  const { size } = elements;
+  switch (op.op) {
+    case 'reduce':
+      foldAxis(w, tile, op.axis, axesOf(op.arg), [op.arg], place, op.reduce, (spot) => elements.value(op.arg, spot)('0'));
+      return;
+    case 'contract': case 'compose': {
+      if (productAxes(kernel, op) !== undefined) {
+        barriers.before([op.a, op.b], [array(tile)]);
+        w.products([{ tile, op }], arrayAxes(axesOf(tile)), place, (spot) => elements.put(tile, spot, spot.sums.get(tile) ?? (() => '0.f')));
+        barriers.access([op.a, op.b], [array(tile)]);
+        return;
+      }
+      if (op.op === 'compose') throw new Error('compose of what is no matrix');
+      const all = [...new Set([...axesOf(op.a), ...axesOf(op.b)])];
+      foldAxis(w, tile, op.axis, all, [op.a, op.b], place, 'sum', (spot) => `${elements.value(op.a, spot)('0')} * ${elements.value(op.b, spot)('0')}`);
+      return;
+    }
+    case 'cumsum': case 'recur': {
+      const axes = arrayAxes(axesOf(tile));
+      barriers.before(operandsOf(op), [array(tile)]);
+      foldText(op, {
+        code, chunk: cx.module.chunk, size, axes,
+        out: (at) => elements.arrayAt(array(tile), at),
+        element: (id, at) => elements.value(id, spotAt(at, place))('0'),
+        over: (wanted, body) => overElements(wanted, 1, body),
+      });
+      barriers.access(operandsOf(op), [array(tile)]);
+      return;
+    }
+    case 'inverse': {
+      barriers.before([op.arg], [array(tile)]);
+      barriers.stage();
+      code.line(`inverse<${cx.module.chunk}, ${pitchOf([ROW, COL], size)}>(t${array(tile)}, t${array(op.arg)}, stage);`);
+      barriers.force();
+      return;
+    }
+    case 'dscore': case 'dscoreRow': case 'dscoreCol': decayText(w, tile, op, place); return;
+    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'map': case 'swap': case 'pick': case 'shift': case 'mask':
+      // What this kernel has stored may be what it reads.
+      if (op.op === 'load' && storedBuffers(kernel.body).includes(op.buffer)) barriers.flush();
+      w.assign(tile, operandsOf(op), place, (spot) => elements.operation(tile, op, spot), op.op === 'shift');
+      return;
+  }
+  op satisfies never;
+}
+
+export function storeText(w: PlainWriter, name: string, value: TileId, place: Place): void {
+  const { cx, kernel, code, elements, barriers, blocks, axesOf } = w;
+  const buffer = bufferNamed(cx.module, name);
+  const tokens = buffer.outer === 'token' && place.token === undefined;
+  const row = axesOf(value).includes(COL) && !axesOf(value).includes(ROW) ? COL : ROW;
+  const all = tokens ? [row, ...buffer.axes] : buffer.axes;
+  const running = w.runningIn(value);
+  barriers.before([value], []);
+  barriers.buffer(name);
+  // A value without the split axis is the same in every block: the first writes it.
+  const once = kernel.split !== undefined && !buffer.axes.includes(kernel.split) && blocks > 1;
+  const write = (spot: Spot) => elements.store(name, spot, elements.value(value, spot));
+  if (running.length > 0 && sameAxes(all, axesOf(running[0].tile))) {
+    w.products(running, all, place, (spot) => {
+      if (once) code.open('if (v0 == 0)');
+      write(spot);
+      if (once) code.close();
+    });
+  } else {
+    if (once) code.open('if (v0 == 0)');
+    if (all.length === 0) {
+      code.open('if (threadIdx.x == 0)');
+      write(spotAt(new Map(), place));
+      code.close();
+    } else {
+      const width = w.widthOf(all, value);
+      w.overElements(all, width, (at) => write(spotAt(at, place, all[all.length - 1], width)));
+    }
+    if (once) code.close();
+  }
+  barriers.access([value], []);
+}
