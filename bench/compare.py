@@ -1,11 +1,9 @@
 """Forward and forward+backward of our kernels beside the peers' hand-written ones, in one run on one GPU: time, ratio, and the error of both.
 
-    sizes=K=128,V=128,N=128,P=64,D=2048
-    node dist/src/cli/main.js build examples -o bench-out/examples --target cuda.sm90 --size $sizes
-    node dist/src/cli/main.js build bench/scans -o bench-out/own --target cuda.sm90 --size $sizes
-    PYTHONPATH=/path/to/flash-linear-attention:/path/to/mamba python3 bench/compare.py --plans bench-out/own bench-out/examples
+    node dist/src/cli/main.js build examples -o bench-out --target cuda.sm90 --size K=128,V=128,N=128,P=64,D=2048
+    PYTHONPATH=/path/to/flash-linear-attention:/path/to/mamba python3 bench/compare.py --plans bench-out
 
-bench/scans holds what the peers' benchmarks run in another form than the examples.
+Inputs that an example shares per group have a head each, as in the peers' benchmarks.
 
 Times: median of triton's do_bench, bf16, no initial state. Errors: rms(difference)/rms(reference) against the token-by-token recurrence in float64,
 on the same rounded inputs at T=512; "out" is the output, "grad" the worst gradient of any input. Peers' first calls compile for minutes: the rows
@@ -39,10 +37,9 @@ def peer_calls(case, inputs):
     return forward, both, leaves, cotangent
 
 
-def find_plan(folders, case, D):
-    """The first folder that has one decides."""
+def find_plan(folder, case, D):
     sizes = case.sizes(D)
-    for path in (path for folder in folders for path in sorted(glob.glob(os.path.join(folder, "**", "*.json"), recursive=True))):
+    for path in sorted(glob.glob(os.path.join(folder, "**", "*.json"), recursive=True)):
         plan = json.load(open(path))
         if plan.get("format") == "lmoec-plan-1" and plan["scan"] == case.example and plan["target"] == "cuda.sm90" and plan["dtype"] == "bf16" and plan["sizes"] == sizes:
             return Plan(path)
@@ -124,7 +121,7 @@ def time_case(case, plan, shape, peers=True, by_kernel=None):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--plans", nargs="*", default=[], help="folders of lmoec build; the first that has a scan decides")
+    parser.add_argument("--plans", help="folder of lmoec build")
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--shape", default="2,16384,16,128", help="B,T,H,D")
     parser.add_argument("--no-peers", action="store_true")
@@ -153,7 +150,7 @@ def main():
     ratios = ([], [])
     for case in rows:
         try:
-            plan = find_plan(args.plans, case, shape[3])
+            plan = find_plan(args.plans, case, shape[3]) if args.plans else None
             row = time_case(case, plan, shape, not args.no_peers, args.by_kernel)
             ours_error, peer_error = (None, None) if args.no_errors else errors(case, plan, shape[3], not args.no_peers)
         except Exception:
