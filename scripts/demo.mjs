@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
-import { examples, inOrder, lmoec, main, reason, worst } from './lmoec.mjs';
+import { columns, examples, inOrder, lmoec, main, reason, worst } from './lmoec.mjs';
 import { root, setup } from './setup.mjs';
 import { environmentOf, softwareGpus } from './software-gpu.mjs';
 
@@ -27,7 +27,7 @@ const built = visible(['build', ...all, '-o', 'demo-out', ...(devices?.cuda.avai
 if (built !== 0) process.exit(built);
 
 console.log('\nforward and backward against the float64 oracle: rms(difference) / rms(oracle)\n');
-const row = (...cells) => console.log(`  ${cells[0].padEnd(16)} ${cells[1].padEnd(8)} ${cells[2].padEnd(6)} ${cells[3].padStart(10)} ${cells[4].padStart(10)}  ${cells[5]}`.trimEnd());
+const row = (...cells) => console.log(`  ${columns(cells, [16, 8, 6, -10, -10])}`);
 row('example', 'backend', 'dtype', 'outputs', 'gradients', '');
 let failed = 0;
 await inOrder(all, availableParallelism(), (example) => lmoec(['run', example, '--check', '--json', '--size', 'B=2,T=77,H=2'], env), (example, result) => {

@@ -49,6 +49,11 @@ export async function inOrder(items, width, work, show) {
   await Promise.all(Array.from({ length: Math.min(width, items.length) }, worker));
 }
 
+/** One line of a table; a negative width stands for a column of numbers. */
+export function columns(cells, widths) {
+  return cells.map((cell, i) => (widths[i] < 0 ? cell.padStart(-widths[i]) : cell.padEnd(widths[i] ?? 0))).join(' ').trimEnd();
+}
+
 /** The largest error of the tensors with these roles, as text. */
 export function worst(report, ...roles) {
   const errors = report.tensors.filter((tensor) => roles.includes(tensor.role)).map((tensor) => tensor.error);

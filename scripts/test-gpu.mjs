@@ -7,7 +7,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { examples, inOrder, lmoec, main, reason, worst } from './lmoec.mjs';
+import { columns, examples, inOrder, lmoec, main, reason, worst } from './lmoec.mjs';
 import { compile, root } from './setup.mjs';
 
 const { values } = parseArgs({ options: { conformance: { type: 'string' }, only: { type: 'string' }, jobs: { type: 'string' } } });
@@ -24,7 +24,8 @@ if (devices === undefined || !devices.cuda.available) {
 console.log(`cuda    ${devices.cuda.device}\nnvrtc   ${devices.nvrtc.version ?? devices.nvrtc.why}\nwebgpu  ${devices.webgpu.device ?? devices.webgpu.why}\n`);
 
 const folders = [join(root, 'test/conformance/data'), values.conformance ?? process.env.LMOEC_CONFORMANCE ?? join(root, '../shared/conformance')];
-const files = folders.filter((folder) => existsSync(folder)).flatMap((folder) => readdirSync(folder).filter((name) => name.endsWith('.safetensors')).sort().map((name) => join(folder, name)));
+const filesOf = (folder) => readdirSync(folder).filter((name) => name.endsWith('.safetensors')).sort().map((name) => join(folder, name));
+const files = folders.filter((folder) => existsSync(folder)).flatMap(filesOf);
 const devicesAndDtypes = [
   ['--backend', 'cuda', '--dtype', 'f32'],
   ['--backend', 'cuda', '--dtype', 'bf16'],
@@ -38,10 +39,12 @@ const cases = examples().flatMap((example) => {
     ...shapes.map((args) => ({ label: args[1], args })),
     ...inputs.map((file) => ({ label: basename(file, '.safetensors').slice(name.length + 1) || 'reference', args: ['--inputs', file] })),
   ];
-  return data.flatMap(({ label, args }) => devicesAndDtypes.map((device) => ({ name, label, device, args: ['run', example, '--check', '--json', ...args, ...device] })));
+  return data.flatMap(({ label, args }) => devicesAndDtypes.map((device) => (
+    { name, label, device, args: ['run', example, '--check', '--json', ...args, ...device] }
+  )));
 }).filter(({ name }) => values.only === undefined || name === values.only);
 
-const row = (...cells) => console.log(`${cells[0].padEnd(16)} ${cells[1].padEnd(14)} ${cells[2].padEnd(7)} ${cells[3].padEnd(5)} ${cells[4].padStart(10)} ${cells[5].padStart(10)} ${cells[6].padStart(10)}  ${cells[7]}`.trimEnd());
+const row = (...cells) => console.log(columns(cells, [16, 14, 7, 5, -10, -10, -10]));
 row('scan', 'tensors', 'backend', 'dtype', 'outputs', 'step', 'gradients', '');
 let failed = 0;
 await inOrder(cases, Number(values.jobs ?? Math.min(8, availableParallelism())), ({ args }) => lmoec(args), ({ name, label, device }, result) => {

@@ -10,7 +10,14 @@ export class UsageError extends Error {}
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 
-type Parsed<T extends Options> = ReturnType<typeof parseArgs<{ readonly args: string[]; readonly options: T; readonly allowPositionals: true; readonly strict: true }>>;
+interface Config<T extends Options> {
+  readonly args: string[];
+  readonly options: T;
+  readonly allowPositionals: true;
+  readonly strict: true;
+}
+
+type Parsed<T extends Options> = ReturnType<typeof parseArgs<Config<T>>>;
 
 /** Parses options; throws a UsageError with a message for people. */
 export function parse<const T extends Options>(args: readonly string[], options: T): Parsed<T> {

@@ -5,11 +5,12 @@ import type { Spec } from '../ir/spec/spec.js';
 import { bindingSurface } from '../emit/bindings/surface.js';
 import { printSurfaces } from '../emit/bindings/project.js';
 import { cubinName, ptxName } from '../runtime/cuda/names.js';
-import { compileScan, defaultDtype, sizesFor, TARGETS, type Compiled, type Failed } from './compile.js';
+import { compileScan, defaultDtype, TARGETS, type Compiled, type Failed } from './compile.js';
 import type { Host } from './host.js';
 import { compileCuda, findNvcc, type CudaJob } from './nvcc.js';
 import { problem, type Problem } from './problem.js';
 import { isProblem, ownScans, pickScan, type Source } from './session.js';
+import { sizesFor } from './sizes.js';
 
 export interface BuildOptions {
   readonly targets: readonly Target[];
@@ -41,7 +42,9 @@ function commandOf(host: Host, source: Source, options: BuildOptions): string {
   const list = (name: string, items: readonly string[] | undefined) => (items === undefined || items.length === 0 ? [] : [`${name} ${items.join(',')}`]);
   return [
     'lmoec build', host.basename(source.file),
-    ...(options.targets.length === TARGETS.length ? [] : list('--target', options.targets)), ...list('--dtype', options.dtypes), ...list('--size', [...options.sizes].map(([axis, size]) => `${axis}=${size}`)),
+    ...(options.targets.length === TARGETS.length ? [] : list('--target', options.targets)),
+    ...list('--dtype', options.dtypes),
+    ...list('--size', [...options.sizes].map(([axis, size]) => `${axis}=${size}`)),
   ].join(' ');
 }
 
@@ -68,7 +71,8 @@ export async function compileAll(
   const twice = built.find((scan, i) => built.findIndex((other) => other.spec.name === scan.spec.name) < i);
   if (twice !== undefined) {
     const first = built.find((other) => other.spec.name === twice.spec.name) ?? twice;
-    failures.push({ source: twice.source, failed: problem('E703', `${first.source.file} and ${twice.source.file} both declare a scan \`${twice.spec.name}\``, 'rename one of them, or build them into different folders') });
+    const title = `${first.source.file} and ${twice.source.file} both declare a scan \`${twice.spec.name}\``;
+    failures.push({ source: twice.source, failed: problem('E703', title, 'rename one of them, or build them into different folders') });
   }
   return failures.length > 0 ? { failures } : built;
 }

@@ -4,18 +4,15 @@ import { chunkFor, type WgslCapabilities } from '../backends/wgsl/capabilities.j
 import type { Axis } from '../ir/common/axes.js';
 import type { IoDtype } from '../ir/common/dtype.js';
 import type { Plan, Target } from '../ir/plan/plan.js';
-import { printScan } from '../ir/scan/print.js';
-import type { ScanProgram } from '../ir/scan/scan.js';
-import { printSpec } from '../ir/spec/print.js';
 import type { Spec } from '../ir/spec/spec.js';
-import { printTiles } from '../ir/tile/print.js';
 import type { TileModule } from '../ir/tile/tile.js';
 import { diagnoseRefusal } from '../passes/normalize/diagnose.js';
 import { isRefusal } from '../passes/normalize/refusal.js';
 import { DEFAULT_CHUNK, lowerScan, type LoweredScan, type LowerOptions } from '../passes/pipeline.js';
 import type { Host } from './host.js';
-import { problem, type Problem } from './problem.js';
+import type { Problem } from './problem.js';
 import { isProblem, type Source } from './session.js';
+import { headSizeProblem, sizesFor } from './sizes.js';
 
 /** What to make of a scan. */
 export interface Request {
@@ -40,42 +37,9 @@ export type Failed = { readonly diagnostics: readonly Diagnostic[] } | Problem;
 
 export const TARGETS = ['cuda.sm80', 'cuda.sm90', 'webgpu'] as const satisfies readonly Target[];
 
-/** Levels that `--emit` prints. */
-export const LEVELS = ['spec', 'scan', 'tile', 'plan', 'kernel'] as const;
-
 /** bf16 on tensor cores; WebGPU computes in f32 whatever it reads. */
 export function defaultDtype(target: Target): IoDtype {
   return target === 'webgpu' ? 'f32' : 'bf16';
-}
-
-/** Sizes of all axes of a scan, or which one is missing or cannot be. */
-export function sizesFor(spec: Spec, given: ReadonlyMap<string, number>): ReadonlyMap<Axis, number> | Problem {
-  const sizes = new Map<Axis, number>();
-  for (const axis of spec.axes) {
-    const size = given.get(axis.name) ?? axis.defaultSize;
-    if (size === undefined) {
-      return problem('E403', `axis \`${axis.name}\` of \`${spec.name}\` has no size`, `give one with --size ${axis.name}=64, or write \`with ${axis.name} = 64\` in the declaration`);
-    }
-    sizes.set(axis.name, size);
-  }
-  return sizes;
-}
-
-/** Sizes that matrix kernels can have: tiles of the tensor cores along every axis of a matrix state. */
-const HEAD_SIZES = { least: 16, most: 256, step: 8 };
-
-/** The first axis of a matrix state whose size kernels cannot have. Elementwise states and what runs step by step may have any. */
-function headSizeProblem(scan: ScanProgram | undefined, sizes: ReadonlyMap<Axis, number>): Problem | undefined {
-  const { least, most, step } = HEAD_SIZES;
-  const axes = (scan?.stages ?? []).flatMap((stage) => (stage.kind === 'matrix' ? [stage.rowAxis, ...stage.valueAxes] : []));
-  for (const axis of axes) {
-    const size = sizes.get(axis) ?? 0;
-    if (size >= least && size <= most && size % step === 0) continue;
-    const padded = Math.max(least, Math.ceil(size / step) * step);
-    const remedy = padded <= most ? `pad the tensors to ${axis} = ${padded}` : `split ${axis} over several heads`;
-    return problem('E404', `axis \`${axis}\` has size ${size}: kernels take multiples of ${step} from ${least} to ${most}`, `${remedy}, or use \`lmoec run --backend oracle\`, which takes any size`);
-  }
-  return undefined;
 }
 
 const templates = new Map<string, Readonly<Record<string, string>>>();
@@ -92,9 +56,12 @@ export function templatesOf(host: Host, folder: string): Readonly<Record<string,
 const lowerings = new WeakMap<Spec, Map<string, LoweredScan | Failed>>();
 
 /** Spec -> Scan -> Tile for a target, or why there is no chunked form. */
-export function lowerFor(spec: Spec, { target, dtype, sizes, capabilities }: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities'>, chunk = DEFAULT_CHUNK): LoweredScan | Failed {
+export function lowerFor(spec: Spec, request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities'>, chunk = DEFAULT_CHUNK): LoweredScan | Failed {
+  const { target, dtype, sizes, capabilities } = request;
   const exactGates = dtype === 'f32';
-  const options: LowerOptions = target === 'webgpu' ? { chunk: chunkFor(sizes, capabilities), exactGates } : { chunk, sharedBytes: tileMemory(target), inlineScores: 'diagonal', exactGates };
+  const options: LowerOptions = target === 'webgpu'
+    ? { chunk: chunkFor(sizes, capabilities), exactGates }
+    : { chunk, sharedBytes: tileMemory(target), inlineScores: 'diagonal', exactGates };
   const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();
   lowerings.set(spec, known);
   const key = JSON.stringify([[...sizes], options]);
@@ -145,27 +112,9 @@ export async function compileScan(host: Host, source: Source, spec: Spec, reques
 
 /** Is a tensor of the file contract rounded to the io dtype? Tile modules say so of their buffers: gates, params and states are f32. */
 export function ioDtypeOf(module: TileModule): (name: string) => boolean {
-  const io = new Set(module.buffers.filter((buffer) => buffer.dtype === 'io' && (buffer.role === 'input' || buffer.role === 'cotangent')).map((buffer) => buffer.name));
-  return (name) => io.has(name);
-}
-
-/** Levels as text, each printed once whatever the number of targets. */
-export function emitLevels(spec: Spec, variants: readonly (LoweredScan | Compiled)[], levels: readonly (typeof LEVELS)[number][]): string {
-  const names = (items: readonly { readonly name: string }[]): string[] => items.map(({ name }) => name);
-  const [first] = variants;
-  const texts = levels.flatMap((level): string[] => {
-    switch (level) {
-      case 'spec': return [printSpec(spec)];
-      case 'scan': {
-        if (first?.scan === undefined) return [`scan ${spec.name}: sequential, it has no normal form\n`];
-        return [printScan(first.scan, { inputs: names(spec.inputs), params: names(spec.params), outputs: names(spec.outputs), states: names(spec.states) })];
-      }
-      case 'tile': return [...new Set(variants.map(({ module }) => printTiles(module)))];
-      case 'plan': return variants.flatMap((variant) => ('plan' in variant ? [`${JSON.stringify(variant.plan, null, 1)}\n`] : []));
-      case 'kernel': return variants.flatMap((variant) => ('files' in variant ? [...variant.files].map(([name, text]) => `// ${name}\n${text}`) : []));
-    }
-  });
-  return texts.join('\n');
+  const given = module.buffers.filter(({ dtype, role }) => dtype === 'io' && (role === 'input' || role === 'cotangent'));
+  const names = new Set(given.map(({ name }) => name));
+  return (name) => names.has(name);
 }
 
 let version: string | undefined;

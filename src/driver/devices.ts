@@ -74,7 +74,9 @@ function isCuda(runtime: Runtime): runtime is CudaRuntime {
 }
 
 async function opened(backend: Backend, status: RuntimeStatus | CudaRuntimeStatus): Promise<{ readonly runtime: Runtime } | Problem> {
-  if (!status.available) return problem('E601', `no ${backend} device answers: ${status.why}`, status.remedy, '`lmoec doctor` shows what was found; --backend oracle needs no device');
+  if (!status.available) {
+    return problem('E601', `no ${backend} device answers: ${status.why}`, status.remedy, '`lmoec doctor` shows what was found; --backend oracle needs no device');
+  }
   try {
     return { runtime: await status.open() };
   } catch (error) {

@@ -39,11 +39,23 @@ export interface LocatedDiagnostic extends Pick<Diagnostic, 'code' | 'severity' 
 /** Reads and understands a file; a Problem if it cannot be read. */
 export function openSource(host: Host, file: string): Source | Problem {
   const text = host.readText(file);
-  if (text === undefined) {
-    const why = host.isFolder(file) ? 'is a folder' : host.exists(file) ? 'cannot be read' : 'does not exist';
-    return problem('E702', `${file} ${why}`, host.isFolder(file) ? `name a file in it, for example ${host.join(file, 'NAME.lmoe')}` : 'check the path');
-  }
-  return sourceOf(host, file, text);
+  if (text !== undefined) return sourceOf(host, file, text);
+  return unreadable(host, file, host.isFolder(file) ? `name a file in it, for example ${host.join(file, 'NAME.lmoe')}` : 'check the path');
+}
+
+/** Why a file has no content. */
+export function unreadable(host: Host, path: string, help: string): Problem {
+  return problem('E702', `${path} ${host.isFolder(path) ? 'is a folder' : host.exists(path) ? 'cannot be read' : 'does not exist'}`, help);
+}
+
+/** The sources that files and folders stand for, or why one cannot be read. At least one. */
+export function openSources(host: Host, paths: readonly string[]): readonly (Source | (Problem & { readonly file: string }))[] {
+  const files = sourceFiles(host, paths);
+  if (files.length === 0) return [{ ...problem('E702', `there is no .lmoe file in ${paths.join(', ')}`, 'name files, or a folder that holds some'), file: paths[0] }];
+  return files.map((file) => {
+    const source = openSource(host, file);
+    return isProblem(source) ? { ...source, file } : source;
+  });
 }
 
 export function sourceOf(host: Host, file: string, text: string): Source {
@@ -98,5 +110,6 @@ export function isProblem(value: object): value is Problem {
 
 /** `.lmoe` files of a list of files and folders. */
 export function sourceFiles(host: Host, paths: readonly string[]): readonly string[] {
-  return paths.flatMap((path) => (host.isFolder(path) ? host.list(path).filter((name) => name.endsWith('.lmoe')).map((name) => host.join(path, name)) : [path]));
+  const below = (folder: string): string[] => host.list(folder).filter((name) => name.endsWith('.lmoe')).map((name) => host.join(folder, name));
+  return paths.flatMap((path) => (host.isFolder(path) ? below(path) : [path]));
 }

@@ -60,7 +60,7 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
   }
   const sizeOf = (axis: Axis) => sizes.get(axis) ?? 1;
   const scan = withFactors(foldScales(normalize(spec), sizeOf), sizeOf);
-  const d = start(gateInputs(spec, scan));
+  const d = start(gateNames(spec, scan));
   lowerForward(d, scan);
   lowerBackward(d, adjoint(spec, scan));
   lowerStep(d, scan);
@@ -74,8 +74,8 @@ function withFactors(program: ScanProgram, sizeOf: (axis: Axis) => number): Scan
   return { ...program, nodes: graph.builder.nodes };
 }
 
-/** Inputs that a decay is computed from: they stay in f32 (design section 2). */
-function gateInputs(spec: Spec, program: ScanProgram): ReadonlySet<string> {
+/** Inputs and params that a decay is computed from: such inputs stay in f32 (design section 2). */
+export function gateNames(spec: Spec, program: ScanProgram): ReadonlySet<string> {
   const names = new Set<string>();
   const seen = new Set<NodeId>();
   const visit = (id: NodeId): void => {
@@ -83,6 +83,7 @@ function gateInputs(spec: Spec, program: ScanProgram): ReadonlySet<string> {
     seen.add(id);
     const node: ScanNode = program.nodes[id];
     if (node.kind === 'input') names.add(spec.inputs[node.input].name);
+    if (node.kind === 'param') names.add(spec.params[node.param].name);
     nodeArguments(node).forEach(visit);
   };
   for (const stage of program.stages) {

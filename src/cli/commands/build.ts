@@ -1,10 +1,11 @@
 import { compileAll, isDtype, packagesOf, writePackages, type BuildOptions, type BuiltScan } from '../../driver/build.js';
-import { emitLevels, LEVELS, TARGETS } from '../../driver/compile.js';
+import { TARGETS } from '../../driver/compile.js';
 import { nodeHost, type Host } from '../../driver/host.js';
+import { emitLevels, LEVELS } from '../../driver/levels.js';
 import { problemText } from '../../driver/problem.js';
-import { isProblem, openSource, sourceFiles, type Source } from '../../driver/session.js';
+import { isProblem, openSources, type Source } from '../../driver/session.js';
 import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
-import { reportFailure, reportSource } from '../report.js';
+import { reportFailure, reportProblems, reportSource } from '../report.js';
 import { terminalUi, type Ui } from '../ui.js';
 import { watching, type Round } from '../watch.js';
 
@@ -55,34 +56,25 @@ export const build: Command = (args) => guarded(async () => {
 });
 
 async function buildRound(host: Host, ui: Ui, wanted: Wanted): Promise<Round> {
+  const opened = openSources(host, wanted.paths);
   const sources: Source[] = [];
-  let status: number = EXIT.ok;
-  const files = sourceFiles(host, wanted.paths);
-  if (files.length === 0) {
-    ui.err(problemText({ code: 'E702', title: `there is no .lmoe file in ${wanted.paths.join(', ')}`, help: ['name files, or a folder that holds some'] }, ui.color));
-    return { status: EXIT.failed, files: wanted.paths };
-  }
-  for (const file of files) {
-    const source = openSource(host, file);
-    if (isProblem(source)) {
-      ui.err(problemText(source, ui.color));
-      status = EXIT.failed;
-      continue;
+  for (const source of opened) {
+    if (isProblem(source)) reportProblems(ui, [source]);
+    else {
+      reportSource(ui, source);
+      if (!source.failed) sources.push(source);
     }
-    reportSource(ui, source);
-    if (source.failed) status = EXIT.failed;
-    sources.push(source);
   }
-  const seen = { files: [...new Set([...files, ...sources.flatMap((source) => source.files)])] };
-  if (status !== EXIT.ok) return { status, ...seen };
+  const files = [...new Set(opened.flatMap((source) => ('files' in source ? source.files : [source.file])))];
+  if (sources.length < opened.length) return { status: EXIT.failed, files };
   const built = await compileAll(host, sources, wanted.options, (scan) => ui.progress(`compiling ${scan}`));
   ui.progress(undefined);
   if ('failures' in built) {
     for (const { source, failed } of built.failures) reportFailure(ui, source, failed);
-    return { status: EXIT.failed, ...seen };
+    return { status: EXIT.failed, files };
   }
   if (wanted.emit.length > 0) ui.out(built.map(({ spec, variants }) => emitLevels(spec, variants, wanted.emit)).join('\n'));
-  return { status: wanted.out === undefined ? EXIT.ok : await write(host, ui, built, wanted.out, wanted.options), ...seen };
+  return { status: wanted.out === undefined ? EXIT.ok : await write(host, ui, built, wanted.out, wanted.options), files };
 }
 
 async function write(host: Host, ui: Ui, built: readonly BuiltScan[], out: string, options: BuildOptions): Promise<number> {

@@ -1,7 +1,8 @@
-import { checkScan, emitLevels, LEVELS } from '../../driver/compile.js';
+import { checkScan } from '../../driver/compile.js';
 import { nodeHost, type Host } from '../../driver/host.js';
+import { emitLevels, LEVELS } from '../../driver/levels.js';
 import { problemText } from '../../driver/problem.js';
-import { isProblem, openSource, ownScans, sourceFiles, type Source } from '../../driver/session.js';
+import { isProblem, openSources, ownScans, type Source } from '../../driver/session.js';
 import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
 import { reportFailure } from '../report.js';
 import { terminalUi, type Ui } from '../ui.js';
@@ -36,35 +37,40 @@ export const check: Command = (args) => guarded(async () => {
 });
 
 function checkRound(host: Host, ui: Ui, wanted: Wanted): Round {
-  const files = sourceFiles(host, wanted.paths);
-  const seen = new Set(files);
+  const opened = openSources(host, wanted.paths);
   const found: object[] = [];
   let errors = 0;
   let scans = 0;
-  if (files.length === 0) {
-    errors++;
-    ui.err(problemText({ code: 'E702', title: `there is no .lmoe file in ${wanted.paths.join(', ')}`, help: ['name files, or a folder that holds some'] }, ui.color));
-  }
-  for (const file of files) {
-    const source = openSource(host, file);
+  for (const source of opened) {
     if (isProblem(source)) {
       errors++;
-      if (wanted.json) found.push({ ...source, severity: 'error', file });
+      if (wanted.json) found.push({ ...source, severity: 'error' });
       else ui.err(problemText(source, ui.color));
       continue;
     }
-    for (const path of source.files) seen.add(path);
     const result = checkSource(ui, source, wanted);
     errors += result.errors;
     scans += result.scans;
     found.push(...result.found);
   }
   if (wanted.json) ui.out(JSON.stringify(found, null, 2));
-  else if (errors === 0 && wanted.emit.length === 0) ui.out(`${scans} scan${scans === 1 ? '' : 's'} in ${files.length} file${files.length === 1 ? '' : 's'}: no errors`);
-  return { status: errors === 0 ? EXIT.ok : EXIT.failed, files: [...seen] };
+  else if (errors === 0 && wanted.emit.length === 0) ui.out(`${count(scans, 'scan')} in ${count(opened.length, 'file')}: no errors`);
+  const files = [...new Set(opened.flatMap((source) => ('files' in source ? source.files : [source.file])))];
+  return { status: errors === 0 ? EXIT.ok : EXIT.failed, files };
 }
 
-function checkSource(ui: Ui, source: Source, wanted: Wanted): { readonly errors: number; readonly scans: number; readonly found: readonly object[] } {
+function count(n: number, thing: string): string {
+  return `${n} ${thing}${n === 1 ? '' : 's'}`;
+}
+
+interface Checked {
+  readonly errors: number;
+  readonly scans: number;
+  /** Diagnostics for --json. */
+  readonly found: readonly object[];
+}
+
+function checkSource(ui: Ui, source: Source, wanted: Wanted): Checked {
   const found: object[] = [...source.located(source.diagnostics)];
   if (!wanted.json && source.diagnostics.length > 0) ui.err(source.render(ui.color));
   if (source.failed) return { errors: 1, scans: 0, found };

@@ -22,7 +22,9 @@ export interface DeviceResults {
 }
 
 /** Runs the programs of a compiled scan on a device. `step` also reads the tokens one at a time. */
-export async function runOnDevice(host: Host, runtime: Runtime, compiled: Compiled, call: CallShape, values: Values, options: { readonly step: boolean }): Promise<DeviceResults | Problem> {
+export async function runOnDevice(
+  host: Host, runtime: Runtime, compiled: Compiled, call: CallShape, values: Values, options: { readonly step: boolean },
+): Promise<DeviceResults | Problem> {
   const loaded = await load(host, runtime, compiled);
   if ('code' in loaded) return loaded;
   try {

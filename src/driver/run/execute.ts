@@ -11,7 +11,7 @@ import { compare, type Comparison } from './compare.js';
 import { runOnDevice } from './device.js';
 import { rounded } from './elements.js';
 import { runOracle, type Values } from './oracle.js';
-import { signatureOf, type Signature } from './signature.js';
+import { signatureOf, type Signature, type SignatureTensor } from './signature.js';
 import { EXPECTED_PREFIX, type AnyTensor, type CallShape } from './validate.js';
 
 export interface RunRequest {
@@ -62,21 +62,28 @@ export async function execute(host: Host, request: RunRequest): Promise<RunOutco
   if (!request.check) return { results, comparisons: [] };
   const expected = runOracle(spec, call, values);
   const classOf = errorClasses(spec, compiled.scan);
-  const all = [...signature.results, ...(found.backward.size > 0 ? signature.gradients : [])];
-  const roleOf = (role: string): Comparison['role'] => (role === 'gradient' ? 'gradient' : role === 'final' ? 'final' : 'output');
+  const held = (tensor: SignatureTensor, role: Comparison['role'], values: Values): Comparison => (
+    compare(tensor.name, role, classOf(tensor), dtype, values.get(tensor.name), expected.get(tensor.name) ?? [])
+  );
+  const { backward, step } = found;
+  const all = [...signature.results, ...(backward.size > 0 ? signature.gradients : [])];
   return {
     results,
     comparisons: [
-      ...all.map((tensor) => compare(tensor.name, roleOf(tensor.role), classOf(tensor), dtype, results.get(tensor.name), expected.get(tensor.name) ?? [])),
-      ...(found.step === undefined ? [] : signature.results.map((tensor) => compare(tensor.name, 'step', classOf(tensor), dtype, found.step?.get(tensor.name), expected.get(tensor.name) ?? []))),
+      ...all.map((tensor) => held(tensor, roleOf(tensor), results)),
+      ...(step === undefined ? [] : signature.results.map((tensor) => held(tensor, 'step', step))),
     ],
   };
+}
+
+function roleOf({ role }: SignatureTensor): 'output' | 'final' | 'gradient' {
+  return role === 'gradient' || role === 'final' ? role : 'output';
 }
 
 function expectations(signature: Signature, request: RunRequest, results: Values): Comparison[] {
   return [...signature.results, ...signature.gradients].flatMap((tensor) => {
     const expected = request.tensors.get(`${EXPECTED_PREFIX}${tensor.name}`);
-    const role = tensor.role === 'gradient' ? 'gradient' : tensor.role === 'final' ? 'final' : 'output';
+    const role = roleOf(tensor);
     return expected === undefined ? [] : [compare(tensor.name, role, role, 'f64', results.get(tensor.name), expected.data)];
   });
 }

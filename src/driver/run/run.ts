@@ -2,18 +2,18 @@ import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Target } from '../../ir/plan/plan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import type { Runtime } from '../../runtime/runtime.js';
-import { sizesFor, type Failed } from '../compile.js';
+import type { Failed } from '../compile.js';
 import { targetOf } from '../devices.js';
 import type { Host } from '../host.js';
-import { problem, type Problem } from '../problem.js';
-import { isProblem, type Source } from '../session.js';
+import type { Problem } from '../problem.js';
+import { unreadable, type Source } from '../session.js';
 import type { Comparison } from './compare.js';
-import { drawTensors } from './draw.js';
 import { execute } from './execute.js';
 import type { Values } from './oracle.js';
+import { randomTensors, type RandomCall } from './random.js';
 import { readSafetensors, writeSafetensors } from './safetensors.js';
 import { signatureOf } from './signature.js';
-import { CU_SEQLENS, validate, type AnyTensor, type CallShape } from './validate.js';
+import { validate, type AnyTensor, type CallShape } from './validate.js';
 
 export interface RunReport {
   readonly scan: string;
@@ -33,19 +33,12 @@ export interface PreparedRun {
   run(runtime: Runtime | undefined, options: { readonly dtype: IoDtype; readonly target: Target | undefined; readonly check: boolean }): Promise<RunReport | Failed>;
 }
 
-export interface RunInputs {
-  /** A safetensors file; undefined draws tensors. */
-  readonly inputs: string | undefined;
-  /** Of axes, and B, T, H, G: for drawn tensors. */
-  readonly sizes: ReadonlyMap<string, number>;
-  /** Tokens of packed sequences; undefined: a batch. */
-  readonly lengths: readonly number[] | undefined;
-  readonly seed: number;
-}
+/** Tensors of a safetensors file, or random ones. */
+export type RunInputs = { readonly file: string } | RandomCall;
 
 /** Reads or draws the tensors of a run and checks them; nothing has been computed then. */
 export function prepareRun(host: Host, source: Source, spec: Spec, from: RunInputs): PreparedRun | { readonly problems: readonly Problem[] } {
-  const tensors = from.inputs === undefined ? drawInputs(spec, from) : readInputs(host, from.inputs);
+  const tensors = 'file' in from ? readInputs(host, from.file) : randomTensors(spec, from);
   if ('code' in tensors) return { problems: [tensors] };
   const validated = validate(spec, tensors);
   if ('problems' in validated) return validated;
@@ -68,36 +61,14 @@ export function prepareRun(host: Host, source: Source, spec: Spec, from: RunInpu
   };
 }
 
-/** The call of random tensors where `--size` names no other: two sequences that no chunk divides. */
-const DRAWN = { B: 2, T: 77, H: 2 };
-
-function drawInputs(spec: Spec, { sizes: given, lengths, seed }: RunInputs): ReadonlyMap<string, AnyTensor> | Problem {
-  const sizes = sizesFor(spec, given);
-  if (isProblem(sizes)) return sizes;
-  const unknown = [...given.keys()].find((name) => !sizes.has(name) && !['B', 'T', 'H', 'G'].includes(name));
-  if (unknown !== undefined) return problem('E403', `\`${spec.name}\` has no axis \`${unknown}\``, `its axes are ${[...sizes.keys()].join(', ')}; B, T, H and G are batch, tokens, heads and groups`);
-  const H = given.get('H') ?? DRAWN.H;
-  // Where inputs are shared, two heads share one unless the user says otherwise.
-  const G = given.get('G') ?? (H % 2 === 0 ? H / 2 : 1);
-  if (H % G !== 0) return problem('E503', `${H} heads cannot share ${G} groups`, 'H must be a multiple of G: --size H=4,G=2');
-  if (lengths === undefined) {
-    const B = given.get('B') ?? DRAWN.B;
-    return drawTensors(spec, { B, T: given.get('T') ?? DRAWN.T, H, G, N: B }, sizes, { seed });
-  }
-  const offsets = [0];
-  for (const length of lengths) offsets.push(offsets[offsets.length - 1] + length);
-  const packed: AnyTensor = { dtype: 'i32', shape: [offsets.length], data: offsets };
-  return new Map<string, AnyTensor>([...drawTensors(spec, { B: 1, T: offsets[lengths.length], H, G, N: lengths.length }, sizes, { seed }), [CU_SEQLENS, packed]]);
-}
-
 function readInputs(host: Host, path: string): ReadonlyMap<string, AnyTensor> | Problem {
   const bytes = host.readBytes(path);
-  if (bytes === undefined) return problem('E702', `${path} ${host.isFolder(path) ? 'is a folder' : host.exists(path) ? 'cannot be read' : 'does not exist'}`, 'name a .safetensors file');
-  return readSafetensors(bytes, path);
+  return bytes === undefined ? unreadable(host, path, 'name a .safetensors file') : readSafetensors(bytes, path);
 }
 
 function callText(call: CallShape): string {
-  const lead: (readonly [string, number])[] = [['B', call.batch], ['T', call.tokens], ['H', call.heads], ...(call.groups === call.heads ? [] : [['G', call.groups] as const])];
+  const lead = new Map([['B', call.batch], ['T', call.tokens], ['H', call.heads]]);
+  if (call.groups !== call.heads) lead.set('G', call.groups);
   const packed = call.cuSeqlens === undefined ? '' : `, ${call.lengths.length} packed sequences`;
   return `${[...lead, ...call.sizes].map(([name, size]) => `${name}=${size}`).join(' ')}${packed}`;
 }

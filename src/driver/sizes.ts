@@ -1,0 +1,36 @@
+import type { Axis } from '../ir/common/axes.js';
+import type { ScanProgram } from '../ir/scan/scan.js';
+import type { Spec } from '../ir/spec/spec.js';
+import { problem, type Problem } from './problem.js';
+
+/** Sizes of all axes of a scan, or which one is missing or cannot be. */
+export function sizesFor(spec: Spec, given: ReadonlyMap<string, number>): ReadonlyMap<Axis, number> | Problem {
+  const sizes = new Map<Axis, number>();
+  for (const axis of spec.axes) {
+    const size = given.get(axis.name) ?? axis.defaultSize;
+    if (size === undefined) {
+      const remedy = `give one with --size ${axis.name}=64, or write \`with ${axis.name} = 64\` in the declaration`;
+      return problem('E403', `axis \`${axis.name}\` of \`${spec.name}\` has no size`, remedy);
+    }
+    sizes.set(axis.name, size);
+  }
+  return sizes;
+}
+
+/** Sizes that matrix kernels can have: tiles of the tensor cores along every axis of a matrix state. */
+const HEAD_SIZES = { least: 16, most: 256, step: 8 };
+
+/** The first axis of a matrix state whose size kernels cannot have. Elementwise states and what runs step by step may have any. */
+export function headSizeProblem(scan: ScanProgram | undefined, sizes: ReadonlyMap<Axis, number>): Problem | undefined {
+  const { least, most, step } = HEAD_SIZES;
+  const axes = (scan?.stages ?? []).flatMap((stage) => (stage.kind === 'matrix' ? [stage.rowAxis, ...stage.valueAxes] : []));
+  for (const axis of axes) {
+    const size = sizes.get(axis) ?? 0;
+    if (size >= least && size <= most && size % step === 0) continue;
+    const padded = Math.max(least, Math.ceil(size / step) * step);
+    const remedy = padded <= most ? `pad the tensors to ${axis} = ${padded}` : `split ${axis} over several heads`;
+    const title = `axis \`${axis}\` has size ${size}: kernels take multiples of ${step} from ${least} to ${most}`;
+    return problem('E404', title, `${remedy}, or use \`lmoec run --backend oracle\`, which takes any size`);
+  }
+  return undefined;
+}
