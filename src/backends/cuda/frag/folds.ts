@@ -89,13 +89,13 @@ function reduceFar(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
   team.code.line(`for (int i = t; i < ${team.size(kept)}; i += ${team.threads}) { float s = 0.f; for (int n = 0; n < ${team.size(axis)}; ++n) { const int j = (n + 2 * i) % ${team.size(axis)}; s += ${value}; } ${v.pointer}[i] = s; }`);
 }
 
-/** The inner product, row by row, of two tiles without token axis (states). */
+/** The inner products of two tiles without token axis (states), row by row or column by column. */
 export function dotFar(team: Team, tile: TileId, a: TileId, b: TileId, axis: Axis): void {
   const kept = team.otherAxis(a, axis);
   const [x, y] = [a, b].map((id) => team.t16(id));
-  if (x.rows !== kept || y.rows !== kept) unsupported(`an inner product over rows of tiles ${a} and ${b}`);
+  if (x.rows !== y.rows) unsupported(`an inner product of tiles ${a} and ${b} that lie across each other`);
   for (const { piece } of [x, y]) team.willRead(piece, 'any');
   const v = team.newVec(tile, kept);
   if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
-  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += ${team.threads}) ${v.pointer}[i] = row_dot<${team.pad(kept)}, ${team.pad(axis)}>(${x.address}, ${y.address}, i);`);
+  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += ${team.threads}) ${v.pointer}[i] = ${x.rows === kept ? `row_dot<${team.pad(kept)}, ${team.pad(axis)}>` : `col_dot<${team.pad(axis)}>`}(${x.address}, ${y.address}, i);`);
 }
