@@ -45,7 +45,7 @@ DEV void load_step(float* f, u32 tile, int k) {
 DEV void store_packed(u32 to, int k, const u32* p) {
   int l = lane_id(), w = warp_id() * 16;
   UNROLL for (int e = 0; e < 4; ++e)
-    asm volatile("st.shared.u32 [%0], %1;" ::"r"(to + swz<64>(w + (l >> 2) + (e & 1) * 8, k * 16 + (e >> 1) * 8 + (l & 3) * 2)), "r"(p[e]) : "memory");
+    sts4(to + swz<64>(w + (l >> 2) + (e & 1) * 8, k * 16 + (e >> 1) * 8 + (l & 3) * 2), p[e]);
 }
 
 // out[r, c] = sum over channels of x[r] y[c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). scratch: a 64-row tile.
@@ -141,7 +141,7 @@ template <int KS, int STRIDE, bool BEFORE, bool STRICT, bool COL> DEV void decay
     UNROLL for (int n = 0; n < 4; ++n) {
       scaled(b, fy, COL ? f.from : f.to);
       // Tokens become the contracted axis.
-      UNROLL for (int e = 0; e < 4; ++e) asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %0;" : "+r"(b[e]));
+      UNROLL for (int e = 0; e < 4; ++e) movm(b[e]);
       float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
       mma16816(acc, masked[n], b[0], b[1]);
       mma16816(acc + 4, masked[n], b[2], b[3]);

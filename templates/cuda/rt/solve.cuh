@@ -13,14 +13,12 @@ template <bool EXCLUSIVE, bool REVERSE, bool FLOOR> DEV void col_cumsum(float* o
   }
 }
 
-DEV u32 tf32(float x) { u32 r; asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(x)); return r; }
 // D (16 x 8) += X (16 x 8k) Y (8k x 8), arrays of floats.
 template <int K8, int STRIDE> DEV void mma_tf32(float* d, const float* x, const float* y) {
   int r = lane_id() >> 2, c = lane_id() & 3;
   UNROLL for (int k = 0; k < K8; ++k) {
-    u32 a0 = tf32(x[r * STRIDE + k * 8 + c]), a1 = tf32(x[(r + 8) * STRIDE + k * 8 + c]), a2 = tf32(x[r * STRIDE + k * 8 + c + 4]), a3 = tf32(x[(r + 8) * STRIDE + k * 8 + c + 4]);
-    u32 b0 = tf32(y[(k * 8 + c) * STRIDE + r]), b1 = tf32(y[(k * 8 + c + 4) * STRIDE + r]);
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+    u32 a[4] = {tf32(x[r * STRIDE + k * 8 + c]), tf32(x[(r + 8) * STRIDE + k * 8 + c]), tf32(x[r * STRIDE + k * 8 + c + 4]), tf32(x[(r + 8) * STRIDE + k * 8 + c + 4])};
+    mma1688(d, a, tf32(y[(k * 8 + c) * STRIDE + r]), tf32(y[(k * 8 + c + 4) * STRIDE + r]));
   }
 }
 template <int STRIDE> DEV void put_16x8(float* to, const float* d) {

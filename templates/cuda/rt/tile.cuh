@@ -2,42 +2,16 @@
 // which ldmatrix, its transposing form and matrix descriptors all read without conflicts. R rows; columns are padded to 64.
 // Fragments: 64 rows of a warpgroup in the accumulator layout of m16n8: value i of a thread is
 //   row 16 * warp + lane / 4 + 8 * (i / 2 % 2),   column 8 * (i / 4) + 2 * (lane % 4) + i % 2.
-DEV u32 saddr(const void* p) { return (u32)__cvta_generic_to_shared(p); }
 DEV int lane_id() { return threadIdx.x & 31; }
 DEV int warp_id() { return (threadIdx.x >> 5) & 3; }
 DEV int frag_row(int i) { return warp_id() * 16 + (lane_id() >> 2) + ((i >> 1) & 1) * 8; }
 DEV int frag_col(int i) { return (i >> 2) * 8 + (lane_id() & 3) * 2 + (i & 1); }
 template <int R> DEV u32 swz(int r, int c) { return (u32)((c >> 6) * R * 128 + r * 128 + ((((c >> 3) ^ r) & 7) << 4) + (c & 7) * 2); }
 
-DEV u32 pack2(float x, float y) {
-  u32 r;
-  if (kHalf) asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(y), "f"(x));
-  else asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(y), "f"(x));
-  return r;
-}
-DEV float low(u32 p) {
-  if (!kHalf) return __uint_as_float(p << 16);
-  float r; asm("{.reg .b16 a, b; mov.b32 {a, b}, %1; cvt.f32.f16 %0, a;}" : "=f"(r) : "r"(p)); return r;
-}
-DEV float high(u32 p) {
-  if (!kHalf) return __uint_as_float(p & 0xffff0000u);
-  float r; asm("{.reg .b16 a, b; mov.b32 {a, b}, %1; cvt.f32.f16 %0, b;}" : "=f"(r) : "r"(p)); return r;
-}
-
-DEV void cp_async(u32 dst, const void* src, int bytes) { asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(dst), "l"(src), "r"(bytes) : "memory"); }
-DEV void cp_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int N> DEV void cp_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
-
-// Makes ordinary writes to shared memory visible to the tensor cores' own reads.
-DEV void proxy_fence() {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-#endif
-}
 // Barrier of the threads of one team.
 DEV void team_sync(int id, int threads = 128) {
   proxy_fence();
-  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+  bar_sync(id, threads);
 }
 
 // Copies R x 64P elements; rows >= rows and columns >= cols become 0. `stride` in elements.
@@ -69,22 +43,13 @@ template <int R, int P, int THREADS = 128, typename E> DEV void tile_store(E* ds
   UNROLL for (int n = 0; n < R * P * 8 / THREADS; ++n) {
     int i = n * THREADS + t, r = i / (8 * P), x = i % (8 * P);
     if (r < rows && x * 8 < cols) {
-      u32 a, b, c, d;
-      asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(a), "=r"(b), "=r"(c), "=r"(d) : "r"(src + swz<R>(r, x * 8)));
-      uint4 v = make_uint4(a, b, c, d);
-      *(uint4*)(dst + r * stride + x * 8) = v;
+      u32 v[4];
+      lds16(v, src + swz<R>(r, x * 8));
+      *(uint4*)(dst + r * stride + x * 8) = make_uint4(v[0], v[1], v[2], v[3]);
     }
   }
 }
-template <int R> DEV float tile_at(u32 tile, int r, int c) {
-  u16 h;
-  asm volatile("ld.shared.u16 %0, [%1];" : "=h"(h) : "r"(tile + swz<R>(r, c)));
-  u32 w = h;
-  return low(w);
-}
-
-DEV void ldm4(u32* r, u32 a) { asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(a) : "memory"); }
-DEV void ldm4t(u32* r, u32 a) { asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(a) : "memory"); }
+template <int R> DEV float tile_at(u32 tile, int r, int c) { return low(lds2(tile + swz<R>(r, c))); }
 
 // 16 fragment columns of a tile as one A operand. The fragment's rows are the tile's rows r0.., or, TRANS, its columns r0...
 template <int R, bool TRANS> DEV void load_a(u32* a, u32 tile, int r0, int k) {
@@ -115,15 +80,15 @@ template <int KS, int R, bool TRANS> DEV void store_frag(u32 tile, const float* 
     const int k = k0 + s;
     UNROLL for (int e = 0; e < 4; ++e) p[e] = pack2(f[s * 8 + e * 2], f[s * 8 + e * 2 + 1]);
 #if __CUDA_ARCH__ >= 900
-    if (TRANS) asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(tile + swz<R>(k * 16 + (l & 7) + ((l >> 4) << 3), w + ((l >> 3) & 1) * 8)), "r"(p[0]), "r"(p[1]), "r"(p[2]), "r"(p[3]) : "memory");
-    else asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(tile + swz<R>(w + (l & 7) + ((l >> 3) & 1) * 8, k * 16 + (l >> 4) * 8)), "r"(p[0]), "r"(p[1]), "r"(p[2]), "r"(p[3]) : "memory");
+    if (TRANS) stm4t(tile + swz<R>(k * 16 + (l & 7) + ((l >> 4) << 3), w + ((l >> 3) & 1) * 8), p);
+    else stm4(tile + swz<R>(w + (l & 7) + ((l >> 3) & 1) * 8, k * 16 + (l >> 4) * 8), p);
 #else
     UNROLL for (int e = 0; e < 4; ++e) {
       int r = w + (l >> 2) + (e & 1) * 8, c = k * 16 + (e >> 1) * 8 + (l & 3) * 2;
       if (TRANS) {
-        asm volatile("st.shared.u16 [%0], %1;" ::"r"(tile + swz<R>(c, r)), "h"((u16)p[e]) : "memory");
-        asm volatile("st.shared.u16 [%0], %1;" ::"r"(tile + swz<R>(c + 1, r)), "h"((u16)(p[e] >> 16)) : "memory");
-      } else asm volatile("st.shared.u32 [%0], %1;" ::"r"(tile + swz<R>(r, c)), "r"(p[e]) : "memory");
+        sts2(tile + swz<R>(c, r), (u16)p[e]);
+        sts2(tile + swz<R>(c + 1, r), (u16)(p[e] >> 16));
+      } else sts4(tile + swz<R>(r, c), p[e]);
     }
 #endif
   }
@@ -188,10 +153,17 @@ template <int R, int COLS> DEV float row_dot(u32 x, u32 y, int r) {
   float s = 0.f;
   UNROLL for (int n = 0; n < COLS / 8; ++n) {
     u32 a[4], b[4];
-    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(a[0]), "=r"(a[1]), "=r"(a[2]), "=r"(a[3]) : "r"(x + swz<R>(r, n * 8)));
-    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(b[0]), "=r"(b[1]), "=r"(b[2]), "=r"(b[3]) : "r"(y + swz<R>(r, n * 8)));
+    lds16(a, x + swz<R>(r, n * 8));
+    lds16(b, y + swz<R>(r, n * 8));
     UNROLL for (int e = 0; e < 4; ++e) s += low(a[e]) * low(b[e]) + high(a[e]) * high(b[e]);
   }
+  return s;
+}
+// Inner product of column c of two tiles with R rows.
+template <int R> DEV float col_dot(u32 x, u32 y, int c) {
+  float s = 0.f;
+#pragma unroll 8
+  for (int r = 0; r < R; ++r) s += tile_at<R>(x, r, c) * tile_at<R>(y, r, c);
   return s;
 }
 // A 64 x 64 fragment as values of threads: what one warpgroup puts down another of the same place in its rows picks up. sum: 32 x 128 floats.

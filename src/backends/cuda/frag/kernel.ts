@@ -9,7 +9,7 @@ import { argument } from './values.js';
 import type { Team } from './team.js';
 
 /** Files of templates/cuda that kernels of fragments need. */
-export const RUNTIME = ['rt/base.cuh', 'rt/math.cuh', 'rt/tile.cuh', 'rt/mma.cuh', 'rt/solve.cuh', 'rt/decay.cuh', 'rt/pipe.cuh'];
+export const RUNTIME = ['rt/base.cuh', 'rt/math.cuh', 'rt/ptx.cuh', 'rt/tile.cuh', 'rt/mma.cuh', 'rt/solve.cuh', 'rt/decay.cuh'];
 
 /** Tokens are the rows of fragments outside of walks. */
 export const tokenRow = (axes: readonly Axis[]): Axis | undefined => (axes.includes(ROW) ? ROW : axes.includes(COL) ? COL : undefined);
