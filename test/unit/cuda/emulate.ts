@@ -8,15 +8,18 @@ import type { IoDtype } from '../../../src/ir/common/dtype.js';
 import type { Plan, PlanArg, PlanTensor } from '../../../src/ir/plan/plan.js';
 import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
 import { chunkTable, extentsOf, gridOf, segmentTable, sequenceTable, shapeOf, type CallSizes } from '../../../src/runtime/extents.js';
+import { halfBits, halfValue } from '../../../src/support/float.js';
 import { randomSource } from '../../../src/support/random.js';
-
-const TEMPLATES = join(import.meta.dirname, '../../../templates/cuda/rt');
+import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
+import { templates } from './templates.js';
 
 /** Is there a C++ compiler? */
 export const compiler = spawnSync('g++', ['--version']).status === 0;
 
 export interface EmulateOptions {
   readonly dtype: IoDtype;
+  /** cuda.sm90 if not given. */
+  readonly target?: CudaTarget;
   /** Only the plain lowering. */
   readonly plain: boolean;
   readonly call: CallSizes;
@@ -29,17 +32,19 @@ export interface EmulateOptions {
 /** rms(difference) / rms(expected) of everything that the programs write, by `program tensor`. */
 export function emulate(module: TileModule, options: EmulateOptions): ReadonlyMap<string, number> {
   const { dtype, call } = options;
-  const text = (name: string) => readFileSync(join(TEMPLATES, name), 'utf8');
-  const templates = { 'rt/base.cuh': readFileSync(join(import.meta.dirname, 'emulator.h'), 'utf8'), 'rt/math.cuh': text('math.cuh'), 'rt/tile.cuh': '', 'rt/simt.cuh': text('simt.cuh'), 'rt/lanes.cuh': text('lanes.cuh') };
-  const emitted = emitCuda(module, { target: 'cuda.sm90', dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates, plain: options.plain });
+  const { target = 'cuda.sm90' } = options;
+  const here = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8');
+  const standIns = { ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h') };
+  const emitted = emitCuda(module, { target, dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns, plain: options.plain });
   // As many segments as the interpreter makes.
   const plan: Plan = { ...emitted.plan, segmentation: { programs: Number.MAX_SAFE_INTEGER, least: options.longest } };
-  const source = [...emitted.files.values()].join('\n');
+  // The emulator gives shared memory a guarded place of its own.
+  const source = [...emitted.files.values()].join('\n').replace(/^extern __shared__.*$/m, '');
   const given = draw(module, plan, options);
   const folder = mkdtempSync(join(tmpdir(), 'lmoec-emulate-'));
   try {
     writeFileSync(join(folder, 'k.cc'), [source, mainText(plan, call, options.programs)].join('\n'));
-    execFileSync('g++', ['-std=c++17', '-O1', '-w', '-o', join(folder, 'k'), join(folder, 'k.cc')], { stdio: 'pipe' });
+    execFileSync('g++', ['-std=c++17', '-O1', '-w', ...(target === 'cuda.sm90' ? ['-D__CUDA_ARCH__=900', '-D__CUDA_ARCH_FEAT_SM90_ALL'] : ['-D__CUDA_ARCH__=800']), '-o', join(folder, 'k'), join(folder, 'k.cc')], { stdio: 'pipe' });
     const errors = new Map<string, number>();
     for (const program of options.programs) {
       for (const tensor of plan.tensors) writeFileSync(join(folder, `${tensor.name}.bin`), encode(given.get(tensor.name) ?? new Float64Array(count(tensor, plan, call)).fill(NaN), tensor.dtype));
@@ -100,7 +105,6 @@ function meaning(module: TileModule, program: EmulateOptions['programs'][number]
 
 function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['programs']): string {
   const extents = extentsOf(plan, call);
-  const shared = Math.max(...plan.kernels.map((kernel) => kernel.sharedBytes), 16);
   const type = (tensor: string) => plan.tensors.find((candidate) => candidate.name === tensor)?.dtype ?? 'f32';
   const argument = (arg: PlanArg): string => {
     switch (arg.kind) {
@@ -116,32 +120,28 @@ function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['program
       const kernel = plan.kernels.find((candidate) => candidate.name === launch.kernel);
       if (kernel === undefined) throw new Error(`no kernel ${launch.kernel}`);
       const [x, y] = gridOf(kernel, extents);
-      return `    launch({${x}, ${y}, 1}, ${kernel.block}, ${kernel.sharedBytes}, [=] { ${kernel.entry}(${kernel.args.map(argument).join(', ')}); });`;
+      return `    launch("${kernel.name}", {${x}, ${y}, 1}, ${kernel.block}, ${Math.max(kernel.sharedBytes, 16)}, [=] { ${kernel.entry}(${kernel.args.map(argument).join(', ')}); });`;
     }),
     '  }',
   ].join('\n'));
   const files = [...plan.tensors.map((tensor) => tensor.name), 'sequences', 'segments', 'chunks'];
   return `
-#include <map>
-#include <string>
-__align__(1024) u8 smem[${shared}];
-struct Block { char* at; size_t bytes; };
-static std::map<std::string, Block> blocks;
+static std::map<std::string, Guarded> blocks;
 static void* data(const char* name) { return blocks.at(name).at; }
 static void load(std::string name) {
   FILE* f = fopen((name + ".bin").c_str(), "rb");
   fseek(f, 0, SEEK_END);
   const size_t bytes = ftell(f);
   rewind(f);
-  // Exactly as large as the tensor: what reads or writes beyond it meets a guard, as far as the tool finds it.
-  char* at = (char*)aligned_alloc(256, (bytes + 256) / 256 * 256);
-  if (fread(at, 1, bytes, f) != bytes) exit(4);
+  blocks[name] = guard(name.c_str(), bytes, 16);
+  if (fread(data(name.c_str()), 1, bytes, f) != bytes) exit(4);
   fclose(f);
-  blocks[name] = {at, bytes};
 }
 int main(int, char** argv) {
   const std::string program = argv[1];
   descending = argv[2][0] == '1';
+  lazy = !descending;
+  catch_faults();
   for (auto name : {${files.map((name) => `"${name}"`).join(', ')}}) load(name);
   const Dims dims = {${extents.tokens}, ${extents.heads}, ${extents.groups}, ${extents.sequences}, ${extents.chunks}, ${extents.segments}};
 ${launches.join('\n')}
@@ -158,11 +158,7 @@ function encode(values: Float64Array, dtype: PlanTensor['dtype']): Uint8Array {
   switch (dtype) {
     case 'f32': return new Uint8Array(Float32Array.from(values).buffer);
     case 'i32': return new Uint8Array(Int32Array.from(values).buffer);
-    case 'bf16': {
-      const bits = new Uint32Array(Float32Array.from(values).buffer);
-      return new Uint8Array(Uint16Array.from(bits, (b) => (b + 0x7fff + ((b >>> 16) & 1)) >>> 16).buffer);
-    }
-    case 'f16': throw new Error('f16 is not drawn');
+    case 'f16': case 'bf16': return new Uint8Array(Uint16Array.from(values, (x) => halfBits(dtype, x)).buffer);
   }
 }
 
@@ -171,8 +167,7 @@ function decode(bytes: Uint8Array, dtype: PlanTensor['dtype']): Float64Array {
   switch (dtype) {
     case 'f32': return Float64Array.from(new Float32Array(buffer));
     case 'i32': return Float64Array.from(new Int32Array(buffer));
-    case 'bf16': return Float64Array.from(new Float32Array(Uint32Array.from(new Uint16Array(buffer), (b) => b << 16).buffer));
-    case 'f16': throw new Error('f16 is not drawn');
+    case 'f16': case 'bf16': return Float64Array.from(new Uint16Array(buffer), (bits) => halfValue(dtype, bits));
   }
 }
 

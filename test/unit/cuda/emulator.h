@@ -1,12 +1,20 @@
-// Stands in for rt/base.cuh under g++: the threads of a block are fibers, a barrier hands over to the next one.
+// Stands in for rt/base.cuh under g++: the threads of a block are fibers, which hand over where they wait.
 #include <cmath>
+#include <csetjmp>
+#include <csignal>
+#include <cstdarg>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <map>
+#include <memory>
+#include <string>
 #include <vector>
+#include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 #define __global__
 #define __device__
 #define __shared__
@@ -24,6 +32,12 @@ struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;
+struct alignas(8) float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+struct alignas(16) uint4 { u32 x, y, z, w; };
+inline float2 make_float2(float x, float y) { return {x, y}; }
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+inline uint4 make_uint4(u32 x, u32 y, u32 z, u32 w) { return {x, y, z, w}; }
 
 inline float __uint_as_float(u32 x) { float f; memcpy(&f, &x, 4); return f; }
 inline u32 __float_as_uint(float f) { u32 x; memcpy(&x, &f, 4); return x; }
@@ -39,106 +53,209 @@ DEV void st(f16* p, float x) { _Float16 h = (_Float16)x; memcpy(p, &h, 2); }
 
 struct Index { int x, y, z; };
 static Index threadIdx, blockIdx, gridDim;
-extern u8 smem[];
 
-enum Wait { RUN, BLOCK, WARP, DONE };
-struct Fiber { ucontext_t context; Wait wait; std::vector<char> stack; };
+// Odd addresses on purpose: whoever wants them rounded has to round.
+constexpr u32 SHARED_AT = 1040;
+static u8* smem;
+static int shared_bytes;
+
+// How threads take turns, and when what runs on its own is done: at once, or no sooner than somebody waits for it. Runs that differ show a missing wait.
+static bool descending = false, lazy = false;
+
+struct Fiber {
+  jmp_buf here;
+  ucontext_t context;
+  bool begun;
+  // What it waits for; nullptr: it can run.
+  const char* wait;
+  int id;
+  u8* stack;
+};
+constexpr size_t STACK = 512 * 1024;
 static std::vector<Fiber> fibers;
-static ucontext_t scheduler;
+static int threads;
+static ucontext_t starter;
+static jmp_buf scheduler;
+static const char* kernel_name = "";
 static std::function<void()> kernel_call;
-static bool descending = false;
-static float exchange_[1024];
+static const char DONE[] = "its end";
 
-inline void wait_(Wait wait) {
+[[noreturn]] static void fail(const char* format, ...) {
+  fprintf(stderr, "%s block %d %d thread %d: ", kernel_name, blockIdx.x, blockIdx.y, threadIdx.x);
+  va_list args;
+  va_start(args, format);
+  vfprintf(stderr, format, args);
+  va_end(args);
+  fprintf(stderr, "\n");
+  _exit(3);
+}
+
+__attribute__((noinline)) static void wait_for(const char* what, int id) {
   const int self = threadIdx.x;
-  fibers[self].wait = wait;
-  swapcontext(&fibers[self].context, &scheduler);
+  fibers[self].wait = what;
+  fibers[self].id = id;
+  if (_setjmp(fibers[self].here) == 0) _longjmp(scheduler, 1);
   threadIdx.x = self;
 }
-inline void __syncthreads() { wait_(BLOCK); }
-inline void __syncwarp() { wait_(WARP); }
-template <typename F> inline float shuffle_(float x, F from) {
-  const int self = threadIdx.x;
-  exchange_[self] = x;
-  wait_(WARP);
-  const float y = exchange_[(self & ~31) + from(self & 31)];
-  wait_(WARP);
-  return y;
+static void release(const char* what, int id, int from, int to) {
+  for (int t = from; t < to; ++t) if (fibers[t].wait == what && fibers[t].id == id) fibers[t].wait = nullptr;
 }
-inline float __shfl_xor_sync(u32, float x, int n) { return shuffle_(x, [=](int l) { return l ^ n; }); }
-inline float __shfl_up_sync(u32, float x, int n) { return shuffle_(x, [=](int l) { return l >= n ? l - n : l; }); }
-inline float __shfl_sync(u32, float x, int n) { return shuffle_(x, [=](int) { return n & 31; }); }
 
-// Asynchronous copies arrive when they are waited for, not before.
-struct Copy { u32 to; const void* from; int bytes, group; };
-static std::vector<std::vector<Copy>> copies;
-static std::vector<int> groups;
-DEV u32 saddr(const void* p) { return (u32)((const u8*)p - smem); }
-DEV void cp_async(u32 to, const void* from, int bytes) { copies[threadIdx.x].push_back({to, from, bytes, groups[threadIdx.x]}); }
-DEV void cp_commit() { ++groups[threadIdx.x]; }
-template <int N> DEV void cp_wait() {
-  auto& mine = copies[threadIdx.x];
-  std::vector<Copy> left;
-  for (auto& c : mine) {
-    if (c.group >= groups[threadIdx.x] - N) { left.push_back(c); continue; }
-    if (c.to % 16 || (u64)c.from % 16) { fprintf(stderr, "unaligned copy\n"); exit(3); }
-    memset(smem + c.to, 0, 16);
-    memcpy(smem + c.to, c.from, c.bytes);
-  }
-  mine = left;
+// Barriers of a block by number; the one of all threads is 0.
+struct Barrier { int arrived, expected; };
+static Barrier barriers[16];
+static const char BARRIER[] = "a barrier";
+DEV void bar_sync(int id, int count) {
+  Barrier& b = barriers[id];
+  if (count % 32 != 0 && count != threads) fail("barrier %d of %d threads", id, count);
+  if (b.arrived != 0 && b.expected != count) fail("barrier %d of %d and of %d threads", id, b.expected, count);
+  b.expected = count;
+  if (++b.arrived < count) return wait_for(BARRIER, id);
+  b.arrived = 0;
+  release(BARRIER, id, 0, threads);
 }
+inline void __syncthreads() { bar_sync(0, threads); }
+
+// What the lanes of a warp do together, the last to come does for all. `mine`: where each lane keeps its operands and finds its results.
+struct Meeting { const char* what; int arrived; void* of[32]; };
+static Meeting meetings[32];
+static const char LANES[] = "the other lanes of its warp";
+template <typename T, typename F> inline void together(const char* what, T* mine, F run) {
+  const int warp = threadIdx.x / 32, first = warp * 32, lanes = threads - first < 32 ? threads - first : 32;
+  Meeting& m = meetings[warp];
+  if (m.arrived != 0 && m.what != what) fail("%s, while other lanes of the warp are at %s", what, m.what);
+  m.what = what;
+  m.of[threadIdx.x & 31] = mine;
+  if (++m.arrived < lanes) return wait_for(LANES, warp);
+  m.arrived = 0;
+  run((T**)m.of);
+  release(LANES, warp, first, first + lanes);
+}
+inline void __syncwarp() {
+  static const char WHAT[] = "syncwarp";
+  together(WHAT, (int*)nullptr, [](int**) {});
+}
+template <typename T, typename F> inline T shuffle(const char* what, T x, F from) {
+  struct { T in, out; } mine = {x, x};
+  together(what, &mine, [&](auto** of) { for (int l = 0; l < 32; ++l) if (threads >= 32 || l < threads) of[l]->out = of[from(l)]->in; });
+  return mine.out;
+}
+template <typename T> inline T __shfl_xor_sync(u32, T x, int n) {
+  static const char WHAT[] = "shfl.bfly";
+  return shuffle(WHAT, x, [=](int l) { return l ^ n; });
+}
+template <typename T> inline T __shfl_up_sync(u32, T x, int n) {
+  static const char WHAT[] = "shfl.up";
+  return shuffle(WHAT, x, [=](int l) { return l >= n ? l - n : l; });
+}
+template <typename T> inline T __shfl_sync(u32, T x, int n) {
+  static const char WHAT[] = "shfl.idx";
+  return shuffle(WHAT, x, [=](int) { return n & 31; });
+}
+
+static u8* pages(size_t bytes) {
+  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) { perror("mmap"); _exit(4); }
+  return (u8*)at;
+}
+// Memory that ends, up to `align`, where no page is, and begins after none.
+struct Guarded { std::string name; u8 *from, *at, *to; size_t bytes; };
+static std::vector<Guarded> guarded;
+static Guarded guard(const char* name, size_t bytes, size_t align) {
+  const size_t page = 4096, inner = (bytes + align - 1) / align * align, whole = (inner + page - 1) / page * page;
+  u8* from = pages(whole + 2 * page);
+  mprotect(from, page, PROT_NONE);
+  mprotect(from + page + whole, page, PROT_NONE);
+  guarded.push_back({name, from, from + page + whole - inner, from + whole + 2 * page, bytes});
+  return guarded.back();
+}
+static void caught(int, siginfo_t* info, void*) {
+  const u8* at = (const u8*)info->si_addr;
+  for (auto& g : guarded) if (at >= g.from && at < g.to) fail("%s has %zu bytes, byte %lld is touched", g.name.c_str(), g.bytes, (i64)(at - g.at));
+  for (int t = 0; t < threads; ++t) if (at >= fibers[t].stack - 4096 && at < fibers[t].stack) fail("the stack of thread %d is too small", t);
+  fail("address %p is touched, which is no tensor's", at);
+}
+static void catch_faults() {
+  stack_t stack = {};
+  stack.ss_sp = pages(65536);
+  stack.ss_size = 65536;
+  sigaltstack(&stack, nullptr);
+  struct sigaction action = {};
+  action.sa_sigaction = caught;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigaction(SIGSEGV, &action, nullptr);
+  sigaction(SIGBUS, &action, nullptr);
+}
+// What other parts of the emulator keep for a block.
+static std::vector<std::function<void()>> at_block_start, at_block_end;
 
 static void fiber_main() {
   kernel_call();
   fibers[threadIdx.x].wait = DONE;
-  setcontext(&scheduler);
+  _longjmp(scheduler, 1);
 }
-static void run_block(int threads, int shared) {
+// Runs one thread until it waits.
+__attribute__((noinline)) static void resume(int t) {
+  Fiber& f = fibers[t];
+  threadIdx.x = t;
+  if (_setjmp(scheduler) != 0) return;
+  if (f.begun) _longjmp(f.here, 1);
+  f.begun = true;
+  setcontext(&f.context);
+}
+static void run_block() {
   // NaN everywhere: what is read before it was written shows.
-  memset(smem, 0xff, shared);
-  copies.assign(threads, {});
-  groups.assign(threads, 0);
-  if ((int)fibers.size() < threads) fibers.resize(threads);
+  memset(smem, 0xff, shared_bytes);
+  for (auto& b : barriers) b = {};
+  for (auto& m : meetings) m.arrived = 0;
+  for (auto& start : at_block_start) start();
+  while ((int)fibers.size() < threads) {
+    fibers.emplace_back();
+    u8* stack = pages(STACK + 4096);
+    mprotect(stack, 4096, PROT_NONE);
+    fibers.back().stack = stack + 4096;
+  }
   for (int t = 0; t < threads; ++t) {
     Fiber& f = fibers[t];
-    if (f.stack.empty()) f.stack.resize(256 * 1024);
     getcontext(&f.context);
-    f.context.uc_stack.ss_sp = f.stack.data();
-    f.context.uc_stack.ss_size = f.stack.size();
-    f.context.uc_link = &scheduler;
+    f.context.uc_stack.ss_sp = f.stack;
+    f.context.uc_stack.ss_size = STACK;
+    f.context.uc_link = &starter;
     makecontext(&f.context, fiber_main, 0);
-    f.wait = RUN;
+    f.begun = false;
+    f.wait = nullptr;
   }
-  for (;;) {
-    bool ran = false;
+  for (bool ran = true; ran;) {
+    ran = false;
     for (int n = 0; n < threads; ++n) {
       const int t = descending ? threads - 1 - n : n;
-      if (fibers[t].wait != RUN) continue;
+      if (fibers[t].wait != nullptr) continue;
       ran = true;
-      threadIdx.x = t;
-      swapcontext(&scheduler, &fibers[t].context);
+      resume(t);
     }
-    if (ran) {
-      for (int w = 0; w < threads; w += 32) {
-        bool all = true;
-        for (int t = w; t < w + 32 && t < threads; ++t) all &= fibers[t].wait == WARP;
-        if (all) for (int t = w; t < w + 32 && t < threads; ++t) fibers[t].wait = RUN;
-      }
-      continue;
-    }
-    int block = 0, done = 0;
-    for (int t = 0; t < threads; ++t) block += fibers[t].wait == BLOCK, done += fibers[t].wait == DONE;
-    if (done == threads) return;
-    if (block != threads) { fprintf(stderr, "a barrier that not all threads reach: %d of %d, %d done\n", block, threads, done); exit(2); }
-    for (int t = 0; t < threads; ++t) fibers[t].wait = RUN;
   }
+  for (int t = 0; t < threads; ++t) {
+    if (fibers[t].wait == DONE) continue;
+    threadIdx.x = t;
+    int others = 0;
+    for (int u = 0; u < threads; ++u) others += fibers[u].wait == fibers[t].wait && fibers[u].id == fibers[t].id;
+    fail("waits for %s (%d) for ever, as do %d threads in all", fibers[t].wait, fibers[t].id, others);
+  }
+  for (auto& end : at_block_end) end();
 }
-static void launch(Index grid, int threads, int shared, std::function<void()> call) {
+static void launch(const char* name, Index grid, int block, int shared, std::function<void()> call) {
+  kernel_name = name;
   kernel_call = call;
   gridDim = grid;
+  threads = block;
+  shared_bytes = shared;
+  const Guarded memory = guard("shared memory", shared, 128);
+  smem = memory.at;
   for (int y = 0; y < grid.y; ++y)
     for (int x = 0; x < grid.x; ++x) {
       blockIdx = {x, y, 0};
-      run_block(threads, shared);
+      run_block();
     }
+  munmap(memory.from, memory.to - memory.from);
+  guarded.pop_back();
 }

@@ -1,0 +1,259 @@
+// Stands in for rt/ptx.cuh under g++.
+DEV u32 saddr(const void* p) { return (u32)((const u8*)p - smem) + SHARED_AT; }
+static u8* shared_at(u32 a, int bytes, int align) {
+  if (a % align != 0) fail("shared address %u is no multiple of %d", a, align);
+  if (a < SHARED_AT || a + bytes > SHARED_AT + (u32)shared_bytes) fail("shared memory has %d bytes, byte %d is touched", shared_bytes, (int)(a - SHARED_AT));
+  return smem + (a - SHARED_AT);
+}
+
+static float half_value(u16 h) {
+  if (kHalf) { _Float16 x; memcpy(&x, &h, 2); return (float)x; }
+  return __uint_as_float((u32)h << 16);
+}
+static u16 half_bits(float x) {
+  u16 h;
+  if (kHalf) { f16 f; st(&f, x); h = f.bits; }
+  else { bf16 b; st(&b, x); h = b.bits; }
+  return h;
+}
+DEV u32 pack2(float x, float y) { return half_bits(x) | (u32)half_bits(y) << 16; }
+DEV float low(u32 p) { return half_value((u16)p); }
+DEV float high(u32 p) { return half_value((u16)(p >> 16)); }
+DEV u32 tf32(float x) { return (__float_as_uint(x) + 0x1000) & ~0x1fffu; }
+
+// Writes to shared memory that the tensor cores' own reads do not see yet: by 16 bytes, the thread (from 1) that has still to fence.
+static std::vector<u16> unfenced;
+static std::vector<std::vector<u32>> mine_unfenced;
+static void wrote(u32 a, int by) {
+  const u32 at = (a - SHARED_AT) / 16;
+  unfenced[at] = by + 1;
+  mine_unfenced[by].push_back(at);
+}
+DEV void proxy_fence() {
+  for (u32 at : mine_unfenced[threadIdx.x]) if (unfenced[at] == threadIdx.x + 1) unfenced[at] = 0;
+  mine_unfenced[threadIdx.x].clear();
+}
+
+struct Copy { u32 to; const void* from; int bytes, group; };
+static std::vector<std::vector<Copy>> copies;
+static std::vector<int> copy_groups;
+static void arrive(const Copy& c) {
+  u8* to = shared_at(c.to, 16, 16);
+  if ((u64)c.from % 16 != 0) fail("a copy from an address that is no multiple of 16");
+  memset(to, 0, 16);
+  memcpy(to, c.from, c.bytes);
+  wrote(c.to, threadIdx.x);
+}
+DEV void cp_async(u32 to, const void* from, int bytes) {
+  const Copy c = {to, from, bytes, copy_groups[threadIdx.x]};
+  if (!lazy) arrive(c);
+  copies[threadIdx.x].push_back(c);
+}
+DEV void cp_commit() { ++copy_groups[threadIdx.x]; }
+template <int N> DEV void cp_wait() {
+  auto& mine = copies[threadIdx.x];
+  size_t n = 0;
+  // What was to arrive comes last of all, over whatever was written there meanwhile.
+  for (; n < mine.size() && mine[n].group < copy_groups[threadIdx.x] - N; ++n) arrive(mine[n]);
+  mine.erase(mine.begin(), mine.begin() + n);
+}
+
+struct Phases { int arrived, expected, phase; };
+static std::map<u32, Phases> phases;
+static const char PHASE[] = "a phase of the barrier at";
+DEV void bar_init(u32 b, int n) {
+  shared_at(b, 8, 8);
+  phases[b] = {0, n, 0};
+}
+static Phases& phases_at(u32 b) {
+  auto found = phases.find(b);
+  if (found == phases.end()) fail("no barrier at %u", b);
+  return found->second;
+}
+DEV void bar_arrive(u32 b) {
+  Phases& p = phases_at(b);
+  if (++p.arrived < p.expected) return;
+  p.arrived = 0;
+  ++p.phase;
+  release(PHASE, (int)b, 0, threads);
+}
+DEV void bar_wait(u32 b, int parity) {
+  if (parity != 0 && parity != 1) fail("a parity of %d", parity);
+  while ((phases_at(b).phase & 1) == parity) wait_for(PHASE, (int)b);
+}
+
+DEV u16 lds2(u32 a) { u16 h; memcpy(&h, shared_at(a, 2, 2), 2); return h; }
+DEV void lds16(u32* r, u32 a) { memcpy(r, shared_at(a, 16, 16), 16); }
+DEV void sts2(u32 a, u16 h) { memcpy(shared_at(a, 2, 2), &h, 2); wrote(a, threadIdx.x); }
+DEV void sts4(u32 a, u32 x) { memcpy(shared_at(a, 4, 4), &x, 4); wrote(a, threadIdx.x); }
+
+static u16 half_of(u32 r, int i) { return (u16)(r >> (16 * i)); }
+static void put_half(u32& r, int i, u16 h) { r = (r & ~(0xffffu << (16 * i))) | (u32)h << (16 * i); }
+struct Matrices { u32 address, *r; };
+template <bool STORE, bool TRANS> static void matrices(const char* what, u32* r, u32 a) {
+  Matrices mine = {a, r};
+  together(what, &mine, [](Matrices** of) {
+    for (int m = 0; m < 4; ++m) for (int row = 0; row < 8; ++row) {
+      const u32 at = of[m * 8 + row]->address;
+      u8* line = shared_at(at, 16, 16);
+      if (STORE) wrote(at, (threadIdx.x & ~31) + m * 8 + row);
+      for (int col = 0; col < 8; ++col) {
+        const int i = TRANS ? col : row, j = TRANS ? row : col;
+        u32& held = of[i * 4 + j / 2]->r[m];
+        u16 h = half_of(held, j % 2);
+        if (STORE) memcpy(line + col * 2, &h, 2);
+        else {
+          memcpy(&h, line + col * 2, 2);
+          put_half(held, j % 2, h);
+        }
+      }
+    }
+  });
+}
+static const char LDM4[] = "ldmatrix", LDM4T[] = "ldmatrix.trans", STM4[] = "stmatrix", STM4T[] = "stmatrix.trans", MOVM[] = "movmatrix", MMA16[] = "mma.m16n8k16", MMA8[] = "mma.m16n8k8";
+DEV void ldm4(u32* r, u32 a) { matrices<false, false>(LDM4, r, a); }
+DEV void ldm4t(u32* r, u32 a) { matrices<false, true>(LDM4T, r, a); }
+#if __CUDA_ARCH__ >= 900
+DEV void stm4(u32 a, const u32* r) { matrices<true, false>(STM4, (u32*)r, a); }
+DEV void stm4t(u32 a, const u32* r) { matrices<true, true>(STM4T, (u32*)r, a); }
+#endif
+DEV void movm(u32& x) {
+  together(MOVM, &x, [](u32** of) {
+    u16 whole[8][8];
+    for (int i = 0; i < 8; ++i) for (int j = 0; j < 8; ++j) whole[i][j] = half_of(*of[i * 4 + j / 2], j % 2);
+    for (int i = 0; i < 8; ++i) for (int j = 0; j < 8; ++j) put_half(*of[i * 4 + j / 2], j % 2, whole[j][i]);
+  });
+}
+
+struct Operands { float* d; const u32* a; u32 b[2]; };
+// Registers of A, 16 rows, as numbers.
+template <typename AT> static void rows_of_a(float (*a)[16], AT at) {
+  for (int l = 0; l < 32; ++l) for (int e = 0; e < 4; ++e) for (int i = 0; i < 2; ++i) a[l / 4 + e % 2 * 8][e / 2 * 8 + l % 4 * 2 + i] = half_value(half_of(at(l)[e], i));
+}
+DEV void mma16816(float* d, const u32* a, u32 b0, u32 b1) {
+  Operands mine = {d, a, {b0, b1}};
+  together(MMA16, &mine, [](Operands** of) {
+    float a[16][16], b[16][8];
+    rows_of_a(a, [&](int l) { return of[l]->a; });
+    for (int l = 0; l < 32; ++l) for (int e = 0; e < 2; ++e) for (int i = 0; i < 2; ++i) b[e * 8 + l % 4 * 2 + i][l / 4] = half_value(half_of(of[l]->b[e], i));
+    for (int l = 0; l < 32; ++l) for (int i = 0; i < 4; ++i) for (int k = 0; k < 16; ++k) of[l]->d[i] += a[l / 4 + i / 2 * 8][k] * b[k][l % 4 * 2 + i % 2];
+  });
+}
+DEV void mma1688(float* d, const u32* a, u32 b0, u32 b1) {
+  Operands mine = {d, a, {b0, b1}};
+  together(MMA8, &mine, [](Operands** of) {
+    float a[16][8], b[8][8];
+    auto value = [](u32 x) { return __uint_as_float(x & ~0x1fffu); };
+    for (int l = 0; l < 32; ++l) {
+      for (int e = 0; e < 4; ++e) a[l / 4 + e % 2 * 8][l % 4 + e / 2 * 4] = value(of[l]->a[e]);
+      for (int e = 0; e < 2; ++e) b[l % 4 + e * 4][l / 4] = value(of[l]->b[e]);
+    }
+    for (int l = 0; l < 32; ++l) for (int i = 0; i < 4; ++i) for (int k = 0; k < 8; ++k) of[l]->d[i] += a[l / 4 + i / 2 * 8][k] * b[k][l % 4 * 2 + i % 2];
+  });
+}
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// A warp's 16 rows of a warpgroup's product: its own rows of A, all of B.
+struct Product { int columns, group; bool mn, fresh; u64 b; u32 a[32][4]; float* d[32]; std::shared_ptr<std::vector<float>> sum; };
+static std::vector<Product> running[32];
+static std::vector<int> product_groups;
+// What each warp has asked for: the warps of a warpgroup ask for the same.
+static u64 asked[32];
+static const char WGMMA[] = "wgmma", WGMMA_WAIT[] = "wgmma.wait_group";
+
+static void multiply(Product& p) {
+  const u32 start = (u32)(p.b & 0x3fff) << 4, lead = (u32)(p.b >> 16 & 0x3fff) << 4, stride = (u32)(p.b >> 32 & 0x3fff) << 4;
+  if (p.b >> 62 != 1 || (p.b >> 49 & 7) != 0) fail("a matrix descriptor %llx without the 128-byte swizzle", p.b);
+  float a[16][16], b[16][64];
+  rows_of_a(a, [&](int l) { return p.a[l]; });
+  for (int k = 0; k < 16; ++k) for (int n = 0; n < p.columns; ++n) {
+    const u32 at = start + (p.mn ? n / 64 * lead + n % 64 * 2 + k / 8 * stride + k % 8 * 128 : n / 8 * stride + n % 8 * 128 + k * 2), swizzled = at ^ (at >> 7 & 7) << 4;
+    u16 h;
+    memcpy(&h, shared_at(swizzled, 2, 2), 2);
+    const int writer = unfenced[(swizzled - SHARED_AT) / 16];
+    if (writer != 0) fail("a product reads what thread %d wrote without a fence after it", writer - 1);
+    b[k][n] = half_value(h);
+  }
+  for (int l = 0; l < 32; ++l) for (int i = 0; i < p.columns / 2; ++i) {
+    float s = 0.f;
+    for (int k = 0; k < 16; ++k) s += a[l / 4 + i / 2 % 2 * 8][k] * b[k][i / 4 * 8 + l % 4 * 2 + i % 2];
+    float& d = (*p.sum)[l * 32 + i];
+    d = p.fresh ? s : d + s;
+  }
+}
+static void deliver(const Product& p) { for (int l = 0; l < 32; ++l) for (int i = 0; i < p.columns / 2; ++i) p.d[l][i] = (*p.sum)[l * 32 + i]; }
+
+struct Asked { float* d; const u32* a; u64 b; };
+template <int N, bool MN, bool FRESH> DEV void wgmma_step(float* d, const u32* a, u64 b) {
+  Asked mine = {d, a, b};
+  together(WGMMA, &mine, [](Asked** of) {
+    const int warp = threadIdx.x / 32;
+    Product p = {N, product_groups[threadIdx.x], MN, FRESH, of[0]->b};
+    for (int l = 0; l < 32; ++l) {
+      if (of[l]->b != p.b) fail("lanes with different matrix descriptors");
+      p.d[l] = of[l]->d;
+      memcpy(p.a[l], of[l]->a, 16);
+    }
+    asked[warp] = (asked[warp] ^ p.b ^ (u64)N << 50 ^ (u64)MN << 60 ^ (u64)FRESH << 61) * 0x9e3779b97f4a7c15ull;
+    for (auto& before : running[warp]) if (before.d[0] == p.d[0]) p.sum = before.sum;
+    if (p.sum == nullptr) {
+      p.sum = std::make_shared<std::vector<float>>(32 * 32);
+      for (int l = 0; l < 32; ++l) for (int i = 0; i < N / 2; ++i) (*p.sum)[l * 32 + i] = p.d[l][i];
+    }
+    if (lazy) {
+      // Who looks before the wait shall see it.
+      for (int l = 0; l < 32; ++l) for (int i = 0; i < N / 2; ++i) p.d[l][i] = NAN;
+      running[warp].push_back(p);
+    } else {
+      multiply(p);
+      deliver(p);
+    }
+  });
+}
+DEV void mma_open() {}
+DEV void mma_commit() { ++product_groups[threadIdx.x]; }
+template <int N> DEV void mma_wait() {
+  int none = 0;
+  together(WGMMA_WAIT, &none, [](int**) {
+    auto& here = running[threadIdx.x / 32];
+    size_t n = 0;
+    for (; n < here.size() && here[n].group < product_groups[threadIdx.x] - N; ++n) multiply(here[n]);
+    for (size_t m = 0; m < n; ++m) {
+      bool goes_on = false;
+      for (size_t later = n; later < here.size(); ++later) goes_on |= here[later].sum == here[m].sum;
+      if (!goes_on) deliver(here[m]);
+    }
+    here.erase(here.begin(), here.begin() + n);
+  });
+}
+template <int N> DEV void mma_ready(float*) {}
+#else
+DEV void mma_open() {}
+DEV void mma_commit() {}
+template <int N> DEV void mma_wait() {}
+template <int N> DEV void mma_ready(float*) {}
+#endif
+
+static const bool ptx_is_kept = [] {
+  at_block_start.push_back([] {
+    unfenced.assign(shared_bytes / 16 + 1, 0);
+    mine_unfenced.assign(threads, {});
+    copies.assign(threads, {});
+    copy_groups.assign(threads, 0);
+    phases.clear();
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    product_groups.assign(threads, 0);
+    for (auto& warp : running) warp.clear();
+    for (auto& hash : asked) hash = 0;
+#endif
+  });
+  at_block_end.push_back([] {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    for (int w = 0; w < threads / 32; ++w) {
+      if (!running[w].empty()) fail("warp %d does not wait for its products", w);
+      if (asked[w] != asked[w / 4 * 4]) fail("the warps of warpgroup %d ask for different products", w / 4);
+    }
+#endif
+  });
+  return true;
+}();
