@@ -77,8 +77,13 @@ function begin(gradients: Gradients, sides: readonly Side[]): void {
   }
 }
 
-/** Writes the kernels of one plan. */
-function write(place: Place, plan: readonly (readonly Side[])[], roots: readonly Root[]): readonly { readonly head: KernelHead; readonly write: (k: KernelBuilder) => void }[] {
+interface GradientKernel {
+  readonly head: KernelHead;
+  readonly write: (k: KernelBuilder) => void;
+}
+
+/** The kernels of one plan. */
+function kernelsOf(place: Place, plan: readonly (readonly Side[])[], roots: readonly Root[]): readonly GradientKernel[] {
   const { cx, parts, index, at, adjoint } = place;
   const name = stageName(cx, index);
   const buffers = stageBuffers(cx, parts, index);
@@ -120,8 +125,8 @@ function write(place: Place, plan: readonly (readonly Side[])[], roots: readonly
 export function gradientKernels(place: Place, roots: readonly Root[]): void {
   const { cx } = place;
   const { draft } = cx;
-  const fits = (kernels: ReturnType<typeof write>) => kernels.every((kernel) => liveBytes(buildKernel(kernel.head, kernel.write), draft.sizeOf, draft.bufferOf) <= draft.sharedBytes);
-  const plans = PLANS.map((plan) => write(place, plan, roots));
-  const chosen = draft.sharedBytes === Infinity ? plans[0] : plans.find(fits) ?? plans[plans.length - 1];
-  for (const { head, write: body } of chosen) draft.kernel(cx.name, head, body);
+  const live = ({ head, write }: GradientKernel) => liveBytes(buildKernel(head, write), draft.sizeOf, draft.bufferOf);
+  const fits = (kernels: readonly GradientKernel[]) => draft.sharedBytes === Infinity || kernels.every((kernel) => live(kernel) <= draft.sharedBytes);
+  const plans = PLANS.map((plan) => kernelsOf(place, plan, roots));
+  for (const { head, write } of plans.find(fits) ?? plans[plans.length - 1]) draft.kernel(cx.name, head, write);
 }

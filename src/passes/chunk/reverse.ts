@@ -98,7 +98,9 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
     return { k, cx, parts, index, values, decays: decaysIn(k, parts, values) };
   };
   if (segmented) {
-    draft.kernel(cx.name, { name: `${name}_reverse_ends`, doc: `What every segment adds to the cotangent of ${name} by its start.`, outer: 'segment', inner: 'head', split: parts.value, idle: 'first' }, (k) => {
+    draft.kernel(cx.name, {
+      name: `${name}_reverse_ends`, doc: `What every segment adds to the cotangent of ${name} by its start.`, outer: 'segment', inner: 'head', split: parts.value, idle: 'first',
+    }, (k) => {
       const outside = valuesIn(cx, k, site);
       hoist(cx, outside, site, operands);
       const [first] = k.loop('chunks', true, [k.zeros([parts.row, ...parts.stage.valueAxes])], ([cotangent]) => [pullChunk(chunkOf(k, outside), adjoint, cotangent).start]);
@@ -125,5 +127,6 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
     });
     if (gradient !== undefined) k.store(segmented ? buffers.local(true) : gradient, first);
   });
-  if (segmented && gradient !== undefined) outermostKernel(cx, { name: `${name}_reverse_first`, doc: `The gradient of ${name} before the first token.` }, parts, buffers.local(true), gradient, true);
+  if (!segmented || gradient === undefined) return;
+  outermostKernel(cx, { name: `${name}_reverse_first`, doc: `The gradient of ${name} before the first token.` }, parts, buffers.local(true), gradient, true);
 }

@@ -152,7 +152,8 @@ export function walkKernels(cx: Context, parts: Parts, index: number, options: W
     });
     if (final !== undefined) k.store(segmented ? buffers.local(false) : final, last);
   });
-  if (segmented && final !== undefined) outermostKernel(cx, { name: `${name}_final`, doc: `${name} after the last token.` }, parts, buffers.local(false), final, false);
+  if (!segmented || final === undefined) return;
+  outermostKernel(cx, { name: `${name}_final`, doc: `${name} after the last token.` }, parts, buffers.local(false), final, false);
 }
 
 /** The last segment's state for the user; against time, the first one's. */
@@ -181,7 +182,9 @@ function segmentKernels(cx: Context, parts: Parts, index: number): void {
   const buffers = stageBuffers(cx, parts, index);
   const site = walkSite(parts);
   spanKernel(cx, parts, index);
-  draft.kernel(cx.name, { name: `${name}_ends`, doc: `What every segment adds to ${name} by its end.`, outer: 'segment', inner: 'head', split: parts.value, idle: 'last' }, (k) => {
+  draft.kernel(cx.name, {
+    name: `${name}_ends`, doc: `What every segment adds to ${name} by its end.`, outer: 'segment', inner: 'head', split: parts.value, idle: 'last',
+  }, (k) => {
     const outside = valuesIn(cx, k, site);
     hoist(cx, outside, site, walkOperands(parts));
     const [last] = k.loop('chunks', false, [k.zeros([parts.row, ...parts.stage.valueAxes])], ([state]) => {
