@@ -30,12 +30,23 @@ export function createCode(depth = 0): Code {
       lines.push(late);
       return (text) => void late.push(indent + text);
     },
-    text: () => flat(lines).join('\n'),
+    text: () => withoutUnused(flat(lines)).join('\n'),
   };
 }
 
 function flat(lines: Lines): string[] {
   return lines.flatMap((item) => (typeof item === 'string' ? [item] : flat(item)));
+}
+
+/** Leaves out constants that nothing reads: a place names all it knows, a kernel needs some of it. */
+function withoutUnused(lines: readonly string[]): readonly string[] {
+  const uses = new Map<string, number>();
+  for (const line of lines) for (const [name] of line.matchAll(/\b[A-Za-z_]\w*/g)) uses.set(name, (uses.get(name) ?? 0) + 1);
+  const kept = lines.filter((line) => {
+    const name = /^\s*let (\w+) = /.exec(line)?.[1];
+    return name === undefined || (uses.get(name) ?? 0) > 1;
+  });
+  return kept.length === lines.length ? kept : withoutUnused(kept);
 }
 
 const LARGEST = 3.4028234663852886e38;

@@ -114,10 +114,8 @@ describe('one kernel, in full', () => {
       @compute @workgroup_size(64)
       fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
         let heads = dims[0].y;
-        let groups = dims[0].z;
         let zero = dims[0].x >> 31u;
         let head = wid.y;
-        let group = head * groups / heads;
         let chunk = wid.x;
         let sequence = chunks[4u * chunk];
         let token = chunks[4u * chunk + 1u];
