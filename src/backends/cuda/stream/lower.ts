@@ -29,7 +29,7 @@ export function lowerStream(cx: CudaContext, kernel: TileKernel): LoweredKernel 
   const ring = Math.ceil((hooks.floats * 4) / 128) * 128;
   return {
     text: code.text().replaceAll(RING_MARK, String(ring)),
-    runtime: ['rt/base.cuh', 'rt/math.cuh', 'rt/ptx.cuh', 'rt/tile.cuh', 'rt/lanes.cuh'],
+    runtime: ['rt/base.cuh', 'rt/math.cuh', 'rt/ptx.cuh', 'rt/lanes.cuh'],
     block: layout.threads,
     sharedBytes: ring + hooks.ring,
     grid: gridOf(kernel, layout.blocks),

@@ -197,7 +197,7 @@ export function loadText(w: Writer, tile: TileId, op: Load, place: Place): void 
 function alongWarps(w: Writer, buffer: TileBuffer, a: Access, place: Place): number {
   const last = buffer.axes[buffer.axes.length - 1];
   const group = w.layout.groups.find((candidate) => candidate.role === 'warp' && candidate.axes[0] === last);
-  if (last === undefined || group === undefined || a.columns > 1 || w.live([last], '0', '0') !== '' || (buffer.outer === 'token' && place.token === undefined)) return 1;
+  if (last === undefined || group === undefined || a.columns > 1 || w.live(a.axes, '0', '0') !== '' || (buffer.outer === 'token' && place.token === undefined)) return 1;
   // 16 bytes at most.
   return [8, 4, 2].find((n) => a.rows % n === 0 && (n < 8 || (buffer.dtype === 'io' && w.cx.dtype !== 'f32'))) ?? 1;
 }
