@@ -2,6 +2,7 @@ import { COL, ROW, type Axis } from '../ir/common/axes.js';
 import { bytesOf, type IoDtype } from '../ir/common/dtype.js';
 import { lanesOf } from '../ir/plan/lanes.js';
 import type { Extent, Launch, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
+import { loadedBuffers } from '../ir/tile/operands.js';
 import type { TileBuffer, TileKernel, TileModule, TileStmt } from '../ir/tile/tile.js';
 
 /** Size of an axis of a module; the token axes have that of a chunk. */
@@ -29,7 +30,9 @@ export function planPrograms(module: TileModule, kernels: readonly PlanKernel[])
   const missing = (name: string): never => {
     throw new Error(`${module.name}: no kernel ${name}`);
   };
-  const grouped = new Set(module.kernels.filter((kernel) => kernel.inner === 'group').map((kernel) => kernel.name));
+  const summed = new Set(module.buffers.filter((buffer) => buffer.ungrouped !== undefined).map((buffer) => buffer.name));
+  const sums = (kernel: TileKernel) => kernel.inner === 'group' && loadedBuffers(kernel.body).some((name) => summed.has(name));
+  const grouped = new Set(module.kernels.filter(sums).map((kernel) => kernel.name));
   const launches = (names: readonly string[]) => lanesOf(names.map(named)).map((launch): Launch => (grouped.has(launch.kernel) ? { ...launch, grouped: true } : launch));
   return { forward: launches(module.programs.forward), backward: launches(module.programs.backward), step: launches(module.programs.step) };
 }

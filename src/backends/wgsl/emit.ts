@@ -29,7 +29,9 @@ const SEGMENTATION: Plan['segmentation'] = { programs: 256, least: 4 };
 export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan; files: Map<string, string> } {
   const capabilities = options.capabilities ?? DEFAULT_CAPABILITIES;
   const packed = (buffer: TileBuffer) => buffer.dtype === 'io' && buffer.role !== 'workspace' && (options.dtype === 'bf16' || (options.dtype === 'f16' && !capabilities.f16));
-  const { module: staged, packs } = stageBuffers(module, { storageBuffers: capabilities.storageBuffers, packed });
+  // Workspaces share one buffer, so no tensor of a user can take the place of one.
+  const shared: TileModule = { ...module, buffers: module.buffers.map((buffer) => ({ ...buffer, ungrouped: undefined })) };
+  const { module: staged, packs } = stageBuffers(shared, { storageBuffers: capabilities.storageBuffers, packed });
   const chosen = staged.kernels.map((kernel) => ({ kernel, how: choose({ module: staged, capabilities }, kernel) }));
   const scratch = chosen.filter(({ how }) => how.memory.far > 0).map(({ kernel, how }): PlanTensor => ({
     name: scratchName(kernel.name), role: 'workspace', dtype: 'f32', shape: [...gridOf(kernel, how.blocks).flat(), how.memory.far], axes: [],

@@ -56,7 +56,7 @@ const FEATURES = ['shader-f16', 'subgroups'] as const;
 
 /** Opens a device with all that its adapter has of what kernels can use. */
 export async function openDevice(gpu: GPU): Promise<OpenDevice> {
-  const adapter = await gpu.requestAdapter();
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (adapter === null) throw new RuntimeError('no WebGPU adapter answers any more', 'run `lmoec doctor` to see the state of the device');
   const device = await adapter.requestDevice({
     requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),

@@ -25,7 +25,7 @@ export type WebGpuStatus =
 export async function webGpuStatus(): Promise<WebGpuStatus> {
   const gpu = await webGpu();
   if ('why' in gpu) return { available: false, why: gpu.why, remedy: 'use a browser with WebGPU, or `npm install webgpu` in Node' };
-  const adapter = await gpu.requestAdapter();
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (adapter === null) {
     return { available: false, why: 'no WebGPU adapter answers', remedy: 'install a Vulkan driver; `node scripts/software-gpu.mjs --install` finds software ones' };
   }
