@@ -235,6 +235,8 @@ export function createTeam(options: TeamOptions) {
       const piece = take(id, 64 * pad(from.col) * 2);
       const made: Tile16 = { piece, address: address(piece), rows: from.row, cols: from.col };
       willWrite(piece, 'any');
+      // Columns that only fill the tile are contracted over like the others.
+      if (pad(from.col) !== size(from.col)) each(from, `if (${colText(from.col)} >= ${size(from.col)}) ${from.name}[i] = 0.f;`);
       code.line(`store_frag<${steps(from.col)}, 64, false>(${made.address}, ${from.name}, ${stepText(from.col)});`);
       f.t16 = made;
     }
