@@ -78,7 +78,10 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
         const t = team.t32(id);
         team.willRead(t.piece, 'any');
         if (turned || t.rows !== ROW) unsupported('a shift along columns');
-        matrix(team, tile, (frag) => `(frag_row(i) == ${edgeRow} ? ${edge(team.colText(frag.col))} : ${t.pointer}[((frag_row(i) - ${op.by}) & 63) * ${t.stride} + ${team.colText(frag.col)}])`);
+        matrix(team, tile, (frag) => {
+          const { token, channel } = team.tokenTexts(frag);
+          return `(${token} == ${edgeRow} ? ${edge(channel)} : ${t.pointer}[((${token} - ${op.by}) & 63) * ${t.stride} + ${channel}])`;
+        });
       }
       return;
     }
@@ -105,11 +108,11 @@ function pickRow(team: Team, tile: TileId, arg: TileId, axis: Axis, at: number):
   if (f.t32 !== undefined) {
     const { t32 } = f;
     team.willRead(t32.piece, 'any');
-    vector(team, tile, axis, () => `${t32.pointer}[${at * t32.stride} + i]`);
+    vector(team, tile, axis, () => `${t32.pointer}[${t32.rows === ROW ? `${at * t32.stride} + i` : `i * ${t32.stride} + ${at}`}]`);
   } else if (f.t16 !== undefined) {
     const { t16 } = f;
     team.willRead(t16.piece, 'any');
-    vector(team, tile, axis, () => `tile_at<${team.pad(t16.rows)}>(${t16.address}, ${at}, i)`);
+    vector(team, tile, axis, () => `tile_at<${team.pad(t16.rows)}>(${t16.address}, ${t16.rows === ROW ? `${at}, i` : `i, ${at}`})`);
   } else {
     const frag = team.frag(id, ROW);
     const v = team.newVec(tile, axis);

@@ -244,6 +244,25 @@ export function createTeam(options: TeamOptions) {
     return turned ? { ...t, rows: turn(t.rows), cols: turn(t.cols) } : t;
   };
 
+  const isToken = (axis: Axis) => axis === ROW || axis === COL;
+  /** As `t16`, with tokens as rows: fragments whose rows are another axis are turned on the way. */
+  const tokenRows = (tile: TileId): Tile16 => {
+    const { id } = resolve(tile);
+    const known = formsOf(id).t16;
+    const from = formsOf(id).frags[0];
+    if (known === undefined ? from === undefined || isToken(from.row) : isToken(known.rows)) return t16(tile);
+    if (known !== undefined || from === undefined) return unsupported(`tile ${id} lies across`);
+    ready(from.name);
+    const piece = take(undefined, pad(from.col) * pad(from.row) * 2);
+    const made: Tile16 = { piece, address: address(piece), rows: from.col, cols: from.row };
+    willWrite(piece, 'any');
+    code.line(`store_frag<${steps(from.col)}, ${pad(from.col)}, true>(${made.address}, ${from.name}, ${stepText(from.col)});`);
+    return made;
+  };
+  /** C text of the token and of the other index of element i of a fragment. */
+  const tokenTexts = (frag: Frag): { token: string; channel: string } =>
+    isToken(frag.row) ? { token: 'frag_row(i)', channel: colText(frag.col) } : { token: colText(frag.col), channel: 'frag_row(i)' };
+
   const newT32 = (id: TileId, rows: Axis, cols: Axis): Tile32 => {
     // Eight rows of float pairs fall into different banks.
     const stride = pad(cols) + 8;
@@ -327,7 +346,7 @@ export function createTeam(options: TeamOptions) {
 
   return {
     options, code, arena, parts, threads, values, colText, stepText, steps, axesOf, size, pad, fresh, turn, resolve, formsOf, sync, willRead, willWrite, take, address, pointerTo,
-    ready, finish, newFrag, each, otherAxis, frag, t16, t32, newT32, packed, vec, newVec, scalar,
+    ready, finish, newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, newT32, packed, vec, newVec, scalar,
     /** Marks a fragment as the result of a product that runs. */
     running(name: string, pieces: Piece[]) {
       pending.push({ name, pieces });

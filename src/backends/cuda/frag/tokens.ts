@@ -28,7 +28,10 @@ export function cumsum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'cums
     // The inclusive sums, a row later: no array of their own.
     const { piece, pointer: sums, stride } = inclusiveSums(team, id, tile);
     team.willRead(piece, 'any');
-    matrix(team, tile, (frag) => `(frag_row(i) == 0 ? 0.f : ${sums}[(frag_row(i) - 1) * ${stride} + ${team.colText(frag.col)}])`);
+    matrix(team, tile, (frag) => {
+      const { token, channel } = team.tokenTexts(frag);
+      return `(${token} == 0 ? 0.f : ${sums}[(${token} - 1) * ${stride} + ${channel}])`;
+    });
     return;
   }
   // A decay score may have asked for it already.
@@ -38,6 +41,7 @@ export function cumsum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'cums
 /** `moment`: the statement being written. */
 function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, reverse: boolean, moment: TileId): void {
   const from = team.t32(arg);
+  if (from.rows !== ROW && from.rows !== COL) unsupported(`a running sum of tile ${arg}, which lies across`);
   team.willRead(from.piece, 'owner');
   team.sync();
   // In place where nobody asks for the summands any more.
@@ -71,7 +75,7 @@ export function dscore(team: Team, tile: TileId, op: Dscore): void {
   const steps = n / 16 / team.parts;
   const first = team.parts === 1 ? '0' : `part * ${steps}`;
   const begin = (operands: readonly TileId[], rows: Axis, cols: Axis): { out: string; tiles: readonly string[] } => {
-    const tiles = operands.map((id) => team.t16(id));
+    const tiles = operands.map((id) => team.tokenRows(id));
     for (const { piece } of tiles) team.willRead(piece, 'any');
     team.sync();
     for (const { piece } of [...tiles, sums]) team.willRead(piece, 'any');
