@@ -1,5 +1,6 @@
 import { COL, ROW, unionAxes, withoutAxes, type Axis } from '../ir/common/axes.js';
 import type { MathName } from '../ir/common/dag.js';
+import { LEAST_LOG_DECAY } from '../ir/tile/tile.js';
 import { math } from '../math/index.js';
 import { newValue, strideOf, stridesAlong, visit, type TileValue } from './tile-value.js';
 
@@ -77,7 +78,8 @@ export function cumsumTile(arg: TileValue, exclusive: boolean, reverse: boolean,
     let sum = 0;
     for (let j = 0; j < n; j++) {
       const i = reverse ? n - 1 - j : j;
-      const x = arg.data[base + i * step];
+      const given = arg.data[base + i * step];
+      const x = reverse ? given : Math.max(given, LEAST_LOG_DECAY);
       out.data[base + i * step] = exclusive ? sum : sum + x;
       sum += x;
     }

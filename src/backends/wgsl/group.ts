@@ -1,5 +1,5 @@
 import { COL, ROW, withoutAxes, type Axis } from '../../ir/common/axes.js';
-import type { TileId } from '../../ir/tile/tile.js';
+import { LEAST_LOG_DECAY, type TileId } from '../../ir/tile/tile.js';
 import { rootFolds, type Action, type Root } from './actions.js';
 import { axisVariable, type Place } from './address.js';
 import { bufferAddress, cellText, element, factorsOf, foldedSize, indexOf, innerBlock, newBlock, operation, valueKey, type At, type Block, type Factor, type Printing } from './element.js';
@@ -181,6 +181,9 @@ function storeText(p: Printing, block: Block, name: string, value: TileId, at: A
   else block.code.line(`if (${guards.join(' && ')}) { ${target} = ${cast}; }`);
 }
 
+/** Forwards, running sums are of log decays. */
+const summand = (reverse: boolean, text: string) => (reverse ? text : `max(${text}, ${LEAST_LOG_DECAY}.0)`);
+
 /** Writes the operations that go along the token axis, one invocation per column. */
 export function scanText(p: Printing, code: Code, action: Extract<Action, { kind: 'scan' }>): void {
   const { op, tile } = action;
@@ -202,11 +205,11 @@ export function scanText(p: Printing, code: Code, action: Extract<Action, { kind
         code.line(`sum = ${element(p, inner, op.decay, at)} * sum + ${element(p, inner, op.write, at)};`);
         code.line(`${out} = sum;`);
       } else if (op.exclusive) {
-        code.line(`let own = ${element(p, inner, op.arg, at)};`);
+        code.line(`let own = ${summand(op.reverse, element(p, inner, op.arg, at))};`);
         code.line(`${out} = sum;`);
         code.line('sum += own;');
       } else {
-        code.line(`sum += ${element(p, inner, op.arg, at)};`);
+        code.line(`sum += ${summand(op.reverse, element(p, inner, op.arg, at))};`);
         code.line(`${out} = sum;`);
       }
       code.close();

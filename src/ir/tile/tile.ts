@@ -78,6 +78,9 @@ export interface TileType {
 /** Index in `TileKernel.tiles`. Assigned once, before use, and visible in the statements that follow in the same or inner bodies. */
 export type TileId = number;
 
+/** e^-80 of a state is nothing in any dtype we have. */
+export const LEAST_LOG_DECAY = -80;
+
 export type TileStmt =
   | { readonly kind: 'let'; readonly tile: TileId; readonly op: TileOp }
   /** Axes of the value = axes of the buffer (+ ROW for `token` buffers outside token loops). */
@@ -115,7 +118,10 @@ export type TileOp =
   | { readonly op: 'contract'; readonly a: TileId; readonly b: TileId; readonly axis: Axis }
   /** The same values, ROW called COL or the other way round (both swapped if it has both: the transpose). */
   | { readonly op: 'swap'; readonly arg: TileId }
-  /** Running sum along ROW. Exclusive: row i sums the rows before it (reverse: after it). */
+  /**
+   * Running sum along ROW. Exclusive: row i sums the rows before it (reverse: after it). Forwards it sums log decays, each as LEAST_LOG_DECAY at least:
+   * what decays by that much is gone, and differences of sums stay numbers where one is -inf.
+   */
   | { readonly op: 'cumsum'; readonly arg: TileId; readonly exclusive: boolean; readonly reverse: boolean }
   /** Row i takes row i-1 (by 1) or i+1 (by -1); the row without a neighbour takes `edge` (axes without ROW), or 0. */
   | { readonly op: 'shift'; readonly arg: TileId; readonly by: 1 | -1; readonly edge: TileId | undefined }

@@ -1,12 +1,11 @@
 // Running sum down one column of a 64-row array; result may be the argument.
-template <bool EXCLUSIVE, bool REVERSE, bool FLOOR> DEV void col_cumsum(float* out, const float* in, int stride, bool exists) {
+template <bool EXCLUSIVE, bool REVERSE> DEV void col_cumsum(float* out, const float* in, int stride, bool exists) {
   float acc = 0.f;
   UNROLL for (int s = 0; s < 64; ++s) {
     int r = REVERSE ? 63 - s : s;
     // Padding is 0, whatever lies there.
     float x = exists ? in[r * stride] : 0.f;
-    // A gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
-    if (FLOOR) x = fmaxf(x, -80.f);
+    if (!REVERSE) x = log_decay(x);
     if (EXCLUSIVE) out[r * stride] = acc;
     acc += x;
     if (!EXCLUSIVE) out[r * stride] = acc;

@@ -119,10 +119,12 @@ template <int N> DEV void col_sums_part(float* part, const float* f, int columns
     if (lane_id() < 4) part[warp_id() * columns + c0 + frag_col(i)] = s;
   }
 }
+// Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
+DEV float log_decay(float x) { return fmaxf(x, -80.f); }
 // Running sum of 64 floats by one warp; result may be the argument. Two per lane.
 DEV void vec_cumsum(float* out, const float* in, bool exclusive, bool reverse) {
   int l = lane_id(), i0 = reverse ? 63 - 2 * l : 2 * l, i1 = reverse ? i0 - 1 : i0 + 1;
-  float a = in[i0], b = in[i1], s = a + b;
+  float a = reverse ? in[i0] : log_decay(in[i0]), b = reverse ? in[i1] : log_decay(in[i1]), s = a + b;
   UNROLL for (int n = 1; n < 32; n *= 2) { float y = __shfl_up_sync(~0u, s, n); if (l >= n) s += y; }
   float before = s - (a + b);
   float y = __shfl_up_sync(~0u, s, 1);

@@ -1,6 +1,6 @@
 import { COL, ROW, withoutAxes, type Axis } from '../../../ir/common/axes.js';
-import type { TileId, TileOp } from '../../../ir/tile/tile.js';
-import type { Code } from '../code.js';
+import { LEAST_LOG_DECAY, type TileId, type TileOp } from '../../../ir/tile/tile.js';
+import { floatLiteral, type Code } from '../code.js';
 
 export interface FoldWriter {
   readonly code: Code;
@@ -28,7 +28,8 @@ export function foldText(op: Extract<TileOp, { op: 'cumsum' | 'recur' }>, w: Fol
     code.line(`const int r = ${op.reverse ? `${chunk - 1} - s` : 's'};`);
     if (recur) code.line(`acc = ${w.element(op.decay, here)} * acc + ${w.element(op.write, here)}; ${w.out(here)} = acc;`);
     else {
-      code.line(`const float x = ${w.element(op.arg, here)};`);
+      const x = w.element(op.arg, here);
+      code.line(`const float x = ${op.reverse ? x : `fmaxf(${x}, ${floatLiteral(LEAST_LOG_DECAY)})`};`);
       code.line(op.exclusive ? `${w.out(here)} = acc; acc += x;` : `acc += x; ${w.out(here)} = acc;`);
     }
     code.close();

@@ -1,5 +1,5 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
-import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import { LEAST_LOG_DECAY, type TileId, type TileOp } from '../../../ir/tile/tile.js';
 import type { Place } from '../address.js';
 import { floatLiteral } from '../code.js';
 import { scalarText } from '../scalar.js';
@@ -35,7 +35,7 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
       return;
     }
     case 'cumsum':
-      scanText(w, tile, { decay: undefined, write: (i, j) => w.at(op.arg, i, j), init: () => '0.f', reverse: op.reverse, exclusive: op.exclusive });
+      scanText(w, tile, { decay: undefined, write: (i, j) => (op.reverse ? w.at(op.arg, i, j) : `fmaxf(${w.at(op.arg, i, j)}, ${floatLiteral(LEAST_LOG_DECAY)})`), init: () => '0.f', reverse: op.reverse, exclusive: op.exclusive });
       return;
     case 'pick': pickText(w, tile, op); return;
     case 'shift': shiftText(w, tile, op); return;
