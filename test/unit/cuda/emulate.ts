@@ -25,14 +25,31 @@ export interface EmulateOptions {
   readonly call: CallSizes;
   readonly longest: number;
   readonly programs: readonly ('forward' | 'backward' | 'step')[];
+  /** How threads take turns (emulator.h): where one forgets a barrier or a wait, results differ. */
+  readonly orders?: readonly string[];
   /** Values of some buffers, where those drawn here would not do. */
   readonly given?: ReadonlyMap<string, Float64Array>;
 }
 
 /** rms(difference) / rms(expected) of everything that the programs write, by `program tensor`. */
 export function emulate(module: TileModule, options: EmulateOptions): ReadonlyMap<string, number> {
-  const { dtype, call } = options;
-  const { target = 'cuda.sm90' } = options;
+  const errors = new Map<string, number>();
+  runKernels(module, options, (program, given, results) => {
+    for (const [name, wanted] of meaning(module, program, options, given)) {
+      const found = results.get(name);
+      if (found === undefined) throw new Error(`no tensor ${name}`);
+      const key = `${program} ${name}`;
+      errors.set(key, Math.max(errors.get(key) ?? 0, distance(found, wanted)));
+    }
+  });
+  return errors;
+}
+
+export type Results = { get(name: string): Float64Array | undefined };
+
+/** Runs the kernels of some programs, each in every order, and shows what they made of the given tensors. Throws where a kernel does what it must not. */
+export function runKernels(module: TileModule, options: EmulateOptions, see: (program: EmulateOptions['programs'][number], given: ReadonlyMap<string, Float64Array>, results: Results) => void): void {
+  const { dtype, call, target = 'cuda.sm90', orders = ['0', '1'] } = options;
   const here = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8');
   const standIns = { ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h') };
   const emitted = emitCuda(module, { target, dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns, plain: options.plain });
@@ -44,28 +61,24 @@ export function emulate(module: TileModule, options: EmulateOptions): ReadonlyMa
   const folder = mkdtempSync(join(tmpdir(), 'lmoec-emulate-'));
   try {
     writeFileSync(join(folder, 'k.cc'), [source, mainText(plan, call, options.programs)].join('\n'));
-    execFileSync('g++', ['-std=c++17', '-O1', '-w', ...(target === 'cuda.sm90' ? ['-D__CUDA_ARCH__=900', '-D__CUDA_ARCH_FEAT_SM90_ALL'] : ['-D__CUDA_ARCH__=800']), '-o', join(folder, 'k'), join(folder, 'k.cc')], { stdio: 'pipe' });
-    const errors = new Map<string, number>();
+    const macros = target === 'cuda.sm90' ? ['-D__CUDA_ARCH__=900', '-D__CUDA_ARCH_FEAT_SM90_ALL'] : ['-D__CUDA_ARCH__=800'];
+    execFileSync('g++', ['-std=c++17', '-O1', '-w', ...macros, '-o', join(folder, 'k'), join(folder, 'k.cc')], { stdio: 'pipe' });
     for (const program of options.programs) {
       for (const tensor of plan.tensors) writeFileSync(join(folder, `${tensor.name}.bin`), encode(given.get(tensor.name) ?? new Float64Array(count(tensor, plan, call)).fill(NaN), tensor.dtype));
       writeFileSync(join(folder, 'sequences.bin'), sequenceTable(plan, call));
       writeFileSync(join(folder, 'segments.bin'), segmentTable(plan, call));
       writeFileSync(join(folder, 'chunks.bin'), chunkTable(plan, call));
-      const expected = meaning(module, program, options, given);
-      // In the other order a read that forgot its barrier sees something else.
-      for (const order of ['0', '1']) {
+      for (const order of orders) {
         const run = spawnSync(join(folder, 'k'), [program, order], { cwd: folder, encoding: 'utf8' });
-        if (run.status !== 0) throw new Error(`${module.name} ${program}: ${run.stderr} ${run.signal ?? ''}`);
-        for (const [name, wanted] of expected) {
-          const tensor = plan.tensors.find((candidate) => candidate.name === name);
-          if (tensor === undefined) throw new Error(`no tensor ${name}`);
-          const error = distance(decode(readFileSync(join(folder, `${name}.out`)), tensor.dtype), wanted);
-          const key = `${program} ${name}`;
-          errors.set(key, Math.max(errors.get(key) ?? 0, error));
-        }
+        if (run.status !== 0) throw new Error(`${module.name} ${program}, order ${order}: ${run.stderr} ${run.signal ?? ''}`);
+        see(program, given, {
+          get(name) {
+            const tensor = plan.tensors.find((candidate) => candidate.name === name);
+            return tensor === undefined ? undefined : decode(readFileSync(join(folder, `${name}.out`)), tensor.dtype);
+          },
+        });
       }
     }
-    return errors;
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -139,8 +152,7 @@ static void load(std::string name) {
 }
 int main(int, char** argv) {
   const std::string program = argv[1];
-  descending = argv[2][0] == '1';
-  lazy = !descending;
+  set_order(atoi(argv[2]));
   catch_faults();
   for (auto name : {${files.map((name) => `"${name}"`).join(', ')}}) load(name);
   const Dims dims = {${extents.tokens}, ${extents.heads}, ${extents.groups}, ${extents.sequences}, ${extents.chunks}, ${extents.segments}};

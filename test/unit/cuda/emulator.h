@@ -59,8 +59,20 @@ constexpr u32 SHARED_AT = 1040;
 static u8* smem;
 static int shared_bytes;
 
-// How threads take turns, and when what runs on its own is done: at once, or no sooner than somebody waits for it. Runs that differ show a missing wait.
-static bool descending = false, lazy = false;
+// How threads take turns: from the first or from the last, or, from order 2 on, warps at random. What runs on its own is done at once, or, if `lazy`, no
+// sooner than somebody waits for it. Runs that differ show a missing barrier or wait.
+static int order = 0;
+static bool lazy = true;
+static u32 chance = 1;
+static void set_order(int n) {
+  order = n;
+  lazy = n % 2 == 0;
+  chance = 2654435761u * (n + 1) | 1;
+}
+static u32 dice(u32 sides) {
+  chance ^= chance << 13, chance ^= chance >> 17, chance ^= chance << 5;
+  return chance % sides;
+}
 
 struct Fiber {
   jmp_buf here;
@@ -225,14 +237,21 @@ static void run_block() {
     f.begun = false;
     f.wait = nullptr;
   }
-  for (bool ran = true; ran;) {
-    ran = false;
-    for (int n = 0; n < threads; ++n) {
-      const int t = descending ? threads - 1 - n : n;
-      if (fibers[t].wait != nullptr) continue;
-      ran = true;
-      resume(t);
+  const int warps = (threads + 31) / 32;
+  for (bool some = true; some;) {
+    const int shift = order < 2 ? 0 : dice(warps);
+    for (int n = 0; n < warps; ++n) {
+      const int warp = order == 1 ? warps - 1 - n : (n + shift) % warps;
+      // At random a warp falls behind.
+      if (order >= 2 && dice(2) == 0) continue;
+      for (int l = 0; l < 32; ++l) {
+        const int t = warp * 32 + (order == 1 ? 31 - l : l);
+        if (t >= threads || fibers[t].wait != nullptr) continue;
+        resume(t);
+      }
     }
+    some = false;
+    for (int t = 0; t < threads && !some; ++t) some = fibers[t].wait == nullptr;
   }
   for (int t = 0; t < threads; ++t) {
     if (fibers[t].wait == DONE) continue;
