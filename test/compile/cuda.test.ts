@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { CudaTarget } from '../../src/backends/cuda/lowered.js';
 import type { IoDtype } from '../../src/ir/common/dtype.js';
+import { NO_EXAMPLES } from '../examples.js';
 import { compileExample } from '../unit/cuda/compiled.js';
 
 const found = ['nvcc', '/usr/local/cuda/bin/nvcc'].find((path) => (path === 'nvcc' || existsSync(path)) && spawnSync(path, ['--version']).status === 0);
@@ -44,7 +45,7 @@ const CASES: readonly (readonly [name: string, size: number, dtype: IoDtype, tar
   ['rg_lru', 128, 'bf16', 'cuda.sm80'],
 ];
 
-describe.skipIf(found === undefined)('nvcc takes the text (skipped where nvcc is missing)', () => {
+describe.skipIf(found === undefined || NO_EXAMPLES)('nvcc takes the text (skipped where nvcc is missing)', () => {
   it.each(CASES)('%s, axes of %i, %s, %s', async (name, size, dtype, target) => {
     const { log, spills } = await compile(name, size, dtype, target);
     // Notes of ptxas that tensor core instructions wait for each other.

@@ -1,5 +1,3 @@
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { create } from 'webgpu';
 import { describe, expect, it } from 'vitest';
 import { chunkFor, DEFAULT_CAPABILITIES, type WgslCapabilities } from '../../src/backends/wgsl/capabilities.js';
@@ -7,11 +5,11 @@ import { emitWgsl } from '../../src/backends/wgsl/emit.js';
 import type { IoDtype } from '../../src/ir/common/dtype.js';
 import { lowerScan } from '../../src/passes/pipeline.js';
 import { exampleSpec } from '../conformance/files.js';
+import { EXAMPLES, NO_EXAMPLES } from '../examples.js';
 import { plain } from '../unit/wgsl/templates.js';
 
 // Dawn's null backend checks shaders and limits as any device does, and has no driver. The instance must outlive its devices.
 const gpu = create(['backend=null']);
-const examples = readdirSync(join(import.meta.dirname, '../../examples')).filter((name) => name.endsWith('.lmoe')).map((name) => name.replace('.lmoe', ''));
 
 const CONFIGURATIONS: readonly { readonly name: string; readonly dtype: IoDtype; readonly size: number; readonly capabilities: WgslCapabilities }[] = [
   { name: 'f32, size 64', dtype: 'f32', size: 64, capabilities: DEFAULT_CAPABILITIES },
@@ -37,12 +35,12 @@ async function messages(device: GPUDevice, name: string, { dtype, size, capabili
   return found.flat();
 }
 
-describe.each(CONFIGURATIONS)('WGSL of all examples compiles without a message: $name', (configuration) => {
+describe.skipIf(NO_EXAMPLES).each(CONFIGURATIONS)('WGSL of all examples compiles without a message: $name', (configuration) => {
   it('on a device of WebGPU\'s default limits', async () => {
     const adapter = await gpu.requestAdapter();
     if (adapter === null) throw new Error('Dawn has no null backend');
     const { capabilities } = configuration;
     const device = await adapter.requestDevice({ requiredFeatures: capabilities.f16 ? ['shader-f16', 'subgroups'] : [] });
-    for (const name of examples) expect(await messages(device, name, configuration), name).toEqual([]);
+    for (const name of EXAMPLES) expect(await messages(device, name, configuration), name).toEqual([]);
   });
 });

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { compare } from '../../src/driver/run/compare.js';
 import { readSafetensors, writeSafetensors } from '../../src/driver/run/safetensors.js';
 import { gradSpec } from '../../src/interp/spec-gradient.js';
+import { NO_EXAMPLES } from '../examples.js';
 import { filesOf, LARGE_FILES, loadReference, OWN_FILES } from './files.js';
 import { RECURRENCES } from './loops.js';
 import { makeReference } from './reference.js';
@@ -19,7 +20,7 @@ function disagreements(path: string): readonly string[] {
   });
 }
 
-describe('the oracle agrees with loops written by hand', () => {
+describe.skipIf(NO_EXAMPLES)('the oracle agrees with loops written by hand', () => {
   // LMOEC_WRITE_REFERENCE=1 writes the files anew.
   it.each(RECURRENCES.map((recurrence) => [recurrence.example, recurrence] as const))('%s: the file is what the loops give', (example, recurrence) => {
     const made = makeReference(recurrence, 1);
@@ -46,7 +47,7 @@ describe('the oracle agrees with loops written by hand', () => {
 
 const large = filesOf(LARGE_FILES);
 
-describe.skipIf(large.length === 0)('the oracle agrees with the large reference files', () => {
+describe.skipIf(large.length === 0 || NO_EXAMPLES)('the oracle agrees with the large reference files', () => {
   it.each(large)('%s', (_, path) => {
     expect(disagreements(path)).toEqual([]);
   });

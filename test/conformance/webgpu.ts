@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { WgslCapabilities } from '../../src/backends/wgsl/capabilities.js';
@@ -15,11 +14,10 @@ import type { CallShape } from '../../src/driver/run/validate.js';
 import { isProblem, openSource, pickScan } from '../../src/driver/session.js';
 import type { IoDtype } from '../../src/ir/common/dtype.js';
 import type { Runtime } from '../../src/runtime/runtime.js';
+import { EXAMPLES_FOLDER, NO_EXAMPLES } from '../examples.js';
 import { openSoftwareGpu } from '../webgpu/adapters.js';
 
 const host = nodeHost();
-const EXAMPLES = join(import.meta.dirname, '../../examples');
-export const examples = readdirSync(EXAMPLES).filter((name) => name.endsWith('.lmoe')).map((name) => name.replace('.lmoe', '')).sort();
 
 /** Tokens of each sequence; one sequence is [1, T], several are packed. */
 const CALLS = [[1], [17], [100], [33, 0, 1, 16]] as const;
@@ -40,7 +38,7 @@ export async function describeConformance(adapter: 'swiftshader' | 'lavapipe', s
     return;
   }
   afterAll(() => runtime.release());
-  describe.each(suites)(`examples on ${adapter}, $dtype`, (options) => {
+  describe.skipIf(NO_EXAMPLES).each(suites)(`examples on ${adapter}, $dtype`, (options) => {
     it.each(options.names)('%s', async (name) => {
       const compiled = await compileExample(name, options.dtype, options.capabilities ?? runtime.capabilities);
       const loaded = await runtime.load(compiled.plan, compiled.files);
@@ -55,7 +53,7 @@ export async function describeConformance(adapter: 'swiftshader' | 'lavapipe', s
 }
 
 async function compileExample(name: string, dtype: IoDtype, capabilities: WgslCapabilities): Promise<Compiled> {
-  const source = openSource(host, join(EXAMPLES, `${name}.lmoe`));
+  const source = openSource(host, join(EXAMPLES_FOLDER, `${name}.lmoe`));
   if (isProblem(source)) throw new Error(source.title);
   const spec = pickScan(source, undefined);
   if (isProblem(spec)) throw new Error(spec.title);

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { IoDtype } from '../../../src/ir/common/dtype.js';
 import { frontend } from '../../../src/passes/frontend.js';
 import { lowerScan } from '../../../src/passes/pipeline.js';
+import { NO_EXAMPLES } from '../../examples.js';
 import { randomCase } from '../../property/case.js';
 import { compiler, emulate } from './emulate.js';
 
@@ -31,7 +32,7 @@ function check(errors: ReadonlyMap<string, number>, dtype: IoDtype): void {
   expect(errors.size).toBeGreaterThan(2);
 }
 
-describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped where g++ is missing)', () => {
+describe.skipIf(!compiler || NO_EXAMPLES)('plain kernels of examples against the tile interpreter (skipped where g++ is missing)', () => {
   it.each(['gated_delta', 'delta_product', 'gla', 'gsa', 'kda', 'mamba2', 'mlstm', 'rwkv6', 'rwkv7'])('%s', (name) => runExample(name, { chunk: 16, sizes: [16, 32] }));
   it.each(['hgrn', 'rg_lru'])('%s in bf16', (name) => runExample(name, { chunk: 32, sizes: [64], dtype: 'bf16' }));
   it('elementwise kernels without streams', () => runExample('hgrn', { chunk: 16, sizes: [20], plain: true }));
@@ -42,6 +43,9 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
   it('groups of several heads', () => runExample('gated_delta', { chunk: 16, sizes: [16, 32], groups: 2 }));
   it('kernels without streams', () => runExample('mlstm', { chunk: 16, sizes: [32, 16], plain: true }));
   it('tiles in device memory', () => runExample('rwkv7', { chunk: 64, sizes: [128], lengths: [70] }));
+});
+
+describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped where g++ is missing)', () => {
   it('random recurrences', () => {
     const lengths = [21, 0, 7];
     for (const seed of [3, 4, 11, 23]) {

@@ -1,0 +1,11 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+export const EXAMPLES_FOLDER = join(import.meta.dirname, '../examples');
+
+/** Names of examples/*.lmoe; none where the folder is gone: the compiler and its unit tests do without. */
+export const EXAMPLES: readonly string[] = existsSync(EXAMPLES_FOLDER)
+  ? readdirSync(EXAMPLES_FOLDER).filter((name) => name.endsWith('.lmoe')).map((name) => name.replace('.lmoe', '')).sort()
+  : [];
+
+export const NO_EXAMPLES = EXAMPLES.length === 0;
