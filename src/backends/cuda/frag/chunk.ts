@@ -61,6 +61,7 @@ function chunkOf(cx: CudaContext, kernel: TileKernel, parts: Parts, budget: numb
   const due = copySchedule(kernel.body, copies, budget);
   for (const [at, stmt] of kernel.body.entries()) {
     const now = due.get(at) ?? [];
+    team.begin();
     // Tiles that come late take the place of others, whose readers have to be done.
     if (now.length > 0 && at > 0) team.sync();
     for (const copy of now) copy.begin();

@@ -45,6 +45,7 @@ export function fusedSums(kernel: TileKernel, body: readonly TileStmt[], apart: 
 
 /** Writes one statement of straight code: not a load, not a loop. */
 export function letText(team: Team, stmt: Extract<TileStmt, { kind: 'let' }>, place: Place, sums: ReturnType<typeof fusedSums>): void {
+  team.begin();
   const sum = sums.get(stmt.tile);
   const { op, tile } = stmt;
   if (sum !== undefined) {

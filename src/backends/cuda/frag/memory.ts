@@ -57,6 +57,7 @@ export function loadCell(cx: CudaContext, op: Load, place: Place, split: Axis | 
 
 /** Starts the copy of a 16-bit matrix to shared memory. */
 export function copyTile(team: Team, tile: TileId, cell: Cell, staged: boolean, issue: { readonly address: string } | undefined): void {
+  team.begin();
   const [rows, cols] = cell.axes;
   const piece = team.options.arena.take(team.pad(rows) * team.pad(cols) * 2, staged);
   team.formsOf(tile).t16 = { piece, address: team.address(piece), rows, cols };
@@ -81,6 +82,7 @@ export function isArray(team: Team, cell: Cell): boolean {
 
 /** Other loads: vectors to shared memory, scalars to registers, f32 matrices stay where they are until somebody asks. */
 export function loadNow(team: Team, tile: TileId, cell: Cell): void {
+  team.begin();
   switch (cell.axes.length) {
     case 0: {
       const name = team.fresh(`s${tile}`);
@@ -117,6 +119,7 @@ export function vectorElement(cell: Cell): string {
 
 /** Writes a tile to its buffer. Returns what must follow a barrier of the team, if the tile goes through shared memory. */
 export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((bytes: number) => string) | undefined): string | undefined {
+  team.begin();
   const { code } = team;
   if (cell.axes.length === 0) {
     code.line(`if (t == 0) st(${cell.at}, ${team.scalar(value)});`);

@@ -101,6 +101,8 @@ export function createTeam(options: TeamOptions) {
   let pending: { name: string; pieces: Piece[] }[] = [];
   let names = 0;
   let permanent = false;
+  // What the statement being written reads, but has not read yet: barriers may come before that.
+  const reading = new Set<Piece>();
 
   const turn = (axis: Axis): Axis => (axis === ROW ? COL : axis === COL ? ROW : axis);
   /** Follows renamings to the tile that has the values. */
@@ -130,6 +132,7 @@ export function createTeam(options: TeamOptions) {
   const sync = () => {
     code.line(`team_sync(${options.barrier}${parts === 1 ? '' : `, ${threads}`});`);
     epoch++;
+    for (const piece of reading) piece.last = Math.max(piece.last, epoch);
   };
   const willRead = (piece: Piece | undefined, by: 'owner' | 'any') => {
     if (piece === undefined) return;
@@ -142,6 +145,7 @@ export function createTeam(options: TeamOptions) {
     const w = piece.written;
     if (w !== undefined && w.by !== 'copy' && w.epoch === epoch && !(by === 'owner' && w.by === 'owner')) sync();
     piece.last = Math.max(piece.last, epoch);
+    reading.add(piece);
   };
   const willWrite = (piece: Piece, by: 'owner' | 'any' | 'copy') => {
     piece.first = Math.min(piece.first, epoch);
@@ -211,6 +215,7 @@ export function createTeam(options: TeamOptions) {
       willRead(f.t16.piece, 'any');
       const made = newFrag(id, row, col);
       code.line(`load_frag<${steps(col)}, ${pad(f.t16.rows)}, ${f.t16.rows !== row}>(${made.name}, ${f.t16.address}, ${stepText(col)});`);
+      reading.delete(f.t16.piece);
       return made;
     }
     if (f.far !== undefined) {
@@ -223,6 +228,7 @@ export function createTeam(options: TeamOptions) {
     willRead(t.piece, 'any');
     const made = newFrag(id, row, col);
     each(made, `${made.name}[i] = ${t.pointer}[${t.rows === row ? `frag_row(i) * ${t.stride} + ${colText(col)}` : `${colText(col)} * ${t.stride} + frag_row(i)`}];`);
+    reading.delete(t.piece);
     return made;
   };
 
@@ -305,6 +311,7 @@ export function createTeam(options: TeamOptions) {
       const t = t16(id);
       willRead(t.piece, 'any');
       code.line(`u32 ${name}[${all}][4]; load_as<${all}, ${pad(t.rows)}, ${t.rows !== row}>(${name}, ${t.address});`);
+      reading.delete(t.piece);
       return { name, steps: all, pieces: [t.piece] };
     }
     if (parts > 1) {
@@ -338,6 +345,7 @@ export function createTeam(options: TeamOptions) {
       willRead(f.vec.piece, 'any');
       const name = fresh(`s${id}`);
       code.line(`const float ${name} = ${f.vec.pointer}[0];`);
+      if (f.vec.piece !== undefined) reading.delete(f.vec.piece);
       f.scalar = name;
       return name;
     }
@@ -347,6 +355,10 @@ export function createTeam(options: TeamOptions) {
   return {
     options, code, arena, parts, threads, values, colText, stepText, steps, axesOf, size, pad, fresh, turn, resolve, formsOf, sync, willRead, willWrite, take, address, pointerTo,
     ready, finish, newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, newT32, packed, vec, newVec, scalar,
+    /** Begins a statement: nothing read so far is read after the next barrier. */
+    begin() {
+      reading.clear();
+    },
     /** Marks a fragment as the result of a product that runs. */
     running(name: string, pieces: Piece[]) {
       pending.push({ name, pieces });

@@ -91,6 +91,7 @@ export function dscore(team: Team, tile: TileId, op: Dscore): void {
       team.willWrite(sum, 'any');
       code.open('');
       code.line(`float whole[32]; ${call('whole')}`);
+      team.begin();
       for (let part = 0; part < team.parts; part++) {
         code.line(`if (part == ${part}) ${part === 0 ? 'put_whole' : 'add_whole'}(${team.pointerTo(sum)}, whole, t);`);
         team.sync();
@@ -105,6 +106,7 @@ export function dscore(team: Team, tile: TileId, op: Dscore): void {
     const { out, tiles } = begin([op.op === 'dscoreRow' ? op.y : op.x], rows, K);
     code.line(`decay_side<${steps}, ${flags}, ${rows === COL}>(${out}, ${a.name}, ${tiles.join(', ')}, ${sums.pointer}, ${team.address(scratch)}, ${first}, ${own});`);
   }
+  team.begin();
   team.sync();
   team.willRead(scratch, 'any');
   if (team.options.exported.has(tile)) team.t16(tile);
