@@ -8,8 +8,8 @@ import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command }
 import { reportFailure, reportProblems, reportSource } from '../report.js';
 import { table, terminalUi, type Ui } from '../ui.js';
 
-/** Runs one scan on the tensors of a file, or on random ones (design section 2). */
-export const run: Command = (args) => guarded(async () => {
+/** The command line, checked. */
+function requestOf(args: readonly string[]) {
   const { values, positionals } = parse(args, {
     scan: { type: 'string' },
     inputs: { type: 'string' },
@@ -25,52 +25,65 @@ export const run: Command = (args) => guarded(async () => {
   });
   const [file, ...others] = positionals;
   if (file === undefined || others.length > 0) throw new UsageError('run: name one .lmoe file');
-  const ui = terminalUi();
-  const host = nodeHost();
-  const fail = (problems: readonly Problem[]): number => {
-    ui.progress(undefined);
-    reportProblems(ui, problems);
-    return EXIT.failed;
-  };
   const seed = Number(values.seed ?? 1);
   if (!Number.isInteger(seed)) throw new UsageError(`--seed ${values.seed}: must be a whole number`);
   const sizes = sizesOf(values.size ?? []);
-  const backend = values.backend === undefined ? undefined : choice('--backend', values.backend, BACKENDS);
-  const target = values.target === undefined ? undefined : choice('--target', values.target, TARGETS);
-  const dtype = choice('--dtype', values.dtype ?? 'f32', ['f32', 'f16', 'bf16']);
-  const lengths = values.lengths === undefined ? undefined : list(values.lengths).map((text) => {
-    if (!/^\d+$/.test(text)) throw new UsageError(`--lengths ${text}: write the tokens of every sequence, for example --lengths 64,1,77`);
-    return Number(text);
-  });
+  const lengths = values.lengths === undefined ? undefined : list(values.lengths).map(lengthOf);
   if (lengths !== undefined && (sizes.has('B') || sizes.has('T'))) throw new UsageError('run: --lengths says what B and T are');
   if (values.inputs !== undefined && (sizes.size > 0 || lengths !== undefined)) {
     throw new UsageError('run: sizes come from the tensors of --inputs; --size and --lengths are for random ones');
   }
+  return {
+    file,
+    scan: values.scan,
+    from: values.inputs === undefined ? { sizes, lengths, seed } : { file: values.inputs },
+    out: values.out,
+    backend: values.backend === undefined ? undefined : choice('--backend', values.backend, BACKENDS),
+    target: values.target === undefined ? undefined : choice('--target', values.target, TARGETS),
+    dtype: choice('--dtype', values.dtype ?? 'f32', ['f32', 'f16', 'bf16']),
+    check: values.check === true,
+    json: values.json === true,
+  };
+}
 
-  const source = openSource(host, file);
-  if (isProblem(source)) return fail([source]);
+function lengthOf(text: string): number {
+  if (!/^\d+$/.test(text)) throw new UsageError(`--lengths ${text}: write the tokens of every sequence, for example --lengths 64,1,77`);
+  return Number(text);
+}
+
+/** Runs one scan on the tensors of a file, or on random ones (design section 2). */
+export const run: Command = (args) => guarded(async () => {
+  const request = requestOf(args);
+  const ui = terminalUi();
+  const host = nodeHost();
+  const fail = (...problems: readonly Problem[]): number => {
+    reportProblems(ui, problems);
+    return EXIT.failed;
+  };
+  const source = openSource(host, request.file);
+  if (isProblem(source)) return fail(source);
   reportSource(ui, source);
   if (source.failed) return EXIT.failed;
-  const spec = pickScan(source, values.scan);
-  if (isProblem(spec)) return fail([spec]);
-  const prepared = prepareRun(host, source, spec, values.inputs === undefined ? { sizes, lengths, seed } : { file: values.inputs });
-  if ('problems' in prepared) return fail(prepared.problems);
+  const spec = pickScan(source, request.scan);
+  if (isProblem(spec)) return fail(spec);
+  const prepared = prepareRun(host, source, spec, request.from);
+  if ('problems' in prepared) return fail(...prepared.problems);
   for (const warning of prepared.warnings) ui.err(`warning: ${warning}`);
-  const device = await openDevice(backend);
-  if (isProblem(device)) return fail([device]);
+  const device = await openDevice(request.backend);
+  if (isProblem(device)) return fail(device);
   try {
     ui.progress(`running ${spec.name}`);
-    const report = await prepared.run(device.runtime, { dtype, target, check: values.check === true });
+    const report = await prepared.run(device.runtime, request);
     ui.progress(undefined);
     if (!('results' in report)) {
       reportFailure(ui, source, report);
       return EXIT.failed;
     }
-    if (values.out !== undefined) {
-      const why = host.write(values.out, report.file());
-      if (why !== undefined) return fail([problem('E701', why, 'choose another file with --out')]);
+    if (request.out !== undefined) {
+      const why = host.write(request.out, report.file());
+      if (why !== undefined) return fail(problem('E701', why, 'choose another file with --out'));
     }
-    return show(ui, report, { check: values.check === true, json: values.json === true, out: values.out });
+    return show(ui, report, request);
   } finally {
     device.runtime?.release();
   }
