@@ -1,0 +1,145 @@
+// Made by lmoec 0.1.0; changes will be lost.
+// source: sha256 7b4cbe17b300afda001ce56e1225eaaffbadaa0cef921dd18e02130b53396d7c
+// command: lmoec build comba.lmoe
+import type { ElementType, Runtime } from 'lmoec/runtime';
+import type { ReadFile, Tensor } from 'lmoec/bindings';
+import { openScan } from 'lmoec/bindings';
+import { filesBeside } from 'lmoec/files';
+/** Folders of what was built: target and dtype. */
+export const plans = ['cuda.sm80.bf16', 'cuda.sm90.bf16', 'webgpu.f32'] as const;
+/** The sizes of axes that the kernels are made for. */
+export const sizes = { K: 64, V: 64 } as const;
+/** The axes of every tensor, in memory order. */
+export const shapes = { q: 'B T H K', k: 'B T H K', p: 'B T H K', v: 'B T H V', g: 'B T H', beta: 'B T H', S: 'N H K V', o: 'B T H V' } as const;
+
+/** What a call takes: inputs, one value per token, and parameters. */
+export interface CombaInputs {
+  /** [B, T, H, K] */
+  readonly q: Tensor<'B T H K'>;
+  /** [B, T, H, K] */
+  readonly k: Tensor<'B T H K'>;
+  /** [B, T, H, K] */
+  readonly p: Tensor<'B T H K'>;
+  /** [B, T, H, V] */
+  readonly v: Tensor<'B T H V'>;
+  /** [B, T, H], in -inf..0 */
+  readonly g: Tensor<'B T H'>;
+  /** [B, T, H], in 0..1 */
+  readonly beta: Tensor<'B T H'>;
+}
+
+/** The memory after the last token of every sequence. */
+export interface CombaState {
+  /** [N, H, K, V] in f32 */
+  readonly S: Tensor<'N H K V'>;
+}
+
+/** What a call may be given besides. */
+export interface CombaOptions {
+  /** Initial states; zeros if left out. */
+  readonly state?: Partial<CombaState>;
+  /** Packed sequences: N + 1 offsets of tokens; the batch is 1 then. */
+  readonly cuSeqlens?: ArrayLike<number>;
+}
+
+/** What `forward` gives. */
+export interface CombaResult {
+  /** [B, T, H, V] */
+  readonly o: Tensor<'B T H V'>;
+  /** States after the last token. */
+  readonly state: CombaState;
+}
+
+/** Cotangents of what `forward` gives; zeros where left out. */
+export interface CombaGrads {
+  /** [B, T, H, V] */
+  readonly o?: Tensor<'B T H V'>;
+  /** Cotangents of the final states. */
+  readonly state?: Partial<CombaState>;
+}
+
+/** What `backward` gives: the gradient of every input, parameter and initial state. */
+export interface CombaGradients {
+  /** [B, T, H, K] */
+  readonly q: Tensor<'B T H K'>;
+  /** [B, T, H, K] */
+  readonly k: Tensor<'B T H K'>;
+  /** [B, T, H, K] */
+  readonly p: Tensor<'B T H K'>;
+  /** [B, T, H, V] */
+  readonly v: Tensor<'B T H V'>;
+  /** [B, T, H] */
+  readonly g: Tensor<'B T H'>;
+  /** [B, T, H] */
+  readonly beta: Tensor<'B T H'>;
+  /** Gradients of the initial states. */
+  readonly state: CombaState;
+}
+
+/** Inputs of a single token. */
+export interface CombaStepInputs {
+  /** [B, H, K] */
+  readonly q: Tensor<'B H K'>;
+  /** [B, H, K] */
+  readonly k: Tensor<'B H K'>;
+  /** [B, H, K] */
+  readonly p: Tensor<'B H K'>;
+  /** [B, H, V] */
+  readonly v: Tensor<'B H V'>;
+  /** [B, H], in -inf..0 */
+  readonly g: Tensor<'B H'>;
+  /** [B, H], in 0..1 */
+  readonly beta: Tensor<'B H'>;
+}
+
+/** What `step` gives. */
+export interface CombaStepResult {
+  /** [B, H, V] */
+  readonly o: Tensor<'B H V'>;
+  /** The next state. */
+  readonly state: CombaState;
+}
+
+/**
+ * Comba: the correction `p` reads the memory before it decays.
+ * Hu et al. 2025, "Comba: Improving Bilinear RNNs with Closed-loop Control", arXiv:2506.02475.
+ *
+ * Results stay on the device until `runtime.read` fetches them.
+ */
+export interface Comba {
+  /** The axes of every tensor. */
+  readonly shapes: typeof shapes;
+  /** The element types that the loaded kernels read, for `upload`. */
+  readonly dtypes: Readonly<Record<string, ElementType>>;
+  /** Runs the scan over all tokens. */
+  forward(inputs: CombaInputs, options?: CombaOptions): Promise<CombaResult>;
+  /** Gradients, from the inputs alone: what forward computed is computed again. */
+  backward(inputs: CombaInputs, grads: CombaGrads, options?: CombaOptions): Promise<CombaGradients>;
+  /** One token for every sequence: decoding. */
+  step(state: CombaState, inputs: CombaStepInputs): Promise<CombaStepResult>;
+  /** Gives the kernels and their workspace back. */
+  release(): void;
+}
+
+/** Loads the kernels of `comba` for the runtime's device. `read` gives the files of this folder; by default they are read from beside this module. */
+export async function load(runtime: Runtime, read: ReadFile = filesBeside(import.meta.url)): Promise<Comba> {
+  const scan = await openScan(runtime, read, plans, sizes);
+  return {
+    shapes,
+    dtypes: scan.dtypes,
+    async forward(inputs, options = {}) {
+      const results = await scan.forward({ q: inputs.q, k: inputs.k, p: inputs.p, v: inputs.v, g: inputs.g, beta: inputs.beta }, { ...options.state }, options.cuSeqlens);
+      return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') } };
+    },
+    async backward(inputs, grads, options = {}) {
+      const cotangents = { 'd_o': grads.o, 'd_S': grads.state?.S };
+      const results = await scan.backward({ q: inputs.q, k: inputs.k, p: inputs.p, v: inputs.v, g: inputs.g, beta: inputs.beta }, { ...options.state }, cotangents, options.cuSeqlens);
+      return { q: results.take('d_q', 'B T H K'), k: results.take('d_k', 'B T H K'), p: results.take('d_p', 'B T H K'), v: results.take('d_v', 'B T H V'), g: results.take('d_g', 'B T H'), beta: results.take('d_beta', 'B T H'), state: { S: results.take('d_S', 'N H K V') } };
+    },
+    async step(state, inputs) {
+      const results = await scan.step({ ...state }, { q: inputs.q, k: inputs.k, p: inputs.p, v: inputs.v, g: inputs.g, beta: inputs.beta });
+      return { o: results.take('o', 'B H V'), state: { S: results.take('S', 'N H K V') } };
+    },
+    release: () => scan.release(),
+  };
+}
