@@ -31,7 +31,7 @@ export async function devicesOf(host: Host): Promise<Devices> {
   return { cuda, webgpu, nvcc, backend: preferred(cuda, webgpu) };
 }
 
-/** cuda if a device answers, else webgpu if an adapter answers, else oracle (design section 2). */
+/** cuda if a device answers, else webgpu if an adapter answers, else oracle. */
 function preferred(cuda: CudaRuntimeStatus, webgpu: RuntimeStatus): Devices['backend'] {
   if (cuda.available) return { name: 'cuda', why: `a CUDA device answers: ${cuda.device}` };
   if (webgpu.available) return { name: 'webgpu', why: `no CUDA device (${cuda.why}), but a WebGPU adapter answers: ${webgpu.device}` };

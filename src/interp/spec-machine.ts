@@ -14,7 +14,7 @@ export interface SpecCall {
   readonly lengths: readonly number[];
 }
 
-/** Row-major float64 values by the names of the file contract (design section 2). */
+/** Row-major float64 values by the names of the file contract (README: files in, files out). */
 export type Tensors = ReadonlyMap<string, Float64Array>;
 
 /** A tensor [outer, lanes, ...cell]: outer counts tokens or sequences, lanes heads or groups. */

@@ -74,7 +74,7 @@ function withFactors(program: ScanProgram, sizeOf: (axis: Axis) => number): Scan
   return { ...program, nodes: graph.builder.nodes };
 }
 
-/** Inputs and params that a decay is computed from: such inputs stay in f32 (design section 2). */
+/** Inputs and params that a decay is computed from: such inputs stay in f32 (README: files in, files out). */
 export function gateNames(spec: Spec, program: ScanProgram): ReadonlySet<string> {
   const names = new Set<string>();
   const seen = new Set<NodeId>();

@@ -51,7 +51,7 @@ function lengthOf(text: string): number {
   return Number(text);
 }
 
-/** Runs one scan on the tensors of a file, or on random ones (design section 2). */
+/** Runs one scan on the tensors of a file, or on random ones (README: files in, files out). */
 export const run: Command = (args) => guarded(async () => {
   const request = requestOf(args);
   const ui = terminalUi();

@@ -3,7 +3,7 @@ import type { Range } from '../../ir/common/range.js';
 import { finalName } from '../../ir/spec/names.js';
 import type { Spec } from '../../ir/spec/spec.js';
 
-/** Extents before the user's axes (design section 2): token tensors are [B, T, H|G, ...], params [H, ...], states [N, H, ...]. */
+/** Extents before the user's axes (README: files in, files out): token tensors are [B, T, H|G, ...], params [H, ...], states [N, H, ...]. */
 export type Leading = readonly ('B' | 'T' | 'H' | 'G' | 'N')[];
 
 /** One tensor of the file contract. */
@@ -33,7 +33,7 @@ export interface Signature {
 
 const ANYTHING: Range = { lo: -Infinity, hi: Infinity };
 
-/** The file contract of a scan (design section 2). A state named like an output gives the output; its last value is `final.NAME`. */
+/** The file contract of a scan (README: files in, files out). A state named like an output gives the output; its last value is `final.NAME`. */
 export function signatureOf(spec: Spec): Signature {
   const inputs = spec.inputs.map((input): SignatureTensor => ({
     name: input.name, of: input.name, role: 'input', leading: ['B', 'T', input.scope === 'group' ? 'G' : 'H'], axes: input.axes, range: input.range,

@@ -29,7 +29,7 @@ export type Stage = MatrixStage | ElementStage | MatrixAdjoint | ElementAdjoint;
 
 /**
  * S_t = Lambda_t S_{t-1} + sum_i source_i.col (x) w_i,   w_i = source_i.value + sum over `rowAxis` of erase_i.row * S(at its time).
- * One chunk program serves all such recurrences (kernels.md 1.2).
+ * One chunk program serves all such recurrences (docs/algorithms.md: the chunk).
  */
 export interface MatrixStage {
   readonly kind: 'matrix';

@@ -130,7 +130,7 @@ export type TileOp =
   /** [ROW, COL, ...]: keeps col <= row (strict: col < row), 0 elsewhere (selected, never multiplied: the rest may be inf). */
   | { readonly op: 'mask'; readonly arg: TileId; readonly strict: boolean }
   /**
-   * Decay scores, kernels.md 1.1: out[r,c] = sum_K x[r,K] y[c,K] e^{Gr[r,K] - G[c,K]} for c <= r (strict: c < r), 0 elsewhere.
+   * Decay scores (docs/algorithms.md: notation): out[r,c] = sum_K x[r,K] y[c,K] e^{Gr[r,K] - G[c,K]} for c <= r (strict: c < r), 0 elsewhere.
    * g [ROW, K] are log decays per channel (natural log, <= 0 not required but exponents of kept pairs are sums of g over tokens in (c, r]).
    * G = inclusive running sum of g; Gr = G, or the exclusive one if `before` (the reader sees the state before the decay of its own token).
    * `before` implies strict. x, y and g all come with ROW as their token axis. One op, so that no lowering ever forms e^{-G}.
@@ -142,7 +142,7 @@ export type TileOp =
   | { readonly op: 'dscoreCol'; readonly a: TileId; readonly x: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
   /** [ROW, COL]: out[r,c] = sum over tokens m of a[r,m] * b[m,c], both [ROW, COL]: blocks of a solve with several unknowns per token. */
   | { readonly op: 'compose'; readonly a: TileId; readonly b: TileId }
-  /** (I - A)^{-1} for strictly lower A [ROW, COL]; unit lower triangular. 16x16 diagonal blocks by f32 substitution (kernels.md 4.2). */
+  /** (I - A)^{-1} for strictly lower A [ROW, COL]; unit lower triangular. 16x16 diagonal blocks by f32 substitution (docs/algorithms.md: solves). */
   | { readonly op: 'inverse'; readonly arg: TileId }
   /**
    * h[i] = a[i] * h[i-1] + x[i] along ROW, h[-1] = init (reverse: h[i] = a[i] * h[i+1] + x[i], h[C] = init). Rows after this step.

@@ -5,7 +5,7 @@ import { perToken, widened } from './tiles.js';
 import type { Values } from './values.js';
 
 /**
- * The decays inside one chunk (kernels.md 1.1), each made when asked for; undefined means 1. For a scalar gate tiles have axes [ROW], for a gate
+ * The decays inside one chunk (docs/algorithms.md: notation), each made when asked for; undefined means 1. For a scalar gate tiles have axes [ROW], for a gate
  * along an axis [ROW, axis].
  */
 export interface Decays {
@@ -48,7 +48,7 @@ export function decaysIn(k: KernelBuilder, parts: Parts, values: Values): Decays
     whole: () => (none ? undefined : once('whole', () => k.exp(last()))),
     pairs(before) {
       if (gate.kind !== 'scalar') return undefined;
-      // On the diagonal a read before the decay would grow: the mask comes first (kernels.md 4.1).
+      // On the diagonal a read before the decay would grow: the mask comes first (docs/algorithms.md: decays).
       return once(`pairs${before}`, () => k.exp(k.mask(k.sub(before ? exclusive() : inclusive(), k.swap(inclusive())), before)));
     },
   };

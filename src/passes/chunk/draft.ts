@@ -39,7 +39,7 @@ export interface DraftOptions {
   readonly inlineScores: InlineScores;
   readonly sharedBytes: number;
   readonly exactGates: boolean;
-  /** Names of inputs that stay in f32 (design section 2: gates). */
+  /** Names of inputs that stay in f32 (README: files in, files out). */
   readonly exact: ReadonlySet<string>;
 }
 

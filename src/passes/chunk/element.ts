@@ -62,7 +62,7 @@ export interface ElementOptions {
   readonly entries: boolean;
 }
 
-/** h_t = decay_t h_{t-1} + write_t, with everything pointwise around it in the same kernel (kernels.md 1.5). */
+/** h_t = decay_t h_{t-1} + write_t, with everything pointwise around it in the same kernel (docs/algorithms.md: elementwise scans). */
 export function elementKernel(cx: Context, stage: ElementStage, index: number, roots: readonly Root[], options: ElementOptions): void {
   const name = stageName(cx, index);
   const site = elementSite(cx, stage);

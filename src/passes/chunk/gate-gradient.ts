@@ -8,7 +8,7 @@ import { pairsOf, turned } from './scores.js';
 import { fold, plus, scaled, sure } from './tiles.js';
 
 /**
- * Gradient of the log decays of a chunk's tokens, without another look at the scores (kernels.md 1.2): every running sum G_i occurs with what token
+ * Gradient of the log decays of a chunk's tokens, without another look at the scores (docs/algorithms.md: the chunk): every running sum G_i occurs with what token
  * i reads (+) and writes (-), so dG = q dq - k dk, and the sum over the whole chunk with the state at its end. dg are the sums of dG from the end.
  * `reads`: readTerms, if another kernel has made them.
  */

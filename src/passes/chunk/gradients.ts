@@ -12,7 +12,7 @@ import { baseTile, coefficient, pairsOf, scoreTile, turned } from './scores.js';
 import { fold, plus, scaled, sure, transposed } from './tiles.js';
 import type { Values } from './values.js';
 
-/** Everything a chunk knows when its gradients are worked out (kernels.md 1.2 and 1.3). Tiles are made when asked for. */
+/** Everything a chunk knows when its gradients are worked out (docs/algorithms.md: the chunk). Tiles are made when asked for. */
 export interface Gradients {
   readonly k: KernelBuilder;
   readonly parts: Parts;

@@ -51,7 +51,7 @@ export function givenTiles(k: KernelBuilder, parts: Parts, values: Values, adjoi
 }
 
 /**
- * dS at a chunk's start from dS at its end, with the cotangents of what the erasing sources solved (kernels.md 1.2: dU, dY, dS0).
+ * dS at a chunk's start from dS at its end, with the cotangents of what the erasing sources solved (docs/algorithms.md: the chunk).
  * `cotangent` undefined: zero.
  */
 function pullChunk(w: ChunkWalk, adjoint: MatrixAdjoint, cotangent: TileId): { readonly solved: ReadonlyMap<number, TileId>; readonly start: TileId } {

@@ -175,7 +175,7 @@ export function storeResults(cx: Context, k: KernelBuilder, index: number, value
   });
 }
 
-/** Where every segment starts (kernels.md 1.6): its own writes and its decay, then the states along the segments. The last one hands on to none. */
+/** Where every segment starts (docs/algorithms.md: segments): its own writes and its decay, then the states along the segments. The last one hands on to none. */
 function segmentKernels(cx: Context, parts: Parts, index: number): void {
   const { draft } = cx;
   const name = stageName(cx, index);

@@ -9,7 +9,7 @@ import type { RawRead } from './reads.js';
 import { refuse, type Refusal } from './refusal.js';
 
 /**
- * Spec -> Scan: finds, from the text of the updates alone, one stage per state (design 3.1, level 3).
+ * Spec -> Scan: finds, from the text of the updates alone, one stage per state.
  * Throws a Refusal if the recurrence has no chunked form.
  */
 export function normalize(spec: Spec): ScanProgram {

@@ -152,7 +152,7 @@ function driverInstalled(): boolean {
   return folders.some((folder) => folder !== '' && existsSync(join(folder, 'libcuda.so.1')));
 }
 
-/** Folders of Python packages that bring a libnvrtc, one per line; the last place to look (design 3.5). */
+/** Folders of Python packages that bring a libnvrtc, one per line; the last place to look. */
 export function nvrtcFolders(): string {
   const roots = [process.env.VIRTUAL_ENV, process.env.CONDA_PREFIX, '/usr/local', '/usr', process.env.HOME === undefined ? undefined : join(process.env.HOME, '.local')];
   const found: string[] = [];

@@ -1,4 +1,4 @@
-// Decay scores and their adjoints. A warp owns 16 tokens. Among them, halving levels (kernels.md 4.1.7): at level l only pairs of neighbouring
+// Decay scores and their adjoints. A warp owns 16 tokens. Among them, halving levels (docs/algorithms.md: decays): at level l only pairs of neighbouring
 // l-blocks meet and both sides decay towards their border; the factors are running products, so one exponential per element serves all levels.
 // Between warps both sides decay to the last token of the writer's 16. Every factor is at most 1 for gates <= 0, and 0 for a reset.
 // G: inclusive sums of the log gates, [64][STRIDE]. Loops over steps of 16 channels stay loops: unrolled they would not fit the instruction cache.

@@ -26,7 +26,7 @@ template <int STRIDE> DEV void put_16x8(float* to, const float* d) {
   *(float2*)(to + (r + 8) * STRIDE + c) = make_float2(d[2], d[3]);
 }
 
-// (I - A)^-1 in place; A strictly lower, 64 x 64 floats. Diagonal blocks of 16 by substitution in f32 (kernels.md 4.2: powers of A in less
+// (I - A)^-1 in place; A strictly lower, 64 x 64 floats. Diagonal blocks of 16 by substitution in f32 (docs/algorithms.md: solves; powers of A in less
 // precision cancel), then T21 = T22 A21 T11 for blocks of 16 and 32. Every warp owns columns; the block above the diagonal holds A21 T11 meanwhile.
 template <int STRIDE> DEV void tri_inverse(float* A, int t, int bar) {
   const int w = t >> 5;

@@ -17,7 +17,7 @@ const tails = (b: KernelBuilder, G: number) => {
   return { tail: b.exp(b.sub(last, G)), whole: b.exp(last) };
 };
 
-/** S = e^g S + k (beta (v - k.S e^g)), o = q.S / sqrt(K): kernels.md 1.3 with a scalar gate, as prep + chain. */
+/** S = e^g S + k (beta (v - k.S e^g)), o = q.S / sqrt(K) (docs/algorithms.md: the chunk, with a scalar gate), as prep + chain. */
 export function gatedDelta(K: number, V: number, chunk = 64): TileModule {
   const g = buffer('g', 'token', [], 'input', 'f32');
   const beta = buffer('beta', 'token', [], 'input', 'f32');
@@ -51,39 +51,6 @@ export function gatedDelta(K: number, V: number, chunk = 64): TileModule {
   });
   return {
     name: 'gated_delta', chunk, sizes: new Map([['K', K], ['V', V]]), buffers: [q, k, v, g, beta, P, T, s0, sT, o], kernels: [prep, chain],
-    programs: { forward: ['prep', 'chain'], backward: [], step: [] },
-  };
-}
-
-/** S = diag(e^g) S + k v, o = q.S / sqrt(K): decay scores in prep, scaled factors written for the chain. */
-export function gatedChannels(K: number, V: number, chunk = 64): TileModule {
-  const g = buffer('g', 'token', ['K'], 'input', 'f32');
-  const P = buffer('P', 'chunk', ['%row', '%col'], 'workspace');
-  const qs = buffer('qs', 'token', ['K'], 'workspace');
-  const ks = buffer('ks', 'token', ['K'], 'workspace');
-  const ws = buffer('ws', 'chunk', ['K'], 'workspace', 'f32');
-  const prep = buildKernel({ name: 'prep', doc: 'Decay scores and scaled factors of every chunk.', outer: 'chunk', inner: 'head' }, (b) => {
-    const gr = b.load(g);
-    const G = b.cumsum(gr);
-    const { tail, whole } = tails(b, G);
-    const scale = b.literal(1 / Math.sqrt(K));
-    const qr = b.load(q);
-    const kr = b.load(k);
-    b.store(qs, b.mul(b.mul(qr, b.exp(G)), scale));
-    b.store(ks, b.mul(kr, tail));
-    b.store(ws, whole);
-    b.store(P, b.mul(b.dscore(qr, kr, gr, 'K', { before: false, strict: false }), scale));
-  });
-  const chain = buildKernel({ name: 'chain', doc: 'Walks the state over the chunks.', outer: 'sequence', inner: 'head', split: 'V' }, (b) => {
-    const [S] = b.loop('chunks', false, [b.load(s0)], ([S]) => {
-      const vr = b.load(v);
-      b.store(o, b.add(b.contract(b.load(qs), S, 'K'), b.contract(b.load(P), b.swap(vr), '%col')));
-      return [b.add(b.mul(b.load(ws), S), b.contract(b.load(ks), vr, ROW))];
-    });
-    b.store(sT, S);
-  });
-  return {
-    name: 'gated_channels', chunk, sizes: new Map([['K', K], ['V', V]]), buffers: [q, k, v, g, P, qs, ks, ws, s0, sT, o], kernels: [prep, chain],
     programs: { forward: ['prep', 'chain'], backward: [], step: [] },
   };
 }

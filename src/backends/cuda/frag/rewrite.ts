@@ -12,7 +12,7 @@ interface Factor {
  * Frees the operands of products from numbers, so that a tile that enters several products is rounded the same in all of them (the gradient of a
  * gate is a difference of two such sums), and the right operands from vectors: contract(x, y * f) with f along the contracted axis is contract(x * f, y), along the
  * other axis f * contract(x, y). What remains is a tensor as it lies in memory, which the matrix units read with no pass over it, and no
- * operand is rounded twice (kernels.md 4.4). `rowOf` names the axis that a result keeps in registers: the operand that lacks it is the right one.
+ * operand is rounded twice (docs/algorithms.md: tolerances). `rowOf` names the axis that a result keeps in registers: the operand that lacks it is the right one.
  */
 export function freeOperands(kernel: TileKernel, rowOf: (axes: readonly Axis[]) => Axis | undefined): TileKernel {
   const tiles: TileType[] = [...kernel.tiles];

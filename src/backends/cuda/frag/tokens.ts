@@ -62,7 +62,7 @@ function inclusiveSums(team: Team, gate: TileId, moment: TileId): Tile32 {
   return team.formsOf(sums).t32 ?? unsupported('sums without an array');
 }
 
-/** Decay scores by halving levels (kernels.md 4.1.7), from inclusive sums of the gates. */
+/** Decay scores by halving levels (docs/algorithms.md: decays), from inclusive sums of the gates. */
 export function dscore(team: Team, tile: TileId, op: Dscore): void {
   const { code } = team;
   const sums = inclusiveSums(team, team.resolve(op.g).id, tile);
@@ -112,7 +112,7 @@ export function dscore(team: Team, tile: TileId, op: Dscore): void {
   if (team.options.exported.has(tile)) team.t16(tile);
 }
 
-/** Products inside a solve keep more digits than 16-bit operands have (kernels.md 4.2). */
+/** Products inside a solve keep more digits than 16-bit operands have (docs/algorithms.md: solves). */
 export function compose(team: Team, tile: TileId, a: TileId, b: TileId): void {
   const arrays = [a, b].map((id) => {
     const found = team.resolve(id);

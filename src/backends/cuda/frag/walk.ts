@@ -17,7 +17,7 @@ type Let = Extract<TileStmt, { kind: 'let' }>;
 /**
  * Kernels that carry states along the chunks of a sequence, split along an axis of the state. Two teams of 128 threads: one loads what the
  * next chunks need and works out what does not depend on the state; the other walks, states in registers with the split axis as rows,
- * so that every product on the way has its left operand in registers (kernels.md 3.1).
+ * so that every product on the way has its left operand in registers (docs/algorithms.md: the walk).
  */
 export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const { split } = kernel;
