@@ -103,7 +103,7 @@ export function loadNow(team: Team, tile: TileId, cell: Cell): void {
       return;
     }
     case 2:
-      team.formsOf(tile).far = { pointer: `(${cell.at})`, rows: cell.axes[0], cols: cell.axes[1], rowStride: `(${cell.rowStride})`, colStride: '1', limit: cell.rows };
+      team.formsOf(tile).far = { pointer: `(${cell.at})`, rows: cell.axes[0], cols: cell.axes[1], rowStride: `(${cell.rowStride})`, colStride: '1', limit: cell.rows, width: cell.cols };
       if (team.options.exported.has(tile)) team.t16(tile);
       return;
     default:
