@@ -27,6 +27,8 @@ export interface EmulateOptions {
   readonly programs: readonly ('forward' | 'backward' | 'step')[];
   /** How threads take turns (emulator.h): where one forgets a barrier or a wait, results differ. */
   readonly orders?: readonly string[];
+  /** Changes the text of the kernels, to see whether that is noticed. */
+  readonly spoil?: (text: string) => string;
   /** Values of some buffers, where those drawn here would not do. */
   readonly given?: ReadonlyMap<string, Float64Array>;
 }
@@ -49,14 +51,14 @@ export type Results = { get(name: string): Float64Array | undefined };
 
 /** Runs the kernels of some programs, each in every order, and shows what they made of the given tensors. Throws where a kernel does what it must not. */
 export function runKernels(module: TileModule, options: EmulateOptions, see: (program: EmulateOptions['programs'][number], given: ReadonlyMap<string, Float64Array>, results: Results) => void): void {
-  const { dtype, call, target = 'cuda.sm90', orders = ['0', '1'] } = options;
+  const { dtype, call, target = 'cuda.sm90', orders = ['0', '1'], spoil = (text) => text } = options;
   const here = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8');
   const standIns = { ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h') };
   const emitted = emitCuda(module, { target, dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns, plain: options.plain });
   // As many segments as the interpreter makes.
   const plan: Plan = { ...emitted.plan, segmentation: { programs: Number.MAX_SAFE_INTEGER, least: options.longest } };
   // The emulator gives shared memory a guarded place of its own.
-  const source = [...emitted.files.values()].join('\n').replace(/^extern __shared__.*$/m, '');
+  const source = spoil([...emitted.files.values()].join('\n').replace(/^extern __shared__.*$/m, ''));
   const given = draw(module, plan, options);
   const folder = mkdtempSync(join(tmpdir(), 'lmoec-emulate-'));
   try {

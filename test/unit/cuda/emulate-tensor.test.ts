@@ -1,0 +1,94 @@
+import { readdirSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { compileExample } from './compiled.js';
+import { compiler, runKernels } from './emulate.js';
+import { judge, type TensorRun } from './tensor-runs.js';
+
+const SM90 = 'cuda.sm90' as const;
+const SM80 = 'cuda.sm80' as const;
+
+/** Between them: every operation and layout that tensor core kernels are made of, on both targets. */
+const CASES: readonly (readonly [name: string, run: TensorRun])[] = [
+  ['gated_delta', { sizes: [64], target: SM90 }],
+  ['gated_delta', { sizes: [64], target: SM80 }],
+  ['gla', { sizes: [128], target: SM90 }],
+  ['gsa', { sizes: [64], target: SM90 }],
+  ['mlstm', { sizes: [64], target: SM90 }],
+  ['rwkv6', { sizes: [64], target: SM90 }],
+  ['delta_product', { sizes: [128], target: SM90 }],
+  // Two and four warpgroups that share every fragment.
+  ['rwkv7', { sizes: [128], target: SM90 }],
+  ['mlstm', { sizes: [128], target: SM80 }],
+  // Heads that fill no tile, states that are not square, groups of heads.
+  ['hgrn2', { sizes: [24, 40], target: SM90 }],
+  ['gsa', { sizes: [48, 40, 80], target: SM90 }],
+  ['comba', { sizes: [64, 128], target: SM90 }],
+  ['retention', { sizes: [128, 96], target: SM80 }],
+  ['gated_delta', { sizes: [32, 64], target: SM90, groups: 2 }],
+  ['mamba2', { sizes: [64], target: SM90, groups: 2 }],
+  // Tokens that fill no chunk; sequences without tokens.
+  ['kda', { sizes: [64], target: SM90, lengths: [1, 0, 65] }],
+  ['gla', { sizes: [64], target: SM90, dtype: 'f16' }],
+  // Log decays of -100 and -inf.
+  ['gated_delta', { sizes: [64], target: SM90, resets: true }],
+  ['kda', { sizes: [64], target: SM90, resets: true }],
+  ['gsa', { sizes: [64], target: SM80, resets: true }],
+];
+
+/** All that tensor cores run, if asked for: a quarter of an hour. */
+const MATRICES = readdirSync('examples').filter((file) => file.endsWith('.lmoe')).map((file) => file.replace('.lmoe', '')).filter((name) => name !== 'hgrn' && name !== 'rg_lru');
+const SWEEP = MATRICES.flatMap((name) => [SM90, SM80].flatMap((target): readonly (readonly [string, TensorRun])[] => [
+  ...[[64], [128], [24, 40], [48, 80], [64, 128]].map((sizes): readonly [string, TensorRun] => [name, { sizes, target, orders: ['0', '1', '2', '3', '4', '5'] }]),
+  [name, { sizes: [64], target, resets: true }],
+  [name, { sizes: [64], target, dtype: 'f16' }],
+]));
+
+const title = (name: string, { sizes, target, dtype = 'bf16', lengths, groups, resets }: TensorRun) =>
+  [name, sizes.join(' x '), target, dtype, ...(lengths === undefined ? [] : [`tokens ${lengths.join(' ')}`]), ...(groups === undefined ? [] : ['groups']), ...(resets === true ? ['resets'] : [])].join(', ');
+
+describe.skipIf(!compiler)('tensor core kernels against the meaning (skipped where g++ is missing)', () => {
+  it.each((process.env.LMOEC_EMULATE === 'all' ? SWEEP : CASES).map(([name, run]) => [title(name, run), name, run] as const))('%s', async (_, name, run) => {
+    const { failed, errors } = await judge(name, run);
+    expect(failed).toEqual([]);
+    expect(errors.size).toBeGreaterThan(4);
+  });
+});
+
+/** Texts that a kernel needs, and what happens without. */
+const SPOILT: readonly (readonly [what: string, from: RegExp, to: string, expected: RegExp])[] = [
+  ['a barrier', /team_sync\(1\);(\s*bar_arrive\(full)/, '$1', /a product reads what thread \d+ wrote without a fence/],
+  ['a wait for copies', /cp_wait<[1-9]>\(\);/, ';', /^$|without a fence/],
+  ['a wait for products', /mma_wait<0>\(\);/, ';', /^$|does not wait for its products/],
+  ['an arrival', /bar_arrive\(full[^\n]*/, '', /waits for a phase of the barrier at .* for ever/],
+  ['the end of a tensor', /(tile_load<64, 1, 128>\([^\n]*, )length(, 64, t\))/g, '$164$2', /has \d+ bytes, byte \d+ is touched/],
+];
+
+describe.skipIf(!compiler)('the emulator notices that a kernel lacks', () => {
+  it.each(SPOILT)('%s', async (_, from, to, expected) => {
+    const dtype = 'bf16';
+    const { module } = await compileExample('simple_gla', 64, dtype, SM90);
+    const run = (spoil: boolean): { results: readonly Float64Array[]; message: string } => {
+      const results: Float64Array[] = [];
+      try {
+        runKernels(module, {
+          dtype, plain: false, call: { heads: 1, groups: 1, lengths: [70] }, longest: 2, programs: ['forward'],
+          spoil: (text) => {
+            if (!spoil) return text;
+            const at = text.search(/__global__ .*\bS_walk\(/);
+            const spoilt = text.slice(0, at) + text.slice(at).replace(from, to);
+            expect(spoilt).not.toBe(text);
+            return spoilt;
+          },
+        }, (_program, _given, found) => results.push(found.get('o') ?? new Float64Array()));
+        return { results, message: '' };
+      } catch (error) {
+        return { results, message: error instanceof Error ? error.message : '' };
+      }
+    };
+    const [sound, spoilt] = [run(false), run(true)];
+    expect(sound.message).toBe('');
+    expect(sound.results[0]).toEqual(sound.results[1]);
+    expect(spoilt.message).toMatch(expected);
+    if (spoilt.message === '') expect(spoilt.results).not.toEqual(sound.results);
+  });
+});

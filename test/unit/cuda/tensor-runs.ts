@@ -1,0 +1,89 @@
+import { openSource, isProblem } from '../../../src/driver/session.js';
+import { compileScan } from '../../../src/driver/compile.js';
+import { nodeHost } from '../../../src/driver/host.js';
+import { errorClasses } from '../../../src/driver/run/classes.js';
+import { compare } from '../../../src/driver/run/compare.js';
+import { drawTensors } from '../../../src/driver/run/draw.js';
+import { signatureOf } from '../../../src/driver/run/signature.js';
+import { gradSpec } from '../../../src/interp/spec-gradient.js';
+import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
+import { lowerFragments } from '../../../src/backends/cuda/frag/lower.js';
+import type { Spec } from '../../../src/ir/spec/spec.js';
+import { gateNames } from '../../../src/passes/pipeline.js';
+import { planName } from '../../../src/runtime/names.js';
+import { halfBits, halfValue } from '../../../src/support/float.js';
+import { randomSource } from '../../../src/support/random.js';
+import { runKernels } from './emulate.js';
+
+const host = nodeHost();
+
+export interface TensorRun {
+  /** Of the axes, in the order of their declaration, over and over. */
+  readonly sizes: readonly number[];
+  readonly target: CudaTarget;
+  readonly dtype?: 'bf16' | 'f16';
+  readonly lengths?: readonly number[];
+  readonly groups?: number;
+  /** Log decays of -100 and -inf among the others. */
+  readonly resets?: boolean;
+  readonly orders?: readonly string[];
+}
+
+/** Results whose error exceeds what the driver allows its kind, by `program tensor`, with all errors. */
+export interface Judged {
+  readonly failed: readonly string[];
+  readonly errors: ReadonlyMap<string, number>;
+  /** Kernels that tensor cores run. */
+  readonly kernels: readonly string[];
+}
+
+/** An example, compiled as the command line does, on emulated tensor cores beside the meaning of its text. */
+export async function judge(name: string, { sizes, target, dtype = 'bf16', lengths = [70, 130], groups = 1, resets = false, orders = ['0', '1', '2', '3'] }: TensorRun): Promise<Judged> {
+  const source = openSource(host, `examples/${name}.lmoe`);
+  if (isProblem(source)) throw new Error(source.title);
+  const spec = source.specs[0];
+  const sizeOf = new Map(spec.axes.map((axis, i) => [axis.name, sizes[i % sizes.length]]));
+  const made = await compileScan(host, source, spec, { target, dtype, sizes: sizeOf, command: 'test' });
+  if (!('plan' in made) || made.scan === undefined) throw new Error(`${name} does not compile`);
+  const { module, plan, scan } = made;
+  const heads = 2;
+  const tokens = lengths.reduce((sum, length) => sum + length, 0);
+  const drawn = drawTensors(spec, { B: 1, T: tokens, H: heads, G: groups, N: lengths.length }, sizeOf, { seed: 5 });
+  if (resets) addResets(spec, gateNames(spec, scan), drawn);
+  const signature = signatureOf(spec);
+  const rounded = new Map([...signature.required, ...signature.initial, ...signature.cotangents].map(({ name, role }) => {
+    const data = drawn.get(name)?.data ?? new Float32Array();
+    const half = plan.tensors.find((tensor) => tensor.name === planName(plan, role, name))?.dtype !== 'f32';
+    return [name, { role, data: Float64Array.from(data, (x) => (half ? halfValue(dtype, halfBits(dtype, x)) : x)) }];
+  }));
+  const cotangents = new Set(signature.cotangents.map((tensor) => tensor.name));
+  const part = (wanted: boolean) => new Map([...rounded].filter(([name]) => cotangents.has(name) === wanted).map(([name, { data }]) => [name, data]));
+  const expected = gradSpec(spec, { sizes: sizeOf, heads, groups, lengths }, part(false), part(true));
+  const classOf = errorClasses(spec, scan);
+  const errors = new Map<string, number>();
+  const failed = new Set<string>();
+  const given = new Map([...rounded].map(([name, { role, data }]) => [planName(plan, role, name), data]));
+  runKernels(module, { dtype, target, plain: false, call: { heads, groups, lengths }, longest: 2, programs: ['forward', 'backward'], orders, given }, (program, _, results) => {
+    for (const tensor of program === 'forward' ? signature.results : signature.gradients) {
+      const { error, allowed, passed } = compare(tensor.name, 'output', classOf(tensor), dtype, results.get(planName(plan, tensor.role, tensor.name)), expected.get(tensor.name) ?? new Float64Array());
+      const key = `${program} ${tensor.name}`;
+      errors.set(key, Math.max(errors.get(key) ?? 0, error));
+      if (!passed) failed.add(`${key}: ${error.toExponential(2)} > ${allowed}`);
+    }
+  });
+  return { failed: [...failed], errors, kernels: module.kernels.filter((kernel) => lowerFragments({ module, target, dtype }, kernel) !== undefined).map((kernel) => kernel.name) };
+}
+
+/** Every fifth log decay is -100, every eleventh -inf where its range has that. */
+function addResets(spec: Spec, gates: ReadonlySet<string>, tensors: ReturnType<typeof drawTensors>): void {
+  for (const input of spec.inputs) {
+    if (!gates.has(input.name) || input.range.hi !== 0) continue;
+    const random = randomSource(3, input.name);
+    const data = tensors.get(input.name)?.data;
+    data?.forEach((_, i) => {
+      const dice = random.below(110);
+      if (dice < 22) data[i] = Math.max(input.range.lo, -100);
+      else if (dice < 32) data[i] = input.range.lo;
+    });
+  }
+}
