@@ -60,9 +60,3 @@ export function cellOffset(module: TileModule, buffer: TileBuffer, place: Place)
   })();
   return `((i64)${outer} * ${count} + ${inner}) * ${cellElements(module, buffer)}`;
 }
-
-/** Row-major index of one element among `axes`. */
-export function flatIndex(module: TileModule, axes: readonly Axis[], at: (axis: Axis) => string): string {
-  if (axes.length === 0) return '0';
-  return axes.slice(1).reduce((text, axis) => `(${text}) * ${axisSize(module, axis)} + ${at(axis)}`, at(axes[0]));
-}
