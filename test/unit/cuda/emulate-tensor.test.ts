@@ -56,8 +56,9 @@ describe.skipIf(!compiler)('tensor core kernels against the meaning (skipped whe
 
 /** Texts that a kernel needs, and what happens without. */
 const SPOILT: readonly (readonly [what: string, from: RegExp, to: string, expected: RegExp])[] = [
-  ['a barrier', /team_sync\(1\);(\s*bar_arrive\(full)/, '$1', /a product reads what thread \d+ wrote without a fence/],
-  ['a wait for copies', /cp_wait<[1-9]>\(\);/, ';', /^$|without a fence/],
+  ['a fence', /team_sync\(1\);(\s*bar_arrive\(full)/, '$1', /a product reads what thread \d+ wrote without a fence/],
+  ['a barrier between threads', /(vec_cumsum[^\n]*\n)\s*team_sync\(1\);/, '$1', /byte \d+ of shared memory, which warp \d+ (wrote|reads) without a barrier/],
+  ['a wait for copies', /cp_wait<[1-9]>\(\);/, ';', /^$|without a (fence|barrier)/],
   ['a wait for products', /mma_wait<0>\(\);/, ';', /^$|does not wait for its products/],
   ['an arrival', /bar_arrive\(full[^\n]*/, '', /waits for a phase of the barrier at .* for ever/],
   ['the end of a tensor', /(tile_load<64, 1, 128>\([^\n]*, )length(, 64, t\))/g, '$164$2', /has \d+ bytes, byte \d+ is touched/],
@@ -71,7 +72,7 @@ describe.skipIf(!compiler)('the emulator notices that a kernel lacks', () => {
       const results: Float64Array[] = [];
       try {
         runKernels(module, {
-          dtype, plain: false, call: { heads: 1, groups: 1, lengths: [70] }, longest: 2, programs: ['forward'],
+          dtype, plain: false, races: true, call: { heads: 1, groups: 1, lengths: [70] }, longest: 2, programs: ['forward'],
           spoil: (text) => {
             if (!spoil) return text;
             const at = text.search(/__global__ .*\bS_walk\(/);

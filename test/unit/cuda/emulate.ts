@@ -25,6 +25,8 @@ export interface EmulateOptions {
   readonly call: CallSizes;
   readonly longest: number;
   readonly programs: readonly ('forward' | 'backward' | 'step')[];
+  /** Watches every access to shared memory, and fails where no barrier puts two in an order. */
+  readonly races?: boolean;
   /** How threads take turns (emulator.h): where one forgets a barrier or a wait, results differ. */
   readonly orders?: readonly string[];
   /** Changes the text of the kernels, to see whether that is noticed. */
@@ -51,7 +53,7 @@ export type Results = { get(name: string): Float64Array | undefined };
 
 /** Runs the kernels of some programs, each in every order, and shows what they made of the given tensors. Throws where a kernel does what it must not. */
 export function runKernels(module: TileModule, options: EmulateOptions, see: (program: EmulateOptions['programs'][number], given: ReadonlyMap<string, Float64Array>, results: Results) => void): void {
-  const { dtype, call, target = 'cuda.sm90', orders = ['0', '1'], spoil = (text) => text } = options;
+  const { dtype, call, target = 'cuda.sm90', orders = ['0', '1'], spoil = (text) => text, races = false } = options;
   const here = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8');
   const standIns = { ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h') };
   const emitted = emitCuda(module, { target, dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns, plain: options.plain });
@@ -64,7 +66,8 @@ export function runKernels(module: TileModule, options: EmulateOptions, see: (pr
   try {
     writeFileSync(join(folder, 'k.cc'), [source, mainText(plan, call, options.programs)].join('\n'));
     const macros = target === 'cuda.sm90' ? ['-D__CUDA_ARCH__=900', '-D__CUDA_ARCH_FEAT_SM90_ALL'] : ['-D__CUDA_ARCH__=800'];
-    execFileSync('g++', ['-std=c++17', '-O1', '-w', ...macros, '-o', join(folder, 'k'), join(folder, 'k.cc')], { stdio: 'pipe' });
+    execFileSync('g++', ['-std=c++17', '-O1', '-w', '-I', import.meta.dirname, ...(races ? ['-DRACES', '-fsanitize=thread'] : []), ...macros, '-c', '-o', join(folder, 'k.o'), join(folder, 'k.cc')], { stdio: 'pipe' });
+    execFileSync('g++', ['-o', join(folder, 'k'), join(folder, 'k.o')], { stdio: 'pipe' });
     for (const program of options.programs) {
       for (const tensor of plan.tensors) writeFileSync(join(folder, `${tensor.name}.bin`), encode(given.get(tensor.name) ?? new Float64Array(count(tensor, plan, call)).fill(NaN), tensor.dtype));
       writeFileSync(join(folder, 'sequences.bin'), sequenceTable(plan, call));

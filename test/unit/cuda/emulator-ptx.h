@@ -40,12 +40,14 @@ static std::vector<int> copy_groups;
 static void arrive(const Copy& c) {
   u8* to = shared_at(c.to, 16, 16);
   if ((u64)c.from % 16 != 0) fail("a copy from an address that is no multiple of 16");
+  accessed(to, 16, true);
   memset(to, 0, 16);
   memcpy(to, c.from, c.bytes);
   wrote(c.to, threadIdx.x);
 }
 DEV void cp_async(u32 to, const void* from, int bytes) {
   const Copy c = {to, from, bytes, copy_groups[threadIdx.x]};
+  accessed(shared_at(to, 16, 16), 16, true);
   if (!lazy) arrive(c);
   copies[threadIdx.x].push_back(c);
 }
@@ -58,12 +60,12 @@ template <int N> DEV void cp_wait() {
   mine.erase(mine.begin(), mine.begin() + n);
 }
 
-struct Phases { int arrived, expected, phase; };
+struct Phases { int arrived, expected, phase; Times told, known; };
 static std::map<u32, Phases> phases;
 static const char PHASE[] = "a phase of the barrier at";
 DEV void bar_init(u32 b, int n) {
   shared_at(b, 8, 8);
-  phases[b] = {0, n, 0};
+  phases[b] = {0, n, 0, {}, {}};
 }
 static Phases& phases_at(u32 b) {
   auto found = phases.find(b);
@@ -72,14 +74,17 @@ static Phases& phases_at(u32 b) {
 }
 DEV void bar_arrive(u32 b) {
   Phases& p = phases_at(b);
+  tells(p.told);
   if (++p.arrived < p.expected) return;
   p.arrived = 0;
   ++p.phase;
+  p.known = p.told;
   release(PHASE, (int)b, 0, threads);
 }
 DEV void bar_wait(u32 b, int parity) {
   if (parity != 0 && parity != 1) fail("a parity of %d", parity);
   while ((phases_at(b).phase & 1) == parity) wait_for(PHASE, (int)b);
+  learns(phases_at(b).known);
 }
 
 DEV u16 lds2(u32 a) { u16 h; memcpy(&h, shared_at(a, 2, 2), 2); return h; }

@@ -102,6 +102,8 @@ static const char DONE[] = "its end";
   _exit(3);
 }
 
+#include "emulator-races.h"
+
 __attribute__((noinline)) static void wait_for(const char* what, int id) {
   const int self = threadIdx.x;
   fibers[self].wait = what;
@@ -114,7 +116,7 @@ static void release(const char* what, int id, int from, int to) {
 }
 
 // Barriers of a block by number; the one of all threads is 0.
-struct Barrier { int arrived, expected; };
+struct Barrier { int arrived, expected; Times told, known; };
 static Barrier barriers[16];
 static const char BARRIER[] = "a barrier";
 DEV void bar_sync(int id, int count) {
@@ -122,8 +124,15 @@ DEV void bar_sync(int id, int count) {
   if (count % 32 != 0 && count != threads) fail("barrier %d of %d threads", id, count);
   if (b.arrived != 0 && b.expected != count) fail("barrier %d of %d and of %d threads", id, b.expected, count);
   b.expected = count;
-  if (++b.arrived < count) return wait_for(BARRIER, id);
+  tells(b.told);
+  if (++b.arrived < count) {
+    wait_for(BARRIER, id);
+    return learns(b.known);
+  }
   b.arrived = 0;
+  b.known = b.told;
+  b.told = {};
+  learns(b.known);
   release(BARRIER, id, 0, threads);
 }
 inline void __syncthreads() { bar_sync(0, threads); }
@@ -221,6 +230,7 @@ static void run_block() {
   for (auto& b : barriers) b = {};
   for (auto& m : meetings) m.arrived = 0;
   for (auto& start : at_block_start) start();
+  begins();
   while ((int)fibers.size() < threads) {
     fibers.emplace_back();
     u8* stack = pages(STACK + 4096);
@@ -238,6 +248,9 @@ static void run_block() {
     f.wait = nullptr;
   }
   const int warps = (threads + 31) / 32;
+#ifdef RACES
+  watching = true;
+#endif
   for (bool some = true; some;) {
     const int shift = order < 2 ? 0 : dice(warps);
     for (int n = 0; n < warps; ++n) {
