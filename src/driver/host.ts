@@ -78,6 +78,7 @@ function codeOf(error: unknown): string | undefined {
 function whyUnwritable(path: string, error: unknown): string {
   switch (codeOf(error)) {
     case 'EACCES': case 'EPERM': case 'EROFS': return `${path} cannot be written: no permission, or a read-only file system`;
+    case 'ENOENT': return `${path} cannot be written: its folder takes no new entries`;
     case 'ENOSPC': return `${path} cannot be written: the disk is full`;
     case 'ENOTDIR': case 'EEXIST': return `${path} cannot be written: a file is where a folder should be`;
     case 'EISDIR': return `${path} cannot be written: it is a folder`;
@@ -108,6 +109,18 @@ function listFiles(folder: string): string[] {
   return found.sort();
 }
 
+/** `mkdirSync` with `recursive` never returns where a folder exists that takes none, such as /proc (Node 20). */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    // Another process may have been faster.
+    if (!existsSync(folder)) throw error;
+  }
+}
+
 function fill(folder: string, files: ReadonlyMap<string, string | Uint8Array>): void {
   for (const [name, content] of files) {
     const path = join(folder, name);
@@ -121,7 +134,7 @@ function replaceFolder(folder: string, files: ReadonlyMap<string, string | Uint8
   const parent = dirname(resolve(folder));
   let fresh: string | undefined;
   try {
-    mkdirSync(parent, { recursive: true });
+    makeFolder(parent);
     // Beside the target, so that renaming stays within one file system.
     fresh = mkdtempSync(join(parent, `.${basename(folder)}-`));
     unfinished.add(fresh);
@@ -147,7 +160,7 @@ function writeOne(path: string, content: string | Uint8Array): string | undefine
   catchInterrupts();
   const partial = `${path}.${process.pid}.partial`;
   try {
-    mkdirSync(dirname(resolve(path)), { recursive: true });
+    makeFolder(dirname(resolve(path)));
     if (existsSync(path) && statSync(path).isDirectory()) return `${path} cannot be written: it is a folder`;
     unfinished.add(partial);
     writeFileSync(partial, content);

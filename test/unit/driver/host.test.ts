@@ -29,6 +29,11 @@ describe('writing', () => {
     expect(readdirSync(folder)).toEqual(['file']);
   });
 
+  it.skipIf(!existsSync('/proc/self'))('ends where a folder takes no entries (skipped where there is no /proc)', () => {
+    expect(host.write('/proc/none/x', 'x')).toMatch(/\/proc\/none\/x cannot be written/);
+    expect(host.replaceFolder('/proc/none/out', new Map([['a', 'a']]))).toMatch(/\/proc\/none\/out cannot be written/);
+  });
+
   it.skipIf(process.getuid?.() === 0)('names a read-only folder', () => {
     chmodSync(folder, 0o500);
     expect(host.write(join(folder, 'x'), 'x')).toMatch(/no permission/);
