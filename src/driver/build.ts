@@ -74,6 +74,11 @@ export async function compileAll(
     const title = `${first.source.file} and ${twice.source.file} both declare a scan \`${twice.spec.name}\``;
     failures.push({ source: twice.source, failed: problem('E703', title, 'rename one of them, or build them into different folders') });
   }
+  const named = [...options.sizes.keys()].find((axis) => !built.some(({ spec }) => spec.axes.some(({ name }) => name === axis)));
+  if (named !== undefined && failures.length === 0 && built.length > 0) {
+    const axes = [...new Set(built.flatMap(({ spec }) => spec.axes.map(({ name }) => name)))];
+    failures.push({ source: built[0].source, failed: problem('E403', `no scan has an axis \`${named}\``, `their axes are ${axes.join(', ')}`) });
+  }
   return failures.length > 0 ? { failures } : built;
 }
 

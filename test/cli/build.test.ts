@@ -32,6 +32,13 @@ const inFolder = (args: readonly string[], extra: Readonly<Record<string, string
 const filesOf = (name: string): string[] => readdirSync(at(name), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(at(name).length + 1)).sort();
 
 describe('build', () => {
+  it('refuses a size of an axis that no scan has', () => {
+    const { code, err } = inFolder(['build', 'decaying.lmoe', '-o', 'sized', '--size', 'Z=16', '--sources']);
+    expect(code).toBe(1);
+    expect(err).toContain('error[E403]: no scan has an axis `Z`\n = help: their axes are K, V');
+    expect(existsSync(at('sized'))).toBe(false);
+  });
+
   it('writes a binding, and a plan with its kernels for every target', () => {
     const { code, out } = inFolder(['build', 'decaying.lmoe', '-o', 'out', '--sources']);
     expect([code, out]).toEqual([0, 'out/decaying: cuda.sm80 bf16, cuda.sm90 bf16, webgpu f32\n']);
