@@ -9,7 +9,8 @@ import { gradSpec } from '../../../src/interp/spec-gradient.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
 import { lowerFragments } from '../../../src/backends/cuda/frag/lower.js';
 import type { Spec } from '../../../src/ir/spec/spec.js';
-import { gateNames } from '../../../src/passes/pipeline.js';
+import { gateNames, type LoweredScan } from '../../../src/passes/pipeline.js';
+import { planTensor } from '../../../src/backends/describe.js';
 import { planName } from '../../../src/runtime/names.js';
 import { halfBits, halfValue } from '../../../src/support/float.js';
 import { randomSource } from '../../../src/support/random.js';
@@ -40,19 +41,26 @@ export interface Judged {
 }
 
 /** An example, compiled as the command line does, on emulated tensor cores beside the meaning of its text. */
-export async function judge(name: string, { sizes, target, dtype = 'bf16', lengths = [70, 130], groups = 1, resets = false, orders = ['0', '1'], races = true }: TensorRun): Promise<Judged> {
+export async function judge(name: string, run: TensorRun): Promise<Judged> {
   const source = openSource(host, `examples/${name}.lmoe`);
   if (isProblem(source)) throw new Error(source.title);
   const spec = source.specs[0];
-  const sizeOf = new Map(spec.axes.map((axis, i) => [axis.name, sizes[i % sizes.length]]));
-  const made = await compileScan(host, source, spec, { target, dtype, sizes: sizeOf, command: 'test' });
-  if (!('plan' in made) || made.scan === undefined) throw new Error(`${name} does not compile`);
-  const { module, plan, scan } = made;
+  const sizeOf = new Map(spec.axes.map((axis, i) => [axis.name, run.sizes[i % run.sizes.length]]));
+  const made = await compileScan(host, source, spec, { target: run.target, dtype: run.dtype ?? 'bf16', sizes: sizeOf, command: 'test' });
+  if (!('plan' in made)) throw new Error(`${name} does not compile`);
+  return judgeScan(made, sizeOf, run);
+}
+
+/** The same for any scan. */
+export function judgeScan({ spec, scan, module }: LoweredScan, sizeOf: ReadonlyMap<string, number>, run: Omit<TensorRun, 'sizes'>): Judged {
+  const { target, dtype = 'bf16', lengths = [70, 130], groups = 1, resets = false, orders = ['0', '1'], races = true } = run;
+  if (scan === undefined) throw new Error(`${spec.name} has no chunks`);
   const heads = 2;
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
   const drawn = drawTensors(spec, { B: 1, T: tokens, H: heads, G: groups, N: lengths.length }, sizeOf, { seed: 5 });
   if (resets) addResets(spec, gateNames(spec, scan), drawn);
   const signature = signatureOf(spec);
+  const plan = { tensors: module.buffers.map((buffer) => planTensor(module, buffer, dtype)) };
   const rounded = new Map([...signature.required, ...signature.initial, ...signature.cotangents].map(({ name, role }) => {
     const data = drawn.get(name)?.data ?? new Float32Array();
     const half = plan.tensors.find((tensor) => tensor.name === planName(plan, role, name))?.dtype !== 'f32';

@@ -104,6 +104,14 @@ export function createTeam(options: TeamOptions) {
   let permanent = false;
   // What the statement being written reads, but has not read yet: barriers may come before that.
   const reading = new Set<Piece>();
+  // Between which barriers a piece is written first and touched last, and whether each thread keeps to its own elements then.
+  type Touch = { readonly epoch: number; readonly own: boolean };
+  const firstWrite = new Map<Piece, Touch>();
+  const lastTouch = new Map<Piece, Touch>();
+  const touch = (piece: Piece, own: boolean) => {
+    const before = lastTouch.get(piece);
+    lastTouch.set(piece, { epoch, own: own && (before?.epoch !== epoch || before.own) });
+  };
 
   const turn = (axis: Axis): Axis => (axis === ROW ? COL : axis === COL ? ROW : axis);
   /** Follows renamings to the tile that has the values. */
@@ -133,7 +141,10 @@ export function createTeam(options: TeamOptions) {
   const sync = () => {
     code.line(`team_sync(${options.barrier}${parts === 1 ? '' : `, ${threads}`});`);
     epoch++;
-    for (const piece of reading) piece.last = Math.max(piece.last, epoch);
+    for (const piece of reading) {
+      piece.last = Math.max(piece.last, epoch);
+      touch(piece, false);
+    }
   };
   const willRead = (piece: Piece | undefined, by: 'owner' | 'any') => {
     if (piece === undefined) return;
@@ -147,11 +158,14 @@ export function createTeam(options: TeamOptions) {
     if (w !== undefined && w.by !== 'copy' && w.epoch === epoch && !(by === 'owner' && w.by === 'owner')) sync();
     piece.last = Math.max(piece.last, epoch);
     reading.add(piece);
+    touch(piece, by === 'owner');
   };
   const willWrite = (piece: Piece, by: 'owner' | 'any' | 'copy') => {
     piece.first = Math.min(piece.first, epoch);
     piece.last = Math.max(piece.last, epoch);
     piece.written = { epoch, by };
+    if (!firstWrite.has(piece)) firstWrite.set(piece, { epoch, own: by === 'owner' });
+    touch(piece, by === 'owner');
     if (permanent) {
       piece.first = 0;
       piece.last = Infinity;
@@ -356,6 +370,16 @@ export function createTeam(options: TeamOptions) {
   return {
     options, code, arena, parts, threads, values, colText, stepText, steps, axesOf, size, pad, fresh, turn, resolve, formsOf, sync, willRead, willWrite, take, address, pointerTo,
     ready, finish, newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, newT32, packed, vec, newVec, scalar,
+    /** Barriers so far. */
+    epoch: () => epoch,
+    /** The end of a loop whose body began after `start` barriers: what is written before its first one may still be read after its last one. */
+    endLoop(start: number) {
+      const meets = [...firstWrite].some(([piece, write]) => {
+        const last = lastTouch.get(piece);
+        return write.epoch === start && last?.epoch === epoch && !(write.own && last.own);
+      });
+      if (meets) sync();
+    },
     /** Begins a statement: nothing read so far is read after the next barrier. */
     begin() {
       reading.clear();

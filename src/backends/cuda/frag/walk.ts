@@ -148,6 +148,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   }
   walker.settle();
   here.to(walkCode);
+  const start = walker.epoch();
   const draining: string[] = [];
   // Outputs wait in their stage for the loading team, which stores them when it takes the stage back.
   const put = (stmt: Extract<TileStmt, { kind: 'store' }>): void => {
@@ -174,6 +175,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     const to = walker.formsOf(tile).frags[0];
     walker.each(to, `${to.name}[i] = ${from.name}[i];`);
   }
+  walker.endLoop(start);
   here.to(walkAfter);
   for (const stmt of after) {
     switch (stmt.kind) {
