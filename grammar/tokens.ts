@@ -30,7 +30,7 @@ export const Sequential = contextual('sequential');
 export const Reserved = createToken({
   name: 'Reserved',
   label: 'a reserved word',
-  pattern: /moe|layer|model|schedule|law|expert|bias|update|repeat|share/,
+  pattern: /moe|layer|model|schedule|law/,
   longer_alt: Name,
 });
 
