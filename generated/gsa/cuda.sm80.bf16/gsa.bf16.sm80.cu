@@ -393,7 +393,7 @@ template <int STRIDE> DEV void put_16x8(float* to, const float* d) {
   *(float2*)(to + (r + 8) * STRIDE + c) = make_float2(d[2], d[3]);
 }
 
-// (I - A)^-1 in place; A strictly lower, 64 x 64 floats. Diagonal blocks of 16 by substitution in f32 (kernels.md 4.2: powers of A in less
+// (I - A)^-1 in place; A strictly lower, 64 x 64 floats. Diagonal blocks of 16 by substitution in f32 (docs/algorithms.md: solves; powers of A in less
 // precision cancel), then T21 = T22 A21 T11 for blocks of 16 and 32. Every warp owns columns; the block above the diagonal holds A21 T11 meanwhile.
 template <int STRIDE> DEV void tri_inverse(float* A, int t, int bar) {
   const int w = t >> 5;
@@ -460,7 +460,7 @@ template <int STRIDE> DEV void compose_tf32(float* out, const float* a, const fl
   }
 }
 
-// Decay scores and their adjoints. A warp owns 16 tokens. Among them, halving levels (kernels.md 4.1.7): at level l only pairs of neighbouring
+// Decay scores and their adjoints. A warp owns 16 tokens. Among them, halving levels (docs/algorithms.md: decays): at level l only pairs of neighbouring
 // l-blocks meet and both sides decay towards their border; the factors are running products, so one exponential per element serves all levels.
 // Between warps both sides decay to the last token of the writer's 16. Every factor is at most 1 for gates <= 0, and 0 for a reset.
 // G: inclusive sums of the log gates, [64][STRIDE]. Loops over steps of 16 channels stay loops: unrolled they would not fit the instruction cache.
@@ -782,14 +782,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
       u8* const sp = basep + (sa - base); (void)sp;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
       for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
       team_sync(2);
       for (int i = t; i < 64; i += 128) ((float*)(basep + W1))[i] = ((float*)(basep + W0))[4536 + i];
       float f2_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_2[i] = r < length && c < 64 ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_2[i] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       float f3_3[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_3[i] = expm1f(f2_2[i]);
       team_sync(2);
@@ -940,7 +940,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
   }
   else {
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < 64 ? ld((p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -956,14 +956,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f13_3[32];
       mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L0)); mma_commit();
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
       for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
       team_sync(2);
       for (int i = t; i < 64; i += 128) ((float*)(basep + W1))[i] = ((float*)(basep + W0))[4536 + i];
       float f2_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_4[i] = r < length && c < 64 ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_4[i] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       float f3_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = expm1f(f2_4[i]);
       team_sync(2);
@@ -1382,7 +1382,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
   }
   else {
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < 64 ? ld((p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1534,7 +1534,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
   }
   else {
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < 64 ? ld((p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1551,14 +1551,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f13_3[32];
       mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L0)); mma_commit();
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
       for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
       team_sync(2);
       for (int i = t; i < 64; i += 128) ((float*)(basep + W1))[i] = ((float*)(basep + W0))[4536 + i];
       float f2_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_4[i] = r < length && c < 64 ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_4[i] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       float f3_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = expm1f(f2_4[i]);
       team_sync(2);
@@ -1678,7 +1678,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __res
   }
   else {
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < 64 ? ld((p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1912,7 +1912,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
   }
   else {
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < 64 ? ld((p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -2315,7 +2315,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = (f6_7[i] * f10_8[i]);
       float f16_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L5))[frag_col(i)] * f15_9[i]);
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
       for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
@@ -2475,7 +2475,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
   }
   else {
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < 64 ? ld((p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -2509,7 +2509,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = (f6_7[i] * f10_8[i]);
       float f16_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L5))[frag_col(i)] * f15_9[i]);
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
       for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
