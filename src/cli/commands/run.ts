@@ -105,7 +105,7 @@ function show(ui: Ui, report: RunReport, options: { readonly check: boolean; rea
     const number = (value: number): string => (Number.isFinite(value) ? value.toExponential(1) : 'not finite');
     ui.out(table([
       ['tensor', '', 'rms error', 'allowed', 'largest difference', ''],
-      ...report.comparisons.map((c) => [c.name, c.role, number(c.error), number(c.allowed), number(c.maxDifference), c.passed ? 'ok' : 'FAILED']),
+      ...report.comparisons.map((c) => [c.name, c.role, number(c.error), number(c.allowed), number(c.maxDifference), c.passed ? (c.error <= c.allowed ? 'ok' : 'ok: negligible') : 'FAILED']),
     ]));
   }
   if (failed.length > 0) ui.err(`${failed.length} of ${report.comparisons.length} tensors differ by more than is allowed: ${failed.map((c) => `${c.role} ${c.name}`).join(', ')}`);
