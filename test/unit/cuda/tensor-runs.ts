@@ -1,3 +1,4 @@
+import { elements } from '../../../src/ir/common/axes.js';
 import { openSource, isProblem } from '../../../src/driver/session.js';
 import { compileScan } from '../../../src/driver/compile.js';
 import { nodeHost } from '../../../src/driver/host.js';
@@ -25,6 +26,8 @@ export interface TensorRun {
   readonly dtype?: 'bf16' | 'f16';
   readonly lengths?: readonly number[];
   readonly groups?: number;
+  /** Chunks per segment: 2 if not given. */
+  readonly longest?: number;
   /** Log decays of -100 and -inf among the others. */
   readonly resets?: boolean;
   readonly orders?: readonly string[];
@@ -53,7 +56,7 @@ export async function judge(name: string, run: TensorRun): Promise<Judged> {
 
 /** The same for any scan. */
 export function judgeScan({ spec, scan, module }: LoweredScan, sizeOf: ReadonlyMap<string, number>, run: Omit<TensorRun, 'sizes'>): Judged {
-  const { target, dtype = 'bf16', lengths = [70, 130], groups = 1, resets = false, orders = ['0', '1'], races = true } = run;
+  const { target, dtype = 'bf16', lengths = [70, 130], groups = 1, longest = 2, resets = false, orders = ['0', '1'], races = true } = run;
   if (scan === undefined) throw new Error(`${spec.name} has no chunks`);
   const heads = 2;
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
@@ -73,7 +76,11 @@ export function judgeScan({ spec, scan, module }: LoweredScan, sizeOf: ReadonlyM
   const errors = new Map<string, number>();
   const failed = new Set<string>();
   const given = new Map([...rounded].map(([name, { role, data }]) => [planName(plan, role, name), data]));
-  runKernels(module, { dtype, target, plain: false, call: { heads, groups, lengths }, longest: 2, programs: ['forward', 'backward'], orders, races, given }, (program, _, results) => {
+  // States that nobody sees begin as 0.
+  for (const { name, role, axes } of module.buffers) {
+    if (role === 'initial' && !given.has(name)) given.set(name, new Float64Array(lengths.length * heads * elements(axes, sizeOf)));
+  }
+  runKernels(module, { dtype, target, plain: false, call: { heads, groups, lengths }, longest, programs: ['forward', 'backward'], orders, races, given }, (program, _, results) => {
     for (const tensor of program === 'forward' ? signature.results : signature.gradients) {
       const { error, allowed, passed } = compare(tensor.name, 'output', classOf(tensor), dtype, results.get(planName(plan, tensor.role, tensor.name)), expected.get(tensor.name) ?? new Float64Array());
       const key = `${program} ${tensor.name}`;
