@@ -1,5 +1,5 @@
-import { COL, ROW, type Axis } from '../../ir/common/axes.js';
 import type { TileBuffer, TileModule } from '../../ir/tile/tile.js';
+import { axisSize } from '../describe.js';
 
 /** Where in a launch a statement runs, as C expressions. Absent: not known there. */
 export interface Place {
@@ -21,13 +21,6 @@ export function bufferNamed(module: TileModule, name: string): TileBuffer {
   const found = module.buffers.find((buffer) => buffer.name === name);
   if (found === undefined) throw new Error(`${module.name}: no buffer ${name}`);
   return found;
-}
-
-export function axisSize(module: TileModule, axis: Axis): number {
-  if (axis === ROW || axis === COL) return module.chunk;
-  const size = module.sizes.get(axis);
-  if (size === undefined) throw new Error(`${module.name}: axis ${axis} has no size`);
-  return size;
 }
 
 /** Elements of one cell of a buffer (without the token axis of `token` buffers). */

@@ -2,6 +2,7 @@ import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Extent, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
 import { walk } from './uses.js';
+import { innerExtent, outerExtents } from '../describe.js';
 import { bufferNamed } from './address.js';
 
 export type CudaTarget = 'cuda.sm80' | 'cuda.sm90';
@@ -41,14 +42,8 @@ export function elementType(buffer: TileBuffer, dtype: IoDtype): string {
 
 /** Grid of a kernel whose split axis is cut in `blocks`: blocks of one cell are neighbours, so that they share the cache. */
 export function gridOf(kernel: TileKernel, blocks: number): PlanKernel['grid'] {
-  const cut: Extent[] = blocks === 1 ? [] : [blocks];
-  const inner: Extent = kernel.inner === 'head' ? 'heads' : 'groups';
-  switch (kernel.outer) {
-    case 'chunk': return [[...cut, 'chunks'], [inner], [1]];
-    case 'sequence': return [[...cut, 'sequences'], [inner], [1]];
-    case 'segment': return [[...cut, 'segments'], [inner], [1]];
-    case 'once': return [cut.length === 0 ? [1] : cut, [inner], [1]];
-  }
+  const cells: readonly Extent[] = [...(blocks === 1 ? [] : [blocks]), ...outerExtents(kernel.outer)];
+  return [cells.length === 0 ? [1] : cells, [innerExtent(kernel.inner)], [1]];
 }
 
 /** Buffers a kernel touches, in the order of the module. */

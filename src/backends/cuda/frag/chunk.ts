@@ -1,10 +1,10 @@
 import { ROW } from '../../../ir/common/axes.js';
+import { operandsOf } from '../../../ir/tile/operands.js';
 import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
 import { bufferNamed, type Place } from '../address.js';
 import { createCode } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { outerLines } from '../prologue.js';
-import { operandsOf } from '../../../ir/tile/operands.js';
 import { createArena } from './arena.js';
 import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, tokenRow } from './kernel.js';
 import { cellOf, copyArray, copyTile, isArray, loadCell, loadNow, storeCell } from './memory.js';
@@ -58,6 +58,7 @@ function chunkOf(cx: CudaContext, kernel: TileKernel, parts: Parts, budget: numb
     if (isArray(team, cell)) return [{ tile, bytes: team.pad(rows) * (team.pad(cols) + 8) * 4, begin: () => copyArray(team, tile, cell) }];
     return [];
   });
+  const copied = new Set(copies.map((copy) => copy.tile));
   const due = copySchedule(kernel.body, copies, budget);
   for (const [at, stmt] of kernel.body.entries()) {
     const now = due.get(at) ?? [];
@@ -68,10 +69,7 @@ function chunkOf(cx: CudaContext, kernel: TileKernel, parts: Parts, budget: numb
     switch (stmt.kind) {
       case 'let': {
         if (stmt.op.op !== 'load') letText(team, stmt, place, sums);
-        else {
-          const cell = loadCell(cx, stmt.op, place, undefined);
-          if (!(cell.half && cell.axes.length === 2) && !isArray(team, cell)) loadNow(team, stmt.tile, cell);
-        }
+        else if (!copied.has(stmt.tile)) loadNow(team, stmt.tile, loadCell(cx, stmt.op, place, undefined));
         break;
       }
       case 'store': {

@@ -1,6 +1,7 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileModule, TileOp, TileStmt } from '../../../ir/tile/tile.js';
-import { axisSize, type Place } from '../address.js';
+import { axisSize } from '../../describe.js';
+import type { Place } from '../address.js';
 import type { CudaContext } from '../lowered.js';
 import { usesOf } from '../uses.js';
 import { opText } from './ops.js';

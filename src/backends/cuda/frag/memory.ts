@@ -1,6 +1,7 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileBuffer, TileId, TileOp } from '../../../ir/tile/tile.js';
-import { axisSize, bufferNamed, cellElements, cellOffset, outerStride, type Place } from '../address.js';
+import { axisSize } from '../../describe.js';
+import { bufferNamed, cellElements, cellOffset, outerStride, type Place } from '../address.js';
 import { pointer, type CudaContext } from '../lowered.js';
 import { unsupported, type Team } from './team.js';
 

@@ -1,6 +1,6 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
-import { axisSize } from '../address.js';
+import { axisSize } from '../../describe.js';
 import type { Code } from '../code.js';
 import type { CudaContext } from '../lowered.js';
 import type { Arena, Piece } from './arena.js';

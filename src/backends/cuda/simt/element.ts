@@ -1,6 +1,7 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
-import { axisSize, bufferNamed, cellOffset, type Place } from '../address.js';
+import { axisSize } from '../../describe.js';
+import { bufferNamed, cellOffset, type Place } from '../address.js';
 import { floatLiteral, type Code } from '../code.js';
 import { pointer, type CudaContext } from '../lowered.js';
 import { scalarText } from '../scalar.js';

@@ -1,6 +1,7 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileLoop, TileStmt } from '../../../ir/tile/tile.js';
-import { axisSize, type Place } from '../address.js';
+import { axisSize } from '../../describe.js';
+import type { Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
 import { createCode } from '../code.js';
 import { gridOf, pointer, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';

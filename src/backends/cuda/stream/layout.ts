@@ -1,6 +1,7 @@
 import { COL, ROW, unionAxes, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileLoop, TileModule, TileOp } from '../../../ir/tile/tile.js';
-import { axisSize, bufferNamed } from '../address.js';
+import { axisSize } from '../../describe.js';
+import { bufferNamed } from '../address.js';
 import { usesOf, walk } from '../uses.js';
 
 /**

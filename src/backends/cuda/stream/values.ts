@@ -1,6 +1,7 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
-import { axisSize, bufferNamed, cellOffset, outerStride, type Place } from '../address.js';
+import { axisSize } from '../../describe.js';
+import { bufferNamed, cellOffset, outerStride, type Place } from '../address.js';
 import type { Code } from '../code.js';
 import { elementType, pointer, type CudaContext } from '../lowered.js';
 import { usesOf, type Uses } from '../uses.js';
