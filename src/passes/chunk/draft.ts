@@ -10,8 +10,8 @@ export type InlineScores = 'none' | 'diagonal' | 'all';
 
 export type ProgramName = keyof TileModule['programs'];
 
-/** A module while its kernels are being written. */
-export interface Draft {
+/** How a module is to be written. */
+interface Settings {
   readonly spec: Spec;
   readonly sizes: ReadonlyMap<Axis, number>;
   readonly chunk: number;
@@ -21,6 +21,15 @@ export interface Draft {
   /** Shared memory for the tiles of a chunk kernel; Infinity where nobody counts. */
   readonly sharedBytes: number;
   readonly exactGates: boolean;
+}
+
+export interface DraftOptions extends Settings {
+  /** Names of inputs that stay in f32 (README: files in, files out). */
+  readonly exact: ReadonlySet<string>;
+}
+
+/** A module while its kernels are being written. */
+export interface Draft extends Settings {
   readonly user: UserBuffers;
   sizeOf(axis: Axis): number;
   bufferOf(name: string): TileBuffer;
@@ -31,21 +40,9 @@ export interface Draft {
   finish(): TileModule;
 }
 
-export interface DraftOptions {
-  readonly spec: Spec;
-  readonly sizes: ReadonlyMap<Axis, number>;
-  readonly chunk: number;
-  readonly segments: boolean;
-  readonly inlineScores: InlineScores;
-  readonly sharedBytes: number;
-  readonly exactGates: boolean;
-  /** Names of inputs that stay in f32 (README: files in, files out). */
-  readonly exact: ReadonlySet<string>;
-}
-
-export function draft(options: DraftOptions): Draft {
-  const { spec, sizes, chunk, segments, inlineScores, sharedBytes, exactGates } = options;
-  const user = userBuffers(spec, options.exact);
+export function draft({ exact, ...settings }: DraftOptions): Draft {
+  const { spec, sizes, chunk } = settings;
+  const user = userBuffers(spec, exact);
   const workspaces = new Map<string, TileBuffer>();
   const kernels: TileKernel[] = [];
   /** Names of kernels by all that they are but their name. */
@@ -53,7 +50,8 @@ export function draft(options: DraftOptions): Draft {
   const programs: Record<ProgramName, string[]> = { forward: [], backward: [], step: [] };
 
   return {
-    spec, sizes, chunk, segments, inlineScores, sharedBytes, exactGates, user,
+    ...settings,
+    user,
     sizeOf(axis) {
       if (axis === ROW || axis === COL) return chunk;
       const size = sizes.get(axis);
