@@ -2,6 +2,7 @@ import { elements, type Axis, type AxisSizes } from '../../ir/common/axes.js';
 import type { Range } from '../../ir/common/range.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { randomSource, type RandomSource } from '../../support/random.js';
+import { erasePairs } from './erase-pairs.js';
 import { signatureOf, type SignatureTensor } from './signature.js';
 
 /** Extents before the axes of a scan: N counts sequences, B * T tokens. */
@@ -30,18 +31,28 @@ const COMMON = 0.9;
 
 /**
  * Random tensors that respect the declared ranges: everything that a scan takes, initial states and cotangents of all results included.
- * Each depends on the seed and its name only.
+ * Each depends on the seed and its name only, but for vectors that write what another input erases: those are that one's, against it and weaker channel by
+ * channel. Independent vectors a and b of length 1 would make a state of K rows under S + b (a S) grow like e^{T / 2K}, which no model does; papers of such
+ * scans write -a times a gate.
  */
 export function drawTensors(spec: Spec, extents: Extents, sizes: AxisSizes, options: DrawOptions): Map<string, DrawnTensor> {
   const { required, initial, cotangents } = signatureOf(spec);
   const folded = new Set(spec.nodes.flatMap((node) => (node.kind === 'reduce' && node.op === 'sum' ? [node.axis] : [])));
-  return new Map([...required, ...initial, ...cotangents].map((tensor) => {
+  const drawn = new Map([...required, ...initial, ...cotangents].map((tensor): [string, DrawnTensor] => {
     const shape = [...tensor.leading.map((name) => extents[name]), ...elementsOf(tensor.axes, sizes)];
     const data = new Float32Array(shape.reduce((n, extent) => n * extent, 1));
     const lanes = tensor.leading.includes('G') ? extents.G : extents.H;
     fill(data, tensor, { lanes, folded, sizes, correlated: options.correlated === true, random: randomSource(options.seed, tensor.name) });
     return [tensor.name, { dtype: 'f32', shape, data }];
   }));
+  for (const { erases, writes, sign } of erasePairs(spec)) {
+    const random = randomSource(options.seed, writes);
+    const source = drawn.get(erases)?.data;
+    drawn.get(writes)?.data.forEach((_, i, data) => {
+      data[i] = -sign * random.uniform() * (source?.[i] ?? 0);
+    });
+  }
+  return drawn;
 }
 
 function elementsOf(axes: readonly Axis[], sizes: AxisSizes): number[] {

@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { drawTensors, type Extents } from '../../../src/driver/run/draw.js';
 import { validate } from '../../../src/driver/run/validate.js';
 import type { Range } from '../../../src/ir/common/range.js';
+import { runSpec } from '../../../src/interp/spec.js';
 import type { Spec } from '../../../src/ir/spec/spec.js';
 import { makeSpec } from '../interp/make-spec.js';
+import { specOf } from '../passes/scans.js';
 
 const plain = makeSpec('ranges', {
   axes: ['K', 'V'], inputs: { k: ['K'], v: ['V'], g: ['K'], lower: [], beta: [], up: [] }, groupInputs: ['k'], params: { p: ['V'] },
@@ -73,5 +75,48 @@ describe('random tensors', () => {
     expect(drawTensors(spec, extents, sizes, { seed: 3 })).toEqual(drawn);
     expect(values('v', drawTensors(spec, extents, sizes, { seed: 4 }))).not.toEqual(values('v'));
     expect(values('v').subarray(0, 400)).not.toEqual(values('d_o').subarray(0, 400));
+  });
+});
+
+/** A scan that reads its state along `a` and writes what it finds along `b`. */
+const erasing = (inputs: string, write: string) => specOf(`scan s(${inputs}, v: [V]) -> o: [V] { state S: [K, V]  S = ${write}  o = q @ S }`);
+const call = (T: number, G = 1): Extents => ({ B: 1, T, H: 2, G, N: 1 });
+
+describe('vectors that write what others erase', () => {
+  const general = erasing('q, a, b: [K]', 'S[t-1] + outer(b, a @ S[t-1]) + outer(a, v)');
+  const tensors = drawTensors(general, call(1000), sizes, { seed: 1 });
+  const lastState = (b: Float32Array) => {
+    const given = new Map([...tensors].filter(([name]) => !name.startsWith('d_')).map(([name, { data }]) => [name, Float64Array.from(name === 'b' ? b : data)]));
+    return rms(runSpec(general, { sizes, heads: 2, groups: 1, lengths: [1000] }, given).get('S') ?? []);
+  };
+
+  it('are those, against them and weaker channel by channel', () => {
+    const [a, b] = [values('a', tensors), values('b', tensors)];
+    const ratios = Array.from(b, (x, i) => -x / a[i]);
+    expect(Math.min(...ratios)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...ratios)).toBeLessThanOrEqual(1);
+    expect(rms(ratios)).toBeCloseTo(Math.sqrt(1 / 3), 1);
+  });
+
+  it('keep a state bounded that independent ones let grow', () => {
+    expect(lastState(values('b', tensors))).toBeLessThan(10);
+    expect(lastState(values('q', tensors))).toBeGreaterThan(1e6);
+  });
+
+  it('point the other way where the scan takes away what it reads', () => {
+    const taking = erasing('q, k, p: [K], beta: [] in 0..1', 'S[t-1] + outer(k, beta * (v - p @ S[t-1]))');
+    const drawnHere = drawTensors(taking, call(50), sizes, { seed: 1 });
+    expect(Math.min(...values('k', drawnHere).map((x, i) => x * values('p', drawnHere)[i]))).toBeGreaterThanOrEqual(0);
+  });
+
+  it.each([
+    ['made of others', 'q, a, b: [K]', 'S[t-1] + outer(b * sigmoid(q), a @ S[t-1]) + outer(a, v)'],
+    ['bounded', 'q, a: [K], b: [K] in 0..1', 'S[t-1] + outer(b, a @ S[t-1]) + outer(a, v)'],
+    ['of another scope', 'q, a: [K], b: [K] per group', 'S[t-1] + outer(b, a @ S[t-1]) + outer(a, v)'],
+  ])('are drawn like all others where they are %s', (_, inputs, write) => {
+    const found = drawTensors(erasing(inputs, write), call(50, 2), sizes, { seed: 1 });
+    const products = values('b', found).map((x, i) => x * values('a', found)[i]);
+    expect(Math.max(...products)).toBeGreaterThan(0);
+    expect(Math.min(...products)).toBeLessThan(0);
   });
 });
