@@ -32,11 +32,9 @@ function headerFolders() {
     .filter((folder) => folder && existsSync(join(folder, 'node_api.h')));
 }
 
-function byHand() {
+function byHand(compiler) {
   const [headers] = headerFolders();
   if (headers === undefined) return "Node's headers (node_api.h) were not found";
-  const compiler = [process.env.CXX, 'g++', 'c++', 'clang++'].find((name) => name && spawnSync(name, ['--version']).status === 0);
-  if (compiler === undefined) return 'no C++ compiler was found (g++, c++ or clang++)';
   mkdirSync(dirname(output), { recursive: true });
   const sources = readdirSync(native).filter((name) => name.endsWith('.cc')).map((name) => join(native, name));
   const addonApi = dirname(require.resolve('node-addon-api/package.json'));
@@ -52,6 +50,15 @@ function byHand() {
   }
   renameSync(partial, output);
   return undefined;
+}
+
+/** Why it could not be built, if it could not. */
+function build() {
+  const compiler = [process.env.CXX, 'g++', 'c++', 'clang++'].find((name) => name && spawnSync(name, ['--version']).status === 0);
+  if (compiler === undefined) return 'no C++ compiler was found (g++, c++ or clang++)';
+  const first = nodeGyp();
+  const second = first === undefined ? undefined : byHand(compiler);
+  return second === undefined ? undefined : `${first}; ${second}`;
 }
 
 /** Built after the last change of its sources, and for this version of Node? */
@@ -70,12 +77,7 @@ function upToDate() {
 if (process.argv.includes('--if-needed') && upToDate()) {
   console.log('native: the CUDA addon is built already');
 } else {
-  const first = nodeGyp();
-  const second = first === undefined ? undefined : byHand();
-  if (second === undefined) {
-    console.log('native: built the CUDA addon');
-  } else {
-    console.log(`native: the CUDA addon was not built: ${first}; ${second}`);
-    process.exitCode = 1;
-  }
+  const why = build();
+  console.log(why === undefined ? 'native: built the CUDA addon' : `native: the CUDA addon was not built: ${why}`);
+  if (why !== undefined) process.exitCode = 1;
 }

@@ -5,6 +5,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { missing, openApt } from './apt.mjs';
+import { installGpus, missingGpus } from './software-gpu.mjs';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const quiet = process.argv.includes('--quiet');
@@ -49,11 +51,22 @@ export function compile() {
   return true;
 }
 
-/** Two software GPUs for WebGPU; without them the tests that need one are skipped with the reason. */
-async function softwareGpus() {
-  const script = join(root, 'scripts/software-gpu.mjs');
-  if (!existsSync(script)) return;
-  spawnSync(process.execPath, [script, '--install'], { cwd: root, stdio: quiet ? 'ignore' : 'inherit' });
+/** From apt: a C++ compiler, and two software GPUs for WebGPU. Tests that need what cannot be installed are skipped with the reason. */
+function systemPackages() {
+  const compiler = missing('g++');
+  const gpus = missingGpus();
+  const wanted = [...(compiler ? ['g++'] : []), ...gpus];
+  if (wanted.length === 0) return;
+  say(`missing: ${wanted.join(', ')}; trying apt`);
+  const apt = openApt();
+  if (apt.why !== undefined) return say(`not installed: ${apt.why}`);
+  try {
+    const why = compiler ? apt.install(['g++']) : undefined;
+    if (why !== undefined) say(`no g++: ${why}; as root: apt-get install g++`);
+    if (gpus.length > 0) installGpus(apt, gpus).forEach(say);
+  } finally {
+    apt.close();
+  }
 }
 
 /** The CUDA addon. No compiler, no addon: cuda is then absent, all else works. */
@@ -63,13 +76,13 @@ function native() {
 }
 
 /** Everything; the result is an exit status. */
-export async function setup() {
+export function setup() {
   if (!packages() || !compile()) return 1;
+  systemPackages();
   native();
-  await softwareGpus();
   return 0;
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  process.exitCode = process.argv.includes('--dist') ? (compile() ? 0 : 1) : await setup();
+  process.exitCode = process.argv.includes('--dist') ? (compile() ? 0 : 1) : setup();
 }

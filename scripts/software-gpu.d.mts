@@ -5,4 +5,3 @@ export interface SoftwareGpu {
 }
 export function softwareGpus(): SoftwareGpu[];
 export function environmentOf(gpu: SoftwareGpu): Record<string, string | undefined>;
-export function install(): string[];

@@ -1,13 +1,13 @@
 // Software Vulkan drivers for WebGPU: SwiftShader (from Debian's chromium-common, unpacked but not installed) and lavapipe (mesa-vulkan-drivers).
 //   node scripts/software-gpu.mjs [--install] [--json]
 // --install fetches what is missing with apt: SwiftShader needs no rights, lavapipe and the Vulkan loader need root or sudo without a password.
-// apt's lists are read into a folder of their own, so no source of the system is added or changed. To undo: `apt-get remove mesa-vulkan-drivers`
-// and delete the cache folder that this prints.
+// To undo: `apt-get remove mesa-vulkan-drivers` and delete the cache folder that this prints.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { openApt } from './apt.mjs';
 
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'lmoec', 'swiftshader');
 const SWIFTSHADER = [cache, '/usr/lib/chromium', '/usr/lib/chromium-browser', '/opt/google/chrome', '/usr/lib64/chromium-browser'];
@@ -57,65 +57,12 @@ export function softwareGpus() {
   return candidates().filter(answers);
 }
 
-function release() {
-  const text = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
-  const value = (key) => new RegExp(`^${key}="?([^"\n]*)"?$`, 'm').exec(text)?.[1] ?? '';
-  return { id: value('ID'), codename: value('VERSION_CODENAME'), name: value('PRETTY_NAME') };
-}
-
-const missing = (program) => spawnSync(program, ['--version'], { stdio: 'ignore' }).error !== undefined;
-
-/** apt with lists and sources of its own: what it reads leaves nothing behind. */
-function privateApt(extraSources) {
-  const folder = mkdtempSync(join(tmpdir(), 'lmoec-apt-'));
-  // apt drops its rights to `_apt` while it fetches.
-  chmodSync(folder, 0o755);
-  for (const part of ['lists/partial', 'archives/partial', 'sources.d', 'work']) mkdirSync(join(folder, part), { recursive: true });
-  if (existsSync('/etc/apt/sources.list.d')) {
-    // Third parties have nothing that is wanted here.
-    const official = readdirSync('/etc/apt/sources.list.d').filter((name) => /^(debian|ubuntu)\.(sources|list)$/.test(name));
-    for (const name of official) copyFileSync(join('/etc/apt/sources.list.d', name), join(folder, 'sources.d', name));
-  }
-  if (extraSources !== undefined) writeFileSync(join(folder, 'sources.d/lmoec.sources'), extraSources);
-  const options = [
-    ['Dir::State::Lists', join(folder, 'lists')], ['Dir::Cache::Archives', join(folder, 'archives')], ['Dir::Etc::SourceParts', join(folder, 'sources.d')],
-    ['Dir::Cache::pkgcache', ''], ['Dir::Cache::srcpkgcache', ''], ['APT::Get::List-Cleanup', 'false'],
-  ].flatMap(([key, value]) => ['-o', `${key}=${value}`]);
-  const run = (program, args, how = {}) => spawnSync(program, args, { encoding: 'utf8', timeout: 600_000, ...how });
-  return {
-    work: join(folder, 'work'),
-    get: (args, how) => run('apt-get', [...options, '-q', '-y', ...args], how),
-    getAsRoot(args) {
-      const command = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...options, '-q', '-y', ...args];
-      return process.getuid?.() === 0 ? run(command[0], command.slice(1)) : run('sudo', ['-n', ...command]);
-    },
-    remove: () => rmSync(folder, { recursive: true, force: true }),
-  };
-}
-
-/** Where this system gets Debian's packages from. */
-function debianMirror() {
-  const texts = ['/etc/apt/sources.list.d/debian.sources', '/etc/apt/sources.list'].filter(existsSync).map((path) => readFileSync(path, 'utf8'));
-  const found = texts.map((text) => /^URIs:\s*(\S+)|^deb\s+(?:\[[^\]]*\]\s*)?(\S+)/m.exec(text)).find((match) => match !== null);
-  return found?.[1] ?? found?.[2] ?? 'http://deb.debian.org/debian';
-}
-
-/** bookworm's own Mesa (22.3) is older than Dawn wants. */
-function backports(codename) {
-  if (codename !== 'bookworm') return undefined;
-  return `Types: deb\nURIs: ${debianMirror()}\nSuites: ${codename}-backports\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n`;
-}
-
-const why = (done) => (done.error?.message ?? `${done.stdout}\n${done.stderr}`).split('\n').map((line) => line.trim()).filter((line) => /^E:|error|password|permission/i.test(line))[0] ?? `exit status ${done.status}`;
-
 /** Unpacks the two files of SwiftShader from a package. Returns why it could not. */
 function fetchSwiftshader(apt) {
+  if (apt.id === 'ubuntu') return 'chromium is a snap on Ubuntu';
   for (const name of ['chromium-common', 'chromium']) {
-    const got = apt.get(['download', name], { cwd: apt.work });
-    const file = readdirSync(apt.work).find((entry) => entry.startsWith(`${name}_`) && entry.endsWith('.deb'));
-    if (got.status !== 0 || file === undefined) return `${name}: ${why(got)}`;
-    const into = join(apt.work, name);
-    spawnSync('dpkg-deb', ['--extract', join(apt.work, file), into], { timeout: 120_000 });
+    const { why, into } = apt.unpack(name);
+    if (why !== undefined) return `${name}: ${why}`;
     const library = join(into, 'usr/lib/chromium/libvk_swiftshader.so');
     if (!existsSync(library)) continue;
     mkdirSync(cache, { recursive: true });
@@ -128,34 +75,24 @@ function fetchSwiftshader(apt) {
 
 const hasLoader = () => LOADERS.some((folder) => existsSync(join(folder, 'libvulkan.so.1')));
 
+/** What `installGpus` would fetch: names of drivers, and the loader that finds them. */
+export function missingGpus() {
+  if (process.platform !== 'linux') return [];
+  const working = softwareGpus().map(({ name }) => name);
+  return [...(hasLoader() ? [] : ['the Vulkan loader']), ...['swiftshader', 'lavapipe'].filter((name) => !working.includes(name))];
+}
+
 /** Fetches what is missing; a line for each driver says what came of it. */
-export function install() {
+export function installGpus(apt, wanted) {
   const lines = [];
-  if (process.platform !== 'linux') return ['software GPUs: Linux only; other systems have drivers of their own'];
-  const working = new Set(softwareGpus().map(({ name }) => name));
-  const wanted = ['swiftshader', 'lavapipe'].filter((name) => !working.has(name));
-  if (wanted.length === 0 && hasLoader()) return ['software GPUs: swiftshader and lavapipe are there'];
-  const { id, codename, name } = release();
-  if (missing('apt-get') || !['debian', 'ubuntu'].includes(id)) return [`software GPUs: ${wanted.join(' and ')} missing; ${name || 'this system'} has no apt of Debian or Ubuntu, install mesa-vulkan-drivers by its own means`];
-  const apt = privateApt(id === 'debian' ? backports(codename) : undefined);
-  try {
-    const updated = apt.get(['update']);
-    if (updated.status !== 0) return [`software GPUs: apt cannot read its sources: ${why(updated)}`];
-    const packages = [...(hasLoader() ? [] : ['libvulkan1']), ...(wanted.includes('lavapipe') ? ['mesa-vulkan-drivers'] : [])];
-    if (packages.length > 0) {
-      const target = id === 'debian' && backports(codename) !== undefined ? ['-t', `${codename}-backports`] : [];
-      const done = apt.getAsRoot(['install', '--no-install-recommends', ...target, ...packages]);
-      if (done.status !== 0) lines.push(`software GPUs: ${packages.join(' and ')} not installed: ${why(done)}`);
-    }
-    if (wanted.includes('swiftshader')) {
-      if (id === 'ubuntu') lines.push('software GPUs: no swiftshader, since chromium is a snap on Ubuntu');
-      else {
-        const failed = fetchSwiftshader(apt);
-        if (failed !== undefined) lines.push(`software GPUs: no swiftshader: ${failed}`);
-      }
-    }
-  } finally {
-    apt.remove();
+  const packages = [...(hasLoader() ? [] : ['libvulkan1']), ...(wanted.includes('lavapipe') ? ['mesa-vulkan-drivers'] : [])];
+  if (packages.length > 0) {
+    const why = apt.install(packages, { fresh: true });
+    if (why !== undefined) lines.push(`software GPUs: no ${packages.join(', no ')}: ${why}; as root: node scripts/software-gpu.mjs --install`);
+  }
+  if (wanted.includes('swiftshader')) {
+    const why = hasLoader() ? fetchSwiftshader(apt) : 'no use without libvulkan1';
+    if (why !== undefined) lines.push(`software GPUs: no swiftshader: ${why}`);
   }
   const now = softwareGpus();
   const gained = now.filter((gpu) => wanted.includes(gpu.name));
@@ -165,8 +102,20 @@ export function install() {
   return lines;
 }
 
+function installAlone() {
+  const wanted = missingGpus();
+  if (wanted.length === 0) return ['software GPUs: nothing is missing'];
+  const apt = openApt();
+  if (apt.why !== undefined) return [`software GPUs: no ${wanted.join(', no ')}: ${apt.why}`];
+  try {
+    return installGpus(apt, wanted);
+  } finally {
+    apt.close();
+  }
+}
+
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  if (process.argv.includes('--install')) for (const line of install()) console.log(line);
+  if (process.argv.includes('--install')) for (const line of installAlone()) console.log(line);
   else if (process.argv.includes('--json')) console.log(JSON.stringify(softwareGpus()));
   else {
     const gpus = softwareGpus();
