@@ -1,4 +1,7 @@
 import { defineConfig } from 'vitest/config';
+import { skippedTests } from './test/skipped.js';
+
+const report = process.env['LMOEC_TEST_REPORT'];
 
 export default defineConfig({
   test: {
@@ -6,5 +9,6 @@ export default defineConfig({
     // Two cores: more workers only fight each other; the software GPUs are processes of their own.
     maxWorkers: 2,
     testTimeout: 120_000,
+    reporters: ['default', skippedTests(), ...(report === undefined ? [] : [['json', { outputFile: report }] as const])],
   },
 });
