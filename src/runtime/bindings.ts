@@ -110,16 +110,18 @@ async function readPlan(readFile: ReadFile, folder: string): Promise<Plan> {
 }
 
 async function readFiles(readFile: ReadFile, folder: string, plan: Plan): Promise<ReadonlyMap<string, Uint8Array>> {
-  const files = new Map<string, Uint8Array>();
-  for (const file of new Set(plan.kernels.map((kernel) => kernel.file))) {
-    files.set(file, await readFile(`${folder}/${file}`));
-    // Machine code lies beside the source only where nvcc was found; NVRTC does without.
-    for (const beside of file.endsWith('.cu') ? [file.replace(/\.cu$/, '.cubin'), file.replace(/\.cu$/, '.ptx')] : []) {
-      const content = await readFile(`${folder}/${beside}`).catch(() => undefined);
-      if (content !== undefined) files.set(beside, content);
-    }
-  }
-  return files;
+  const sources = [...new Set(plan.kernels.map((kernel) => kernel.file))];
+  // Lies beside the source only where nvcc was found; NVRTC does without.
+  const machineCode = sources.filter((name) => name.endsWith('.cu')).flatMap((name) => ['.cubin', '.ptx'].map((kind) => name.replace(/\.cu$/, kind)));
+  // All at once: in a browser each is a request.
+  const contents = await Promise.all([
+    ...sources.map((name) => readFile(`${folder}/${name}`)),
+    ...machineCode.map((name) => readFile(`${folder}/${name}`).catch(() => undefined)),
+  ]);
+  return new Map([...sources, ...machineCode].flatMap((name, i) => {
+    const content = contents[i];
+    return content === undefined ? [] : [[name, content] as const];
+  }));
 }
 
 function bound(loaded: LoadedPlan): OpenScan {

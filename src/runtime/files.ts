@@ -1,13 +1,23 @@
 import type { ReadFile } from './bindings.js';
+import { IN_NODE } from './environment.js';
+import { RuntimeError } from './runtime.js';
+
+const REMEDY = 'serve the folder of the binding, and give `load` its place: filesBeside(\'https://...\')';
 
 /** Files that lie beside a module, given its `import.meta.url`: from the disk, or fetched where that is an http address. */
 export function filesBeside(url: string): ReadFile {
   return async (name) => {
     const address = new URL(name, url);
-    // Imported here, so that a browser never asks for it.
-    if (address.protocol === 'file:') return (await import('node:fs/promises')).readFile(address);
+    if (address.protocol === 'file:') {
+      // Some bundlers write the place of the source for `import.meta.url`.
+      if (!IN_NODE) throw new RuntimeError(`a browser cannot read ${address.href}`, REMEDY);
+      // Imported here, so that a browser never asks for it; bundlers for browsers are to leave it alone.
+      return (await import(/* webpackIgnore: true */ 'node:fs/promises')).readFile(address);
+    }
     const response = await fetch(address);
-    if (!response.ok) throw new Error(`${address.href}: ${response.status} ${response.statusText}`);
+    if (!response.ok) throw new RuntimeError(`${address.href}: ${response.status} ${response.statusText}`, REMEDY);
+    // What servers of one-page sites say to every address that they do not know.
+    if (response.headers.get('content-type')?.startsWith('text/html')) throw new RuntimeError(`${address.href} is a page, not a file of the binding`, REMEDY);
     return new Uint8Array(await response.arrayBuffer());
   };
 }
