@@ -1,3 +1,4 @@
+import { IN_NODE } from '../environment.js';
 import { RuntimeError } from '../runtime.js';
 
 /** What kernels may be written for: the fields of the compiler's own description of an adapter. */
@@ -17,6 +18,19 @@ export interface OpenDevice {
 
 /** There in browsers, and without `gpu` in newer versions of Node. */
 declare const navigator: { readonly gpu?: GPU } | undefined;
+/** There in browsers. */
+declare const isSecureContext: boolean | undefined;
+
+/** What helps where no adapter answers. */
+export const ADAPTER_REMEDY = IN_NODE
+  ? 'install a Vulkan driver; `node scripts/software-gpu.mjs --install` finds software ones'
+  : 'turn on graphics acceleration in the settings of the browser, or update the driver of the graphics card';
+
+/** Why there is no WebGPU, and what helps. */
+export interface NoWebGpu {
+  readonly why: string;
+  readonly remedy: string;
+}
 
 /**
  * Kernels write workgroup memory before they read it. Clearing it, which WebGPU promises to pages, makes some drivers emit a store for every word:
@@ -24,19 +38,22 @@ declare const navigator: { readonly gpu?: GPU } | undefined;
  */
 const TOGGLES = ['enable-dawn-features=disable_workgroup_init'];
 
-let found: Promise<GPU | { readonly why: string }> | undefined;
+let found: Promise<GPU | NoWebGpu> | undefined;
 
 /** The browser's WebGPU; in Node that of Dawn, which lives as long as the process. */
-export function webGpu(): Promise<GPU | { readonly why: string }> {
+export function webGpu(): Promise<GPU | NoWebGpu> {
   found ??= (async () => {
     if (typeof navigator !== 'undefined' && navigator.gpu !== undefined) return navigator.gpu;
-    if (typeof process === 'undefined') return { why: 'this browser has no WebGPU' };
+    if (!IN_NODE && typeof isSecureContext !== 'undefined' && !isSecureContext) {
+      return { why: 'browsers give WebGPU to secure pages only', remedy: 'serve the page over https, or from localhost' };
+    }
+    if (!IN_NODE) return { why: 'this browser has no WebGPU', remedy: 'use one that has it: https://caniuse.com/webgpu' };
     try {
       // Bundlers for browsers are to leave it alone.
       const { create } = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'webgpu');
       return create(TOGGLES);
     } catch (error) {
-      return { why: `the package webgpu does not load: ${error instanceof Error ? error.message : String(error)}` };
+      return { why: `the package webgpu does not load: ${error instanceof Error ? error.message : String(error)}`, remedy: '`npm install webgpu`' };
     }
   })();
   return found;
@@ -57,7 +74,7 @@ const FEATURES = ['shader-f16', 'subgroups'] as const;
 /** Opens a device with all that its adapter has of what kernels can use. */
 export async function openDevice(gpu: GPU): Promise<OpenDevice> {
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (adapter === null) throw new RuntimeError('no WebGPU adapter answers any more', 'run `lmoec doctor` to see the state of the device');
+  if (adapter === null) throw new RuntimeError('no WebGPU adapter answers any more', ADAPTER_REMEDY);
   const device = await adapter.requestDevice({
     requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
     requiredLimits: Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]])),

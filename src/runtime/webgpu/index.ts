@@ -2,7 +2,7 @@ import type { Plan, PlanArg, PlanKernel } from '../../ir/plan/plan.js';
 import { bindTensors, callTables, createPool, kernelNamed, type CallMemory, type Pool } from '../call.js';
 import { extentsOf, gridOf, type CallSizes } from '../extents.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';
-import { checked, describeAdapter, openDevice, webGpu, type AdapterCapabilities, type OpenDevice } from './adapter.js';
+import { ADAPTER_REMEDY, checked, describeAdapter, openDevice, webGpu, type AdapterCapabilities, type OpenDevice } from './adapter.js';
 import { arenaLayout } from './arena.js';
 import { loadPipelines, type Pipelines } from './kernels.js';
 import { allocate, download, isWebGpuTensor, uniform, upload, type WebGpuTensor } from './memory.js';
@@ -24,11 +24,9 @@ export type WebGpuStatus =
 /** Which adapter answers; the Vulkan loader's VK_ICD_FILENAMES chooses among drivers. */
 export async function webGpuStatus(): Promise<WebGpuStatus> {
   const gpu = await webGpu();
-  if ('why' in gpu) return { available: false, why: gpu.why, remedy: 'use a browser with WebGPU, or `npm install webgpu` in Node' };
+  if ('why' in gpu) return { available: false, ...gpu };
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (adapter === null) {
-    return { available: false, why: 'no WebGPU adapter answers', remedy: 'install a Vulkan driver; `node scripts/software-gpu.mjs --install` finds software ones' };
-  }
+  if (adapter === null) return { available: false, why: 'no WebGPU adapter answers', remedy: ADAPTER_REMEDY };
   return { available: true, device: describeAdapter(adapter), open: async () => openRuntime(await openDevice(gpu)) };
 }
 
