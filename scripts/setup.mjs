@@ -61,8 +61,10 @@ function systemPackages() {
   const apt = openApt();
   if (apt.why !== undefined) return say(`not installed: ${apt.why}`);
   try {
-    const why = compiler ? apt.install(['g++']) : undefined;
-    if (why !== undefined) say(`no g++: ${why}; as root: apt-get install g++`);
+    if (compiler) {
+      const why = apt.install(['g++']);
+      say(why === undefined ? 'installed g++' : `no g++: ${why}; as root: apt-get install g++`);
+    }
     if (gpus.length > 0) installGpus(apt, gpus).forEach(say);
   } finally {
     apt.close();
