@@ -8,7 +8,9 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // Two cores: more workers only fight each other; the software GPUs are processes of their own.
     maxWorkers: 2,
-    testTimeout: 120_000,
+    // Only what hangs takes so long: on a busy machine a software GPU compiles a large kernel for minutes.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
     reporters: ['default', skippedTests(), ...(report === undefined ? [] : [['json', { outputFile: report }] as const])],
   },
 });

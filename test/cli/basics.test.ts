@@ -150,7 +150,7 @@ describe('watch', () => {
     writeFileSync(path, DECAYING);
     const run = started(['check', 'watched.lmoe', '--watch'], { cwd: folder.path });
     const until = async (wanted: () => boolean): Promise<void> => {
-      for (let i = 0; i < 200 && !wanted(); i++) await new Promise((done) => { setTimeout(done, 50); });
+      for (let i = 0; i < 1200 && !wanted(); i++) await new Promise((done) => { setTimeout(done, 50); });
       if (!wanted()) throw new Error(JSON.stringify(run.texts()));
     };
     await until(() => /watching 1 file/.test(run.texts().err));

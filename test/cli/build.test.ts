@@ -128,7 +128,7 @@ describe('nothing is written', () => {
     const mark = join(bin.path, 'started');
     const temporary = folderWith({});
     const run = started(['build', 'decaying.lmoe', '-o', 'never'], { cwd: folder.path, env: { ...env('slow'), LMOEC_TEST_STARTED: mark, TMPDIR: temporary.path } });
-    for (let i = 0; i < 400 && !existsSync(mark); i++) await new Promise((done) => { setTimeout(done, 25); });
+    for (let i = 0; i < 2400 && !existsSync(mark); i++) await new Promise((done) => { setTimeout(done, 25); });
     expect(existsSync(mark)).toBe(true);
     run.child.kill('SIGINT');
     const { code, err } = await run.finished;
