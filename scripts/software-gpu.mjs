@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { openApt } from './apt.mjs';
 
-const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'lmoec', 'swiftshader');
+const caches = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'lmoec');
+const cache = join(caches, 'swiftshader');
 const SWIFTSHADER = [cache, '/usr/lib/chromium', '/usr/lib/chromium-browser', '/opt/google/chrome', '/usr/lib64/chromium-browser'];
 const ICD_FOLDERS = ['/usr/share/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/etc/vulkan/icd.d'];
 const LOADERS = ['/usr/lib', '/usr/lib64', '/lib', `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`, '/usr/local/lib'];
@@ -17,7 +18,8 @@ const LOADERS = ['/usr/lib', '/usr/lib64', '/lib', `/usr/lib/${process.arch === 
 /** The variables that make the Vulkan loader take one driver. The loader and some drivers complain where there is no XDG_RUNTIME_DIR. */
 export function environmentOf(gpu) {
   // lavapipe compiles a kernel twice as fast for four lanes as for eight, and test kernels run less long than they compile.
-  const env = { ...process.env, VK_ICD_FILENAMES: gpu.icd, VK_DRIVER_FILES: gpu.icd, ...(gpu.name === 'lavapipe' ? { LP_NATIVE_VECTOR_WIDTH: '128' } : {}) };
+  const lavapipe = { LP_NATIVE_VECTOR_WIDTH: '128', MESA_SHADER_CACHE_DIR: caches };
+  const env = { ...process.env, VK_ICD_FILENAMES: gpu.icd, VK_DRIVER_FILES: gpu.icd, ...(gpu.name === 'lavapipe' ? lavapipe : {}) };
   if (!env.XDG_RUNTIME_DIR) {
     env.XDG_RUNTIME_DIR = join(tmpdir(), `lmoec-runtime-${process.getuid?.() ?? 0}`);
     mkdirSync(env.XDG_RUNTIME_DIR, { recursive: true, mode: 0o700 });
