@@ -6,12 +6,11 @@
 Inputs that an example shares per group have a head each, as in the peers' benchmarks.
 
 Times: median of triton's do_bench, bf16, no initial state. Errors: rms(difference)/rms(reference) against the token-by-token recurrence in float64,
-on the same rounded inputs at T=512; "out" is the output, "grad" the worst gradient of any input. Peers' first calls compile for minutes: the rows
-are warmed in parallel processes that share TRITON_CACHE_DIR, then timed one after the other.
+on the same rounded inputs at T=512; "out" is the output, "grad" the worst gradient of any input. Peers' first calls compile for minutes: that is
+done in parallel processes first, which share TRITON_CACHE_DIR with this one but not what their autotuners found: those choose again, alone on the GPU.
 """
 import argparse, glob, json, math, os, re, subprocess, sys, traceback
 
-os.environ.setdefault("TRITON_CACHE_AUTOTUNING", "1")
 import torch
 import triton
 
@@ -22,6 +21,7 @@ from peers import cases
 
 def peer_calls(case, inputs):
     """Functions that run the peer's forward, and forward with backward."""
+    inputs = case.peer_inputs(inputs)
     leaves = {n: x.detach().clone().requires_grad_() for n, x in inputs.items()}
     cotangent = torch.randn_like(case.peer(**leaves))
 
@@ -34,14 +34,14 @@ def peer_calls(case, inputs):
         with torch.no_grad():
             case.peer(**inputs)
 
-    return forward, both, leaves, cotangent
+    return forward, both
 
 
 def find_plan(folder, case, D):
     sizes = case.sizes(D)
     for path in sorted(glob.glob(os.path.join(folder, "**", "*.json"), recursive=True)):
         plan = json.load(open(path))
-        if plan.get("format") == "lmoec-plan-1" and plan["scan"] == case.example and plan["target"] == "cuda.sm90" and plan["dtype"] == "bf16" and plan["sizes"] == sizes:
+        if plan.get("format") == "lmoec-plan-1" and plan["scan"] == case.name and plan["target"] == "cuda.sm90" and plan["dtype"] == "bf16" and plan["sizes"] == sizes:
             return Plan(path)
     return None
 
@@ -72,7 +72,7 @@ def errors(case, plan, D, peers=True):
     try:
         if not peers:
             raise RuntimeError("not asked for")
-        leaves = {n: x.detach().clone().requires_grad_() for n, x in inputs.items()}
+        leaves = {n: x.detach().clone().requires_grad_() for n, x in case.peer_inputs(inputs).items()}
         out = case.peer(**leaves)
         out.backward(cotangent)
         peer = (rms(out, o), max(rms(leaves[n].grad, exact[n].grad) for n in inputs))
@@ -99,7 +99,7 @@ def time_case(case, plan, shape, peers=True, by_kernel=None):
     row = {}
     if peers:
         try:
-            forward, both, _, _ = peer_calls(case, inputs)
+            forward, both = peer_calls(case, inputs)
             row["peer"] = (bench(forward), bench(both))
         except Exception as error:
             print(f"{case.name}: the peer failed: {str(error)[:300]}", file=sys.stderr)
@@ -142,7 +142,8 @@ def main():
         # A few at a time: every process holds its own tensors on the card.
         for start in range(0, len(rows), 5):
             flags = ["--shape", args.shape] + (["--no-errors"] if args.no_errors else [])
-            group = [subprocess.Popen([sys.executable, __file__, "--warm", c.name, *flags], stderr=subprocess.PIPE) for c in rows[start:start + 5]]
+            forgetful = dict(os.environ, TRITON_CACHE_AUTOTUNING="0", FLA_CACHE_RESULTS="0")
+            group = [subprocess.Popen([sys.executable, __file__, "--warm", c.name, *flags], stderr=subprocess.PIPE, env=forgetful) for c in rows[start:start + 5]]
             for process in group:
                 process.communicate()
     print(f"{torch.cuda.get_device_name()}, B={shape[0]} T={shape[1]} H={shape[2]} D={shape[3]}, bf16, ms; peers: flash-linear-attention, mamba_ssm (mamba2)")
