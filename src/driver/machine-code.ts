@@ -1,4 +1,4 @@
-import { cubinName } from '../runtime/cuda/names.js';
+import { cubinName, ptxName } from '../runtime/cuda/names.js';
 import type { Compiled } from './compile.js';
 import type { Host } from './host.js';
 import { compileCuda, findNvcc } from './nvcc.js';
@@ -18,7 +18,8 @@ export async function machineCode(host: Host, { plan, files }: Compiled): Promis
   if (nvcc.found) {
     const objects = await compileCuda(host, nvcc, sources.map(([file, text]) => ({ file, text, target: plan.target })), () => undefined);
     if ('code' in objects) return objects;
-    return { files: new Map([...objects].map(([file, { cubin }]) => [cubinName(file), cubin])), keep: () => undefined };
+    // PTX for devices that the cubin is not for.
+    return { files: new Map([...objects].flatMap(([file, { cubin, ptx }]) => [[cubinName(file), cubin], [ptxName(file), ptx]])), keep: () => undefined };
   }
   const key = (name: string): string => {
     const text = sources.find(([file]) => cubinName(file) === name)?.[1] ?? '';

@@ -11,7 +11,7 @@ export interface LoadedKernels {
   release(): void;
 }
 
-/** Loads every kernel file of a plan: the cubin beside the source, else its PTX, else the source through NVRTC. */
+/** Loads every kernel file of a plan: the cubin beside the source, else (or on a device of another architecture) its PTX, else the source through NVRTC. */
 export async function loadKernels(native: NativeCuda, info: DeviceInfo, plan: Plan, files: ReadonlyMap<string, string | Uint8Array>): Promise<LoadedKernels> {
   const architecture = realArchitecture(plan.target);
   if (architecture === undefined) throw new RuntimeError(`the plan of ${plan.scan} is for ${plan.target}`, 'build it with --target cuda.sm80 or cuda.sm90');
@@ -21,7 +21,7 @@ export async function loadKernels(native: NativeCuda, info: DeviceInfo, plan: Pl
   const modules = new Map<string, ModuleHandle>();
   const compiled = new Map<string, Uint8Array>();
   for (const file of new Set(plan.kernels.map((kernel) => kernel.file))) {
-    modules.set(file, await loadFile(native, plan, file, architecture, files, compiled));
+    modules.set(file, await loadFile(native, plan, file, architecture === 'sm_90a' ? architecture : `sm_${info.major}${info.minor}`, files, compiled));
   }
   const functions = new Map<string, FunctionInfo>();
   for (const kernel of plan.kernels) {
@@ -43,19 +43,27 @@ export async function loadKernels(native: NativeCuda, info: DeviceInfo, plan: Pl
   };
 }
 
+/** `architecture`: the device's own, which NVRTC is to compile for. */
 async function loadFile(native: NativeCuda, plan: Plan, file: string, architecture: string, files: ReadonlyMap<string, string | Uint8Array>, compiled: Map<string, Uint8Array>): Promise<ModuleHandle> {
   const cubin = files.get(cubinName(file));
-  if (cubin instanceof Uint8Array) return expectOk(native.loadModule(cubin), `loading ${cubinName(file)}`);
   const ptx = files.get(ptxName(file));
-  if (ptx !== undefined) {
-    const text = typeof ptx === 'string' ? new TextEncoder().encode(ptx) : ptx;
-    // The driver wants the text to end with a zero byte.
-    const result = native.loadModule(Uint8Array.from([...text, 0]));
-    // PTX newer than the driver: NVRTC may still do.
-    if (result.ok) return result.value;
-  }
   const source = files.get(file);
-  if (source === undefined) throw new RuntimeError(`${file} of ${plan.scan} was not given, nor was ${cubinName(file)}`, 'pass all files that lie beside the plan');
+  const images = [
+    ...(cubin instanceof Uint8Array ? [cubin] : []),
+    // The driver wants the text to end with a zero byte.
+    ...(ptx === undefined ? [] : [Uint8Array.from([...(typeof ptx === 'string' ? new TextEncoder().encode(ptx) : ptx), 0])]),
+  ];
+  let refused: string | undefined;
+  for (const image of images) {
+    const result = native.loadModule(image);
+    if (result.ok) return result.value;
+    // A cubin of another architecture, or PTX newer than the driver: the next one may do.
+    refused = result.error;
+  }
+  if (source === undefined) {
+    if (refused !== undefined) throw new RuntimeError(`loading ${file} of ${plan.scan}: ${refused}`, `pass ${file} too: NVRTC compiles it for this device`);
+    throw new RuntimeError(`${file} of ${plan.scan} was not given, nor was ${cubinName(file)}`, 'pass all files that lie beside the plan');
+  }
   const text = typeof source === 'string' ? source : new TextDecoder().decode(source);
   const { cubin: made } = expectOk(await native.compile(text, file, [`--gpu-architecture=${architecture}`, '--std=c++17'], nvrtcFolders()), `compiling ${file}`);
   compiled.set(cubinName(file), made);
