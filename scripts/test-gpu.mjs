@@ -1,5 +1,5 @@
 // npm run test:gpu: every example, and every conformance file, on an NVIDIA GPU: cuda in f32 and bf16, and webgpu in f32 where an adapter
-// answers. Needs no internet: dist/ is compiled again only where the TypeScript compiler is installed.
+// answers; packed sequences also in f16, by the kernels for sm_80 (through PTX where the device is newer) and by NVRTC. Needs no internet: dist/ is compiled again only where the TypeScript compiler is installed.
 //   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME] [--jobs N]
 // Conformance files are NAME.safetensors or NAME.CASE.safetensors and belong to examples/NAME.lmoe. Those of the repository are always run;
 // LMOEC_CONFORMANCE names a folder of more too, and so does its place beside the repository.
@@ -26,12 +26,19 @@ console.log(`cuda    ${devices.cuda.device}\nnvrtc   ${devices.nvrtc.version ?? 
 const folders = [join(root, 'test/conformance/data'), values.conformance ?? process.env.LMOEC_CONFORMANCE ?? join(root, '../shared/conformance')];
 const filesOf = (folder) => readdirSync(folder).filter((name) => name.endsWith('.safetensors')).sort().map((name) => join(folder, name));
 const files = folders.filter((folder) => existsSync(folder)).flatMap(filesOf);
-const devicesAndDtypes = [
-  ['--backend', 'cuda', '--dtype', 'f32'],
-  ['--backend', 'cuda', '--dtype', 'bf16'],
-  ...(devices.webgpu.available ? [['--backend', 'webgpu', '--dtype', 'f32']] : []),
+const ways = [
+  { backend: 'cuda', dtype: 'f32', args: [] },
+  { backend: 'cuda', dtype: 'bf16', args: [] },
+  ...(devices.webgpu.available ? [{ backend: 'webgpu', dtype: 'f32', args: [] }] : []),
 ];
-const shapes = [['--size', 'B=2,T=77,H=2'], ['--size', 'B=1,T=1,H=2'], ['--size', 'B=1,T=1000,H=4'], ['--lengths', '64,1,200,15', '--size', 'H=2']];
+const moreWays = [
+  { backend: 'cuda', dtype: 'f16', args: [] },
+  { backend: 'cuda', dtype: 'bf16', note: 'sm80', args: ['--target', 'cuda.sm80'] },
+  // A compiler that is not there: NVRTC's turn.
+  ...(devices.nvrtc.available ? [{ backend: 'cuda', dtype: 'bf16', note: 'nvrtc', args: [], env: { LMOEC_NVCC: 'none' } }] : []),
+];
+const PACKED = ['--lengths', '64,1,200,15', '--size', 'H=2'];
+const shapes = [['--size', 'B=2,T=77,H=2'], ['--size', 'B=1,T=1,H=2'], ['--size', 'B=1,T=1000,H=4'], PACKED];
 const cases = examples().flatMap((example) => {
   const name = basename(example, '.lmoe');
   const inputs = files.filter((file) => basename(file).startsWith(`${name}.`));
@@ -39,23 +46,23 @@ const cases = examples().flatMap((example) => {
     ...shapes.map((args) => ({ label: args[1], args })),
     ...inputs.map((file) => ({ label: basename(file, '.safetensors').slice(name.length + 1) || 'reference', args: ['--inputs', file] })),
   ];
-  return data.flatMap(({ label, args }) => devicesAndDtypes.map((device) => (
-    { name, label, device, args: ['run', example, '--check', '--json', ...args, ...device] }
+  return data.flatMap(({ label, args }) => [...ways, ...(args === PACKED ? moreWays : [])].map((way) => (
+    { name, label, way, args: ['run', example, '--check', '--json', ...args, '--backend', way.backend, '--dtype', way.dtype, ...way.args] }
   )));
 }).filter(({ name }) => values.only === undefined || name === values.only);
 
-const row = (...cells) => console.log(columns(cells, [16, 14, 7, 5, -10, -10, -10]));
+const row = (...cells) => console.log(columns(cells, [16, 14, 7, 10, -10, -10, -10]));
 row('scan', 'tensors', 'backend', 'dtype', 'outputs', 'step', 'gradients', '');
 let failed = 0;
 let skipped = 0;
-await inOrder(cases, Number(values.jobs ?? Math.min(8, availableParallelism())), ({ args }) => lmoec(args), ({ name, label, device }, result) => {
+await inOrder(cases, Number(values.jobs ?? Math.min(8, availableParallelism())), ({ args, way }) => lmoec(args, { ...process.env, ...way.env }), ({ name, label, way }, result) => {
   const { code, json } = result;
   // Some reference files are smaller than kernels can be: those are the oracle's.
   const skip = code !== 0 && result.err.includes('error[E404]');
   if (skip) skipped++;
   else if (code !== 0) failed++;
   const errors = json?.tensors === undefined ? ['', '', ''] : [worst(json, 'output', 'final'), worst(json, 'step'), worst(json, 'gradient')];
-  row(name, label, device[1], device[3], ...errors, code === 0 ? 'ok' : skip ? `skipped: ${reason(result)}` : reason(result));
+  row(name, label, way.backend, [way.dtype, way.note].join(' ').trim(), ...errors, code === 0 ? 'ok' : skip ? `skipped: ${reason(result)}` : reason(result));
 });
 console.log(`\n${cases.length - failed - skipped} passed, ${failed} failed, ${skipped} skipped`);
 process.exitCode = failed === 0 ? 0 : 1;
