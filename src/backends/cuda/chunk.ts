@@ -6,14 +6,16 @@ import { sharedLimit, type CudaTarget } from './lowered.js';
 
 /**
  * Tokens per chunk that a module should be lowered with, best first; the next one is for modules that overflow. `undefined`: a scan that runs step by step.
- * Streams want long chunks, which cost them nothing; tensor cores want 64 rows; in f32 a chunk of 64 fits, and pays, where no scores decay per channel.
+ * Streams want long chunks, which cost them nothing; tensor cores want 64 rows. In f32 a chunk of 64 fits, and pays, where no gate is computed: decays are
+ * differences of running sums, which lose the digits that the sums have before the point, and scores that decay per channel cost a chunk's square.
  */
 export function cudaChunks(scan: Pick<ScanProgram, 'stages'> | undefined, dtype: IoDtype): readonly number[] {
   if (scan === undefined) return [64];
   const matrices = scan.stages.filter((stage) => stage.kind === 'matrix');
   if (matrices.length === 0) return [128];
   if (dtype !== 'f32') return [64];
-  return matrices.some((stage) => stage.gate.kind === 'channel') ? [32, 16] : [64, 32, 16];
+  const gated = matrices.some(({ gate }) => gate.kind === 'channel' || (gate.kind === 'scalar' && !gate.constant));
+  return gated ? [32, 16] : [64, 32, 16];
 }
 
 /** Shared memory that the tiles of a chunk kernel may take, in bytes: what vectors, partial sums and gaps between tiles need is left out. */
