@@ -1,14 +1,17 @@
-// Running sum down one column of a 64-row array; result may be the argument.
+// Running sum down one column of a 64-row array; result may be the argument. Sixteen rows are read at a time, since no read may pass a write.
 template <bool EXCLUSIVE, bool REVERSE> DEV void col_cumsum(float* out, const float* in, int stride, bool exists) {
   float acc = 0.f;
-  UNROLL for (int s = 0; s < 64; ++s) {
-    int r = REVERSE ? 63 - s : s;
+  UNROLL for (int s = 0; s < 64; s += 16) {
+    float x[16];
     // Padding is 0, whatever lies there.
-    float x = exists ? in[r * stride] : 0.f;
-    if (!REVERSE) x = log_decay(x);
-    if (EXCLUSIVE) out[r * stride] = acc;
-    acc += x;
-    if (!EXCLUSIVE) out[r * stride] = acc;
+    UNROLL for (int i = 0; i < 16; ++i) x[i] = exists ? in[(REVERSE ? 63 - s - i : s + i) * stride] : 0.f;
+    UNROLL for (int i = 0; i < 16; ++i) {
+      const int r = REVERSE ? 63 - s - i : s + i;
+      if (!REVERSE) x[i] = log_decay(x[i]);
+      if (EXCLUSIVE) out[r * stride] = acc;
+      acc += x[i];
+      if (!EXCLUSIVE) out[r * stride] = acc;
+    }
   }
 }
 

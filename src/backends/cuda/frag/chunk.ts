@@ -6,47 +6,59 @@ import { createCode } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { outerLines } from '../prologue.js';
 import { createArena } from './arena.js';
+import { gatherDecays } from './gather.js';
 import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, tokenRow } from './kernel.js';
 import { cellOf, copyArray, copyTile, isArray, loadCell, loadNow, storeCell } from './memory.js';
 import { createTeam, unsupported, type Parts } from './team.js';
 
-/** Shared memory above which a multiprocessor holds one block of a kernel only. */
-const CROWDED = 100 * 1024;
-/** Decay scores and their adjoints whose text, for two warpgroups, outgrows the instruction cache (128 KB) together with what is around them. */
+/** Decay operations whose text, for two warpgroups, outgrows the instruction cache (128 KB) together with what is around them. */
 const LONG = 3;
 
+interface Shape {
+  /** Warpgroups that share every fragment. */
+  readonly parts: Parts;
+  /** Blocks that a multiprocessor is to hold. */
+  readonly blocks: 1 | 2;
+  /** Decay operations that share an operand are computed together: less work, more registers. */
+  readonly gather: boolean;
+  /** Bytes that loaded tiles may take at a time; what does not fit at the start is loaded when others are done with. */
+  readonly budget: number;
+}
+
 /**
- * One warpgroup where several blocks share a multiprocessor. A block that fills it has more, which share every fragment: each warp then has less
- * straight code to fetch and fewer values to hold, and latencies are hidden by its neighbours.
+ * Two blocks share a multiprocessor where they can: one waits for memory while the other computes. A block that fills it has more warpgroups, which
+ * share every fragment: each warp then has less straight code to fetch and fewer values to hold. docs/performance.md has the measurements behind the choices.
  */
 export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
-  const one = chunkOf(cx, kernel, 1, Infinity);
   const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
-  if (!wide || one.sharedBytes <= CROWDED) return fitting(cx, one) ?? unsupported(`${one.sharedBytes} bytes of shared memory`);
-  const parts = decayOps(kernel) < LONG ? 2 : 4;
-  const budgets = [Infinity, 160, 128, 112, 96, 80, 64].map((kilobytes) => kilobytes * 1024);
-  for (const budget of budgets) {
-    const found = fitting(cx, chunkOf(cx, kernel, parts, budget));
-    if (found !== undefined) return found;
+  const { groups } = gatherDecays(kernel);
+  const decays = kernel.body.filter((stmt) => stmt.kind === 'let' && ['dscore', 'dscoreRow', 'dscoreCol'].includes(stmt.op.op)).length;
+  // Computed together, operations fit into the cache; but only two warpgroups have the registers for it.
+  const gather = decays - groups.size < LONG || groups.size > 1;
+  // Registers for two blocks of 256 threads are enough for one decay operation at a time.
+  const shared = wide && decays > 0 && groups.size === 0 ? 2 : 1;
+  const alone = !wide ? 1 : gather ? 2 : 4;
+  const shapes: readonly Shape[] = [
+    { parts: shared, blocks: 2, gather: true, budget: Infinity },
+    ...[Infinity, 160, 128, 112, 96, 80, 64, 0].map((budget): Shape => ({ parts: alone, blocks: 1, gather, budget: budget * 1024 })),
+  ];
+  let least = Infinity;
+  for (const shape of shapes) {
+    const found = chunkOf(cx, kernel, shape);
+    // A multiprocessor has as much as one block may take, and 1 KB more for each.
+    if (found.sharedBytes <= (sharedLimit(cx.target) + 1024) / shape.blocks - 1024) return found;
+    least = Math.min(least, found.sharedBytes);
   }
-  return unsupported(`${chunkOf(cx, kernel, parts, 0).sharedBytes} bytes of shared memory`);
+  return unsupported(`${least} bytes of shared memory`);
 }
 
-function decayOps(kernel: TileKernel): number {
-  return kernel.body.filter((stmt) => stmt.kind === 'let' && ['dscore', 'dscoreRow', 'dscoreCol'].includes(stmt.op.op)).length;
-}
-
-function fitting(cx: CudaContext, kernel: LoweredKernel): LoweredKernel | undefined {
-  return kernel.sharedBytes <= sharedLimit(cx.target) ? kernel : undefined;
-}
-
-/** `budget`: bytes that loaded tiles may take at a time; what does not fit at the start is loaded when others are done with. */
-function chunkOf(cx: CudaContext, kernel: TileKernel, parts: Parts, budget: number): LoweredKernel {
-  if (kernel.split !== undefined) unsupported('split chunk kernels');
+function chunkOf(cx: CudaContext, given: TileKernel, { parts, blocks, gather, budget }: Shape): LoweredKernel {
+  if (given.split !== undefined) unsupported('split chunk kernels');
+  const { kernel, groups } = gather ? gatherDecays(given) : { kernel: given, groups: undefined };
   const defs = definitions(kernel);
   const body = createCode();
   const arena = createArena('M');
-  const team = createTeam({ cx, kernel, code: body, arena, barrier: 1, parts, defs, rowOf: tokenRow, stage: { address: 'base', pointer: 'basep' }, exported: new Set() });
+  const team = createTeam({ cx, kernel, code: body, arena, barrier: 1, parts, defs, ...(groups && { groups }), rowOf: tokenRow, stage: { address: 'base', pointer: 'basep' }, exported: new Set() });
   const place: Place = { sequence: 'sequence', chunk: 'chunk', first: 'first', length: 'length', head: 'head', group: 'group' };
   const sums = fusedSums(kernel, kernel.body);
   const copies = kernel.body.flatMap((stmt): Copy[] => {
@@ -59,7 +71,7 @@ function chunkOf(cx: CudaContext, kernel: TileKernel, parts: Parts, budget: numb
     return [];
   });
   const copied = new Set(copies.map((copy) => copy.tile));
-  const due = copySchedule(kernel.body, copies, budget);
+  const due = copySchedule(kernel.body, groups ?? new Map(), copies, budget);
   for (const [at, stmt] of kernel.body.entries()) {
     const now = due.get(at) ?? [];
     team.begin();
@@ -86,7 +98,7 @@ function chunkOf(cx: CudaContext, kernel: TileKernel, parts: Parts, budget: numb
   const { args, parameters } = signature(cx, kernel, []);
   const code = createCode();
   code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(${team.threads}) ${kernel.name}(${parameters})`);
+  code.open(`extern "C" __global__ void __launch_bounds__(${[team.threads, ...(parts * blocks > 2 ? [blocks] : [])].join(', ')}) ${kernel.name}(${parameters})`);
   for (const line of offsetLines(layout)) code.line(line);
   for (const line of head(cx, kernel, 1)) code.line(line);
   code.line('const int t = threadIdx.x;');
@@ -108,19 +120,23 @@ interface Copy {
 }
 
 /** When to begin each copy, by position in the body: as early as the budget allows, at its first use at the latest. */
-function copySchedule(body: readonly TileStmt[], copies: readonly Copy[], budget: number): ReadonlyMap<number, readonly Copy[]> {
+function copySchedule(body: readonly TileStmt[], groups: ReadonlyMap<TileId, readonly TileId[]>, copies: readonly Copy[], budget: number): ReadonlyMap<number, readonly Copy[]> {
   const spans = new Map<TileId, { first: number; last: number }>();
   const sources = new Map<TileId, TileId>();
   const use = (id: TileId, at: number): void => {
     const tile = sources.get(id) ?? id;
-    spans.set(tile, { first: spans.get(tile)?.first ?? at, last: at });
+    const known = spans.get(tile);
+    spans.set(tile, { first: Math.min(known?.first ?? at, at), last: Math.max(known?.last ?? at, at) });
   };
+  // The first of a group reads for all.
+  const leaders = new Map([...groups].flatMap(([first, members]) => members.map((member) => [member, first])));
+  const positions = new Map(body.flatMap((stmt, at) => (stmt.kind === 'let' ? [[stmt.tile, at]] : [])));
   body.forEach((stmt, at) => {
     if (stmt.kind === 'store') use(stmt.value, at);
     if (stmt.kind !== 'let') return;
     // A swap only renames.
     if (stmt.op.op === 'swap') sources.set(stmt.tile, sources.get(stmt.op.arg) ?? stmt.op.arg);
-    else for (const arg of operandsOf(stmt.op)) use(arg, at);
+    else for (const arg of operandsOf(stmt.op)) use(arg, positions.get(leaders.get(stmt.tile) ?? stmt.tile) ?? at);
   });
   const spanOf = ({ tile }: Copy) => spans.get(tile) ?? { first: 0, last: 0 };
   const due = new Map<number, Copy[]>();

@@ -5,7 +5,8 @@ import { scalarText } from '../scalar.js';
 import type { Place } from '../address.js';
 import { reduceSum, rowExtremum } from './folds.js';
 import { productText } from './product.js';
-import { compose, cumsum, dscore, inverse } from './tokens.js';
+import { decays } from './decays.js';
+import { compose, cumsum, inverse } from './tokens.js';
 import { unsupported, type Team } from './team.js';
 import { argument, elementwise, matrix, setScalar, vector } from './values.js';
 
@@ -92,7 +93,8 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       compose(team, tile, op.a, op.b);
       return;
     case 'dscore': case 'dscoreRow': case 'dscoreCol':
-      dscore(team, tile, op);
+      // Made together with another one already?
+      if (team.formsOf(tile).frags.length === 0) decays(team, team.options.groups?.get(tile) ?? [tile]);
       return;
     case 'recur':
       unsupported('recur');

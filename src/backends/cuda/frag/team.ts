@@ -75,6 +75,8 @@ export interface TeamOptions {
   /** Warpgroups that share the columns of every fragment: part p of n holds the p-th of n equal blocks of columns. */
   readonly parts?: Parts;
   readonly defs: ReadonlyMap<TileId, TileOp>;
+  /** Decay operations that are computed together, by the first. */
+  readonly groups?: ReadonlyMap<TileId, readonly TileId[]>;
   rowOf(axes: readonly Axis[]): Axis | undefined;
   /** C names of the address and the pointer of the current stage. */
   readonly stage: { readonly address: string; readonly pointer: string };

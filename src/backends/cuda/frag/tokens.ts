@@ -1,13 +1,11 @@
-import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import { COL, ROW } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { readAfter } from '../uses.js';
 import { unsupported, type Team, type Tile32 } from './team.js';
 import { matrix } from './values.js';
 
-type Dscore = Extract<TileOp, { op: 'dscore' | 'dscoreRow' | 'dscoreCol' }>;
-
 /** Barrier of one warpgroup of a team of two: this one, or the next for the second. */
-const OWN_BARRIER = 4;
+export const OWN_BARRIER = 4;
 
 /** Work for 128 threads. */
 function alone(team: Team, text: string): void {
@@ -55,61 +53,11 @@ function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, r
 }
 
 /** The array of inclusive sums of a tile: that of a running sum of the kernel, wherever it stands, or one of its own. */
-function inclusiveSums(team: Team, gate: TileId, moment: TileId): Tile32 {
+export function inclusiveSums(team: Team, gate: TileId, moment: TileId): Tile32 {
   const known = [...team.options.defs].find(([, def]) => def.op === 'cumsum' && !def.exclusive && !def.reverse && team.resolve(def.arg).id === gate);
   const sums = known?.[0] ?? -1 - gate;
   if (team.formsOf(sums).t32 === undefined) sumColumns(team, sums, gate, false, false, moment);
   return team.formsOf(sums).t32 ?? unsupported('sums without an array');
-}
-
-/** Decay scores by halving levels (docs/algorithms.md: decays), from inclusive sums of the gates. */
-export function dscore(team: Team, tile: TileId, op: Dscore): void {
-  const { code } = team;
-  const sums = inclusiveSums(team, team.resolve(op.g).id, tile);
-  const K = op.axis;
-  const n = team.pad(K);
-  const scratch = team.options.arena.take(64 * n * 2, false);
-  const flags = `${sums.stride}, ${op.before}, ${op.strict || op.before}`;
-  const own = team.parts === 1 ? `${OWN_BARRIER}` : `${OWN_BARRIER} + part`;
-  const steps = n / 16 / team.parts;
-  const first = team.parts === 1 ? '0' : `part * ${steps}`;
-  const begin = (operands: readonly TileId[], rows: Axis, cols: Axis): { out: string; tiles: readonly string[] } => {
-    const tiles = operands.map((id) => team.tokenRows(id));
-    for (const { piece } of tiles) team.willRead(piece, 'any');
-    team.sync();
-    for (const { piece } of [...tiles, sums]) team.willRead(piece, 'any');
-    team.willWrite(scratch, 'any');
-    return { out: team.newFrag(tile, rows, cols).name, tiles: tiles.map((t) => t.address) };
-  };
-  if (op.op === 'dscore') {
-    const { out, tiles } = begin([op.x, op.y], ROW, COL);
-    const call = (to: string) => `decay_score<${flags}>(${to}, ${tiles.join(', ')}, ${sums.pointer}, ${team.address(scratch)}, ${first}, ${team.parts === 1 ? steps : `${first} + ${steps}`}, ${own});`;
-    if (team.parts === 1) code.line(call(out));
-    else {
-      // Each part has summed over its channels: they add up one after the other, always in the same order, and take their columns of the sum.
-      const sum = team.options.arena.take(64 * 64 * 4, false);
-      team.willWrite(sum, 'any');
-      code.open('');
-      code.line(`float whole[32]; ${call('whole')}`);
-      team.begin();
-      for (let part = 0; part < team.parts; part++) {
-        code.line(`if (part == ${part}) ${part === 0 ? 'put_whole' : 'add_whole'}(${team.pointerTo(sum)}, whole, t);`);
-        team.sync();
-      }
-      team.willRead(sum, 'any');
-      code.line(`take_part<${32 / team.parts}>(${out}, ${team.pointerTo(sum)}, part, t);`);
-      code.close();
-    }
-  } else {
-    const rows = op.op === 'dscoreRow' ? ROW : COL;
-    const a = team.packed(op.a, rows);
-    const { out, tiles } = begin([op.op === 'dscoreRow' ? op.y : op.x], rows, K);
-    code.line(`decay_side<${steps}, ${flags}, ${rows === COL}>(${out}, ${a.name}, ${tiles.join(', ')}, ${sums.pointer}, ${team.address(scratch)}, ${first}, ${own});`);
-  }
-  team.begin();
-  team.sync();
-  team.willRead(scratch, 'any');
-  if (team.options.exported.has(tile)) team.t16(tile);
 }
 
 /** Products inside a solve keep more digits than 16-bit operands have (docs/algorithms.md: solves). */
