@@ -9,7 +9,8 @@ import { createArena } from './arena.js';
 import { gatherDecays } from './gather.js';
 import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, tokenRow } from './kernel.js';
 import { cellOf, copyArray, copyTile, isArray, loadCell, loadNow, storeCell } from './memory.js';
-import { createTeam, unsupported, type Parts } from './team.js';
+import { unsupported } from './forms.js';
+import { createTeam, type Parts } from './team.js';
 
 /** Decay operations whose text, for two warpgroups, outgrows the instruction cache (128 KB) together with what is around them. */
 const LONG = 3;

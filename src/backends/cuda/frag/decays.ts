@@ -2,7 +2,8 @@ import { COL, ROW } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import type { Dscore } from './gather.js';
 import { inclusiveSums, OWN_BARRIER } from './tokens.js';
-import { unsupported, type Team } from './team.js';
+import { unsupported } from './forms.js';
+import type { Team } from './team.js';
 
 /**
  * Decay scores or their adjoints by halving levels (docs/algorithms.md: decays), from inclusive sums of the gates. `tiles`: one operation, or several

@@ -1,7 +1,8 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { scalarText } from '../scalar.js';
-import { unsupported, type Frag, type Team } from './team.js';
+import { unsupported, type Frag } from './forms.js';
+import type { Team } from './team.js';
 import { setScalar } from './values.js';
 
 export function reduceSum(team: Team, tile: TileId, axis: Axis, arg: TileId): void {

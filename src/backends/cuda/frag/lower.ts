@@ -4,7 +4,7 @@ import { walk } from '../uses.js';
 import { lowerChunk } from './chunk.js';
 import { tokenRow } from './kernel.js';
 import { freeOperands } from './rewrite.js';
-import { Unsupported, unsupported } from './team.js';
+import { Unsupported, unsupported } from './forms.js';
 import { lowerWalk } from './walk.js';
 
 /** Kernels around matrix products. `undefined`: not of the kind this lowering knows, the plain one takes it. */

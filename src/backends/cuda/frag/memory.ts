@@ -3,7 +3,8 @@ import type { TileBuffer, TileId, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { bufferNamed, cellElements, cellOffset, outerStride, type Place } from '../address.js';
 import { pointer, type CudaContext } from '../lowered.js';
-import { unsupported, type Team } from './team.js';
+import { turn, unsupported } from './forms.js';
+import type { Team } from './team.js';
 
 export type Load = Extract<TileOp, { op: 'load' }>;
 
@@ -140,7 +141,7 @@ export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((byte
   const { id, turned } = team.resolve(value);
   const known = team.formsOf(id).t16;
   if (cell.half && known !== undefined && team.formsOf(id).frags.length === 0) {
-    const memoryRows = turned ? team.turn(known.rows) : known.rows;
+    const memoryRows = turned ? turn(known.rows) : known.rows;
     if (memoryRows === rename(rows)) {
       team.willRead(known.piece, 'any');
       code.line(`tile_store<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>(${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, ${known.address}, t);`);

@@ -7,7 +7,8 @@ import { reduceSum, rowExtremum } from './folds.js';
 import { productText } from './product.js';
 import { decays } from './decays.js';
 import { compose, cumsum, inverse } from './tokens.js';
-import { unsupported, type Team } from './team.js';
+import { unsupported } from './forms.js';
+import type { Team } from './team.js';
 import { argument, elementwise, matrix, setScalar, vector } from './values.js';
 
 /** Writes one `let` (not of a load) for a team. */

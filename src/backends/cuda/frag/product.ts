@@ -1,6 +1,7 @@
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { dotFar, sumFrag } from './folds.js';
-import { unsupported, type Frag, type Team } from './team.js';
+import { unsupported, type Frag } from './forms.js';
+import type { Team } from './team.js';
 
 type Contract = Extract<TileOp, { op: 'contract' }>;
 

@@ -1,66 +1,11 @@
-import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import type { Code } from '../code.js';
 import type { CudaContext } from '../lowered.js';
 import type { Arena, Piece } from './arena.js';
-
-/** Thrown when a kernel is not of the kind the fragment lowering knows; the plain lowering takes it then. */
-export class Unsupported extends Error {}
-
-export function unsupported(why: string): never {
-  throw new Unsupported(why);
-}
-
-/** 16-bit operand tile: memory rows are `rows`, columns `cols`. */
-export interface Tile16 {
-  readonly piece: Piece;
-  readonly address: string;
-  readonly rows: Axis;
-  readonly cols: Axis;
-}
-
-/** f32 array [64][stride]. */
-export interface Tile32 {
-  readonly piece: Piece;
-  readonly pointer: string;
-  readonly rows: Axis;
-  readonly cols: Axis;
-  readonly stride: number;
-}
-
-export interface Frag {
-  readonly name: string;
-  readonly row: Axis;
-  readonly col: Axis;
-}
-
-export interface Vec {
-  readonly piece: Piece | undefined;
-  readonly pointer: string;
-}
-
-/** A tensor cell read in place: element (row, col) at pointer + row * rowStride + col * colStride. */
-export interface Far {
-  readonly pointer: string;
-  readonly rows: Axis;
-  readonly cols: Axis;
-  readonly rowStride: string;
-  readonly colStride: string;
-  /** Rows and columns that exist; others read 0. */
-  readonly limit: string;
-  readonly width: string;
-}
-
-/** Everywhere the values of one tile are. */
-export interface Forms {
-  scalar?: string;
-  vec?: Vec;
-  frags: Frag[];
-  t16?: Tile16;
-  t32?: Tile32;
-  far?: Far;
-}
+import { isToken, padded, turn, unsupported, type Forms, type Frag, type Tile16, type Tile32, type Vec } from './forms.js';
+import { createOrder } from './order.js';
 
 /** Warpgroups of a team. */
 export type Parts = 1 | 2 | 4;
@@ -88,34 +33,16 @@ export interface TeamOptions {
 
 export type Team = ReturnType<typeof createTeam>;
 
-export const padded = (n: number) => Math.ceil(n / 64) * 64;
-
-/** Keeps track, for the threads of a team, of where every tile is, of barriers, copies and products still running. */
+/** Keeps track, for the threads of a team, of where every tile is, and makes the form of it that is asked for. */
 export function createTeam(options: TeamOptions) {
   const { cx, kernel, code, arena, defs } = options;
   const forms = new Map<TileId, Forms>();
   const parts = options.parts ?? 1;
   const threads = 128 * parts;
-  let epoch = 0;
-  // Copies of tiles, a group each: how many were begun, and how many are known to be there.
-  const groups = new Map<Piece, number>();
-  let begun = 0;
-  let arrived = 0;
-  let pending: { name: string; pieces: Piece[] }[] = [];
+  const order = createOrder({ code, barrier: options.barrier, parts });
+  const { willRead, willWrite, hasRead, ready } = order;
   let names = 0;
-  let permanent = false;
-  // What the statement being written reads, but has not read yet: barriers may come before that.
-  const reading = new Set<Piece>();
-  // Between which barriers a piece is written first and touched last, and whether each thread keeps to its own elements then.
-  type Touch = { readonly epoch: number; readonly own: boolean };
-  const firstWrite = new Map<Piece, Touch>();
-  const lastTouch = new Map<Piece, Touch>();
-  const touch = (piece: Piece, own: boolean) => {
-    const before = lastTouch.get(piece);
-    lastTouch.set(piece, { epoch, own: own && (before?.epoch !== epoch || before.own) });
-  };
 
-  const turn = (axis: Axis): Axis => (axis === ROW ? COL : axis === COL ? ROW : axis);
   /** Follows renamings to the tile that has the values. */
   const resolve = (tile: TileId): { id: TileId; turned: boolean } => {
     const op = defs.get(tile);
@@ -140,59 +67,9 @@ export function createTeam(options: TeamOptions) {
   const pad = (axis: Axis) => padded(size(axis));
   const fresh = (hint: string) => `${hint.replace('-', 'x')}_${names++}`;
 
-  const sync = () => {
-    code.line(`team_sync(${options.barrier}${parts === 1 ? '' : `, ${threads}`});`);
-    epoch++;
-    for (const piece of reading) {
-      piece.last = Math.max(piece.last, epoch);
-      touch(piece, false);
-    }
-  };
-  const willRead = (piece: Piece | undefined, by: 'owner' | 'any') => {
-    if (piece === undefined) return;
-    const group = groups.get(piece);
-    if (group !== undefined && group >= arrived) {
-      code.line(`cp_wait<${begun - 1 - group}>();`);
-      arrived = group + 1;
-      sync();
-    }
-    const w = piece.written;
-    if (w !== undefined && w.by !== 'copy' && w.epoch === epoch && !(by === 'owner' && w.by === 'owner')) sync();
-    piece.last = Math.max(piece.last, epoch);
-    reading.add(piece);
-    touch(piece, by === 'owner');
-  };
-  const willWrite = (piece: Piece, by: 'owner' | 'any' | 'copy') => {
-    piece.first = Math.min(piece.first, epoch);
-    piece.last = Math.max(piece.last, epoch);
-    piece.written = { epoch, by };
-    if (!firstWrite.has(piece)) firstWrite.set(piece, { epoch, own: by === 'owner' });
-    touch(piece, by === 'owner');
-    if (permanent) {
-      piece.first = 0;
-      piece.last = Infinity;
-    }
-    if (by === 'copy') groups.set(piece, begun++);
-  };
   const take = (tile: TileId | undefined, bytes: number) => arena.take(bytes, tile !== undefined && options.exported.has(tile));
   const address = (piece: Piece) => `(${piece.staged ? options.stage.address : 'base'} + ${piece.name})`;
   const pointerTo = (piece: Piece) => `((float*)(${piece.staged ? options.stage.pointer : 'basep'} + ${piece.name}))`;
-
-  /** Waits until the product in fragment `name` is there. */
-  const ready = (name: string) => {
-    const index = pending.findIndex((p) => p.name === name);
-    if (index < 0) return;
-    code.line(`mma_wait<${pending.length - 1 - index}>();`);
-    for (const done of pending.slice(0, index + 1)) {
-      for (const piece of done.pieces) piece.last = Math.max(piece.last, epoch);
-      code.line(`mma_ready<sizeof(${done.name}) / 4>(${done.name});`);
-    }
-    pending = pending.slice(index + 1);
-  };
-  const finish = () => {
-    const last = pending[pending.length - 1];
-    if (last !== undefined) ready(last.name);
-  };
 
   /** Values of a fragment that one thread holds. */
   const values = (col: Axis) => pad(col) / 2 / parts;
@@ -232,7 +109,7 @@ export function createTeam(options: TeamOptions) {
       willRead(f.t16.piece, 'any');
       const made = newFrag(id, row, col);
       code.line(`load_frag<${steps(col)}, ${pad(f.t16.rows)}, ${f.t16.rows !== row}>(${made.name}, ${f.t16.address}, ${stepText(col)});`);
-      reading.delete(f.t16.piece);
+      hasRead(f.t16.piece);
       return made;
     }
     if (f.far !== undefined) {
@@ -245,7 +122,7 @@ export function createTeam(options: TeamOptions) {
     willRead(t.piece, 'any');
     const made = newFrag(id, row, col);
     each(made, `${made.name}[i] = ${t.pointer}[${t.rows === row ? `frag_row(i) * ${t.stride} + ${colText(col)}` : `${colText(col)} * ${t.stride} + frag_row(i)`}];`);
-    reading.delete(t.piece);
+    hasRead(t.piece);
     return made;
   };
 
@@ -267,7 +144,6 @@ export function createTeam(options: TeamOptions) {
     return turned ? { ...t, rows: turn(t.rows), cols: turn(t.cols) } : t;
   };
 
-  const isToken = (axis: Axis) => axis === ROW || axis === COL;
   /** As `t16`, with tokens as rows: fragments whose rows are another axis are turned on the way. */
   const tokenRows = (tile: TileId): Tile16 => {
     const { id } = resolve(tile);
@@ -328,7 +204,7 @@ export function createTeam(options: TeamOptions) {
       const t = t16(id);
       willRead(t.piece, 'any');
       code.line(`u32 ${name}[${all}][4]; load_as<${all}, ${pad(t.rows)}, ${t.rows !== row}>(${name}, ${t.address});`);
-      reading.delete(t.piece);
+      hasRead(t.piece);
       return { name, steps: all, pieces: [t.piece] };
     }
     if (parts > 1) {
@@ -362,7 +238,7 @@ export function createTeam(options: TeamOptions) {
       willRead(f.vec.piece, 'any');
       const name = fresh(`s${id}`);
       code.line(`const float ${name} = ${f.vec.pointer}[0];`);
-      if (f.vec.piece !== undefined) reading.delete(f.vec.piece);
+      hasRead(f.vec.piece);
       f.scalar = name;
       return name;
     }
@@ -370,40 +246,10 @@ export function createTeam(options: TeamOptions) {
   };
 
   return {
-    options, code, arena, parts, threads, values, colText, stepText, steps, axesOf, size, pad, fresh, turn, resolve, formsOf, sync, willRead, willWrite, take, address, pointerTo,
-    ready, finish, newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, newT32, packed, vec, newVec, scalar,
-    /** Barriers so far. */
-    epoch: () => epoch,
-    /** The end of a loop whose body began after `start` barriers: what is written before its first one may still be read after its last one. */
-    endLoop(start: number) {
-      const meets = [...firstWrite].some(([piece, write]) => {
-        const last = lastTouch.get(piece);
-        return write.epoch === start && last?.epoch === epoch && !(write.own && last.own);
-      });
-      if (meets) sync();
-    },
-    /** Begins a statement: nothing read so far is read after the next barrier. */
-    begin() {
-      reading.clear();
-    },
-    /** Marks a fragment as the result of a product that runs. */
-    running(name: string, pieces: Piece[]) {
-      pending.push({ name, pieces });
-    },
+    ...order,
+    options, code, arena, parts, threads, values, colText, stepText, steps, axesOf, size, pad, fresh, resolve, formsOf, take, address, pointerTo,
+    newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, newT32, packed, vec, newVec, scalar,
     /** Number of products begun after the one that makes this tile; undefined if it is there. */
-    runningAfter(tile: TileId): number | undefined {
-      const index = pending.findIndex((p) => formsOf(resolve(tile).id).frags.some((f) => f.name === p.name));
-      return index < 0 ? undefined : pending.length - 1 - index;
-    },
-    /** Waits for every copy. */
-    settle() {
-      if (arrived < begun) code.line('cp_wait<0>();');
-      arrived = begun;
-      sync();
-    },
-    /** From here on pieces keep their address to the end of the kernel (what a loop reads again). */
-    keepPieces(on: boolean) {
-      permanent = on;
-    },
+    runningAfter: (tile: TileId) => order.begunAfter(formsOf(resolve(tile).id).frags.map(({ name }) => name)),
   };
 }

@@ -1,7 +1,8 @@
 import { COL, ROW } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { readAfter } from '../uses.js';
-import { unsupported, type Team, type Tile32 } from './team.js';
+import { unsupported, type Tile32 } from './forms.js';
+import type { Team } from './team.js';
 import { matrix } from './values.js';
 
 /** Barrier of one warpgroup of a team of two: this one, or the next for the second. */

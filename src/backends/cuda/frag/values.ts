@@ -1,6 +1,7 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId } from '../../../ir/tile/tile.js';
-import { unsupported, type Frag, type Team } from './team.js';
+import { unsupported, type Frag } from './forms.js';
+import type { Team } from './team.js';
 
 export function setScalar(team: Team, tile: TileId, text: string): void {
   const name = team.fresh(`s${tile}`);

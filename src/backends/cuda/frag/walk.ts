@@ -2,15 +2,16 @@ import { ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileLoop, TileStmt } from '../../../ir/tile/tile.js';
 import { bufferNamed, type Place } from '../address.js';
 import { createCode } from '../code.js';
-import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
-import { chunkLines, outerLines } from '../prologue.js';
+import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { copiesInOrder } from '../carry.js';
 import { operandsOf } from '../../../ir/tile/operands.js';
 import { createArena } from './arena.js';
-import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, slabs, tokenRow } from './kernel.js';
+import { definitions, fusedSums, letText, tokenRow } from './kernel.js';
 import { cellOf, copyTile, loadCell, loadNow, storeCell, vectorElement } from './memory.js';
 import { schedule } from './schedule.js';
-import { createTeam, unsupported, type Team } from './team.js';
+import { walkText } from './walk-text.js';
+import { unsupported } from './forms.js';
+import { createTeam, type Team } from './team.js';
 
 type Let = Extract<TileStmt, { kind: 'let' }>;
 
@@ -194,117 +195,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     }
   }
 
-  return assemble(cx, kernel, split, { loadArena, walkArena, registers, issue, fill, aheadBefore, aheadCode, walkBefore, walkCode, walkAfter, draining, reverse: loop.reverse });
-}
-
-interface Parts {
-  readonly loadArena: ReturnType<typeof createArena>;
-  readonly walkArena: ReturnType<typeof createArena>;
-  readonly registers: readonly string[];
-  readonly issue: ReturnType<typeof createCode>;
-  readonly fill: ReturnType<typeof createCode>;
-  readonly aheadBefore: ReturnType<typeof createCode>;
-  readonly aheadCode: ReturnType<typeof createCode>;
-  readonly walkBefore: ReturnType<typeof createCode>;
-  readonly walkCode: ReturnType<typeof createCode>;
-  readonly walkAfter: ReturnType<typeof createCode>;
-  /** Stores of a chunk's outputs, by the loading team. */
-  readonly draining: readonly string[];
-  readonly reverse: boolean;
-}
-
-/** Fixed pieces of both teams, then the stages, then the barriers. */
-function assemble(cx: CudaContext, kernel: TileKernel, split: Axis, parts: Parts): LoweredKernel {
-  const walkLayout = parts.walkArena.layout();
-  const loadLayout = parts.loadArena.layout();
-  const offsets = new Map([...walkLayout.offsets]);
-  const stageAt = walkLayout.fixedBytes + loadLayout.fixedBytes;
-  const stagedNames = stagedPieces(parts.loadArena, loadLayout.offsets);
-  for (const [name, offset] of loadLayout.offsets) offsets.set(name, stagedNames.has(name) ? offset : offset + walkLayout.fixedBytes);
-  const total = (stages: number) => stageAt + stages * loadLayout.stageBytes + 1024 + 1024;
-  const stages = [3, 2, 1].find((n) => total(n) <= sharedLimit(cx.target));
-  if (stages === undefined) return unsupported(`${total(2)} bytes of shared memory`);
-  const early = stages >= 3;
-  const blocks = slabs(cx.module, split);
-  const { args, parameters } = signature(cx, kernel, []);
-  const code = createCode();
-  const paste = (text: string) => {
-    for (const line of text.trimEnd().split('\n')) if (line !== '') code.line(line);
-  };
-  const stageLines = (n: string) => {
-    code.line(`const u32 sa = stage0 + ${n} % ${stages} * ${loadLayout.stageBytes};`);
-    code.line('u8* const sp = basep + (sa - base); (void)sp;');
-  };
-  code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(256, 1) ${kernel.name}(${parameters})`);
-  for (const line of offsetLines({ offsets })) code.line(line);
-  for (const line of head(cx, kernel, blocks)) code.line(line);
-  code.line('const int t = threadIdx.x & 127;');
-  outerLines(code, kernel, { head: 'head', group: 'group' });
-  code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
-  code.line('u8* const basep = smem + (base - saddr(smem));');
-  code.line(`const u32 stage0 = base + ${stageAt}, full = stage0 + ${stages * loadLayout.stageBytes}, empty = full + ${stages * 8};`);
-  code.line('(void)group, (void)v_here;');
-  code.open('if (threadIdx.x == 0)');
-  code.line(`for (int i = 0; i < ${stages}; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }`);
-  code.close();
-  code.line('__syncthreads();');
-  // Told uniform, the compiler can order products across the branch.
-  code.open('if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0)');
-  for (const line of parts.registers) code.line(line);
-  paste(parts.aheadBefore.text());
-  code.line('auto issue = [&](int n) {');
-  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
-  code.line(`const u32 to = stage0 + n % ${stages} * ${loadLayout.stageBytes}; (void)to;`);
-  paste(parts.issue.text());
-  code.line('};');
-  code.line(`auto taken_back = [&](int n) { bar_wait(empty + n % ${stages} * 8, (n / ${stages}) & 1); };`);
-  code.line('auto drain = [&](int n) {');
-  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
-  code.line(`const u32 sa = stage0 + n % ${stages} * ${loadLayout.stageBytes}; (void)sa;`);
-  for (const line of parts.draining) code.line(line);
-  code.line('};');
-  code.line('if (walk_chunks > 0) issue(0);');
-  code.line('cp_commit();');
-  const ask = () => {
-    code.open('if (n + 1 < walk_chunks)');
-    code.line(`if (n + 1 >= ${stages}) taken_back(n + 1 - ${stages});`);
-    code.line('issue(n + 1);');
-    code.close();
-    code.line('cp_commit();');
-    // What a stage gives out lies beside what it takes in: the copies are on their way before the stores.
-    if (parts.draining.length > 0) code.line(`if (n + 1 < walk_chunks && n + 1 >= ${stages}) drain(n + 1 - ${stages});`);
-  };
-  code.line('#pragma unroll 1');
-  code.open('for (int n = 0; n < walk_chunks; ++n)');
-  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
-  stageLines('n');
-  paste(parts.fill.text());
-  if (early) ask();
-  code.line(`cp_wait<${early ? 1 : 0}>();`);
-  paste(parts.aheadCode.text());
-  code.line('team_sync(1);');
-  code.line(`bar_arrive(full + n % ${stages} * 8);`);
-  if (!early) ask();
-  code.close();
-  code.line('cp_wait<0>();');
-  if (parts.draining.length > 0) code.line(`for (int n = walk_chunks < ${stages} ? 0 : walk_chunks - ${stages}; n < walk_chunks; ++n) { taken_back(n); drain(n); }`);
-  code.close();
-  code.open('else');
-  paste(parts.walkBefore.text());
-  code.line('#pragma unroll 1');
-  code.open('for (int n = 0; n < walk_chunks; ++n)');
-  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
-  stageLines('n');
-  code.line(`bar_wait(full + n % ${stages} * 8, (n / ${stages}) & 1);`);
-  code.line('proxy_fence();');
-  paste(parts.walkCode.text());
-  code.line(`bar_arrive(empty + n % ${stages} * 8);`);
-  code.close();
-  paste(parts.walkAfter.text());
-  code.close();
-  code.close();
-  return { text: code.text(), runtime: RUNTIME, block: 256, sharedBytes: total(stages), grid: gridOf(kernel, blocks), args, scratch: [] };
+  return walkText(cx, kernel, split, { loadArena, walkArena, registers, issue, fill, aheadBefore, aheadCode, walkBefore, walkCode, walkAfter, draining, reverse: loop.reverse });
 }
 
 /** Sums on the way from one carried value to the next whose product need not wait for it: taken over, it would stand in the way. */
@@ -320,10 +211,6 @@ function holdsUp(loop: TileLoop): (sum: TileId, product: TileId, other: TileId) 
   const onward = new Set<TileId>(loop.carry.map((c) => c.next));
   for (const { tile, op } of [...lets].reverse()) if (onward.has(tile)) for (const arg of operandsOf(op)) onward.add(arg);
   return (sum, product, other) => onward.has(sum) && !from.has(product) && late.has(other);
-}
-
-function stagedPieces(arena: ReturnType<typeof createArena>, offsets: ReadonlyMap<string, number>): ReadonlySet<string> {
-  return new Set([...offsets.keys()].filter((name) => arena.isStaged(name)));
 }
 
 /** Code that goes to one text, then to another. */

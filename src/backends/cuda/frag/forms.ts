@@ -1,0 +1,67 @@
+import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import type { Piece } from './arena.js';
+
+/** Thrown when a kernel is not of the kind the fragment lowering knows; the plain lowering takes it then. */
+export class Unsupported extends Error {}
+
+export function unsupported(why: string): never {
+  throw new Unsupported(why);
+}
+
+/** 16-bit operand tile: memory rows are `rows`, columns `cols`. */
+export interface Tile16 {
+  readonly piece: Piece;
+  readonly address: string;
+  readonly rows: Axis;
+  readonly cols: Axis;
+}
+
+/** f32 array [64][stride]. */
+export interface Tile32 {
+  readonly piece: Piece;
+  readonly pointer: string;
+  readonly rows: Axis;
+  readonly cols: Axis;
+  readonly stride: number;
+}
+
+export interface Frag {
+  readonly name: string;
+  readonly row: Axis;
+  readonly col: Axis;
+}
+
+export interface Vec {
+  readonly piece: Piece | undefined;
+  readonly pointer: string;
+}
+
+/** A tensor cell read in place: element (row, col) at pointer + row * rowStride + col * colStride. */
+export interface Far {
+  readonly pointer: string;
+  readonly rows: Axis;
+  readonly cols: Axis;
+  readonly rowStride: string;
+  readonly colStride: string;
+  /** Rows and columns that exist; others read 0. */
+  readonly limit: string;
+  readonly width: string;
+}
+
+/** Everywhere the values of one tile are. */
+export interface Forms {
+  scalar?: string;
+  vec?: Vec;
+  frags: Frag[];
+  t16?: Tile16;
+  t32?: Tile32;
+  far?: Far;
+}
+
+/** Axes are laid out in multiples of 64. */
+export const padded = (n: number) => Math.ceil(n / 64) * 64;
+
+export const isToken = (axis: Axis) => axis === ROW || axis === COL;
+
+/** The axis under its other name, if it counts tokens. */
+export const turn = (axis: Axis): Axis => (axis === ROW ? COL : axis === COL ? ROW : axis);

@@ -1,0 +1,123 @@
+import type { Axis } from '../../../ir/common/axes.js';
+import type { TileKernel } from '../../../ir/tile/tile.js';
+import { createCode, type Code } from '../code.js';
+import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { chunkLines, outerLines } from '../prologue.js';
+import type { Arena } from './arena.js';
+import { unsupported } from './forms.js';
+import { head, offsetLines, RUNTIME, slabs } from './kernel.js';
+
+/** What the teams of a walk do. */
+export interface WalkParts {
+  readonly loadArena: Arena;
+  readonly walkArena: Arena;
+  readonly registers: readonly string[];
+  readonly issue: Code;
+  readonly fill: Code;
+  readonly aheadBefore: Code;
+  readonly aheadCode: Code;
+  readonly walkBefore: Code;
+  readonly walkCode: Code;
+  readonly walkAfter: Code;
+  /** Stores of a chunk's outputs, by the loading team. */
+  readonly draining: readonly string[];
+  readonly reverse: boolean;
+}
+
+/** The kernel: shared memory holds fixed pieces of both teams, then the stages, then the barriers. */
+export function walkText(cx: CudaContext, kernel: TileKernel, split: Axis, parts: WalkParts): LoweredKernel {
+  const walkLayout = parts.walkArena.layout();
+  const loadLayout = parts.loadArena.layout();
+  const offsets = new Map([...walkLayout.offsets]);
+  const stageAt = walkLayout.fixedBytes + loadLayout.fixedBytes;
+  const stagedNames = stagedPieces(parts.loadArena, loadLayout.offsets);
+  for (const [name, offset] of loadLayout.offsets) offsets.set(name, stagedNames.has(name) ? offset : offset + walkLayout.fixedBytes);
+  const total = (stages: number) => stageAt + stages * loadLayout.stageBytes + 1024 + 1024;
+  const stages = [3, 2, 1].find((n) => total(n) <= sharedLimit(cx.target));
+  if (stages === undefined) return unsupported(`${total(2)} bytes of shared memory`);
+  const early = stages >= 3;
+  const blocks = slabs(cx.module, split);
+  const { args, parameters } = signature(cx, kernel, []);
+  const code = createCode();
+  const paste = (text: string) => {
+    for (const line of text.trimEnd().split('\n')) if (line !== '') code.line(line);
+  };
+  const stageLines = (n: string) => {
+    code.line(`const u32 sa = stage0 + ${n} % ${stages} * ${loadLayout.stageBytes};`);
+    code.line('u8* const sp = basep + (sa - base); (void)sp;');
+  };
+  code.line(`// ${kernel.doc}`);
+  code.open(`extern "C" __global__ void __launch_bounds__(256, 1) ${kernel.name}(${parameters})`);
+  for (const line of offsetLines({ offsets })) code.line(line);
+  for (const line of head(cx, kernel, blocks)) code.line(line);
+  code.line('const int t = threadIdx.x & 127;');
+  outerLines(code, kernel, { head: 'head', group: 'group' });
+  code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
+  code.line('u8* const basep = smem + (base - saddr(smem));');
+  code.line(`const u32 stage0 = base + ${stageAt}, full = stage0 + ${stages * loadLayout.stageBytes}, empty = full + ${stages * 8};`);
+  code.line('(void)group, (void)v_here;');
+  code.open('if (threadIdx.x == 0)');
+  code.line(`for (int i = 0; i < ${stages}; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }`);
+  code.close();
+  code.line('__syncthreads();');
+  // Told uniform, the compiler can order products across the branch.
+  code.open('if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0)');
+  for (const line of parts.registers) code.line(line);
+  paste(parts.aheadBefore.text());
+  code.line('auto issue = [&](int n) {');
+  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
+  code.line(`const u32 to = stage0 + n % ${stages} * ${loadLayout.stageBytes}; (void)to;`);
+  paste(parts.issue.text());
+  code.line('};');
+  code.line(`auto taken_back = [&](int n) { bar_wait(empty + n % ${stages} * 8, (n / ${stages}) & 1); };`);
+  code.line('auto drain = [&](int n) {');
+  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
+  code.line(`const u32 sa = stage0 + n % ${stages} * ${loadLayout.stageBytes}; (void)sa;`);
+  for (const line of parts.draining) code.line(line);
+  code.line('};');
+  code.line('if (walk_chunks > 0) issue(0);');
+  code.line('cp_commit();');
+  const ask = () => {
+    code.open('if (n + 1 < walk_chunks)');
+    code.line(`if (n + 1 >= ${stages}) taken_back(n + 1 - ${stages});`);
+    code.line('issue(n + 1);');
+    code.close();
+    code.line('cp_commit();');
+    // What a stage gives out lies beside what it takes in: the copies are on their way before the stores.
+    if (parts.draining.length > 0) code.line(`if (n + 1 < walk_chunks && n + 1 >= ${stages}) drain(n + 1 - ${stages});`);
+  };
+  code.line('#pragma unroll 1');
+  code.open('for (int n = 0; n < walk_chunks; ++n)');
+  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
+  stageLines('n');
+  paste(parts.fill.text());
+  if (early) ask();
+  code.line(`cp_wait<${early ? 1 : 0}>();`);
+  paste(parts.aheadCode.text());
+  code.line('team_sync(1);');
+  code.line(`bar_arrive(full + n % ${stages} * 8);`);
+  if (!early) ask();
+  code.close();
+  code.line('cp_wait<0>();');
+  if (parts.draining.length > 0) code.line(`for (int n = walk_chunks < ${stages} ? 0 : walk_chunks - ${stages}; n < walk_chunks; ++n) { taken_back(n); drain(n); }`);
+  code.close();
+  code.open('else');
+  paste(parts.walkBefore.text());
+  code.line('#pragma unroll 1');
+  code.open('for (int n = 0; n < walk_chunks; ++n)');
+  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
+  stageLines('n');
+  code.line(`bar_wait(full + n % ${stages} * 8, (n / ${stages}) & 1);`);
+  code.line('proxy_fence();');
+  paste(parts.walkCode.text());
+  code.line(`bar_arrive(empty + n % ${stages} * 8);`);
+  code.close();
+  paste(parts.walkAfter.text());
+  code.close();
+  code.close();
+  return { text: code.text(), runtime: RUNTIME, block: 256, sharedBytes: total(stages), grid: gridOf(kernel, blocks), args, scratch: [] };
+}
+
+function stagedPieces(arena: Arena, offsets: ReadonlyMap<string, number>): ReadonlySet<string> {
+  return new Set([...offsets.keys()].filter((name) => arena.isStaged(name)));
+}
