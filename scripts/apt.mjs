@@ -32,10 +32,7 @@ const backportsOf = (codename) => `Types: deb\nURIs: ${debianMirror()}\nSuites: 
 const reason = (done) => done.error?.message
   ?? `${done.stdout}\n${done.stderr}`.split('\n').map((line) => line.trim()).find((line) => /^E:|error/i.test(line)) ?? `exit status ${done.status}`;
 
-/**
- * apt, or why there is none. `install` and `unpack` give the reason why they could not, or undefined.
- * `privileged` is the reason why `install` cannot work, undefined if it can. Call `close` in the end.
- */
+/** apt, or why there is none. `install` gives the reason why it could not, or undefined. Call `close` in the end. */
 export function openApt() {
   const { id, codename, name } = release();
   if (missing('apt-get') || !['debian', 'ubuntu'].includes(id)) return { why: `${name} has no apt of Debian or Ubuntu` };
@@ -69,17 +66,20 @@ export function openApt() {
     close();
     return { why: `apt cannot read its sources: ${failed}` };
   }
+  const snap = (names) => (id === 'ubuntu' && names.some((entry) => entry.startsWith('chromium')) ? 'chromium is a snap on Ubuntu' : undefined);
   return {
-    id,
     close,
-    privileged: rights.why,
-    install: (packages, { fresh = false } = {}) => rights.why
-      ?? aptGet(['install', '--no-install-recommends', ...(fresh && backports ? ['-t', `${codename}-backports`] : []), ...packages], rights.prefix),
+    install(packages, { fresh = false } = {}) {
+      const args = [...(fresh && backports ? ['-t', `${codename}-backports`] : []), ...packages];
+      return snap(packages) ?? (rights.why === undefined
+        ? aptGet(['install', '--no-install-recommends', ...args], rights.prefix)
+        : `${rights.why}; as root: apt-get install ${args.join(' ')}`);
+    },
     /** The folder that holds what a package would install, or why there is none. */
     unpack(package_) {
       const archives = join(folder, 'work', package_);
       mkdirSync(archives);
-      const why = aptGet(['download', package_], [], archives);
+      const why = snap([package_]) ?? aptGet(['download', package_], [], archives);
       const file = readdirSync(archives).find((entry) => entry.endsWith('.deb'));
       if (why !== undefined || file === undefined) return { why: why ?? 'apt downloaded nothing' };
       const into = join(archives, 'files');

@@ -1,5 +1,5 @@
 // Installs and builds what a run needs and this machine lacks, and says so in one line each. Safe to run again: what is there stays.
-//   node scripts/setup.mjs [--quiet]     everything
+//   node scripts/setup.mjs [--quiet]     everything, also what only tests need
 //   node scripts/setup.mjs --dist        only dist/, and only if it is older than the sources
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
@@ -9,6 +9,8 @@ import { missing, openApt } from './apt.mjs';
 import { installGpus, missingGpus } from './software-gpu.mjs';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+/** Programs that tests take for a browser. */
+export const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chromium-headless-shell'];
 const quiet = process.argv.includes('--quiet');
 const say = (text) => { if (!quiet) console.log(`setup: ${text}`); };
 
@@ -51,19 +53,18 @@ export function compile() {
   return true;
 }
 
-/** From apt: a C++ compiler, and two software GPUs for WebGPU. Tests that need what cannot be installed are skipped with the reason. */
-function systemPackages() {
-  const compiler = missing('g++');
+/** From apt: a C++ compiler, two software GPUs for WebGPU, and a browser for tests. What cannot be installed is named, and what needs it is skipped. */
+function systemPackages(tests) {
+  const packages = [...(missing('g++') ? ['g++'] : []), ...(tests && BROWSERS.every(missing) ? ['chromium-headless-shell'] : [])];
   const gpus = missingGpus();
-  const wanted = [...(compiler ? ['g++'] : []), ...gpus];
-  if (wanted.length === 0) return;
-  say(`missing: ${wanted.join(', ')}; trying apt`);
+  if (packages.length + gpus.length === 0) return;
+  say(`missing: ${[...packages, ...gpus].join(', ')}; trying apt`);
   const apt = openApt();
   if (apt.why !== undefined) return say(`not installed: ${apt.why}`);
   try {
-    if (compiler) {
-      const why = apt.install(['g++']);
-      say(why === undefined ? 'installed g++' : `no g++: ${why}; as root: apt-get install g++`);
+    for (const name of packages) {
+      const why = apt.install([name]);
+      say(why === undefined ? `installed ${name}` : `no ${name}: ${why}`);
     }
     if (gpus.length > 0) installGpus(apt, gpus).forEach(say);
   } finally {
@@ -77,14 +78,14 @@ function native() {
   say((done.stdout.trim() || done.stderr.trim()).replace(/^native: /, ''));
 }
 
-/** Everything; the result is an exit status. */
-export function setup() {
+/** Everything, or all but what only tests need; the result is an exit status. */
+export function setup({ tests = false } = {}) {
   if (!packages() || !compile()) return 1;
-  systemPackages();
+  systemPackages(tests);
   native();
   return 0;
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  process.exitCode = process.argv.includes('--dist') ? (compile() ? 0 : 1) : setup();
+  process.exitCode = process.argv.includes('--dist') ? (compile() ? 0 : 1) : setup({ tests: true });
 }

@@ -61,10 +61,9 @@ export function softwareGpus() {
 
 /** Unpacks the two files of SwiftShader from a package. Returns why it could not. */
 function fetchSwiftshader(apt) {
-  if (apt.id === 'ubuntu') return 'chromium is a snap on Ubuntu';
   for (const name of ['chromium-common', 'chromium']) {
     const { why, into } = apt.unpack(name);
-    if (why !== undefined) return `${name}: ${why}`;
+    if (why !== undefined) return why;
     const library = join(into, 'usr/lib/chromium/libvk_swiftshader.so');
     if (!existsSync(library)) continue;
     mkdirSync(cache, { recursive: true });
@@ -90,9 +89,10 @@ export function installGpus(apt, wanted) {
   const packages = [...(hasLoader() ? [] : ['libvulkan1']), ...(wanted.includes('lavapipe') ? ['mesa-vulkan-drivers'] : [])];
   if (packages.length > 0) {
     const why = apt.install(packages, { fresh: true });
-    if (why !== undefined) lines.push(`software GPUs: no ${packages.join(', no ')}: ${why}; as root: node scripts/software-gpu.mjs --install`);
+    if (why !== undefined) lines.push(`software GPUs: no ${packages.join(', no ')}: ${why}`);
   }
-  if (wanted.includes('swiftshader')) {
+  // An installed Chromium brings it, and only the loader was missing.
+  if (wanted.includes('swiftshader') && !softwareGpus().some(({ name }) => name === 'swiftshader')) {
     const why = hasLoader() ? fetchSwiftshader(apt) : 'no use without libvulkan1';
     if (why !== undefined) lines.push(`software GPUs: no swiftshader: ${why}`);
   }

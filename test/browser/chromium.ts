@@ -3,6 +3,7 @@ import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
+import { BROWSERS } from '../../scripts/setup.mjs';
 
 /** A page in a browser. */
 export interface Page {
@@ -18,8 +19,6 @@ export interface Browser {
   close(): Promise<void>;
 }
 
-const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
-
 const FLAGS = [
   '--headless=new', '--remote-debugging-pipe', '--no-first-run', '--disable-background-networking', '--disable-component-update',
   // Containers have neither what the sandbox needs nor much shared memory; the only pages are ours.
@@ -30,7 +29,7 @@ const FLAGS = [
 
 function findChromium(): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter);
-  return NAMES.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => {
+  return BROWSERS.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => {
     try {
       accessSync(path, constants.X_OK);
       return true;
@@ -62,7 +61,7 @@ const told = ({ text, exception }: Thrown): string => exception?.description ?? 
 /** Starts a headless Chromium with flags besides those that every test needs, or says why it cannot. */
 export async function openChromium(flags: readonly string[]): Promise<Browser | { readonly why: string }> {
   const program = findChromium();
-  if (program === undefined) return { why: `none of ${NAMES.join(', ')} is on the PATH` };
+  if (program === undefined) return { why: `none of ${BROWSERS.join(', ')} is on the PATH` };
   const profile = mkdtempSync(join(tmpdir(), 'lmoec-chromium-'));
   const child = spawn(program, [...FLAGS, ...flags, `--user-data-dir=${profile}`], { stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'] });
   const [, , , commands, answers] = child.stdio;

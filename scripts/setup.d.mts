@@ -1,0 +1,2 @@
+/** Programs that tests take for a browser. */
+export const BROWSERS: readonly string[];
