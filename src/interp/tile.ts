@@ -18,7 +18,7 @@ export interface TileDims {
 export interface Rounding {
   /** Applied to what is stored in `io` buffers. */
   io(value: number): number;
-  /** Applied to the operands of products of tiles with two axes or more. */
+  /** Applied to the operands of products of tiles with two axes or more, decay scores among them. */
   operand(value: number): number;
 }
 
@@ -242,9 +242,9 @@ function runProgram(
       case 'shift': return shiftTile(tile(op.arg), op.by, op.edge === undefined ? undefined : tile(op.edge), sizeOf);
       case 'pick': return pickTile(tile(op.arg), op.row, sizeOf);
       case 'mask': return maskTile(tile(op.arg), op.strict, sizeOf);
-      case 'dscore': return dscoreTile(tile(op.x), tile(op.y), tile(op.g), op, sizeOf);
-      case 'dscoreRow': return dscoreSide('row', tile(op.a), tile(op.y), tile(op.g), op, sizeOf);
-      case 'dscoreCol': return dscoreSide('col', tile(op.a), tile(op.x), tile(op.g), op, sizeOf);
+      case 'dscore': return dscoreTile(operand(op.x), operand(op.y), tile(op.g), op, sizeOf);
+      case 'dscoreRow': return dscoreSide('row', operand(op.a), operand(op.y), tile(op.g), op, sizeOf);
+      case 'dscoreCol': return dscoreSide('col', operand(op.a), operand(op.x), tile(op.g), op, sizeOf);
       case 'inverse': return inverseTile(tile(op.arg), sizeOf);
       case 'recur': return recurTile(tile(op.decay), tile(op.write), tile(op.init), op.reverse, sizeOf);
     }

@@ -15,6 +15,8 @@ export interface Context {
   readonly wanted: Set<string>;
   /** Values that a chunk kernel has stored for walks. */
   readonly stored: Map<NodeId, TileBuffer>;
+  /** Those among them that gradients load, too. */
+  readonly rounded: Set<NodeId>;
   /** What decays are made of: stored in f32. */
   readonly exact: ReadonlySet<NodeId>;
 }
@@ -30,16 +32,17 @@ export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram)
     if (stage.kind === 'matrix' && stage.gate.kind !== 'none') visit(stage.gate.log);
     if (stage.kind === 'element' && stage.decay !== undefined) visit(stage.decay);
   }
-  return { draft, name, program, graph: graphOf(program.nodes, draft.sizeOf), wanted: new Set(), stored: new Map(), exact };
+  return { draft, name, program, graph: graphOf(program.nodes, draft.sizeOf), wanted: new Set(), stored: new Map(), rounded: new Set(), exact };
 }
 
-/** Where values are computed. A walk computes along `allowed` axes only and folds nothing along `split`; chunk kernels and token loops anything. */
+/** Where values are computed. A walk computes along `allowed` axes only and folds nothing along `split`; chunk kernels, also those of gradients, and token loops anything. */
 export type Site =
-  | { readonly kind: 'chunk' }
+  | { readonly kind: 'chunk' | 'gradients' }
   | { readonly kind: 'token' }
   | { readonly kind: 'walk'; readonly allowed: readonly Axis[]; readonly split: Axis | undefined };
 
 export const CHUNK_SITE: Site = { kind: 'chunk' };
+export const GRADIENTS_SITE: Site = { kind: 'gradients' };
 export const TOKEN_SITE: Site = { kind: 'token' };
 
 export function stageName(cx: Context, stage: number): string {
@@ -142,6 +145,11 @@ export function valueBuffer(cx: Context, id: NodeId): TileBuffer {
 /** Says that a chunk kernel has stored the values. */
 export function markStored(cx: Context, ids: readonly NodeId[]): void {
   for (const id of ids) cx.stored.set(id, valueBuffer(cx, id));
+}
+
+/** Where a site finds a value that was stored for it. */
+export function storedAt(cx: Context, site: Site, id: NodeId): TileBuffer | undefined {
+  return site.kind === 'walk' || (site.kind === 'gradients' && cx.rounded.has(id)) ? cx.stored.get(id) : undefined;
 }
 
 /** The largest axis; undefined for none. */

@@ -3,7 +3,7 @@ import { buildKernel, type KernelBuilder, type KernelHead } from '../../ir/tile/
 import type { TileId } from '../../ir/tile/tile.js';
 import type { MatrixAdjoint, Root } from '../../ir/scan/scan.js';
 import { stageBuffers } from './buffers.js';
-import { CHUNK_SITE, isWanted, resultBuffer, stageName, type Context } from './context.js';
+import { GRADIENTS_SITE, isWanted, resultBuffer, stageName, type Context } from './context.js';
 import { gateGradient, readTerms, stateTerm } from './gate-gradient.js';
 import { resultKey } from './graph.js';
 import { gradientsIn, type Gradients } from './gradients.js';
@@ -106,7 +106,7 @@ function kernelsOf(place: Place, plan: readonly (readonly Side[])[], roots: read
       doc: `Gradients of ${plan.length === 1 ? 'what' : `the ${mine.join(' and ')} that`} the scan of ${name} reads.`, outer: 'chunk', inner: 'head',
     },
     write: (k) => {
-      const values = valuesIn(cx, k, CHUNK_SITE);
+      const values = valuesIn(cx, k, GRADIENTS_SITE);
       const gradients = gradientsIn(cx, k, values, parts, index, adjoint);
       if (plan.length > 1) begin(gradients, mine);
       const results = resultsOf(place, values, gradients, apart ? () => k.load(buffers.gateReads()) : undefined);

@@ -5,7 +5,7 @@ import type { TileId } from '../../ir/tile/tile.js';
 import { readersOf, stageBuffers, type ReaderId } from './buffers.js';
 import type { Context } from './context.js';
 import { decaysIn, type Decays } from './decay.js';
-import type { Parts, Vector } from './parts.js';
+import { isUneven, type Parts, type Vector } from './parts.js';
 import { readerOf, writing, writtenValue } from './prepare.js';
 import { givenTiles } from './reverse.js';
 import { baseTile, coefficient, pairsOf, scoreTile, turned } from './scores.js';
@@ -80,6 +80,7 @@ export function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts
   const written = lazy((j: number) => (parts.erasing.includes(j) ? k.load(buffers.written(j)) : writtenValue(k, parts, values, j)));
   const readers = readersOf(parts).filter((reader) => readCotangent(reader) !== undefined);
   const writers = writing(parts);
+  const pairwise = gate.kind === 'scalar' && (cx.draft.exactGates || (parts.exactGate && isUneven(cx.graph, parts)));
 
   const scoreCotangent = lazy(({ reader, j }: Pair) => {
     const how = pairsOf(readerOf(parts, reader), j);
@@ -103,7 +104,7 @@ export function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts
   });
 
   return {
-    k, parts, decays, pairwise: gate.kind === 'scalar' && cx.draft.exactGates, readers, writers, state, end, base, number, score, readCotangent, written, scoreCotangent, rowInter, colInter, valueInter,
+    k, parts, decays, pairwise, readers, writers, state, end, base, number, score, readCotangent, written, scoreCotangent, rowInter, colInter, valueInter,
     row: lazy((reader) => {
       if (readCotangent(reader) === undefined) return undefined;
       const part = readerOf(parts, reader);

@@ -5,7 +5,7 @@ import type { Draft } from './draft.js';
 import { elementAdjointKernel, elementKernel, elementSite } from './element.js';
 import { gradientKernels } from './gradient-kernels.js';
 import { resultKey } from './graph.js';
-import { partsOf, storedFor, walkSite } from './parts.js';
+import { partsOf, roundedFor, storedFor, walkSite } from './parts.js';
 import { prepareKernel, storeValues } from './prepare.js';
 import { reverseKernels } from './reverse.js';
 import { isFused, storeRoot, sumKernels } from './roots.js';
@@ -111,7 +111,10 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
     switch (stage.kind) {
       case 'matrix': {
         const parts = partsOf(cx.graph, stage);
-        prepareKernel(cx, parts, index, storedFor(cx, parts, index, []), storesScores(cx, parts) && (parts.channels || parts.erasing.length > 0 || resultsWanted(cx, index)));
+        const rounded = roundedFor(cx.graph, parts);
+        const scores = storesScores(cx, parts) && (parts.channels || parts.erasing.length > 0 || resultsWanted(cx, index));
+        prepareKernel(cx, parts, index, [...new Set([...storedFor(cx, parts, index, []), ...rounded])], scores);
+        rounded.forEach((id) => cx.rounded.add(id));
         walkKernels(cx, parts, index, { keep: true, final: false, epilogueValues: [], epilogue: () => undefined });
         return;
       }
@@ -122,13 +125,15 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
         const forward = program.stages.indexOf(stage.of);
         const parts = partsOf(cx.graph, stage.of);
         const given = stage.given.filter((id) => id !== undefined);
-        const store = needed(cx, walkSite(parts), given, [index]);
+        const rounded = roundedFor(cx.graph, parts, stage);
+        const store = [...new Set([...needed(cx, walkSite(parts), given, [index]), ...rounded])].filter((id) => !cx.stored.has(id));
         if (store.length > 0) {
           draft.kernel(cx.name, { name: `${stageName(cx, index)}_given`, doc: `Cotangents of what was read of ${stageName(cx, index)}.`, outer: 'chunk', inner: 'head' }, (k) => {
             storeValues(cx, k, valuesIn(cx, k, CHUNK_SITE), store);
           });
           markStored(cx, store);
         }
+        rounded.forEach((id) => cx.rounded.add(id));
         reverseKernels(cx, parts, forward, stage);
         gradientKernels({ cx, parts, index: forward, at: index, adjoint: stage }, mine);
         return;

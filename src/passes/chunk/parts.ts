@@ -1,5 +1,5 @@
 import type { Axis } from '../../ir/common/axes.js';
-import type { Gate, MatrixStage, NodeId, Reader } from '../../ir/scan/scan.js';
+import { nodeArguments, type Gate, type MatrixAdjoint, type MatrixStage, type NodeId, type Reader } from '../../ir/scan/scan.js';
 import { needed, type Context, type Site } from './context.js';
 import { factored, type Factored, type Graph } from './graph.js';
 
@@ -30,6 +30,8 @@ export interface Parts {
   readonly gate: Gate;
   /** Does the gate run along the row axis, so that decays are inside the scores? */
   readonly channels: boolean;
+  /** Must the pairs of a chunk cancel in the gradient of the gate to the last digit, though products round their operands (docs/algorithms.md: the chunk)? */
+  readonly exactGate: boolean;
   readonly reads: readonly ReadPart[];
   readonly sources: readonly SourcePart[];
   /** Sources that erase: unknowns of the chunk's triangular system. */
@@ -39,7 +41,15 @@ export interface Parts {
 }
 
 export function partsOf(graph: Graph, stage: MatrixStage): Parts {
-  const vector = (node: NodeId): Vector => ({ ...factored(graph, node), node });
+  const channels = stage.gate.kind === 'channel' && stage.gate.axis === stage.rowAxis;
+  const several = stage.sources.filter((source) => source.erase !== undefined).length > 1;
+  const exactGate = stage.gate.kind !== 'none' && (several || isComputed(graph, stage.gate.log));
+  const vector = (node: NodeId): Vector => {
+    const found = factored(graph, node);
+    // A number per token in front of a score would round it differently for who reads and for who writes.
+    const whole = exactGate && channels && !found.scalars.every(graph.isStatic);
+    return { ...(whole ? { literal: 1, scalars: [], base: node } : found), node };
+  };
   const ungated = stage.gate.kind === 'none';
   const read = (reader: Reader): ReadPart => ({ row: vector(reader.row), before: reader.before && !ungated, sees: reader.sees });
   const sources = stage.sources.map((source): SourcePart => ({
@@ -51,11 +61,45 @@ export function partsOf(graph: Graph, stage: MatrixStage): Parts {
     row: stage.rowAxis,
     value: stage.valueAxes[0],
     gate: stage.gate,
-    channels: stage.gate.kind === 'channel' && stage.gate.axis === stage.rowAxis,
+    channels,
+    exactGate,
     reads: stage.reads.map(read),
     erasing: indices.filter((i) => sources[i].erase !== undefined),
     pure: indices.filter((i) => sources[i].erase === undefined && sources[i].value !== undefined),
   };
+}
+
+/** Is a gate made of tensors rather than one of them? What it is made of may sum its gradient over all tokens, or divide it by little. */
+function isComputed(graph: Graph, log: NodeId): boolean {
+  const reaches = (id: NodeId): boolean => ['input', 'param', 'result'].includes(graph.node(id).kind) || nodeArguments(graph.node(id)).some(reaches);
+  return graph.node(log).kind !== 'input' && reaches(log);
+}
+
+const vectorsOf = (parts: Parts): readonly Vector[] => [
+  ...parts.reads.map((read) => read.row), ...parts.sources.flatMap((source) => [source.col, ...(source.erase ? [source.erase.row] : [])]),
+];
+
+/** Are there numbers per token in front of scores, or vectors that are not in memory as products see them? Then reading and writing sides round apart. */
+export function isUneven(graph: Graph, parts: Parts): boolean {
+  return vectorsOf(parts).some(({ scalars, base }) => !scalars.every(graph.isStatic) || (base !== undefined && !isTensor(graph, base)));
+}
+
+/** Does a tensor in memory have the values? */
+function isTensor(graph: Graph, id: NodeId): boolean {
+  return ['input', 'cotangent', 'result'].includes(graph.node(id).kind);
+}
+
+/**
+ * Values that meet themselves in the gradient of an exact gate, once as the operand of a product and once element by element: they are stored, so that both
+ * are the same 16 bits. `adjoint`: those that its cotangents bring, else those of the stage itself.
+ */
+export function roundedFor(graph: Graph, parts: Parts, adjoint?: MatrixAdjoint): readonly NodeId[] {
+  if (!parts.exactGate || parts.gate.kind !== 'channel') return [];
+  const ids = ((): readonly (NodeId | undefined)[] => {
+    if (parts.channels) return adjoint === undefined ? vectorsOf(parts).map((vector) => vector.base) : [];
+    return adjoint === undefined ? parts.sources.map((source) => source.value) : adjoint.given;
+  })();
+  return ids.filter((id) => id !== undefined).filter((id) => !graph.isStatic(id) && graph.axesOf(id).length > 0 && !isTensor(graph, id));
 }
 
 /** The walks of a stage. */
@@ -65,9 +109,8 @@ export function walkSite(parts: Parts): Site {
 
 /** Values that the walks of a stage read: vectors (but not where scaled ones are stored), their factors, written values, the gate. */
 export function walkOperands(parts: Parts): readonly NodeId[] {
-  const vectors = [...parts.reads.map((read) => read.row), ...parts.sources.flatMap((source) => [source.col, ...(source.erase ? [source.erase.row] : [])])];
   return [
-    ...vectors.flatMap((v) => [...(parts.channels || v.base === undefined ? [] : [v.base]), ...v.scalars]),
+    ...vectorsOf(parts).flatMap((v) => [...(parts.channels || v.base === undefined ? [] : [v.base]), ...v.scalars]),
     ...parts.sources.flatMap((source) => (source.value === undefined ? [] : [source.value])),
     ...(parts.gate.kind === 'none' || parts.channels ? [] : [parts.gate.log]),
   ];

@@ -3,7 +3,7 @@ import type { NodeId } from '../../ir/scan/scan.js';
 import { nodeArguments } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { resultBuffer, type Context, type Site } from './context.js';
+import { resultBuffer, storedAt, type Context, type Site } from './context.js';
 import { resultKey } from './graph.js';
 
 /** Values of the program inside one body of one kernel; token tiles have ROW (none in token loops). */
@@ -30,7 +30,7 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
   const compute = (id: NodeId): TileId => {
     const literal = graph.literal(id);
     if (literal !== undefined) return k.literal(literal);
-    const stored = site.kind === 'walk' ? cx.stored.get(id) : undefined;
+    const stored = storedAt(cx, site, id);
     if (stored !== undefined) return k.load(stored);
     if (outside !== undefined && graph.isStatic(id)) return outside.tile(id);
     const node = graph.node(id);
@@ -63,7 +63,7 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
     known.set(id, made);
     return made;
   };
-  const loaded = (id: NodeId) => site.kind === 'walk' && cx.stored.has(id);
+  const loaded = (id: NodeId) => storedAt(cx, site, id) !== undefined;
   // What the kernel computes itself may hold anything beyond the sequence; loads give 0 there.
   const ownResult = (id: NodeId) => bound.size > 0 && [...graph.results([id])].some((key) => bound.has(key));
   const kept = (id: NodeId): TileId => {
@@ -87,7 +87,7 @@ export function hoist(cx: Context, outside: Values, site: Site, ids: readonly No
   const visit = (id: NodeId): void => {
     if (seen.has(id)) return;
     seen.add(id);
-    if (cx.graph.literal(id) !== undefined || (site.kind === 'walk' && cx.stored.has(id))) return;
+    if (cx.graph.literal(id) !== undefined || storedAt(cx, site, id) !== undefined) return;
     if (cx.graph.isStatic(id)) outside.tile(id);
     else nodeArguments(cx.graph.node(id)).forEach(visit);
   };
