@@ -86,11 +86,12 @@ export function missingGpus() {
 /** Fetches what is missing; a line for each driver says what came of it. */
 export function installGpus(apt, wanted) {
   const lines = [];
-  const packages = [...(hasLoader() ? [] : ['libvulkan1']), ...(wanted.includes('lavapipe') ? ['mesa-vulkan-drivers'] : [])];
-  if (packages.length > 0) {
-    const why = apt.install(packages, { fresh: true });
-    if (why !== undefined) lines.push(`software GPUs: no ${packages.join(', no ')}: ${why}`);
-  }
+  const install = (package_, how) => {
+    const why = apt.install([package_], how);
+    if (why !== undefined) lines.push(`software GPUs: no ${package_}: ${why}`);
+  };
+  if (!hasLoader()) install('libvulkan1');
+  if (wanted.includes('lavapipe')) install('mesa-vulkan-drivers', { fresh: true });
   // An installed Chromium brings it, and only the loader was missing.
   if (wanted.includes('swiftshader') && !softwareGpus().some(({ name }) => name === 'swiftshader')) {
     const why = hasLoader() ? fetchSwiftshader(apt) : 'no use without libvulkan1';
