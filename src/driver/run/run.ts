@@ -69,7 +69,7 @@ function readInputs(host: Host, path: string): ReadonlyMap<string, AnyTensor> | 
 function callText(call: CallShape): string {
   const lead = new Map([['B', call.batch], ['T', call.tokens], ['H', call.heads]]);
   if (call.groups !== call.heads) lead.set('G', call.groups);
-  const packed = call.cuSeqlens === undefined ? '' : `, ${call.lengths.length} packed sequences`;
+  const packed = call.cuSeqlens === undefined ? '' : `, ${call.lengths.length} packed ${call.lengths.length === 1 ? 'sequence' : 'sequences'}`;
   return `${[...lead, ...call.sizes].map(([name, size]) => `${name}=${size}`).join(' ')}${packed}`;
 }
 

@@ -76,7 +76,8 @@ export function validate(spec: Spec, tensors: ReadonlyMap<string, AnyTensor>): V
   }
   const sequences = symbols.get('N');
   if (lengths !== undefined && sequences !== undefined && sequences.size !== lengths.length) {
-    const why = cuSeqlens === undefined ? `the batch has ${lengths.length} sequences` : `${CU_SEQLENS} describes ${lengths.length} sequences`;
+    const count = lengths.length === 1 ? 'one sequence' : `${lengths.length} sequences`;
+    const why = cuSeqlens === undefined ? `the batch has ${count}` : `${CU_SEQLENS} describes ${count}`;
     problems.push(problem('E503', `\`${sequences.from}\` has ${sequences.size} sequences in its first extent, but ${why}`, 'a state is [N, H, ...] with one entry per sequence'));
   }
   const groupCount = symbols.get('G')?.size;

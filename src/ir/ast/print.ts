@@ -62,7 +62,8 @@ function statementLines(statement: Statement): string[] {
 }
 
 /** A sum that does not fit is broken before each of its signs. */
-function assignment(target: string, value: Expr): string[] {
+function assignment(target: string, written: Expr): string[] {
+  const value = inside(written);
   const oneLine = `${target} = ${printExpr(value)}`;
   const terms = summands(value);
   if (oneLine.length + INDENT.length <= WIDTH || terms.length === 1) return [oneLine];
@@ -74,17 +75,25 @@ function summands(expr: Expr): string[] {
   return [...summands(expr.left), `${expr.op} ${printExpr(expr.right)}`];
 }
 
-/** One expression on one line, with the parentheses that were written. */
+/** The expression in parentheses, however many. */
+function inside(expr: Expr): Expr {
+  return expr.kind === 'group' ? inside(expr.inner) : expr;
+}
+
+/** One expression on one line, with the parentheses that were written where they hold something together. */
 export function printExpr(expr: Expr): string {
   switch (expr.kind) {
     case 'number': return expr.text;
     case 'name': return expr.name.text;
     case 'past': return `${expr.name.text}[${expr.time.text}${expr.offset <= 0 ? '-' : '+'}${Math.abs(expr.offset)}]`;
     case 'index': return `${expr.name.text}${axesText(expr.axes)}`;
-    case 'call': return `${expr.name.text}${expr.axes ? axesText(expr.axes) : ''}(${expr.args.map(printExpr).join(', ')})`;
+    case 'call': return `${expr.name.text}${expr.axes ? axesText(expr.axes) : ''}(${expr.args.map((arg) => printExpr(inside(arg))).join(', ')})`;
     case 'negate': return `-${printExpr(expr.arg)}`;
     case 'binary': return expr.op === '^' ? `${printExpr(expr.left)}^${printExpr(expr.right)}` : `${printExpr(expr.left)} ${expr.op} ${printExpr(expr.right)}`;
-    case 'group': return `(${printExpr(expr.inner)})`;
+    case 'group': {
+      const inner = inside(expr);
+      return inner.kind === 'negate' || inner.kind === 'binary' ? `(${printExpr(inner)})` : printExpr(inner);
+    }
   }
 }
 

@@ -10,9 +10,14 @@ import { commentsOf, messyProgram, program } from './programs.js';
 
 const LAYOUT = new Set(['origin', 'opOrigin', 'leading', 'trailing', 'closing', 'blankBefore']);
 
-/** What a text says, without where it says it. */
+/** What a text says, without where it says it. Parentheses are in the shape of the tree already. */
 function meaning(ast: AstFile): string {
-  return JSON.stringify(ast, (key, value: unknown) => (LAYOUT.has(key) ? undefined : value));
+  const bare = (value: unknown): unknown => (isGroup(value) ? bare(value.inner) : value);
+  return JSON.stringify(ast, (key, value: unknown) => (LAYOUT.has(key) ? undefined : bare(value)));
+}
+
+function isGroup(value: unknown): value is { readonly inner: unknown } {
+  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'group' && 'inner' in value;
 }
 
 function parsed(text: string): AstFile {
@@ -37,6 +42,13 @@ describe('printAst', () => {
       expect(commentsOf(once)).toEqual(commentsOf(text));
       expect(format(once)).toBe(once);
     }), { seed: 1, numRuns: 150 });
+  });
+
+  it('keeps parentheses that hold something together, and no others', () => {
+    const body = (text: string) => format(`scan f(q, k: [K], v: [V]) -> o: [V] { state S: [K, V] S = ${text} o = q @ S }`).split('\n')[2].trim();
+    expect(body('((S[t-1])) + outer((k), ((-v)))')).toBe('S = S[t-1] + outer(k, -v)');
+    expect(body('(((2 * (S[t-1] + outer(k, v)))))')).toBe('S = 2 * (S[t-1] + outer(k, v))');
+    expect(body('(-2)^2 * S[t-1] + 2^(-(1)) * outer(k, v)')).toBe('S = (-2)^2 * S[t-1] + 2^(-1) * outer(k, v)');
   });
 
   it('lays a file out', () => {
@@ -70,7 +82,7 @@ scan g(x:[D])->h:[D] sequential{state h:[D] h=(tanh(-h[t-1]))^2}
 
   scan g(x: [D]) -> h: [D] sequential {
     state h: [D]
-    h = (tanh(-h[t-1]))^2
+    h = tanh(-h[t-1])^2
   }
   // end
   "
