@@ -49,70 +49,77 @@ DEV void store_packed(u32 to, int k, const u32* p) {
     sts4(to + swz<64>(w + (l >> 2) + (e & 1) * 8, k * 16 + (e >> 1) * 8 + (l & 3) * 2), p[e]);
 }
 
-// For n < N: out[n][r, c] = sum over channels of x[n][r] y[c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). Bit n of BEFORE, of STRICT: how n reads.
-// scratch: a 64-row tile.
-template <int N, int STRIDE, int BEFORE, int STRICT> DEV void decay_scores(float (*out)[32], const u32 (&x)[N], u32 y, const float* G, u32 scratch, int k0, int k1, int bar) {
+// out[n * Y + m][r, c] = sum over channels of x[n][r] y[m][c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). Bit n of BEFORE, of STRICT: how x[n] reads.
+// scratch[m]: a 64-row tile.
+template <int X, int Y, int STRIDE, int BEFORE, int STRICT>
+DEV void decay_scores(float (*out)[32], const u32 (&x)[X], const u32 (&y)[Y], const float* G, const u32 (&scratch)[Y], int k0, int k1, int bar) {
   const int w = warp_id();
-  float level[N][4][8], dot[N][2];
-  UNROLL for (int n = 0; n < N; ++n) {
-    dot[n][0] = dot[n][1] = 0.f;
-    UNROLL for (int l = 0; l < 4; ++l) UNROLL for (int i = 0; i < 8; ++i) level[n][l][i] = 0.f;
+  float level[X * Y][4][8], dot[X * Y][2];
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    dot[p][0] = dot[p][1] = 0.f;
+    UNROLL for (int l = 0; l < 4; ++l) UNROLL for (int i = 0; i < 8; ++i) level[p][l][i] = 0.f;
   }
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    u32 a[4], b[4];
-    float fx[N][8], fy[8];
-    load_step(fy, y, k);
-    UNROLL for (int n = 0; n < N; ++n) {
+    u32 a[4], b[Y][4];
+    float fx[X][8], fy[Y][8];
+    UNROLL for (int m = 0; m < Y; ++m) load_step(fy[m], y[m], k);
+    UNROLL for (int n = 0; n < X; ++n) {
       load_step(fx[n], x[n], k);
-      if (!(STRICT >> n & 1)) UNROLL for (int i = 0; i < 8; ++i) dot[n][(i >> 1) & 1] += fx[n][i] * fy[i];
+      if (!(STRICT >> n & 1)) UNROLL for (int m = 0; m < Y; ++m) UNROLL for (int i = 0; i < 8; ++i) dot[n * Y + m][(i >> 1) & 1] += fx[n][i] * fy[m][i];
     }
     Decays f;
     decays_begin<STRIDE>(f, G, k);
     UNROLL for (int l = 0; l < 4; ++l) {
-      scaled(b, fy, f.to);
-      UNROLL for (int n = 0; n < N; ++n) {
+      UNROLL for (int m = 0; m < Y; ++m) scaled(b[m], fy[m], f.to);
+      UNROLL for (int n = 0; n < X; ++n) {
         scaled(a, fx[n], BEFORE >> n & 1 ? f.early : f.from);
         // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
-        mma16816(level[n][l], a, b[0], b[2]);
-        if (l < 3) mma16816(level[n][l] + 4, a, b[1], b[3]);
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(level[n * Y + m][l], a, b[m][0], b[m][2]);
+          if (l < 3) mma16816(level[n * Y + m][l] + 4, a, b[m][1], b[m][3]);
+        }
       }
       if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, f.to);
-    store_packed(scratch, k, b);
+    UNROLL for (int m = 0; m < Y; ++m) {
+      scaled(b[m], fy[m], f.to);
+      store_packed(scratch[m], k, b[m]);
+    }
   }
-  UNROLL for (int n = 0; n < N; ++n) {
-    const bool diagonal = !(STRICT >> n & 1);
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    const bool diagonal = !(STRICT >> p / Y & 1);
     if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
-      dot[n][h] += __shfl_xor_sync(~0u, dot[n][h], 1);
-      dot[n][h] += __shfl_xor_sync(~0u, dot[n][h], 2);
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 1);
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 2);
     }
     float own[8];
     UNROLL for (int i = 0; i < 8; ++i) {
       const int r = frag_row(i) & 15, c = frag_col(i);
-      own[i] = diagonal && r == c ? dot[n][(i >> 1) & 1] : 0.f;
-      UNROLL for (int l = 0; l < 4; ++l) if (r > c && ((r ^ c) >> l) == 1) own[i] = level[n][l][i];
+      own[i] = diagonal && r == c ? dot[p][(i >> 1) & 1] : 0.f;
+      UNROLL for (int l = 0; l < 4; ++l) if (r > c && ((r ^ c) >> l) == 1) own[i] = level[p][l][i];
     }
-    UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[n][J * 8 + i] = J == w ? own[i] : 0.f;
+    UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[p][J * 8 + i] = J == w ? own[i] : 0.f;
   }
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    float fx[N][8];
-    UNROLL for (int n = 0; n < N; ++n) load_step(fx[n], x[n], k);
+    float fx[X][8];
+    UNROLL for (int n = 0; n < X; ++n) load_step(fx[n], x[n], k);
     UNROLL for (int J = 0; J < 3; ++J) {
       if (J >= w) continue;
-      u32 a[4], b[4];
+      u32 a[4], b[Y][4];
       float late[8], early[8];
       decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
       decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
-      ldm4(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
-      UNROLL for (int n = 0; n < N; ++n) {
+      UNROLL for (int m = 0; m < Y; ++m) ldm4(b[m], scratch[m] + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
+      UNROLL for (int n = 0; n < X; ++n) {
         scaled(a, fx[n], BEFORE >> n & 1 ? early : late);
-        mma16816(out[n] + J * 8, a, b[0], b[1]);
-        mma16816(out[n] + J * 8 + 4, a, b[2], b[3]);
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(out[n * Y + m] + J * 8, a, b[m][0], b[m][1]);
+          mma16816(out[n * Y + m] + J * 8 + 4, a, b[m][2], b[m][3]);
+        }
       }
     }
   }

@@ -35,7 +35,8 @@ export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const { groups } = gatherDecays(kernel);
   const decays = kernel.body.filter((stmt) => stmt.kind === 'let' && ['dscore', 'dscoreRow', 'dscoreCol'].includes(stmt.op.op)).length;
   // Computed together, operations fit into the cache; but only two warpgroups have the registers for it.
-  const gather = decays - groups.size < LONG || groups.size > 1;
+  const together = [...groups.values()].reduce((sum, members) => sum + members.length - 1, 0);
+  const gather = decays - together < LONG || groups.size > 1;
   // Registers for two blocks of 256 threads are enough for one decay operation at a time.
   const shared = wide && decays > 0 && groups.size === 0 ? 2 : 1;
   const alone = !wide ? 1 : gather ? 2 : 4;

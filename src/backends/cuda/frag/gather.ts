@@ -3,61 +3,72 @@ import { operandsOf } from '../../../ir/tile/operands.js';
 
 export type Dscore = Extract<TileOp, { op: 'dscore' | 'dscoreRow' | 'dscoreCol' }>;
 
-/** Operations computed together: more would not fit in registers. */
-const MOST = 2;
-
 /**
- * Brings decay operations together that scale the same operand by the same gates: the factors and the scaled operand are made once. Returns the
- * kernel with what the later ones need moved before the first one, and the groups by their first tile.
+ * Brings decay operations together that scale the same operands by the same gates, so that factors and scaled operands are made once: adjoints in pairs,
+ * scores of up to two readers and two writers (more would not fit in registers). Returns the kernel with what the later ones need moved before the first
+ * one, and the groups by their first tile.
  */
 export function gatherDecays(kernel: TileKernel): { readonly kernel: TileKernel; readonly groups: ReadonlyMap<TileId, readonly TileId[]> } {
   const groups = new Map<TileId, readonly TileId[]>();
   const defs = new Map<TileId, TileOp>();
   for (const stmt of kernel.body) if (stmt.kind === 'let') defs.set(stmt.tile, stmt.op);
-  const taken = new Set<TileId>();
-  let body: readonly TileStmt[] = kernel.body;
-  for (const stmt of kernel.body) {
-    if (stmt.kind !== 'let' || taken.has(stmt.tile)) continue;
-    const key = sharing(stmt.op, defs);
-    if (key === undefined) continue;
-    const members = [stmt.tile];
-    for (const other of kernel.body) {
-      if (other.kind !== 'let' || taken.has(other.tile) || members.includes(other.tile) || members.length === MOST || sharing(other.op, defs) !== key) continue;
-      const moved = moveAfter(body, members[members.length - 1], other.tile);
-      if (moved === undefined) continue;
-      body = moved;
-      members.push(other.tile);
-    }
-    for (const tile of members) taken.add(tile);
-    if (members.length > 1) groups.set(stmt.tile, members);
-  }
-  return { kernel: { ...kernel, body }, groups };
-}
-
-/** What operations computed together have in common; undefined for others. Readers on the scaled side decay alike. */
-function sharing(op: TileOp, defs: ReadonlyMap<TileId, TileOp>): string | undefined {
   const source = (tile: TileId): TileId => {
     const def = defs.get(tile);
     return def?.op === 'swap' ? source(def.arg) : tile;
   };
+  const left = kernel.body.flatMap((stmt) => (stmt.kind === 'let' && isDscore(stmt.op) ? [{ tile: stmt.tile, op: stmt.op }] : []));
+  let body: readonly TileStmt[] = kernel.body;
+  for (let first = left.shift(); first !== undefined; first = left.shift()) {
+    for (const more of partners(first.op, left, source)) {
+      const members = [first, ...more].map(({ tile }) => tile);
+      const moved = more.reduce<readonly TileStmt[] | undefined>((at, { tile }, n) => at && moveAfter(at, members.slice(0, n + 1), tile), body);
+      if (moved === undefined) continue;
+      body = moved;
+      groups.set(first.tile, members);
+      for (const taken of more) left.splice(left.indexOf(taken), 1);
+      break;
+    }
+  }
+  return { kernel: { ...kernel, body }, groups };
+}
+
+interface Member {
+  readonly tile: TileId;
+  readonly op: Dscore;
+}
+
+function isDscore(op: TileOp): op is Dscore {
+  return op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol';
+}
+
+/** Operations that could be computed together with this one, the best choice first. */
+function partners(op: Dscore, others: readonly Member[], source: (tile: TileId) => TileId): readonly (readonly Member[])[] {
+  const alike = others.filter((other) => other.op.op === op.op && source(other.op.g) === source(op.g) && other.op.axis === op.axis);
+  const one = (member: Member | undefined): readonly (readonly Member[])[] => (member === undefined ? [] : [[member]]);
   switch (op.op) {
-    case 'dscore': case 'dscoreRow': return [op.op, source(op.g), op.axis, source(op.y)].join();
-    case 'dscoreCol': return [op.op, source(op.g), op.axis, source(op.x), op.before].join();
-    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'map': case 'reduce': case 'contract': case 'swap': case 'cumsum':
-    case 'shift': case 'pick': case 'mask': case 'compose': case 'inverse': case 'recur':
-      return undefined;
+    case 'dscore': {
+      const writer = (score: Dscore) => (score.op === 'dscore' ? source(score.y) : undefined);
+      const reader = (score: Dscore) => (score.op === 'dscore' ? [source(score.x), score.before, score.strict].join() : undefined);
+      const below = alike.find((other) => writer(other.op) === writer(op));
+      const beside = alike.find((other) => reader(other.op) === reader(op));
+      const across = below && beside && alike.find((other) => reader(other.op) === reader(below.op) && writer(other.op) === writer(beside.op));
+      return [...(below && beside && across ? [[below, beside, across]] : []), ...one(below), ...one(beside)];
+    }
+    case 'dscoreRow': return one(alike.find((other) => other.op.op === 'dscoreRow' && source(other.op.y) === source(op.y)));
+    // Readers on the scaled side decay alike.
+    case 'dscoreCol': return one(alike.find((other) => other.op.op === 'dscoreCol' && source(other.op.x) === source(op.x) && other.op.before === op.before));
   }
 }
 
-/** The body with `later` right after `first`, and what it depends on before that; undefined if that depends on `first`. */
-function moveAfter(body: readonly TileStmt[], first: TileId, later: TileId): readonly TileStmt[] | undefined {
+/** The body with `later` right after the last of `members`, and what it depends on before the first of them; undefined if that depends on one. */
+function moveAfter(body: readonly TileStmt[], members: readonly TileId[], later: TileId): readonly TileStmt[] | undefined {
   const position = (tile: TileId) => body.findIndex((stmt) => stmt.kind === 'let' && stmt.tile === tile);
-  const [from, to] = [position(first), position(later)];
-  if (to <= from) return undefined;
-  const between = body.slice(from + 1, to);
+  const [first, last, to] = [position(members[0]), position(members[members.length - 1]), position(later)];
+  if (to <= last) return undefined;
+  const between = body.slice(last + 1, to);
   const needed = new Set<TileStmt>();
   const need = (tile: TileId): boolean => {
-    if (tile === first) return false;
+    if (members.includes(tile)) return false;
     const stmt = between.find((candidate) => candidate.kind === 'let' && candidate.tile === tile);
     if (stmt === undefined || stmt.kind !== 'let') return true;
     needed.add(stmt);
@@ -65,5 +76,5 @@ function moveAfter(body: readonly TileStmt[], first: TileId, later: TileId): rea
   };
   const stmt = body[to];
   if (stmt.kind !== 'let' || !operandsOf(stmt.op).every(need)) return undefined;
-  return [...body.slice(0, from), ...between.filter((s) => needed.has(s)), body[from], stmt, ...between.filter((s) => !needed.has(s)), ...body.slice(to + 1)];
+  return [...body.slice(0, first), ...between.filter((s) => needed.has(s)), ...body.slice(first, last + 1), stmt, ...between.filter((s) => !needed.has(s)), ...body.slice(to + 1)];
 }
