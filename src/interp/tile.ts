@@ -233,6 +233,7 @@ function runProgram(
       case 'head': return scalar(place.head ?? fail('head is not known here'));
       case 'heads': return scalar(dims.heads);
       case 'keep': return keepTile(tile(op.arg), (place.chunk ?? fail('keep needs a chunk')).length, sizeOf);
+      case 'round': return operand(op.arg);
       case 'map': return mapTiles(op.fn, op.args.map(tile), sizeOf);
       case 'reduce': return reduceTile(op.reduce, op.axis, tile(op.arg), sizeOf);
       case 'contract': return contractTiles(operand(op.a), operand(op.b), op.axis, sizeOf);

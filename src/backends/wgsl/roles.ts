@@ -24,7 +24,7 @@ export function roleOf(op: TileOp): Role {
   switch (op.op) {
     case 'literal': case 'zeros': case 'head': case 'heads': return 'free';
     case 'load': return 'load';
-    case 'map': case 'keep': case 'mask': return 'pointwise';
+    case 'map': case 'keep': case 'round': case 'mask': return 'pointwise';
     case 'swap': case 'pick': case 'shift': return 'move';
     case 'contract': case 'compose': case 'reduce': case 'dscore': case 'dscoreRow': case 'dscoreCol': return 'fold';
     case 'cumsum': case 'recur': case 'inverse': return 'scan';

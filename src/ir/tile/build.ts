@@ -13,6 +13,7 @@ export interface KernelBuilder {
   head(): TileId;
   heads(): TileId;
   keep(arg: TileId): TileId;
+  round(arg: TileId): TileId;
   map(fn: MathName, ...args: TileId[]): TileId;
   add(a: TileId, b: TileId): TileId;
   sub(a: TileId, b: TileId): TileId;
@@ -91,6 +92,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     head: () => define([], { op: 'head' }),
     heads: () => define([], { op: 'heads' }),
     keep: (arg) => define(unionAxes([ROW], axesOf(arg)), { op: 'keep', arg }),
+    round: (arg) => define(axesOf(arg), { op: 'round', arg }),
     map,
     add: (a, b) => map('add', a, b),
     sub: (a, b) => map('sub', a, b),

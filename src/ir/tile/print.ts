@@ -51,7 +51,7 @@ function printOp(op: TileOp): string {
     case 'load': return `load ${op.buffer}${op.rows === 'none' ? '' : ` ${op.rows}`}`;
     case 'literal': return `${op.value}`;
     case 'zeros': case 'head': case 'heads': return op.op;
-    case 'keep': case 'swap': case 'inverse': return `${op.op} %${op.arg}`;
+    case 'keep': case 'round': case 'swap': case 'inverse': return `${op.op} %${op.arg}`;
     case 'map': return `${op.fn} ${op.args.map((arg) => `%${arg}`).join(', ')}`;
     case 'reduce': return `${op.reduce}[${op.axis}] %${op.arg}`;
     case 'contract': return `contract[${op.axis}] %${op.a}, %${op.b}`;

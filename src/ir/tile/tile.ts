@@ -111,6 +111,8 @@ export type TileOp =
   | { readonly op: 'head' } | { readonly op: 'heads' }
   /** The same values (given ROW if they lack it), rows >= len selected to 0, even where they were inf or NaN. */
   | { readonly op: 'keep'; readonly arg: TileId }
+  /** The same values, each as an operand of a product has it where those have 16 bits. */
+  | { readonly op: 'round'; readonly arg: TileId }
   /** Elementwise with broadcast by name. */
   | { readonly op: 'map'; readonly fn: MathName; readonly args: readonly TileId[] }
   | { readonly op: 'reduce'; readonly reduce: 'sum' | 'max' | 'min'; readonly axis: Axis; readonly arg: TileId }

@@ -76,6 +76,7 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
       case 'keep':
         if (!scope.chunk) fault('keep: no chunk is known here');
         return unionAxes([ROW], axesOf(op.arg));
+      case 'round': return axesOf(op.arg);
       case 'map': return unionAxes(...op.args.map(axesOf));
       case 'reduce':
         needs(op.arg, [op.axis], 'operand');

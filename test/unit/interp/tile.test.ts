@@ -113,6 +113,22 @@ describe('kernels in the interpreter', () => {
     expect([...(found.get('last') ?? [])]).toEqual([1.75]);
   });
 
+  it('products see their operands rounded, and so does `round`', () => {
+    const outs = ['products', 'rounded', 'rest'].map((name) => buffer(name, 'chunk', name === 'products' ? [ROW, COL] : ['K'], 'output'));
+    const kernel = buildKernel({ name: 'k', doc: '', outer: 'chunk', inner: 'head' }, (k) => {
+      const tile = k.load(X);
+      const rounded = k.round(tile);
+      const parts = [rounded, k.sub(tile, rounded)];
+      k.store(outs[0], k.contract(tile, k.swap(tile), 'K'));
+      parts.forEach((part, i) => k.store(outs[1 + i], k.reduce('sum', ROW, part)));
+    });
+    const found = new Map([['x', Float64Array.of(0.5, 1.5, 2.25, 3)]]);
+    runTiles(moduleOf([X, ...outs], [kernel]), 'forward', { heads: 1, groups: 1, sequences: [[0, 2]] }, found, { io: (value) => value, operand: Math.trunc });
+    expect(found.get('products')?.slice(0, 2)).toEqual(Float64Array.of(1, 3));
+    expect(found.get('rounded')).toEqual(Float64Array.of(2, 4));
+    expect(found.get('rest')).toEqual(Float64Array.of(0.75, 0.5));
+  });
+
   it('segments: at least one for each sequence, in lengths that differ by one chunk at most', () => {
     const tokens = buffer('tokens', 'segment', [], 'workspace');
     const each = buffer('each', 'segment', [], 'output');

@@ -34,6 +34,9 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       if (axes.length === 2 && team.options.rowOf(axes) === undefined) return;
       elementwise(team, tile, (args) => scalarText(op.fn, args), op.args);
       return;
+    case 'round':
+      elementwise(team, tile, ([x]) => `low(pack2(${x}, 0.f))`, [op.arg]);
+      return;
     case 'keep': {
       const row = (rowText: string, x: string) => `(${rowText} < ${place.length} ? ${x} : 0.f)`;
       if (axes.length === 1) vector(team, tile, ROW, () => row('i', argument(team, op.arg, 'vector', undefined)));

@@ -85,8 +85,8 @@ export function freeOperands(kernel: TileKernel, rowOf: (axes: readonly Axis[]) 
         case 'dscore': return { op: { ...op, x: bare(op.x, numbers), y: bare(op.y, numbers) }, numbers };
         case 'dscoreRow': return { op: { ...op, a: bare(op.a, numbers), y: bare(op.y, numbers) }, numbers };
         case 'dscoreCol': return { op: { ...op, a: bare(op.a, numbers), x: bare(op.x, numbers) }, numbers };
-        case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'map': case 'reduce': case 'swap': case 'cumsum': case 'shift':
-        case 'pick': case 'mask': case 'inverse': case 'compose': case 'recur':
+        case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'round': case 'map': case 'reduce': case 'swap': case 'cumsum':
+        case 'shift': case 'pick': case 'mask': case 'inverse': case 'compose': case 'recur':
           return { op, numbers };
       }
     };

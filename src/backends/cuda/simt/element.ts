@@ -155,6 +155,8 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
         const arg = value(op.arg, spot);
         return (e) => `(${stepped(spot, ROW, e)} < ${place.length} ? ${arg(e)} : 0.f)`;
       }
+      // Operands have 32 bits here.
+      case 'round': return value(op.arg, spot);
       case 'map': {
         const args = op.args.map((arg) => value(arg, spot));
         return (e) => scalarText(op.fn, args.map((arg) => arg(e)));

@@ -39,7 +39,8 @@ export function productAxes(kernel: TileKernel, op: TileOp): ProductAxes | undef
 /** Result elements are computed one by one from single elements of the operands. */
 function elementwise(op: TileOp): boolean {
   switch (op.op) {
-    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'map': case 'swap': case 'pick': case 'mask': case 'keep': case 'shift': return true;
+    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'map': case 'swap': case 'pick': case 'mask': case 'keep': case 'round': case 'shift':
+      return true;
     case 'contract': case 'compose': case 'reduce': case 'cumsum': case 'recur': case 'inverse': case 'dscore': case 'dscoreRow': case 'dscoreCol': return false;
   }
 }
