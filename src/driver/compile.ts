@@ -61,7 +61,7 @@ export function lowerFor(spec: Spec, request: Pick<Request, 'target' | 'dtype' |
   const exactGates = dtype === 'f32';
   const options: LowerOptions = target === 'webgpu'
     ? { chunk: chunkFor(sizes, capabilities), exactGates }
-    : { chunk, sharedBytes: tileMemory(target), inlineScores: 'diagonal', exactGates };
+    : { chunk, sharedBytes: tileMemory(target), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32' };
   const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();
   lowerings.set(spec, known);
   const key = JSON.stringify([[...sizes], options]);

@@ -29,6 +29,8 @@ export interface LowerOptions {
   readonly sharedBytes?: number;
   /** Gradients of scalar gates from pairs of tokens: more digits for one more pass over the scores of a chunk. For f32; off unless told otherwise. */
   readonly exactGates?: boolean;
+  /** Matrix products round their operands to 16 bits: where one rounding counts several times, operands come in two parts. Off unless told otherwise. */
+  readonly halfOperands?: boolean;
 }
 
 /** The chunk algorithm of a scan. */
@@ -51,6 +53,7 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
     inlineScores: options.inlineScores ?? 'none',
     sharedBytes: options.sharedBytes ?? Infinity,
     exactGates: options.exactGates ?? false,
+    halfOperands: options.halfOperands ?? false,
     exact,
   });
   if (spec.mode === 'sequential') {

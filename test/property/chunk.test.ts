@@ -17,10 +17,10 @@ describe('chunk programs of random recurrences', () => {
   const shapes: readonly { readonly lengths: readonly number[]; readonly options: CompareOptions }[] = [
     { lengths: [1], options: { chunk: 4 } },
     { lengths: [3, 0], options: { chunk: 16, sharedBytes: 0, exactGates: true } },
-    { lengths: [16], options: { chunk: 4, longest: 1 } },
+    { lengths: [16], options: { chunk: 4, longest: 1, halfOperands: true } },
     { lengths: [17, 1], options: { chunk: 16, segments: false, inlineScores: 'all' } },
     { lengths: [0, 63], options: { chunk: 16, longest: 2, sharedBytes: 40_000, exactGates: true } },
-    { lengths: [64], options: { chunk: 64 } },
+    { lengths: [64], options: { chunk: 64, halfOperands: true } },
     { lengths: [100], options: { chunk: 16, longest: 3, inlineScores: 'diagonal', sharedBytes: 0 } },
     { lengths: [5, 0, 100, 3], options: { chunk: 64, longest: 1 } },
   ];
@@ -31,7 +31,7 @@ describe('chunk programs of random recurrences', () => {
   });
 
   it('agree with their meaning for many seeds', () => {
-    for (const seed of seeds(100, 1000)) check(randomCase(seed, { lengths: [9, 0, 1, 4], sizes: SIZES }), { chunk: 4, longest: 1 + (seed % 2), exactGates: seed % 5 < 2, sharedBytes: seed % 3 === 0 ? 0 : 40_000 });
+    for (const seed of seeds(100, 1000)) check(randomCase(seed, { lengths: [9, 0, 1, 4], sizes: SIZES }), { chunk: 4, longest: 1 + (seed % 2), exactGates: seed % 5 < 2, halfOperands: seed % 2 === 0, sharedBytes: seed % 3 === 0 ? 0 : 40_000 });
   }, 60_000);
 
   it('step by step where the scan is marked so', () => {

@@ -11,6 +11,8 @@ export interface StageBuffers {
   score(read: number, source: number): TileBuffer;
   /** T_ij of (I - A)^{-1}. */
   solve(i: number, j: number): TileBuffer;
+  /** What rounding leaves out of that. */
+  solveRest(i: number, j: number): TileBuffer;
   /** Row vectors times e^{G} (gates along the row axis). */
   rows(reader: ReaderId): TileBuffer;
   /** Column vectors times e^{GC - G} (gates along the row axis). */
@@ -50,6 +52,7 @@ export function stageBuffers(cx: Context, parts: Parts, index: number): StageBuf
   return {
     score: (r, j) => draft.workspace(name(`score${r}_${j}`), 'chunk', [ROW, COL], 'io'),
     solve: (i, j) => draft.workspace(name(`solve${i}_${j}`), 'chunk', [ROW, COL], 'io'),
+    solveRest: (i, j) => draft.workspace(name(`rest${i}_${j}`), 'chunk', [ROW, COL], 'io'),
     rows: (reader) => draft.workspace(name(`${reader.kind}${reader.index}`), 'token', [parts.row], 'io'),
     cols: (j) => draft.workspace(name(`col${j}`), 'token', [parts.row], 'io'),
     whole: () => draft.workspace(name('decay'), 'chunk', gateAxes, 'f32'),

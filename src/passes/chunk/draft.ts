@@ -21,6 +21,8 @@ interface Settings {
   /** Shared memory for the tiles of a chunk kernel; Infinity where nobody counts. */
   readonly sharedBytes: number;
   readonly exactGates: boolean;
+  /** Do products round their operands to 16 bits? */
+  readonly halfOperands: boolean;
 }
 
 export interface DraftOptions extends Settings {

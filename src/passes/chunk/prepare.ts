@@ -5,10 +5,10 @@ import type { TileId } from '../../ir/tile/tile.js';
 import { readersOf, stageBuffers, type ReaderId } from './buffers.js';
 import { CHUNK_SITE, markStored, stageName, valueBuffer, type Context } from './context.js';
 import { decaysIn } from './decay.js';
-import type { Parts, ReadPart } from './parts.js';
+import { isFine, type Parts, type ReadPart } from './parts.js';
 import { baseTile, coefficient, scoreTile } from './scores.js';
 import { solveBlocks } from './solve.js';
-import { perToken, plus, scaled, widened } from './tiles.js';
+import { inParts, perToken, plus, scaled, widened } from './tiles.js';
 import { valuesIn, type Values } from './values.js';
 
 export function readerOf(parts: Parts, id: ReaderId): ReadPart {
@@ -69,7 +69,11 @@ function storeSolve(cx: Context, k: KernelBuilder, parts: Parts, index: number, 
   if (erasing.length === 0) return;
   const buffers = stageBuffers(cx, parts, index);
   const blocks = solveBlocks(k, erasing.length, (i, j) => score(erasing[i], erasing[j]));
-  blocks.forEach((row, i) => row.forEach((block, j) => k.store(buffers.solve(erasing[i], erasing[j]), block)));
+  blocks.forEach((row, i) => row.forEach((block, j) => {
+    const [, ...rest] = inParts(k, block, isFine(cx, parts));
+    k.store(buffers.solve(erasing[i], erasing[j]), block);
+    for (const part of rest) k.store(buffers.solveRest(erasing[i], erasing[j]), part);
+  }));
   if (!writesAhead(parts)) return;
   for (const i of erasing) {
     const seen = pure.map((j) => k.contract(score(i, j), k.swap(writtenValue(k, parts, values, j)), COL));

@@ -1,16 +1,15 @@
-import { ROW } from '../../ir/common/axes.js';
 import type { MatrixAdjoint, NodeId } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { stageBuffers, type ReaderId } from './buffers.js';
 import { stageName, type Context } from './context.js';
 import { decaysIn } from './decay.js';
-import { walkOperands, walkSite, type Parts } from './parts.js';
+import { isFine, walkOperands, walkSite, type Parts } from './parts.js';
 import { readerOf } from './prepare.js';
 import { baseTile, coefficient } from './scores.js';
 import { perToken, plus, scaled, transposed, widened } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
-import { decayState, isSegmented, outermostKernel, readScore, spanned, type ChunkWalk } from './walk.js';
+import { decayState, isSegmented, outermostKernel, overTokens, readScore, solveTimes, spanned, stateTimes, type ChunkWalk } from './walk.js';
 
 /** Cotangent of a read's result as [ROW, V]; undefined for 0. */
 export function givenTile(k: KernelBuilder, parts: Parts, values: Values, given: NodeId | undefined): TileId | undefined {
@@ -21,18 +20,19 @@ export function givenTile(k: KernelBuilder, parts: Parts, values: Values, given:
 /** Adjoint of readState for the state: row vectors, with their decays and numbers, times the cotangent of what was read. [K, V] */
 function pullState(w: ChunkWalk, reader: ReaderId, cotangent: TileId): TileId {
   const { k, parts } = w;
-  if (parts.channels) return k.contract(k.load(stageBuffers(w.cx, parts, w.index).rows(reader)), cotangent, ROW);
+  const fine = isFine(w.cx, parts) && reader.kind === 'erase';
+  if (parts.channels) return overTokens(k, k.load(stageBuffers(w.cx, parts, w.index).rows(reader)), cotangent, fine);
   const part = readerOf(parts, reader);
   const rows = scaled(k, cotangent, w.decays.toRow(part.before), coefficient(k, w.values, part.row));
-  return k.contract(baseTile(k, w.values, parts, part.row), rows, ROW);
+  return overTokens(k, baseTile(k, w.values, parts, part.row), rows, fine);
 }
 
 /** Adjoint of writeState for what was written: column vectors, with their decays and numbers, times the cotangent of the state after the chunk. [ROW, V] */
 function pullWritten(w: ChunkWalk, source: number, cotangent: TileId): TileId {
   const { k, parts } = w;
-  if (parts.channels) return k.contract(k.load(stageBuffers(w.cx, parts, w.index).cols(source)), cotangent, parts.row);
+  if (parts.channels) return stateTimes(w, k.load(stageBuffers(w.cx, parts, w.index).cols(source)), cotangent);
   const { col } = parts.sources[source];
-  return scaled(k, k.contract(baseTile(k, w.values, parts, col), cotangent, parts.row), w.decays.toEnd(), coefficient(k, w.values, col));
+  return scaled(k, stateTimes(w, baseTile(k, w.values, parts, col), cotangent), w.decays.toEnd(), coefficient(k, w.values, col));
 }
 
 /** Sum over the reads of P_r^T dO_r for the scores of source `j`: [ROW, V]. */
@@ -55,8 +55,7 @@ export function givenTiles(k: KernelBuilder, parts: Parts, values: Values, adjoi
  * `cotangent` undefined: zero.
  */
 function pullChunk(w: ChunkWalk, adjoint: MatrixAdjoint, cotangent: TileId): { readonly solved: ReadonlyMap<number, TileId>; readonly start: TileId } {
-  const { k, parts, cx } = w;
-  const buffers = stageBuffers(cx, parts, w.index);
+  const { k, parts } = w;
   const given = givenTiles(k, parts, w.values, adjoint);
   const written = new Map<number, TileId>();
   for (const j of parts.erasing) {
@@ -68,7 +67,7 @@ function pullChunk(w: ChunkWalk, adjoint: MatrixAdjoint, cotangent: TileId): { r
   for (const j of parts.erasing) {
     const terms = parts.erasing.flatMap((i) => {
       const dw = written.get(i);
-      return dw === undefined ? [] : [transposed(k, k.load(buffers.solve(i, j)), dw)];
+      return dw === undefined ? [] : [solveTimes(w, i, j, dw, true)];
     });
     const total = plus(k, ...terms);
     if (total !== undefined) solved.set(j, total);

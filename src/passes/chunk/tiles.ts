@@ -23,6 +23,13 @@ export function transposed(k: KernelBuilder, a: TileId, x: TileId): TileId {
   return k.contract(k.swap(a), k.swap(x), COL);
 }
 
+/** A tile as a sum of what products see of it: with `fine`, of two parts that leave next to nothing out. */
+export function inParts(k: KernelBuilder, tile: TileId, fine: boolean): readonly [TileId, ...TileId[]] {
+  if (!fine) return [tile];
+  const first = k.round(tile);
+  return [first, k.sub(tile, first)];
+}
+
 /** sum over `axis` of a * b, or the plain product where there is no such axis. */
 export function fold(k: KernelBuilder, a: TileId, b: TileId, axis: string | undefined): TileId {
   return axis === undefined ? k.mul(a, b) : k.contract(a, b, axis);

@@ -5,10 +5,10 @@ import type { TileBuffer, TileId, TileKernel } from '../../ir/tile/tile.js';
 import { stageBuffers, type ReaderId } from './buffers.js';
 import { isWanted, resultBuffer, stageName, type Context } from './context.js';
 import { decaysIn, type Decays } from './decay.js';
-import { walkOperands, walkSite, type Parts } from './parts.js';
+import { isFine, walkOperands, walkSite, type Parts } from './parts.js';
 import { readerOf, writesAhead, writing, writtenValue } from './prepare.js';
 import { baseTile, coefficient, scoreTile } from './scores.js';
-import { plus, scaled } from './tiles.js';
+import { inParts, plus, scaled, sure, transposed } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
 
 /** Writes into the body of a walk what it does besides carrying the state; `values` can make this stage's results. */
@@ -38,17 +38,37 @@ export interface ChunkWalk {
 export function readState(w: ChunkWalk, reader: ReaderId, state: TileId): TileId {
   const { k, parts } = w;
   const part = readerOf(parts, reader);
-  if (parts.channels) return k.contract(k.load(stageBuffers(w.cx, parts, w.index).rows(reader)), state, parts.row);
-  const product = k.contract(baseTile(k, w.values, parts, part.row), state, parts.row);
+  if (parts.channels) return stateTimes(w, k.load(stageBuffers(w.cx, parts, w.index).rows(reader)), state);
+  const product = stateTimes(w, baseTile(k, w.values, parts, part.row), state);
   return scaled(k, product, w.decays.toRow(part.before), coefficient(k, w.values, part.row));
 }
 
 /** Column vectors of a source, with its decays and numbers, times what each token writes: [K, V]. */
 export function writeState(w: ChunkWalk, source: number, written: TileId): TileId {
   const { k, parts } = w;
-  if (parts.channels) return k.contract(k.load(stageBuffers(w.cx, parts, w.index).cols(source)), written, ROW);
+  const fine = isFine(w.cx, parts) && parts.erasing.includes(source);
+  if (parts.channels) return overTokens(k, k.load(stageBuffers(w.cx, parts, w.index).cols(source)), written, fine);
   const { col } = parts.sources[source];
-  return k.contract(baseTile(k, w.values, parts, col), scaled(k, written, w.decays.toEnd(), coefficient(k, w.values, col)), ROW);
+  return overTokens(k, baseTile(k, w.values, parts, col), scaled(k, written, w.decays.toEnd(), coefficient(k, w.values, col)), fine);
+}
+
+/** Vectors of tokens times a state, or its cotangent: [ROW, V]. */
+export function stateTimes({ k, cx, parts }: ChunkWalk, vectors: TileId, state: TileId): TileId {
+  return sure(plus(k, ...inParts(k, state, isFine(cx, parts)).map((part) => k.contract(vectors, part, parts.row))));
+}
+
+/** The sum over tokens of vectors times rows: [K, V]. */
+export function overTokens(k: KernelBuilder, vectors: TileId, rows: TileId, fine: boolean): TileId {
+  return sure(plus(k, ...inParts(k, rows, fine).map((part) => k.contract(vectors, part, ROW))));
+}
+
+/** T_ij times rows. `against`: its transpose, against time. */
+export function solveTimes({ k, cx, parts, index }: ChunkWalk, i: number, j: number, rows: TileId, against: boolean): TileId {
+  const buffers = stageBuffers(cx, parts, index);
+  const times = (block: TileId, part: TileId) => (against ? transposed(k, block, part) : k.contract(block, k.swap(part), COL));
+  const block = k.load(buffers.solve(i, j));
+  const [first, ...rest] = inParts(k, rows, isFine(cx, parts));
+  return sure(plus(k, times(block, first), ...rest.flatMap((part) => [times(block, part), times(k.load(buffers.solveRest(i, j)), first)])));
 }
 
 /** The state with the decay of the whole chunk. */
@@ -70,7 +90,7 @@ function writtenTiles(w: ChunkWalk, state: TileId): ReadonlyMap<number, TileId> 
   for (const i of parts.erasing) {
     const terms = parts.erasing.map((j) => {
       const y = right.get(j);
-      return y === undefined ? undefined : k.contract(k.load(buffers.solve(i, j)), k.swap(y), COL);
+      return y === undefined ? undefined : solveTimes(w, i, j, y, false);
     });
     const total = plus(k, ...terms);
     if (total !== undefined) written.set(i, total);
@@ -90,12 +110,15 @@ function nextState(w: ChunkWalk, state: TileId | undefined, written: ReadonlyMap
 
 /** What a read gives: its part of the state and of the chunk's own writes. */
 function readResult(w: ChunkWalk, read: number, state: TileId, written: ReadonlyMap<number, TileId>): TileId {
-  const { k, parts } = w;
+  const { k, cx, parts } = w;
   const own = writing(parts).map((j) => {
     const rows = written.get(j);
     if (rows === undefined) return undefined;
     const score = readScore(w, read, j);
-    if (parts.gate.kind !== 'channel' || parts.channels) return k.contract(score, k.swap(rows), COL);
+    if (parts.gate.kind !== 'channel' || parts.channels) {
+      const fine = isFine(cx, parts) && parts.erasing.includes(j);
+      return plus(k, ...inParts(k, rows, fine).map((part) => k.contract(score, k.swap(part), COL)));
+    }
     const { before, sees } = parts.reads[read];
     return k.dscoreRow(score, rows, w.decays.log(), parts.gate.axis, { before, strict: before || !sees[j] });
   });

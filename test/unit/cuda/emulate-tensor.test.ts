@@ -22,6 +22,8 @@ const CASES: readonly (readonly [name: string, run: TensorRun])[] = [
   ['gsa', { sizes: [64], target: SM90 }],
   ['rwkv6', { sizes: [64], target: SM90 }],
   ['delta_product', { sizes: [128], target: SM90, lengths: [70] }],
+  // Operands in two parts.
+  ['delta_product', { sizes: [64], target: SM90, lengths: [77] }],
   // Two and four warpgroups that share every fragment.
   ['rwkv7', { sizes: [128], target: SM90, lengths: [70] }],
   ['mlstm', { sizes: [128], target: SM80, lengths: [70] }],

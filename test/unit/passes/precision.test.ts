@@ -23,6 +23,8 @@ const SCANS: Readonly<Record<string, string>> = {
   'a gate per key channel from params, before an erase': `scan s(q, k: [K], v: [V], a: [K], b: [] in 0..1) -> o: [V] { param rate: [], bias: [K]  state S: [K, V]
     let n = l2norm[K](k)  let P = exp(-exp(rate) * softplus(a + bias)) * S[t-1]  S = P + outer(n, b * (v - n @ P))  o = q @ S }`,
   'a gate per value channel that is no logarithm': `scan s(q, k: [K], v: [V], a: [V] in 0.05..1) -> o: [V] { state S: [K, V]  S = a * S[t-1] + outer(k, silu(v))  o = silu(q @ S) }`,
+  'two erases': `scan s(q, k, k2: [K], v, v2: [V], g: [] in ${GATED}, b, b2: [] in 0..2) -> o: [V] { state S: [K, V]
+    let P = exp(g) * S[t-1]  let Q = P + outer(k, b * (v - k @ P))  S = Q + outer(k2, b2 * (v2 - k2 @ Q))  o = q @ S }`,
   'an erase after a channel gate': `scan s(q, k: [K], v: [V], g: [K] in ${GATED}, b: [] in 0..1) -> o: [V] { state S: [K, V]
     let n = l2norm[K](k)  let P = exp(g) * S[t-1]  S = P + outer(n, b * (v - n @ P))  o = l2norm[K](q) @ S / sqrt(K) }`,
 };
@@ -32,7 +34,7 @@ describe('what is stored in 16 bits, and products of 16-bit operands', () => {
     it(`stay within the tolerances: ${name}`, () => {
       const spec = specOf(text);
       const sizes = new Map([['K', 32], ['V', 32]]);
-      const { scan, module } = lowerScan(spec, sizes);
+      const { scan, module } = lowerScan(spec, sizes, { halfOperands: true });
       const { call, given, cotangents } = draw(spec, sizes, [200], 7);
       const isIo = (tensor: string) => module.buffers.some((buffer) => buffer.name === tensor && buffer.dtype === 'io');
       const rounded = (from: ReadonlyMap<string, Float64Array>) => [...from].map(([tensor, data]) => [tensor, isIo(tensor) ? bf16(data) : data] as const);
