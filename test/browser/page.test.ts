@@ -110,11 +110,13 @@ function describePage(browser: Browser): void {
   });
 }
 
-/** What the page shows once it has come to an end, or once something went wrong that it did not see. */
+/** What the page shows once it has come to an end, or if it does not after something went wrong that it did not see. */
 async function settled(page: Page): Promise<{ readonly state: unknown; readonly text: string; readonly complaints: readonly string[] }> {
-  for (;;) {
+  // The browser complains before the page has heard of the error.
+  for (let patience = 200; ; ) {
     const state = await page.evaluate('document.body.dataset.state');
-    if (state !== 'running' || page.complaints.length > 0) {
+    if (page.complaints.length > 0) patience--;
+    if (state !== 'running' || patience === 0) {
       return { state, text: String(await page.evaluate('document.body.innerText')), complaints: page.complaints };
     }
     await setTimeout(50);
