@@ -127,6 +127,9 @@ export function walkOperands(parts: Parts): readonly NodeId[] {
 
 /** Values that a chunk kernel has to store for the walks of stage `index`, besides `more`. */
 export function storedFor(cx: Context, parts: Parts, index: number, more: readonly NodeId[]): readonly NodeId[] {
-  return needed(cx, walkSite(parts), [...walkOperands(parts), ...more], [index]);
+  const { gate } = parts;
+  // Running sums along the tokens of a computed gate that walks split: better of a tensor than of every block's own values.
+  const split = gate.kind === 'channel' && !parts.channels && isComputed(cx.graph, gate.log) && cx.graph.home(gate.log) < index ? [gate.log] : [];
+  return [...new Set([...needed(cx, walkSite(parts), [...walkOperands(parts), ...more], [index]), ...split])];
 }
 

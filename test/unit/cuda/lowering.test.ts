@@ -10,6 +10,7 @@ import type { PlanArg } from '../../../src/ir/plan/plan.js';
 import type { TileModule } from '../../../src/ir/tile/tile.js';
 import { lowerScan } from '../../../src/passes/pipeline.js';
 import { randomCase, seeds } from '../../property/case.js';
+import { specOf } from '../passes/scans.js';
 import { EXAMPLES, NO_EXAMPLES } from '../../examples.js';
 import { compileExample } from './compiled.js';
 import { templates } from './templates.js';
@@ -99,6 +100,14 @@ describe('in bf16 nothing is left to the plain lowering', () => {
       const wanted = Object.fromEntries(module.kernels.map((kernel) => [kernel.name, multiplies(kernel) ? 'tensor cores' : 'registers']));
       expect(await lowerings(name, target, 'bf16')).toEqual(wanted);
     }
+  });
+
+  it('walks that split a gate which the scan computes', () => {
+    const spec = specOf('scan s(q, k: [K], v, a: [V]) -> o: [V] { param bias: [V]  state S: [K, V]  S = sigmoid(a + bias) * S[t-1] + outer(k, v)  o = q @ S }');
+    const { module } = lowerScan(spec, new Map([['K', 64], ['V', 64]]), { chunk: 64, inlineScores: 'diagonal' });
+    const walks = module.kernels.filter((kernel) => kernel.split === 'V' && multiplies(kernel) && kernel.name !== 'step');
+    expect(walks.length).toBeGreaterThan(3);
+    expect(walks.filter((kernel) => lowerFragments({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernel) === undefined)).toEqual([]);
   });
 
   it.skipIf(NO_EXAMPLES)('f32 has no tensor cores', async () => {
