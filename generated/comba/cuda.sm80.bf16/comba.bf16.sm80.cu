@@ -347,17 +347,20 @@ template <int N, int KS, int R, bool MN, bool FRESH> DEV void mma(float* d, cons
 #endif
 }
 
-// Running sum down one column of a 64-row array; result may be the argument.
+// Running sum down one column of a 64-row array; result may be the argument. Sixteen rows are read at a time, since no read may pass a write.
 template <bool EXCLUSIVE, bool REVERSE> DEV void col_cumsum(float* out, const float* in, int stride, bool exists) {
   float acc = 0.f;
-  UNROLL for (int s = 0; s < 64; ++s) {
-    int r = REVERSE ? 63 - s : s;
+  UNROLL for (int s = 0; s < 64; s += 16) {
+    float x[16];
     // Padding is 0, whatever lies there.
-    float x = exists ? in[r * stride] : 0.f;
-    if (!REVERSE) x = log_decay(x);
-    if (EXCLUSIVE) out[r * stride] = acc;
-    acc += x;
-    if (!EXCLUSIVE) out[r * stride] = acc;
+    UNROLL for (int i = 0; i < 16; ++i) x[i] = exists ? in[(REVERSE ? 63 - s - i : s + i) * stride] : 0.f;
+    UNROLL for (int i = 0; i < 16; ++i) {
+      const int r = REVERSE ? 63 - s - i : s + i;
+      if (!REVERSE) x[i] = log_decay(x[i]);
+      if (EXCLUSIVE) out[r * stride] = acc;
+      acc += x[i];
+      if (!EXCLUSIVE) out[r * stride] = acc;
+    }
   }
 }
 
@@ -450,6 +453,7 @@ template <int STRIDE> DEV void compose_tf32(float* out, const float* a, const fl
 // One warp's decays at 16 channels, in the layout of an A fragment: value i is token lane / 4 + 8 * (i / 2 % 2), channel 8 * (i / 4) + 2 * (lane % 4) + i % 2.
 struct Decays {
   float from[8];   // from the start of the token's block to the token, the reader's side
+  float early[8];  // the same without the token's own decay: a reader that sees the state before it
   float to[8];     // from the token to the end of its block, the writer's side
   float whole[8];  // the whole block
 };
@@ -463,22 +467,22 @@ template <int STRIDE, typename A, typename B> DEV void decays_between(float* f, 
   }
 }
 // Blocks of one token. A token's own decay is a difference of neighbouring sums.
-template <int STRIDE, bool BEFORE> DEV void decays_begin(Decays& f, const float* G, int k) {
+template <int STRIDE> DEV void decays_begin(Decays& f, const float* G, int k) {
   decays_between<STRIDE>(f.whole, G, k, [](int r) { return r; }, [](int r) { return r - 1; });
-  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = BEFORE ? 1.f : f.whole[i], f.to[i] = 1.f;
+  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = f.whole[i], f.early[i] = f.to[i] = 1.f;
 }
 // Blocks of l tokens become blocks of 2l.
 DEV void decays_double(Decays& f, int l) {
   UNROLL for (int i = 0; i < 8; ++i) {
     float mine = f.whole[i], other = __shfl_xor_sync(~0u, mine, 4 * l);
-    if ((lane_id() >> 2) & l) f.from[i] *= other;
+    if ((lane_id() >> 2) & l) f.from[i] *= other, f.early[i] *= other;
     else f.to[i] *= other;
     f.whole[i] = mine * other;
   }
 }
 // Blocks of 8 become one of 16: the other half of the fragment's rows.
 DEV void decays_join(Decays& f) {
-  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
+  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.early[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
 }
 DEV void scaled(u32* a, const float* x, const float* f) { UNROLL for (int e = 0; e < 4; ++e) a[e] = pack2(x[e * 2] * f[e * 2], x[e * 2 + 1] * f[e * 2 + 1]); }
 DEV void load_step(float* f, u32 tile, int k) {
@@ -492,58 +496,78 @@ DEV void store_packed(u32 to, int k, const u32* p) {
     sts4(to + swz<64>(w + (l >> 2) + (e & 1) * 8, k * 16 + (e >> 1) * 8 + (l & 3) * 2), p[e]);
 }
 
-// out[r, c] = sum over channels of x[r] y[c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). scratch: a 64-row tile.
-template <int STRIDE, bool BEFORE, bool STRICT> DEV void decay_score(float* out, u32 x, u32 y, const float* G, u32 scratch, int k0, int k1, int bar) {
+// out[n * Y + m][r, c] = sum over channels of x[n][r] y[m][c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). Bit n of BEFORE, of STRICT: how x[n] reads.
+// scratch[m]: a 64-row tile.
+template <int X, int Y, int STRIDE, int BEFORE, int STRICT>
+DEV void decay_scores(float (*out)[32], const u32 (&x)[X], const u32 (&y)[Y], const float* G, const u32 (&scratch)[Y], int k0, int k1, int bar) {
   const int w = warp_id();
-  float level[4][8], dot[2] = {0.f, 0.f};
-  UNROLL for (int n = 0; n < 4; ++n) UNROLL for (int i = 0; i < 8; ++i) level[n][i] = 0.f;
+  float level[X * Y][4][8], dot[X * Y][2];
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    dot[p][0] = dot[p][1] = 0.f;
+    UNROLL for (int l = 0; l < 4; ++l) UNROLL for (int i = 0; i < 8; ++i) level[p][l][i] = 0.f;
+  }
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    u32 a[4], b[4];
-    float fx[8], fy[8];
-    load_step(fx, x, k);
-    load_step(fy, y, k);
-    if (!STRICT) UNROLL for (int i = 0; i < 8; ++i) dot[(i >> 1) & 1] += fx[i] * fy[i];
+    u32 a[4], b[Y][4];
+    float fx[X][8], fy[Y][8];
+    UNROLL for (int m = 0; m < Y; ++m) load_step(fy[m], y[m], k);
+    UNROLL for (int n = 0; n < X; ++n) {
+      load_step(fx[n], x[n], k);
+      if (!(STRICT >> n & 1)) UNROLL for (int m = 0; m < Y; ++m) UNROLL for (int i = 0; i < 8; ++i) dot[n * Y + m][(i >> 1) & 1] += fx[n][i] * fy[m][i];
+    }
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(a, fx, f.from);
-      scaled(b, fy, f.to);
-      // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
-      mma16816(level[n], a, b[0], b[2]);
-      if (n < 3) {
-        mma16816(level[n] + 4, a, b[1], b[3]);
-        decays_double(f, 1 << n);
+    decays_begin<STRIDE>(f, G, k);
+    UNROLL for (int l = 0; l < 4; ++l) {
+      UNROLL for (int m = 0; m < Y; ++m) scaled(b[m], fy[m], f.to);
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? f.early : f.from);
+        // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(level[n * Y + m][l], a, b[m][0], b[m][2]);
+          if (l < 3) mma16816(level[n * Y + m][l] + 4, a, b[m][1], b[m][3]);
+        }
       }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, f.to);
-    store_packed(scratch, k, b);
+    UNROLL for (int m = 0; m < Y; ++m) {
+      scaled(b[m], fy[m], f.to);
+      store_packed(scratch[m], k, b[m]);
+    }
   }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 1);
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 2);
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    const bool diagonal = !(STRICT >> p / Y & 1);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 1);
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 2);
+    }
+    float own[8];
+    UNROLL for (int i = 0; i < 8; ++i) {
+      const int r = frag_row(i) & 15, c = frag_col(i);
+      own[i] = diagonal && r == c ? dot[p][(i >> 1) & 1] : 0.f;
+      UNROLL for (int l = 0; l < 4; ++l) if (r > c && ((r ^ c) >> l) == 1) own[i] = level[p][l][i];
+    }
+    UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[p][J * 8 + i] = J == w ? own[i] : 0.f;
   }
-  float own[8];
-  UNROLL for (int i = 0; i < 8; ++i) {
-    const int r = frag_row(i) & 15, c = frag_col(i);
-    own[i] = !STRICT && r == c ? dot[(i >> 1) & 1] : 0.f;
-    UNROLL for (int n = 0; n < 4; ++n) if (r > c && ((r ^ c) >> n) == 1) own[i] = level[n][i];
-  }
-  UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[J * 8 + i] = J == w ? own[i] : 0.f;
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    float fx[8], f[8];
-    load_step(fx, x, k);
+    float fx[X][8];
+    UNROLL for (int n = 0; n < X; ++n) load_step(fx[n], x[n], k);
     UNROLL for (int J = 0; J < 3; ++J) {
       if (J >= w) continue;
-      u32 a[4], b[4];
-      decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      scaled(a, fx, f);
-      ldm4(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
-      mma16816(out + J * 8, a, b[0], b[1]);
-      mma16816(out + J * 8 + 4, a, b[2], b[3]);
+      u32 a[4], b[Y][4];
+      float late[8], early[8];
+      decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+      decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      UNROLL for (int m = 0; m < Y; ++m) ldm4(b[m], scratch[m] + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? early : late);
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(out[n * Y + m] + J * 8, a, b[m][0], b[m][1]);
+          mma16816(out[n * Y + m] + J * 8 + 4, a, b[m][2], b[m][3]);
+        }
+      }
     }
   }
 }
@@ -554,67 +578,84 @@ template <int N> DEV void rotate(float* out, const float* next) {
   UNROLL for (int i = 0; i < 8; ++i) out[N - 8 + i] = next[i];
 }
 
-// Adjoints: out[r] = sum_c A[r, c] y[c] decays(c..r), or with COL out[c] = sum_r A[r, c] y[r] decays(c..r), A given transposed; 64 x 16KS, from channel 16 k0 on.
-template <int KS, int STRIDE, bool BEFORE, bool STRICT, bool COL> DEV void decay_side(float* out, const u32 (*A)[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
+// Adjoints, for n < N: out[n][r] = sum_c A[n][r, c] y[c] decays(c..r), or with COL out[n][c] = sum_r A[n][r, c] y[r] decays(c..r), A given transposed; 64 x 16KS,
+// from channel 16 k0 on. With COL all read alike: BEFORE is 0 or has all bits.
+template <int N, int KS, int STRIDE, int BEFORE, int STRICT, bool COL>
+DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
   const int w = warp_id();
   // The 16 x 16 block of this warp's tokens, level by level.
-  u32 diagonal[4], masked[4][4];
-  UNROLL for (int e = 0; e < 4; ++e) diagonal[e] = w == 0 ? A[0][e] : w == 1 ? A[1][e] : w == 2 ? A[2][e] : A[3][e];
-  float unit[2] = {0.f, 0.f};
-  UNROLL for (int e = 0; e < 4; ++e) {
-    const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> n) == 1; };
-      masked[n][e] = diagonal[e] & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+  u32 masked[N][4][4];
+  float unit[N][2];
+  UNROLL for (int n = 0; n < N; ++n) {
+    const bool diagonal = !(STRICT >> n & 1);
+    unit[n][0] = unit[n][1] = 0.f;
+    UNROLL for (int e = 0; e < 4; ++e) {
+      const u32 pair = w == 0 ? A[n][0][e] : w == 1 ? A[n][1][e] : w == 2 ? A[n][2][e] : A[n][3][e];
+      const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
+      UNROLL for (int l = 0; l < 4; ++l) {
+        auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> l) == 1; };
+        masked[n][l][e] = pair & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+      }
+      if (diagonal && r == c) unit[n][e & 1] += low(pair);
+      if (diagonal && r == c + 1) unit[n][e & 1] += high(pair);
     }
-    if (!STRICT && r == c) unit[e & 1] += low(diagonal[e]);
-    if (!STRICT && r == c + 1) unit[e & 1] += high(diagonal[e]);
-  }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 1);
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 2);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 1);
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 2);
+    }
   }
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
     u32 b[4];
-    float fy[8], sum[8];
+    float fy[8], sum[N][8];
     load_step(fy, y, k);
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = STRICT ? 0.f : unit[(i >> 1) & 1] * fy[i];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = unit[n][(i >> 1) & 1] * fy[i];
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(b, fy, COL ? f.from : f.to);
+    decays_begin<STRIDE>(f, G, k);
+    const float* reader = BEFORE & 1 ? f.early : f.from;
+    UNROLL for (int l = 0; l < 4; ++l) {
+      scaled(b, fy, COL ? reader : f.to);
       // Tokens become the contracted axis.
       UNROLL for (int e = 0; e < 4; ++e) movm(b[e]);
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
-      mma16816(acc, masked[n], b[0], b[1]);
-      mma16816(acc + 4, masked[n], b[2], b[3]);
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * (COL ? f.to[i] : f.from[i]);
-      if (n < 3) decays_double(f, 1 << n);
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, masked[n][l], b[0], b[1]);
+        mma16816(acc + 4, masked[n][l], b[2], b[3]);
+        const float* to = COL ? f.to : BEFORE >> n & 1 ? f.early : f.from;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, COL ? f.from : f.to);
+    scaled(b, fy, COL ? reader : f.to);
     store_packed(scratch, k, b);
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
-    float f[8], sum[8];
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = out[i];
+    float sum[N][8];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = out[n][i];
     UNROLL for (int J = 0; J < 4; ++J) {
       if (COL ? J <= w : J >= w) continue;
       u32 b[4];
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+      float late[8], early[8];
       ldm4t(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 3) & 1) * 8, k * 16 + (lane_id() >> 4) * 8));
-      mma16816(acc, A[J], b[0], b[1]);
-      mma16816(acc + 4, A[J], b[2], b[3]);
       // What is stored has decayed to the end (COL: from the start) of its own 16 tokens.
-      if (COL) decays_between<STRIDE>(f, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
-      else decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * f[i];
+      if (COL) decays_between<STRIDE>(late, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
+      else {
+        decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+        decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      }
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, A[n][J], b[0], b[1]);
+        mma16816(acc + 4, A[n][J], b[2], b[3]);
+        const float* to = !COL && BEFORE >> n & 1 ? early : late;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
     }
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
 }
 
@@ -1146,209 +1187,218 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 }
 
 // Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_p, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M6 = 49152, M7 = 57344, M8 = 65536, M12 = 73728, M13 = 0, M19 = 0, M20 = 8192, M22 = 0, M23 = 8192, M9 = 81920, M10 = 82176, M11 = 82432, M14 = 73728, M15 = 73984, M16 = 74240, M17 = 0, M18 = 74496, M21 = 74496, M24 = 0, M25 = 256, M26 = 512, M27 = 0, M28 = 768, M29 = 1024, M30 = 1280, M31 = 0, M32 = 256, M33 = 768, M34 = 256, M35 = 0, M36 = 256, M37 = 768, M38 = 0, M39 = 256;
+extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_p, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M6 = 49152, M7 = 57344, M8 = 65536, M12 = 73728, M13 = 0, M19 = 0, M20 = 8192, M22 = 0, M23 = 8192, M24 = 0, M26 = 8192, M29 = 0, M34 = 0, M38 = 0, M44 = 0, M9 = 81920, M10 = 82176, M11 = 82432, M14 = 73728, M15 = 73984, M16 = 74240, M17 = 0, M18 = 74496, M21 = 74496, M25 = 512, M27 = 768, M28 = 512, M30 = 1024, M31 = 1280, M32 = 1536, M33 = 768, M35 = 1024, M36 = 1280, M37 = 768, M39 = 0, M40 = 256, M41 = 0, M42 = 768, M43 = 512, M45 = 1024;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
   const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
   (void)sequence, (void)first, (void)length;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M3), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M5), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M6), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M7), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M8), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M3), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M4), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M5), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M6), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M7), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M8), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   cp_wait<8>();
-  team_sync(1);
+  team_sync(1, 256);
   u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
   cp_wait<7>();
-  team_sync(1);
-  float f4_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f4_1, a0_0, (base + M1)); mma_commit();
+  team_sync(1, 256);
+  float f4_1[16];
+  mma_open(); mma<32, 4, 64, false, true>(f4_1, a0_0, (base + M1), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f4_1) / 4>(f4_1);
-  float f5_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = (frag_col(i) <= frag_row(i) ? f4_1[i] : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M9))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  team_sync(1);
+  float f5_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f5_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f4_1[i] : 0.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M9))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  team_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M10)), ((float*)(basep + M9)), false, false);
-  team_sync(1);
-  float f9_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_3[i] = (((float*)(basep + M10))[frag_row(i)] - ((float*)(basep + M10))[frag_col(i)]);
-  float f10_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_4[i] = (frag_col(i) <= frag_row(i) ? f9_3[i] : 0.f);
-  float f11_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = m_exp(f10_4[i]);
-  float f12_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_6[i] = (f11_5[i] * f5_2[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M11))[i] = m_exp(((float*)(basep + M10))[i]);
+  team_sync(1, 256);
+  float f9_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_3[i] = (((float*)(basep + M10))[frag_row(i)] - ((float*)(basep + M10))[(frag_col(i) + part * 32)]);
+  float f10_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_4[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f9_3[i] : 0.f);
+  float f11_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_5[i] = m_exp(f10_4[i]);
+  float f12_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_6[i] = (f11_5[i] * f5_2[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M11))[i] = m_exp(((float*)(basep + M10))[i]);
   u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0));
   cp_wait<5>();
-  team_sync(1);
-  float f18_8[32];
-  mma_open(); mma<64, 4, 64, false, true>(f18_8, a0_7, (base + M3)); mma_commit();
+  team_sync(1, 256);
+  float f18_8[16];
+  mma_open(); mma<32, 4, 64, false, true>(f18_8, a0_7, (base + M3), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f18_8) / 4>(f18_8);
-  float f19_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = (((float*)(basep + M11))[frag_row(i)] * f18_8[i]);
-  u32 a12_10[4][4]; pack<4>(a12_10, f12_6);
-  float f20_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = f19_9[i];
-  mma_open(); mma<64, 4, 64, true, false>(f20_11, a12_10, (base + M2)); mma_commit();
+  float f19_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_9[i] = (((float*)(basep + M11))[frag_row(i)] * f18_8[i]);
+  store_frag<2, 64, false>((base + M12), f12_6, part * 2);
+  team_sync(1, 256);
+  u32 a12_10[4][4]; load_as<4, 64, false>(a12_10, (base + M12));
+  float f20_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_11[i] = f19_9[i];
+  mma_open(); mma<32, 4, 64, true, false>(f20_11, a12_10, (base + M2), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f20_11) / 4>(f20_11);
-  float f22_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_12[i] = (f20_11[i] * 0.125f);
-  store_frag<4, 64, false>((base + M12), f22_12, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
-  store_frag<4, 64, false>((base + M13), f12_6, 0);
-  team_sync(1);
-  u32 a12_13[4][4]; load_as<4, 64, true>(a12_13, (base + M13));
+  float f22_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_12[i] = (f20_11[i] * 0.125f);
+  store_frag<2, 64, false>((base + M13), f22_12, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
+  u32 a12_13[4][4]; load_as<4, 64, true>(a12_13, (base + M12));
   cp_wait<4>();
-  team_sync(1);
-  float f85_14[32];
-  mma_open(); mma<64, 4, 64, true, true>(f85_14, a12_13, (base + M4)); mma_commit();
+  team_sync(1, 256);
+  float f85_14[16];
+  mma_open(); mma<32, 4, 64, true, true>(f85_14, a12_13, (base + M4), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f85_14) / 4>(f85_14);
-  float f27_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f27_15[i] = (f85_14[i] * 0.125f);
+  float f27_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f27_15[i] = (f85_14[i] * 0.125f);
   cp_wait<3>();
-  team_sync(1);
+  team_sync(1, 256);
   u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M5));
-  float f28_17[32];
-  mma_open(); mma<64, 4, 64, false, true>(f28_17, a1_16, (base + M1)); mma_commit();
+  float f28_17[16];
+  mma_open(); mma<32, 4, 64, false, true>(f28_17, a1_16, (base + M1), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f28_17) / 4>(f28_17);
-  float f29_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f29_18[i] = (frag_col(i) < frag_row(i) ? f28_17[i] : 0.f);
+  float f29_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_18[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f28_17[i] : 0.f);
   if (t < 32) vec_cumsum(((float*)(basep + M14)), ((float*)(basep + M9)), true, false);
-  team_sync(1);
-  float f31_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f31_19[i] = (((float*)(basep + M14))[frag_row(i)] - ((float*)(basep + M10))[frag_col(i)]);
-  float f32_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_20[i] = (frag_col(i) < frag_row(i) ? f31_19[i] : 0.f);
-  float f33_21[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_21[i] = m_exp(f32_20[i]);
-  float f34_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_22[i] = (f33_21[i] * f29_18[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M15))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M16))[i] = (-((float*)(basep + M15))[i]);
-  team_sync(1);
-  float f37_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f37_23[i] = (((float*)(basep + M16))[frag_row(i)] * f34_22[i]);
+  team_sync(1, 256);
+  float f31_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_19[i] = (((float*)(basep + M14))[frag_row(i)] - ((float*)(basep + M10))[(frag_col(i) + part * 32)]);
+  float f32_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_20[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f31_19[i] : 0.f);
+  float f33_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_21[i] = m_exp(f32_20[i]);
+  float f34_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_22[i] = (f33_21[i] * f29_18[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M15))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M16))[i] = (-((float*)(basep + M15))[i]);
+  team_sync(1, 256);
+  float f37_23[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_23[i] = (((float*)(basep + M16))[frag_row(i)] * f34_22[i]);
   u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M1));
   cp_wait<1>();
-  team_sync(1);
-  float f43_25[32];
-  mma_open(); mma<64, 4, 64, false, true>(f43_25, a2_24, (base + M7)); mma_commit();
+  team_sync(1, 256);
+  float f43_25[16];
+  mma_open(); mma<32, 4, 64, false, true>(f43_25, a2_24, (base + M7), part * 32); mma_commit();
   const float s44_26 = ((float*)(basep + M10))[63];
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M17))[i] = (s44_26 - ((float*)(basep + M10))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M18))[i] = m_exp(((float*)(basep + M17))[i]);
-  team_sync(1);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M17))[i] = (s44_26 - ((float*)(basep + M10))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M18))[i] = m_exp(((float*)(basep + M17))[i]);
+  team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f43_25) / 4>(f43_25);
-  float f47_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_27[i] = (((float*)(basep + M18))[frag_row(i)] * f43_25[i]);
-  float f48_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_28[i] = (f47_27[i] + f27_15[i]);
-  store_frag<4, 64, false>((base + M19), f37_23, 0);
-  team_sync(1);
+  float f47_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_27[i] = (((float*)(basep + M18))[frag_row(i)] * f43_25[i]);
+  float f48_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_28[i] = (f47_27[i] + f27_15[i]);
+  store_frag<2, 64, false>((base + M19), f37_23, part * 2);
+  team_sync(1, 256);
   u32 a37_29[4][4]; load_as<4, 64, true>(a37_29, (base + M19));
-  float f49_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_30[i] = f48_28[i];
-  mma_open(); mma<64, 4, 64, true, false>(f49_30, a37_29, (base + M6)); mma_commit();
+  float f49_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_30[i] = f48_28[i];
+  mma_open(); mma<32, 4, 64, true, false>(f49_30, a37_29, (base + M6), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f49_30) / 4>(f49_30);
-  store_frag<4, 64, false>((base + M20), f49_30, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M21))[i] = m_exp(((float*)(basep + M14))[i]);
+  store_frag<2, 64, false>((base + M20), f49_30, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M21))[i] = m_exp(((float*)(basep + M14))[i]);
   u32 a1_31[4][4]; load_as<4, 64, false>(a1_31, (base + M5));
-  float f52_32[32];
-  mma_open(); mma<64, 4, 64, false, true>(f52_32, a1_31, (base + M3)); mma_commit();
-  team_sync(1);
+  float f52_32[16];
+  mma_open(); mma<32, 4, 64, false, true>(f52_32, a1_31, (base + M3), part * 32); mma_commit();
+  team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f52_32) / 4>(f52_32);
-  float f53_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f53_33[i] = (((float*)(basep + M21))[frag_row(i)] * f52_32[i]);
-  u32 a34_34[4][4]; pack<4>(a34_34, f34_22);
-  float f54_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_35[i] = f53_33[i];
-  mma_open(); mma<64, 4, 64, true, false>(f54_35, a34_34, (base + M2)); mma_commit();
+  float f53_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f53_33[i] = (((float*)(basep + M21))[frag_row(i)] * f52_32[i]);
+  store_frag<2, 64, false>((base + M22), f34_22, part * 2);
+  team_sync(1, 256);
+  u32 a34_34[4][4]; load_as<4, 64, false>(a34_34, (base + M22));
+  float f54_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f54_35[i] = f53_33[i];
+  mma_open(); mma<32, 4, 64, true, false>(f54_35, a34_34, (base + M2), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f54_35) / 4>(f54_35);
-  float f55_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f55_36[i] = (f54_35[i] * ((float*)(basep + M16))[frag_row(i)]);
-  store_frag<4, 64, false>((base + M22), f55_36, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
-  float f1_37[32];
-  load_frag<4, 64, false>(f1_37, (base + M5), 0);
-  float f56_38[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_38[i] = (f1_37[i] * ((float*)(basep + M15))[frag_row(i)]);
-  store_frag<4, 64, false>((base + M23), f56_38, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
-  float f24_39[32];
-  load_frag<4, 64, false>(f24_39, (base + M4), 0);
-  float f57_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_40[i] = (f20_11[i] * f24_39[i]);
-  row_sums_to<32>(((float*)(basep + M24)), f57_40);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M25))[i] = (0.125f * ((float*)(basep + M24))[i]);
-  float f38_41[32];
-  load_frag<4, 64, false>(f38_41, (base + M6), 0);
-  float f60_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f60_42[i] = (f54_35[i] * f38_41[i]);
-  row_sums_to<32>(((float*)(basep + M26)), f60_42);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M27))[i] = (((float*)(basep + M16))[i] * ((float*)(basep + M26))[i]);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M28))[i] = (i == 63 ? 0.f : ((float*)(basep + M27))[(i - -1) & 63]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M29))[i] = (((float*)(basep + M25))[i] + ((float*)(basep + M28))[i]);
-  float f13_43[32];
-  load_frag<4, 64, false>(f13_43, (base + M2), 0);
-  float f65_44[32];
-  UNROLL for (int i = 0; i < 32; ++i) f65_44[i] = (f49_30[i] * f13_43[i]);
-  row_sums_to<32>(((float*)(basep + M30)), f65_44);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M31))[i] = (-((float*)(basep + M30))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M32))[i] = row_dot<64, 64>((base + M3), (base + M7), i);
-  team_sync(1);
-  const float s69_45 = vec_sum<64>(((float*)(basep + M32)));
+  float f55_36[16];
+  UNROLL for (int i = 0; i < 16; ++i) f55_36[i] = (f54_35[i] * ((float*)(basep + M16))[frag_row(i)]);
+  store_frag<2, 64, false>((base + M23), f55_36, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
+  float f1_37[16];
+  load_frag<2, 64, false>(f1_37, (base + M5), part * 2);
+  float f56_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f56_38[i] = (f1_37[i] * ((float*)(basep + M15))[frag_row(i)]);
+  store_frag<2, 64, false>((base + M24), f56_38, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M24), t);
+  float f24_39[16];
+  load_frag<2, 64, false>(f24_39, (base + M4), part * 2);
+  float f57_40[16];
+  UNROLL for (int i = 0; i < 16; ++i) f57_40[i] = (f20_11[i] * f24_39[i]);
+  row_sums_to<16>((((float*)(basep + M26)) + part * 64), f57_40);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M25))[i] = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M27))[i] = (0.125f * ((float*)(basep + M25))[i]);
+  float f38_41[16];
+  load_frag<2, 64, false>(f38_41, (base + M6), part * 2);
+  float f60_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f60_42[i] = (f54_35[i] * f38_41[i]);
+  row_sums_to<16>((((float*)(basep + M29)) + part * 64), f60_42);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M28))[i] = ((float*)(basep + M29))[0 + i] + ((float*)(basep + M29))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M30))[i] = (((float*)(basep + M16))[i] * ((float*)(basep + M28))[i]);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M31))[i] = (i == 63 ? 0.f : ((float*)(basep + M30))[(i - -1) & 63]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M32))[i] = (((float*)(basep + M27))[i] + ((float*)(basep + M31))[i]);
+  float f13_43[16];
+  load_frag<2, 64, false>(f13_43, (base + M2), part * 2);
+  float f65_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f65_44[i] = (f49_30[i] * f13_43[i]);
+  row_sums_to<16>((((float*)(basep + M34)) + part * 64), f65_44);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M33))[i] = ((float*)(basep + M34))[0 + i] + ((float*)(basep + M34))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M35))[i] = (-((float*)(basep + M33))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M36))[i] = row_dot<64, 64>((base + M3), (base + M7), i);
+  team_sync(1, 256);
+  const float s69_45 = vec_sum<64>(((float*)(basep + M36)));
   const float s70_46 = m_exp(s44_26);
   const float s71_47 = (s70_46 * s69_45);
-  float f72_48[32];
-  UNROLL for (int i = 0; i < 32; ++i) f72_48[i] = (f47_27[i] * f13_43[i]);
-  row_sums_to<32>(((float*)(basep + M33)), f72_48);
-  team_sync(1);
-  const float s74_49 = vec_sum<64>(((float*)(basep + M33)));
+  float f72_48[16];
+  UNROLL for (int i = 0; i < 16; ++i) f72_48[i] = (f47_27[i] * f13_43[i]);
+  row_sums_to<16>((((float*)(basep + M38)) + part * 64), f72_48);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M37))[i] = ((float*)(basep + M38))[0 + i] + ((float*)(basep + M38))[64 + i];
+  team_sync(1, 256);
+  const float s74_49 = vec_sum<64>(((float*)(basep + M37)));
   const float s75_50 = (s71_47 + s74_49);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M34))[i] = (((float*)(basep + M29))[i] + ((float*)(basep + M31))[i]);
-  team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M35)), ((float*)(basep + M34)), false, true);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M36))[i] = (((float*)(basep + M35))[i] + s75_50);
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M36))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M37))[i] = (-((float*)(basep + M26))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M39))[i] = (((float*)(basep + M32))[i] + ((float*)(basep + M35))[i]);
+  team_sync(1, 256);
+  if (t < 32) vec_cumsum(((float*)(basep + M40)), ((float*)(basep + M39)), false, true);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M41))[i] = (((float*)(basep + M40))[i] + s75_50);
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M41))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M42))[i] = (-((float*)(basep + M28))[i]);
   cp_wait<0>();
-  team_sync(1);
-  float f80_51[32];
-  load_frag<4, 64, false>(f80_51, (base + M8), 0);
-  float f81_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f81_52[i] = (f1_37[i] * f80_51[i]);
-  row_sums_to<32>(((float*)(basep + M38)), f81_52);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M39))[i] = (((float*)(basep + M37))[i] + ((float*)(basep + M38))[i]);
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M39))[i]);
+  team_sync(1, 256);
+  float f80_51[16];
+  load_frag<2, 64, false>(f80_51, (base + M8), part * 2);
+  float f81_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f81_52[i] = (f1_37[i] * f80_51[i]);
+  row_sums_to<16>((((float*)(basep + M44)) + part * 64), f81_52);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M43))[i] = ((float*)(basep + M44))[0 + i] + ((float*)(basep + M44))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M45))[i] = (((float*)(basep + M42))[i] + ((float*)(basep + M43))[i]);
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M45))[i]);
 }
 
 // Reads the tokens one at a time.

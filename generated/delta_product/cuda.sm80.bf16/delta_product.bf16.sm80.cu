@@ -347,17 +347,20 @@ template <int N, int KS, int R, bool MN, bool FRESH> DEV void mma(float* d, cons
 #endif
 }
 
-// Running sum down one column of a 64-row array; result may be the argument.
+// Running sum down one column of a 64-row array; result may be the argument. Sixteen rows are read at a time, since no read may pass a write.
 template <bool EXCLUSIVE, bool REVERSE> DEV void col_cumsum(float* out, const float* in, int stride, bool exists) {
   float acc = 0.f;
-  UNROLL for (int s = 0; s < 64; ++s) {
-    int r = REVERSE ? 63 - s : s;
+  UNROLL for (int s = 0; s < 64; s += 16) {
+    float x[16];
     // Padding is 0, whatever lies there.
-    float x = exists ? in[r * stride] : 0.f;
-    if (!REVERSE) x = log_decay(x);
-    if (EXCLUSIVE) out[r * stride] = acc;
-    acc += x;
-    if (!EXCLUSIVE) out[r * stride] = acc;
+    UNROLL for (int i = 0; i < 16; ++i) x[i] = exists ? in[(REVERSE ? 63 - s - i : s + i) * stride] : 0.f;
+    UNROLL for (int i = 0; i < 16; ++i) {
+      const int r = REVERSE ? 63 - s - i : s + i;
+      if (!REVERSE) x[i] = log_decay(x[i]);
+      if (EXCLUSIVE) out[r * stride] = acc;
+      acc += x[i];
+      if (!EXCLUSIVE) out[r * stride] = acc;
+    }
   }
 }
 
@@ -450,6 +453,7 @@ template <int STRIDE> DEV void compose_tf32(float* out, const float* a, const fl
 // One warp's decays at 16 channels, in the layout of an A fragment: value i is token lane / 4 + 8 * (i / 2 % 2), channel 8 * (i / 4) + 2 * (lane % 4) + i % 2.
 struct Decays {
   float from[8];   // from the start of the token's block to the token, the reader's side
+  float early[8];  // the same without the token's own decay: a reader that sees the state before it
   float to[8];     // from the token to the end of its block, the writer's side
   float whole[8];  // the whole block
 };
@@ -463,22 +467,22 @@ template <int STRIDE, typename A, typename B> DEV void decays_between(float* f, 
   }
 }
 // Blocks of one token. A token's own decay is a difference of neighbouring sums.
-template <int STRIDE, bool BEFORE> DEV void decays_begin(Decays& f, const float* G, int k) {
+template <int STRIDE> DEV void decays_begin(Decays& f, const float* G, int k) {
   decays_between<STRIDE>(f.whole, G, k, [](int r) { return r; }, [](int r) { return r - 1; });
-  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = BEFORE ? 1.f : f.whole[i], f.to[i] = 1.f;
+  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = f.whole[i], f.early[i] = f.to[i] = 1.f;
 }
 // Blocks of l tokens become blocks of 2l.
 DEV void decays_double(Decays& f, int l) {
   UNROLL for (int i = 0; i < 8; ++i) {
     float mine = f.whole[i], other = __shfl_xor_sync(~0u, mine, 4 * l);
-    if ((lane_id() >> 2) & l) f.from[i] *= other;
+    if ((lane_id() >> 2) & l) f.from[i] *= other, f.early[i] *= other;
     else f.to[i] *= other;
     f.whole[i] = mine * other;
   }
 }
 // Blocks of 8 become one of 16: the other half of the fragment's rows.
 DEV void decays_join(Decays& f) {
-  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
+  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.early[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
 }
 DEV void scaled(u32* a, const float* x, const float* f) { UNROLL for (int e = 0; e < 4; ++e) a[e] = pack2(x[e * 2] * f[e * 2], x[e * 2 + 1] * f[e * 2 + 1]); }
 DEV void load_step(float* f, u32 tile, int k) {
@@ -492,58 +496,78 @@ DEV void store_packed(u32 to, int k, const u32* p) {
     sts4(to + swz<64>(w + (l >> 2) + (e & 1) * 8, k * 16 + (e >> 1) * 8 + (l & 3) * 2), p[e]);
 }
 
-// out[r, c] = sum over channels of x[r] y[c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). scratch: a 64-row tile.
-template <int STRIDE, bool BEFORE, bool STRICT> DEV void decay_score(float* out, u32 x, u32 y, const float* G, u32 scratch, int k0, int k1, int bar) {
+// out[n * Y + m][r, c] = sum over channels of x[n][r] y[m][c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). Bit n of BEFORE, of STRICT: how x[n] reads.
+// scratch[m]: a 64-row tile.
+template <int X, int Y, int STRIDE, int BEFORE, int STRICT>
+DEV void decay_scores(float (*out)[32], const u32 (&x)[X], const u32 (&y)[Y], const float* G, const u32 (&scratch)[Y], int k0, int k1, int bar) {
   const int w = warp_id();
-  float level[4][8], dot[2] = {0.f, 0.f};
-  UNROLL for (int n = 0; n < 4; ++n) UNROLL for (int i = 0; i < 8; ++i) level[n][i] = 0.f;
+  float level[X * Y][4][8], dot[X * Y][2];
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    dot[p][0] = dot[p][1] = 0.f;
+    UNROLL for (int l = 0; l < 4; ++l) UNROLL for (int i = 0; i < 8; ++i) level[p][l][i] = 0.f;
+  }
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    u32 a[4], b[4];
-    float fx[8], fy[8];
-    load_step(fx, x, k);
-    load_step(fy, y, k);
-    if (!STRICT) UNROLL for (int i = 0; i < 8; ++i) dot[(i >> 1) & 1] += fx[i] * fy[i];
+    u32 a[4], b[Y][4];
+    float fx[X][8], fy[Y][8];
+    UNROLL for (int m = 0; m < Y; ++m) load_step(fy[m], y[m], k);
+    UNROLL for (int n = 0; n < X; ++n) {
+      load_step(fx[n], x[n], k);
+      if (!(STRICT >> n & 1)) UNROLL for (int m = 0; m < Y; ++m) UNROLL for (int i = 0; i < 8; ++i) dot[n * Y + m][(i >> 1) & 1] += fx[n][i] * fy[m][i];
+    }
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(a, fx, f.from);
-      scaled(b, fy, f.to);
-      // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
-      mma16816(level[n], a, b[0], b[2]);
-      if (n < 3) {
-        mma16816(level[n] + 4, a, b[1], b[3]);
-        decays_double(f, 1 << n);
+    decays_begin<STRIDE>(f, G, k);
+    UNROLL for (int l = 0; l < 4; ++l) {
+      UNROLL for (int m = 0; m < Y; ++m) scaled(b[m], fy[m], f.to);
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? f.early : f.from);
+        // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(level[n * Y + m][l], a, b[m][0], b[m][2]);
+          if (l < 3) mma16816(level[n * Y + m][l] + 4, a, b[m][1], b[m][3]);
+        }
       }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, f.to);
-    store_packed(scratch, k, b);
+    UNROLL for (int m = 0; m < Y; ++m) {
+      scaled(b[m], fy[m], f.to);
+      store_packed(scratch[m], k, b[m]);
+    }
   }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 1);
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 2);
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    const bool diagonal = !(STRICT >> p / Y & 1);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 1);
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 2);
+    }
+    float own[8];
+    UNROLL for (int i = 0; i < 8; ++i) {
+      const int r = frag_row(i) & 15, c = frag_col(i);
+      own[i] = diagonal && r == c ? dot[p][(i >> 1) & 1] : 0.f;
+      UNROLL for (int l = 0; l < 4; ++l) if (r > c && ((r ^ c) >> l) == 1) own[i] = level[p][l][i];
+    }
+    UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[p][J * 8 + i] = J == w ? own[i] : 0.f;
   }
-  float own[8];
-  UNROLL for (int i = 0; i < 8; ++i) {
-    const int r = frag_row(i) & 15, c = frag_col(i);
-    own[i] = !STRICT && r == c ? dot[(i >> 1) & 1] : 0.f;
-    UNROLL for (int n = 0; n < 4; ++n) if (r > c && ((r ^ c) >> n) == 1) own[i] = level[n][i];
-  }
-  UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[J * 8 + i] = J == w ? own[i] : 0.f;
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    float fx[8], f[8];
-    load_step(fx, x, k);
+    float fx[X][8];
+    UNROLL for (int n = 0; n < X; ++n) load_step(fx[n], x[n], k);
     UNROLL for (int J = 0; J < 3; ++J) {
       if (J >= w) continue;
-      u32 a[4], b[4];
-      decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      scaled(a, fx, f);
-      ldm4(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
-      mma16816(out + J * 8, a, b[0], b[1]);
-      mma16816(out + J * 8 + 4, a, b[2], b[3]);
+      u32 a[4], b[Y][4];
+      float late[8], early[8];
+      decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+      decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      UNROLL for (int m = 0; m < Y; ++m) ldm4(b[m], scratch[m] + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? early : late);
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(out[n * Y + m] + J * 8, a, b[m][0], b[m][1]);
+          mma16816(out[n * Y + m] + J * 8 + 4, a, b[m][2], b[m][3]);
+        }
+      }
     }
   }
 }
@@ -554,67 +578,84 @@ template <int N> DEV void rotate(float* out, const float* next) {
   UNROLL for (int i = 0; i < 8; ++i) out[N - 8 + i] = next[i];
 }
 
-// Adjoints: out[r] = sum_c A[r, c] y[c] decays(c..r), or with COL out[c] = sum_r A[r, c] y[r] decays(c..r), A given transposed; 64 x 16KS, from channel 16 k0 on.
-template <int KS, int STRIDE, bool BEFORE, bool STRICT, bool COL> DEV void decay_side(float* out, const u32 (*A)[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
+// Adjoints, for n < N: out[n][r] = sum_c A[n][r, c] y[c] decays(c..r), or with COL out[n][c] = sum_r A[n][r, c] y[r] decays(c..r), A given transposed; 64 x 16KS,
+// from channel 16 k0 on. With COL all read alike: BEFORE is 0 or has all bits.
+template <int N, int KS, int STRIDE, int BEFORE, int STRICT, bool COL>
+DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
   const int w = warp_id();
   // The 16 x 16 block of this warp's tokens, level by level.
-  u32 diagonal[4], masked[4][4];
-  UNROLL for (int e = 0; e < 4; ++e) diagonal[e] = w == 0 ? A[0][e] : w == 1 ? A[1][e] : w == 2 ? A[2][e] : A[3][e];
-  float unit[2] = {0.f, 0.f};
-  UNROLL for (int e = 0; e < 4; ++e) {
-    const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> n) == 1; };
-      masked[n][e] = diagonal[e] & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+  u32 masked[N][4][4];
+  float unit[N][2];
+  UNROLL for (int n = 0; n < N; ++n) {
+    const bool diagonal = !(STRICT >> n & 1);
+    unit[n][0] = unit[n][1] = 0.f;
+    UNROLL for (int e = 0; e < 4; ++e) {
+      const u32 pair = w == 0 ? A[n][0][e] : w == 1 ? A[n][1][e] : w == 2 ? A[n][2][e] : A[n][3][e];
+      const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
+      UNROLL for (int l = 0; l < 4; ++l) {
+        auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> l) == 1; };
+        masked[n][l][e] = pair & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+      }
+      if (diagonal && r == c) unit[n][e & 1] += low(pair);
+      if (diagonal && r == c + 1) unit[n][e & 1] += high(pair);
     }
-    if (!STRICT && r == c) unit[e & 1] += low(diagonal[e]);
-    if (!STRICT && r == c + 1) unit[e & 1] += high(diagonal[e]);
-  }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 1);
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 2);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 1);
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 2);
+    }
   }
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
     u32 b[4];
-    float fy[8], sum[8];
+    float fy[8], sum[N][8];
     load_step(fy, y, k);
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = STRICT ? 0.f : unit[(i >> 1) & 1] * fy[i];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = unit[n][(i >> 1) & 1] * fy[i];
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(b, fy, COL ? f.from : f.to);
+    decays_begin<STRIDE>(f, G, k);
+    const float* reader = BEFORE & 1 ? f.early : f.from;
+    UNROLL for (int l = 0; l < 4; ++l) {
+      scaled(b, fy, COL ? reader : f.to);
       // Tokens become the contracted axis.
       UNROLL for (int e = 0; e < 4; ++e) movm(b[e]);
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
-      mma16816(acc, masked[n], b[0], b[1]);
-      mma16816(acc + 4, masked[n], b[2], b[3]);
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * (COL ? f.to[i] : f.from[i]);
-      if (n < 3) decays_double(f, 1 << n);
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, masked[n][l], b[0], b[1]);
+        mma16816(acc + 4, masked[n][l], b[2], b[3]);
+        const float* to = COL ? f.to : BEFORE >> n & 1 ? f.early : f.from;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, COL ? f.from : f.to);
+    scaled(b, fy, COL ? reader : f.to);
     store_packed(scratch, k, b);
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
-    float f[8], sum[8];
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = out[i];
+    float sum[N][8];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = out[n][i];
     UNROLL for (int J = 0; J < 4; ++J) {
       if (COL ? J <= w : J >= w) continue;
       u32 b[4];
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+      float late[8], early[8];
       ldm4t(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 3) & 1) * 8, k * 16 + (lane_id() >> 4) * 8));
-      mma16816(acc, A[J], b[0], b[1]);
-      mma16816(acc + 4, A[J], b[2], b[3]);
       // What is stored has decayed to the end (COL: from the start) of its own 16 tokens.
-      if (COL) decays_between<STRIDE>(f, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
-      else decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * f[i];
+      if (COL) decays_between<STRIDE>(late, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
+      else {
+        decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+        decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      }
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, A[n][J], b[0], b[1]);
+        mma16816(acc + 4, A[n][J], b[2], b[3]);
+        const float* to = !COL && BEFORE >> n & 1 ? early : late;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
     }
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
 }
 
@@ -640,8 +681,8 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_solve0_1, bf16* __restrict__ p_ws_S_solve1_0, bf16* __restrict__ p_ws_S_solve1_1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M9 = 0, M10 = 18432, M11 = 36864, M14 = 18432, M15 = 55296, M16 = 73728, M17 = 18432, M18 = 73728, M19 = 36864, M20 = 92160, M0 = 0, M1 = 55296, M2 = 73728, M5 = 8192, M6 = 8192, M21 = 55296, M22 = 0, M23 = 8192, M24 = 0, M3 = 8192, M4 = 16384, M7 = 0, M8 = 18432, M12 = 63488, M13 = 63744;
+extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_solve0_1, bf16* __restrict__ p_ws_S_rest0_1, bf16* __restrict__ p_ws_S_solve1_0, bf16* __restrict__ p_ws_S_rest1_0, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_rest1_1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M9 = 0, M10 = 18432, M11 = 36864, M14 = 18432, M15 = 55296, M16 = 73728, M17 = 18432, M18 = 73728, M19 = 36864, M20 = 92160, M0 = 0, M1 = 55296, M2 = 73728, M5 = 8192, M6 = 8192, M21 = 55296, M22 = 0, M23 = 8192, M24 = 0, M25 = 8192, M26 = 0, M27 = 8192, M28 = 0, M3 = 8192, M4 = 16384, M7 = 0, M8 = 18432, M12 = 63488, M13 = 63744;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -774,29 +815,57 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f25_33[i] = ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f46_34[16];
   UNROLL for (int i = 0; i < 16; ++i) f46_34[i] = (f45_32[i] + f25_33[i]);
+  float f47_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_35[i] = low(pack2(f46_34[i], 0.f));
+  float f48_36[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_36[i] = (f46_34[i] - f47_35[i]);
   store_frag<2, 64, false>((base + M21), f46_34, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M21), t);
-  float f43_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f43_35[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  store_frag<2, 64, false>((base + M22), f43_35, part * 2);
+  store_frag<2, 64, false>((base + M22), f48_36, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M22), t);
-  float f44_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_36[i] = ((float*)(basep + M19))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  store_frag<2, 64, false>((base + M23), f44_36, part * 2);
+  tile_store<64, 1, 256>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M22), t);
+  float f43_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f43_37[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f49_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_38[i] = low(pack2(f43_37[i], 0.f));
+  float f50_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f50_39[i] = (f43_37[i] - f49_38[i]);
+  store_frag<2, 64, false>((base + M23), f43_37, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M23), t);
-  float f42_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f42_37[i] = ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  store_frag<2, 64, false>((base + M24), f42_37, part * 2);
+  tile_store<64, 1, 256>(p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M23), t);
+  store_frag<2, 64, false>((base + M24), f50_39, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M24), t);
+  tile_store<64, 1, 256>(p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M24), t);
+  float f44_40[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_40[i] = ((float*)(basep + M19))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f51_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f51_41[i] = low(pack2(f44_40[i], 0.f));
+  float f52_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f52_42[i] = (f44_40[i] - f51_41[i]);
+  store_frag<2, 64, false>((base + M25), f44_40, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M25), t);
+  store_frag<2, 64, false>((base + M26), f52_42, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M26), t);
+  float f42_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f42_43[i] = ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f53_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f53_44[i] = low(pack2(f42_43[i], 0.f));
+  float f54_45[16];
+  UNROLL for (int i = 0; i < 16; ++i) f54_45[i] = (f42_43[i] - f53_44[i]);
+  store_frag<2, 64, false>((base + M27), f42_43, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M27), t);
+  store_frag<2, 64, false>((base + M28), f54_45, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M28), t);
 }
 
 // Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_solve1_1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L2 = 8192, L4 = 16384, L6 = 24576, L7 = 32768, L8 = 40960, L9 = 49152, L10 = 57344, L11 = 65536, L12 = 73728, L13 = 81920, L24 = 90112, L1 = 98304, L5 = 98560, L17 = 98816, L19 = 99072, L20 = 99328, L22 = 99584, L23 = 99840, L3 = 0, L14 = 256, L15 = 0, L16 = 512, L18 = 768, L21 = 1024;
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0 = 0, L2 = 8192, L4 = 16384, L6 = 24576, L7 = 32768, L8 = 40960, L9 = 49152, L10 = 57344, L11 = 65536, L12 = 73728, L13 = 81920, L14 = 90112, L15 = 98304, L16 = 106496, L17 = 114688, L28 = 122880, L1 = 131072, L5 = 131328, L21 = 131584, L23 = 131840, L24 = 132096, L26 = 132352, L27 = 132608, L3 = 0, L18 = 256, L19 = 0, L20 = 512, L22 = 768, L25 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -807,7 +876,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 stage0 = base + 2048, full = stage0 + 100352, empty = full + 8;
+  const u32 stage0 = base + 2048, full = stage0 + 133120, empty = full + 8;
   (void)group, (void)v_here;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -815,36 +884,40 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
     float r3_0[1];
-    float r7_1[1];
-    float r15_2[1];
+    float r11_1[1];
+    float r19_2[1];
     team_sync(1);
     auto issue = [&](int n) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
-    const u32 to = stage0 + n % 1 * 100352; (void)to;
+    const u32 to = stage0 + n % 1 * 133120; (void)to;
     tile_load<64, 1, 128>((to + L0), p_v1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
     UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
     tile_load<64, 1, 128>((to + L2), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
     tile_load<64, 1, 128>((to + L4), p_v2 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r15_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
     tile_load<64, 1, 128>((to + L6), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
     tile_load<64, 1, 128>((to + L7), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L8), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L9), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L10), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L11), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L12), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L13), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+    tile_load<64, 1, 128>((to + L8), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L9), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L10), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L11), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L12), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L13), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L14), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L15), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L16), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L17), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
     auto drain = [&](int n) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
-    const u32 sa = stage0 + n % 1 * 100352; (void)sa;
-    tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L24), t);
+    const u32 sa = stage0 + n % 1 * 133120; (void)sa;
+    tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L28), t);
     };
     if (walk_chunks > 0) issue(0);
     cp_commit();
@@ -853,26 +926,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 100352;
+      const u32 sa = stage0 + n % 1 * 133120;
       u8* const sp = basep + (sa - base); (void)sp;
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3))[i] = r7_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r15_2[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3))[i] = r11_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r19_2[k]; }
       cp_wait<0>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L14)), ((float*)(basep + L3)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L18)), ((float*)(basep + L3)), false, false);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L15))[i] = m_exp(((float*)(basep + L14))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L16))[i] = (-((float*)(sp + L1))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L17))[i] = (((float*)(basep + L15))[i] * ((float*)(basep + L16))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L18))[i] = (-((float*)(sp + L5))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L19))[i] = (((float*)(basep + L15))[i] * ((float*)(basep + L18))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L20))[i] = (((float*)(basep + L15))[i] * 0.125f);
-      const float s48_3 = ((float*)(basep + L14))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L21))[i] = (s48_3 - ((float*)(basep + L14))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L22))[i] = m_exp(((float*)(basep + L21))[i]);
-      const float s55_4 = m_exp(s48_3);
-      if (t == 0) ((float*)(sp + L23))[0] = s55_4;
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L19))[i] = m_exp(((float*)(basep + L18))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L20))[i] = (-((float*)(sp + L1))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L21))[i] = (((float*)(basep + L19))[i] * ((float*)(basep + L20))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L22))[i] = (-((float*)(sp + L5))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L23))[i] = (((float*)(basep + L19))[i] * ((float*)(basep + L22))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L24))[i] = (((float*)(basep + L19))[i] * 0.125f);
+      const float s92_3 = ((float*)(basep + L18))[63];
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L25))[i] = (s92_3 - ((float*)(basep + L18))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L26))[i] = m_exp(((float*)(basep + L25))[i]);
+      const float s107_4 = m_exp(s92_3);
+      if (t == 0) ((float*)(sp + L27))[0] = s107_4;
       team_sync(1);
       bar_arrive(full + n % 1 * 8);
       if (n + 1 < walk_chunks) {
@@ -896,97 +969,221 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 100352;
+      const u32 sa = stage0 + n % 1 * 133120;
       u8* const sp = basep + (sa - base); (void)sp;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
       proxy_fence();
-      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f6_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2)); mma_commit();
-      u32 a1_4[4][4]; pack<4>(a1_4, f1_1);
-      float f18_5[32];
-      mma_open(); mma<64, 4, 64, false, true>(f18_5, a1_4, (sa + L6)); mma_commit();
-      u32 a1_6[4][4]; pack<4>(a1_6, f1_1);
-      float f42_7[32];
-      mma_open(); mma<64, 4, 64, false, true>(f42_7, a1_6, (sa + L13)); mma_commit();
-      float f2_8[32];
-      load_frag<4, 64, true>(f2_8, (sa + L0), 0);
-      float f4_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_9[i] = (f2_8[i] * ((float*)(sp + L1))[frag_col(i)]);
-      float f14_10[32];
-      load_frag<4, 64, true>(f14_10, (sa + L4), 0);
-      float f16_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (f14_10[i] * ((float*)(sp + L5))[frag_col(i)]);
-      const float s55_12 = ((float*)(sp + L23))[0];
-      float f56_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f56_13[i] = (s55_12 * f1_1[i]);
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
+      u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
+      float f8_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2)); mma_commit();
+      u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
+      float f22_6[32];
+      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L6)); mma_commit();
+      u32 a6_7[4][4]; pack<4>(a6_7, f6_2);
+      float f84_8[32];
+      mma_open(); mma<64, 4, 64, false, true>(f84_8, a6_7, (sa + L17)); mma_commit();
+      float f7_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_9[i] = (f1_1[i] - f6_2[i]);
+      float f2_10[32];
+      load_frag<4, 64, true>(f2_10, (sa + L0), 0);
+      float f4_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_11[i] = (f2_10[i] * ((float*)(sp + L1))[frag_col(i)]);
+      float f18_12[32];
+      load_frag<4, 64, true>(f18_12, (sa + L4), 0);
+      float f20_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = (f18_12[i] * ((float*)(sp + L5))[frag_col(i)]);
+      const float s107_14 = ((float*)(sp + L27))[0];
+      float f108_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f108_15[i] = (s107_14 * f1_1[i]);
       mma_wait<2>();
-      mma_ready<sizeof(f6_3) / 4>(f6_3);
-      float f12_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_14[i] = (((float*)(sp + L17))[frag_col(i)] * f6_3[i]);
-      float f13_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_15[i] = (f12_14[i] + f4_9[i]);
-      u32 a13_16[4][4]; pack<4>(a13_16, f13_15);
-      float f25_17[32];
-      mma_open(); mma<64, 4, 64, false, true>(f25_17, a13_16, (sa + L7)); mma_commit();
-      u32 a13_18[4][4]; pack<4>(a13_18, f13_15);
-      float f31_19[32];
-      mma_open(); mma<64, 4, 64, false, true>(f31_19, a13_18, (sa + L9)); mma_commit();
+      mma_ready<sizeof(f8_4) / 4>(f8_4);
+      u32 a7_16[4][4]; pack<4>(a7_16, f7_9);
+      float f10_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_17[i] = f8_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f10_17, a7_16, (sa + L2)); mma_commit();
+      mma_wait<2>();
+      mma_ready<sizeof(f22_6) / 4>(f22_6);
+      u32 a7_18[4][4]; pack<4>(a7_18, f7_9);
+      float f24_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_19[i] = f22_6[i];
+      mma_open(); mma<64, 4, 64, false, false>(f24_19, a7_18, (sa + L6)); mma_commit();
+      mma_wait<2>();
+      mma_ready<sizeof(f84_8) / 4>(f84_8);
+      u32 a7_20[4][4]; pack<4>(a7_20, f7_9);
+      float f86_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f86_21[i] = f84_8[i];
+      mma_open(); mma<64, 4, 64, false, false>(f86_21, a7_20, (sa + L17)); mma_commit();
+      mma_wait<2>();
+      mma_ready<sizeof(f10_17) / 4>(f10_17);
+      float f16_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_22[i] = (((float*)(sp + L21))[frag_col(i)] * f10_17[i]);
+      float f17_23[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_23[i] = (f16_22[i] + f4_11[i]);
+      float f30_24[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_24[i] = low(pack2(f17_23[i], 0.f));
+      u32 a30_25[4][4]; pack<4>(a30_25, f30_24);
+      float f33_26[32];
+      mma_open(); mma<64, 4, 64, false, true>(f33_26, a30_25, (sa + L7)); mma_commit();
+      u32 a30_27[4][4]; pack<4>(a30_27, f30_24);
+      float f53_28[32];
+      mma_open(); mma<64, 4, 64, false, true>(f53_28, a30_27, (sa + L11)); mma_commit();
+      float f31_29[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f17_23[i] - f30_24[i]);
       mma_wait<3>();
-      mma_ready<sizeof(f18_5) / 4>(f18_5);
-      float f21_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_20[i] = (((float*)(sp + L19))[frag_col(i)] * f18_5[i]);
-      float f22_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_21[i] = (f21_20[i] + f16_11[i]);
+      mma_ready<sizeof(f24_19) / 4>(f24_19);
+      float f27_30[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_30[i] = (((float*)(sp + L23))[frag_col(i)] * f24_19[i]);
+      float f28_31[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_31[i] = (f27_30[i] + f20_13[i]);
+      float f41_32[32];
+      UNROLL for (int i = 0; i < 32; ++i) f41_32[i] = low(pack2(f28_31[i], 0.f));
+      u32 a41_33[4][4]; pack<4>(a41_33, f41_32);
+      float f44_34[32];
+      mma_open(); mma<64, 4, 64, false, true>(f44_34, a41_33, (sa + L9)); mma_commit();
+      u32 a41_35[4][4]; pack<4>(a41_35, f41_32);
+      float f60_36[32];
+      mma_open(); mma<64, 4, 64, false, true>(f60_36, a41_35, (sa + L13)); mma_commit();
+      float f42_37[32];
+      UNROLL for (int i = 0; i < 32; ++i) f42_37[i] = (f28_31[i] - f41_32[i]);
+      mma_wait<4>();
+      mma_ready<sizeof(f86_21) / 4>(f86_21);
+      float f89_38[32];
+      UNROLL for (int i = 0; i < 32; ++i) f89_38[i] = (((float*)(sp + L24))[frag_col(i)] * f86_21[i]);
+      mma_wait<3>();
+      mma_ready<sizeof(f33_26) / 4>(f33_26);
+      u32 a31_39[4][4]; pack<4>(a31_39, f31_29);
+      float f38_40[32];
+      UNROLL for (int i = 0; i < 32; ++i) f38_40[i] = f33_26[i];
+      mma_open(); mma<64, 4, 64, false, false>(f38_40, a31_39, (sa + L7)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f53_28) / 4>(f53_28);
+      u32 a31_41[4][4]; pack<4>(a31_41, f31_29);
+      float f57_42[32];
+      UNROLL for (int i = 0; i < 32; ++i) f57_42[i] = f53_28[i];
+      mma_open(); mma<64, 4, 64, false, false>(f57_42, a31_41, (sa + L11)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f44_34) / 4>(f44_34);
+      u32 a42_43[4][4]; pack<4>(a42_43, f42_37);
+      float f49_44[32];
+      UNROLL for (int i = 0; i < 32; ++i) f49_44[i] = f44_34[i];
+      mma_open(); mma<64, 4, 64, false, false>(f49_44, a42_43, (sa + L9)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f60_36) / 4>(f60_36);
+      u32 a42_45[4][4]; pack<4>(a42_45, f42_37);
+      float f64_46[32];
+      UNROLL for (int i = 0; i < 32; ++i) f64_46[i] = f60_36[i];
+      mma_open(); mma<64, 4, 64, false, false>(f64_46, a42_45, (sa + L13)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f38_40) / 4>(f38_40);
+      u32 a30_47[4][4]; pack<4>(a30_47, f30_24);
+      float f39_48[32];
+      UNROLL for (int i = 0; i < 32; ++i) f39_48[i] = f38_40[i];
+      mma_open(); mma<64, 4, 64, false, false>(f39_48, a30_47, (sa + L8)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f57_42) / 4>(f57_42);
+      u32 a30_49[4][4]; pack<4>(a30_49, f30_24);
+      float f58_50[32];
+      UNROLL for (int i = 0; i < 32; ++i) f58_50[i] = f57_42[i];
+      mma_open(); mma<64, 4, 64, false, false>(f58_50, a30_49, (sa + L12)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f49_44) / 4>(f49_44);
+      u32 a41_51[4][4]; pack<4>(a41_51, f41_32);
+      float f50_52[32];
+      UNROLL for (int i = 0; i < 32; ++i) f50_52[i] = f49_44[i];
+      mma_open(); mma<64, 4, 64, false, false>(f50_52, a41_51, (sa + L10)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f64_46) / 4>(f64_46);
+      u32 a41_53[4][4]; pack<4>(a41_53, f41_32);
+      float f65_54[32];
+      UNROLL for (int i = 0; i < 32; ++i) f65_54[i] = f64_46[i];
+      mma_open(); mma<64, 4, 64, false, false>(f65_54, a41_53, (sa + L14)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f39_48) / 4>(f39_48);
+      mma_wait<1>();
+      mma_ready<sizeof(f58_50) / 4>(f58_50);
+      mma_ready<sizeof(f50_52) / 4>(f50_52);
+      float f51_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f51_55[i] = (f39_48[i] + f50_52[i]);
+      float f95_56[32];
+      UNROLL for (int i = 0; i < 32; ++i) f95_56[i] = (((float*)(sp + L26))[frag_col(i)] * f51_55[i]);
+      float f96_57[32];
+      UNROLL for (int i = 0; i < 32; ++i) f96_57[i] = low(pack2(f95_56[i], 0.f));
+      u32 a96_58[4][4]; pack<4>(a96_58, f96_57);
+      float f98_59[32];
+      mma_open(); mma<64, 4, 64, true, true>(f98_59, a96_58, (sa + L2)); mma_commit();
+      float f97_60[32];
+      UNROLL for (int i = 0; i < 32; ++i) f97_60[i] = (f95_56[i] - f96_57[i]);
+      float f68_61[32];
+      UNROLL for (int i = 0; i < 32; ++i) f68_61[i] = low(pack2(f51_55[i], 0.f));
+      u32 a68_62[4][4]; pack<4>(a68_62, f68_61);
+      float f71_63[32];
+      mma_open(); mma<64, 4, 64, false, true>(f71_63, a68_62, (sa + L15)); mma_commit();
+      float f69_64[32];
+      UNROLL for (int i = 0; i < 32; ++i) f69_64[i] = (f51_55[i] - f68_61[i]);
       mma_wait<2>();
-      mma_ready<sizeof(f42_7) / 4>(f42_7);
-      float f45_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f45_22[i] = (((float*)(sp + L20))[frag_col(i)] * f42_7[i]);
-      mma_wait<1>();
-      mma_ready<sizeof(f25_17) / 4>(f25_17);
-      u32 a22_23[4][4]; pack<4>(a22_23, f22_21);
-      float f29_24[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_24[i] = f25_17[i];
-      mma_open(); mma<64, 4, 64, false, false>(f29_24, a22_23, (sa + L8)); mma_commit();
-      mma_wait<1>();
-      mma_ready<sizeof(f31_19) / 4>(f31_19);
-      u32 a22_25[4][4]; pack<4>(a22_25, f22_21);
-      float f34_26[32];
-      UNROLL for (int i = 0; i < 32; ++i) f34_26[i] = f31_19[i];
-      mma_open(); mma<64, 4, 64, false, false>(f34_26, a22_25, (sa + L10)); mma_commit();
-      mma_wait<1>();
-      mma_ready<sizeof(f29_24) / 4>(f29_24);
-      float f51_27[32];
-      UNROLL for (int i = 0; i < 32; ++i) f51_27[i] = (((float*)(sp + L22))[frag_col(i)] * f29_24[i]);
-      u32 a51_28[4][4]; pack<4>(a51_28, f51_27);
-      float f57_29[32];
-      UNROLL for (int i = 0; i < 32; ++i) f57_29[i] = f56_13[i];
-      mma_open(); mma<64, 4, 64, true, false>(f57_29, a51_28, (sa + L2)); mma_commit();
-      u32 a29_30[4][4]; pack<4>(a29_30, f29_24);
-      float f46_31[32];
-      UNROLL for (int i = 0; i < 32; ++i) f46_31[i] = f45_22[i];
-      mma_open(); mma<64, 4, 64, false, false>(f46_31, a29_30, (sa + L11)); mma_commit();
+      mma_ready<sizeof(f65_54) / 4>(f65_54);
+      float f66_65[32];
+      UNROLL for (int i = 0; i < 32; ++i) f66_65[i] = (f58_50[i] + f65_54[i]);
+      float f101_66[32];
+      UNROLL for (int i = 0; i < 32; ++i) f101_66[i] = (((float*)(sp + L26))[frag_col(i)] * f66_65[i]);
+      float f102_67[32];
+      UNROLL for (int i = 0; i < 32; ++i) f102_67[i] = low(pack2(f101_66[i], 0.f));
+      u32 a102_68[4][4]; pack<4>(a102_68, f102_67);
+      float f104_69[32];
+      mma_open(); mma<64, 4, 64, true, true>(f104_69, a102_68, (sa + L6)); mma_commit();
+      float f103_70[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_70[i] = (f101_66[i] - f102_67[i]);
+      float f76_71[32];
+      UNROLL for (int i = 0; i < 32; ++i) f76_71[i] = low(pack2(f66_65[i], 0.f));
+      u32 a76_72[4][4]; pack<4>(a76_72, f76_71);
+      float f79_73[32];
+      mma_open(); mma<64, 4, 64, false, true>(f79_73, a76_72, (sa + L16)); mma_commit();
+      float f77_74[32];
+      UNROLL for (int i = 0; i < 32; ++i) f77_74[i] = (f66_65[i] - f76_71[i]);
+      mma_wait<3>();
+      mma_ready<sizeof(f98_59) / 4>(f98_59);
+      u32 a97_75[4][4]; pack<4>(a97_75, f97_60);
+      float f100_76[32];
+      UNROLL for (int i = 0; i < 32; ++i) f100_76[i] = f98_59[i];
+      mma_open(); mma<64, 4, 64, true, false>(f100_76, a97_75, (sa + L2)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f71_63) / 4>(f71_63);
+      u32 a69_77[4][4]; pack<4>(a69_77, f69_64);
+      float f74_78[32];
+      UNROLL for (int i = 0; i < 32; ++i) f74_78[i] = f71_63[i];
+      mma_open(); mma<64, 4, 64, false, false>(f74_78, a69_77, (sa + L15)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f104_69) / 4>(f104_69);
+      u32 a103_79[4][4]; pack<4>(a103_79, f103_70);
+      float f106_80[32];
+      UNROLL for (int i = 0; i < 32; ++i) f106_80[i] = f104_69[i];
+      mma_open(); mma<64, 4, 64, true, false>(f106_80, a103_79, (sa + L6)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f79_73) / 4>(f79_73);
+      u32 a77_81[4][4]; pack<4>(a77_81, f77_74);
+      float f82_82[32];
+      UNROLL for (int i = 0; i < 32; ++i) f82_82[i] = f79_73[i];
+      mma_open(); mma<64, 4, 64, false, false>(f82_82, a77_81, (sa + L16)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f100_76) / 4>(f100_76);
+      float f109_83[32];
+      UNROLL for (int i = 0; i < 32; ++i) f109_83[i] = (f108_15[i] + f100_76[i]);
       mma_wait<2>();
-      mma_ready<sizeof(f34_26) / 4>(f34_26);
-      float f53_32[32];
-      UNROLL for (int i = 0; i < 32; ++i) f53_32[i] = (((float*)(sp + L22))[frag_col(i)] * f34_26[i]);
+      mma_ready<sizeof(f74_78) / 4>(f74_78);
+      float f90_84[32];
+      UNROLL for (int i = 0; i < 32; ++i) f90_84[i] = (f89_38[i] + f74_78[i]);
       mma_wait<1>();
-      mma_ready<sizeof(f57_29) / 4>(f57_29);
-      u32 a53_33[4][4]; pack<4>(a53_33, f53_32);
-      float f58_34[32];
-      UNROLL for (int i = 0; i < 32; ++i) f58_34[i] = f57_29[i];
-      mma_open(); mma<64, 4, 64, true, false>(f58_34, a53_33, (sa + L6)); mma_commit();
-      mma_wait<1>();
-      mma_ready<sizeof(f46_31) / 4>(f46_31);
-      u32 a34_35[4][4]; pack<4>(a34_35, f34_26);
-      float f47_36[32];
-      UNROLL for (int i = 0; i < 32; ++i) f47_36[i] = f46_31[i];
-      mma_open(); mma<64, 4, 64, false, false>(f47_36, a34_35, (sa + L12)); mma_commit();
+      mma_ready<sizeof(f106_80) / 4>(f106_80);
+      float f110_85[32];
+      UNROLL for (int i = 0; i < 32; ++i) f110_85[i] = (f109_83[i] + f106_80[i]);
       mma_wait<0>();
-      mma_ready<sizeof(f58_34) / 4>(f58_34);
-      mma_ready<sizeof(f47_36) / 4>(f47_36);
-      store_frag<4, 64, true>((sa + L24), f47_36, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f58_34[i];
+      mma_ready<sizeof(f82_82) / 4>(f82_82);
+      float f91_86[32];
+      UNROLL for (int i = 0; i < 32; ++i) f91_86[i] = (f90_84[i] + f82_82[i]);
+      store_frag<4, 64, true>((sa + L28), f91_86, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f110_85[i];
       bar_arrive(empty + n % 1 * 8);
     }
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
@@ -994,8 +1191,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L2 = 8192, L4 = 16384, L6 = 24576, L7 = 32768, L8 = 40960, L9 = 49152, L10 = 57344, L20 = 65536, L21 = 73728, L22 = 81920, L1 = 90112, L5 = 90368, L14 = 90624, L16 = 90880, L18 = 91136, L19 = 91392, L3 = 0, L11 = 256, L12 = 0, L13 = 512, L15 = 768, L17 = 1024;
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0 = 0, L2 = 8192, L4 = 16384, L6 = 24576, L7 = 32768, L8 = 40960, L9 = 49152, L10 = 57344, L11 = 65536, L12 = 73728, L13 = 81920, L14 = 90112, L24 = 98304, L25 = 106496, L26 = 114688, L1 = 122880, L5 = 123136, L18 = 123392, L20 = 123648, L22 = 123904, L23 = 124160, L3 = 0, L15 = 256, L16 = 0, L17 = 512, L19 = 768, L21 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1006,7 +1203,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 stage0 = base + 2048, full = stage0 + 92160, empty = full + 8;
+  const u32 stage0 = base + 2048, full = stage0 + 124928, empty = full + 8;
   (void)group, (void)v_here;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -1014,35 +1211,39 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
     float r3_0[1];
-    float r7_1[1];
-    float r15_2[1];
+    float r11_1[1];
+    float r19_2[1];
     team_sync(1);
     auto issue = [&](int n) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
-    const u32 to = stage0 + n % 1 * 92160; (void)to;
+    const u32 to = stage0 + n % 1 * 124928; (void)to;
     tile_load<64, 1, 128>((to + L0), p_v1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
     UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
     tile_load<64, 1, 128>((to + L2), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
     tile_load<64, 1, 128>((to + L4), p_v2 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r15_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
     tile_load<64, 1, 128>((to + L6), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
     tile_load<64, 1, 128>((to + L7), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L8), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L9), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L10), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L8), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L9), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L10), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L11), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L12), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L13), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L14), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
     auto drain = [&](int n) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
-    const u32 sa = stage0 + n % 1 * 92160; (void)sa;
-    tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (sa + L20), t);
-    tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L21), t);
-    tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L22), t);
+    const u32 sa = stage0 + n % 1 * 124928; (void)sa;
+    tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (sa + L24), t);
+    tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L25), t);
+    tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L26), t);
     };
     if (walk_chunks > 0) issue(0);
     cp_commit();
@@ -1051,25 +1252,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 92160;
+      const u32 sa = stage0 + n % 1 * 124928;
       u8* const sp = basep + (sa - base); (void)sp;
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3))[i] = r7_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r15_2[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3))[i] = r11_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r19_2[k]; }
       cp_wait<0>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L11)), ((float*)(basep + L3)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L15)), ((float*)(basep + L3)), false, false);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L12))[i] = m_exp(((float*)(basep + L11))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L13))[i] = (-((float*)(sp + L1))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L14))[i] = (((float*)(basep + L12))[i] * ((float*)(basep + L13))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L15))[i] = (-((float*)(sp + L5))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L16))[i] = (((float*)(basep + L12))[i] * ((float*)(basep + L15))[i]);
-      const float s35_3 = ((float*)(basep + L11))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L17))[i] = (s35_3 - ((float*)(basep + L11))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L18))[i] = m_exp(((float*)(basep + L17))[i]);
-      const float s42_4 = m_exp(s35_3);
-      if (t == 0) ((float*)(sp + L19))[0] = s42_4;
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L16))[i] = m_exp(((float*)(basep + L15))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L17))[i] = (-((float*)(sp + L1))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L18))[i] = (((float*)(basep + L16))[i] * ((float*)(basep + L17))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L19))[i] = (-((float*)(sp + L5))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L20))[i] = (((float*)(basep + L16))[i] * ((float*)(basep + L19))[i]);
+      const float s67_3 = ((float*)(basep + L15))[63];
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L21))[i] = (s67_3 - ((float*)(basep + L15))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L22))[i] = m_exp(((float*)(basep + L21))[i]);
+      const float s82_4 = m_exp(s67_3);
+      if (t == 0) ((float*)(sp + L23))[0] = s82_4;
       team_sync(1);
       bar_arrive(full + n % 1 * 8);
       if (n + 1 < walk_chunks) {
@@ -1093,89 +1294,184 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 92160;
+      const u32 sa = stage0 + n % 1 * 124928;
       u8* const sp = basep + (sa - base); (void)sp;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
       proxy_fence();
-      store_frag<4, 64, true>((sa + L20), f1_1, 0);
-      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f6_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2)); mma_commit();
-      u32 a1_4[4][4]; pack<4>(a1_4, f1_1);
-      float f18_5[32];
-      mma_open(); mma<64, 4, 64, false, true>(f18_5, a1_4, (sa + L6)); mma_commit();
-      float f2_6[32];
-      load_frag<4, 64, true>(f2_6, (sa + L0), 0);
-      float f4_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_7[i] = (f2_6[i] * ((float*)(sp + L1))[frag_col(i)]);
-      float f14_8[32];
-      load_frag<4, 64, true>(f14_8, (sa + L4), 0);
-      float f16_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (f14_8[i] * ((float*)(sp + L5))[frag_col(i)]);
-      const float s42_10 = ((float*)(sp + L19))[0];
-      float f43_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f43_11[i] = (s42_10 * f1_1[i]);
+      store_frag<4, 64, true>((sa + L24), f1_1, 0);
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
+      u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
+      float f8_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2)); mma_commit();
+      u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
+      float f22_6[32];
+      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L6)); mma_commit();
+      float f7_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_7[i] = (f1_1[i] - f6_2[i]);
+      float f2_8[32];
+      load_frag<4, 64, true>(f2_8, (sa + L0), 0);
+      float f4_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_9[i] = (f2_8[i] * ((float*)(sp + L1))[frag_col(i)]);
+      float f18_10[32];
+      load_frag<4, 64, true>(f18_10, (sa + L4), 0);
+      float f20_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = (f18_10[i] * ((float*)(sp + L5))[frag_col(i)]);
+      const float s82_12 = ((float*)(sp + L23))[0];
+      float f83_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f83_13[i] = (s82_12 * f1_1[i]);
       mma_wait<1>();
-      mma_ready<sizeof(f6_3) / 4>(f6_3);
-      float f12_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_12[i] = (((float*)(sp + L14))[frag_col(i)] * f6_3[i]);
-      float f13_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_13[i] = (f12_12[i] + f4_7[i]);
-      u32 a13_14[4][4]; pack<4>(a13_14, f13_13);
-      float f25_15[32];
-      mma_open(); mma<64, 4, 64, false, true>(f25_15, a13_14, (sa + L7)); mma_commit();
-      u32 a13_16[4][4]; pack<4>(a13_16, f13_13);
-      float f31_17[32];
-      mma_open(); mma<64, 4, 64, false, true>(f31_17, a13_16, (sa + L9)); mma_commit();
+      mma_ready<sizeof(f8_4) / 4>(f8_4);
+      u32 a7_14[4][4]; pack<4>(a7_14, f7_7);
+      float f10_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_15[i] = f8_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f10_15, a7_14, (sa + L2)); mma_commit();
+      mma_wait<1>();
+      mma_ready<sizeof(f22_6) / 4>(f22_6);
+      u32 a7_16[4][4]; pack<4>(a7_16, f7_7);
+      float f24_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_17[i] = f22_6[i];
+      mma_open(); mma<64, 4, 64, false, false>(f24_17, a7_16, (sa + L6)); mma_commit();
+      mma_wait<1>();
+      mma_ready<sizeof(f10_15) / 4>(f10_15);
+      float f16_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_18[i] = (((float*)(sp + L18))[frag_col(i)] * f10_15[i]);
+      float f17_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_19[i] = (f16_18[i] + f4_9[i]);
+      float f30_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_20[i] = low(pack2(f17_19[i], 0.f));
+      u32 a30_21[4][4]; pack<4>(a30_21, f30_20);
+      float f33_22[32];
+      mma_open(); mma<64, 4, 64, false, true>(f33_22, a30_21, (sa + L7)); mma_commit();
+      u32 a30_23[4][4]; pack<4>(a30_23, f30_20);
+      float f53_24[32];
+      mma_open(); mma<64, 4, 64, false, true>(f53_24, a30_23, (sa + L11)); mma_commit();
+      float f31_25[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_19[i] - f30_20[i]);
       mma_wait<2>();
-      mma_ready<sizeof(f18_5) / 4>(f18_5);
-      float f21_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_18[i] = (((float*)(sp + L16))[frag_col(i)] * f18_5[i]);
-      float f22_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_19[i] = (f21_18[i] + f16_9[i]);
+      mma_ready<sizeof(f24_17) / 4>(f24_17);
+      float f27_26[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_26[i] = (((float*)(sp + L20))[frag_col(i)] * f24_17[i]);
+      float f28_27[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_27[i] = (f27_26[i] + f20_11[i]);
+      float f41_28[32];
+      UNROLL for (int i = 0; i < 32; ++i) f41_28[i] = low(pack2(f28_27[i], 0.f));
+      u32 a41_29[4][4]; pack<4>(a41_29, f41_28);
+      float f44_30[32];
+      mma_open(); mma<64, 4, 64, false, true>(f44_30, a41_29, (sa + L9)); mma_commit();
+      u32 a41_31[4][4]; pack<4>(a41_31, f41_28);
+      float f60_32[32];
+      mma_open(); mma<64, 4, 64, false, true>(f60_32, a41_31, (sa + L13)); mma_commit();
+      float f42_33[32];
+      UNROLL for (int i = 0; i < 32; ++i) f42_33[i] = (f28_27[i] - f41_28[i]);
+      mma_wait<3>();
+      mma_ready<sizeof(f33_22) / 4>(f33_22);
+      u32 a31_34[4][4]; pack<4>(a31_34, f31_25);
+      float f38_35[32];
+      UNROLL for (int i = 0; i < 32; ++i) f38_35[i] = f33_22[i];
+      mma_open(); mma<64, 4, 64, false, false>(f38_35, a31_34, (sa + L7)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f53_24) / 4>(f53_24);
+      u32 a31_36[4][4]; pack<4>(a31_36, f31_25);
+      float f57_37[32];
+      UNROLL for (int i = 0; i < 32; ++i) f57_37[i] = f53_24[i];
+      mma_open(); mma<64, 4, 64, false, false>(f57_37, a31_36, (sa + L11)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f44_30) / 4>(f44_30);
+      u32 a42_38[4][4]; pack<4>(a42_38, f42_33);
+      float f49_39[32];
+      UNROLL for (int i = 0; i < 32; ++i) f49_39[i] = f44_30[i];
+      mma_open(); mma<64, 4, 64, false, false>(f49_39, a42_38, (sa + L9)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f60_32) / 4>(f60_32);
+      u32 a42_40[4][4]; pack<4>(a42_40, f42_33);
+      float f64_41[32];
+      UNROLL for (int i = 0; i < 32; ++i) f64_41[i] = f60_32[i];
+      mma_open(); mma<64, 4, 64, false, false>(f64_41, a42_40, (sa + L13)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f38_35) / 4>(f38_35);
+      u32 a30_42[4][4]; pack<4>(a30_42, f30_20);
+      float f39_43[32];
+      UNROLL for (int i = 0; i < 32; ++i) f39_43[i] = f38_35[i];
+      mma_open(); mma<64, 4, 64, false, false>(f39_43, a30_42, (sa + L8)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f57_37) / 4>(f57_37);
+      u32 a30_44[4][4]; pack<4>(a30_44, f30_20);
+      float f58_45[32];
+      UNROLL for (int i = 0; i < 32; ++i) f58_45[i] = f57_37[i];
+      mma_open(); mma<64, 4, 64, false, false>(f58_45, a30_44, (sa + L12)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f49_39) / 4>(f49_39);
+      u32 a41_46[4][4]; pack<4>(a41_46, f41_28);
+      float f50_47[32];
+      UNROLL for (int i = 0; i < 32; ++i) f50_47[i] = f49_39[i];
+      mma_open(); mma<64, 4, 64, false, false>(f50_47, a41_46, (sa + L10)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f64_41) / 4>(f64_41);
+      u32 a41_48[4][4]; pack<4>(a41_48, f41_28);
+      float f65_49[32];
+      UNROLL for (int i = 0; i < 32; ++i) f65_49[i] = f64_41[i];
+      mma_open(); mma<64, 4, 64, false, false>(f65_49, a41_48, (sa + L14)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f39_43) / 4>(f39_43);
       mma_wait<1>();
-      mma_ready<sizeof(f25_15) / 4>(f25_15);
-      u32 a22_20[4][4]; pack<4>(a22_20, f22_19);
-      float f29_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_21[i] = f25_15[i];
-      mma_open(); mma<64, 4, 64, false, false>(f29_21, a22_20, (sa + L8)); mma_commit();
+      mma_ready<sizeof(f58_45) / 4>(f58_45);
+      mma_ready<sizeof(f50_47) / 4>(f50_47);
+      float f51_50[32];
+      UNROLL for (int i = 0; i < 32; ++i) f51_50[i] = (f39_43[i] + f50_47[i]);
+      float f70_51[32];
+      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (((float*)(sp + L22))[frag_col(i)] * f51_50[i]);
+      float f71_52[32];
+      UNROLL for (int i = 0; i < 32; ++i) f71_52[i] = low(pack2(f70_51[i], 0.f));
+      u32 a71_53[4][4]; pack<4>(a71_53, f71_52);
+      float f73_54[32];
+      mma_open(); mma<64, 4, 64, true, true>(f73_54, a71_53, (sa + L2)); mma_commit();
+      float f72_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f72_55[i] = (f70_51[i] - f71_52[i]);
       mma_wait<1>();
-      mma_ready<sizeof(f31_17) / 4>(f31_17);
-      u32 a22_22[4][4]; pack<4>(a22_22, f22_19);
-      float f34_23[32];
-      UNROLL for (int i = 0; i < 32; ++i) f34_23[i] = f31_17[i];
-      mma_open(); mma<64, 4, 64, false, false>(f34_23, a22_22, (sa + L10)); mma_commit();
+      mma_ready<sizeof(f65_49) / 4>(f65_49);
+      float f66_56[32];
+      UNROLL for (int i = 0; i < 32; ++i) f66_56[i] = (f58_45[i] + f65_49[i]);
+      float f76_57[32];
+      UNROLL for (int i = 0; i < 32; ++i) f76_57[i] = (((float*)(sp + L22))[frag_col(i)] * f66_56[i]);
+      float f77_58[32];
+      UNROLL for (int i = 0; i < 32; ++i) f77_58[i] = low(pack2(f76_57[i], 0.f));
+      u32 a77_59[4][4]; pack<4>(a77_59, f77_58);
+      float f79_60[32];
+      mma_open(); mma<64, 4, 64, true, true>(f79_60, a77_59, (sa + L6)); mma_commit();
+      float f78_61[32];
+      UNROLL for (int i = 0; i < 32; ++i) f78_61[i] = (f76_57[i] - f77_58[i]);
       mma_wait<1>();
-      mma_ready<sizeof(f29_21) / 4>(f29_21);
-      float f38_24[32];
-      UNROLL for (int i = 0; i < 32; ++i) f38_24[i] = (((float*)(sp + L18))[frag_col(i)] * f29_21[i]);
-      u32 a38_25[4][4]; pack<4>(a38_25, f38_24);
-      float f44_26[32];
-      UNROLL for (int i = 0; i < 32; ++i) f44_26[i] = f43_11[i];
-      mma_open(); mma<64, 4, 64, true, false>(f44_26, a38_25, (sa + L2)); mma_commit();
+      mma_ready<sizeof(f73_54) / 4>(f73_54);
+      u32 a72_62[4][4]; pack<4>(a72_62, f72_55);
+      float f75_63[32];
+      UNROLL for (int i = 0; i < 32; ++i) f75_63[i] = f73_54[i];
+      mma_open(); mma<64, 4, 64, true, false>(f75_63, a72_62, (sa + L2)); mma_commit();
       mma_wait<1>();
-      mma_ready<sizeof(f34_23) / 4>(f34_23);
-      float f40_27[32];
-      UNROLL for (int i = 0; i < 32; ++i) f40_27[i] = (((float*)(sp + L18))[frag_col(i)] * f34_23[i]);
+      mma_ready<sizeof(f79_60) / 4>(f79_60);
+      u32 a78_64[4][4]; pack<4>(a78_64, f78_61);
+      float f81_65[32];
+      UNROLL for (int i = 0; i < 32; ++i) f81_65[i] = f79_60[i];
+      mma_open(); mma<64, 4, 64, true, false>(f81_65, a78_64, (sa + L6)); mma_commit();
+      mma_wait<1>();
+      mma_ready<sizeof(f75_63) / 4>(f75_63);
+      float f84_66[32];
+      UNROLL for (int i = 0; i < 32; ++i) f84_66[i] = (f83_13[i] + f75_63[i]);
       mma_wait<0>();
-      mma_ready<sizeof(f44_26) / 4>(f44_26);
-      u32 a40_28[4][4]; pack<4>(a40_28, f40_27);
-      float f45_29[32];
-      UNROLL for (int i = 0; i < 32; ++i) f45_29[i] = f44_26[i];
-      mma_open(); mma<64, 4, 64, true, false>(f45_29, a40_28, (sa + L6)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f45_29) / 4>(f45_29);
-      store_frag<4, 64, true>((sa + L21), f29_21, 0);
-      store_frag<4, 64, true>((sa + L22), f34_23, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f45_29[i];
+      mma_ready<sizeof(f81_65) / 4>(f81_65);
+      float f85_67[32];
+      UNROLL for (int i = 0; i < 32; ++i) f85_67[i] = (f84_66[i] + f81_65[i]);
+      store_frag<4, 64, true>((sa + L25), f51_50, 0);
+      store_frag<4, 64, true>((sa + L26), f66_56, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f85_67[i];
       bar_arrive(empty + n % 1 * 8);
     }
   }
 }
 
 // Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L3 = 16384, L4 = 24576, L5 = 32768, L6 = 40960, L7 = 49152, L8 = 57344, L9 = 65536, L10 = 73728, L23 = 81920, L24 = 90112, L25 = 98304, L15 = 106496, L17 = 106752, L19 = 107008, L21 = 107264, L22 = 107520, L2 = 0, L11 = 256, L12 = 512, L13 = 768, L14 = 0, L16 = 1024, L18 = 1280, L20 = 1536;
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0 = 0, L1 = 8192, L3 = 16384, L4 = 24576, L5 = 32768, L6 = 40960, L7 = 49152, L8 = 57344, L9 = 65536, L10 = 73728, L11 = 81920, L12 = 90112, L13 = 98304, L14 = 106496, L27 = 114688, L28 = 122880, L29 = 131072, L19 = 139264, L21 = 139520, L23 = 139776, L25 = 140032, L26 = 140288, L2 = 0, L15 = 256, L16 = 512, L17 = 768, L18 = 0, L20 = 1024, L22 = 1280, L24 = 1536;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1186,45 +1482,49 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 stage0 = base + 2048, full = stage0 + 108544, empty = full + 8;
+  const u32 stage0 = base + 2048, full = stage0 + 141312, empty = full + 8;
   (void)group, (void)v_here;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
-    float r5_0[1];
-    float r45_1[1];
-    float r50_2[1];
+    float r9_0[1];
+    float r81_1[1];
+    float r90_2[1];
     team_sync(1);
     auto issue = [&](int n) {
     const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
-    const u32 to = stage0 + n % 1 * 108544; (void)to;
+    const u32 to = stage0 + n % 1 * 141312; (void)to;
     tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
     tile_load<64, 1, 128>((to + L1), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
     tile_load<64, 1, 128>((to + L3), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
     tile_load<64, 1, 128>((to + L4), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
     tile_load<64, 1, 128>((to + L5), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
     tile_load<64, 1, 128>((to + L6), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L7), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L8), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L9), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L10), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r45_1[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r50_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+    tile_load<64, 1, 128>((to + L7), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L8), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L9), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L10), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L11), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L12), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L13), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+    tile_load<64, 1, 128>((to + L14), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r81_1[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r90_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
     auto drain = [&](int n) {
     const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
-    const u32 sa = stage0 + n % 1 * 108544; (void)sa;
-    tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (sa + L23), t);
-    tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L24), t);
-    tile_store<64, 1, 128>(p_ws_S_solved1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L25), t);
+    const u32 sa = stage0 + n % 1 * 141312; (void)sa;
+    tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (sa + L27), t);
+    tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L28), t);
+    tile_store<64, 1, 128>(p_ws_S_solved1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L29), t);
     };
     if (walk_chunks > 0) issue(0);
     cp_commit();
@@ -1233,26 +1533,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 108544;
+      const u32 sa = stage0 + n % 1 * 141312;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2))[i] = r5_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L11))[i] = r45_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L12))[i] = r50_2[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2))[i] = r9_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L15))[i] = r81_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L16))[i] = r90_2[k]; }
       cp_wait<0>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L13)), ((float*)(basep + L2)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L17)), ((float*)(basep + L2)), false, false);
       team_sync(1);
-      const float s7_3 = ((float*)(basep + L13))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L14))[i] = (s7_3 - ((float*)(basep + L13))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L15))[i] = m_exp(((float*)(basep + L14))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L16))[i] = m_exp(((float*)(basep + L13))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L17))[i] = (((float*)(basep + L16))[i] * 0.125f);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L18))[i] = (-((float*)(basep + L11))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L19))[i] = (((float*)(basep + L16))[i] * ((float*)(basep + L18))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L20))[i] = (-((float*)(basep + L12))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L21))[i] = (((float*)(basep + L16))[i] * ((float*)(basep + L20))[i]);
-      const float s55_4 = m_exp(s7_3);
-      if (t == 0) ((float*)(sp + L22))[0] = s55_4;
+      const float s11_3 = ((float*)(basep + L17))[63];
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L18))[i] = (s11_3 - ((float*)(basep + L17))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L19))[i] = m_exp(((float*)(basep + L18))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L20))[i] = m_exp(((float*)(basep + L17))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L21))[i] = (((float*)(basep + L20))[i] * 0.125f);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L22))[i] = (-((float*)(basep + L15))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L23))[i] = (((float*)(basep + L20))[i] * ((float*)(basep + L22))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L24))[i] = (-((float*)(basep + L16))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L25))[i] = (((float*)(basep + L20))[i] * ((float*)(basep + L24))[i]);
+      const float s99_4 = m_exp(s11_3);
+      if (t == 0) ((float*)(sp + L26))[0] = s99_4;
       team_sync(1);
       bar_arrive(full + n % 1 * 8);
       if (n + 1 < walk_chunks) {
@@ -1276,92 +1576,185 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 108544;
+      const u32 sa = stage0 + n % 1 * 141312;
       u8* const sp = basep + (sa - base); (void)sp;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
       proxy_fence();
-      store_frag<4, 64, true>((sa + L23), f1_1, 0);
-      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f4_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f4_3, a1_2, (sa + L1)); mma_commit();
+      store_frag<4, 64, true>((sa + L27), f1_1, 0);
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0));
+      float f18_3[32];
+      mma_open(); mma<64, 4, 64, true, true>(f18_3, a2_2, (sa + L3)); mma_commit();
       u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0));
-      float f14_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f14_5, a2_4, (sa + L3)); mma_commit();
-      u32 a1_6[4][4]; pack<4>(a1_6, f1_1);
-      float f17_7[32];
-      mma_open(); mma<64, 4, 64, false, true>(f17_7, a1_6, (sa + L4)); mma_commit();
-      u32 a2_8[4][4]; load_as<4, 64, true>(a2_8, (sa + L0));
-      float f21_9[32];
-      mma_open(); mma<64, 4, 64, true, true>(f21_9, a2_8, (sa + L5)); mma_commit();
-      float f2_10[32];
-      load_frag<4, 64, true>(f2_10, (sa + L0), 0);
-      float f42_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f42_11[i] = (((float*)(sp + L17))[frag_col(i)] * f2_10[i]);
-      const float s55_12 = ((float*)(sp + L22))[0];
-      float f56_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f56_13[i] = (s55_12 * f1_1[i]);
-      u32 a42_14[4][4]; pack<4>(a42_14, f42_11);
-      float f57_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f57_15[i] = f56_13[i];
-      mma_open(); mma<64, 4, 64, true, false>(f57_15, a42_14, (sa + L10)); mma_commit();
-      mma_wait<4>();
-      mma_ready<sizeof(f4_3) / 4>(f4_3);
-      float f10_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_16[i] = (((float*)(sp + L15))[frag_col(i)] * f4_3[i]);
+      float f27_5[32];
+      mma_open(); mma<64, 4, 64, true, true>(f27_5, a2_4, (sa + L5)); mma_commit();
+      float f4_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_6[i] = low(pack2(f1_1[i], 0.f));
+      u32 a4_7[4][4]; pack<4>(a4_7, f4_6);
+      float f6_8[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_8, a4_7, (sa + L1)); mma_commit();
+      u32 a4_9[4][4]; pack<4>(a4_9, f4_6);
+      float f21_10[32];
+      mma_open(); mma<64, 4, 64, false, true>(f21_10, a4_9, (sa + L4)); mma_commit();
+      float f5_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_11[i] = (f1_1[i] - f4_6[i]);
+      float f2_12[32];
+      load_frag<4, 64, true>(f2_12, (sa + L0), 0);
+      float f78_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f78_13[i] = (((float*)(sp + L21))[frag_col(i)] * f2_12[i]);
+      const float s99_14 = ((float*)(sp + L26))[0];
+      float f100_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f100_15[i] = (s99_14 * f1_1[i]);
+      u32 a78_16[4][4]; pack<4>(a78_16, f78_13);
+      float f101_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f101_17[i] = f100_15[i];
+      mma_open(); mma<64, 4, 64, true, false>(f101_17, a78_16, (sa + L14)); mma_commit();
+      mma_wait<2>();
+      mma_ready<sizeof(f18_3) / 4>(f18_3);
+      mma_ready<sizeof(f27_5) / 4>(f27_5);
+      mma_ready<sizeof(f6_8) / 4>(f6_8);
+      u32 a5_18[4][4]; pack<4>(a5_18, f5_11);
+      float f8_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f8_19[i] = f6_8[i];
+      mma_open(); mma<64, 4, 64, false, false>(f8_19, a5_18, (sa + L1)); mma_commit();
+      mma_wait<2>();
+      mma_ready<sizeof(f21_10) / 4>(f21_10);
+      u32 a5_20[4][4]; pack<4>(a5_20, f5_11);
+      float f23_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_21[i] = f21_10[i];
+      mma_open(); mma<64, 4, 64, false, false>(f23_21, a5_20, (sa + L4)); mma_commit();
+      mma_wait<1>();
+      mma_ready<sizeof(f101_17) / 4>(f101_17);
+      mma_ready<sizeof(f8_19) / 4>(f8_19);
+      float f14_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_22[i] = (((float*)(sp + L19))[frag_col(i)] * f8_19[i]);
+      float f19_23[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_23[i] = (f14_22[i] + f18_3[i]);
+      float f30_24[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_24[i] = low(pack2(f19_23[i], 0.f));
+      u32 a30_25[4][4]; pack<4>(a30_25, f30_24);
+      float f34_26[32];
+      mma_open(); mma<64, 4, 64, true, true>(f34_26, a30_25, (sa + L6)); mma_commit();
+      u32 a30_27[4][4]; pack<4>(a30_27, f30_24);
+      float f58_28[32];
+      mma_open(); mma<64, 4, 64, true, true>(f58_28, a30_27, (sa + L10)); mma_commit();
+      float f31_29[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f19_23[i] - f30_24[i]);
+      mma_wait<2>();
+      mma_ready<sizeof(f23_21) / 4>(f23_21);
+      float f24_30[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_30[i] = (((float*)(sp + L19))[frag_col(i)] * f23_21[i]);
+      float f28_31[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_31[i] = (f24_30[i] + f27_5[i]);
+      float f43_32[32];
+      UNROLL for (int i = 0; i < 32; ++i) f43_32[i] = low(pack2(f28_31[i], 0.f));
+      u32 a43_33[4][4]; pack<4>(a43_33, f43_32);
+      float f47_34[32];
+      mma_open(); mma<64, 4, 64, true, true>(f47_34, a43_33, (sa + L8)); mma_commit();
+      u32 a43_35[4][4]; pack<4>(a43_35, f43_32);
+      float f67_36[32];
+      mma_open(); mma<64, 4, 64, true, true>(f67_36, a43_35, (sa + L12)); mma_commit();
+      float f44_37[32];
+      UNROLL for (int i = 0; i < 32; ++i) f44_37[i] = (f28_31[i] - f43_32[i]);
       mma_wait<3>();
-      mma_ready<sizeof(f14_5) / 4>(f14_5);
-      float f15_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_17[i] = (f10_16[i] + f14_5[i]);
-      u32 a15_18[4][4]; pack<4>(a15_18, f15_17);
-      float f26_19[32];
-      mma_open(); mma<64, 4, 64, true, true>(f26_19, a15_18, (sa + L6)); mma_commit();
-      u32 a15_20[4][4]; pack<4>(a15_20, f15_17);
-      float f34_21[32];
-      mma_open(); mma<64, 4, 64, true, true>(f34_21, a15_20, (sa + L8)); mma_commit();
-      mma_wait<4>();
-      mma_ready<sizeof(f17_7) / 4>(f17_7);
-      float f18_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (((float*)(sp + L15))[frag_col(i)] * f17_7[i]);
+      mma_ready<sizeof(f34_26) / 4>(f34_26);
+      u32 a31_38[4][4]; pack<4>(a31_38, f31_29);
+      float f40_39[32];
+      UNROLL for (int i = 0; i < 32; ++i) f40_39[i] = f34_26[i];
+      mma_open(); mma<64, 4, 64, true, false>(f40_39, a31_38, (sa + L6)); mma_commit();
       mma_wait<3>();
-      mma_ready<sizeof(f21_9) / 4>(f21_9);
-      float f22_23[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_23[i] = (f18_22[i] + f21_9[i]);
+      mma_ready<sizeof(f58_28) / 4>(f58_28);
+      u32 a31_40[4][4]; pack<4>(a31_40, f31_29);
+      float f63_41[32];
+      UNROLL for (int i = 0; i < 32; ++i) f63_41[i] = f58_28[i];
+      mma_open(); mma<64, 4, 64, true, false>(f63_41, a31_40, (sa + L10)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f47_34) / 4>(f47_34);
+      u32 a44_42[4][4]; pack<4>(a44_42, f44_37);
+      float f53_43[32];
+      UNROLL for (int i = 0; i < 32; ++i) f53_43[i] = f47_34[i];
+      mma_open(); mma<64, 4, 64, true, false>(f53_43, a44_42, (sa + L8)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f67_36) / 4>(f67_36);
+      u32 a44_44[4][4]; pack<4>(a44_44, f44_37);
+      float f72_45[32];
+      UNROLL for (int i = 0; i < 32; ++i) f72_45[i] = f67_36[i];
+      mma_open(); mma<64, 4, 64, true, false>(f72_45, a44_44, (sa + L12)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f40_39) / 4>(f40_39);
+      u32 a30_46[4][4]; pack<4>(a30_46, f30_24);
+      float f41_47[32];
+      UNROLL for (int i = 0; i < 32; ++i) f41_47[i] = f40_39[i];
+      mma_open(); mma<64, 4, 64, true, false>(f41_47, a30_46, (sa + L7)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f63_41) / 4>(f63_41);
+      u32 a30_48[4][4]; pack<4>(a30_48, f30_24);
+      float f64_49[32];
+      UNROLL for (int i = 0; i < 32; ++i) f64_49[i] = f63_41[i];
+      mma_open(); mma<64, 4, 64, true, false>(f64_49, a30_48, (sa + L11)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f53_43) / 4>(f53_43);
+      u32 a43_50[4][4]; pack<4>(a43_50, f43_32);
+      float f54_51[32];
+      UNROLL for (int i = 0; i < 32; ++i) f54_51[i] = f53_43[i];
+      mma_open(); mma<64, 4, 64, true, false>(f54_51, a43_50, (sa + L9)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f72_45) / 4>(f72_45);
+      u32 a43_52[4][4]; pack<4>(a43_52, f43_32);
+      float f73_53[32];
+      UNROLL for (int i = 0; i < 32; ++i) f73_53[i] = f72_45[i];
+      mma_open(); mma<64, 4, 64, true, false>(f73_53, a43_52, (sa + L13)); mma_commit();
+      mma_wait<3>();
+      mma_ready<sizeof(f41_47) / 4>(f41_47);
       mma_wait<1>();
-      mma_ready<sizeof(f57_15) / 4>(f57_15);
-      mma_ready<sizeof(f26_19) / 4>(f26_19);
-      u32 a22_24[4][4]; pack<4>(a22_24, f22_23);
-      float f31_25[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = f26_19[i];
-      mma_open(); mma<64, 4, 64, true, false>(f31_25, a22_24, (sa + L7)); mma_commit();
+      mma_ready<sizeof(f64_49) / 4>(f64_49);
+      mma_ready<sizeof(f54_51) / 4>(f54_51);
+      float f55_54[32];
+      UNROLL for (int i = 0; i < 32; ++i) f55_54[i] = (f41_47[i] + f54_51[i]);
+      float f84_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f84_55[i] = (((float*)(sp + L23))[frag_col(i)] * f55_54[i]);
+      float f85_56[32];
+      UNROLL for (int i = 0; i < 32; ++i) f85_56[i] = low(pack2(f84_55[i], 0.f));
+      u32 a85_57[4][4]; pack<4>(a85_57, f85_56);
+      float f87_58[32];
+      mma_open(); mma<64, 4, 64, true, true>(f87_58, a85_57, (sa + L1)); mma_commit();
+      float f86_59[32];
+      UNROLL for (int i = 0; i < 32; ++i) f86_59[i] = (f84_55[i] - f85_56[i]);
       mma_wait<1>();
-      mma_ready<sizeof(f34_21) / 4>(f34_21);
-      u32 a22_26[4][4]; pack<4>(a22_26, f22_23);
-      float f38_27[32];
-      UNROLL for (int i = 0; i < 32; ++i) f38_27[i] = f34_21[i];
-      mma_open(); mma<64, 4, 64, true, false>(f38_27, a22_26, (sa + L9)); mma_commit();
+      mma_ready<sizeof(f73_53) / 4>(f73_53);
+      float f74_60[32];
+      UNROLL for (int i = 0; i < 32; ++i) f74_60[i] = (f64_49[i] + f73_53[i]);
+      float f93_61[32];
+      UNROLL for (int i = 0; i < 32; ++i) f93_61[i] = (((float*)(sp + L25))[frag_col(i)] * f74_60[i]);
+      float f94_62[32];
+      UNROLL for (int i = 0; i < 32; ++i) f94_62[i] = low(pack2(f93_61[i], 0.f));
+      u32 a94_63[4][4]; pack<4>(a94_63, f94_62);
+      float f96_64[32];
+      mma_open(); mma<64, 4, 64, true, true>(f96_64, a94_63, (sa + L4)); mma_commit();
+      float f95_65[32];
+      UNROLL for (int i = 0; i < 32; ++i) f95_65[i] = (f93_61[i] - f94_62[i]);
       mma_wait<1>();
-      mma_ready<sizeof(f31_25) / 4>(f31_25);
-      float f48_28[32];
-      UNROLL for (int i = 0; i < 32; ++i) f48_28[i] = (((float*)(sp + L19))[frag_col(i)] * f31_25[i]);
-      u32 a48_29[4][4]; pack<4>(a48_29, f48_28);
-      float f58_30[32];
-      UNROLL for (int i = 0; i < 32; ++i) f58_30[i] = f57_15[i];
-      mma_open(); mma<64, 4, 64, true, false>(f58_30, a48_29, (sa + L1)); mma_commit();
+      mma_ready<sizeof(f87_58) / 4>(f87_58);
+      u32 a86_66[4][4]; pack<4>(a86_66, f86_59);
+      float f89_67[32];
+      UNROLL for (int i = 0; i < 32; ++i) f89_67[i] = f87_58[i];
+      mma_open(); mma<64, 4, 64, true, false>(f89_67, a86_66, (sa + L1)); mma_commit();
       mma_wait<1>();
-      mma_ready<sizeof(f38_27) / 4>(f38_27);
-      float f53_31[32];
-      UNROLL for (int i = 0; i < 32; ++i) f53_31[i] = (((float*)(sp + L21))[frag_col(i)] * f38_27[i]);
+      mma_ready<sizeof(f96_64) / 4>(f96_64);
+      u32 a95_68[4][4]; pack<4>(a95_68, f95_65);
+      float f98_69[32];
+      UNROLL for (int i = 0; i < 32; ++i) f98_69[i] = f96_64[i];
+      mma_open(); mma<64, 4, 64, true, false>(f98_69, a95_68, (sa + L4)); mma_commit();
+      mma_wait<1>();
+      mma_ready<sizeof(f89_67) / 4>(f89_67);
+      float f102_70[32];
+      UNROLL for (int i = 0; i < 32; ++i) f102_70[i] = (f101_17[i] + f89_67[i]);
       mma_wait<0>();
-      mma_ready<sizeof(f58_30) / 4>(f58_30);
-      u32 a53_32[4][4]; pack<4>(a53_32, f53_31);
-      float f59_33[32];
-      UNROLL for (int i = 0; i < 32; ++i) f59_33[i] = f58_30[i];
-      mma_open(); mma<64, 4, 64, true, false>(f59_33, a53_32, (sa + L4)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f59_33) / 4>(f59_33);
-      store_frag<4, 64, true>((sa + L24), f31_25, 0);
-      store_frag<4, 64, true>((sa + L25), f38_27, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f59_33[i];
+      mma_ready<sizeof(f98_69) / 4>(f98_69);
+      float f103_71[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_71[i] = (f102_70[i] + f98_69[i]);
+      store_frag<4, 64, true>((sa + L28), f55_54, 0);
+      store_frag<4, 64, true>((sa + L29), f74_60, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f103_71[i];
       bar_arrive(empty + n % 1 * 8);
     }
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
@@ -1370,7 +1763,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k1, bf16* __restrict__ p_d_k2, bf16* __restrict__ p_d_v1, bf16* __restrict__ p_d_v2, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta1, f32* __restrict__ p_d_beta2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M6 = 49152, M7 = 57344, M8 = 65536, M9 = 73728, M10 = 81920, M11 = 90112, M15 = 98304, M16 = 0, M17 = 106496, M24 = 98304, M25 = 8192, M26 = 98304, M27 = 8192, M28 = 98304, M29 = 8192, M30 = 0, M31 = 8192, M32 = 0, M33 = 8192, M34 = 0, M35 = 8192, M37 = 0, M40 = 512, M43 = 0, M48 = 512, M51 = 0, M55 = 0, M57 = 0, M64 = 0, M68 = 0, M12 = 98304, M13 = 114688, M14 = 114944, M18 = 106496, M19 = 106752, M20 = 107008, M21 = 107264, M22 = 98304, M23 = 107520, M36 = 1024, M38 = 1280, M39 = 1024, M41 = 1536, M42 = 1792, M44 = 2048, M45 = 2304, M46 = 2560, M47 = 1280, M49 = 1536, M50 = 512, M52 = 768, M53 = 1280, M54 = 512, M56 = 512, M58 = 0, M59 = 256, M60 = 0, M61 = 256, M62 = 512, M63 = 768, M65 = 1024, M66 = 1280, M67 = 512, M69 = 768;
+  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M6 = 49152, M7 = 57344, M8 = 65536, M9 = 73728, M10 = 81920, M11 = 90112, M15 = 98304, M16 = 0, M17 = 106496, M24 = 98304, M25 = 8192, M26 = 98304, M27 = 8192, M28 = 98304, M29 = 8192, M30 = 0, M31 = 8192, M32 = 0, M33 = 8192, M34 = 0, M35 = 8192, M66 = 0, M68 = 1024, M70 = 0, M78 = 0, M80 = 1024, M82 = 0, M37 = 0, M39 = 512, M41 = 0, M46 = 512, M48 = 0, M50 = 512, M55 = 0, M57 = 512, M59 = 1024, M72 = 1024, M84 = 1024, M95 = 0, M98 = 0, M101 = 512, M104 = 0, M12 = 98304, M13 = 114688, M14 = 114944, M18 = 106496, M19 = 106752, M20 = 107008, M21 = 107264, M22 = 98304, M23 = 107520, M36 = 1024, M38 = 1280, M40 = 1536, M42 = 1792, M43 = 2048, M44 = 2304, M45 = 1024, M47 = 1280, M49 = 1536, M51 = 1792, M52 = 2048, M53 = 2560, M54 = 1536, M56 = 1792, M58 = 2048, M60 = 2816, M61 = 3072, M62 = 3328, M63 = 3584, M64 = 3840, M65 = 2048, M67 = 2304, M69 = 1536, M71 = 2560, M73 = 1792, M74 = 2816, M75 = 3072, M76 = 3328, M77 = 2048, M79 = 2304, M81 = 1536, M83 = 0, M85 = 256, M86 = 512, M87 = 768, M88 = 1792, M89 = 2816, M90 = 256, M91 = 512, M92 = 768, M93 = 512, M94 = 512, M96 = 1024, M97 = 1280, M99 = 1536, M100 = 0, M102 = 1024, M103 = 512, M105 = 768;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1460,12 +1853,12 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   u32 a13_19[4][4]; load_as<4, 64, true>(a13_19, (base + M15));
   cp_wait<5>();
   team_sync(1, 256);
-  float f145_20[16];
-  mma_open(); mma<32, 4, 64, true, true>(f145_20, a13_19, (base + M6), part * 32); mma_commit();
+  float f199_20[16];
+  mma_open(); mma<32, 4, 64, true, true>(f199_20, a13_19, (base + M6), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f145_20) / 4>(f145_20);
+  mma_ready<sizeof(f199_20) / 4>(f199_20);
   float f37_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_21[i] = (f145_20[i] * 0.125f);
+  UNROLL for (int i = 0; i < 16; ++i) f37_21[i] = (f199_20[i] * 0.125f);
   cp_wait<4>();
   team_sync(1, 256);
   u32 a1_22[4][4]; load_as<4, 64, false>(a1_22, (base + M7));
@@ -1568,12 +1961,12 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M28), t);
   u32 a21_54[4][4]; load_as<4, 64, true>(a21_54, (base + M16));
-  float f147_55[16];
-  mma_open(); mma<32, 4, 64, true, true>(f147_55, a21_54, (base + M6), part * 32); mma_commit();
+  float f201_55[16];
+  mma_open(); mma<32, 4, 64, true, true>(f201_55, a21_54, (base + M6), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f147_55) / 4>(f147_55);
+  mma_ready<sizeof(f201_55) / 4>(f201_55);
   float f76_56[16];
-  UNROLL for (int i = 0; i < 16; ++i) f76_56[i] = (f147_55[i] * 0.125f);
+  UNROLL for (int i = 0; i < 16; ++i) f76_56[i] = (f201_55[i] * 0.125f);
   float f77_57[16];
   UNROLL for (int i = 0; i < 16; ++i) f77_57[i] = (((float*)(basep + M19))[frag_row(i)] * f66_44[i]);
   u32 a2_58[4][4]; load_as<4, 64, false>(a2_58, (base + M8));
@@ -1655,96 +2048,208 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   store_frag<2, 64, false>((base + M35), f100_83, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M35), t);
-  float f34_84[16];
-  load_frag<2, 64, false>(f34_84, (base + M6), part * 2);
+  u32 a34_84[4][4]; load_as<4, 64, false>(a34_84, (base + M6));
   float f101_85[16];
-  UNROLL for (int i = 0; i < 16; ++i) f101_85[i] = (f30_17[i] * f34_84[i]);
-  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f101_85);
+  mma_open(); mma<32, 4, 64, false, true>(f101_85, a34_84, (base + M2), part * 32); mma_commit();
+  mma_wait<0>();
+  mma_ready<sizeof(f101_85) / 4>(f101_85);
+  float f102_86[16];
+  UNROLL for (int i = 0; i < 16; ++i) f102_86[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f101_85[i] : 0.f);
+  float f103_87[16];
+  UNROLL for (int i = 0; i < 16; ++i) f103_87[i] = (0.125f * f102_86[i]);
+  float f104_88[16];
+  UNROLL for (int i = 0; i < 16; ++i) f104_88[i] = (f13_6[i] * f103_87[i]);
+  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f104_88);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) ((float*)(basep + M36))[i] = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M38))[i] = (0.125f * ((float*)(basep + M36))[i]);
-  float f14_86[16];
-  load_frag<2, 64, false>(f14_86, (base + M2), part * 2);
-  float f104_87[16];
-  UNROLL for (int i = 0; i < 16; ++i) f104_87[i] = (f71_51[i] * f14_86[i]);
-  row_sums_to<16>((((float*)(basep + M40)) + part * 64), f104_87);
+  u32 a34_89[4][4]; load_as<4, 64, false>(a34_89, (base + M6));
+  float f106_90[16];
+  mma_open(); mma<32, 4, 64, false, true>(f106_90, a34_89, (base + M4), part * 32); mma_commit();
+  mma_wait<0>();
+  mma_ready<sizeof(f106_90) / 4>(f106_90);
+  float f107_91[16];
+  UNROLL for (int i = 0; i < 16; ++i) f107_91[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f106_90[i] : 0.f);
+  float f108_92[16];
+  UNROLL for (int i = 0; i < 16; ++i) f108_92[i] = (0.125f * f107_91[i]);
+  float f109_93[16];
+  UNROLL for (int i = 0; i < 16; ++i) f109_93[i] = (f21_10[i] * f108_92[i]);
+  row_sums_to<16>((((float*)(basep + M39)) + part * 64), f109_93);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M39))[i] = ((float*)(basep + M40))[0 + i] + ((float*)(basep + M40))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M41))[i] = (((float*)(basep + M19))[i] * ((float*)(basep + M39))[i]);
-  float f22_88[16];
-  load_frag<2, 64, false>(f22_88, (base + M4), part * 2);
-  float f107_89[16];
-  UNROLL for (int i = 0; i < 16; ++i) f107_89[i] = (f96_77[i] * f22_88[i]);
-  row_sums_to<16>((((float*)(basep + M43)) + part * 64), f107_89);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M38))[i] = ((float*)(basep + M39))[0 + i] + ((float*)(basep + M39))[64 + i];
+  float f34_94[16];
+  load_frag<2, 64, false>(f34_94, (base + M6), part * 2);
+  float f111_95[16];
+  UNROLL for (int i = 0; i < 16; ++i) f111_95[i] = (f28_13[i] * f34_94[i]);
+  row_sums_to<16>((((float*)(basep + M41)) + part * 64), f111_95);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M42))[i] = ((float*)(basep + M43))[0 + i] + ((float*)(basep + M43))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M44))[i] = (((float*)(basep + M21))[i] * ((float*)(basep + M42))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M45))[i] = (((float*)(basep + M38))[i] + ((float*)(basep + M41))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M46))[i] = (((float*)(basep + M45))[i] + ((float*)(basep + M44))[i]);
-  float f112_90[16];
-  UNROLL for (int i = 0; i < 16; ++i) f112_90[i] = (f62_40[i] * f14_86[i]);
-  row_sums_to<16>((((float*)(basep + M48)) + part * 64), f112_90);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M40))[i] = ((float*)(basep + M41))[0 + i] + ((float*)(basep + M41))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M42))[i] = (0.125f * ((float*)(basep + M40))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M43))[i] = (((float*)(basep + M42))[i] + ((float*)(basep + M36))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M44))[i] = (((float*)(basep + M43))[i] + ((float*)(basep + M38))[i]);
+  u32 a14_96[4][4]; load_as<4, 64, false>(a14_96, (base + M2));
+  float f116_97[16];
+  mma_open(); mma<32, 4, 64, false, true>(f116_97, a14_96, (base + M2), part * 32); mma_commit();
+  mma_wait<0>();
+  mma_ready<sizeof(f116_97) / 4>(f116_97);
+  float f117_98[16];
+  UNROLL for (int i = 0; i < 16; ++i) f117_98[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f116_97[i] : 0.f);
+  float f118_99[16];
+  UNROLL for (int i = 0; i < 16; ++i) f118_99[i] = (((float*)(basep + M19))[frag_row(i)] * f117_98[i]);
+  float f119_100[16];
+  UNROLL for (int i = 0; i < 16; ++i) f119_100[i] = (f40_25[i] * f118_99[i]);
+  row_sums_to<16>((((float*)(basep + M46)) + part * 64), f119_100);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M45))[i] = ((float*)(basep + M46))[0 + i] + ((float*)(basep + M46))[64 + i];
+  u32 a14_101[4][4]; load_as<4, 64, false>(a14_101, (base + M2));
+  float f121_102[16];
+  mma_open(); mma<32, 4, 64, false, true>(f121_102, a14_101, (base + M4), part * 32); mma_commit();
+  mma_wait<0>();
+  mma_ready<sizeof(f121_102) / 4>(f121_102);
+  float f122_103[16];
+  UNROLL for (int i = 0; i < 16; ++i) f122_103[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f121_102[i] : 0.f);
+  float f123_104[16];
+  UNROLL for (int i = 0; i < 16; ++i) f123_104[i] = (((float*)(basep + M19))[frag_row(i)] * f122_103[i]);
+  float f124_105[16];
+  UNROLL for (int i = 0; i < 16; ++i) f124_105[i] = (f66_44[i] * f123_104[i]);
+  row_sums_to<16>((((float*)(basep + M48)) + part * 64), f124_105);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) ((float*)(basep + M47))[i] = ((float*)(basep + M48))[0 + i] + ((float*)(basep + M48))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M49))[i] = (-((float*)(basep + M47))[i]);
-  float f115_91[16];
-  UNROLL for (int i = 0; i < 16; ++i) f115_91[i] = (f90_70[i] * f22_88[i]);
-  row_sums_to<16>((((float*)(basep + M51)) + part * 64), f115_91);
+  float f14_106[16];
+  load_frag<2, 64, false>(f14_106, (base + M2), part * 2);
+  float f126_107[16];
+  UNROLL for (int i = 0; i < 16; ++i) f126_107[i] = (f69_47[i] * f14_106[i]);
+  row_sums_to<16>((((float*)(basep + M50)) + part * 64), f126_107);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M50))[i] = ((float*)(basep + M51))[0 + i] + ((float*)(basep + M51))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M52))[i] = (-((float*)(basep + M50))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M53))[i] = row_dot<64, 64>((base + M5), (base + M9), i);
-  team_sync(1, 256);
-  const float s119_92 = vec_sum<64>(((float*)(basep + M53)));
-  const float s120_93 = m_exp(s56_34);
-  const float s121_94 = (s120_93 * s119_92);
-  float f122_95[16];
-  UNROLL for (int i = 0; i < 16; ++i) f122_95[i] = (f59_35[i] * f14_86[i]);
-  row_sums_to<16>((((float*)(basep + M55)) + part * 64), f122_95);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M49))[i] = ((float*)(basep + M50))[0 + i] + ((float*)(basep + M50))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M51))[i] = (((float*)(basep + M19))[i] * ((float*)(basep + M49))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M52))[i] = (((float*)(basep + M51))[i] + ((float*)(basep + M45))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M53))[i] = (((float*)(basep + M52))[i] + ((float*)(basep + M47))[i]);
+  u32 a22_108[4][4]; load_as<4, 64, false>(a22_108, (base + M4));
+  float f131_109[16];
+  mma_open(); mma<32, 4, 64, false, true>(f131_109, a22_108, (base + M2), part * 32); mma_commit();
+  mma_wait<0>();
+  mma_ready<sizeof(f131_109) / 4>(f131_109);
+  float f132_110[16];
+  UNROLL for (int i = 0; i < 16; ++i) f132_110[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f131_109[i] : 0.f);
+  float f133_111[16];
+  UNROLL for (int i = 0; i < 16; ++i) f133_111[i] = (((float*)(basep + M21))[frag_row(i)] * f132_110[i]);
+  float f134_112[16];
+  UNROLL for (int i = 0; i < 16; ++i) f134_112[i] = (f48_30[i] * f133_111[i]);
+  row_sums_to<16>((((float*)(basep + M55)) + part * 64), f134_112);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) ((float*)(basep + M54))[i] = ((float*)(basep + M55))[0 + i] + ((float*)(basep + M55))[64 + i];
-  team_sync(1, 256);
-  const float s124_96 = vec_sum<64>(((float*)(basep + M54)));
-  float f125_97[16];
-  UNROLL for (int i = 0; i < 16; ++i) f125_97[i] = (f87_65[i] * f22_88[i]);
-  row_sums_to<16>((((float*)(basep + M57)) + part * 64), f125_97);
+  u32 a22_113[4][4]; load_as<4, 64, false>(a22_113, (base + M4));
+  float f136_114[16];
+  mma_open(); mma<32, 4, 64, false, true>(f136_114, a22_113, (base + M4), part * 32); mma_commit();
+  mma_wait<0>();
+  mma_ready<sizeof(f136_114) / 4>(f136_114);
+  float f137_115[16];
+  UNROLL for (int i = 0; i < 16; ++i) f137_115[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f136_114[i] : 0.f);
+  float f138_116[16];
+  UNROLL for (int i = 0; i < 16; ++i) f138_116[i] = (((float*)(basep + M21))[frag_row(i)] * f137_115[i]);
+  float f139_117[16];
+  UNROLL for (int i = 0; i < 16; ++i) f139_117[i] = (f82_61[i] * f138_116[i]);
+  row_sums_to<16>((((float*)(basep + M57)) + part * 64), f139_117);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) ((float*)(basep + M56))[i] = ((float*)(basep + M57))[0 + i] + ((float*)(basep + M57))[64 + i];
+  float f22_118[16];
+  load_frag<2, 64, false>(f22_118, (base + M4), part * 2);
+  float f141_119[16];
+  UNROLL for (int i = 0; i < 16; ++i) f141_119[i] = (f94_73[i] * f22_118[i]);
+  row_sums_to<16>((((float*)(basep + M59)) + part * 64), f141_119);
   team_sync(1, 256);
-  const float s127_98 = vec_sum<64>(((float*)(basep + M56)));
-  const float s128_99 = (s121_94 + s124_96);
-  const float s129_100 = (s128_99 + s127_98);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M58))[i] = (((float*)(basep + M46))[i] + ((float*)(basep + M49))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M59))[i] = (((float*)(basep + M58))[i] + ((float*)(basep + M52))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M58))[i] = ((float*)(basep + M59))[0 + i] + ((float*)(basep + M59))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M60))[i] = (((float*)(basep + M21))[i] * ((float*)(basep + M58))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M61))[i] = (((float*)(basep + M60))[i] + ((float*)(basep + M54))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M62))[i] = (((float*)(basep + M61))[i] + ((float*)(basep + M56))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M63))[i] = (((float*)(basep + M44))[i] + ((float*)(basep + M53))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M64))[i] = (((float*)(basep + M63))[i] + ((float*)(basep + M62))[i]);
+  col_sums_part<16>(((float*)(basep + M66)), f104_88, 64, part * 32);
   team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M60)), ((float*)(basep + M59)), false, true);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M65))[i] = ((float*)(basep + M66))[i] + ((float*)(basep + M66))[64 + i] + ((float*)(basep + M66))[128 + i] + ((float*)(basep + M66))[192 + i];
+  col_sums_part<16>(((float*)(basep + M68)), f119_100, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M61))[i] = (((float*)(basep + M60))[i] + s129_100);
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M61))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M62))[i] = (-((float*)(basep + M39))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M67))[i] = ((float*)(basep + M68))[i] + ((float*)(basep + M68))[64 + i] + ((float*)(basep + M68))[128 + i] + ((float*)(basep + M68))[192 + i];
+  col_sums_part<16>(((float*)(basep + M70)), f134_112, 64, part * 32);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M69))[i] = ((float*)(basep + M70))[i] + ((float*)(basep + M70))[64 + i] + ((float*)(basep + M70))[128 + i] + ((float*)(basep + M70))[192 + i];
+  float f154_120[16];
+  UNROLL for (int i = 0; i < 16; ++i) f154_120[i] = (f59_35[i] * f14_106[i]);
+  row_sums_to<16>((((float*)(basep + M72)) + part * 64), f154_120);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M71))[i] = ((float*)(basep + M72))[0 + i] + ((float*)(basep + M72))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M73))[i] = (((float*)(basep + M71))[i] + ((float*)(basep + M65))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M74))[i] = (((float*)(basep + M73))[i] + ((float*)(basep + M67))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M75))[i] = (((float*)(basep + M74))[i] + ((float*)(basep + M69))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M76))[i] = (-((float*)(basep + M75))[i]);
+  col_sums_part<16>(((float*)(basep + M78)), f109_93, 64, part * 32);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M77))[i] = ((float*)(basep + M78))[i] + ((float*)(basep + M78))[64 + i] + ((float*)(basep + M78))[128 + i] + ((float*)(basep + M78))[192 + i];
+  col_sums_part<16>(((float*)(basep + M80)), f124_105, 64, part * 32);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M79))[i] = ((float*)(basep + M80))[i] + ((float*)(basep + M80))[64 + i] + ((float*)(basep + M80))[128 + i] + ((float*)(basep + M80))[192 + i];
+  col_sums_part<16>(((float*)(basep + M82)), f139_117, 64, part * 32);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M81))[i] = ((float*)(basep + M82))[i] + ((float*)(basep + M82))[64 + i] + ((float*)(basep + M82))[128 + i] + ((float*)(basep + M82))[192 + i];
+  float f166_121[16];
+  UNROLL for (int i = 0; i < 16; ++i) f166_121[i] = (f87_65[i] * f22_118[i]);
+  row_sums_to<16>((((float*)(basep + M84)) + part * 64), f166_121);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M83))[i] = ((float*)(basep + M84))[0 + i] + ((float*)(basep + M84))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M85))[i] = (((float*)(basep + M83))[i] + ((float*)(basep + M77))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M86))[i] = (((float*)(basep + M85))[i] + ((float*)(basep + M79))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M87))[i] = (((float*)(basep + M86))[i] + ((float*)(basep + M81))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M88))[i] = (-((float*)(basep + M87))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M89))[i] = row_dot<64, 64>((base + M5), (base + M9), i);
+  team_sync(1, 256);
+  const float s173_122 = vec_sum<64>(((float*)(basep + M89)));
+  const float s174_123 = m_exp(s56_34);
+  const float s175_124 = (s174_123 * s173_122);
+  const float s176_125 = vec_sum<64>(((float*)(basep + M71)));
+  const float s177_126 = vec_sum<64>(((float*)(basep + M83)));
+  const float s178_127 = (s175_124 + s176_125);
+  const float s179_128 = (s178_127 + s177_126);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M90))[i] = (((float*)(basep + M64))[i] + ((float*)(basep + M76))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M91))[i] = (((float*)(basep + M90))[i] + ((float*)(basep + M88))[i]);
+  team_sync(1, 256);
+  if (t < 32) vec_cumsum(((float*)(basep + M92)), ((float*)(basep + M91)), false, true);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M93))[i] = (((float*)(basep + M92))[i] + s179_128);
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M93))[i]);
+  float f184_129[16];
+  UNROLL for (int i = 0; i < 16; ++i) f184_129[i] = (f71_51[i] * f14_106[i]);
+  row_sums_to<16>((((float*)(basep + M95)) + part * 64), f184_129);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M94))[i] = ((float*)(basep + M95))[0 + i] + ((float*)(basep + M95))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M96))[i] = (-((float*)(basep + M94))[i]);
   cp_wait<1>();
   team_sync(1, 256);
-  float f135_101[16];
-  load_frag<2, 64, false>(f135_101, (base + M10), part * 2);
-  float f136_102[16];
-  UNROLL for (int i = 0; i < 16; ++i) f136_102[i] = (f1_80[i] * f135_101[i]);
-  row_sums_to<16>((((float*)(basep + M64)) + part * 64), f136_102);
+  float f187_130[16];
+  load_frag<2, 64, false>(f187_130, (base + M10), part * 2);
+  float f188_131[16];
+  UNROLL for (int i = 0; i < 16; ++i) f188_131[i] = (f1_80[i] * f187_130[i]);
+  row_sums_to<16>((((float*)(basep + M98)) + part * 64), f188_131);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M63))[i] = ((float*)(basep + M64))[0 + i] + ((float*)(basep + M64))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M65))[i] = (((float*)(basep + M62))[i] + ((float*)(basep + M63))[i]);
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M65))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M66))[i] = (-((float*)(basep + M42))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M97))[i] = ((float*)(basep + M98))[0 + i] + ((float*)(basep + M98))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M99))[i] = (((float*)(basep + M96))[i] + ((float*)(basep + M97))[i]);
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M99))[i]);
+  float f191_132[16];
+  UNROLL for (int i = 0; i < 16; ++i) f191_132[i] = (f96_77[i] * f22_118[i]);
+  row_sums_to<16>((((float*)(basep + M101)) + part * 64), f191_132);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M100))[i] = ((float*)(basep + M101))[0 + i] + ((float*)(basep + M101))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M102))[i] = (-((float*)(basep + M100))[i]);
   cp_wait<0>();
   team_sync(1, 256);
-  float f140_103[16];
-  load_frag<2, 64, false>(f140_103, (base + M11), part * 2);
-  float f141_104[16];
-  UNROLL for (int i = 0; i < 16; ++i) f141_104[i] = (f2_82[i] * f140_103[i]);
-  row_sums_to<16>((((float*)(basep + M68)) + part * 64), f141_104);
+  float f194_133[16];
+  load_frag<2, 64, false>(f194_133, (base + M11), part * 2);
+  float f195_134[16];
+  UNROLL for (int i = 0; i < 16; ++i) f195_134[i] = (f2_82[i] * f194_133[i]);
+  row_sums_to<16>((((float*)(basep + M104)) + part * 64), f195_134);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M67))[i] = ((float*)(basep + M68))[0 + i] + ((float*)(basep + M68))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M69))[i] = (((float*)(basep + M66))[i] + ((float*)(basep + M67))[i]);
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M69))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M103))[i] = ((float*)(basep + M104))[0 + i] + ((float*)(basep + M104))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M105))[i] = (((float*)(basep + M102))[i] + ((float*)(basep + M103))[i]);
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M105))[i]);
 }
 
 // Reads the tokens one at a time.

@@ -347,17 +347,20 @@ template <int N, int KS, int R, bool MN, bool FRESH> DEV void mma(float* d, cons
 #endif
 }
 
-// Running sum down one column of a 64-row array; result may be the argument.
+// Running sum down one column of a 64-row array; result may be the argument. Sixteen rows are read at a time, since no read may pass a write.
 template <bool EXCLUSIVE, bool REVERSE> DEV void col_cumsum(float* out, const float* in, int stride, bool exists) {
   float acc = 0.f;
-  UNROLL for (int s = 0; s < 64; ++s) {
-    int r = REVERSE ? 63 - s : s;
+  UNROLL for (int s = 0; s < 64; s += 16) {
+    float x[16];
     // Padding is 0, whatever lies there.
-    float x = exists ? in[r * stride] : 0.f;
-    if (!REVERSE) x = log_decay(x);
-    if (EXCLUSIVE) out[r * stride] = acc;
-    acc += x;
-    if (!EXCLUSIVE) out[r * stride] = acc;
+    UNROLL for (int i = 0; i < 16; ++i) x[i] = exists ? in[(REVERSE ? 63 - s - i : s + i) * stride] : 0.f;
+    UNROLL for (int i = 0; i < 16; ++i) {
+      const int r = REVERSE ? 63 - s - i : s + i;
+      if (!REVERSE) x[i] = log_decay(x[i]);
+      if (EXCLUSIVE) out[r * stride] = acc;
+      acc += x[i];
+      if (!EXCLUSIVE) out[r * stride] = acc;
+    }
   }
 }
 
@@ -450,6 +453,7 @@ template <int STRIDE> DEV void compose_tf32(float* out, const float* a, const fl
 // One warp's decays at 16 channels, in the layout of an A fragment: value i is token lane / 4 + 8 * (i / 2 % 2), channel 8 * (i / 4) + 2 * (lane % 4) + i % 2.
 struct Decays {
   float from[8];   // from the start of the token's block to the token, the reader's side
+  float early[8];  // the same without the token's own decay: a reader that sees the state before it
   float to[8];     // from the token to the end of its block, the writer's side
   float whole[8];  // the whole block
 };
@@ -463,22 +467,22 @@ template <int STRIDE, typename A, typename B> DEV void decays_between(float* f, 
   }
 }
 // Blocks of one token. A token's own decay is a difference of neighbouring sums.
-template <int STRIDE, bool BEFORE> DEV void decays_begin(Decays& f, const float* G, int k) {
+template <int STRIDE> DEV void decays_begin(Decays& f, const float* G, int k) {
   decays_between<STRIDE>(f.whole, G, k, [](int r) { return r; }, [](int r) { return r - 1; });
-  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = BEFORE ? 1.f : f.whole[i], f.to[i] = 1.f;
+  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = f.whole[i], f.early[i] = f.to[i] = 1.f;
 }
 // Blocks of l tokens become blocks of 2l.
 DEV void decays_double(Decays& f, int l) {
   UNROLL for (int i = 0; i < 8; ++i) {
     float mine = f.whole[i], other = __shfl_xor_sync(~0u, mine, 4 * l);
-    if ((lane_id() >> 2) & l) f.from[i] *= other;
+    if ((lane_id() >> 2) & l) f.from[i] *= other, f.early[i] *= other;
     else f.to[i] *= other;
     f.whole[i] = mine * other;
   }
 }
 // Blocks of 8 become one of 16: the other half of the fragment's rows.
 DEV void decays_join(Decays& f) {
-  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
+  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.early[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
 }
 DEV void scaled(u32* a, const float* x, const float* f) { UNROLL for (int e = 0; e < 4; ++e) a[e] = pack2(x[e * 2] * f[e * 2], x[e * 2 + 1] * f[e * 2 + 1]); }
 DEV void load_step(float* f, u32 tile, int k) {
@@ -492,58 +496,78 @@ DEV void store_packed(u32 to, int k, const u32* p) {
     sts4(to + swz<64>(w + (l >> 2) + (e & 1) * 8, k * 16 + (e >> 1) * 8 + (l & 3) * 2), p[e]);
 }
 
-// out[r, c] = sum over channels of x[r] y[c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). scratch: a 64-row tile.
-template <int STRIDE, bool BEFORE, bool STRICT> DEV void decay_score(float* out, u32 x, u32 y, const float* G, u32 scratch, int k0, int k1, int bar) {
+// out[n * Y + m][r, c] = sum over channels of x[n][r] y[m][c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). Bit n of BEFORE, of STRICT: how x[n] reads.
+// scratch[m]: a 64-row tile.
+template <int X, int Y, int STRIDE, int BEFORE, int STRICT>
+DEV void decay_scores(float (*out)[32], const u32 (&x)[X], const u32 (&y)[Y], const float* G, const u32 (&scratch)[Y], int k0, int k1, int bar) {
   const int w = warp_id();
-  float level[4][8], dot[2] = {0.f, 0.f};
-  UNROLL for (int n = 0; n < 4; ++n) UNROLL for (int i = 0; i < 8; ++i) level[n][i] = 0.f;
+  float level[X * Y][4][8], dot[X * Y][2];
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    dot[p][0] = dot[p][1] = 0.f;
+    UNROLL for (int l = 0; l < 4; ++l) UNROLL for (int i = 0; i < 8; ++i) level[p][l][i] = 0.f;
+  }
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    u32 a[4], b[4];
-    float fx[8], fy[8];
-    load_step(fx, x, k);
-    load_step(fy, y, k);
-    if (!STRICT) UNROLL for (int i = 0; i < 8; ++i) dot[(i >> 1) & 1] += fx[i] * fy[i];
+    u32 a[4], b[Y][4];
+    float fx[X][8], fy[Y][8];
+    UNROLL for (int m = 0; m < Y; ++m) load_step(fy[m], y[m], k);
+    UNROLL for (int n = 0; n < X; ++n) {
+      load_step(fx[n], x[n], k);
+      if (!(STRICT >> n & 1)) UNROLL for (int m = 0; m < Y; ++m) UNROLL for (int i = 0; i < 8; ++i) dot[n * Y + m][(i >> 1) & 1] += fx[n][i] * fy[m][i];
+    }
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(a, fx, f.from);
-      scaled(b, fy, f.to);
-      // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
-      mma16816(level[n], a, b[0], b[2]);
-      if (n < 3) {
-        mma16816(level[n] + 4, a, b[1], b[3]);
-        decays_double(f, 1 << n);
+    decays_begin<STRIDE>(f, G, k);
+    UNROLL for (int l = 0; l < 4; ++l) {
+      UNROLL for (int m = 0; m < Y; ++m) scaled(b[m], fy[m], f.to);
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? f.early : f.from);
+        // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(level[n * Y + m][l], a, b[m][0], b[m][2]);
+          if (l < 3) mma16816(level[n * Y + m][l] + 4, a, b[m][1], b[m][3]);
+        }
       }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, f.to);
-    store_packed(scratch, k, b);
+    UNROLL for (int m = 0; m < Y; ++m) {
+      scaled(b[m], fy[m], f.to);
+      store_packed(scratch[m], k, b[m]);
+    }
   }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 1);
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 2);
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    const bool diagonal = !(STRICT >> p / Y & 1);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 1);
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 2);
+    }
+    float own[8];
+    UNROLL for (int i = 0; i < 8; ++i) {
+      const int r = frag_row(i) & 15, c = frag_col(i);
+      own[i] = diagonal && r == c ? dot[p][(i >> 1) & 1] : 0.f;
+      UNROLL for (int l = 0; l < 4; ++l) if (r > c && ((r ^ c) >> l) == 1) own[i] = level[p][l][i];
+    }
+    UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[p][J * 8 + i] = J == w ? own[i] : 0.f;
   }
-  float own[8];
-  UNROLL for (int i = 0; i < 8; ++i) {
-    const int r = frag_row(i) & 15, c = frag_col(i);
-    own[i] = !STRICT && r == c ? dot[(i >> 1) & 1] : 0.f;
-    UNROLL for (int n = 0; n < 4; ++n) if (r > c && ((r ^ c) >> n) == 1) own[i] = level[n][i];
-  }
-  UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[J * 8 + i] = J == w ? own[i] : 0.f;
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    float fx[8], f[8];
-    load_step(fx, x, k);
+    float fx[X][8];
+    UNROLL for (int n = 0; n < X; ++n) load_step(fx[n], x[n], k);
     UNROLL for (int J = 0; J < 3; ++J) {
       if (J >= w) continue;
-      u32 a[4], b[4];
-      decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      scaled(a, fx, f);
-      ldm4(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
-      mma16816(out + J * 8, a, b[0], b[1]);
-      mma16816(out + J * 8 + 4, a, b[2], b[3]);
+      u32 a[4], b[Y][4];
+      float late[8], early[8];
+      decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+      decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      UNROLL for (int m = 0; m < Y; ++m) ldm4(b[m], scratch[m] + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? early : late);
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(out[n * Y + m] + J * 8, a, b[m][0], b[m][1]);
+          mma16816(out[n * Y + m] + J * 8 + 4, a, b[m][2], b[m][3]);
+        }
+      }
     }
   }
 }
@@ -554,67 +578,84 @@ template <int N> DEV void rotate(float* out, const float* next) {
   UNROLL for (int i = 0; i < 8; ++i) out[N - 8 + i] = next[i];
 }
 
-// Adjoints: out[r] = sum_c A[r, c] y[c] decays(c..r), or with COL out[c] = sum_r A[r, c] y[r] decays(c..r), A given transposed; 64 x 16KS, from channel 16 k0 on.
-template <int KS, int STRIDE, bool BEFORE, bool STRICT, bool COL> DEV void decay_side(float* out, const u32 (*A)[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
+// Adjoints, for n < N: out[n][r] = sum_c A[n][r, c] y[c] decays(c..r), or with COL out[n][c] = sum_r A[n][r, c] y[r] decays(c..r), A given transposed; 64 x 16KS,
+// from channel 16 k0 on. With COL all read alike: BEFORE is 0 or has all bits.
+template <int N, int KS, int STRIDE, int BEFORE, int STRICT, bool COL>
+DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
   const int w = warp_id();
   // The 16 x 16 block of this warp's tokens, level by level.
-  u32 diagonal[4], masked[4][4];
-  UNROLL for (int e = 0; e < 4; ++e) diagonal[e] = w == 0 ? A[0][e] : w == 1 ? A[1][e] : w == 2 ? A[2][e] : A[3][e];
-  float unit[2] = {0.f, 0.f};
-  UNROLL for (int e = 0; e < 4; ++e) {
-    const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> n) == 1; };
-      masked[n][e] = diagonal[e] & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+  u32 masked[N][4][4];
+  float unit[N][2];
+  UNROLL for (int n = 0; n < N; ++n) {
+    const bool diagonal = !(STRICT >> n & 1);
+    unit[n][0] = unit[n][1] = 0.f;
+    UNROLL for (int e = 0; e < 4; ++e) {
+      const u32 pair = w == 0 ? A[n][0][e] : w == 1 ? A[n][1][e] : w == 2 ? A[n][2][e] : A[n][3][e];
+      const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
+      UNROLL for (int l = 0; l < 4; ++l) {
+        auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> l) == 1; };
+        masked[n][l][e] = pair & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+      }
+      if (diagonal && r == c) unit[n][e & 1] += low(pair);
+      if (diagonal && r == c + 1) unit[n][e & 1] += high(pair);
     }
-    if (!STRICT && r == c) unit[e & 1] += low(diagonal[e]);
-    if (!STRICT && r == c + 1) unit[e & 1] += high(diagonal[e]);
-  }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 1);
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 2);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 1);
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 2);
+    }
   }
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
     u32 b[4];
-    float fy[8], sum[8];
+    float fy[8], sum[N][8];
     load_step(fy, y, k);
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = STRICT ? 0.f : unit[(i >> 1) & 1] * fy[i];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = unit[n][(i >> 1) & 1] * fy[i];
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(b, fy, COL ? f.from : f.to);
+    decays_begin<STRIDE>(f, G, k);
+    const float* reader = BEFORE & 1 ? f.early : f.from;
+    UNROLL for (int l = 0; l < 4; ++l) {
+      scaled(b, fy, COL ? reader : f.to);
       // Tokens become the contracted axis.
       UNROLL for (int e = 0; e < 4; ++e) movm(b[e]);
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
-      mma16816(acc, masked[n], b[0], b[1]);
-      mma16816(acc + 4, masked[n], b[2], b[3]);
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * (COL ? f.to[i] : f.from[i]);
-      if (n < 3) decays_double(f, 1 << n);
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, masked[n][l], b[0], b[1]);
+        mma16816(acc + 4, masked[n][l], b[2], b[3]);
+        const float* to = COL ? f.to : BEFORE >> n & 1 ? f.early : f.from;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, COL ? f.from : f.to);
+    scaled(b, fy, COL ? reader : f.to);
     store_packed(scratch, k, b);
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
-    float f[8], sum[8];
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = out[i];
+    float sum[N][8];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = out[n][i];
     UNROLL for (int J = 0; J < 4; ++J) {
       if (COL ? J <= w : J >= w) continue;
       u32 b[4];
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+      float late[8], early[8];
       ldm4t(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 3) & 1) * 8, k * 16 + (lane_id() >> 4) * 8));
-      mma16816(acc, A[J], b[0], b[1]);
-      mma16816(acc + 4, A[J], b[2], b[3]);
       // What is stored has decayed to the end (COL: from the start) of its own 16 tokens.
-      if (COL) decays_between<STRIDE>(f, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
-      else decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * f[i];
+      if (COL) decays_between<STRIDE>(late, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
+      else {
+        decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+        decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      }
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, A[n][J], b[0], b[1]);
+        mma16816(acc + 4, A[n][J], b[2], b[3]);
+        const float* to = !COL && BEFORE >> n & 1 ? early : late;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
     }
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
 }
 
@@ -641,7 +682,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M8 = 18432, M0 = 36864, M1 = 18432, M3 = 26624, M4 = 45056, M5 = 53248, M6 = 45056, M7 = 53248, M9 = 45056, M10 = 18432, M11 = 26624, M13 = 0, M12 = 18432, M14 = 8192;
+  constexpr u32 M3 = 0, M7 = 18432, M0 = 18432, M1 = 26624, M2 = 36864, M4 = 26624, M5 = 45056, M6 = 53248, M8 = 45056, M9 = 18432, M10 = 26624, M12 = 0, M11 = 18432, M13 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -650,81 +691,80 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  array_load<64, 72, 128>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
-  tile_load<64, 1, 128>((base + M3), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  cp_wait<1>();
+  tile_load<64, 1, 128>((base + M0), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M1), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M2), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 128>((base + M3), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
+  cp_wait<2>();
   team_sync(1);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  team_sync(1);
-  float f3_0[32];
-  decay_score<72, false, false>(f3_0, (base + M0), (base + M1), ((float*)(basep + M2)), (base + M4), 0, 4, 4);
-  team_sync(1);
-  float f5_1[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = (0.125f * f3_0[i]);
-  store_frag<4, 64, false>((base + M5), f5_1, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
+  float f6_0[32];
+  load_frag<4, 64, false>(f6_0, (base + M1), 0);
+  float f1_1[32];
+  load_frag<4, 64, false>(f1_1, (base + M0), 0);
+  float f7_2[32];
+  UNROLL for (int i = 0; i < 32; ++i) f7_2[i] = (f6_0[i] * f1_1[i]);
   cp_wait<0>();
   team_sync(1);
-  float f6_2[32];
-  load_frag<4, 64, false>(f6_2, (base + M3), 0);
-  float f1_3[32];
-  load_frag<4, 64, false>(f1_3, (base + M1), 0);
-  float f7_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = (f6_2[i] * f1_3[i]);
-  store_frag<4, 64, false>((base + M7), f7_4, 0);
+  team_sync(1);
+  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  store_frag<4, 64, false>((base + M4), f7_2, 0);
   team_sync(1);
   team_sync(1);
+  float whole_3[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_3, {(base + M2), (base + M4)}, {(base + M0)}, ((float*)(basep + M3)), {(base + M5)}, 0, 4, 4);
+  float f3_4[32];
   float f8_5[32];
-  decay_score<72, false, true>(f8_5, (base + M7), (base + M1), ((float*)(basep + M2)), (base + M6), 0, 4, 4);
+  UNROLL for (int i = 0; i < 32; ++i) f3_4[i] = whole_3[0][i];
+  UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = whole_3[1][i];
   team_sync(1);
-  float f10_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_6[i] = ((-1.f) * f8_5[i]);
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M8))[frag_row(i) * 72 + frag_col(i)] = f10_6[i];
+  float f5_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f5_6[i] = (0.125f * f3_4[i]);
+  store_frag<4, 64, false>((base + M6), f5_6, 0);
   team_sync(1);
-  tri_inverse<72>(((float*)(basep + M8)), t, 4);
+  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M6), t);
+  float f10_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = ((-1.f) * f8_5[i]);
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)] = f10_7[i];
   team_sync(1);
-  float f11_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = ((float*)(basep + M8))[frag_row(i) * 72 + frag_col(i)];
-  store_frag<4, 64, false>((base + M9), f11_7, 0);
+  tri_inverse<72>(((float*)(basep + M7)), t, 4);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
-  float f12_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
-  float f13_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = m_exp(f12_8[i]);
-  float f14_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_10[i] = (f13_9[i] * 0.125f);
-  float f0_11[32];
-  load_frag<4, 64, false>(f0_11, (base + M0), 0);
-  float f15_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_12[i] = (f14_10[i] * f0_11[i]);
-  store_frag<4, 64, false>((base + M10), f15_12, 0);
+  float f11_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_8[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
+  store_frag<4, 64, false>((base + M8), f11_8, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
-  float f16_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_13[i] = (f13_9[i] * (-1.f));
-  float f17_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f17_14[i] = (f16_13[i] * f7_4[i]);
-  store_frag<4, 64, false>((base + M11), f17_14, 0);
+  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
+  float f12_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + frag_col(i)];
+  float f13_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_exp(f12_9[i]);
+  float f14_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f13_10[i] * 0.125f);
+  float f0_12[32];
+  load_frag<4, 64, false>(f0_12, (base + M2), 0);
+  float f15_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (f14_11[i] * f0_12[i]);
+  store_frag<4, 64, false>((base + M9), f15_13, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M12))[i] = ((float*)(basep + M2))[4536 + i];
+  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  float f16_14[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_14[i] = (f13_10[i] * (-1.f));
+  float f17_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f17_15[i] = (f16_14[i] * f7_2[i]);
+  store_frag<4, 64, false>((base + M10), f17_15, 0);
   team_sync(1);
-  float f19_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (((float*)(basep + M12))[frag_col(i)] - f12_8[i]);
-  float f20_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = m_exp(f19_15[i]);
-  float f21_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_17[i] = (f20_16[i] * f1_3[i]);
-  store_frag<4, 64, false>((base + M13), f21_17, 0);
+  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M11))[i] = ((float*)(basep + M3))[4536 + i];
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M14))[i] = m_exp(((float*)(basep + M12))[i]);
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M14))[i]);
+  float f19_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_16[i] = (((float*)(basep + M11))[frag_col(i)] - f12_9[i]);
+  float f20_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_17[i] = m_exp(f19_16[i]);
+  float f21_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_18[i] = (f20_17[i] * f1_1[i]);
+  store_frag<4, 64, false>((base + M12), f21_18, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M13))[i] = m_exp(((float*)(basep + M11))[i]);
+  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M13))[i]);
 }
 
 // Carries S from chunk to chunk and reads it.
@@ -1089,8 +1129,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 }
 
 // Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(512) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, const bf16* __restrict__ p_w, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, bf16* __restrict__ p_d_b, bf16* __restrict__ p_d_w, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M28 = 0, M0 = 18432, M1 = 26624, M2 = 34816, M4 = 43008, M5 = 51200, M6 = 59392, M7 = 67584, M8 = 75776, M9 = 83968, M10 = 92160, M11 = 100352, M12 = 108544, M13 = 100352, M14 = 18432, M15 = 18432, M16 = 100352, M17 = 67584, M19 = 18432, M20 = 0, M21 = 0, M29 = 18432, M30 = 0, M26 = 18432, M18 = 67584, M22 = 8192, M23 = 8448, M24 = 19456, M25 = 19712, M27 = 26624;
+extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, const bf16* __restrict__ p_w, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, bf16* __restrict__ p_d_b, bf16* __restrict__ p_d_w, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M3 = 0, M28 = 0, M0 = 18432, M1 = 26624, M2 = 34816, M4 = 43008, M5 = 51200, M6 = 59392, M7 = 67584, M8 = 75776, M9 = 83968, M10 = 92160, M11 = 100352, M12 = 108544, M13 = 108544, M14 = 18432, M15 = 18432, M16 = 67584, M17 = 100352, M19 = 18432, M20 = 0, M21 = 0, M29 = 18432, M30 = 0, M26 = 18432, M18 = 67584, M22 = 8192, M23 = 8448, M24 = 19456, M25 = 19712, M27 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1126,172 +1166,176 @@ extern "C" __global__ void __launch_bounds__(512) S_gradients(const bf16* __rest
   team_sync(1, 512);
   team_sync(1, 512);
   for (int i = t; i < 64; i += 512) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<1, 64, false>((base + M12), f5_2, part * 1);
+  store_frag<1, 64, false>((base + M11), f5_2, part * 1);
   team_sync(1, 512);
-  u32 a5_3[4][4]; load_as<4, 64, false>(a5_3, (base + M12));
+  u32 a5_4[4][4]; load_as<4, 64, false>(a5_4, (base + M11));
   team_sync(1, 512);
-  float f8_4[8];
-  decay_side<1, 72, false, false, false>(f8_4, a5_3, (base + M2), ((float*)(basep + M3)), (base + M11), part * 1, 4 + part);
+  float whole_3[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_3, {a5_4}, (base + M2), ((float*)(basep + M3)), (base + M12), part * 1, 4 + part);
+  float f8_5[8];
+  UNROLL for (int i = 0; i < 8; ++i) f8_5[i] = whole_3[0][i];
   team_sync(1, 512);
-  float f9_5[8];
-  UNROLL for (int i = 0; i < 8; ++i) f9_5[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f10_6[8];
-  UNROLL for (int i = 0; i < 8; ++i) f10_6[i] = m_exp(f9_5[i]);
-  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0));
+  float f9_6[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_6[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f10_7[8];
+  UNROLL for (int i = 0; i < 8; ++i) f10_7[i] = m_exp(f9_6[i]);
+  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0));
   cp_wait<6>();
   team_sync(1, 512);
-  float f12_8[8];
-  mma_open(); mma<16, 4, 64, false, true>(f12_8, a0_7, (base + M4), part * 16); mma_commit();
+  float f12_9[8];
+  mma_open(); mma<16, 4, 64, false, true>(f12_9, a0_8, (base + M4), part * 16); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f12_8) / 4>(f12_8);
-  float f13_9[8];
-  UNROLL for (int i = 0; i < 8; ++i) f13_9[i] = (f10_6[i] * f12_8[i]);
-  float f14_10[8];
-  UNROLL for (int i = 0; i < 8; ++i) f14_10[i] = (f13_9[i] + f8_4[i]);
-  float f16_11[8];
-  UNROLL for (int i = 0; i < 8; ++i) f16_11[i] = (f14_10[i] * 0.125f);
-  store_frag<1, 64, false>((base + M13), f16_11, part * 1);
+  mma_ready<sizeof(f12_9) / 4>(f12_9);
+  float f13_10[8];
+  UNROLL for (int i = 0; i < 8; ++i) f13_10[i] = (f10_7[i] * f12_9[i]);
+  float f14_11[8];
+  UNROLL for (int i = 0; i < 8; ++i) f14_11[i] = (f13_10[i] + f8_5[i]);
+  float f16_12[8];
+  UNROLL for (int i = 0; i < 8; ++i) f16_12[i] = (f14_11[i] * 0.125f);
+  store_frag<1, 64, false>((base + M13), f16_12, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  u32 a5_12[4][4]; load_as<4, 64, true>(a5_12, (base + M12));
+  u32 a5_14[4][4]; load_as<4, 64, true>(a5_14, (base + M11));
   cp_wait<5>();
   team_sync(1, 512);
   team_sync(1, 512);
-  float f65_13[8];
-  decay_side<1, 72, false, false, true>(f65_13, a5_12, (base + M5), ((float*)(basep + M3)), (base + M14), part * 1, 4 + part);
+  float whole_13[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_13, {a5_14}, (base + M5), ((float*)(basep + M3)), (base + M14), part * 1, 4 + part);
+  float f65_15[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_15[i] = whole_13[0][i];
   team_sync(1, 512);
-  float f19_14[8];
-  UNROLL for (int i = 0; i < 8; ++i) f19_14[i] = (f65_13[i] * 0.125f);
+  float f19_16[8];
+  UNROLL for (int i = 0; i < 8; ++i) f19_16[i] = (f65_15[i] * 0.125f);
   cp_wait<4>();
   team_sync(1, 512);
-  u32 a1_15[4][4]; load_as<4, 64, false>(a1_15, (base + M6));
-  float f21_16[8];
-  mma_open(); mma<16, 4, 64, false, true>(f21_16, a1_15, (base + M1), part * 16); mma_commit();
+  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M6));
+  float f21_18[8];
+  mma_open(); mma<16, 4, 64, false, true>(f21_18, a1_17, (base + M1), part * 16); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f21_16) / 4>(f21_16);
-  float f22_17[8];
-  UNROLL for (int i = 0; i < 8; ++i) f22_17[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f21_16[i] : 0.f);
+  mma_ready<sizeof(f21_18) / 4>(f21_18);
+  float f22_19[8];
+  UNROLL for (int i = 0; i < 8; ++i) f22_19[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f21_18[i] : 0.f);
   cp_wait<3>();
   team_sync(1, 512);
-  float f25_18[8];
-  load_frag<1, 64, false>(f25_18, (base + M7), part * 1);
-  float f6_19[8];
-  load_frag<1, 64, false>(f6_19, (base + M2), part * 1);
-  float f26_20[8];
-  UNROLL for (int i = 0; i < 8; ++i) f26_20[i] = (f25_18[i] * f6_19[i]);
-  store_frag<1, 64, false>((base + M16), f22_17, part * 1);
+  float f25_20[8];
+  load_frag<1, 64, false>(f25_20, (base + M7), part * 1);
+  float f6_21[8];
+  load_frag<1, 64, false>(f6_21, (base + M2), part * 1);
+  float f26_22[8];
+  UNROLL for (int i = 0; i < 8; ++i) f26_22[i] = (f25_20[i] * f6_21[i]);
+  store_frag<1, 64, false>((base + M15), f22_19, part * 1);
   team_sync(1, 512);
-  u32 a22_21[4][4]; load_as<4, 64, true>(a22_21, (base + M16));
-  store_frag<1, 64, false>((base + M17), f26_20, part * 1);
+  u32 a22_24[4][4]; load_as<4, 64, true>(a22_24, (base + M15));
+  store_frag<1, 64, false>((base + M16), f26_22, part * 1);
   team_sync(1, 512);
   team_sync(1, 512);
-  float f66_22[8];
-  decay_side<1, 72, false, true, true>(f66_22, a22_21, (base + M17), ((float*)(basep + M3)), (base + M15), part * 1, 4 + part);
+  float whole_23[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_23, {a22_24}, (base + M16), ((float*)(basep + M3)), (base + M17), part * 1, 4 + part);
+  float f66_25[8];
+  UNROLL for (int i = 0; i < 8; ++i) f66_25[i] = whole_23[0][i];
   team_sync(1, 512);
-  float f27_23[8];
-  UNROLL for (int i = 0; i < 8; ++i) f27_23[i] = (f66_22[i] * (-1.f));
-  u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M1));
+  float f27_26[8];
+  UNROLL for (int i = 0; i < 8; ++i) f27_26[i] = (f66_25[i] * (-1.f));
+  u32 a2_27[4][4]; load_as<4, 64, false>(a2_27, (base + M1));
   cp_wait<2>();
   team_sync(1, 512);
-  float f30_25[8];
-  mma_open(); mma<16, 4, 64, false, true>(f30_25, a2_24, (base + M8), part * 16); mma_commit();
+  float f30_28[8];
+  mma_open(); mma<16, 4, 64, false, true>(f30_28, a2_27, (base + M8), part * 16); mma_commit();
   for (int i = t; i < 64; i += 512) ((float*)(basep + M18))[i] = ((float*)(basep + M3))[4536 + i];
   team_sync(1, 512);
-  float f32_26[8];
-  UNROLL for (int i = 0; i < 8; ++i) f32_26[i] = (((float*)(basep + M18))[(frag_col(i) + part * 16)] - f9_5[i]);
-  float f33_27[8];
-  UNROLL for (int i = 0; i < 8; ++i) f33_27[i] = m_exp(f32_26[i]);
+  float f32_29[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_29[i] = (((float*)(basep + M18))[(frag_col(i) + part * 16)] - f9_6[i]);
+  float f33_30[8];
+  UNROLL for (int i = 0; i < 8; ++i) f33_30[i] = m_exp(f32_29[i]);
   mma_wait<0>();
-  mma_ready<sizeof(f30_25) / 4>(f30_25);
-  float f34_28[8];
-  UNROLL for (int i = 0; i < 8; ++i) f34_28[i] = (f33_27[i] * f30_25[i]);
-  float f35_29[8];
-  UNROLL for (int i = 0; i < 8; ++i) f35_29[i] = (f34_28[i] + f19_14[i]);
-  float f36_30[8];
-  UNROLL for (int i = 0; i < 8; ++i) f36_30[i] = (f35_29[i] + f27_23[i]);
-  u32 a22_31[4][4]; load_as<4, 64, false>(a22_31, (base + M16));
+  mma_ready<sizeof(f30_28) / 4>(f30_28);
+  float f34_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f34_31[i] = (f33_30[i] * f30_28[i]);
+  float f35_32[8];
+  UNROLL for (int i = 0; i < 8; ++i) f35_32[i] = (f34_31[i] + f19_16[i]);
+  float f36_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f36_33[i] = (f35_32[i] + f27_26[i]);
+  u32 a22_35[4][4]; load_as<4, 64, false>(a22_35, (base + M15));
   team_sync(1, 512);
-  float f37_32[8];
-  decay_side<1, 72, false, true, false>(f37_32, a22_31, (base + M2), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
+  float whole_34[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_34, {a22_35}, (base + M2), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
+  float f37_36[8];
+  UNROLL for (int i = 0; i < 8; ++i) f37_36[i] = whole_34[0][i];
   team_sync(1, 512);
-  u32 a1_33[4][4]; load_as<4, 64, false>(a1_33, (base + M6));
-  float f38_34[8];
-  mma_open(); mma<16, 4, 64, false, true>(f38_34, a1_33, (base + M4), part * 16); mma_commit();
+  u32 a1_37[4][4]; load_as<4, 64, false>(a1_37, (base + M6));
+  float f38_38[8];
+  mma_open(); mma<16, 4, 64, false, true>(f38_38, a1_37, (base + M4), part * 16); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f38_34) / 4>(f38_34);
-  float f39_35[8];
-  UNROLL for (int i = 0; i < 8; ++i) f39_35[i] = (f10_6[i] * f38_34[i]);
-  float f40_36[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_36[i] = (f39_35[i] + f37_32[i]);
-  float f41_37[8];
-  UNROLL for (int i = 0; i < 8; ++i) f41_37[i] = (-f40_36[i]);
-  float f42_38[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_38[i] = (f41_37[i] * f25_18[i]);
-  float f43_39[8];
-  UNROLL for (int i = 0; i < 8; ++i) f43_39[i] = (f36_30[i] + f42_38[i]);
-  store_frag<1, 64, false>((base + M20), f43_39, part * 1);
+  mma_ready<sizeof(f38_38) / 4>(f38_38);
+  float f39_39[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_39[i] = (f10_7[i] * f38_38[i]);
+  float f40_40[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_40[i] = (f39_39[i] + f37_36[i]);
+  float f41_41[8];
+  UNROLL for (int i = 0; i < 8; ++i) f41_41[i] = (-f40_40[i]);
+  float f42_42[8];
+  UNROLL for (int i = 0; i < 8; ++i) f42_42[i] = (f41_41[i] * f25_20[i]);
+  float f43_43[8];
+  UNROLL for (int i = 0; i < 8; ++i) f43_43[i] = (f36_33[i] + f42_42[i]);
+  store_frag<1, 64, false>((base + M20), f43_43, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
-  float f1_40[8];
-  load_frag<1, 64, false>(f1_40, (base + M6), part * 1);
+  float f1_44[8];
+  load_frag<1, 64, false>(f1_44, (base + M6), part * 1);
   cp_wait<1>();
   team_sync(1, 512);
-  float f44_41[8];
-  load_frag<1, 64, false>(f44_41, (base + M9), part * 1);
-  float f45_42[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_42[i] = (f1_40[i] * f44_41[i]);
-  store_frag<1, 64, false>((base + M21), f45_42, part * 1);
+  float f44_45[8];
+  load_frag<1, 64, false>(f44_45, (base + M9), part * 1);
+  float f45_46[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_46[i] = (f1_44[i] * f44_45[i]);
+  store_frag<1, 64, false>((base + M21), f45_46, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
-  float f18_43[8];
-  load_frag<1, 64, false>(f18_43, (base + M5), part * 1);
-  float f46_44[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_44[i] = (f14_10[i] * f18_43[i]);
-  float f47_45[8];
-  UNROLL for (int i = 0; i < 8; ++i) f47_45[i] = (0.125f * f46_44[i]);
-  float f48_46[8];
-  UNROLL for (int i = 0; i < 8; ++i) f48_46[i] = (f40_36[i] * f26_20[i]);
-  float f49_47[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_47[i] = ((-1.f) * f48_46[i]);
-  float f50_48[8];
-  UNROLL for (int i = 0; i < 8; ++i) f50_48[i] = (f47_45[i] + f49_47[i]);
-  float f51_49[8];
-  UNROLL for (int i = 0; i < 8; ++i) f51_49[i] = (f36_30[i] * f6_19[i]);
-  float f52_50[8];
-  UNROLL for (int i = 0; i < 8; ++i) f52_50[i] = (-f51_49[i]);
+  float f18_47[8];
+  load_frag<1, 64, false>(f18_47, (base + M5), part * 1);
+  float f46_48[8];
+  UNROLL for (int i = 0; i < 8; ++i) f46_48[i] = (f14_11[i] * f18_47[i]);
+  float f47_49[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_49[i] = (0.125f * f46_48[i]);
+  float f48_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_50[i] = (f40_40[i] * f26_22[i]);
+  float f49_51[8];
+  UNROLL for (int i = 0; i < 8; ++i) f49_51[i] = ((-1.f) * f48_50[i]);
+  float f50_52[8];
+  UNROLL for (int i = 0; i < 8; ++i) f50_52[i] = (f47_49[i] + f49_51[i]);
+  float f51_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f51_53[i] = (f36_33[i] * f6_21[i]);
+  float f52_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_54[i] = (-f51_53[i]);
   for (int i = t; i < 64; i += 512) ((float*)(basep + M22))[i] = row_dot<64, 64>((base + M4), (base + M8), i);
   for (int i = t; i < 64; i += 512) ((float*)(basep + M23))[i] = m_exp(((float*)(basep + M18))[i]);
   for (int i = t; i < 64; i += 512) ((float*)(basep + M24))[i] = (((float*)(basep + M23))[i] * ((float*)(basep + M22))[i]);
-  float f56_51[8];
-  UNROLL for (int i = 0; i < 8; ++i) f56_51[i] = (f34_28[i] * f6_19[i]);
-  col_sums_part<8>(((float*)(basep + M26)), f56_51, 64, part * 16);
+  float f56_55[8];
+  UNROLL for (int i = 0; i < 8; ++i) f56_55[i] = (f34_31[i] * f6_21[i]);
+  col_sums_part<8>(((float*)(basep + M26)), f56_55, 64, part * 16);
   team_sync(1, 512);
   for (int i = t; i < 64; i += 512) ((float*)(basep + M25))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
   for (int i = t; i < 64; i += 512) ((float*)(basep + M27))[i] = (((float*)(basep + M24))[i] + ((float*)(basep + M25))[i]);
-  float f59_52[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_52[i] = (f50_48[i] + f52_50[i]);
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_52[i];
+  float f59_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_56[i] = (f50_52[i] + f52_54[i]);
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_56[i];
   team_sync(1, 512);
   team_sync(1, 512);
   for (int i = t; i < 64; i += 512) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
   team_sync(1, 512);
-  float f60_53[8];
-  UNROLL for (int i = 0; i < 8; ++i) f60_53[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f61_54[8];
-  UNROLL for (int i = 0; i < 8; ++i) f61_54[i] = (f60_53[i] + ((float*)(basep + M27))[(frag_col(i) + part * 16)]);
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f61_54[i]); }
-  float f62_55[8];
-  UNROLL for (int i = 0; i < 8; ++i) f62_55[i] = (f41_37[i] * f6_19[i]);
-  store_frag<1, 64, false>((base + M29), f62_55, part * 1);
+  float f60_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_57[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f61_58[8];
+  UNROLL for (int i = 0; i < 8; ++i) f61_58[i] = (f60_57[i] + ((float*)(basep + M27))[(frag_col(i) + part * 16)]);
+  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f61_58[i]); }
+  float f62_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f62_59[i] = (f41_41[i] * f6_21[i]);
+  store_frag<1, 64, false>((base + M29), f62_59, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M29), t);
   cp_wait<0>();
   team_sync(1, 512);
-  float f63_56[8];
-  load_frag<1, 64, false>(f63_56, (base + M10), part * 1);
-  float f64_57[8];
-  UNROLL for (int i = 0; i < 8; ++i) f64_57[i] = (f1_40[i] * f63_56[i]);
-  store_frag<1, 64, false>((base + M30), f64_57, part * 1);
+  float f63_60[8];
+  load_frag<1, 64, false>(f63_60, (base + M10), part * 1);
+  float f64_61[8];
+  UNROLL for (int i = 0; i < 8; ++i) f64_61[i] = (f1_44[i] * f63_60[i]);
+  store_frag<1, 64, false>((base + M30), f64_61, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M30), t);
 }

@@ -365,17 +365,20 @@ template <int N, int KS, int R, bool MN, bool FRESH> DEV void mma(float* d, cons
 #endif
 }
 
-// Running sum down one column of a 64-row array; result may be the argument.
+// Running sum down one column of a 64-row array; result may be the argument. Sixteen rows are read at a time, since no read may pass a write.
 template <bool EXCLUSIVE, bool REVERSE> DEV void col_cumsum(float* out, const float* in, int stride, bool exists) {
   float acc = 0.f;
-  UNROLL for (int s = 0; s < 64; ++s) {
-    int r = REVERSE ? 63 - s : s;
+  UNROLL for (int s = 0; s < 64; s += 16) {
+    float x[16];
     // Padding is 0, whatever lies there.
-    float x = exists ? in[r * stride] : 0.f;
-    if (!REVERSE) x = log_decay(x);
-    if (EXCLUSIVE) out[r * stride] = acc;
-    acc += x;
-    if (!EXCLUSIVE) out[r * stride] = acc;
+    UNROLL for (int i = 0; i < 16; ++i) x[i] = exists ? in[(REVERSE ? 63 - s - i : s + i) * stride] : 0.f;
+    UNROLL for (int i = 0; i < 16; ++i) {
+      const int r = REVERSE ? 63 - s - i : s + i;
+      if (!REVERSE) x[i] = log_decay(x[i]);
+      if (EXCLUSIVE) out[r * stride] = acc;
+      acc += x[i];
+      if (!EXCLUSIVE) out[r * stride] = acc;
+    }
   }
 }
 
@@ -468,6 +471,7 @@ template <int STRIDE> DEV void compose_tf32(float* out, const float* a, const fl
 // One warp's decays at 16 channels, in the layout of an A fragment: value i is token lane / 4 + 8 * (i / 2 % 2), channel 8 * (i / 4) + 2 * (lane % 4) + i % 2.
 struct Decays {
   float from[8];   // from the start of the token's block to the token, the reader's side
+  float early[8];  // the same without the token's own decay: a reader that sees the state before it
   float to[8];     // from the token to the end of its block, the writer's side
   float whole[8];  // the whole block
 };
@@ -481,22 +485,22 @@ template <int STRIDE, typename A, typename B> DEV void decays_between(float* f, 
   }
 }
 // Blocks of one token. A token's own decay is a difference of neighbouring sums.
-template <int STRIDE, bool BEFORE> DEV void decays_begin(Decays& f, const float* G, int k) {
+template <int STRIDE> DEV void decays_begin(Decays& f, const float* G, int k) {
   decays_between<STRIDE>(f.whole, G, k, [](int r) { return r; }, [](int r) { return r - 1; });
-  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = BEFORE ? 1.f : f.whole[i], f.to[i] = 1.f;
+  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = f.whole[i], f.early[i] = f.to[i] = 1.f;
 }
 // Blocks of l tokens become blocks of 2l.
 DEV void decays_double(Decays& f, int l) {
   UNROLL for (int i = 0; i < 8; ++i) {
     float mine = f.whole[i], other = __shfl_xor_sync(~0u, mine, 4 * l);
-    if ((lane_id() >> 2) & l) f.from[i] *= other;
+    if ((lane_id() >> 2) & l) f.from[i] *= other, f.early[i] *= other;
     else f.to[i] *= other;
     f.whole[i] = mine * other;
   }
 }
 // Blocks of 8 become one of 16: the other half of the fragment's rows.
 DEV void decays_join(Decays& f) {
-  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
+  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.early[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
 }
 DEV void scaled(u32* a, const float* x, const float* f) { UNROLL for (int e = 0; e < 4; ++e) a[e] = pack2(x[e * 2] * f[e * 2], x[e * 2 + 1] * f[e * 2 + 1]); }
 DEV void load_step(float* f, u32 tile, int k) {
@@ -510,58 +514,78 @@ DEV void store_packed(u32 to, int k, const u32* p) {
     sts4(to + swz<64>(w + (l >> 2) + (e & 1) * 8, k * 16 + (e >> 1) * 8 + (l & 3) * 2), p[e]);
 }
 
-// out[r, c] = sum over channels of x[r] y[c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). scratch: a 64-row tile.
-template <int STRIDE, bool BEFORE, bool STRICT> DEV void decay_score(float* out, u32 x, u32 y, const float* G, u32 scratch, int k0, int k1, int bar) {
+// out[n * Y + m][r, c] = sum over channels of x[n][r] y[m][c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). Bit n of BEFORE, of STRICT: how x[n] reads.
+// scratch[m]: a 64-row tile.
+template <int X, int Y, int STRIDE, int BEFORE, int STRICT>
+DEV void decay_scores(float (*out)[32], const u32 (&x)[X], const u32 (&y)[Y], const float* G, const u32 (&scratch)[Y], int k0, int k1, int bar) {
   const int w = warp_id();
-  float level[4][8], dot[2] = {0.f, 0.f};
-  UNROLL for (int n = 0; n < 4; ++n) UNROLL for (int i = 0; i < 8; ++i) level[n][i] = 0.f;
+  float level[X * Y][4][8], dot[X * Y][2];
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    dot[p][0] = dot[p][1] = 0.f;
+    UNROLL for (int l = 0; l < 4; ++l) UNROLL for (int i = 0; i < 8; ++i) level[p][l][i] = 0.f;
+  }
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    u32 a[4], b[4];
-    float fx[8], fy[8];
-    load_step(fx, x, k);
-    load_step(fy, y, k);
-    if (!STRICT) UNROLL for (int i = 0; i < 8; ++i) dot[(i >> 1) & 1] += fx[i] * fy[i];
+    u32 a[4], b[Y][4];
+    float fx[X][8], fy[Y][8];
+    UNROLL for (int m = 0; m < Y; ++m) load_step(fy[m], y[m], k);
+    UNROLL for (int n = 0; n < X; ++n) {
+      load_step(fx[n], x[n], k);
+      if (!(STRICT >> n & 1)) UNROLL for (int m = 0; m < Y; ++m) UNROLL for (int i = 0; i < 8; ++i) dot[n * Y + m][(i >> 1) & 1] += fx[n][i] * fy[m][i];
+    }
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(a, fx, f.from);
-      scaled(b, fy, f.to);
-      // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
-      mma16816(level[n], a, b[0], b[2]);
-      if (n < 3) {
-        mma16816(level[n] + 4, a, b[1], b[3]);
-        decays_double(f, 1 << n);
+    decays_begin<STRIDE>(f, G, k);
+    UNROLL for (int l = 0; l < 4; ++l) {
+      UNROLL for (int m = 0; m < Y; ++m) scaled(b[m], fy[m], f.to);
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? f.early : f.from);
+        // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(level[n * Y + m][l], a, b[m][0], b[m][2]);
+          if (l < 3) mma16816(level[n * Y + m][l] + 4, a, b[m][1], b[m][3]);
+        }
       }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, f.to);
-    store_packed(scratch, k, b);
+    UNROLL for (int m = 0; m < Y; ++m) {
+      scaled(b[m], fy[m], f.to);
+      store_packed(scratch[m], k, b[m]);
+    }
   }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 1);
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 2);
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    const bool diagonal = !(STRICT >> p / Y & 1);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 1);
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 2);
+    }
+    float own[8];
+    UNROLL for (int i = 0; i < 8; ++i) {
+      const int r = frag_row(i) & 15, c = frag_col(i);
+      own[i] = diagonal && r == c ? dot[p][(i >> 1) & 1] : 0.f;
+      UNROLL for (int l = 0; l < 4; ++l) if (r > c && ((r ^ c) >> l) == 1) own[i] = level[p][l][i];
+    }
+    UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[p][J * 8 + i] = J == w ? own[i] : 0.f;
   }
-  float own[8];
-  UNROLL for (int i = 0; i < 8; ++i) {
-    const int r = frag_row(i) & 15, c = frag_col(i);
-    own[i] = !STRICT && r == c ? dot[(i >> 1) & 1] : 0.f;
-    UNROLL for (int n = 0; n < 4; ++n) if (r > c && ((r ^ c) >> n) == 1) own[i] = level[n][i];
-  }
-  UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[J * 8 + i] = J == w ? own[i] : 0.f;
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    float fx[8], f[8];
-    load_step(fx, x, k);
+    float fx[X][8];
+    UNROLL for (int n = 0; n < X; ++n) load_step(fx[n], x[n], k);
     UNROLL for (int J = 0; J < 3; ++J) {
       if (J >= w) continue;
-      u32 a[4], b[4];
-      decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      scaled(a, fx, f);
-      ldm4(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
-      mma16816(out + J * 8, a, b[0], b[1]);
-      mma16816(out + J * 8 + 4, a, b[2], b[3]);
+      u32 a[4], b[Y][4];
+      float late[8], early[8];
+      decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+      decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      UNROLL for (int m = 0; m < Y; ++m) ldm4(b[m], scratch[m] + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? early : late);
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(out[n * Y + m] + J * 8, a, b[m][0], b[m][1]);
+          mma16816(out[n * Y + m] + J * 8 + 4, a, b[m][2], b[m][3]);
+        }
+      }
     }
   }
 }
@@ -572,67 +596,84 @@ template <int N> DEV void rotate(float* out, const float* next) {
   UNROLL for (int i = 0; i < 8; ++i) out[N - 8 + i] = next[i];
 }
 
-// Adjoints: out[r] = sum_c A[r, c] y[c] decays(c..r), or with COL out[c] = sum_r A[r, c] y[r] decays(c..r), A given transposed; 64 x 16KS, from channel 16 k0 on.
-template <int KS, int STRIDE, bool BEFORE, bool STRICT, bool COL> DEV void decay_side(float* out, const u32 (*A)[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
+// Adjoints, for n < N: out[n][r] = sum_c A[n][r, c] y[c] decays(c..r), or with COL out[n][c] = sum_r A[n][r, c] y[r] decays(c..r), A given transposed; 64 x 16KS,
+// from channel 16 k0 on. With COL all read alike: BEFORE is 0 or has all bits.
+template <int N, int KS, int STRIDE, int BEFORE, int STRICT, bool COL>
+DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
   const int w = warp_id();
   // The 16 x 16 block of this warp's tokens, level by level.
-  u32 diagonal[4], masked[4][4];
-  UNROLL for (int e = 0; e < 4; ++e) diagonal[e] = w == 0 ? A[0][e] : w == 1 ? A[1][e] : w == 2 ? A[2][e] : A[3][e];
-  float unit[2] = {0.f, 0.f};
-  UNROLL for (int e = 0; e < 4; ++e) {
-    const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> n) == 1; };
-      masked[n][e] = diagonal[e] & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+  u32 masked[N][4][4];
+  float unit[N][2];
+  UNROLL for (int n = 0; n < N; ++n) {
+    const bool diagonal = !(STRICT >> n & 1);
+    unit[n][0] = unit[n][1] = 0.f;
+    UNROLL for (int e = 0; e < 4; ++e) {
+      const u32 pair = w == 0 ? A[n][0][e] : w == 1 ? A[n][1][e] : w == 2 ? A[n][2][e] : A[n][3][e];
+      const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
+      UNROLL for (int l = 0; l < 4; ++l) {
+        auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> l) == 1; };
+        masked[n][l][e] = pair & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+      }
+      if (diagonal && r == c) unit[n][e & 1] += low(pair);
+      if (diagonal && r == c + 1) unit[n][e & 1] += high(pair);
     }
-    if (!STRICT && r == c) unit[e & 1] += low(diagonal[e]);
-    if (!STRICT && r == c + 1) unit[e & 1] += high(diagonal[e]);
-  }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 1);
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 2);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 1);
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 2);
+    }
   }
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
     u32 b[4];
-    float fy[8], sum[8];
+    float fy[8], sum[N][8];
     load_step(fy, y, k);
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = STRICT ? 0.f : unit[(i >> 1) & 1] * fy[i];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = unit[n][(i >> 1) & 1] * fy[i];
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(b, fy, COL ? f.from : f.to);
+    decays_begin<STRIDE>(f, G, k);
+    const float* reader = BEFORE & 1 ? f.early : f.from;
+    UNROLL for (int l = 0; l < 4; ++l) {
+      scaled(b, fy, COL ? reader : f.to);
       // Tokens become the contracted axis.
       UNROLL for (int e = 0; e < 4; ++e) movm(b[e]);
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
-      mma16816(acc, masked[n], b[0], b[1]);
-      mma16816(acc + 4, masked[n], b[2], b[3]);
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * (COL ? f.to[i] : f.from[i]);
-      if (n < 3) decays_double(f, 1 << n);
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, masked[n][l], b[0], b[1]);
+        mma16816(acc + 4, masked[n][l], b[2], b[3]);
+        const float* to = COL ? f.to : BEFORE >> n & 1 ? f.early : f.from;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, COL ? f.from : f.to);
+    scaled(b, fy, COL ? reader : f.to);
     store_packed(scratch, k, b);
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
-    float f[8], sum[8];
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = out[i];
+    float sum[N][8];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = out[n][i];
     UNROLL for (int J = 0; J < 4; ++J) {
       if (COL ? J <= w : J >= w) continue;
       u32 b[4];
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+      float late[8], early[8];
       ldm4t(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 3) & 1) * 8, k * 16 + (lane_id() >> 4) * 8));
-      mma16816(acc, A[J], b[0], b[1]);
-      mma16816(acc + 4, A[J], b[2], b[3]);
       // What is stored has decayed to the end (COL: from the start) of its own 16 tokens.
-      if (COL) decays_between<STRIDE>(f, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
-      else decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * f[i];
+      if (COL) decays_between<STRIDE>(late, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
+      else {
+        decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+        decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      }
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, A[n][J], b[0], b[1]);
+        mma16816(acc + 4, A[n][J], b[2], b[3]);
+        const float* to = !COL && BEFORE >> n & 1 ? early : late;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
     }
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
 }
 
@@ -985,32 +1026,33 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       float f26_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = f25_11[i];
       mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L1)); mma_commit();
-      u32 a9_14[4][4]; load_as<4, 64, false>(a9_14, (sa + L2));
-      store_frag<4, 64, true>((base + W4), f4_8, 0);
+      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L2));
+      store_frag<4, 64, true>((base + W3), f4_8, 0);
       team_sync(2);
       team_sync(2);
-      float f27_15[32];
-      decay_side<4, 72, false, false, false>(f27_15, a9_14, (base + W4), ((float*)(basep + W0)), (base + W3), 0, 4);
-      team_sync(2);
-      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W5))[frag_row(i) * 72 + frag_col(i)] = f27_15[i];
-      team_sync(2);
+      float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W3), ((float*)(basep + W0)), (base + W4), 0, 4);
       float f27_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = ((float*)(basep + W5))[frag_col(i) * 72 + frag_row(i)];
-      float f12_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_17[i] = (f27_16[i] * 0.125f);
-      float f15_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_18[i] = m_exp(f14_6[i]);
-      float f16_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_19[i] = (f15_18[i] * 0.125f);
+      UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
+      team_sync(2);
+      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W5))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
+      team_sync(2);
+      float f27_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W5))[frag_col(i) * 72 + frag_row(i)];
+      float f12_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_18[i] = (f27_17[i] * 0.125f);
+      float f15_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f15_19[i] = m_exp(f14_6[i]);
+      float f16_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_20[i] = (f15_19[i] * 0.125f);
       mma_wait<1>();
       mma_ready<sizeof(f13_3) / 4>(f13_3);
-      float f17_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_20[i] = (f16_19[i] * f13_3[i]);
-      float f18_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_21[i] = (f17_20[i] + f12_17[i]);
+      float f17_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_21[i] = (f16_20[i] * f13_3[i]);
+      float f18_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
       mma_wait<0>();
       mma_ready<sizeof(f26_13) / 4>(f26_13);
-      store_frag<4, 64, true>((sa + L3), f18_21, 0);
+      store_frag<4, 64, true>((sa + L3), f18_22, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
       bar_arrive(empty + n % 3 * 8);
     }
@@ -1060,83 +1102,92 @@ extern "C" __global__ void __launch_bounds__(256) Kt_final(f32* __restrict__ p_f
 }
 
 // Scores, solves and pointwise values of the chunks of Vt.
-extern "C" __global__ void __launch_bounds__(128) Vt_prepare(const f32* __restrict__ p_g, const bf16* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_value20, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M1 = 0, M0 = 18432, M5 = 18432, M6 = 26624, M7 = 34816, M10 = 18432, M11 = 26624, M13 = 0, M2 = 26624, M3 = 18432, M4 = 43008, M8 = 34816, M9 = 26624, M12 = 18432, M14 = 8192;
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const bf16* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_value20, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M1 = 0, M10 = 18432, M0 = 18432, M7 = 34816, M8 = 43008, M9 = 51200, M13 = 18432, M14 = 26624, M16 = 0, M3 = 26624, M5 = 18432, M2 = 18944, M4 = 18944, M6 = 59392, M11 = 34816, M12 = 26624, M15 = 18432, M17 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
   const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
   (void)sequence, (void)first, (void)length;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  array_load<64, 72, 128>((base + M1), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
+  tile_load<64, 1, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M1), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
   cp_wait<1>();
-  team_sync(1);
-  float f1_0[32];
-  load_frag<4, 64, false>(f1_0, (base + M0), 0);
-  row_extrema_to<32, true>(((float*)(basep + M2)), f1_0);
-  team_sync(1);
-  float f3_1[32];
-  UNROLL for (int i = 0; i < 32; ++i) f3_1[i] = (f1_0[i] - ((float*)(basep + M2))[frag_row(i)]);
-  float f4_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = m_exp(f3_1[i]);
-  row_sums_to<32>(((float*)(basep + M3)), f4_2);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M4))[i] = (1.f / ((float*)(basep + M3))[i]);
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M4))[i]);
-  float f7_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f7_3[i] = (frag_row(i) < length ? f4_2[i] : 0.f);
+  team_sync(1, 256);
+  float f1_0[16];
+  load_frag<2, 64, false>(f1_0, (base + M0), part * 2);
+  row_extrema_to<16, true>((((float*)(basep + M3)) + part * 64), f1_0);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M2))[i] = fmaxf(((float*)(basep + M3))[0 + i], ((float*)(basep + M3))[64 + i]);
+  team_sync(1, 256);
+  float f3_1[16];
+  UNROLL for (int i = 0; i < 16; ++i) f3_1[i] = (f1_0[i] - ((float*)(basep + M2))[frag_row(i)]);
+  float f4_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = m_exp(f3_1[i]);
+  row_sums_to<16>((((float*)(basep + M5)) + part * 64), f4_2);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M4))[i] = ((float*)(basep + M5))[0 + i] + ((float*)(basep + M5))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M6))[i] = (1.f / ((float*)(basep + M4))[i]);
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M6))[i]);
+  float f7_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_3[i] = (frag_row(i) < length ? f4_2[i] : 0.f);
   cp_wait<0>();
-  team_sync(1);
-  float f8_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_4[i] = ((float*)(basep + M1))[frag_row(i) * 72 + frag_col(i)];
-  float f9_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = expm1f(f8_4[i]);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M1)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
-  store_frag<4, 64, false>((base + M6), f7_3, 0);
-  store_frag<4, 64, false>((base + M7), f9_5, 0);
-  team_sync(1);
-  team_sync(1);
-  float f10_6[32];
-  decay_score<72, false, false>(f10_6, (base + M6), (base + M7), ((float*)(basep + M1)), (base + M5), 0, 4, 4);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8))[i] = (i < length ? ((float*)(basep + M4))[i] : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M9))[i] = (((float*)(basep + M8))[i] * (-1.f));
-  team_sync(1);
-  float f14_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_7[i] = (((float*)(basep + M9))[frag_row(i)] * f10_6[i]);
-  store_frag<4, 64, false>((base + M10), f14_7, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
-  float f15_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_8[i] = ((float*)(basep + M1))[frag_row(i) * 72 + frag_col(i)];
-  float f16_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = m_exp(f15_8[i]);
-  float f17_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f17_10[i] = (f16_9[i] * ((float*)(basep + M8))[frag_row(i)]);
-  float f18_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_11[i] = (f17_10[i] * f7_3[i]);
-  store_frag<4, 64, false>((base + M11), f18_11, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M12))[i] = ((float*)(basep + M1))[4536 + i];
-  team_sync(1);
-  float f20_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(basep + M12))[frag_col(i)] - f15_8[i]);
-  float f21_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = m_exp(f20_12[i]);
-  float f22_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_14[i] = (f21_13[i] * (-1.f));
-  float f23_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_15[i] = (f22_14[i] * f9_5[i]);
-  store_frag<4, 64, false>((base + M13), f23_15, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M14))[i] = m_exp(((float*)(basep + M12))[i]);
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M14))[i]);
+  team_sync(1, 256);
+  float f8_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f9_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_5[i] = expm1f(f8_4[i]);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M1)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
+  store_frag<2, 64, false>((base + M7), f9_5, part * 2);
+  store_frag<2, 64, false>((base + M8), f7_3, part * 2);
+  team_sync(1, 256);
+  team_sync(1, 256);
+  float whole_6[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_6, {(base + M8)}, {(base + M7)}, ((float*)(basep + M1)), {(base + M9)}, part * 2, part * 2 + 2, 4 + part);
+  float f10_7[16];
+  if (part == 0) put_whole(((float*)(basep + M10)), whole_6[0], t);
+  team_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M10)), whole_6[0], t);
+  team_sync(1, 256);
+  take_part<16>(f10_7, ((float*)(basep + M10)), part, t);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M11))[i] = (i < length ? ((float*)(basep + M6))[i] : 0.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = (((float*)(basep + M11))[i] * (-1.f));
+  team_sync(1, 256);
+  float f14_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_8[i] = (((float*)(basep + M12))[frag_row(i)] * f10_7[i]);
+  store_frag<2, 64, false>((base + M13), f14_8, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M13), t);
+  float f15_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_9[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f16_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_10[i] = m_exp(f15_9[i]);
+  float f17_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_11[i] = (f16_10[i] * ((float*)(basep + M11))[frag_row(i)]);
+  float f18_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f18_12[i] = (f17_11[i] * f7_3[i]);
+  store_frag<2, 64, false>((base + M14), f18_12, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M15))[i] = ((float*)(basep + M1))[4536 + i];
+  team_sync(1, 256);
+  float f20_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_13[i] = (((float*)(basep + M15))[(frag_col(i) + part * 32)] - f15_9[i]);
+  float f21_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f21_14[i] = m_exp(f20_13[i]);
+  float f22_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_15[i] = (f21_14[i] * (-1.f));
+  float f23_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_16[i] = (f22_15[i] * f9_5[i]);
+  store_frag<2, 64, false>((base + M16), f23_16, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M17))[i] = m_exp(((float*)(basep + M15))[i]);
+  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M17))[i]);
 }
 
 // The decay of every segment of Vt.
@@ -1580,32 +1631,33 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       float f26_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = f25_11[i];
       mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L1)); mma_commit();
-      u32 a9_14[4][4]; load_as<4, 64, false>(a9_14, (sa + L2));
-      store_frag<4, 64, true>((base + W4), f4_8, 0);
+      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L2));
+      store_frag<4, 64, true>((base + W3), f4_8, 0);
       team_sync(2);
       team_sync(2);
-      float f27_15[32];
-      decay_side<4, 72, false, false, false>(f27_15, a9_14, (base + W4), ((float*)(basep + W0)), (base + W3), 0, 4);
-      team_sync(2);
-      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W5))[frag_row(i) * 72 + frag_col(i)] = f27_15[i];
-      team_sync(2);
+      float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W3), ((float*)(basep + W0)), (base + W4), 0, 4);
       float f27_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = ((float*)(basep + W5))[frag_col(i) * 72 + frag_row(i)];
-      float f12_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_17[i] = (f27_16[i] * 0.125f);
-      float f15_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_18[i] = m_exp(f14_6[i]);
-      float f16_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_19[i] = (f15_18[i] * 0.125f);
+      UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
+      team_sync(2);
+      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W5))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
+      team_sync(2);
+      float f27_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W5))[frag_col(i) * 72 + frag_row(i)];
+      float f12_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_18[i] = (f27_17[i] * 0.125f);
+      float f15_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f15_19[i] = m_exp(f14_6[i]);
+      float f16_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_20[i] = (f15_19[i] * 0.125f);
       mma_wait<1>();
       mma_ready<sizeof(f13_3) / 4>(f13_3);
-      float f17_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_20[i] = (f16_19[i] * f13_3[i]);
-      float f18_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_21[i] = (f17_20[i] + f12_17[i]);
+      float f17_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_21[i] = (f16_20[i] * f13_3[i]);
+      float f18_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
       mma_wait<0>();
       mma_ready<sizeof(f26_13) / 4>(f26_13);
-      store_frag<4, 64, true>((sa + L4), f18_21, 0);
+      store_frag<4, 64, true>((sa + L4), f18_22, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
       bar_arrive(empty + n % 3 * 8);
     }
@@ -1983,170 +2035,180 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_first(f32* __restri
 }
 
 // Gradients of what the scan of Vt reads.
-extern "C" __global__ void __launch_bounds__(128) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, bf16* __restrict__ p_ws_Vt_adjoint0, bf16* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M25 = 0, M0 = 18432, M1 = 26624, M3 = 34816, M4 = 43008, M5 = 51200, M6 = 59392, M7 = 67584, M8 = 75776, M9 = 67584, M14 = 43008, M15 = 43008, M16 = 67584, M18 = 0, M26 = 0, M23 = 26624, M10 = 67584, M11 = 43008, M12 = 43264, M13 = 75776, M17 = 43008, M19 = 8192, M20 = 8448, M21 = 27648, M22 = 27904, M24 = 28160;
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, bf16* __restrict__ p_ws_Vt_adjoint0, bf16* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M2 = 0, M28 = 0, M0 = 18432, M1 = 26624, M3 = 34816, M4 = 43008, M5 = 51200, M6 = 59392, M7 = 67584, M8 = 75776, M9 = 67584, M10 = 67584, M17 = 43008, M18 = 67584, M19 = 43008, M21 = 0, M29 = 26624, M30 = 0, M26 = 26624, M12 = 67584, M14 = 43008, M11 = 43520, M13 = 43520, M15 = 43776, M16 = 75776, M20 = 43008, M22 = 8192, M23 = 8448, M24 = 27648, M25 = 27904, M27 = 34816;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
   const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
   (void)sequence, (void)first, (void)length;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  array_load<64, 72, 128>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
-  tile_load<64, 1, 128>((base + M3), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M5), p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M6), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
+  tile_load<64, 1, 256>((base + M3), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M4), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M5), p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M6), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   cp_wait<6>();
-  team_sync(1);
+  team_sync(1, 256);
   u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
   cp_wait<5>();
-  team_sync(1);
-  float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1)); mma_commit();
+  team_sync(1, 256);
+  float f3_1[16];
+  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f3_1) / 4>(f3_1);
-  float f4_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
+  float f4_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
   cp_wait<4>();
-  team_sync(1);
-  float f7_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f7_3[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
-  float f8_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_4[i] = expm1f(f7_3[i]);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  u32 a4_5[4][4]; pack<4>(a4_5, f4_2);
-  store_frag<4, 64, false>((base + M8), f8_4, 0);
-  team_sync(1);
-  team_sync(1);
-  float f58_6[32];
-  decay_side<4, 72, false, false, false>(f58_6, a4_5, (base + M8), ((float*)(basep + M2)), (base + M7), 0, 4);
-  team_sync(1);
-  float f9_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = (f58_6[i] * (-1.f));
-  float f10_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
-  float f11_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_9[i] = m_exp(f10_8[i]);
-  u32 a0_10[4][4]; load_as<4, 64, false>(a0_10, (base + M0));
+  team_sync(1, 256);
+  float f7_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_3[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f8_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = expm1f(f7_3[i]);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
+  store_frag<2, 64, false>((base + M7), f4_2, part * 2);
+  team_sync(1, 256);
+  u32 a4_6[4][4]; load_as<4, 64, false>(a4_6, (base + M7));
+  store_frag<2, 64, false>((base + M8), f8_4, part * 2);
+  team_sync(1, 256);
+  team_sync(1, 256);
+  float whole_5[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_5, {a4_6}, (base + M8), ((float*)(basep + M2)), (base + M9), part * 2, 4 + part);
+  float f58_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f58_7[i] = whole_5[0][i];
+  team_sync(1, 256);
+  float f9_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = (f58_7[i] * (-1.f));
+  float f10_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f11_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_exp(f10_9[i]);
+  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0));
   cp_wait<3>();
-  team_sync(1);
-  float f13_11[32];
-  mma_open(); mma<64, 4, 64, false, true>(f13_11, a0_10, (base + M3)); mma_commit();
+  team_sync(1, 256);
+  float f13_12[16];
+  mma_open(); mma<32, 4, 64, false, true>(f13_12, a0_11, (base + M3), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f13_11) / 4>(f13_11);
-  float f14_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_12[i] = (f11_9[i] * f13_11[i]);
-  float f15_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (f14_12[i] + f9_7[i]);
-  store_frag<4, 64, false>((base + M9), f15_13, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  mma_ready<sizeof(f13_12) / 4>(f13_12);
+  float f14_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = (f11_10[i] * f13_12[i]);
+  float f15_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = (f14_13[i] + f9_8[i]);
+  store_frag<2, 64, false>((base + M10), f15_14, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   cp_wait<2>();
-  team_sync(1);
-  float f17_14[32];
-  load_frag<4, 64, false>(f17_14, (base + M4), 0);
-  row_extrema_to<32, true>(((float*)(basep + M10)), f17_14);
-  team_sync(1);
-  float f19_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (f17_14[i] - ((float*)(basep + M10))[frag_row(i)]);
-  float f20_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = m_exp(f19_15[i]);
-  row_sums_to<32>(((float*)(basep + M11)), f20_16);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M12))[i] = (1.f / ((float*)(basep + M11))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M13))[i] = (i < length ? ((float*)(basep + M12))[i] : 0.f);
-  team_sync(1);
-  float f24_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f24_17[i] = (((float*)(basep + M13))[frag_row(i)] * f4_2[i]);
-  float f25_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_18[i] = (frag_row(i) < length ? f20_16[i] : 0.f);
-  store_frag<4, 64, false>((base + M15), f24_17, 0);
-  team_sync(1);
-  u32 a24_19[4][4]; load_as<4, 64, true>(a24_19, (base + M15));
-  store_frag<4, 64, false>((base + M16), f25_18, 0);
-  team_sync(1);
-  team_sync(1);
-  float f26_20[32];
-  decay_side<4, 72, false, false, true>(f26_20, a24_19, (base + M16), ((float*)(basep + M2)), (base + M14), 0, 4);
-  team_sync(1);
-  u32 a1_21[4][4]; load_as<4, 64, false>(a1_21, (base + M1));
+  team_sync(1, 256);
+  float f17_15[16];
+  load_frag<2, 64, false>(f17_15, (base + M4), part * 2);
+  row_extrema_to<16, true>((((float*)(basep + M12)) + part * 64), f17_15);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M11))[i] = fmaxf(((float*)(basep + M12))[0 + i], ((float*)(basep + M12))[64 + i]);
+  team_sync(1, 256);
+  float f19_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_16[i] = (f17_15[i] - ((float*)(basep + M11))[frag_row(i)]);
+  float f20_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_17[i] = m_exp(f19_16[i]);
+  row_sums_to<16>((((float*)(basep + M14)) + part * 64), f20_17);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M13))[i] = ((float*)(basep + M14))[0 + i] + ((float*)(basep + M14))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M15))[i] = (1.f / ((float*)(basep + M13))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M16))[i] = (i < length ? ((float*)(basep + M15))[i] : 0.f);
+  team_sync(1, 256);
+  float f24_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f24_18[i] = (((float*)(basep + M16))[frag_row(i)] * f4_2[i]);
+  float f25_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_19[i] = (frag_row(i) < length ? f20_17[i] : 0.f);
+  store_frag<2, 64, false>((base + M17), f24_18, part * 2);
+  team_sync(1, 256);
+  u32 a24_21[4][4]; load_as<4, 64, true>(a24_21, (base + M17));
+  store_frag<2, 64, false>((base + M18), f25_19, part * 2);
+  team_sync(1, 256);
+  team_sync(1, 256);
+  float whole_20[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_20, {a24_21}, (base + M18), ((float*)(basep + M2)), (base + M19), part * 2, 4 + part);
+  float f26_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f26_22[i] = whole_20[0][i];
+  team_sync(1, 256);
+  u32 a1_23[4][4]; load_as<4, 64, false>(a1_23, (base + M1));
   cp_wait<1>();
-  team_sync(1);
-  float f29_22[32];
-  mma_open(); mma<64, 4, 64, false, true>(f29_22, a1_21, (base + M5)); mma_commit();
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M17))[i] = ((float*)(basep + M2))[4536 + i];
-  team_sync(1);
-  float f31_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f31_23[i] = (((float*)(basep + M17))[frag_col(i)] - f10_8[i]);
-  float f32_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_24[i] = m_exp(f31_23[i]);
+  team_sync(1, 256);
+  float f29_24[16];
+  mma_open(); mma<32, 4, 64, false, true>(f29_24, a1_23, (base + M5), part * 32); mma_commit();
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M20))[i] = ((float*)(basep + M2))[4536 + i];
+  team_sync(1, 256);
+  float f31_25[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_25[i] = (((float*)(basep + M20))[(frag_col(i) + part * 32)] - f10_9[i]);
+  float f32_26[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_26[i] = m_exp(f31_25[i]);
   mma_wait<0>();
-  mma_ready<sizeof(f29_22) / 4>(f29_22);
-  float f33_25[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_25[i] = (f32_24[i] * f29_22[i]);
-  float f34_26[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_26[i] = (f33_25[i] + f26_20[i]);
-  store_frag<4, 64, false>((base + M18), f34_26, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
-  float f35_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f35_27[i] = (f15_13[i] * f25_18[i]);
-  float f36_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_28[i] = (((float*)(basep + M13))[frag_row(i)] * f35_27[i]);
-  float f37_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f37_29[i] = (f34_26[i] * f8_4[i]);
-  float f38_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_30[i] = ((-1.f) * f37_29[i]);
-  float f39_31[32];
-  UNROLL for (int i = 0; i < 32; ++i) f39_31[i] = (-f38_30[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M19))[i] = row_dot<64, 64>((base + M3), (base + M5), i);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M20))[i] = m_exp(((float*)(basep + M17))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M21))[i] = (((float*)(basep + M20))[i] * ((float*)(basep + M19))[i]);
-  float f43_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_32[i] = (f33_25[i] * f8_4[i]);
-  float f44_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f44_33[i] = ((-1.f) * f43_32[i]);
-  col_sums_part<32>(((float*)(basep + M23)), f44_33, 64, 0);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M22))[i] = ((float*)(basep + M23))[i] + ((float*)(basep + M23))[64 + i] + ((float*)(basep + M23))[128 + i] + ((float*)(basep + M23))[192 + i];
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M24))[i] = (((float*)(basep + M21))[i] + ((float*)(basep + M22))[i]);
-  float f47_34[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_34[i] = (f36_28[i] + f39_31[i]);
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M25))[frag_row(i) * 72 + frag_col(i)] = f47_34[i];
-  team_sync(1);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, true>(((float*)(basep + M25)) + i, ((float*)(basep + M25)) + i, 72, i < 64);
-  team_sync(1);
-  float f48_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_35[i] = ((float*)(basep + M25))[frag_row(i) * 72 + frag_col(i)];
-  float f49_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_36[i] = (f48_35[i] + ((float*)(basep + M24))[frag_col(i)]);
-  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f49_36[i]); }
-  float f54_37[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_37[i] = (f32_24[i] * f8_4[i]);
-  u32 a54_38[4][4]; pack<4>(a54_38, f54_37);
-  float f55_39[32];
-  mma_open(); mma<64, 4, 64, true, true>(f55_39, a54_38, (base + M5)); mma_commit();
+  mma_ready<sizeof(f29_24) / 4>(f29_24);
+  float f33_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_27[i] = (f32_26[i] * f29_24[i]);
+  float f34_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_28[i] = (f33_27[i] + f26_22[i]);
+  store_frag<2, 64, false>((base + M21), f34_28, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
+  float f35_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f35_29[i] = (f15_14[i] * f25_19[i]);
+  float f36_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f36_30[i] = (((float*)(basep + M16))[frag_row(i)] * f35_29[i]);
+  float f37_31[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_31[i] = (f34_28[i] * f8_4[i]);
+  float f38_32[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_32[i] = ((-1.f) * f37_31[i]);
+  float f39_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f39_33[i] = (-f38_32[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M22))[i] = row_dot<64, 64>((base + M3), (base + M5), i);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M23))[i] = m_exp(((float*)(basep + M20))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M24))[i] = (((float*)(basep + M23))[i] * ((float*)(basep + M22))[i]);
+  float f43_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f43_34[i] = (f33_27[i] * f8_4[i]);
+  float f44_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_35[i] = ((-1.f) * f43_34[i]);
+  col_sums_part<16>(((float*)(basep + M26)), f44_35, 64, part * 32);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M25))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M27))[i] = (((float*)(basep + M24))[i] + ((float*)(basep + M25))[i]);
+  float f47_36[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_36[i] = (f36_30[i] + f39_33[i]);
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f47_36[i];
+  team_sync(1, 256);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
+  team_sync(1, 256);
+  float f48_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_37[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f49_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_38[i] = (f48_37[i] + ((float*)(basep + M27))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f49_38[i]); }
+  float f54_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f54_39[i] = (f32_26[i] * f8_4[i]);
+  store_frag<2, 64, false>((base + M29), f54_39, part * 2);
+  team_sync(1, 256);
+  u32 a54_40[4][4]; load_as<4, 64, false>(a54_40, (base + M29));
+  float f55_41[16];
+  mma_open(); mma<32, 4, 64, true, true>(f55_41, a54_40, (base + M5), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f55_39) / 4>(f55_39);
-  float f56_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_40[i] = ((-1.f) * f55_39[i]);
+  mma_ready<sizeof(f55_41) / 4>(f55_41);
+  float f56_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f56_42[i] = ((-1.f) * f55_41[i]);
   cp_wait<0>();
-  team_sync(1);
-  u32 a50_41[4][4]; load_as<4, 64, true>(a50_41, (base + M6));
-  float f57_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_42[i] = f56_40[i];
-  mma_open(); mma<64, 4, 64, true, false>(f57_42, a50_41, (base + M0)); mma_commit();
+  team_sync(1, 256);
+  u32 a50_43[4][4]; load_as<4, 64, true>(a50_43, (base + M6));
+  float f57_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f57_44[i] = f56_42[i];
+  mma_open(); mma<32, 4, 64, true, false>(f57_44, a50_43, (base + M0), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f57_42) / 4>(f57_42);
-  store_frag<4, 64, false>((base + M26), f57_42, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
+  mma_ready<sizeof(f57_44) / 4>(f57_44);
+  store_frag<2, 64, false>((base + M30), f57_44, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M30), t);
 }
 
 // Cotangents of what was read of Kt.
@@ -2586,8 +2648,8 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_first(f32* __restri
 }
 
 // Gradients of what the scan of Kt reads.
-extern "C" __global__ void __launch_bounds__(512) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const bf16* __restrict__ p_ws_Vt_adjoint0, const bf16* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M7 = 18432, M18 = 36864, M38 = 0, M22 = 55296, M0 = 36864, M1 = 45056, M3 = 71680, M4 = 79872, M5 = 88064, M6 = 96256, M8 = 104448, M19 = 112640, M20 = 120832, M21 = 129024, M23 = 0, M24 = 8192, M25 = 0, M27 = 0, M28 = 8192, M29 = 0, M30 = 55296, M31 = 0, M10 = 53248, M12 = 36864, M15 = 36864, M17 = 36864, M36 = 36864, M9 = 37888, M11 = 38144, M13 = 38400, M14 = 38144, M16 = 38144, M26 = 16384, M32 = 8192, M33 = 8448, M34 = 37888, M35 = 38144, M37 = 38400;
+extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const bf16* __restrict__ p_ws_Vt_adjoint0, const bf16* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M2 = 0, M7 = 18432, M18 = 36864, M38 = 0, M22 = 55296, M0 = 36864, M1 = 45056, M3 = 71680, M4 = 79872, M5 = 88064, M6 = 96256, M8 = 104448, M19 = 112640, M20 = 120832, M21 = 129024, M23 = 0, M24 = 8192, M25 = 0, M27 = 0, M28 = 8192, M29 = 0, M30 = 8192, M31 = 0, M10 = 53248, M12 = 36864, M15 = 36864, M17 = 36864, M36 = 36864, M9 = 37888, M11 = 38144, M13 = 38400, M14 = 38144, M16 = 38144, M26 = 16384, M32 = 8192, M33 = 8448, M34 = 37888, M35 = 38144, M37 = 38400;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2670,172 +2732,172 @@ extern "C" __global__ void __launch_bounds__(512) Kt_gradients(const bf16* __res
   UNROLL for (int i = 0; i < 8; ++i) f25_19[i] = (-f24_18[i]);
   team_sync(1, 512);
   for (int i = t; i < 64; i += 512) col_cumsum<false, false>(((float*)(basep + M18)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
+  store_frag<1, 64, false>((base + M19), f25_19, part * 1);
   store_frag<1, 64, false>((base + M20), f22_16, part * 1);
-  store_frag<1, 64, false>((base + M21), f25_19, part * 1);
   team_sync(1, 512);
   team_sync(1, 512);
-  float f26_20[8];
-   {
-    float whole[32]; decay_score<72, false, false>(whole, (base + M20), (base + M21), ((float*)(basep + M18)), (base + M19), part * 1, part * 1 + 1, 4 + part);
-    if (part == 0) put_whole(((float*)(basep + M22)), whole, t);
-    team_sync(1, 512);
-    if (part == 1) add_whole(((float*)(basep + M22)), whole, t);
-    team_sync(1, 512);
-    if (part == 2) add_whole(((float*)(basep + M22)), whole, t);
-    team_sync(1, 512);
-    if (part == 3) add_whole(((float*)(basep + M22)), whole, t);
-    team_sync(1, 512);
-    take_part<8>(f26_20, ((float*)(basep + M22)), part, t);
-  }
+  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M20)}, {(base + M19)}, ((float*)(basep + M18)), {(base + M21)}, part * 1, part * 1 + 1, 4 + part);
+  float f26_21[8];
+  if (part == 0) put_whole(((float*)(basep + M22)), whole_20[0], t);
   team_sync(1, 512);
-  float f30_21[8];
-  UNROLL for (int i = 0; i < 8; ++i) f30_21[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f31_22[8];
-  UNROLL for (int i = 0; i < 8; ++i) f31_22[i] = m_exp(f30_21[i]);
-  float f32_23[8];
-  UNROLL for (int i = 0; i < 8; ++i) f32_23[i] = (f31_22[i] * f22_16[i]);
-  store_frag<1, 64, false>((base + M23), f32_23, part * 1);
+  if (part == 1) add_whole(((float*)(basep + M22)), whole_20[0], t);
   team_sync(1, 512);
-  u32 a32_24[4][4]; load_as<4, 64, false>(a32_24, (base + M23));
+  if (part == 2) add_whole(((float*)(basep + M22)), whole_20[0], t);
+  team_sync(1, 512);
+  if (part == 3) add_whole(((float*)(basep + M22)), whole_20[0], t);
+  team_sync(1, 512);
+  take_part<8>(f26_21, ((float*)(basep + M22)), part, t);
+  team_sync(1, 512);
+  float f30_22[8];
+  UNROLL for (int i = 0; i < 8; ++i) f30_22[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f31_23[8];
+  UNROLL for (int i = 0; i < 8; ++i) f31_23[i] = m_exp(f30_22[i]);
+  float f32_24[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_24[i] = (f31_23[i] * f22_16[i]);
+  store_frag<1, 64, false>((base + M23), f32_24, part * 1);
+  team_sync(1, 512);
+  u32 a32_25[4][4]; load_as<4, 64, false>(a32_25, (base + M23));
   cp_wait<4>();
   team_sync(1, 512);
-  float f34_25[8];
-  mma_open(); mma<16, 4, 64, false, true>(f34_25, a32_24, (base + M4), part * 16); mma_commit();
+  float f34_26[8];
+  mma_open(); mma<16, 4, 64, false, true>(f34_26, a32_25, (base + M4), part * 16); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f34_25) / 4>(f34_25);
-  store_frag<1, 64, false>((base + M24), f26_20, part * 1);
+  mma_ready<sizeof(f34_26) / 4>(f34_26);
+  store_frag<1, 64, false>((base + M24), f26_21, part * 1);
   team_sync(1, 512);
-  u32 a26_26[4][4]; load_as<4, 64, false>(a26_26, (base + M24));
-  float f35_27[8];
-  UNROLL for (int i = 0; i < 8; ++i) f35_27[i] = f34_25[i];
-  mma_open(); mma<16, 4, 64, true, false>(f35_27, a26_26, (base + M3), part * 16); mma_commit();
+  u32 a26_27[4][4]; load_as<4, 64, false>(a26_27, (base + M24));
+  float f35_28[8];
+  UNROLL for (int i = 0; i < 8; ++i) f35_28[i] = f34_26[i];
+  mma_open(); mma<16, 4, 64, true, false>(f35_28, a26_27, (base + M3), part * 16); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f35_27) / 4>(f35_27);
-  float f37_28[8];
-  UNROLL for (int i = 0; i < 8; ++i) f37_28[i] = (f35_27[i] * 0.125f);
-  store_frag<1, 64, false>((base + M25), f37_28, part * 1);
+  mma_ready<sizeof(f35_28) / 4>(f35_28);
+  float f37_29[8];
+  UNROLL for (int i = 0; i < 8; ++i) f37_29[i] = (f35_28[i] * 0.125f);
+  store_frag<1, 64, false>((base + M25), f37_29, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
-  u32 a26_29[4][4]; load_as<4, 64, true>(a26_29, (base + M24));
+  u32 a26_30[4][4]; load_as<4, 64, true>(a26_30, (base + M24));
   cp_wait<3>();
   team_sync(1, 512);
-  float f84_30[8];
-  mma_open(); mma<16, 4, 64, true, true>(f84_30, a26_29, (base + M5), part * 16); mma_commit();
+  float f84_31[8];
+  mma_open(); mma<16, 4, 64, true, true>(f84_31, a26_30, (base + M5), part * 16); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f84_30) / 4>(f84_30);
-  float f42_31[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_31[i] = (f84_30[i] * 0.125f);
+  mma_ready<sizeof(f84_31) / 4>(f84_31);
+  float f42_32[8];
+  UNROLL for (int i = 0; i < 8; ++i) f42_32[i] = (f84_31[i] * 0.125f);
   for (int i = t; i < 64; i += 512) ((float*)(basep + M26))[i] = ((float*)(basep + M18))[4536 + i];
   team_sync(1, 512);
-  float f44_32[8];
-  UNROLL for (int i = 0; i < 8; ++i) f44_32[i] = (((float*)(basep + M26))[(frag_col(i) + part * 16)] - f30_21[i]);
-  float f45_33[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_33[i] = m_exp(f44_32[i]);
-  float f46_34[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_34[i] = (f45_33[i] * f25_19[i]);
-  store_frag<1, 64, false>((base + M27), f46_34, part * 1);
+  float f44_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f44_33[i] = (((float*)(basep + M26))[(frag_col(i) + part * 16)] - f30_22[i]);
+  float f45_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_34[i] = m_exp(f44_33[i]);
+  float f46_35[8];
+  UNROLL for (int i = 0; i < 8; ++i) f46_35[i] = (f45_34[i] * f25_19[i]);
+  store_frag<1, 64, false>((base + M27), f46_35, part * 1);
   team_sync(1, 512);
-  u32 a46_35[4][4]; load_as<4, 64, false>(a46_35, (base + M27));
+  u32 a46_36[4][4]; load_as<4, 64, false>(a46_36, (base + M27));
   cp_wait<2>();
   team_sync(1, 512);
-  float f49_36[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_36[i] = f42_31[i];
-  mma_open(); mma<16, 4, 64, false, false>(f49_36, a46_35, (base + M6), part * 16); mma_commit();
+  float f49_37[8];
+  UNROLL for (int i = 0; i < 8; ++i) f49_37[i] = f42_32[i];
+  mma_open(); mma<16, 4, 64, false, false>(f49_37, a46_36, (base + M6), part * 16); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f49_36) / 4>(f49_36);
-  store_frag<1, 64, false>((base + M28), f49_36, part * 1);
+  mma_ready<sizeof(f49_37) / 4>(f49_37);
+  store_frag<1, 64, false>((base + M28), f49_37, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M28), t);
-  u32 a39_37[4][4]; load_as<4, 64, false>(a39_37, (base + M5));
-  float f51_38[8];
-  mma_open(); mma<16, 4, 64, true, true>(f51_38, a39_37, (base + M4), part * 16); mma_commit();
-  float f52_39[8];
-  UNROLL for (int i = 0; i < 8; ++i) f52_39[i] = (f31_22[i] * 0.125f);
+  u32 a39_38[4][4]; load_as<4, 64, false>(a39_38, (base + M5));
+  float f51_39[8];
+  mma_open(); mma<16, 4, 64, true, true>(f51_39, a39_38, (base + M4), part * 16); mma_commit();
+  float f52_40[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_40[i] = (f31_23[i] * 0.125f);
   mma_wait<0>();
-  mma_ready<sizeof(f51_38) / 4>(f51_38);
-  float f53_40[8];
-  UNROLL for (int i = 0; i < 8; ++i) f53_40[i] = (f52_39[i] * f51_38[i]);
-  u32 a39_41[4][4]; load_as<4, 64, false>(a39_41, (base + M5));
-  float f54_42[8];
-  mma_open(); mma<16, 4, 64, false, true>(f54_42, a39_41, (base + M3), part * 16); mma_commit();
+  mma_ready<sizeof(f51_39) / 4>(f51_39);
+  float f53_41[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_41[i] = (f52_40[i] * f51_39[i]);
+  u32 a39_42[4][4]; load_as<4, 64, false>(a39_42, (base + M5));
+  float f54_43[8];
+  mma_open(); mma<16, 4, 64, false, true>(f54_43, a39_42, (base + M3), part * 16); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f54_42) / 4>(f54_42);
-  float f55_43[8];
-  UNROLL for (int i = 0; i < 8; ++i) f55_43[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f54_42[i] : 0.f);
-  store_frag<1, 64, false>((base + M30), f55_43, part * 1);
+  mma_ready<sizeof(f54_43) / 4>(f54_43);
+  float f55_44[8];
+  UNROLL for (int i = 0; i < 8; ++i) f55_44[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f54_43[i] : 0.f);
+  store_frag<1, 64, false>((base + M29), f55_44, part * 1);
   team_sync(1, 512);
-  u32 a55_44[4][4]; load_as<4, 64, false>(a55_44, (base + M30));
+  u32 a55_46[4][4]; load_as<4, 64, false>(a55_46, (base + M29));
   team_sync(1, 512);
-  float f85_45[8];
-  decay_side<1, 72, false, false, false>(f85_45, a55_44, (base + M21), ((float*)(basep + M18)), (base + M29), part * 1, 4 + part);
+  float whole_45[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_45, {a55_46}, (base + M19), ((float*)(basep + M18)), (base + M30), part * 1, 4 + part);
+  float f85_47[8];
+  UNROLL for (int i = 0; i < 8; ++i) f85_47[i] = whole_45[0][i];
   team_sync(1, 512);
-  float f57_46[8];
-  UNROLL for (int i = 0; i < 8; ++i) f57_46[i] = (f85_45[i] * 0.125f);
-  float f58_47[8];
-  UNROLL for (int i = 0; i < 8; ++i) f58_47[i] = (f53_40[i] + f57_46[i]);
-  float f59_48[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_48[i] = (f58_47[i] * f22_16[i]);
-  u32 a55_49[4][4]; load_as<4, 64, true>(a55_49, (base + M30));
+  float f57_48[8];
+  UNROLL for (int i = 0; i < 8; ++i) f57_48[i] = (f85_47[i] * 0.125f);
+  float f58_49[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_49[i] = (f53_41[i] + f57_48[i]);
+  float f59_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_50[i] = (f58_49[i] * f22_16[i]);
+  u32 a55_52[4][4]; load_as<4, 64, true>(a55_52, (base + M29));
   team_sync(1, 512);
-  float f86_50[8];
-  decay_side<1, 72, false, false, true>(f86_50, a55_49, (base + M20), ((float*)(basep + M18)), (base + M31), part * 1, 4 + part);
+  float whole_51[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_51, {a55_52}, (base + M20), ((float*)(basep + M18)), (base + M31), part * 1, 4 + part);
+  float f86_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f86_53[i] = whole_51[0][i];
   team_sync(1, 512);
-  float f60_51[8];
-  UNROLL for (int i = 0; i < 8; ++i) f60_51[i] = (f86_50[i] * 0.125f);
-  u32 a27_52[4][4]; load_as<4, 64, false>(a27_52, (base + M3));
-  float f62_53[8];
-  mma_open(); mma<16, 4, 64, true, true>(f62_53, a27_52, (base + M6), part * 16); mma_commit();
+  float f60_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_54[i] = (f86_53[i] * 0.125f);
+  u32 a27_55[4][4]; load_as<4, 64, false>(a27_55, (base + M3));
+  float f62_56[8];
+  mma_open(); mma<16, 4, 64, true, true>(f62_56, a27_55, (base + M6), part * 16); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f62_53) / 4>(f62_53);
-  float f63_54[8];
-  UNROLL for (int i = 0; i < 8; ++i) f63_54[i] = (f45_33[i] * f62_53[i]);
-  float f64_55[8];
-  UNROLL for (int i = 0; i < 8; ++i) f64_55[i] = (f63_54[i] + f60_51[i]);
-  float f65_56[8];
-  UNROLL for (int i = 0; i < 8; ++i) f65_56[i] = (f25_19[i] * f64_55[i]);
-  float f66_57[8];
-  UNROLL for (int i = 0; i < 8; ++i) f66_57[i] = (-f65_56[i]);
+  mma_ready<sizeof(f62_56) / 4>(f62_56);
+  float f63_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f63_57[i] = (f45_34[i] * f62_56[i]);
+  float f64_58[8];
+  UNROLL for (int i = 0; i < 8; ++i) f64_58[i] = (f63_57[i] + f60_54[i]);
+  float f65_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_59[i] = (f25_19[i] * f64_58[i]);
+  float f66_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f66_60[i] = (-f65_59[i]);
   for (int i = t; i < 64; i += 512) ((float*)(basep + M32))[i] = col_dot<64>((base + M4), (base + M6), i);
   for (int i = t; i < 64; i += 512) ((float*)(basep + M33))[i] = m_exp(((float*)(basep + M26))[i]);
   for (int i = t; i < 64; i += 512) ((float*)(basep + M34))[i] = (((float*)(basep + M33))[i] * ((float*)(basep + M32))[i]);
-  float f70_58[8];
-  UNROLL for (int i = 0; i < 8; ++i) f70_58[i] = (f25_19[i] * f63_54[i]);
-  col_sums_part<8>(((float*)(basep + M36)), f70_58, 64, part * 16);
+  float f70_61[8];
+  UNROLL for (int i = 0; i < 8; ++i) f70_61[i] = (f25_19[i] * f63_57[i]);
+  col_sums_part<8>(((float*)(basep + M36)), f70_61, 64, part * 16);
   team_sync(1, 512);
   for (int i = t; i < 64; i += 512) ((float*)(basep + M35))[i] = ((float*)(basep + M36))[i] + ((float*)(basep + M36))[64 + i] + ((float*)(basep + M36))[128 + i] + ((float*)(basep + M36))[192 + i];
   for (int i = t; i < 64; i += 512) ((float*)(basep + M37))[i] = (((float*)(basep + M34))[i] + ((float*)(basep + M35))[i]);
-  float f73_59[8];
-  UNROLL for (int i = 0; i < 8; ++i) f73_59[i] = (f59_48[i] + f66_57[i]);
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M38))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f73_59[i];
+  float f73_62[8];
+  UNROLL for (int i = 0; i < 8; ++i) f73_62[i] = (f59_50[i] + f66_60[i]);
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M38))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f73_62[i];
   team_sync(1, 512);
   team_sync(1, 512);
   for (int i = t; i < 64; i += 512) col_cumsum<false, true>(((float*)(basep + M38)) + i, ((float*)(basep + M38)) + i, 72, i < 64);
   team_sync(1, 512);
-  float f74_60[8];
-  UNROLL for (int i = 0; i < 8; ++i) f74_60[i] = ((float*)(basep + M38))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f75_61[8];
-  UNROLL for (int i = 0; i < 8; ++i) f75_61[i] = (f74_60[i] + ((float*)(basep + M37))[(frag_col(i) + part * 16)]);
+  float f74_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f74_63[i] = ((float*)(basep + M38))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f75_64[8];
+  UNROLL for (int i = 0; i < 8; ++i) f75_64[i] = (f74_63[i] + ((float*)(basep + M37))[(frag_col(i) + part * 16)]);
   cp_wait<1>();
   team_sync(1, 512);
-  float f50_62[8];
-  UNROLL for (int i = 0; i < 8; ++i) f50_62[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f76_63[8];
-  UNROLL for (int i = 0; i < 8; ++i) f76_63[i] = (f50_62[i] + f75_61[i]);
+  float f50_65[8];
+  UNROLL for (int i = 0; i < 8; ++i) f50_65[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f76_66[8];
+  UNROLL for (int i = 0; i < 8; ++i) f76_66[i] = (f50_65[i] + f75_64[i]);
   cp_wait<0>();
   team_sync(1, 512);
-  float f77_64[8];
-  load_frag<1, 64, false>(f77_64, (base + M8), part * 1);
-  float f78_65[8];
-  UNROLL for (int i = 0; i < 8; ++i) f78_65[i] = (f77_64[i] + f64_55[i]);
-  float f79_66[8];
-  UNROLL for (int i = 0; i < 8; ++i) f79_66[i] = (-f78_65[i]);
-  float f80_67[8];
-  UNROLL for (int i = 0; i < 8; ++i) f80_67[i] = m_exp(f23_17[i]);
-  float f81_68[8];
-  UNROLL for (int i = 0; i < 8; ++i) f81_68[i] = (f79_66[i] * f80_67[i]);
-  float f82_69[8];
-  UNROLL for (int i = 0; i < 8; ++i) f82_69[i] = (f76_63[i] + f81_68[i]);
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f82_69[i]); }
+  float f77_67[8];
+  load_frag<1, 64, false>(f77_67, (base + M8), part * 1);
+  float f78_68[8];
+  UNROLL for (int i = 0; i < 8; ++i) f78_68[i] = (f77_67[i] + f64_58[i]);
+  float f79_69[8];
+  UNROLL for (int i = 0; i < 8; ++i) f79_69[i] = (-f78_68[i]);
+  float f80_70[8];
+  UNROLL for (int i = 0; i < 8; ++i) f80_70[i] = m_exp(f23_17[i]);
+  float f81_71[8];
+  UNROLL for (int i = 0; i < 8; ++i) f81_71[i] = (f79_69[i] * f80_70[i]);
+  float f82_72[8];
+  UNROLL for (int i = 0; i < 8; ++i) f82_72[i] = (f76_66[i] + f81_71[i]);
+  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f82_72[i]); }
 }
 
 // Reads the tokens one at a time.

@@ -347,17 +347,20 @@ template <int N, int KS, int R, bool MN, bool FRESH> DEV void mma(float* d, cons
 #endif
 }
 
-// Running sum down one column of a 64-row array; result may be the argument.
+// Running sum down one column of a 64-row array; result may be the argument. Sixteen rows are read at a time, since no read may pass a write.
 template <bool EXCLUSIVE, bool REVERSE> DEV void col_cumsum(float* out, const float* in, int stride, bool exists) {
   float acc = 0.f;
-  UNROLL for (int s = 0; s < 64; ++s) {
-    int r = REVERSE ? 63 - s : s;
+  UNROLL for (int s = 0; s < 64; s += 16) {
+    float x[16];
     // Padding is 0, whatever lies there.
-    float x = exists ? in[r * stride] : 0.f;
-    if (!REVERSE) x = log_decay(x);
-    if (EXCLUSIVE) out[r * stride] = acc;
-    acc += x;
-    if (!EXCLUSIVE) out[r * stride] = acc;
+    UNROLL for (int i = 0; i < 16; ++i) x[i] = exists ? in[(REVERSE ? 63 - s - i : s + i) * stride] : 0.f;
+    UNROLL for (int i = 0; i < 16; ++i) {
+      const int r = REVERSE ? 63 - s - i : s + i;
+      if (!REVERSE) x[i] = log_decay(x[i]);
+      if (EXCLUSIVE) out[r * stride] = acc;
+      acc += x[i];
+      if (!EXCLUSIVE) out[r * stride] = acc;
+    }
   }
 }
 
@@ -450,6 +453,7 @@ template <int STRIDE> DEV void compose_tf32(float* out, const float* a, const fl
 // One warp's decays at 16 channels, in the layout of an A fragment: value i is token lane / 4 + 8 * (i / 2 % 2), channel 8 * (i / 4) + 2 * (lane % 4) + i % 2.
 struct Decays {
   float from[8];   // from the start of the token's block to the token, the reader's side
+  float early[8];  // the same without the token's own decay: a reader that sees the state before it
   float to[8];     // from the token to the end of its block, the writer's side
   float whole[8];  // the whole block
 };
@@ -463,22 +467,22 @@ template <int STRIDE, typename A, typename B> DEV void decays_between(float* f, 
   }
 }
 // Blocks of one token. A token's own decay is a difference of neighbouring sums.
-template <int STRIDE, bool BEFORE> DEV void decays_begin(Decays& f, const float* G, int k) {
+template <int STRIDE> DEV void decays_begin(Decays& f, const float* G, int k) {
   decays_between<STRIDE>(f.whole, G, k, [](int r) { return r; }, [](int r) { return r - 1; });
-  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = BEFORE ? 1.f : f.whole[i], f.to[i] = 1.f;
+  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = f.whole[i], f.early[i] = f.to[i] = 1.f;
 }
 // Blocks of l tokens become blocks of 2l.
 DEV void decays_double(Decays& f, int l) {
   UNROLL for (int i = 0; i < 8; ++i) {
     float mine = f.whole[i], other = __shfl_xor_sync(~0u, mine, 4 * l);
-    if ((lane_id() >> 2) & l) f.from[i] *= other;
+    if ((lane_id() >> 2) & l) f.from[i] *= other, f.early[i] *= other;
     else f.to[i] *= other;
     f.whole[i] = mine * other;
   }
 }
 // Blocks of 8 become one of 16: the other half of the fragment's rows.
 DEV void decays_join(Decays& f) {
-  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
+  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.early[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
 }
 DEV void scaled(u32* a, const float* x, const float* f) { UNROLL for (int e = 0; e < 4; ++e) a[e] = pack2(x[e * 2] * f[e * 2], x[e * 2 + 1] * f[e * 2 + 1]); }
 DEV void load_step(float* f, u32 tile, int k) {
@@ -492,58 +496,78 @@ DEV void store_packed(u32 to, int k, const u32* p) {
     sts4(to + swz<64>(w + (l >> 2) + (e & 1) * 8, k * 16 + (e >> 1) * 8 + (l & 3) * 2), p[e]);
 }
 
-// out[r, c] = sum over channels of x[r] y[c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). scratch: a 64-row tile.
-template <int STRIDE, bool BEFORE, bool STRICT> DEV void decay_score(float* out, u32 x, u32 y, const float* G, u32 scratch, int k0, int k1, int bar) {
+// out[n * Y + m][r, c] = sum over channels of x[n][r] y[m][c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). Bit n of BEFORE, of STRICT: how x[n] reads.
+// scratch[m]: a 64-row tile.
+template <int X, int Y, int STRIDE, int BEFORE, int STRICT>
+DEV void decay_scores(float (*out)[32], const u32 (&x)[X], const u32 (&y)[Y], const float* G, const u32 (&scratch)[Y], int k0, int k1, int bar) {
   const int w = warp_id();
-  float level[4][8], dot[2] = {0.f, 0.f};
-  UNROLL for (int n = 0; n < 4; ++n) UNROLL for (int i = 0; i < 8; ++i) level[n][i] = 0.f;
+  float level[X * Y][4][8], dot[X * Y][2];
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    dot[p][0] = dot[p][1] = 0.f;
+    UNROLL for (int l = 0; l < 4; ++l) UNROLL for (int i = 0; i < 8; ++i) level[p][l][i] = 0.f;
+  }
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    u32 a[4], b[4];
-    float fx[8], fy[8];
-    load_step(fx, x, k);
-    load_step(fy, y, k);
-    if (!STRICT) UNROLL for (int i = 0; i < 8; ++i) dot[(i >> 1) & 1] += fx[i] * fy[i];
+    u32 a[4], b[Y][4];
+    float fx[X][8], fy[Y][8];
+    UNROLL for (int m = 0; m < Y; ++m) load_step(fy[m], y[m], k);
+    UNROLL for (int n = 0; n < X; ++n) {
+      load_step(fx[n], x[n], k);
+      if (!(STRICT >> n & 1)) UNROLL for (int m = 0; m < Y; ++m) UNROLL for (int i = 0; i < 8; ++i) dot[n * Y + m][(i >> 1) & 1] += fx[n][i] * fy[m][i];
+    }
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(a, fx, f.from);
-      scaled(b, fy, f.to);
-      // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
-      mma16816(level[n], a, b[0], b[2]);
-      if (n < 3) {
-        mma16816(level[n] + 4, a, b[1], b[3]);
-        decays_double(f, 1 << n);
+    decays_begin<STRIDE>(f, G, k);
+    UNROLL for (int l = 0; l < 4; ++l) {
+      UNROLL for (int m = 0; m < Y; ++m) scaled(b[m], fy[m], f.to);
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? f.early : f.from);
+        // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(level[n * Y + m][l], a, b[m][0], b[m][2]);
+          if (l < 3) mma16816(level[n * Y + m][l] + 4, a, b[m][1], b[m][3]);
+        }
       }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, f.to);
-    store_packed(scratch, k, b);
+    UNROLL for (int m = 0; m < Y; ++m) {
+      scaled(b[m], fy[m], f.to);
+      store_packed(scratch[m], k, b[m]);
+    }
   }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 1);
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 2);
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    const bool diagonal = !(STRICT >> p / Y & 1);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 1);
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 2);
+    }
+    float own[8];
+    UNROLL for (int i = 0; i < 8; ++i) {
+      const int r = frag_row(i) & 15, c = frag_col(i);
+      own[i] = diagonal && r == c ? dot[p][(i >> 1) & 1] : 0.f;
+      UNROLL for (int l = 0; l < 4; ++l) if (r > c && ((r ^ c) >> l) == 1) own[i] = level[p][l][i];
+    }
+    UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[p][J * 8 + i] = J == w ? own[i] : 0.f;
   }
-  float own[8];
-  UNROLL for (int i = 0; i < 8; ++i) {
-    const int r = frag_row(i) & 15, c = frag_col(i);
-    own[i] = !STRICT && r == c ? dot[(i >> 1) & 1] : 0.f;
-    UNROLL for (int n = 0; n < 4; ++n) if (r > c && ((r ^ c) >> n) == 1) own[i] = level[n][i];
-  }
-  UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[J * 8 + i] = J == w ? own[i] : 0.f;
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    float fx[8], f[8];
-    load_step(fx, x, k);
+    float fx[X][8];
+    UNROLL for (int n = 0; n < X; ++n) load_step(fx[n], x[n], k);
     UNROLL for (int J = 0; J < 3; ++J) {
       if (J >= w) continue;
-      u32 a[4], b[4];
-      decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      scaled(a, fx, f);
-      ldm4(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
-      mma16816(out + J * 8, a, b[0], b[1]);
-      mma16816(out + J * 8 + 4, a, b[2], b[3]);
+      u32 a[4], b[Y][4];
+      float late[8], early[8];
+      decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+      decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      UNROLL for (int m = 0; m < Y; ++m) ldm4(b[m], scratch[m] + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? early : late);
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(out[n * Y + m] + J * 8, a, b[m][0], b[m][1]);
+          mma16816(out[n * Y + m] + J * 8 + 4, a, b[m][2], b[m][3]);
+        }
+      }
     }
   }
 }
@@ -554,67 +578,84 @@ template <int N> DEV void rotate(float* out, const float* next) {
   UNROLL for (int i = 0; i < 8; ++i) out[N - 8 + i] = next[i];
 }
 
-// Adjoints: out[r] = sum_c A[r, c] y[c] decays(c..r), or with COL out[c] = sum_r A[r, c] y[r] decays(c..r), A given transposed; 64 x 16KS, from channel 16 k0 on.
-template <int KS, int STRIDE, bool BEFORE, bool STRICT, bool COL> DEV void decay_side(float* out, const u32 (*A)[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
+// Adjoints, for n < N: out[n][r] = sum_c A[n][r, c] y[c] decays(c..r), or with COL out[n][c] = sum_r A[n][r, c] y[r] decays(c..r), A given transposed; 64 x 16KS,
+// from channel 16 k0 on. With COL all read alike: BEFORE is 0 or has all bits.
+template <int N, int KS, int STRIDE, int BEFORE, int STRICT, bool COL>
+DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
   const int w = warp_id();
   // The 16 x 16 block of this warp's tokens, level by level.
-  u32 diagonal[4], masked[4][4];
-  UNROLL for (int e = 0; e < 4; ++e) diagonal[e] = w == 0 ? A[0][e] : w == 1 ? A[1][e] : w == 2 ? A[2][e] : A[3][e];
-  float unit[2] = {0.f, 0.f};
-  UNROLL for (int e = 0; e < 4; ++e) {
-    const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> n) == 1; };
-      masked[n][e] = diagonal[e] & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+  u32 masked[N][4][4];
+  float unit[N][2];
+  UNROLL for (int n = 0; n < N; ++n) {
+    const bool diagonal = !(STRICT >> n & 1);
+    unit[n][0] = unit[n][1] = 0.f;
+    UNROLL for (int e = 0; e < 4; ++e) {
+      const u32 pair = w == 0 ? A[n][0][e] : w == 1 ? A[n][1][e] : w == 2 ? A[n][2][e] : A[n][3][e];
+      const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
+      UNROLL for (int l = 0; l < 4; ++l) {
+        auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> l) == 1; };
+        masked[n][l][e] = pair & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+      }
+      if (diagonal && r == c) unit[n][e & 1] += low(pair);
+      if (diagonal && r == c + 1) unit[n][e & 1] += high(pair);
     }
-    if (!STRICT && r == c) unit[e & 1] += low(diagonal[e]);
-    if (!STRICT && r == c + 1) unit[e & 1] += high(diagonal[e]);
-  }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 1);
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 2);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 1);
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 2);
+    }
   }
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
     u32 b[4];
-    float fy[8], sum[8];
+    float fy[8], sum[N][8];
     load_step(fy, y, k);
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = STRICT ? 0.f : unit[(i >> 1) & 1] * fy[i];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = unit[n][(i >> 1) & 1] * fy[i];
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(b, fy, COL ? f.from : f.to);
+    decays_begin<STRIDE>(f, G, k);
+    const float* reader = BEFORE & 1 ? f.early : f.from;
+    UNROLL for (int l = 0; l < 4; ++l) {
+      scaled(b, fy, COL ? reader : f.to);
       // Tokens become the contracted axis.
       UNROLL for (int e = 0; e < 4; ++e) movm(b[e]);
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
-      mma16816(acc, masked[n], b[0], b[1]);
-      mma16816(acc + 4, masked[n], b[2], b[3]);
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * (COL ? f.to[i] : f.from[i]);
-      if (n < 3) decays_double(f, 1 << n);
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, masked[n][l], b[0], b[1]);
+        mma16816(acc + 4, masked[n][l], b[2], b[3]);
+        const float* to = COL ? f.to : BEFORE >> n & 1 ? f.early : f.from;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, COL ? f.from : f.to);
+    scaled(b, fy, COL ? reader : f.to);
     store_packed(scratch, k, b);
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
-    float f[8], sum[8];
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = out[i];
+    float sum[N][8];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = out[n][i];
     UNROLL for (int J = 0; J < 4; ++J) {
       if (COL ? J <= w : J >= w) continue;
       u32 b[4];
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+      float late[8], early[8];
       ldm4t(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 3) & 1) * 8, k * 16 + (lane_id() >> 4) * 8));
-      mma16816(acc, A[J], b[0], b[1]);
-      mma16816(acc + 4, A[J], b[2], b[3]);
       // What is stored has decayed to the end (COL: from the start) of its own 16 tokens.
-      if (COL) decays_between<STRIDE>(f, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
-      else decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * f[i];
+      if (COL) decays_between<STRIDE>(late, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
+      else {
+        decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+        decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      }
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, A[n][J], b[0], b[1]);
+        mma16816(acc + 4, A[n][J], b[2], b[3]);
+        const float* to = !COL && BEFORE >> n & 1 ? early : late;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
     }
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
 }
 
@@ -640,67 +681,74 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 18432, M2 = 26624, M3 = 34816, M4 = 34816, M5 = 26624, M7 = 0, M6 = 18432, M8 = 8192;
+extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M4 = 18432, M1 = 34816, M2 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 0, M7 = 18432, M9 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
   const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
   (void)sequence, (void)first, (void)length;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  array_load<64, 72, 128>((base + M0), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M0), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   cp_wait<1>();
-  team_sync(1);
-  float f1_0[32];
-  UNROLL for (int i = 0; i < 32; ++i) f1_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + frag_col(i)];
-  float f2_1[32];
-  UNROLL for (int i = 0; i < 32; ++i) f2_1[i] = expm1f(f1_0[i]);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M0)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
-  store_frag<4, 64, false>((base + M3), f2_1, 0);
+  team_sync(1, 256);
+  float f1_0[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f2_1[16];
+  UNROLL for (int i = 0; i < 16; ++i) f2_1[i] = expm1f(f1_0[i]);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M0)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
+  store_frag<2, 64, false>((base + M2), f2_1, part * 2);
+  team_sync(1, 256);
   cp_wait<0>();
-  team_sync(1);
-  team_sync(1);
-  float f3_2[32];
-  decay_score<72, false, false>(f3_2, (base + M1), (base + M3), ((float*)(basep + M0)), (base + M2), 0, 4, 4);
-  team_sync(1);
-  const float s6_3 = (0.125f * (-1.f));
-  float f7_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = (s6_3 * f3_2[i]);
-  store_frag<4, 64, false>((base + M4), f7_4, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M4), t);
-  float f8_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = ((float*)(basep + M0))[frag_row(i) * 72 + frag_col(i)];
-  float f9_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = m_exp(f8_5[i]);
-  float f10_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = (f9_6[i] * 0.125f);
-  float f0_8[32];
-  load_frag<4, 64, false>(f0_8, (base + M1), 0);
-  float f11_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_9[i] = (f10_7[i] * f0_8[i]);
-  store_frag<4, 64, false>((base + M5), f11_9, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M5), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6))[i] = ((float*)(basep + M0))[4536 + i];
-  team_sync(1);
-  float f13_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (((float*)(basep + M6))[frag_col(i)] - f8_5[i]);
-  float f14_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = m_exp(f13_10[i]);
-  float f15_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_12[i] = (f14_11[i] * (-1.f));
-  float f16_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_13[i] = (f15_12[i] * f2_1[i]);
-  store_frag<4, 64, false>((base + M7), f16_13, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M7), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8))[i] = m_exp(((float*)(basep + M6))[i]);
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M8))[i]);
+  team_sync(1, 256);
+  team_sync(1, 256);
+  float whole_2[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_2, {(base + M1)}, {(base + M2)}, ((float*)(basep + M0)), {(base + M3)}, part * 2, part * 2 + 2, 4 + part);
+  float f3_3[16];
+  if (part == 0) put_whole(((float*)(basep + M4)), whole_2[0], t);
+  team_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M4)), whole_2[0], t);
+  team_sync(1, 256);
+  take_part<16>(f3_3, ((float*)(basep + M4)), part, t);
+  team_sync(1, 256);
+  const float s6_4 = (0.125f * (-1.f));
+  float f7_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = (s6_4 * f3_3[i]);
+  store_frag<2, 64, false>((base + M5), f7_5, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
+  float f8_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f9_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = m_exp(f8_6[i]);
+  float f10_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = (f9_7[i] * 0.125f);
+  float f0_9[16];
+  load_frag<2, 64, false>(f0_9, (base + M1), part * 2);
+  float f11_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = (f10_8[i] * f0_9[i]);
+  store_frag<2, 64, false>((base + M6), f11_10, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M7))[i] = ((float*)(basep + M0))[4536 + i];
+  team_sync(1, 256);
+  float f13_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (((float*)(basep + M7))[(frag_col(i) + part * 32)] - f8_6[i]);
+  float f14_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = m_exp(f13_11[i]);
+  float f15_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_13[i] = (f14_12[i] * (-1.f));
+  float f16_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_14[i] = (f15_13[i] * f2_1[i]);
+  store_frag<2, 64, false>((base + M8), f16_14, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M9))[i] = m_exp(((float*)(basep + M7))[i]);
+  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9))[i]);
 }
 
 // The decay of every segment of S.
@@ -1434,126 +1482,128 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = expm1f(f7_3[i]);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M7)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M9), f4_2, part * 2);
+  store_frag<2, 64, false>((base + M8), f4_2, part * 2);
   team_sync(1, 256);
-  u32 a4_5[4][4]; load_as<4, 64, false>(a4_5, (base + M9));
-  store_frag<2, 64, false>((base + M10), f8_4, part * 2);
+  u32 a4_6[4][4]; load_as<4, 64, false>(a4_6, (base + M8));
+  store_frag<2, 64, false>((base + M9), f8_4, part * 2);
   team_sync(1, 256);
   team_sync(1, 256);
-  float f56_6[16];
-  decay_side<2, 72, false, false, false>(f56_6, a4_5, (base + M10), ((float*)(basep + M7)), (base + M8), part * 2, 4 + part);
+  float whole_5[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_5, {a4_6}, (base + M9), ((float*)(basep + M7)), (base + M10), part * 2, 4 + part);
+  float f56_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f56_7[i] = whole_5[0][i];
   team_sync(1, 256);
-  float f9_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = (f56_6[i] * (-1.f));
-  float f10_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f11_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_9[i] = m_exp(f10_8[i]);
-  u32 a0_10[4][4]; load_as<4, 64, false>(a0_10, (base + M0));
+  float f9_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = (f56_7[i] * (-1.f));
+  float f10_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f11_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_exp(f10_9[i]);
+  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0));
   cp_wait<3>();
   team_sync(1, 256);
-  float f13_11[16];
-  mma_open(); mma<32, 4, 64, false, true>(f13_11, a0_10, (base + M3), part * 32); mma_commit();
+  float f13_12[16];
+  mma_open(); mma<32, 4, 64, false, true>(f13_12, a0_11, (base + M3), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f13_11) / 4>(f13_11);
-  float f14_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f11_9[i] * f13_11[i]);
-  float f15_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_13[i] = (f14_12[i] + f9_7[i]);
-  float f17_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_14[i] = (f15_13[i] * 0.125f);
-  store_frag<2, 64, false>((base + M11), f17_14, part * 2);
+  mma_ready<sizeof(f13_12) / 4>(f13_12);
+  float f14_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = (f11_10[i] * f13_12[i]);
+  float f15_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = (f14_13[i] + f9_8[i]);
+  float f17_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = (f15_14[i] * 0.125f);
+  store_frag<2, 64, false>((base + M11), f17_15, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = ((float*)(basep + M7))[4536 + i];
   team_sync(1, 256);
-  float f23_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_15[i] = (((float*)(basep + M12))[(frag_col(i) + part * 32)] - f10_8[i]);
-  float f24_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_16[i] = m_exp(f23_15[i]);
-  float f25_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_17[i] = (f24_16[i] * f8_4[i]);
-  store_frag<2, 64, false>((base + M13), f25_17, part * 2);
+  float f23_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_16[i] = (((float*)(basep + M12))[(frag_col(i) + part * 32)] - f10_9[i]);
+  float f24_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f24_17[i] = m_exp(f23_16[i]);
+  float f25_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_18[i] = (f24_17[i] * f8_4[i]);
+  store_frag<2, 64, false>((base + M13), f25_18, part * 2);
   team_sync(1, 256);
-  u32 a25_18[4][4]; load_as<4, 64, false>(a25_18, (base + M13));
+  u32 a25_19[4][4]; load_as<4, 64, false>(a25_19, (base + M13));
   cp_wait<1>();
   team_sync(1, 256);
-  float f27_19[16];
-  mma_open(); mma<32, 4, 64, true, true>(f27_19, a25_18, (base + M5), part * 32); mma_commit();
+  float f27_20[16];
+  mma_open(); mma<32, 4, 64, true, true>(f27_20, a25_19, (base + M5), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f27_19) / 4>(f27_19);
-  float f28_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_20[i] = ((-1.f) * f27_19[i]);
-  u32 a18_21[4][4]; load_as<4, 64, true>(a18_21, (base + M4));
-  float f29_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f29_22[i] = f28_20[i];
-  mma_open(); mma<32, 4, 64, true, false>(f29_22, a18_21, (base + M0), part * 32); mma_commit();
+  mma_ready<sizeof(f27_20) / 4>(f27_20);
+  float f28_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_21[i] = ((-1.f) * f27_20[i]);
+  u32 a18_22[4][4]; load_as<4, 64, true>(a18_22, (base + M4));
+  float f29_23[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_23[i] = f28_21[i];
+  mma_open(); mma<32, 4, 64, true, false>(f29_23, a18_22, (base + M0), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f29_22) / 4>(f29_22);
-  store_frag<2, 64, false>((base + M14), f29_22, part * 2);
+  mma_ready<sizeof(f29_23) / 4>(f29_23);
+  store_frag<2, 64, false>((base + M14), f29_23, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   cp_wait<0>();
   team_sync(1, 256);
-  float f30_23[16];
-  load_frag<2, 64, false>(f30_23, (base + M6), part * 2);
-  float f31_24[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_24[i] = (f15_13[i] * f30_23[i]);
-  float f32_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_25[i] = (0.125f * f31_24[i]);
-  u32 a4_26[4][4]; load_as<4, 64, true>(a4_26, (base + M9));
+  float f30_24[16];
+  load_frag<2, 64, false>(f30_24, (base + M6), part * 2);
+  float f31_25[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_25[i] = (f15_14[i] * f30_24[i]);
+  float f32_26[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_26[i] = (0.125f * f31_25[i]);
+  u32 a4_28[4][4]; load_as<4, 64, true>(a4_28, (base + M8));
   team_sync(1, 256);
-  float f57_27[16];
-  decay_side<2, 72, false, false, true>(f57_27, a4_26, (base + M6), ((float*)(basep + M7)), (base + M15), part * 2, 4 + part);
+  float whole_27[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_27, {a4_28}, (base + M6), ((float*)(basep + M7)), (base + M15), part * 2, 4 + part);
+  float f57_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f57_29[i] = whole_27[0][i];
   team_sync(1, 256);
-  float f34_28[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_28[i] = (f57_27[i] * 0.125f);
-  u32 a1_29[4][4]; load_as<4, 64, false>(a1_29, (base + M1));
-  float f36_30[16];
-  mma_open(); mma<32, 4, 64, false, true>(f36_30, a1_29, (base + M5), part * 32); mma_commit();
+  float f34_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_30[i] = (f57_29[i] * 0.125f);
+  u32 a1_31[4][4]; load_as<4, 64, false>(a1_31, (base + M1));
+  float f36_32[16];
+  mma_open(); mma<32, 4, 64, false, true>(f36_32, a1_31, (base + M5), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f36_30) / 4>(f36_30);
-  float f37_31[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_31[i] = (f24_16[i] * f36_30[i]);
-  float f38_32[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_32[i] = (f37_31[i] + f34_28[i]);
-  float f39_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_33[i] = (f38_32[i] * f8_4[i]);
-  float f40_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f40_34[i] = ((-1.f) * f39_33[i]);
-  float f41_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f41_35[i] = (-f40_34[i]);
+  mma_ready<sizeof(f36_32) / 4>(f36_32);
+  float f37_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_33[i] = (f24_17[i] * f36_32[i]);
+  float f38_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_34[i] = (f37_33[i] + f34_30[i]);
+  float f39_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f39_35[i] = (f38_34[i] * f8_4[i]);
+  float f40_36[16];
+  UNROLL for (int i = 0; i < 16; ++i) f40_36[i] = ((-1.f) * f39_35[i]);
+  float f41_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f41_37[i] = (-f40_36[i]);
   for (int i = t; i < 64; i += 256) ((float*)(basep + M16))[i] = row_dot<64, 64>((base + M3), (base + M5), i);
   for (int i = t; i < 64; i += 256) ((float*)(basep + M17))[i] = m_exp(((float*)(basep + M12))[i]);
   for (int i = t; i < 64; i += 256) ((float*)(basep + M18))[i] = (((float*)(basep + M17))[i] * ((float*)(basep + M16))[i]);
-  float f45_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f45_36[i] = (f37_31[i] * f8_4[i]);
-  float f46_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_37[i] = ((-1.f) * f45_36[i]);
-  col_sums_part<16>(((float*)(basep + M20)), f46_37, 64, part * 32);
+  float f45_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_38[i] = (f37_33[i] * f8_4[i]);
+  float f46_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_39[i] = ((-1.f) * f45_38[i]);
+  col_sums_part<16>(((float*)(basep + M20)), f46_39, 64, part * 32);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) ((float*)(basep + M19))[i] = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
   for (int i = t; i < 64; i += 256) ((float*)(basep + M21))[i] = (((float*)(basep + M18))[i] + ((float*)(basep + M19))[i]);
-  float f49_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_38[i] = (f32_25[i] + f41_35[i]);
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f49_38[i];
+  float f49_40[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_40[i] = (f32_26[i] + f41_37[i]);
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f49_40[i];
   team_sync(1, 256);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M22)) + i, ((float*)(basep + M22)) + i, 72, i < 64);
   team_sync(1, 256);
-  float f50_39[16];
-  UNROLL for (int i = 0; i < 16; ++i) f50_39[i] = ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f51_40[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_40[i] = (f50_39[i] + ((float*)(basep + M21))[(frag_col(i) + part * 32)]);
-  float f52_41[16];
-  UNROLL for (int i = 0; i < 16; ++i) f52_41[i] = (-f38_32[i]);
-  float f53_42[16];
-  UNROLL for (int i = 0; i < 16; ++i) f53_42[i] = m_exp(f7_3[i]);
-  float f54_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f54_43[i] = (f52_41[i] * f53_42[i]);
-  float f55_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f55_44[i] = (f51_40[i] + f54_43[i]);
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f55_44[i]); }
+  float f50_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f50_41[i] = ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f51_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f51_42[i] = (f50_41[i] + ((float*)(basep + M21))[(frag_col(i) + part * 32)]);
+  float f52_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f52_43[i] = (-f38_34[i]);
+  float f53_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f53_44[i] = m_exp(f7_3[i]);
+  float f54_45[16];
+  UNROLL for (int i = 0; i < 16; ++i) f54_45[i] = (f52_43[i] * f53_44[i]);
+  float f55_46[16];
+  UNROLL for (int i = 0; i < 16; ++i) f55_46[i] = (f51_42[i] + f54_45[i]);
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f55_46[i]); }
 }
 
 // Reads the tokens one at a time.

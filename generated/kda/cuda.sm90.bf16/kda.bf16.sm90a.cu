@@ -347,17 +347,20 @@ template <int N, int KS, int R, bool MN, bool FRESH> DEV void mma(float* d, cons
 #endif
 }
 
-// Running sum down one column of a 64-row array; result may be the argument.
+// Running sum down one column of a 64-row array; result may be the argument. Sixteen rows are read at a time, since no read may pass a write.
 template <bool EXCLUSIVE, bool REVERSE> DEV void col_cumsum(float* out, const float* in, int stride, bool exists) {
   float acc = 0.f;
-  UNROLL for (int s = 0; s < 64; ++s) {
-    int r = REVERSE ? 63 - s : s;
+  UNROLL for (int s = 0; s < 64; s += 16) {
+    float x[16];
     // Padding is 0, whatever lies there.
-    float x = exists ? in[r * stride] : 0.f;
-    if (!REVERSE) x = log_decay(x);
-    if (EXCLUSIVE) out[r * stride] = acc;
-    acc += x;
-    if (!EXCLUSIVE) out[r * stride] = acc;
+    UNROLL for (int i = 0; i < 16; ++i) x[i] = exists ? in[(REVERSE ? 63 - s - i : s + i) * stride] : 0.f;
+    UNROLL for (int i = 0; i < 16; ++i) {
+      const int r = REVERSE ? 63 - s - i : s + i;
+      if (!REVERSE) x[i] = log_decay(x[i]);
+      if (EXCLUSIVE) out[r * stride] = acc;
+      acc += x[i];
+      if (!EXCLUSIVE) out[r * stride] = acc;
+    }
   }
 }
 
@@ -450,6 +453,7 @@ template <int STRIDE> DEV void compose_tf32(float* out, const float* a, const fl
 // One warp's decays at 16 channels, in the layout of an A fragment: value i is token lane / 4 + 8 * (i / 2 % 2), channel 8 * (i / 4) + 2 * (lane % 4) + i % 2.
 struct Decays {
   float from[8];   // from the start of the token's block to the token, the reader's side
+  float early[8];  // the same without the token's own decay: a reader that sees the state before it
   float to[8];     // from the token to the end of its block, the writer's side
   float whole[8];  // the whole block
 };
@@ -463,22 +467,22 @@ template <int STRIDE, typename A, typename B> DEV void decays_between(float* f, 
   }
 }
 // Blocks of one token. A token's own decay is a difference of neighbouring sums.
-template <int STRIDE, bool BEFORE> DEV void decays_begin(Decays& f, const float* G, int k) {
+template <int STRIDE> DEV void decays_begin(Decays& f, const float* G, int k) {
   decays_between<STRIDE>(f.whole, G, k, [](int r) { return r; }, [](int r) { return r - 1; });
-  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = BEFORE ? 1.f : f.whole[i], f.to[i] = 1.f;
+  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = f.whole[i], f.early[i] = f.to[i] = 1.f;
 }
 // Blocks of l tokens become blocks of 2l.
 DEV void decays_double(Decays& f, int l) {
   UNROLL for (int i = 0; i < 8; ++i) {
     float mine = f.whole[i], other = __shfl_xor_sync(~0u, mine, 4 * l);
-    if ((lane_id() >> 2) & l) f.from[i] *= other;
+    if ((lane_id() >> 2) & l) f.from[i] *= other, f.early[i] *= other;
     else f.to[i] *= other;
     f.whole[i] = mine * other;
   }
 }
 // Blocks of 8 become one of 16: the other half of the fragment's rows.
 DEV void decays_join(Decays& f) {
-  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
+  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.early[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
 }
 DEV void scaled(u32* a, const float* x, const float* f) { UNROLL for (int e = 0; e < 4; ++e) a[e] = pack2(x[e * 2] * f[e * 2], x[e * 2 + 1] * f[e * 2 + 1]); }
 DEV void load_step(float* f, u32 tile, int k) {
@@ -492,58 +496,78 @@ DEV void store_packed(u32 to, int k, const u32* p) {
     sts4(to + swz<64>(w + (l >> 2) + (e & 1) * 8, k * 16 + (e >> 1) * 8 + (l & 3) * 2), p[e]);
 }
 
-// out[r, c] = sum over channels of x[r] y[c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). scratch: a 64-row tile.
-template <int STRIDE, bool BEFORE, bool STRICT> DEV void decay_score(float* out, u32 x, u32 y, const float* G, u32 scratch, int k0, int k1, int bar) {
+// out[n * Y + m][r, c] = sum over channels of x[n][r] y[m][c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). Bit n of BEFORE, of STRICT: how x[n] reads.
+// scratch[m]: a 64-row tile.
+template <int X, int Y, int STRIDE, int BEFORE, int STRICT>
+DEV void decay_scores(float (*out)[32], const u32 (&x)[X], const u32 (&y)[Y], const float* G, const u32 (&scratch)[Y], int k0, int k1, int bar) {
   const int w = warp_id();
-  float level[4][8], dot[2] = {0.f, 0.f};
-  UNROLL for (int n = 0; n < 4; ++n) UNROLL for (int i = 0; i < 8; ++i) level[n][i] = 0.f;
+  float level[X * Y][4][8], dot[X * Y][2];
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    dot[p][0] = dot[p][1] = 0.f;
+    UNROLL for (int l = 0; l < 4; ++l) UNROLL for (int i = 0; i < 8; ++i) level[p][l][i] = 0.f;
+  }
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    u32 a[4], b[4];
-    float fx[8], fy[8];
-    load_step(fx, x, k);
-    load_step(fy, y, k);
-    if (!STRICT) UNROLL for (int i = 0; i < 8; ++i) dot[(i >> 1) & 1] += fx[i] * fy[i];
+    u32 a[4], b[Y][4];
+    float fx[X][8], fy[Y][8];
+    UNROLL for (int m = 0; m < Y; ++m) load_step(fy[m], y[m], k);
+    UNROLL for (int n = 0; n < X; ++n) {
+      load_step(fx[n], x[n], k);
+      if (!(STRICT >> n & 1)) UNROLL for (int m = 0; m < Y; ++m) UNROLL for (int i = 0; i < 8; ++i) dot[n * Y + m][(i >> 1) & 1] += fx[n][i] * fy[m][i];
+    }
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(a, fx, f.from);
-      scaled(b, fy, f.to);
-      // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
-      mma16816(level[n], a, b[0], b[2]);
-      if (n < 3) {
-        mma16816(level[n] + 4, a, b[1], b[3]);
-        decays_double(f, 1 << n);
+    decays_begin<STRIDE>(f, G, k);
+    UNROLL for (int l = 0; l < 4; ++l) {
+      UNROLL for (int m = 0; m < Y; ++m) scaled(b[m], fy[m], f.to);
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? f.early : f.from);
+        // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(level[n * Y + m][l], a, b[m][0], b[m][2]);
+          if (l < 3) mma16816(level[n * Y + m][l] + 4, a, b[m][1], b[m][3]);
+        }
       }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, f.to);
-    store_packed(scratch, k, b);
+    UNROLL for (int m = 0; m < Y; ++m) {
+      scaled(b[m], fy[m], f.to);
+      store_packed(scratch[m], k, b[m]);
+    }
   }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 1);
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 2);
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    const bool diagonal = !(STRICT >> p / Y & 1);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 1);
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 2);
+    }
+    float own[8];
+    UNROLL for (int i = 0; i < 8; ++i) {
+      const int r = frag_row(i) & 15, c = frag_col(i);
+      own[i] = diagonal && r == c ? dot[p][(i >> 1) & 1] : 0.f;
+      UNROLL for (int l = 0; l < 4; ++l) if (r > c && ((r ^ c) >> l) == 1) own[i] = level[p][l][i];
+    }
+    UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[p][J * 8 + i] = J == w ? own[i] : 0.f;
   }
-  float own[8];
-  UNROLL for (int i = 0; i < 8; ++i) {
-    const int r = frag_row(i) & 15, c = frag_col(i);
-    own[i] = !STRICT && r == c ? dot[(i >> 1) & 1] : 0.f;
-    UNROLL for (int n = 0; n < 4; ++n) if (r > c && ((r ^ c) >> n) == 1) own[i] = level[n][i];
-  }
-  UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[J * 8 + i] = J == w ? own[i] : 0.f;
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    float fx[8], f[8];
-    load_step(fx, x, k);
+    float fx[X][8];
+    UNROLL for (int n = 0; n < X; ++n) load_step(fx[n], x[n], k);
     UNROLL for (int J = 0; J < 3; ++J) {
       if (J >= w) continue;
-      u32 a[4], b[4];
-      decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      scaled(a, fx, f);
-      ldm4(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
-      mma16816(out + J * 8, a, b[0], b[1]);
-      mma16816(out + J * 8 + 4, a, b[2], b[3]);
+      u32 a[4], b[Y][4];
+      float late[8], early[8];
+      decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+      decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      UNROLL for (int m = 0; m < Y; ++m) ldm4(b[m], scratch[m] + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? early : late);
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(out[n * Y + m] + J * 8, a, b[m][0], b[m][1]);
+          mma16816(out[n * Y + m] + J * 8 + 4, a, b[m][2], b[m][3]);
+        }
+      }
     }
   }
 }
@@ -554,67 +578,84 @@ template <int N> DEV void rotate(float* out, const float* next) {
   UNROLL for (int i = 0; i < 8; ++i) out[N - 8 + i] = next[i];
 }
 
-// Adjoints: out[r] = sum_c A[r, c] y[c] decays(c..r), or with COL out[c] = sum_r A[r, c] y[r] decays(c..r), A given transposed; 64 x 16KS, from channel 16 k0 on.
-template <int KS, int STRIDE, bool BEFORE, bool STRICT, bool COL> DEV void decay_side(float* out, const u32 (*A)[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
+// Adjoints, for n < N: out[n][r] = sum_c A[n][r, c] y[c] decays(c..r), or with COL out[n][c] = sum_r A[n][r, c] y[r] decays(c..r), A given transposed; 64 x 16KS,
+// from channel 16 k0 on. With COL all read alike: BEFORE is 0 or has all bits.
+template <int N, int KS, int STRIDE, int BEFORE, int STRICT, bool COL>
+DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
   const int w = warp_id();
   // The 16 x 16 block of this warp's tokens, level by level.
-  u32 diagonal[4], masked[4][4];
-  UNROLL for (int e = 0; e < 4; ++e) diagonal[e] = w == 0 ? A[0][e] : w == 1 ? A[1][e] : w == 2 ? A[2][e] : A[3][e];
-  float unit[2] = {0.f, 0.f};
-  UNROLL for (int e = 0; e < 4; ++e) {
-    const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> n) == 1; };
-      masked[n][e] = diagonal[e] & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+  u32 masked[N][4][4];
+  float unit[N][2];
+  UNROLL for (int n = 0; n < N; ++n) {
+    const bool diagonal = !(STRICT >> n & 1);
+    unit[n][0] = unit[n][1] = 0.f;
+    UNROLL for (int e = 0; e < 4; ++e) {
+      const u32 pair = w == 0 ? A[n][0][e] : w == 1 ? A[n][1][e] : w == 2 ? A[n][2][e] : A[n][3][e];
+      const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
+      UNROLL for (int l = 0; l < 4; ++l) {
+        auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> l) == 1; };
+        masked[n][l][e] = pair & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+      }
+      if (diagonal && r == c) unit[n][e & 1] += low(pair);
+      if (diagonal && r == c + 1) unit[n][e & 1] += high(pair);
     }
-    if (!STRICT && r == c) unit[e & 1] += low(diagonal[e]);
-    if (!STRICT && r == c + 1) unit[e & 1] += high(diagonal[e]);
-  }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 1);
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 2);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 1);
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 2);
+    }
   }
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
     u32 b[4];
-    float fy[8], sum[8];
+    float fy[8], sum[N][8];
     load_step(fy, y, k);
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = STRICT ? 0.f : unit[(i >> 1) & 1] * fy[i];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = unit[n][(i >> 1) & 1] * fy[i];
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(b, fy, COL ? f.from : f.to);
+    decays_begin<STRIDE>(f, G, k);
+    const float* reader = BEFORE & 1 ? f.early : f.from;
+    UNROLL for (int l = 0; l < 4; ++l) {
+      scaled(b, fy, COL ? reader : f.to);
       // Tokens become the contracted axis.
       UNROLL for (int e = 0; e < 4; ++e) movm(b[e]);
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
-      mma16816(acc, masked[n], b[0], b[1]);
-      mma16816(acc + 4, masked[n], b[2], b[3]);
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * (COL ? f.to[i] : f.from[i]);
-      if (n < 3) decays_double(f, 1 << n);
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, masked[n][l], b[0], b[1]);
+        mma16816(acc + 4, masked[n][l], b[2], b[3]);
+        const float* to = COL ? f.to : BEFORE >> n & 1 ? f.early : f.from;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, COL ? f.from : f.to);
+    scaled(b, fy, COL ? reader : f.to);
     store_packed(scratch, k, b);
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
-    float f[8], sum[8];
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = out[i];
+    float sum[N][8];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = out[n][i];
     UNROLL for (int J = 0; J < 4; ++J) {
       if (COL ? J <= w : J >= w) continue;
       u32 b[4];
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+      float late[8], early[8];
       ldm4t(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 3) & 1) * 8, k * 16 + (lane_id() >> 4) * 8));
-      mma16816(acc, A[J], b[0], b[1]);
-      mma16816(acc + 4, A[J], b[2], b[3]);
       // What is stored has decayed to the end (COL: from the start) of its own 16 tokens.
-      if (COL) decays_between<STRIDE>(f, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
-      else decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * f[i];
+      if (COL) decays_between<STRIDE>(late, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
+      else {
+        decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+        decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      }
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, A[n][J], b[0], b[1]);
+        mma16816(acc + 4, A[n][J], b[2], b[3]);
+        const float* to = !COL && BEFORE >> n & 1 ? early : late;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
     }
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
 }
 
@@ -641,7 +682,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M8 = 18432, M0 = 36864, M1 = 45056, M3 = 18432, M4 = 26624, M5 = 18432, M9 = 53248, M10 = 18432, M11 = 26624, M13 = 0, M6 = 26624, M7 = 61440, M12 = 18432, M14 = 8192;
+  constexpr u32 M2 = 0, M7 = 18432, M0 = 36864, M1 = 45056, M3 = 18432, M4 = 26624, M8 = 53248, M9 = 18432, M10 = 26624, M12 = 0, M5 = 18432, M6 = 61440, M11 = 18432, M13 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -658,67 +699,66 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   team_sync(1);
   for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1);
-  float f3_0[32];
-  decay_score<72, false, false>(f3_0, (base + M0), (base + M1), ((float*)(basep + M2)), (base + M3), 0, 4, 4);
+  float whole_0[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_0, {(base + M0), (base + M1)}, {(base + M1)}, ((float*)(basep + M2)), {(base + M3)}, 0, 4, 4);
+  float f3_1[32];
+  float f6_2[32];
+  UNROLL for (int i = 0; i < 32; ++i) f3_1[i] = whole_0[0][i];
+  UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = whole_0[1][i];
   team_sync(1);
-  float f5_1[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = (0.125f * f3_0[i]);
-  store_frag<4, 64, false>((base + M4), f5_1, 0);
+  float f5_3[32];
+  UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = (0.125f * f3_1[i]);
+  store_frag<4, 64, false>((base + M4), f5_3, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M4), t);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M5))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M6))[i] = (-((float*)(basep + M5))[i]);
   team_sync(1);
-  float f6_2[32];
-  decay_score<72, false, true>(f6_2, (base + M1), (base + M1), ((float*)(basep + M2)), (base + M5), 0, 4, 4);
+  float f9_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = (((float*)(basep + M6))[frag_row(i)] * f6_2[i]);
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)] = f9_4[i];
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M7))[i] = (-((float*)(basep + M6))[i]);
+  tri_inverse<72>(((float*)(basep + M7)), t, 4);
   team_sync(1);
-  float f9_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_3[i] = (((float*)(basep + M7))[frag_row(i)] * f6_2[i]);
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M8))[frag_row(i) * 72 + frag_col(i)] = f9_3[i];
+  float f10_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_5[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
+  store_frag<4, 64, false>((base + M8), f10_5, 0);
   team_sync(1);
-  tri_inverse<72>(((float*)(basep + M8)), t, 4);
+  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
+  float f11_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_6[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
+  float f12_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_6[i]);
+  float f13_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_8[i] = (f12_7[i] * 0.125f);
+  float f0_9[32];
+  load_frag<4, 64, false>(f0_9, (base + M0), 0);
+  float f14_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f14_10[i] = (f13_8[i] * f0_9[i]);
+  store_frag<4, 64, false>((base + M9), f14_10, 0);
   team_sync(1);
-  float f10_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_4[i] = ((float*)(basep + M8))[frag_row(i) * 72 + frag_col(i)];
-  store_frag<4, 64, false>((base + M9), f10_4, 0);
+  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  float f15_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f15_11[i] = (f12_7[i] * ((float*)(basep + M6))[frag_row(i)]);
+  float f1_12[32];
+  load_frag<4, 64, false>(f1_12, (base + M1), 0);
+  float f16_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_13[i] = (f15_11[i] * f1_12[i]);
+  store_frag<4, 64, false>((base + M10), f16_13, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
-  float f11_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
-  float f12_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_6[i] = m_exp(f11_5[i]);
-  float f13_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = (f12_6[i] * 0.125f);
-  float f0_8[32];
-  load_frag<4, 64, false>(f0_8, (base + M0), 0);
-  float f14_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_9[i] = (f13_7[i] * f0_8[i]);
-  store_frag<4, 64, false>((base + M10), f14_9, 0);
+  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M11))[i] = ((float*)(basep + M2))[4536 + i];
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
-  float f15_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_10[i] = (f12_6[i] * ((float*)(basep + M7))[frag_row(i)]);
-  float f1_11[32];
-  load_frag<4, 64, false>(f1_11, (base + M1), 0);
-  float f16_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_12[i] = (f15_10[i] * f1_11[i]);
-  store_frag<4, 64, false>((base + M11), f16_12, 0);
+  float f18_14[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_14[i] = (((float*)(basep + M11))[frag_col(i)] - f11_6[i]);
+  float f19_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = m_exp(f18_14[i]);
+  float f20_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = (f19_15[i] * f1_12[i]);
+  store_frag<4, 64, false>((base + M12), f20_16, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M12))[i] = ((float*)(basep + M2))[4536 + i];
-  team_sync(1);
-  float f18_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_13[i] = (((float*)(basep + M12))[frag_col(i)] - f11_5[i]);
-  float f19_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_14[i] = m_exp(f18_13[i]);
-  float f20_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_15[i] = (f19_14[i] * f1_11[i]);
-  store_frag<4, 64, false>((base + M13), f20_15, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M14))[i] = m_exp(((float*)(basep + M12))[i]);
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M14))[i]);
+  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M13))[i] = m_exp(((float*)(basep + M11))[i]);
+  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M13))[i]);
 }
 
 // Carries S from chunk to chunk and reads it.
@@ -1084,7 +1124,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M27 = 0, M0 = 18432, M1 = 26624, M2 = 34816, M4 = 43008, M5 = 51200, M6 = 59392, M7 = 67584, M8 = 75776, M9 = 83968, M10 = 83968, M11 = 18432, M12 = 18432, M15 = 18432, M16 = 18432, M18 = 18432, M19 = 0, M20 = 8192, M25 = 18432, M13 = 83968, M14 = 84224, M17 = 84480, M21 = 0, M22 = 256, M23 = 19456, M24 = 19712, M26 = 19968, M28 = 18432, M29 = 0, M30 = 256, M31 = 512;
+  constexpr u32 M4 = 0, M26 = 0, M0 = 18432, M1 = 26624, M2 = 34816, M3 = 43008, M5 = 51200, M6 = 59392, M7 = 67584, M8 = 75776, M9 = 83968, M10 = 83968, M11 = 18432, M12 = 18432, M15 = 18432, M16 = 18432, M18 = 0, M19 = 8192, M24 = 18432, M13 = 83968, M14 = 84224, M17 = 19456, M20 = 0, M21 = 256, M22 = 19712, M23 = 19456, M25 = 19968, M27 = 18432, M28 = 0, M29 = 256, M30 = 512;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1095,11 +1135,11 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   (void)group, (void)basep;
   tile_load<64, 1, 128>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   tile_load<64, 1, 128>((base + M1), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M2), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
-  array_load<64, 72, 128>((base + M3), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M5), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M6), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M2), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M3), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 128>((base + M4), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
+  tile_load<64, 1, 128>((base + M5), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M6), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
   tile_load<64, 1, 128>((base + M7), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   tile_load<64, 1, 128>((base + M8), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   cp_wait<8>();
@@ -1113,166 +1153,167 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_ready<sizeof(f4_1) / 4>(f4_1);
   float f5_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = (frag_col(i) <= frag_row(i) ? f4_1[i] : 0.f);
-  cp_wait<5>();
+  cp_wait<6>();
   team_sync(1);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  u32 a5_3[4][4]; pack<4>(a5_3, f5_2);
-  team_sync(1);
-  float f8_4[32];
-  decay_side<4, 72, false, false, false>(f8_4, a5_3, (base + M2), ((float*)(basep + M3)), (base + M9), 0, 4);
-  team_sync(1);
-  float f9_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = ((float*)(basep + M3))[frag_row(i) * 72 + frag_col(i)];
-  float f10_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_6[i] = m_exp(f9_5[i]);
-  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0));
+  u32 a1_3[4][4]; load_as<4, 64, false>(a1_3, (base + M2));
+  float f21_4[32];
+  mma_open(); mma<64, 4, 64, false, true>(f21_4, a1_3, (base + M1)); mma_commit();
+  mma_wait<0>();
+  mma_ready<sizeof(f21_4) / 4>(f21_4);
+  float f22_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_5[i] = (frag_col(i) < frag_row(i) ? f21_4[i] : 0.f);
   cp_wait<4>();
   team_sync(1);
-  float f12_8[32];
-  mma_open(); mma<64, 4, 64, false, true>(f12_8, a0_7, (base + M4)); mma_commit();
-  mma_wait<0>();
-  mma_ready<sizeof(f12_8) / 4>(f12_8);
-  float f13_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f10_6[i] * f12_8[i]);
-  float f14_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_10[i] = (f13_9[i] + f8_4[i]);
-  float f16_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (f14_10[i] * 0.125f);
-  store_frag<4, 64, false>((base + M10), f16_11, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
-  store_frag<4, 64, false>((base + M12), f5_2, 0);
+  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
+  u32 a5_7[4][4]; pack<4>(a5_7, f5_2);
+  u32 a22_8[4][4]; pack<4>(a22_8, f22_5);
   team_sync(1);
-  u32 a5_12[4][4]; load_as<4, 64, true>(a5_12, (base + M12));
+  float whole_6[2][32]; decay_sides<2, 4, 72, 0, 2, false>(whole_6, {a5_7, a22_8}, (base + M3), ((float*)(basep + M4)), (base + M9), 0, 4);
+  float f8_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f8_9[i] = whole_6[0][i];
+  float f36_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_10[i] = whole_6[1][i];
+  team_sync(1);
+  float f9_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_11[i] = ((float*)(basep + M4))[frag_row(i) * 72 + frag_col(i)];
+  float f10_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = m_exp(f9_11[i]);
+  u32 a0_13[4][4]; load_as<4, 64, false>(a0_13, (base + M0));
   cp_wait<3>();
   team_sync(1);
+  float f12_14[32];
+  mma_open(); mma<64, 4, 64, false, true>(f12_14, a0_13, (base + M5)); mma_commit();
+  mma_wait<0>();
+  mma_ready<sizeof(f12_14) / 4>(f12_14);
+  float f13_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_15[i] = (f10_12[i] * f12_14[i]);
+  float f14_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f14_16[i] = (f13_15[i] + f8_9[i]);
+  float f16_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_17[i] = (f14_16[i] * 0.125f);
+  store_frag<4, 64, false>((base + M10), f16_17, 0);
   team_sync(1);
-  float f65_13[32];
-  decay_side<4, 72, false, false, true>(f65_13, a5_12, (base + M5), ((float*)(basep + M3)), (base + M11), 0, 4);
+  tile_store<64, 1, 128>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
+  store_frag<4, 64, false>((base + M11), f5_2, 0);
   team_sync(1);
-  float f19_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_14[i] = (f65_13[i] * 0.125f);
+  u32 a5_19[4][4]; load_as<4, 64, true>(a5_19, (base + M11));
   cp_wait<2>();
   team_sync(1);
-  u32 a1_15[4][4]; load_as<4, 64, false>(a1_15, (base + M6));
-  float f21_16[32];
-  mma_open(); mma<64, 4, 64, false, true>(f21_16, a1_15, (base + M1)); mma_commit();
-  mma_wait<0>();
-  mma_ready<sizeof(f21_16) / 4>(f21_16);
-  float f22_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_17[i] = (frag_col(i) < frag_row(i) ? f21_16[i] : 0.f);
+  team_sync(1);
+  float whole_18[1][32]; decay_sides<1, 4, 72, 0, 0, true>(whole_18, {a5_19}, (base + M6), ((float*)(basep + M4)), (base + M12), 0, 4);
+  float f65_20[32];
+  UNROLL for (int i = 0; i < 32; ++i) f65_20[i] = whole_18[0][i];
+  team_sync(1);
+  float f19_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_21[i] = (f65_20[i] * 0.125f);
   for (int i = t; i < 64; i += 128) ((float*)(basep + M13))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   for (int i = t; i < 64; i += 128) ((float*)(basep + M14))[i] = (-((float*)(basep + M13))[i]);
   team_sync(1);
-  float f25_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_18[i] = (((float*)(basep + M14))[frag_row(i)] * f22_17[i]);
-  store_frag<4, 64, false>((base + M16), f25_18, 0);
+  float f25_22[32];
+  UNROLL for (int i = 0; i < 32; ++i) f25_22[i] = (((float*)(basep + M14))[frag_row(i)] * f22_5[i]);
+  store_frag<4, 64, false>((base + M15), f25_22, 0);
   team_sync(1);
-  u32 a25_19[4][4]; load_as<4, 64, true>(a25_19, (base + M16));
+  u32 a25_24[4][4]; load_as<4, 64, true>(a25_24, (base + M15));
   team_sync(1);
-  float f26_20[32];
-  decay_side<4, 72, false, true, true>(f26_20, a25_19, (base + M2), ((float*)(basep + M3)), (base + M15), 0, 4);
+  float whole_23[1][32]; decay_sides<1, 4, 72, 0, 1, true>(whole_23, {a25_24}, (base + M3), ((float*)(basep + M4)), (base + M16), 0, 4);
+  float f26_25[32];
+  UNROLL for (int i = 0; i < 32; ++i) f26_25[i] = whole_23[0][i];
   team_sync(1);
-  u32 a2_21[4][4]; load_as<4, 64, false>(a2_21, (base + M1));
+  u32 a2_26[4][4]; load_as<4, 64, false>(a2_26, (base + M1));
   cp_wait<1>();
   team_sync(1);
-  float f29_22[32];
-  mma_open(); mma<64, 4, 64, false, true>(f29_22, a2_21, (base + M7)); mma_commit();
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M17))[i] = ((float*)(basep + M3))[4536 + i];
+  float f29_27[32];
+  mma_open(); mma<64, 4, 64, false, true>(f29_27, a2_26, (base + M7)); mma_commit();
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M17))[i] = ((float*)(basep + M4))[4536 + i];
   team_sync(1);
-  float f31_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f31_23[i] = (((float*)(basep + M17))[frag_col(i)] - f9_5[i]);
-  float f32_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_24[i] = m_exp(f31_23[i]);
+  float f31_28[32];
+  UNROLL for (int i = 0; i < 32; ++i) f31_28[i] = (((float*)(basep + M17))[frag_col(i)] - f9_11[i]);
+  float f32_29[32];
+  UNROLL for (int i = 0; i < 32; ++i) f32_29[i] = m_exp(f31_28[i]);
   mma_wait<0>();
-  mma_ready<sizeof(f29_22) / 4>(f29_22);
-  float f33_25[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_25[i] = (f32_24[i] * f29_22[i]);
-  float f34_26[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_26[i] = (f33_25[i] + f19_14[i]);
-  float f35_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f35_27[i] = (f34_26[i] + f26_20[i]);
-  u32 a22_28[4][4]; pack<4>(a22_28, f22_17);
-  team_sync(1);
-  float f36_29[32];
-  decay_side<4, 72, false, true, false>(f36_29, a22_28, (base + M2), ((float*)(basep + M3)), (base + M18), 0, 4);
-  team_sync(1);
-  u32 a1_30[4][4]; load_as<4, 64, false>(a1_30, (base + M6));
-  float f37_31[32];
-  mma_open(); mma<64, 4, 64, false, true>(f37_31, a1_30, (base + M4)); mma_commit();
+  mma_ready<sizeof(f29_27) / 4>(f29_27);
+  float f33_30[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_30[i] = (f32_29[i] * f29_27[i]);
+  float f34_31[32];
+  UNROLL for (int i = 0; i < 32; ++i) f34_31[i] = (f33_30[i] + f19_21[i]);
+  float f35_32[32];
+  UNROLL for (int i = 0; i < 32; ++i) f35_32[i] = (f34_31[i] + f26_25[i]);
+  u32 a1_33[4][4]; load_as<4, 64, false>(a1_33, (base + M2));
+  float f37_34[32];
+  mma_open(); mma<64, 4, 64, false, true>(f37_34, a1_33, (base + M5)); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f37_31) / 4>(f37_31);
-  float f38_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_32[i] = (f10_6[i] * f37_31[i]);
-  float f39_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f39_33[i] = (f38_32[i] + f36_29[i]);
-  float f40_34[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_34[i] = (f39_33[i] * ((float*)(basep + M14))[frag_row(i)]);
-  float f41_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_35[i] = (f35_27[i] + f40_34[i]);
-  store_frag<4, 64, false>((base + M19), f41_35, 0);
+  mma_ready<sizeof(f37_34) / 4>(f37_34);
+  float f38_35[32];
+  UNROLL for (int i = 0; i < 32; ++i) f38_35[i] = (f10_12[i] * f37_34[i]);
+  float f39_36[32];
+  UNROLL for (int i = 0; i < 32; ++i) f39_36[i] = (f38_35[i] + f36_10[i]);
+  float f40_37[32];
+  UNROLL for (int i = 0; i < 32; ++i) f40_37[i] = (f39_36[i] * ((float*)(basep + M14))[frag_row(i)]);
+  float f41_38[32];
+  UNROLL for (int i = 0; i < 32; ++i) f41_38[i] = (f35_32[i] + f40_37[i]);
+  store_frag<4, 64, false>((base + M18), f41_38, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
-  float f1_36[32];
-  load_frag<4, 64, false>(f1_36, (base + M6), 0);
-  float f42_37[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_37[i] = (f1_36[i] * ((float*)(basep + M13))[frag_row(i)]);
-  store_frag<4, 64, false>((base + M20), f42_37, 0);
+  tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
+  float f1_39[32];
+  load_frag<4, 64, false>(f1_39, (base + M2), 0);
+  float f42_40[32];
+  UNROLL for (int i = 0; i < 32; ++i) f42_40[i] = (f1_39[i] * ((float*)(basep + M13))[frag_row(i)]);
+  store_frag<4, 64, false>((base + M19), f42_40, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
-  float f18_38[32];
-  load_frag<4, 64, false>(f18_38, (base + M5), 0);
-  float f43_39[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_39[i] = (f14_10[i] * f18_38[i]);
-  float f44_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f44_40[i] = (0.125f * f43_39[i]);
-  float f6_41[32];
-  load_frag<4, 64, false>(f6_41, (base + M2), 0);
-  float f45_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f45_42[i] = (f39_33[i] * f6_41[i]);
-  float f46_43[32];
-  UNROLL for (int i = 0; i < 32; ++i) f46_43[i] = (((float*)(basep + M14))[frag_row(i)] * f45_42[i]);
-  float f47_44[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_44[i] = (f44_40[i] + f46_43[i]);
-  float f48_45[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_45[i] = (f35_27[i] * f6_41[i]);
-  float f49_46[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_46[i] = (-f48_45[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M21))[i] = row_dot<64, 64>((base + M4), (base + M7), i);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M22))[i] = m_exp(((float*)(basep + M17))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M23))[i] = (((float*)(basep + M22))[i] * ((float*)(basep + M21))[i]);
-  float f53_47[32];
-  UNROLL for (int i = 0; i < 32; ++i) f53_47[i] = (f33_25[i] * f6_41[i]);
-  col_sums_part<32>(((float*)(basep + M25)), f53_47, 64, 0);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
+  float f18_41[32];
+  load_frag<4, 64, false>(f18_41, (base + M6), 0);
+  float f43_42[32];
+  UNROLL for (int i = 0; i < 32; ++i) f43_42[i] = (f14_16[i] * f18_41[i]);
+  float f44_43[32];
+  UNROLL for (int i = 0; i < 32; ++i) f44_43[i] = (0.125f * f43_42[i]);
+  float f6_44[32];
+  load_frag<4, 64, false>(f6_44, (base + M3), 0);
+  float f45_45[32];
+  UNROLL for (int i = 0; i < 32; ++i) f45_45[i] = (f39_36[i] * f6_44[i]);
+  float f46_46[32];
+  UNROLL for (int i = 0; i < 32; ++i) f46_46[i] = (((float*)(basep + M14))[frag_row(i)] * f45_45[i]);
+  float f47_47[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_47[i] = (f44_43[i] + f46_46[i]);
+  float f48_48[32];
+  UNROLL for (int i = 0; i < 32; ++i) f48_48[i] = (f35_32[i] * f6_44[i]);
+  float f49_49[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_49[i] = (-f48_48[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M20))[i] = row_dot<64, 64>((base + M5), (base + M7), i);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M21))[i] = m_exp(((float*)(basep + M17))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M22))[i] = (((float*)(basep + M21))[i] * ((float*)(basep + M20))[i]);
+  float f53_50[32];
+  UNROLL for (int i = 0; i < 32; ++i) f53_50[i] = (f33_30[i] * f6_44[i]);
+  col_sums_part<32>(((float*)(basep + M24)), f53_50, 64, 0);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M24))[i] = ((float*)(basep + M25))[i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M26))[i] = (((float*)(basep + M23))[i] + ((float*)(basep + M24))[i]);
-  float f56_48[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_48[i] = (f47_44[i] + f49_46[i]);
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M27))[frag_row(i) * 72 + frag_col(i)] = f56_48[i];
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M23))[i] = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M25))[i] = (((float*)(basep + M22))[i] + ((float*)(basep + M23))[i]);
+  float f56_51[32];
+  UNROLL for (int i = 0; i < 32; ++i) f56_51[i] = (f47_47[i] + f49_49[i]);
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M26))[frag_row(i) * 72 + frag_col(i)] = f56_51[i];
   team_sync(1);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, true>(((float*)(basep + M27)) + i, ((float*)(basep + M27)) + i, 72, i < 64);
+  for (int i = t; i < 64; i += 128) col_cumsum<false, true>(((float*)(basep + M26)) + i, ((float*)(basep + M26)) + i, 72, i < 64);
   team_sync(1);
-  float f57_49[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_49[i] = ((float*)(basep + M27))[frag_row(i) * 72 + frag_col(i)];
-  float f58_50[32];
-  UNROLL for (int i = 0; i < 32; ++i) f58_50[i] = (f57_49[i] + ((float*)(basep + M26))[frag_col(i)]);
-  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_50[i]); }
-  row_sums_to<32>(((float*)(basep + M28)), f45_42);
+  float f57_52[32];
+  UNROLL for (int i = 0; i < 32; ++i) f57_52[i] = ((float*)(basep + M26))[frag_row(i) * 72 + frag_col(i)];
+  float f58_53[32];
+  UNROLL for (int i = 0; i < 32; ++i) f58_53[i] = (f57_52[i] + ((float*)(basep + M25))[frag_col(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_53[i]); }
+  row_sums_to<32>(((float*)(basep + M27)), f45_45);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M29))[i] = (-((float*)(basep + M28))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M28))[i] = (-((float*)(basep + M27))[i]);
   cp_wait<0>();
   team_sync(1);
-  float f61_51[32];
-  load_frag<4, 64, false>(f61_51, (base + M8), 0);
-  float f62_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f62_52[i] = (f1_36[i] * f61_51[i]);
-  row_sums_to<32>(((float*)(basep + M30)), f62_52);
+  float f61_54[32];
+  load_frag<4, 64, false>(f61_54, (base + M8), 0);
+  float f62_55[32];
+  UNROLL for (int i = 0; i < 32; ++i) f62_55[i] = (f1_39[i] * f61_54[i]);
+  row_sums_to<32>(((float*)(basep + M29)), f62_55);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M31))[i] = (((float*)(basep + M29))[i] + ((float*)(basep + M30))[i]);
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M31))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M30))[i] = (((float*)(basep + M28))[i] + ((float*)(basep + M29))[i]);
+  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M30))[i]);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

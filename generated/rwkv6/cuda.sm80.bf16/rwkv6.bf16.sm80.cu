@@ -347,17 +347,20 @@ template <int N, int KS, int R, bool MN, bool FRESH> DEV void mma(float* d, cons
 #endif
 }
 
-// Running sum down one column of a 64-row array; result may be the argument.
+// Running sum down one column of a 64-row array; result may be the argument. Sixteen rows are read at a time, since no read may pass a write.
 template <bool EXCLUSIVE, bool REVERSE> DEV void col_cumsum(float* out, const float* in, int stride, bool exists) {
   float acc = 0.f;
-  UNROLL for (int s = 0; s < 64; ++s) {
-    int r = REVERSE ? 63 - s : s;
+  UNROLL for (int s = 0; s < 64; s += 16) {
+    float x[16];
     // Padding is 0, whatever lies there.
-    float x = exists ? in[r * stride] : 0.f;
-    if (!REVERSE) x = log_decay(x);
-    if (EXCLUSIVE) out[r * stride] = acc;
-    acc += x;
-    if (!EXCLUSIVE) out[r * stride] = acc;
+    UNROLL for (int i = 0; i < 16; ++i) x[i] = exists ? in[(REVERSE ? 63 - s - i : s + i) * stride] : 0.f;
+    UNROLL for (int i = 0; i < 16; ++i) {
+      const int r = REVERSE ? 63 - s - i : s + i;
+      if (!REVERSE) x[i] = log_decay(x[i]);
+      if (EXCLUSIVE) out[r * stride] = acc;
+      acc += x[i];
+      if (!EXCLUSIVE) out[r * stride] = acc;
+    }
   }
 }
 
@@ -450,6 +453,7 @@ template <int STRIDE> DEV void compose_tf32(float* out, const float* a, const fl
 // One warp's decays at 16 channels, in the layout of an A fragment: value i is token lane / 4 + 8 * (i / 2 % 2), channel 8 * (i / 4) + 2 * (lane % 4) + i % 2.
 struct Decays {
   float from[8];   // from the start of the token's block to the token, the reader's side
+  float early[8];  // the same without the token's own decay: a reader that sees the state before it
   float to[8];     // from the token to the end of its block, the writer's side
   float whole[8];  // the whole block
 };
@@ -463,22 +467,22 @@ template <int STRIDE, typename A, typename B> DEV void decays_between(float* f, 
   }
 }
 // Blocks of one token. A token's own decay is a difference of neighbouring sums.
-template <int STRIDE, bool BEFORE> DEV void decays_begin(Decays& f, const float* G, int k) {
+template <int STRIDE> DEV void decays_begin(Decays& f, const float* G, int k) {
   decays_between<STRIDE>(f.whole, G, k, [](int r) { return r; }, [](int r) { return r - 1; });
-  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = BEFORE ? 1.f : f.whole[i], f.to[i] = 1.f;
+  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = f.whole[i], f.early[i] = f.to[i] = 1.f;
 }
 // Blocks of l tokens become blocks of 2l.
 DEV void decays_double(Decays& f, int l) {
   UNROLL for (int i = 0; i < 8; ++i) {
     float mine = f.whole[i], other = __shfl_xor_sync(~0u, mine, 4 * l);
-    if ((lane_id() >> 2) & l) f.from[i] *= other;
+    if ((lane_id() >> 2) & l) f.from[i] *= other, f.early[i] *= other;
     else f.to[i] *= other;
     f.whole[i] = mine * other;
   }
 }
 // Blocks of 8 become one of 16: the other half of the fragment's rows.
 DEV void decays_join(Decays& f) {
-  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
+  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.early[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
 }
 DEV void scaled(u32* a, const float* x, const float* f) { UNROLL for (int e = 0; e < 4; ++e) a[e] = pack2(x[e * 2] * f[e * 2], x[e * 2 + 1] * f[e * 2 + 1]); }
 DEV void load_step(float* f, u32 tile, int k) {
@@ -492,58 +496,78 @@ DEV void store_packed(u32 to, int k, const u32* p) {
     sts4(to + swz<64>(w + (l >> 2) + (e & 1) * 8, k * 16 + (e >> 1) * 8 + (l & 3) * 2), p[e]);
 }
 
-// out[r, c] = sum over channels of x[r] y[c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). scratch: a 64-row tile.
-template <int STRIDE, bool BEFORE, bool STRICT> DEV void decay_score(float* out, u32 x, u32 y, const float* G, u32 scratch, int k0, int k1, int bar) {
+// out[n * Y + m][r, c] = sum over channels of x[n][r] y[m][c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). Bit n of BEFORE, of STRICT: how x[n] reads.
+// scratch[m]: a 64-row tile.
+template <int X, int Y, int STRIDE, int BEFORE, int STRICT>
+DEV void decay_scores(float (*out)[32], const u32 (&x)[X], const u32 (&y)[Y], const float* G, const u32 (&scratch)[Y], int k0, int k1, int bar) {
   const int w = warp_id();
-  float level[4][8], dot[2] = {0.f, 0.f};
-  UNROLL for (int n = 0; n < 4; ++n) UNROLL for (int i = 0; i < 8; ++i) level[n][i] = 0.f;
+  float level[X * Y][4][8], dot[X * Y][2];
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    dot[p][0] = dot[p][1] = 0.f;
+    UNROLL for (int l = 0; l < 4; ++l) UNROLL for (int i = 0; i < 8; ++i) level[p][l][i] = 0.f;
+  }
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    u32 a[4], b[4];
-    float fx[8], fy[8];
-    load_step(fx, x, k);
-    load_step(fy, y, k);
-    if (!STRICT) UNROLL for (int i = 0; i < 8; ++i) dot[(i >> 1) & 1] += fx[i] * fy[i];
+    u32 a[4], b[Y][4];
+    float fx[X][8], fy[Y][8];
+    UNROLL for (int m = 0; m < Y; ++m) load_step(fy[m], y[m], k);
+    UNROLL for (int n = 0; n < X; ++n) {
+      load_step(fx[n], x[n], k);
+      if (!(STRICT >> n & 1)) UNROLL for (int m = 0; m < Y; ++m) UNROLL for (int i = 0; i < 8; ++i) dot[n * Y + m][(i >> 1) & 1] += fx[n][i] * fy[m][i];
+    }
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(a, fx, f.from);
-      scaled(b, fy, f.to);
-      // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
-      mma16816(level[n], a, b[0], b[2]);
-      if (n < 3) {
-        mma16816(level[n] + 4, a, b[1], b[3]);
-        decays_double(f, 1 << n);
+    decays_begin<STRIDE>(f, G, k);
+    UNROLL for (int l = 0; l < 4; ++l) {
+      UNROLL for (int m = 0; m < Y; ++m) scaled(b[m], fy[m], f.to);
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? f.early : f.from);
+        // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(level[n * Y + m][l], a, b[m][0], b[m][2]);
+          if (l < 3) mma16816(level[n * Y + m][l] + 4, a, b[m][1], b[m][3]);
+        }
       }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, f.to);
-    store_packed(scratch, k, b);
+    UNROLL for (int m = 0; m < Y; ++m) {
+      scaled(b[m], fy[m], f.to);
+      store_packed(scratch[m], k, b[m]);
+    }
   }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 1);
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 2);
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    const bool diagonal = !(STRICT >> p / Y & 1);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 1);
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 2);
+    }
+    float own[8];
+    UNROLL for (int i = 0; i < 8; ++i) {
+      const int r = frag_row(i) & 15, c = frag_col(i);
+      own[i] = diagonal && r == c ? dot[p][(i >> 1) & 1] : 0.f;
+      UNROLL for (int l = 0; l < 4; ++l) if (r > c && ((r ^ c) >> l) == 1) own[i] = level[p][l][i];
+    }
+    UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[p][J * 8 + i] = J == w ? own[i] : 0.f;
   }
-  float own[8];
-  UNROLL for (int i = 0; i < 8; ++i) {
-    const int r = frag_row(i) & 15, c = frag_col(i);
-    own[i] = !STRICT && r == c ? dot[(i >> 1) & 1] : 0.f;
-    UNROLL for (int n = 0; n < 4; ++n) if (r > c && ((r ^ c) >> n) == 1) own[i] = level[n][i];
-  }
-  UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[J * 8 + i] = J == w ? own[i] : 0.f;
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    float fx[8], f[8];
-    load_step(fx, x, k);
+    float fx[X][8];
+    UNROLL for (int n = 0; n < X; ++n) load_step(fx[n], x[n], k);
     UNROLL for (int J = 0; J < 3; ++J) {
       if (J >= w) continue;
-      u32 a[4], b[4];
-      decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      scaled(a, fx, f);
-      ldm4(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
-      mma16816(out + J * 8, a, b[0], b[1]);
-      mma16816(out + J * 8 + 4, a, b[2], b[3]);
+      u32 a[4], b[Y][4];
+      float late[8], early[8];
+      decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+      decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      UNROLL for (int m = 0; m < Y; ++m) ldm4(b[m], scratch[m] + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? early : late);
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(out[n * Y + m] + J * 8, a, b[m][0], b[m][1]);
+          mma16816(out[n * Y + m] + J * 8 + 4, a, b[m][2], b[m][3]);
+        }
+      }
     }
   }
 }
@@ -554,67 +578,84 @@ template <int N> DEV void rotate(float* out, const float* next) {
   UNROLL for (int i = 0; i < 8; ++i) out[N - 8 + i] = next[i];
 }
 
-// Adjoints: out[r] = sum_c A[r, c] y[c] decays(c..r), or with COL out[c] = sum_r A[r, c] y[r] decays(c..r), A given transposed; 64 x 16KS, from channel 16 k0 on.
-template <int KS, int STRIDE, bool BEFORE, bool STRICT, bool COL> DEV void decay_side(float* out, const u32 (*A)[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
+// Adjoints, for n < N: out[n][r] = sum_c A[n][r, c] y[c] decays(c..r), or with COL out[n][c] = sum_r A[n][r, c] y[r] decays(c..r), A given transposed; 64 x 16KS,
+// from channel 16 k0 on. With COL all read alike: BEFORE is 0 or has all bits.
+template <int N, int KS, int STRIDE, int BEFORE, int STRICT, bool COL>
+DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
   const int w = warp_id();
   // The 16 x 16 block of this warp's tokens, level by level.
-  u32 diagonal[4], masked[4][4];
-  UNROLL for (int e = 0; e < 4; ++e) diagonal[e] = w == 0 ? A[0][e] : w == 1 ? A[1][e] : w == 2 ? A[2][e] : A[3][e];
-  float unit[2] = {0.f, 0.f};
-  UNROLL for (int e = 0; e < 4; ++e) {
-    const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> n) == 1; };
-      masked[n][e] = diagonal[e] & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+  u32 masked[N][4][4];
+  float unit[N][2];
+  UNROLL for (int n = 0; n < N; ++n) {
+    const bool diagonal = !(STRICT >> n & 1);
+    unit[n][0] = unit[n][1] = 0.f;
+    UNROLL for (int e = 0; e < 4; ++e) {
+      const u32 pair = w == 0 ? A[n][0][e] : w == 1 ? A[n][1][e] : w == 2 ? A[n][2][e] : A[n][3][e];
+      const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
+      UNROLL for (int l = 0; l < 4; ++l) {
+        auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> l) == 1; };
+        masked[n][l][e] = pair & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+      }
+      if (diagonal && r == c) unit[n][e & 1] += low(pair);
+      if (diagonal && r == c + 1) unit[n][e & 1] += high(pair);
     }
-    if (!STRICT && r == c) unit[e & 1] += low(diagonal[e]);
-    if (!STRICT && r == c + 1) unit[e & 1] += high(diagonal[e]);
-  }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 1);
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 2);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 1);
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 2);
+    }
   }
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
     u32 b[4];
-    float fy[8], sum[8];
+    float fy[8], sum[N][8];
     load_step(fy, y, k);
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = STRICT ? 0.f : unit[(i >> 1) & 1] * fy[i];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = unit[n][(i >> 1) & 1] * fy[i];
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(b, fy, COL ? f.from : f.to);
+    decays_begin<STRIDE>(f, G, k);
+    const float* reader = BEFORE & 1 ? f.early : f.from;
+    UNROLL for (int l = 0; l < 4; ++l) {
+      scaled(b, fy, COL ? reader : f.to);
       // Tokens become the contracted axis.
       UNROLL for (int e = 0; e < 4; ++e) movm(b[e]);
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
-      mma16816(acc, masked[n], b[0], b[1]);
-      mma16816(acc + 4, masked[n], b[2], b[3]);
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * (COL ? f.to[i] : f.from[i]);
-      if (n < 3) decays_double(f, 1 << n);
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, masked[n][l], b[0], b[1]);
+        mma16816(acc + 4, masked[n][l], b[2], b[3]);
+        const float* to = COL ? f.to : BEFORE >> n & 1 ? f.early : f.from;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, COL ? f.from : f.to);
+    scaled(b, fy, COL ? reader : f.to);
     store_packed(scratch, k, b);
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
-    float f[8], sum[8];
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = out[i];
+    float sum[N][8];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = out[n][i];
     UNROLL for (int J = 0; J < 4; ++J) {
       if (COL ? J <= w : J >= w) continue;
       u32 b[4];
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+      float late[8], early[8];
       ldm4t(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 3) & 1) * 8, k * 16 + (lane_id() >> 4) * 8));
-      mma16816(acc, A[J], b[0], b[1]);
-      mma16816(acc + 4, A[J], b[2], b[3]);
       // What is stored has decayed to the end (COL: from the start) of its own 16 tokens.
-      if (COL) decays_between<STRIDE>(f, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
-      else decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * f[i];
+      if (COL) decays_between<STRIDE>(late, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
+      else {
+        decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+        decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      }
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, A[n][J], b[0], b[1]);
+        mma16816(acc + 4, A[n][J], b[2], b[3]);
+        const float* to = !COL && BEFORE >> n & 1 ? early : late;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
     }
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
 }
 
@@ -640,70 +681,77 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const f32* __restrict__ p_w, const f32* __restrict__ p_u, f32* __restrict__ p_ws_value9, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M0 = 18432, M1 = 26624, M5 = 34816, M6 = 18432, M7 = 26624, M9 = 18432, M3 = 34816, M4 = 34816, M8 = 34816, M10 = 0;
+extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const f32* __restrict__ p_w, const f32* __restrict__ p_u, f32* __restrict__ p_ws_value9, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M2 = 0, M7 = 18432, M0 = 34816, M1 = 43008, M6 = 51200, M8 = 18432, M9 = 26624, M11 = 18432, M5 = 18432, M3 = 18432, M4 = 18944, M10 = 34816, M12 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
   const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
   (void)sequence, (void)first, (void)length;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  array_load<64, 72, 128>((base + M2), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M3))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
+  tile_load<64, 1, 256>((base + M0), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M2), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M3))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
   cp_wait<2>();
-  team_sync(1);
-  float f0_0[32];
-  load_frag<4, 64, false>(f0_0, (base + M0), 0);
-  float f2_1[32];
-  UNROLL for (int i = 0; i < 32; ++i) f2_1[i] = (f0_0[i] * ((float*)(basep + M3))[frag_col(i)]);
+  team_sync(1, 256);
+  float f0_0[16];
+  load_frag<2, 64, false>(f0_0, (base + M0), part * 2);
+  float f2_1[16];
+  UNROLL for (int i = 0; i < 16; ++i) f2_1[i] = (f0_0[i] * ((float*)(basep + M3))[(frag_col(i) + part * 32)]);
   cp_wait<1>();
-  team_sync(1);
-  float f3_2[32];
-  load_frag<4, 64, false>(f3_2, (base + M1), 0);
-  float f4_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_1[i] * f3_2[i]);
-  row_sums_to<32>(((float*)(basep + M4)), f4_3);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_ws_value9 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M4))[i]);
+  team_sync(1, 256);
+  float f3_2[16];
+  load_frag<2, 64, false>(f3_2, (base + M1), part * 2);
+  float f4_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = (f2_1[i] * f3_2[i]);
+  row_sums_to<16>((((float*)(basep + M5)) + part * 64), f4_3);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M4))[i] = ((float*)(basep + M5))[0 + i] + ((float*)(basep + M5))[64 + i];
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_ws_value9 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M4))[i]);
   cp_wait<0>();
-  team_sync(1);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  team_sync(1);
-  float f7_4[32];
-  decay_score<72, true, true>(f7_4, (base + M1), (base + M0), ((float*)(basep + M2)), (base + M5), 0, 4, 4);
-  team_sync(1);
-  store_frag<4, 64, false>((base + M6), f7_4, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M6), t);
-  float f8_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M2))[(frag_row(i) - 1) * 72 + frag_col(i)]);
-  float f9_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = m_exp(f8_5[i]);
-  float f10_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = (f9_6[i] * f3_2[i]);
-  store_frag<4, 64, false>((base + M7), f10_7, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M7), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8))[i] = ((float*)(basep + M2))[4536 + i];
-  team_sync(1);
-  float f11_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_8[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
-  float f13_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (((float*)(basep + M8))[frag_col(i)] - f11_8[i]);
-  float f14_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_10[i] = m_exp(f13_9[i]);
-  float f15_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_11[i] = (f14_10[i] * f0_0[i]);
-  store_frag<4, 64, false>((base + M9), f15_11, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M10))[i] = m_exp(((float*)(basep + M8))[i]);
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M10))[i]);
+  team_sync(1, 256);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
+  team_sync(1, 256);
+  float whole_4[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_4, {(base + M1)}, {(base + M0)}, ((float*)(basep + M2)), {(base + M6)}, part * 2, part * 2 + 2, 4 + part);
+  float f7_5[16];
+  if (part == 0) put_whole(((float*)(basep + M7)), whole_4[0], t);
+  team_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M7)), whole_4[0], t);
+  team_sync(1, 256);
+  take_part<16>(f7_5, ((float*)(basep + M7)), part, t);
+  team_sync(1, 256);
+  store_frag<2, 64, false>((base + M8), f7_5, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
+  float f8_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M2))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  float f9_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = m_exp(f8_6[i]);
+  float f10_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = (f9_7[i] * f3_2[i]);
+  store_frag<2, 64, false>((base + M9), f10_8, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M10))[i] = ((float*)(basep + M2))[4536 + i];
+  team_sync(1, 256);
+  float f11_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_9[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f13_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_10[i] = (((float*)(basep + M10))[(frag_col(i) + part * 32)] - f11_9[i]);
+  float f14_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = m_exp(f13_10[i]);
+  float f15_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f14_11[i] * f0_0[i]);
+  store_frag<2, 64, false>((base + M11), f15_12, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = m_exp(((float*)(basep + M10))[i]);
+  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M12))[i]);
 }
 
 // The decay of every segment of S.
@@ -1039,58 +1087,64 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
 }
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const f32* __restrict__ p_w, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M0 = 18432, M1 = 26624, M3 = 34816, M4 = 43008, M5 = 34816, M7 = 18432, M6 = 43008, M8 = 0;
+extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const f32* __restrict__ p_w, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M2 = 0, M4 = 18432, M0 = 34816, M1 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 18432, M7 = 34816, M9 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
   const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
   (void)sequence, (void)first, (void)length;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  array_load<64, 72, 128>((base + M2), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
+  tile_load<64, 1, 256>((base + M0), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M2), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
   cp_wait<0>();
-  team_sync(1);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  team_sync(1);
-  float f3_0[32];
-  decay_score<72, true, true>(f3_0, (base + M0), (base + M1), ((float*)(basep + M2)), (base + M3), 0, 4, 4);
-  team_sync(1);
-  store_frag<4, 64, false>((base + M4), f3_0, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M4), t);
-  float f4_1[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_1[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M2))[(frag_row(i) - 1) * 72 + frag_col(i)]);
-  float f5_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = m_exp(f4_1[i]);
-  float f0_3[32];
-  load_frag<4, 64, false>(f0_3, (base + M0), 0);
-  float f6_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = (f5_2[i] * f0_3[i]);
-  store_frag<4, 64, false>((base + M5), f6_4, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M5), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6))[i] = ((float*)(basep + M2))[4536 + i];
-  team_sync(1);
-  float f7_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f7_5[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
-  float f9_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (((float*)(basep + M6))[frag_col(i)] - f7_5[i]);
-  float f10_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = m_exp(f9_6[i]);
-  float f1_8[32];
-  load_frag<4, 64, false>(f1_8, (base + M1), 0);
-  float f11_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_9[i] = (f10_7[i] * f1_8[i]);
-  store_frag<4, 64, false>((base + M7), f11_9, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M7), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8))[i] = m_exp(((float*)(basep + M6))[i]);
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M8))[i]);
+  team_sync(1, 256);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
+  team_sync(1, 256);
+  float whole_0[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_0, {(base + M0)}, {(base + M1)}, ((float*)(basep + M2)), {(base + M3)}, part * 2, part * 2 + 2, 4 + part);
+  float f3_1[16];
+  if (part == 0) put_whole(((float*)(basep + M4)), whole_0[0], t);
+  team_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M4)), whole_0[0], t);
+  team_sync(1, 256);
+  take_part<16>(f3_1, ((float*)(basep + M4)), part, t);
+  team_sync(1, 256);
+  store_frag<2, 64, false>((base + M5), f3_1, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
+  float f4_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M2))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  float f5_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f5_3[i] = m_exp(f4_2[i]);
+  float f0_4[16];
+  load_frag<2, 64, false>(f0_4, (base + M0), part * 2);
+  float f6_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f6_5[i] = (f5_3[i] * f0_4[i]);
+  store_frag<2, 64, false>((base + M6), f6_5, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M7))[i] = ((float*)(basep + M2))[4536 + i];
+  team_sync(1, 256);
+  float f7_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f9_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = (((float*)(basep + M7))[(frag_col(i) + part * 32)] - f7_6[i]);
+  float f10_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = m_exp(f9_7[i]);
+  float f1_9[16];
+  load_frag<2, 64, false>(f1_9, (base + M1), part * 2);
+  float f11_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = (f10_8[i] * f1_9[i]);
+  store_frag<2, 64, false>((base + M8), f11_10, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M9))[i] = m_exp(((float*)(basep + M7))[i]);
+  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9))[i]);
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
@@ -1464,183 +1518,192 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
 }
 
 // Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const f32* __restrict__ p_u, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, f32* __restrict__ p_ws_d_u_chunks, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M18 = 0, M25 = 0, M0 = 18432, M1 = 26624, M2 = 34816, M4 = 43008, M5 = 51200, M6 = 59392, M7 = 67584, M8 = 75776, M11 = 26624, M12 = 26624, M13 = 34816, M15 = 26624, M17 = 26624, M23 = 18432, M27 = 18432, M9 = 75776, M10 = 76032, M14 = 34816, M16 = 0, M19 = 19456, M20 = 19712, M21 = 19968, M22 = 19456, M24 = 19712, M26 = 0;
+extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const f32* __restrict__ p_u, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, f32* __restrict__ p_ws_d_u_chunks, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M3 = 0, M21 = 0, M28 = 0, M0 = 18432, M1 = 26624, M2 = 34816, M4 = 43008, M5 = 51200, M6 = 59392, M7 = 67584, M8 = 75776, M9 = 83968, M13 = 34816, M14 = 34816, M16 = 34816, M17 = 0, M20 = 26624, M26 = 18432, M30 = 18432, M11 = 83968, M19 = 0, M10 = 84480, M12 = 84736, M15 = 75776, M18 = 512, M22 = 19456, M23 = 19712, M24 = 19968, M25 = 19456, M27 = 19712, M29 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
   const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
   (void)sequence, (void)first, (void)length;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  array_load<64, 72, 128>((base + M3), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M5), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M6), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M7), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M3), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
+  tile_load<64, 1, 256>((base + M4), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M5), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M6), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M7), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   cp_wait<7>();
-  team_sync(1);
+  team_sync(1, 256);
   u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
   cp_wait<6>();
-  team_sync(1);
-  float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1)); mma_commit();
+  team_sync(1, 256);
+  float f3_1[16];
+  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f3_1) / 4>(f3_1);
-  float f4_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) < frag_row(i) ? f3_1[i] : 0.f);
+  float f4_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f3_1[i] : 0.f);
   cp_wait<4>();
-  team_sync(1);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
-  team_sync(1);
-  float f7_4[32];
-  decay_side<4, 72, true, true, false>(f7_4, a4_3, (base + M2), ((float*)(basep + M3)), (base + M8), 0, 4);
-  team_sync(1);
-  float f8_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M3))[(frag_row(i) - 1) * 72 + frag_col(i)]);
-  float f9_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = m_exp(f8_5[i]);
-  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0));
+  team_sync(1, 256);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  store_frag<2, 64, false>((base + M8), f4_2, part * 2);
+  team_sync(1, 256);
+  u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M8));
+  team_sync(1, 256);
+  float whole_3[1][16]; decay_sides<1, 2, 72, 1, 1, false>(whole_3, {a4_4}, (base + M2), ((float*)(basep + M3)), (base + M9), part * 2, 4 + part);
+  float f7_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = whole_3[0][i];
+  team_sync(1, 256);
+  float f8_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M3))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  float f9_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = m_exp(f8_6[i]);
+  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0));
   cp_wait<3>();
-  team_sync(1);
-  float f11_8[32];
-  mma_open(); mma<64, 4, 64, false, true>(f11_8, a0_7, (base + M4)); mma_commit();
+  team_sync(1, 256);
+  float f11_9[16];
+  mma_open(); mma<32, 4, 64, false, true>(f11_9, a0_8, (base + M4), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f11_8) / 4>(f11_8);
-  float f12_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = (f9_6[i] * f11_8[i]);
-  float f13_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f12_9[i] + f7_4[i]);
-  float f0_11[32];
-  load_frag<4, 64, false>(f0_11, (base + M0), 0);
-  float f1_12[32];
-  load_frag<4, 64, false>(f1_12, (base + M1), 0);
-  float f14_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_13[i] = (f0_11[i] * f1_12[i]);
-  row_sums_to<32>(((float*)(basep + M9)), f14_13);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M10))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
-  float f5_14[32];
-  load_frag<4, 64, false>(f5_14, (base + M2), 0);
-  team_sync(1);
-  float f17_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f17_15[i] = (f5_14[i] * ((float*)(basep + M10))[frag_col(i)]);
-  float f18_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_16[i] = (((float*)(basep + M9))[frag_row(i)] * f17_15[i]);
-  float f19_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_17[i] = (f13_10[i] + f18_16[i]);
-  store_frag<4, 64, false>((base + M11), f19_17, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  store_frag<4, 64, false>((base + M13), f4_2, 0);
-  team_sync(1);
-  u32 a4_18[4][4]; load_as<4, 64, true>(a4_18, (base + M13));
+  mma_ready<sizeof(f11_9) / 4>(f11_9);
+  float f12_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = (f9_7[i] * f11_9[i]);
+  float f13_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (f12_10[i] + f7_5[i]);
+  float f0_12[16];
+  load_frag<2, 64, false>(f0_12, (base + M0), part * 2);
+  float f1_13[16];
+  load_frag<2, 64, false>(f1_13, (base + M1), part * 2);
+  float f14_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_14[i] = (f0_12[i] * f1_13[i]);
+  row_sums_to<16>((((float*)(basep + M11)) + part * 64), f14_14);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M10))[i] = ((float*)(basep + M11))[0 + i] + ((float*)(basep + M11))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
+  float f5_15[16];
+  load_frag<2, 64, false>(f5_15, (base + M2), part * 2);
+  team_sync(1, 256);
+  float f17_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_16[i] = (f5_15[i] * ((float*)(basep + M12))[(frag_col(i) + part * 32)]);
+  float f18_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f18_17[i] = (((float*)(basep + M10))[frag_row(i)] * f17_16[i]);
+  float f19_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = (f13_11[i] + f18_17[i]);
+  store_frag<2, 64, false>((base + M13), f19_18, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
+  u32 a4_20[4][4]; load_as<4, 64, true>(a4_20, (base + M8));
   cp_wait<2>();
-  team_sync(1);
-  team_sync(1);
-  float f21_19[32];
-  decay_side<4, 72, true, true, true>(f21_19, a4_18, (base + M5), ((float*)(basep + M3)), (base + M12), 0, 4);
-  team_sync(1);
-  u32 a1_20[4][4]; pack<4>(a1_20, f1_12);
+  team_sync(1, 256);
+  team_sync(1, 256);
+  float whole_19[1][16]; decay_sides<1, 2, 72, 1, 1, true>(whole_19, {a4_20}, (base + M5), ((float*)(basep + M3)), (base + M14), part * 2, 4 + part);
+  float f21_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f21_21[i] = whole_19[0][i];
+  team_sync(1, 256);
+  u32 a1_22[4][4]; load_as<4, 64, false>(a1_22, (base + M1));
   cp_wait<1>();
-  team_sync(1);
-  float f24_21[32];
-  mma_open(); mma<64, 4, 64, false, true>(f24_21, a1_20, (base + M6)); mma_commit();
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M14))[i] = ((float*)(basep + M3))[4536 + i];
-  team_sync(1);
-  float f25_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_22[i] = ((float*)(basep + M3))[frag_row(i) * 72 + frag_col(i)];
-  float f27_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f27_23[i] = (((float*)(basep + M14))[frag_col(i)] - f25_22[i]);
-  float f28_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f28_24[i] = m_exp(f27_23[i]);
+  team_sync(1, 256);
+  float f24_23[16];
+  mma_open(); mma<32, 4, 64, false, true>(f24_23, a1_22, (base + M6), part * 32); mma_commit();
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M15))[i] = ((float*)(basep + M3))[4536 + i];
+  team_sync(1, 256);
+  float f25_24[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_24[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f27_25[16];
+  UNROLL for (int i = 0; i < 16; ++i) f27_25[i] = (((float*)(basep + M15))[(frag_col(i) + part * 32)] - f25_24[i]);
+  float f28_26[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_26[i] = m_exp(f27_25[i]);
   mma_wait<0>();
-  mma_ready<sizeof(f24_21) / 4>(f24_21);
-  float f29_25[32];
-  UNROLL for (int i = 0; i < 32; ++i) f29_25[i] = (f28_24[i] * f24_21[i]);
-  float f30_26[32];
-  UNROLL for (int i = 0; i < 32; ++i) f30_26[i] = (f29_25[i] + f21_19[i]);
-  float f20_27[32];
-  load_frag<4, 64, false>(f20_27, (base + M5), 0);
-  float f31_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f31_28[i] = (((float*)(basep + M9))[frag_row(i)] * f20_27[i]);
-  float f32_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_29[i] = (f31_28[i] * ((float*)(basep + M10))[frag_col(i)]);
-  float f33_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_30[i] = (f30_26[i] + f32_29[i]);
-  store_frag<4, 64, false>((base + M15), f33_30, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
-  float f38_31[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_31[i] = (f28_24[i] * f5_14[i]);
-  u32 a38_32[4][4]; pack<4>(a38_32, f38_31);
-  float f39_33[32];
-  mma_open(); mma<64, 4, 64, true, true>(f39_33, a38_32, (base + M6)); mma_commit();
+  mma_ready<sizeof(f24_23) / 4>(f24_23);
+  float f29_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_27[i] = (f28_26[i] * f24_23[i]);
+  float f30_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f30_28[i] = (f29_27[i] + f21_21[i]);
+  float f20_29[16];
+  load_frag<2, 64, false>(f20_29, (base + M5), part * 2);
+  float f31_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_30[i] = (((float*)(basep + M10))[frag_row(i)] * f20_29[i]);
+  float f32_31[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_31[i] = (f31_30[i] * ((float*)(basep + M12))[(frag_col(i) + part * 32)]);
+  float f33_32[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_32[i] = (f30_28[i] + f32_31[i]);
+  store_frag<2, 64, false>((base + M16), f33_32, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
+  float f38_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_33[i] = (f28_26[i] * f5_15[i]);
+  store_frag<2, 64, false>((base + M17), f38_33, part * 2);
+  team_sync(1, 256);
+  u32 a38_34[4][4]; load_as<4, 64, false>(a38_34, (base + M17));
+  float f39_35[16];
+  mma_open(); mma<32, 4, 64, true, true>(f39_35, a38_34, (base + M6), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f39_33) / 4>(f39_33);
+  mma_ready<sizeof(f39_35) / 4>(f39_35);
   cp_wait<0>();
-  team_sync(1);
-  u32 a34_34[4][4]; load_as<4, 64, true>(a34_34, (base + M7));
-  float f40_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_35[i] = f39_33[i];
-  mma_open(); mma<64, 4, 64, true, false>(f40_35, a34_34, (base + M0)); mma_commit();
-  float f41_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_36[i] = (f17_15[i] * f20_27[i]);
-  row_sums_to<32>(((float*)(basep + M16)), f41_36);
-  team_sync(1);
-  float f43_37[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_37[i] = (f0_11[i] * ((float*)(basep + M16))[frag_row(i)]);
+  team_sync(1, 256);
+  u32 a34_36[4][4]; load_as<4, 64, true>(a34_36, (base + M7));
+  float f40_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f40_37[i] = f39_35[i];
+  mma_open(); mma<32, 4, 64, true, false>(f40_37, a34_36, (base + M0), part * 32); mma_commit();
+  float f41_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f41_38[i] = (f17_16[i] * f20_29[i]);
+  row_sums_to<16>((((float*)(basep + M19)) + part * 64), f41_38);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M18))[i] = ((float*)(basep + M19))[0 + i] + ((float*)(basep + M19))[64 + i];
+  team_sync(1, 256);
+  float f43_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f43_39[i] = (f0_12[i] * ((float*)(basep + M18))[frag_row(i)]);
   mma_wait<0>();
-  mma_ready<sizeof(f40_35) / 4>(f40_35);
-  float f44_38[32];
-  UNROLL for (int i = 0; i < 32; ++i) f44_38[i] = (f40_35[i] + f43_37[i]);
-  store_frag<4, 64, false>((base + M17), f44_38, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
-  float f45_39[32];
-  UNROLL for (int i = 0; i < 32; ++i) f45_39[i] = (f13_10[i] * f20_27[i]);
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M18))[frag_row(i) * 72 + frag_col(i)] = f45_39[i];
-  team_sync(1);
-  float f46_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f46_40[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M18))[((frag_row(i) - -1) & 63) * 72 + frag_col(i)]);
-  float f47_41[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_41[i] = (f30_26[i] * f5_14[i]);
-  float f48_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_42[i] = (-f47_41[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M19))[i] = row_dot<64, 64>((base + M4), (base + M6), i);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M20))[i] = m_exp(((float*)(basep + M14))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M21))[i] = (((float*)(basep + M20))[i] * ((float*)(basep + M19))[i]);
-  float f52_43[32];
-  UNROLL for (int i = 0; i < 32; ++i) f52_43[i] = (f29_25[i] * f5_14[i]);
-  col_sums_part<32>(((float*)(basep + M23)), f52_43, 64, 0);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M22))[i] = ((float*)(basep + M23))[i] + ((float*)(basep + M23))[64 + i] + ((float*)(basep + M23))[128 + i] + ((float*)(basep + M23))[192 + i];
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M24))[i] = (((float*)(basep + M21))[i] + ((float*)(basep + M22))[i]);
-  float f55_44[32];
-  UNROLL for (int i = 0; i < 32; ++i) f55_44[i] = (f46_40[i] + f48_42[i]);
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M25))[frag_row(i) * 72 + frag_col(i)] = f55_44[i];
-  team_sync(1);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, true>(((float*)(basep + M25)) + i, ((float*)(basep + M25)) + i, 72, i < 64);
-  team_sync(1);
-  float f56_45[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_45[i] = ((float*)(basep + M25))[frag_row(i) * 72 + frag_col(i)];
-  float f57_46[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_46[i] = (f56_45[i] + ((float*)(basep + M24))[frag_col(i)]);
-  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f57_46[i]); }
-  float f58_47[32];
-  UNROLL for (int i = 0; i < 32; ++i) f58_47[i] = (f31_28[i] * f5_14[i]);
-  float f59_48[32];
-  UNROLL for (int i = 0; i < 32; ++i) f59_48[i] = (frag_row(i) < length ? f58_47[i] : 0.f);
-  col_sums_part<32>(((float*)(basep + M27)), f59_48, 64, 0);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M26))[i] = ((float*)(basep + M27))[i] + ((float*)(basep + M27))[64 + i] + ((float*)(basep + M27))[128 + i] + ((float*)(basep + M27))[192 + i];
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M26))[i]);
+  mma_ready<sizeof(f40_37) / 4>(f40_37);
+  float f44_40[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_40[i] = (f40_37[i] + f43_39[i]);
+  store_frag<2, 64, false>((base + M20), f44_40, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  float f45_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_41[i] = (f13_11[i] * f20_29[i]);
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M21))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f45_41[i];
+  team_sync(1, 256);
+  float f46_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_42[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M21))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 32)]);
+  float f47_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_43[i] = (f30_28[i] * f5_15[i]);
+  float f48_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_44[i] = (-f47_43[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M22))[i] = row_dot<64, 64>((base + M4), (base + M6), i);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M23))[i] = m_exp(((float*)(basep + M15))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M24))[i] = (((float*)(basep + M23))[i] * ((float*)(basep + M22))[i]);
+  float f52_45[16];
+  UNROLL for (int i = 0; i < 16; ++i) f52_45[i] = (f29_27[i] * f5_15[i]);
+  col_sums_part<16>(((float*)(basep + M26)), f52_45, 64, part * 32);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M25))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M27))[i] = (((float*)(basep + M24))[i] + ((float*)(basep + M25))[i]);
+  float f55_46[16];
+  UNROLL for (int i = 0; i < 16; ++i) f55_46[i] = (f46_42[i] + f48_44[i]);
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f55_46[i];
+  team_sync(1, 256);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
+  team_sync(1, 256);
+  float f56_47[16];
+  UNROLL for (int i = 0; i < 16; ++i) f56_47[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f57_48[16];
+  UNROLL for (int i = 0; i < 16; ++i) f57_48[i] = (f56_47[i] + ((float*)(basep + M27))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f57_48[i]); }
+  float f58_49[16];
+  UNROLL for (int i = 0; i < 16; ++i) f58_49[i] = (f31_30[i] * f5_15[i]);
+  float f59_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f59_50[i] = (frag_row(i) < length ? f58_49[i] : 0.f);
+  col_sums_part<16>(((float*)(basep + M30)), f59_50, 64, part * 32);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M29))[i] = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M29))[i]);
 }
 
 // Gradients of parameters, summed over all chunks.

@@ -347,17 +347,20 @@ template <int N, int KS, int R, bool MN, bool FRESH> DEV void mma(float* d, cons
 #endif
 }
 
-// Running sum down one column of a 64-row array; result may be the argument.
+// Running sum down one column of a 64-row array; result may be the argument. Sixteen rows are read at a time, since no read may pass a write.
 template <bool EXCLUSIVE, bool REVERSE> DEV void col_cumsum(float* out, const float* in, int stride, bool exists) {
   float acc = 0.f;
-  UNROLL for (int s = 0; s < 64; ++s) {
-    int r = REVERSE ? 63 - s : s;
+  UNROLL for (int s = 0; s < 64; s += 16) {
+    float x[16];
     // Padding is 0, whatever lies there.
-    float x = exists ? in[r * stride] : 0.f;
-    if (!REVERSE) x = log_decay(x);
-    if (EXCLUSIVE) out[r * stride] = acc;
-    acc += x;
-    if (!EXCLUSIVE) out[r * stride] = acc;
+    UNROLL for (int i = 0; i < 16; ++i) x[i] = exists ? in[(REVERSE ? 63 - s - i : s + i) * stride] : 0.f;
+    UNROLL for (int i = 0; i < 16; ++i) {
+      const int r = REVERSE ? 63 - s - i : s + i;
+      if (!REVERSE) x[i] = log_decay(x[i]);
+      if (EXCLUSIVE) out[r * stride] = acc;
+      acc += x[i];
+      if (!EXCLUSIVE) out[r * stride] = acc;
+    }
   }
 }
 
@@ -450,6 +453,7 @@ template <int STRIDE> DEV void compose_tf32(float* out, const float* a, const fl
 // One warp's decays at 16 channels, in the layout of an A fragment: value i is token lane / 4 + 8 * (i / 2 % 2), channel 8 * (i / 4) + 2 * (lane % 4) + i % 2.
 struct Decays {
   float from[8];   // from the start of the token's block to the token, the reader's side
+  float early[8];  // the same without the token's own decay: a reader that sees the state before it
   float to[8];     // from the token to the end of its block, the writer's side
   float whole[8];  // the whole block
 };
@@ -463,22 +467,22 @@ template <int STRIDE, typename A, typename B> DEV void decays_between(float* f, 
   }
 }
 // Blocks of one token. A token's own decay is a difference of neighbouring sums.
-template <int STRIDE, bool BEFORE> DEV void decays_begin(Decays& f, const float* G, int k) {
+template <int STRIDE> DEV void decays_begin(Decays& f, const float* G, int k) {
   decays_between<STRIDE>(f.whole, G, k, [](int r) { return r; }, [](int r) { return r - 1; });
-  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = BEFORE ? 1.f : f.whole[i], f.to[i] = 1.f;
+  UNROLL for (int i = 0; i < 8; ++i) f.from[i] = f.whole[i], f.early[i] = f.to[i] = 1.f;
 }
 // Blocks of l tokens become blocks of 2l.
 DEV void decays_double(Decays& f, int l) {
   UNROLL for (int i = 0; i < 8; ++i) {
     float mine = f.whole[i], other = __shfl_xor_sync(~0u, mine, 4 * l);
-    if ((lane_id() >> 2) & l) f.from[i] *= other;
+    if ((lane_id() >> 2) & l) f.from[i] *= other, f.early[i] *= other;
     else f.to[i] *= other;
     f.whole[i] = mine * other;
   }
 }
 // Blocks of 8 become one of 16: the other half of the fragment's rows.
 DEV void decays_join(Decays& f) {
-  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
+  UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.early[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
 }
 DEV void scaled(u32* a, const float* x, const float* f) { UNROLL for (int e = 0; e < 4; ++e) a[e] = pack2(x[e * 2] * f[e * 2], x[e * 2 + 1] * f[e * 2 + 1]); }
 DEV void load_step(float* f, u32 tile, int k) {
@@ -492,58 +496,78 @@ DEV void store_packed(u32 to, int k, const u32* p) {
     sts4(to + swz<64>(w + (l >> 2) + (e & 1) * 8, k * 16 + (e >> 1) * 8 + (l & 3) * 2), p[e]);
 }
 
-// out[r, c] = sum over channels of x[r] y[c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). scratch: a 64-row tile.
-template <int STRIDE, bool BEFORE, bool STRICT> DEV void decay_score(float* out, u32 x, u32 y, const float* G, u32 scratch, int k0, int k1, int bar) {
+// out[n * Y + m][r, c] = sum over channels of x[n][r] y[m][c] decays(c..r), 64 x 64, of the channels [16 k0, 16 k1). Bit n of BEFORE, of STRICT: how x[n] reads.
+// scratch[m]: a 64-row tile.
+template <int X, int Y, int STRIDE, int BEFORE, int STRICT>
+DEV void decay_scores(float (*out)[32], const u32 (&x)[X], const u32 (&y)[Y], const float* G, const u32 (&scratch)[Y], int k0, int k1, int bar) {
   const int w = warp_id();
-  float level[4][8], dot[2] = {0.f, 0.f};
-  UNROLL for (int n = 0; n < 4; ++n) UNROLL for (int i = 0; i < 8; ++i) level[n][i] = 0.f;
+  float level[X * Y][4][8], dot[X * Y][2];
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    dot[p][0] = dot[p][1] = 0.f;
+    UNROLL for (int l = 0; l < 4; ++l) UNROLL for (int i = 0; i < 8; ++i) level[p][l][i] = 0.f;
+  }
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    u32 a[4], b[4];
-    float fx[8], fy[8];
-    load_step(fx, x, k);
-    load_step(fy, y, k);
-    if (!STRICT) UNROLL for (int i = 0; i < 8; ++i) dot[(i >> 1) & 1] += fx[i] * fy[i];
+    u32 a[4], b[Y][4];
+    float fx[X][8], fy[Y][8];
+    UNROLL for (int m = 0; m < Y; ++m) load_step(fy[m], y[m], k);
+    UNROLL for (int n = 0; n < X; ++n) {
+      load_step(fx[n], x[n], k);
+      if (!(STRICT >> n & 1)) UNROLL for (int m = 0; m < Y; ++m) UNROLL for (int i = 0; i < 8; ++i) dot[n * Y + m][(i >> 1) & 1] += fx[n][i] * fy[m][i];
+    }
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(a, fx, f.from);
-      scaled(b, fy, f.to);
-      // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
-      mma16816(level[n], a, b[0], b[2]);
-      if (n < 3) {
-        mma16816(level[n] + 4, a, b[1], b[3]);
-        decays_double(f, 1 << n);
+    decays_begin<STRIDE>(f, G, k);
+    UNROLL for (int l = 0; l < 4; ++l) {
+      UNROLL for (int m = 0; m < Y; ++m) scaled(b[m], fy[m], f.to);
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? f.early : f.from);
+        // Cells of A and B fragments are the same: tokens 0..7 of b are its registers 0 and 2, tokens 8..15 the others.
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(level[n * Y + m][l], a, b[m][0], b[m][2]);
+          if (l < 3) mma16816(level[n * Y + m][l] + 4, a, b[m][1], b[m][3]);
+        }
       }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, f.to);
-    store_packed(scratch, k, b);
+    UNROLL for (int m = 0; m < Y; ++m) {
+      scaled(b[m], fy[m], f.to);
+      store_packed(scratch[m], k, b[m]);
+    }
   }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 1);
-    dot[h] += __shfl_xor_sync(~0u, dot[h], 2);
+  UNROLL for (int p = 0; p < X * Y; ++p) {
+    const bool diagonal = !(STRICT >> p / Y & 1);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 1);
+      dot[p][h] += __shfl_xor_sync(~0u, dot[p][h], 2);
+    }
+    float own[8];
+    UNROLL for (int i = 0; i < 8; ++i) {
+      const int r = frag_row(i) & 15, c = frag_col(i);
+      own[i] = diagonal && r == c ? dot[p][(i >> 1) & 1] : 0.f;
+      UNROLL for (int l = 0; l < 4; ++l) if (r > c && ((r ^ c) >> l) == 1) own[i] = level[p][l][i];
+    }
+    UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[p][J * 8 + i] = J == w ? own[i] : 0.f;
   }
-  float own[8];
-  UNROLL for (int i = 0; i < 8; ++i) {
-    const int r = frag_row(i) & 15, c = frag_col(i);
-    own[i] = !STRICT && r == c ? dot[(i >> 1) & 1] : 0.f;
-    UNROLL for (int n = 0; n < 4; ++n) if (r > c && ((r ^ c) >> n) == 1) own[i] = level[n][i];
-  }
-  UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[J * 8 + i] = J == w ? own[i] : 0.f;
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
-    float fx[8], f[8];
-    load_step(fx, x, k);
+    float fx[X][8];
+    UNROLL for (int n = 0; n < X; ++n) load_step(fx[n], x[n], k);
     UNROLL for (int J = 0; J < 3; ++J) {
       if (J >= w) continue;
-      u32 a[4], b[4];
-      decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      scaled(a, fx, f);
-      ldm4(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
-      mma16816(out + J * 8, a, b[0], b[1]);
-      mma16816(out + J * 8 + 4, a, b[2], b[3]);
+      u32 a[4], b[Y][4];
+      float late[8], early[8];
+      decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+      decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      UNROLL for (int m = 0; m < Y; ++m) ldm4(b[m], scratch[m] + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 4) << 3), k * 16 + ((lane_id() >> 3) & 1) * 8));
+      UNROLL for (int n = 0; n < X; ++n) {
+        scaled(a, fx[n], BEFORE >> n & 1 ? early : late);
+        UNROLL for (int m = 0; m < Y; ++m) {
+          mma16816(out[n * Y + m] + J * 8, a, b[m][0], b[m][1]);
+          mma16816(out[n * Y + m] + J * 8 + 4, a, b[m][2], b[m][3]);
+        }
+      }
     }
   }
 }
@@ -554,67 +578,84 @@ template <int N> DEV void rotate(float* out, const float* next) {
   UNROLL for (int i = 0; i < 8; ++i) out[N - 8 + i] = next[i];
 }
 
-// Adjoints: out[r] = sum_c A[r, c] y[c] decays(c..r), or with COL out[c] = sum_r A[r, c] y[r] decays(c..r), A given transposed; 64 x 16KS, from channel 16 k0 on.
-template <int KS, int STRIDE, bool BEFORE, bool STRICT, bool COL> DEV void decay_side(float* out, const u32 (*A)[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
+// Adjoints, for n < N: out[n][r] = sum_c A[n][r, c] y[c] decays(c..r), or with COL out[n][c] = sum_r A[n][r, c] y[r] decays(c..r), A given transposed; 64 x 16KS,
+// from channel 16 k0 on. With COL all read alike: BEFORE is 0 or has all bits.
+template <int N, int KS, int STRIDE, int BEFORE, int STRICT, bool COL>
+DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
   const int w = warp_id();
   // The 16 x 16 block of this warp's tokens, level by level.
-  u32 diagonal[4], masked[4][4];
-  UNROLL for (int e = 0; e < 4; ++e) diagonal[e] = w == 0 ? A[0][e] : w == 1 ? A[1][e] : w == 2 ? A[2][e] : A[3][e];
-  float unit[2] = {0.f, 0.f};
-  UNROLL for (int e = 0; e < 4; ++e) {
-    const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> n) == 1; };
-      masked[n][e] = diagonal[e] & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+  u32 masked[N][4][4];
+  float unit[N][2];
+  UNROLL for (int n = 0; n < N; ++n) {
+    const bool diagonal = !(STRICT >> n & 1);
+    unit[n][0] = unit[n][1] = 0.f;
+    UNROLL for (int e = 0; e < 4; ++e) {
+      const u32 pair = w == 0 ? A[n][0][e] : w == 1 ? A[n][1][e] : w == 2 ? A[n][2][e] : A[n][3][e];
+      const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
+      UNROLL for (int l = 0; l < 4; ++l) {
+        auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> l) == 1; };
+        masked[n][l][e] = pair & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
+      }
+      if (diagonal && r == c) unit[n][e & 1] += low(pair);
+      if (diagonal && r == c + 1) unit[n][e & 1] += high(pair);
     }
-    if (!STRICT && r == c) unit[e & 1] += low(diagonal[e]);
-    if (!STRICT && r == c + 1) unit[e & 1] += high(diagonal[e]);
-  }
-  if (!STRICT) UNROLL for (int h = 0; h < 2; ++h) {
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 1);
-    unit[h] += __shfl_xor_sync(~0u, unit[h], 2);
+    if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 1);
+      unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 2);
+    }
   }
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
     u32 b[4];
-    float fy[8], sum[8];
+    float fy[8], sum[N][8];
     load_step(fy, y, k);
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = STRICT ? 0.f : unit[(i >> 1) & 1] * fy[i];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = unit[n][(i >> 1) & 1] * fy[i];
     Decays f;
-    decays_begin<STRIDE, BEFORE>(f, G, k);
-    UNROLL for (int n = 0; n < 4; ++n) {
-      scaled(b, fy, COL ? f.from : f.to);
+    decays_begin<STRIDE>(f, G, k);
+    const float* reader = BEFORE & 1 ? f.early : f.from;
+    UNROLL for (int l = 0; l < 4; ++l) {
+      scaled(b, fy, COL ? reader : f.to);
       // Tokens become the contracted axis.
       UNROLL for (int e = 0; e < 4; ++e) movm(b[e]);
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
-      mma16816(acc, masked[n], b[0], b[1]);
-      mma16816(acc + 4, masked[n], b[2], b[3]);
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * (COL ? f.to[i] : f.from[i]);
-      if (n < 3) decays_double(f, 1 << n);
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, masked[n][l], b[0], b[1]);
+        mma16816(acc + 4, masked[n][l], b[2], b[3]);
+        const float* to = COL ? f.to : BEFORE >> n & 1 ? f.early : f.from;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
+      if (l < 3) decays_double(f, 1 << l);
     }
     decays_join(f);
-    scaled(b, fy, COL ? f.from : f.to);
+    scaled(b, fy, COL ? reader : f.to);
     store_packed(scratch, k, b);
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
   team_sync(bar);
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
-    float f[8], sum[8];
-    UNROLL for (int i = 0; i < 8; ++i) sum[i] = out[i];
+    float sum[N][8];
+    UNROLL for (int n = 0; n < N; ++n) UNROLL for (int i = 0; i < 8; ++i) sum[n][i] = out[n][i];
     UNROLL for (int J = 0; J < 4; ++J) {
       if (COL ? J <= w : J >= w) continue;
       u32 b[4];
-      float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+      float late[8], early[8];
       ldm4t(b, scratch + swz<64>(J * 16 + (lane_id() & 7) + ((lane_id() >> 3) & 1) * 8, k * 16 + (lane_id() >> 4) * 8));
-      mma16816(acc, A[J], b[0], b[1]);
-      mma16816(acc + 4, A[J], b[2], b[3]);
       // What is stored has decayed to the end (COL: from the start) of its own 16 tokens.
-      if (COL) decays_between<STRIDE>(f, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
-      else decays_between<STRIDE>(f, G, k, [](int r) { return BEFORE ? r - 1 : r; }, [&](int) { return J * 16 + 15; });
-      UNROLL for (int i = 0; i < 8; ++i) sum[i] += acc[i] * f[i];
+      if (COL) decays_between<STRIDE>(late, G, k, [&](int) { return J * 16 - 1; }, [](int r) { return r; });
+      else {
+        decays_between<STRIDE>(late, G, k, [](int r) { return r; }, [&](int) { return J * 16 + 15; });
+        decays_between<STRIDE>(early, G, k, [](int r) { return r - 1; }, [&](int) { return J * 16 + 15; });
+      }
+      UNROLL for (int n = 0; n < N; ++n) {
+        float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
+        mma16816(acc, A[n][J], b[0], b[1]);
+        mma16816(acc + 4, A[n][J], b[2], b[3]);
+        const float* to = !COL && BEFORE >> n & 1 ? early : late;
+        UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
+      }
     }
-    rotate<KS * 8>(out, sum);
+    UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
 }
 
@@ -640,115 +681,130 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_given1, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase1, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_col1, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M11 = 18432, M0 = 36864, M1 = 45056, M3 = 53248, M4 = 61440, M5 = 69632, M6 = 18432, M7 = 26624, M8 = 18432, M9 = 26624, M10 = 77824, M12 = 77824, M13 = 18432, M14 = 18432, M15 = 26624, M16 = 18432, M18 = 0, M19 = 8192, M17 = 26624, M20 = 0;
+extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_given1, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase1, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_col1, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M2 = 0, M11 = 18432, M8 = 18432, M0 = 36864, M1 = 45056, M3 = 53248, M4 = 61440, M5 = 69632, M6 = 77824, M7 = 86016, M9 = 18432, M10 = 77824, M12 = 77824, M13 = 18432, M14 = 26624, M15 = 18432, M16 = 26624, M18 = 0, M19 = 8192, M17 = 18432, M20 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
   const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
   (void)sequence, (void)first, (void)length;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  array_load<64, 72, 128>((base + M2), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
-  tile_load<64, 1, 128>((base + M3), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M5), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M0), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M2), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
+  tile_load<64, 1, 256>((base + M3), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M4), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M5), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   cp_wait<3>();
-  team_sync(1);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  team_sync(1);
-  float f3_0[32];
-  decay_score<72, false, false>(f3_0, (base + M0), (base + M1), ((float*)(basep + M2)), (base + M6), 0, 4, 4);
-  team_sync(1);
-  store_frag<4, 64, false>((base + M7), f3_0, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
-  cp_wait<2>();
-  team_sync(1);
-  team_sync(1);
-  float f5_1[32];
-  decay_score<72, false, false>(f5_1, (base + M0), (base + M3), ((float*)(basep + M2)), (base + M8), 0, 4, 4);
-  team_sync(1);
-  store_frag<4, 64, false>((base + M9), f5_1, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
+  team_sync(1, 256);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   cp_wait<1>();
-  team_sync(1);
-  team_sync(1);
-  float f7_2[32];
-  decay_score<72, true, true>(f7_2, (base + M4), (base + M3), ((float*)(basep + M2)), (base + M10), 0, 4, 4);
-  team_sync(1);
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)] = f7_2[i];
-  team_sync(1);
-  tri_inverse<72>(((float*)(basep + M11)), t, 4);
-  team_sync(1);
-  float f8_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)];
-  store_frag<4, 64, false>((base + M12), f8_3, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M12), t);
-  team_sync(1);
-  float f9_4[32];
-  decay_score<72, true, true>(f9_4, (base + M4), (base + M1), ((float*)(basep + M2)), (base + M13), 0, 4, 4);
-  team_sync(1);
-  u32 a9_5[4][4]; pack<4>(a9_5, f9_4);
+  team_sync(1, 256);
+  team_sync(1, 256);
+  float whole_0[4][32]; decay_scores<2, 2, 72, 2, 2>(whole_0, {(base + M0), (base + M3)}, {(base + M1), (base + M4)}, ((float*)(basep + M2)), {(base + M6), (base + M7)}, part * 2, part * 2 + 2, 4 + part);
+  float f3_1[16];
+  float f9_2[16];
+  float f5_3[16];
+  float f7_4[16];
+  if (part == 0) put_whole(((float*)(basep + M8)), whole_0[0], t);
+  team_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M8)), whole_0[0], t);
+  team_sync(1, 256);
+  take_part<16>(f3_1, ((float*)(basep + M8)), part, t);
+  team_sync(1, 256);
+  if (part == 0) put_whole(((float*)(basep + M8)), whole_0[2], t);
+  team_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M8)), whole_0[2], t);
+  team_sync(1, 256);
+  take_part<16>(f9_2, ((float*)(basep + M8)), part, t);
+  team_sync(1, 256);
+  if (part == 0) put_whole(((float*)(basep + M8)), whole_0[1], t);
+  team_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M8)), whole_0[1], t);
+  team_sync(1, 256);
+  take_part<16>(f5_3, ((float*)(basep + M8)), part, t);
+  team_sync(1, 256);
+  if (part == 0) put_whole(((float*)(basep + M8)), whole_0[3], t);
+  team_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M8)), whole_0[3], t);
+  team_sync(1, 256);
+  take_part<16>(f7_4, ((float*)(basep + M8)), part, t);
+  team_sync(1, 256);
+  store_frag<2, 64, false>((base + M9), f3_1, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
+  store_frag<2, 64, false>((base + M10), f5_3, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M11))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f7_4[i];
+  team_sync(1, 256);
+  if (part == 0) tri_inverse<72>(((float*)(basep + M11)), t, 4);
+  team_sync(1, 256);
+  float f8_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_5[i] = ((float*)(basep + M11))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  store_frag<2, 64, false>((base + M12), f8_5, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M12), t);
+  store_frag<2, 64, false>((base + M13), f9_2, part * 2);
+  team_sync(1, 256);
+  u32 a9_6[4][4]; load_as<4, 64, false>(a9_6, (base + M13));
   cp_wait<0>();
-  team_sync(1);
-  float f12_6[32];
-  mma_open(); mma<64, 4, 64, true, true>(f12_6, a9_5, (base + M5)); mma_commit();
+  team_sync(1, 256);
+  float f12_7[16];
+  mma_open(); mma<32, 4, 64, true, true>(f12_7, a9_6, (base + M5), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f12_6) / 4>(f12_6);
-  store_frag<4, 64, false>((base + M14), f12_6, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_given1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
-  float f13_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
-  float f14_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_8[i] = m_exp(f13_7[i]);
-  float f0_9[32];
-  load_frag<4, 64, false>(f0_9, (base + M0), 0);
-  float f15_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_10[i] = (f14_8[i] * f0_9[i]);
-  store_frag<4, 64, false>((base + M15), f15_10, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
-  float f16_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M2))[(frag_row(i) - 1) * 72 + frag_col(i)]);
-  float f17_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f17_12[i] = m_exp(f16_11[i]);
-  float f6_13[32];
-  load_frag<4, 64, false>(f6_13, (base + M4), 0);
-  float f18_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_14[i] = (f17_12[i] * f6_13[i]);
-  store_frag<4, 64, false>((base + M16), f18_14, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_erase1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M17))[i] = ((float*)(basep + M2))[4536 + i];
-  team_sync(1);
-  float f20_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_15[i] = (((float*)(basep + M17))[frag_col(i)] - f13_7[i]);
-  float f21_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_16[i] = m_exp(f20_15[i]);
-  float f1_17[32];
-  load_frag<4, 64, false>(f1_17, (base + M1), 0);
-  float f22_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_18[i] = (f21_16[i] * f1_17[i]);
-  store_frag<4, 64, false>((base + M18), f22_18, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
-  float f4_19[32];
-  load_frag<4, 64, false>(f4_19, (base + M3), 0);
-  float f23_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_20[i] = (f21_16[i] * f4_19[i]);
-  store_frag<4, 64, false>((base + M19), f23_20, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_col1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M20))[i] = m_exp(((float*)(basep + M17))[i]);
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M20))[i]);
+  mma_ready<sizeof(f12_7) / 4>(f12_7);
+  store_frag<2, 64, false>((base + M14), f12_7, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_given1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
+  float f13_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_8[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f14_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_9[i] = m_exp(f13_8[i]);
+  float f0_10[16];
+  load_frag<2, 64, false>(f0_10, (base + M0), part * 2);
+  float f15_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_11[i] = (f14_9[i] * f0_10[i]);
+  store_frag<2, 64, false>((base + M15), f15_11, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
+  float f16_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_12[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M2))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  float f17_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_13[i] = m_exp(f16_12[i]);
+  float f6_14[16];
+  load_frag<2, 64, false>(f6_14, (base + M3), part * 2);
+  float f18_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f18_15[i] = (f17_13[i] * f6_14[i]);
+  store_frag<2, 64, false>((base + M16), f18_15, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_erase1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M17))[i] = ((float*)(basep + M2))[4536 + i];
+  team_sync(1, 256);
+  float f20_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_16[i] = (((float*)(basep + M17))[(frag_col(i) + part * 32)] - f13_8[i]);
+  float f21_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f21_17[i] = m_exp(f20_16[i]);
+  float f1_18[16];
+  load_frag<2, 64, false>(f1_18, (base + M1), part * 2);
+  float f22_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_19[i] = (f21_17[i] * f1_18[i]);
+  store_frag<2, 64, false>((base + M18), f22_19, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
+  float f4_20[16];
+  load_frag<2, 64, false>(f4_20, (base + M4), part * 2);
+  float f23_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_21[i] = (f21_17[i] * f4_20[i]);
+  store_frag<2, 64, false>((base + M19), f23_21, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_col1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M20))[i] = m_exp(((float*)(basep + M17))[i]);
+  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M20))[i]);
 }
 
 // Carries S from chunk to chunk and reads it.
@@ -1127,8 +1183,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 }
 
 // Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(512) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, bf16* __restrict__ p_d_a, bf16* __restrict__ p_d_b, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M30 = 18432, M42 = 0, M23 = 18432, M0 = 34816, M1 = 18432, M2 = 43008, M4 = 51200, M5 = 59392, M6 = 67584, M7 = 75776, M8 = 83968, M9 = 92160, M10 = 100352, M11 = 108544, M12 = 26624, M13 = 116736, M14 = 26624, M15 = 124928, M16 = 26624, M17 = 26624, M18 = 26624, M19 = 116736, M21 = 26624, M22 = 133120, M24 = 18432, M25 = 18432, M26 = 26624, M27 = 18432, M28 = 36864, M29 = 108544, M31 = 18432, M32 = 18432, M43 = 18432, M44 = 0, M37 = 0, M39 = 18432, M20 = 141312, M33 = 1024, M34 = 1280, M35 = 26624, M36 = 19456, M38 = 19712, M40 = 19968, M41 = 26880;
+extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, bf16* __restrict__ p_d_a, bf16* __restrict__ p_d_b, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M4 = 0, M28 = 18432, M38 = 0, M24 = 18432, M0 = 34816, M1 = 18432, M2 = 43008, M3 = 51200, M5 = 59392, M6 = 67584, M7 = 75776, M8 = 83968, M9 = 92160, M10 = 100352, M11 = 108544, M12 = 26624, M13 = 116736, M14 = 124928, M15 = 124928, M16 = 133120, M17 = 141312, M18 = 141312, M19 = 26624, M20 = 26624, M22 = 26624, M23 = 116736, M25 = 18432, M26 = 18432, M27 = 51200, M39 = 18432, M40 = 0, M33 = 0, M35 = 18432, M21 = 124928, M29 = 1024, M30 = 1280, M31 = 36864, M32 = 19456, M34 = 19712, M36 = 19968, M37 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1138,284 +1194,274 @@ extern "C" __global__ void __launch_bounds__(512) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 512>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  array_load<64, 72, 512>((base + M3), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
-  tile_load<64, 1, 512>((base + M4), p_ws_S_written1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M5), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M6), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M7), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M8), p_ws_S_solved1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M9), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M10), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M11), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M2), p_ws_S_solved1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M3), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M4), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
+  tile_load<64, 1, 256>((base + M5), p_ws_S_written1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M6), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M7), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M8), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M9), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M10), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M11), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   cp_wait<11>();
-  team_sync(1, 512);
+  team_sync(1, 256);
   u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
   cp_wait<10>();
-  team_sync(1, 512);
-  float f4_1[8];
-  mma_open(); mma<16, 4, 64, false, true>(f4_1, a0_0, (base + M1), part * 16); mma_commit();
+  team_sync(1, 256);
+  float f4_1[16];
+  mma_open(); mma<32, 4, 64, false, true>(f4_1, a0_0, (base + M1), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f4_1) / 4>(f4_1);
-  float f5_2[8];
-  UNROLL for (int i = 0; i < 8; ++i) f5_2[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f4_1[i] : 0.f);
-  cp_wait<8>();
-  team_sync(1, 512);
-  team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<1, 64, false>((base + M13), f5_2, part * 1);
-  team_sync(1, 512);
-  u32 a5_3[4][4]; load_as<4, 64, false>(a5_3, (base + M13));
-  team_sync(1, 512);
-  float f8_4[8];
-  decay_side<1, 72, false, false, false>(f8_4, a5_3, (base + M2), ((float*)(basep + M3)), (base + M12), part * 1, 4 + part);
-  team_sync(1, 512);
-  u32 a0_5[4][4]; load_as<4, 64, false>(a0_5, (base + M0));
+  float f5_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f5_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f4_1[i] : 0.f);
+  cp_wait<9>();
+  team_sync(1, 256);
+  u32 a1_3[4][4]; load_as<4, 64, false>(a1_3, (base + M2));
+  float f25_4[16];
+  mma_open(); mma<32, 4, 64, false, true>(f25_4, a1_3, (base + M1), part * 32); mma_commit();
+  mma_wait<0>();
+  mma_ready<sizeof(f25_4) / 4>(f25_4);
+  float f26_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f26_5[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f25_4[i] : 0.f);
   cp_wait<7>();
-  team_sync(1, 512);
-  float f11_6[8];
-  mma_open(); mma<16, 4, 64, false, true>(f11_6, a0_5, (base + M4), part * 16); mma_commit();
-  mma_wait<0>();
-  mma_ready<sizeof(f11_6) / 4>(f11_6);
-  float f12_7[8];
-  UNROLL for (int i = 0; i < 8; ++i) f12_7[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f11_6[i] : 0.f);
-  store_frag<1, 64, false>((base + M15), f12_7, part * 1);
-  team_sync(1, 512);
-  u32 a12_8[4][4]; load_as<4, 64, false>(a12_8, (base + M15));
+  team_sync(1, 256);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
+  store_frag<2, 64, false>((base + M12), f5_2, part * 2);
+  team_sync(1, 256);
+  u32 a5_7[4][4]; load_as<4, 64, false>(a5_7, (base + M12));
+  store_frag<2, 64, false>((base + M13), f26_5, part * 2);
+  team_sync(1, 256);
+  u32 a26_8[4][4]; load_as<4, 64, false>(a26_8, (base + M13));
+  team_sync(1, 256);
+  float whole_6[2][16]; decay_sides<2, 2, 72, 2, 2, false>(whole_6, {a5_7, a26_8}, (base + M3), ((float*)(basep + M4)), (base + M14), part * 2, 4 + part);
+  float f8_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_9[i] = whole_6[0][i];
+  float f51_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f51_10[i] = whole_6[1][i];
+  team_sync(1, 256);
+  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0));
   cp_wait<6>();
-  team_sync(1, 512);
-  team_sync(1, 512);
-  float f14_9[8];
-  decay_side<1, 72, false, false, false>(f14_9, a12_8, (base + M5), ((float*)(basep + M3)), (base + M14), part * 1, 4 + part);
-  team_sync(1, 512);
-  float f15_10[8];
-  UNROLL for (int i = 0; i < 8; ++i) f15_10[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f16_11[8];
-  UNROLL for (int i = 0; i < 8; ++i) f16_11[i] = m_exp(f15_10[i]);
-  u32 a0_12[4][4]; load_as<4, 64, false>(a0_12, (base + M0));
+  team_sync(1, 256);
+  float f11_12[16];
+  mma_open(); mma<32, 4, 64, false, true>(f11_12, a0_11, (base + M5), part * 32); mma_commit();
+  mma_wait<0>();
+  mma_ready<sizeof(f11_12) / 4>(f11_12);
+  float f12_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_13[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f11_12[i] : 0.f);
+  u32 a1_14[4][4]; load_as<4, 64, false>(a1_14, (base + M2));
+  float f52_15[16];
+  mma_open(); mma<32, 4, 64, false, true>(f52_15, a1_14, (base + M5), part * 32); mma_commit();
+  mma_wait<0>();
+  mma_ready<sizeof(f52_15) / 4>(f52_15);
+  float f53_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f53_16[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f52_15[i] : 0.f);
+  store_frag<2, 64, false>((base + M15), f12_13, part * 2);
+  team_sync(1, 256);
+  u32 a12_18[4][4]; load_as<4, 64, false>(a12_18, (base + M15));
+  store_frag<2, 64, false>((base + M16), f53_16, part * 2);
+  team_sync(1, 256);
+  u32 a53_19[4][4]; load_as<4, 64, false>(a53_19, (base + M16));
   cp_wait<5>();
-  team_sync(1, 512);
-  float f18_13[8];
-  mma_open(); mma<16, 4, 64, false, true>(f18_13, a0_12, (base + M6), part * 16); mma_commit();
-  mma_wait<0>();
-  mma_ready<sizeof(f18_13) / 4>(f18_13);
-  float f19_14[8];
-  UNROLL for (int i = 0; i < 8; ++i) f19_14[i] = (f16_11[i] * f18_13[i]);
-  float f20_15[8];
-  UNROLL for (int i = 0; i < 8; ++i) f20_15[i] = (f19_14[i] + f8_4[i]);
-  float f21_16[8];
-  UNROLL for (int i = 0; i < 8; ++i) f21_16[i] = (f20_15[i] + f14_9[i]);
-  store_frag<1, 64, false>((base + M16), f21_16, part * 1);
-  team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
-  u32 a5_17[4][4]; load_as<4, 64, true>(a5_17, (base + M13));
+  team_sync(1, 256);
+  team_sync(1, 256);
+  float whole_17[2][16]; decay_sides<2, 2, 72, 2, 2, false>(whole_17, {a12_18, a53_19}, (base + M6), ((float*)(basep + M4)), (base + M17), part * 2, 4 + part);
+  float f14_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_20[i] = whole_17[0][i];
+  float f54_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f54_21[i] = whole_17[1][i];
+  team_sync(1, 256);
+  float f15_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_22[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f16_23[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_23[i] = m_exp(f15_22[i]);
+  u32 a0_24[4][4]; load_as<4, 64, false>(a0_24, (base + M0));
   cp_wait<4>();
-  team_sync(1, 512);
-  team_sync(1, 512);
-  float f23_18[8];
-  decay_side<1, 72, false, false, true>(f23_18, a5_17, (base + M7), ((float*)(basep + M3)), (base + M17), part * 1, 4 + part);
-  team_sync(1, 512);
+  team_sync(1, 256);
+  float f18_25[16];
+  mma_open(); mma<32, 4, 64, false, true>(f18_25, a0_24, (base + M7), part * 32); mma_commit();
+  mma_wait<0>();
+  mma_ready<sizeof(f18_25) / 4>(f18_25);
+  float f19_26[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_26[i] = (f16_23[i] * f18_25[i]);
+  float f20_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_27[i] = (f19_26[i] + f8_9[i]);
+  float f21_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f21_28[i] = (f20_27[i] + f14_20[i]);
+  store_frag<2, 64, false>((base + M18), f21_28, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
+  u32 a5_30[4][4]; load_as<4, 64, true>(a5_30, (base + M12));
+  u32 a12_31[4][4]; load_as<4, 64, true>(a12_31, (base + M15));
   cp_wait<3>();
-  team_sync(1, 512);
-  u32 a1_19[4][4]; load_as<4, 64, false>(a1_19, (base + M8));
-  float f25_20[8];
-  mma_open(); mma<16, 4, 64, false, true>(f25_20, a1_19, (base + M1), part * 16); mma_commit();
-  mma_wait<0>();
-  mma_ready<sizeof(f25_20) / 4>(f25_20);
-  float f26_21[8];
-  UNROLL for (int i = 0; i < 8; ++i) f26_21[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f25_20[i] : 0.f);
-  store_frag<1, 64, false>((base + M19), f26_21, part * 1);
-  team_sync(1, 512);
-  u32 a26_22[4][4]; load_as<4, 64, true>(a26_22, (base + M19));
+  team_sync(1, 256);
+  team_sync(1, 256);
+  float whole_29[2][16]; decay_sides<2, 2, 72, 0, 0, true>(whole_29, {a5_30, a12_31}, (base + M8), ((float*)(basep + M4)), (base + M19), part * 2, 4 + part);
+  float f23_32[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_32[i] = whole_29[0][i];
+  float f66_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f66_33[i] = whole_29[1][i];
+  team_sync(1, 256);
+  u32 a26_35[4][4]; load_as<4, 64, true>(a26_35, (base + M13));
+  u32 a53_36[4][4]; load_as<4, 64, true>(a53_36, (base + M16));
   cp_wait<2>();
-  team_sync(1, 512);
-  team_sync(1, 512);
-  float f28_23[8];
-  decay_side<1, 72, true, true, true>(f28_23, a26_22, (base + M9), ((float*)(basep + M3)), (base + M18), part * 1, 4 + part);
-  team_sync(1, 512);
-  u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M1));
+  team_sync(1, 256);
+  team_sync(1, 256);
+  float whole_34[2][16]; decay_sides<2, 2, 72, 3, 3, true>(whole_34, {a26_35, a53_36}, (base + M9), ((float*)(basep + M4)), (base + M20), part * 2, 4 + part);
+  float f28_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_37[i] = whole_34[0][i];
+  float f68_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f68_38[i] = whole_34[1][i];
+  team_sync(1, 256);
+  u32 a2_39[4][4]; load_as<4, 64, false>(a2_39, (base + M1));
   cp_wait<1>();
-  team_sync(1, 512);
-  float f31_25[8];
-  mma_open(); mma<16, 4, 64, false, true>(f31_25, a2_24, (base + M10), part * 16); mma_commit();
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M20))[i] = ((float*)(basep + M3))[4536 + i];
-  team_sync(1, 512);
-  float f33_26[8];
-  UNROLL for (int i = 0; i < 8; ++i) f33_26[i] = (((float*)(basep + M20))[(frag_col(i) + part * 16)] - f15_10[i]);
-  float f34_27[8];
-  UNROLL for (int i = 0; i < 8; ++i) f34_27[i] = m_exp(f33_26[i]);
+  team_sync(1, 256);
+  float f31_40[16];
+  mma_open(); mma<32, 4, 64, false, true>(f31_40, a2_39, (base + M10), part * 32); mma_commit();
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M21))[i] = ((float*)(basep + M4))[4536 + i];
+  team_sync(1, 256);
+  float f33_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_41[i] = (((float*)(basep + M21))[(frag_col(i) + part * 32)] - f15_22[i]);
+  float f34_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_42[i] = m_exp(f33_41[i]);
   mma_wait<0>();
-  mma_ready<sizeof(f31_25) / 4>(f31_25);
-  float f35_28[8];
-  UNROLL for (int i = 0; i < 8; ++i) f35_28[i] = (f34_27[i] * f31_25[i]);
-  float f36_29[8];
-  UNROLL for (int i = 0; i < 8; ++i) f36_29[i] = (f35_28[i] + f23_18[i]);
-  float f37_30[8];
-  UNROLL for (int i = 0; i < 8; ++i) f37_30[i] = (f36_29[i] + f28_23[i]);
-  store_frag<1, 64, false>((base + M21), f37_30, part * 1);
-  team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
-  team_sync(1, 512);
-  float f42_31[8];
-   {
-    float whole[32]; decay_score<72, true, true>(whole, (base + M9), (base + M2), ((float*)(basep + M3)), (base + M22), part * 1, part * 1 + 1, 4 + part);
-    if (part == 0) put_whole(((float*)(basep + M23)), whole, t);
-    team_sync(1, 512);
-    if (part == 1) add_whole(((float*)(basep + M23)), whole, t);
-    team_sync(1, 512);
-    if (part == 2) add_whole(((float*)(basep + M23)), whole, t);
-    team_sync(1, 512);
-    if (part == 3) add_whole(((float*)(basep + M23)), whole, t);
-    team_sync(1, 512);
-    take_part<8>(f42_31, ((float*)(basep + M23)), part, t);
-  }
-  team_sync(1, 512);
-  float f6_32[8];
-  load_frag<1, 64, false>(f6_32, (base + M2), part * 1);
-  float f46_33[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_33[i] = (f34_27[i] * f6_32[i]);
-  store_frag<1, 64, false>((base + M24), f46_33, part * 1);
-  team_sync(1, 512);
-  u32 a46_34[4][4]; load_as<4, 64, false>(a46_34, (base + M24));
-  float f47_35[8];
-  mma_open(); mma<16, 4, 64, true, true>(f47_35, a46_34, (base + M10), part * 16); mma_commit();
+  mma_ready<sizeof(f31_40) / 4>(f31_40);
+  float f35_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f35_43[i] = (f34_42[i] * f31_40[i]);
+  float f36_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f36_44[i] = (f35_43[i] + f23_32[i]);
+  float f37_45[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_45[i] = (f36_44[i] + f28_37[i]);
+  store_frag<2, 64, false>((base + M22), f37_45, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
+  team_sync(1, 256);
+  float whole_46[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_46, {(base + M9)}, {(base + M3)}, ((float*)(basep + M4)), {(base + M23)}, part * 2, part * 2 + 2, 4 + part);
+  float f42_47[16];
+  if (part == 0) put_whole(((float*)(basep + M24)), whole_46[0], t);
+  team_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M24)), whole_46[0], t);
+  team_sync(1, 256);
+  take_part<16>(f42_47, ((float*)(basep + M24)), part, t);
+  team_sync(1, 256);
+  float f6_48[16];
+  load_frag<2, 64, false>(f6_48, (base + M3), part * 2);
+  float f46_49[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_49[i] = (f34_42[i] * f6_48[i]);
+  store_frag<2, 64, false>((base + M25), f46_49, part * 2);
+  team_sync(1, 256);
+  u32 a46_50[4][4]; load_as<4, 64, false>(a46_50, (base + M25));
+  float f47_51[16];
+  mma_open(); mma<32, 4, 64, true, true>(f47_51, a46_50, (base + M10), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f47_35) / 4>(f47_35);
+  mma_ready<sizeof(f47_51) / 4>(f47_51);
   cp_wait<0>();
-  team_sync(1, 512);
-  u32 a38_36[4][4]; load_as<4, 64, true>(a38_36, (base + M11));
-  float f48_37[8];
-  UNROLL for (int i = 0; i < 8; ++i) f48_37[i] = f47_35[i];
-  mma_open(); mma<16, 4, 64, true, false>(f48_37, a38_36, (base + M0), part * 16); mma_commit();
+  team_sync(1, 256);
+  u32 a38_52[4][4]; load_as<4, 64, true>(a38_52, (base + M11));
+  float f48_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_53[i] = f47_51[i];
+  mma_open(); mma<32, 4, 64, true, false>(f48_53, a38_52, (base + M0), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f48_37) / 4>(f48_37);
-  store_frag<1, 64, false>((base + M25), f42_31, part * 1);
-  team_sync(1, 512);
-  u32 a42_38[4][4]; load_as<4, 64, true>(a42_38, (base + M25));
-  float f49_39[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_39[i] = f48_37[i];
-  mma_open(); mma<16, 4, 64, true, false>(f49_39, a42_38, (base + M8), part * 16); mma_commit();
+  mma_ready<sizeof(f48_53) / 4>(f48_53);
+  store_frag<2, 64, false>((base + M26), f42_47, part * 2);
+  team_sync(1, 256);
+  u32 a42_54[4][4]; load_as<4, 64, true>(a42_54, (base + M26));
+  float f49_55[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_55[i] = f48_53[i];
+  mma_open(); mma<32, 4, 64, true, false>(f49_55, a42_54, (base + M2), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f49_39) / 4>(f49_39);
-  store_frag<1, 64, false>((base + M26), f49_39, part * 1);
-  team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
-  float f22_40[8];
-  load_frag<1, 64, false>(f22_40, (base + M7), part * 1);
-  float f50_41[8];
-  UNROLL for (int i = 0; i < 8; ++i) f50_41[i] = (f21_16[i] * f22_40[i]);
-  u32 a26_42[4][4]; load_as<4, 64, false>(a26_42, (base + M19));
-  team_sync(1, 512);
-  float f51_43[8];
-  decay_side<1, 72, true, true, false>(f51_43, a26_42, (base + M2), ((float*)(basep + M3)), (base + M27), part * 1, 4 + part);
-  team_sync(1, 512);
-  u32 a1_44[4][4]; load_as<4, 64, false>(a1_44, (base + M8));
-  float f52_45[8];
-  mma_open(); mma<16, 4, 64, false, true>(f52_45, a1_44, (base + M4), part * 16); mma_commit();
+  mma_ready<sizeof(f49_55) / 4>(f49_55);
+  store_frag<2, 64, false>((base + M27), f49_55, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M27), t);
+  float f22_56[16];
+  load_frag<2, 64, false>(f22_56, (base + M8), part * 2);
+  float f50_57[16];
+  UNROLL for (int i = 0; i < 16; ++i) f50_57[i] = (f21_28[i] * f22_56[i]);
+  float f55_58[16];
+  UNROLL for (int i = 0; i < 16; ++i) f55_58[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M4))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  float f56_59[16];
+  UNROLL for (int i = 0; i < 16; ++i) f56_59[i] = m_exp(f55_58[i]);
+  u32 a1_60[4][4]; load_as<4, 64, false>(a1_60, (base + M2));
+  float f57_61[16];
+  mma_open(); mma<32, 4, 64, false, true>(f57_61, a1_60, (base + M7), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f52_45) / 4>(f52_45);
-  float f53_46[8];
-  UNROLL for (int i = 0; i < 8; ++i) f53_46[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f52_45[i] : 0.f);
-  store_frag<1, 64, false>((base + M29), f53_46, part * 1);
-  team_sync(1, 512);
-  u32 a53_47[4][4]; load_as<4, 64, false>(a53_47, (base + M29));
-  team_sync(1, 512);
-  float f54_48[8];
-  decay_side<1, 72, true, true, false>(f54_48, a53_47, (base + M5), ((float*)(basep + M3)), (base + M28), part * 1, 4 + part);
-  team_sync(1, 512);
-  float f55_49[8];
-  UNROLL for (int i = 0; i < 8; ++i) f55_49[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M3))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 16)]);
-  float f56_50[8];
-  UNROLL for (int i = 0; i < 8; ++i) f56_50[i] = m_exp(f55_49[i]);
-  u32 a1_51[4][4]; load_as<4, 64, false>(a1_51, (base + M8));
-  float f57_52[8];
-  mma_open(); mma<16, 4, 64, false, true>(f57_52, a1_51, (base + M6), part * 16); mma_commit();
+  mma_ready<sizeof(f57_61) / 4>(f57_61);
+  float f58_62[16];
+  UNROLL for (int i = 0; i < 16; ++i) f58_62[i] = (f56_59[i] * f57_61[i]);
+  float f59_63[16];
+  UNROLL for (int i = 0; i < 16; ++i) f59_63[i] = (f58_62[i] + f51_10[i]);
+  float f60_64[16];
+  UNROLL for (int i = 0; i < 16; ++i) f60_64[i] = (f59_63[i] + f54_21[i]);
+  float f27_65[16];
+  load_frag<2, 64, false>(f27_65, (base + M9), part * 2);
+  float f61_66[16];
+  UNROLL for (int i = 0; i < 16; ++i) f61_66[i] = (f60_64[i] * f27_65[i]);
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f61_66[i];
+  team_sync(1, 256);
+  float f62_67[16];
+  UNROLL for (int i = 0; i < 16; ++i) f62_67[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M28))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 32)]);
+  float f63_68[16];
+  UNROLL for (int i = 0; i < 16; ++i) f63_68[i] = (f50_57[i] + f62_67[i]);
+  float f64_69[16];
+  UNROLL for (int i = 0; i < 16; ++i) f64_69[i] = (f37_45[i] * f6_48[i]);
+  float f65_70[16];
+  UNROLL for (int i = 0; i < 16; ++i) f65_70[i] = (-f64_69[i]);
+  u32 a9_71[4][4]; load_as<4, 64, false>(a9_71, (base + M5));
+  float f70_72[16];
+  mma_open(); mma<32, 4, 64, false, true>(f70_72, a9_71, (base + M10), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f57_52) / 4>(f57_52);
-  float f58_53[8];
-  UNROLL for (int i = 0; i < 8; ++i) f58_53[i] = (f56_50[i] * f57_52[i]);
-  float f59_54[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_54[i] = (f58_53[i] + f51_43[i]);
-  float f60_55[8];
-  UNROLL for (int i = 0; i < 8; ++i) f60_55[i] = (f59_54[i] + f54_48[i]);
-  float f27_56[8];
-  load_frag<1, 64, false>(f27_56, (base + M9), part * 1);
-  float f61_57[8];
-  UNROLL for (int i = 0; i < 8; ++i) f61_57[i] = (f60_55[i] * f27_56[i]);
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M30))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f61_57[i];
-  team_sync(1, 512);
-  float f62_58[8];
-  UNROLL for (int i = 0; i < 8; ++i) f62_58[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M30))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 16)]);
-  float f63_59[8];
-  UNROLL for (int i = 0; i < 8; ++i) f63_59[i] = (f50_41[i] + f62_58[i]);
-  float f64_60[8];
-  UNROLL for (int i = 0; i < 8; ++i) f64_60[i] = (f37_30[i] * f6_32[i]);
-  float f65_61[8];
-  UNROLL for (int i = 0; i < 8; ++i) f65_61[i] = (-f64_60[i]);
-  u32 a12_62[4][4]; load_as<4, 64, true>(a12_62, (base + M15));
-  team_sync(1, 512);
-  float f66_63[8];
-  decay_side<1, 72, false, false, true>(f66_63, a12_62, (base + M7), ((float*)(basep + M3)), (base + M31), part * 1, 4 + part);
-  team_sync(1, 512);
-  u32 a53_64[4][4]; load_as<4, 64, true>(a53_64, (base + M29));
-  team_sync(1, 512);
-  float f68_65[8];
-  decay_side<1, 72, true, true, true>(f68_65, a53_64, (base + M9), ((float*)(basep + M3)), (base + M32), part * 1, 4 + part);
-  team_sync(1, 512);
-  u32 a9_66[4][4]; load_as<4, 64, false>(a9_66, (base + M4));
-  float f70_67[8];
-  mma_open(); mma<16, 4, 64, false, true>(f70_67, a9_66, (base + M10), part * 16); mma_commit();
-  mma_wait<0>();
-  mma_ready<sizeof(f70_67) / 4>(f70_67);
-  float f71_68[8];
-  UNROLL for (int i = 0; i < 8; ++i) f71_68[i] = (f34_27[i] * f70_67[i]);
-  float f72_69[8];
-  UNROLL for (int i = 0; i < 8; ++i) f72_69[i] = (f71_68[i] + f66_63[i]);
-  float f73_70[8];
-  UNROLL for (int i = 0; i < 8; ++i) f73_70[i] = (f72_69[i] + f68_65[i]);
-  float f13_71[8];
-  load_frag<1, 64, false>(f13_71, (base + M5), part * 1);
-  float f74_72[8];
-  UNROLL for (int i = 0; i < 8; ++i) f74_72[i] = (f73_70[i] * f13_71[i]);
-  float f75_73[8];
-  UNROLL for (int i = 0; i < 8; ++i) f75_73[i] = (-f74_72[i]);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M33))[i] = row_dot<64, 64>((base + M6), (base + M10), i);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M34))[i] = m_exp(((float*)(basep + M20))[i]);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M35))[i] = (((float*)(basep + M34))[i] * ((float*)(basep + M33))[i]);
-  float f79_74[8];
-  UNROLL for (int i = 0; i < 8; ++i) f79_74[i] = (f35_28[i] * f6_32[i]);
-  col_sums_part<8>(((float*)(basep + M37)), f79_74, 64, part * 16);
-  team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M36))[i] = ((float*)(basep + M37))[i] + ((float*)(basep + M37))[64 + i] + ((float*)(basep + M37))[128 + i] + ((float*)(basep + M37))[192 + i];
-  float f81_75[8];
-  UNROLL for (int i = 0; i < 8; ++i) f81_75[i] = (f71_68[i] * f13_71[i]);
-  col_sums_part<8>(((float*)(basep + M39)), f81_75, 64, part * 16);
-  team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M38))[i] = ((float*)(basep + M39))[i] + ((float*)(basep + M39))[64 + i] + ((float*)(basep + M39))[128 + i] + ((float*)(basep + M39))[192 + i];
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M40))[i] = (((float*)(basep + M35))[i] + ((float*)(basep + M36))[i]);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M41))[i] = (((float*)(basep + M40))[i] + ((float*)(basep + M38))[i]);
-  float f85_76[8];
-  UNROLL for (int i = 0; i < 8; ++i) f85_76[i] = (f63_59[i] + f65_61[i]);
-  float f86_77[8];
-  UNROLL for (int i = 0; i < 8; ++i) f86_77[i] = (f85_76[i] + f75_73[i]);
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M42))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f86_77[i];
-  team_sync(1, 512);
-  team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) col_cumsum<false, true>(((float*)(basep + M42)) + i, ((float*)(basep + M42)) + i, 72, i < 64);
-  team_sync(1, 512);
-  float f87_78[8];
-  UNROLL for (int i = 0; i < 8; ++i) f87_78[i] = ((float*)(basep + M42))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f88_79[8];
-  UNROLL for (int i = 0; i < 8; ++i) f88_79[i] = (f87_78[i] + ((float*)(basep + M41))[(frag_col(i) + part * 16)]);
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f88_79[i]); }
-  store_frag<1, 64, false>((base + M43), f60_55, part * 1);
-  team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M43), t);
-  store_frag<1, 64, false>((base + M44), f73_70, part * 1);
-  team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M44), t);
+  mma_ready<sizeof(f70_72) / 4>(f70_72);
+  float f71_73[16];
+  UNROLL for (int i = 0; i < 16; ++i) f71_73[i] = (f34_42[i] * f70_72[i]);
+  float f72_74[16];
+  UNROLL for (int i = 0; i < 16; ++i) f72_74[i] = (f71_73[i] + f66_33[i]);
+  float f73_75[16];
+  UNROLL for (int i = 0; i < 16; ++i) f73_75[i] = (f72_74[i] + f68_38[i]);
+  float f13_76[16];
+  load_frag<2, 64, false>(f13_76, (base + M6), part * 2);
+  float f74_77[16];
+  UNROLL for (int i = 0; i < 16; ++i) f74_77[i] = (f73_75[i] * f13_76[i]);
+  float f75_78[16];
+  UNROLL for (int i = 0; i < 16; ++i) f75_78[i] = (-f74_77[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M29))[i] = row_dot<64, 64>((base + M7), (base + M10), i);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M30))[i] = m_exp(((float*)(basep + M21))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M31))[i] = (((float*)(basep + M30))[i] * ((float*)(basep + M29))[i]);
+  float f79_79[16];
+  UNROLL for (int i = 0; i < 16; ++i) f79_79[i] = (f35_43[i] * f6_48[i]);
+  col_sums_part<16>(((float*)(basep + M33)), f79_79, 64, part * 32);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M32))[i] = ((float*)(basep + M33))[i] + ((float*)(basep + M33))[64 + i] + ((float*)(basep + M33))[128 + i] + ((float*)(basep + M33))[192 + i];
+  float f81_80[16];
+  UNROLL for (int i = 0; i < 16; ++i) f81_80[i] = (f71_73[i] * f13_76[i]);
+  col_sums_part<16>(((float*)(basep + M35)), f81_80, 64, part * 32);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M34))[i] = ((float*)(basep + M35))[i] + ((float*)(basep + M35))[64 + i] + ((float*)(basep + M35))[128 + i] + ((float*)(basep + M35))[192 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M36))[i] = (((float*)(basep + M31))[i] + ((float*)(basep + M32))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M37))[i] = (((float*)(basep + M36))[i] + ((float*)(basep + M34))[i]);
+  float f85_81[16];
+  UNROLL for (int i = 0; i < 16; ++i) f85_81[i] = (f63_68[i] + f65_70[i]);
+  float f86_82[16];
+  UNROLL for (int i = 0; i < 16; ++i) f86_82[i] = (f85_81[i] + f75_78[i]);
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M38))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f86_82[i];
+  team_sync(1, 256);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M38)) + i, ((float*)(basep + M38)) + i, 72, i < 64);
+  team_sync(1, 256);
+  float f87_83[16];
+  UNROLL for (int i = 0; i < 16; ++i) f87_83[i] = ((float*)(basep + M38))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f88_84[16];
+  UNROLL for (int i = 0; i < 16; ++i) f88_84[i] = (f87_83[i] + ((float*)(basep + M37))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f88_84[i]); }
+  store_frag<2, 64, false>((base + M39), f60_64, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M39), t);
+  store_frag<2, 64, false>((base + M40), f73_75, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M40), t);
 }
 
 // Reads the tokens one at a time.
