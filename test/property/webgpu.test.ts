@@ -8,7 +8,7 @@ import type { WebGpuRuntime } from '../../src/runtime/webgpu/index.js';
 import { openSoftwareGpu } from '../webgpu/adapters.js';
 import { randomCase, seeds } from './case.js';
 
-const opened = await openSoftwareGpu('swiftshader');
+const opened = await openSoftwareGpu('swiftshader', 'lavapipe');
 if ('why' in opened) it.skip(`WGSL of random recurrences: ${opened.why}`, () => undefined);
 else describe('WGSL of random recurrences', () => recurrenceTests(opened));
 

@@ -17,7 +17,7 @@ const { plan, files } = emitWgsl(module, { ...plain, dtype: 'f32' });
 const values = Float32Array.from({ length: 2 * 2 * 3 }, (_, i) => i);
 const sizes = { heads: 2, groups: 2, lengths: [2] };
 
-const opened = await openSoftwareGpu('swiftshader');
+const opened = await openSoftwareGpu('swiftshader', 'lavapipe');
 if ('why' in opened) it.skip(`the WebGPU runtime: ${opened.why}`, () => undefined);
 else describe('the WebGPU runtime', () => runtimeTests(opened));
 
