@@ -9,9 +9,10 @@ import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
 import { OPERATION_MODULES } from './modules.js';
 import { plain, templates } from './templates.js';
 
-// Dawn's null backend takes any shader that is valid. The instance must outlive its devices.
+// Dawn's null backend takes any shader that is valid. The instance must outlive its devices, and is collected unless a function has it.
 const gpu = create(['backend=null']);
-const device = await (await gpu.requestAdapter())?.requestDevice();
+const openDevice = async () => (await gpu.requestAdapter())?.requestDevice();
+const device = await openDevice();
 
 const launched = (plan: Plan) => plan.programs.forward.map(({ kernel }) => kernel);
 
