@@ -16,7 +16,7 @@ export interface TileDims {
 
 /** Emulates a device: what memory keeps of a value, and what a matrix product sees of an operand. */
 export interface Rounding {
-  /** Applied to what is stored in `io` buffers. */
+  /** Applied to what is stored in `io` buffers, and by `round`. */
   io(value: number): number;
   /** Applied to the operands of products of tiles with two axes or more, decay scores among them. */
   operand(value: number): number;
@@ -224,6 +224,8 @@ function runProgram(
     return rounding === undefined || value.axes.length < 2 ? value : { ...value, data: value.data.map(rounding.operand) };
   };
 
+  const rounded = (value: TileValue): TileValue => (launch.rounding === undefined ? value : { ...value, data: value.data.map(launch.rounding.io) });
+
   const evaluate = (op: TileOp, axes: readonly Axis[], place: Place): TileValue => {
     const scalar = (value: number): TileValue => ({ axes: [], sizes: [], data: Float64Array.of(value) });
     switch (op.op) {
@@ -233,7 +235,7 @@ function runProgram(
       case 'head': return scalar(place.head ?? fail('head is not known here'));
       case 'heads': return scalar(dims.heads);
       case 'keep': return keepTile(tile(op.arg), (place.chunk ?? fail('keep needs a chunk')).length, sizeOf);
-      case 'round': return operand(op.arg);
+      case 'round': return rounded(tile(op.arg));
       case 'map': return mapTiles(op.fn, op.args.map(tile), sizeOf);
       case 'reduce': return reduceTile(op.reduce, op.axis, tile(op.arg), sizeOf);
       case 'contract': return contractTiles(operand(op.a), operand(op.b), op.axis, sizeOf);

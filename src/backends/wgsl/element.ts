@@ -107,8 +107,7 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
     case 'head': return `f32(${placeOf(p, tile).head ?? placeOf(p, tile).group})`;
     case 'heads': return 'f32(heads)';
     case 'keep': return `select(0.0, ${element(p, block, op.arg, at)}, ${indexText(indexOf(p, at, ROW))} < ${lengthOf(p, tile)})`;
-    // Operands have 32 bits here.
-    case 'round': return element(p, block, op.arg, at);
+    case 'round': throw new Error(`${p.s.kernel.name}: nobody lowers for operands of 16 bits here`);
     case 'map': return math[op.fn].wgsl(...op.args.map((arg) => element(p, block, arg, at)));
     case 'swap': return element(p, block, op.arg, new Map([...at].map(([axis, index]) => [swapAxis(axis), index])));
     case 'pick': return element(p, block, op.arg, new Map(at).set(ROW, constant(op.row === 'first' ? 0 : p.s.size(ROW) - 1)));

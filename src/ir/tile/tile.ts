@@ -111,7 +111,7 @@ export type TileOp =
   | { readonly op: 'head' } | { readonly op: 'heads' }
   /** The same values (given ROW if they lack it), rows >= len selected to 0, even where they were inf or NaN. */
   | { readonly op: 'keep'; readonly arg: TileId }
-  /** The same values, each as an operand of a product has it where those have 16 bits. */
+  /** The same values as `io` buffers keep them, and as operands of products have them where those have 16 bits. */
   | { readonly op: 'round'; readonly arg: TileId }
   /** Elementwise with broadcast by name. */
   | { readonly op: 'map'; readonly fn: MathName; readonly args: readonly TileId[] }

@@ -22,8 +22,9 @@ const CASES: readonly (readonly [name: string, run: TensorRun])[] = [
   ['gsa', { sizes: [64], target: SM90 }],
   ['rwkv6', { sizes: [64], target: SM90 }],
   ['delta_product', { sizes: [128], target: SM90, lengths: [70] }],
-  // Operands in two parts.
+  // Operands in two parts, which kernels with and without tensor cores make.
   ['delta_product', { sizes: [64], target: SM90, lengths: [77] }],
+  ['delta_product', { sizes: [24, 40], target: SM90 }],
   // Two and four warpgroups that share every fragment.
   ['rwkv7', { sizes: [128], target: SM90, lengths: [70] }],
   ['mlstm', { sizes: [128], target: SM80, lengths: [70] }],

@@ -4,7 +4,7 @@ import { axisSize } from '../../describe.js';
 import { bufferNamed, cellOffset, type Place } from '../address.js';
 import { floatLiteral, type Code } from '../code.js';
 import { pointer, type CudaContext } from '../lowered.js';
-import { scalarText } from '../scalar.js';
+import { roundedText, scalarText } from '../scalar.js';
 import type { Homes } from './homes.js';
 import type { Storage } from './storage.js';
 
@@ -155,8 +155,10 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
         const arg = value(op.arg, spot);
         return (e) => `(${stepped(spot, ROW, e)} < ${place.length} ? ${arg(e)} : 0.f)`;
       }
-      // Operands have 32 bits here.
-      case 'round': return value(op.arg, spot);
+      case 'round': {
+        const arg = value(op.arg, spot);
+        return (e) => roundedText(cx.dtype, arg(e));
+      }
       case 'map': {
         const args = op.args.map((arg) => value(arg, spot));
         return (e) => scalarText(op.fn, args.map((arg) => arg(e)));

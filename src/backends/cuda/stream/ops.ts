@@ -2,7 +2,7 @@ import { ROW, type Axis } from '../../../ir/common/axes.js';
 import { LEAST_LOG_DECAY, type TileId, type TileOp } from '../../../ir/tile/tile.js';
 import type { Place } from '../address.js';
 import { floatLiteral } from '../code.js';
-import { scalarText } from '../scalar.js';
+import { roundedText, scalarText } from '../scalar.js';
 import type { Group } from './layout.js';
 import { loadText, type Writer } from './values.js';
 
@@ -22,7 +22,7 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
     case 'head': assign(() => `(float)${place.head ?? place.group}`); return;
     case 'heads': assign(() => '(float)d.heads'); return;
     case 'keep': assign((i, j) => `${w.index(ROW, i, j)} < ${place.length} ? ${w.at(op.arg, i, j)} : 0.f`); return;
-    case 'round': assign((i, j) => w.at(op.arg, i, j)); return;
+    case 'round': assign((i, j) => roundedText(w.cx.dtype, w.at(op.arg, i, j))); return;
     case 'map': assign((i, j) => scalarText(op.fn, op.args.map((arg) => w.at(arg, i, j)))); return;
     case 'reduce': foldText(w, tile, op.axis, op.reduce, w.kernel.tiles[op.arg].axes, (i, j) => w.at(op.arg, i, j)); return;
     case 'contract': {
