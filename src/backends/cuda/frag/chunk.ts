@@ -12,6 +12,8 @@ import { cellOf, copyArray, copyTile, isArray, loadCell, loadNow, storeCell } fr
 import { unsupported } from './forms.js';
 import { createTeam, type Parts } from './team.js';
 
+/** Shared memory above which a kernel does better alone on a multiprocessor, even where two blocks would fit: it holds too much in registers, too. */
+const CROWDED = 100 * 1024;
 /** Decay operations whose text, for two warpgroups, outgrows the instruction cache (128 KB) together with what is around them. */
 const LONG = 3;
 
@@ -48,7 +50,8 @@ export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   for (const shape of shapes) {
     const found = chunkOf(cx, kernel, shape);
     // A multiprocessor has as much as one block may take, and 1 KB more for each.
-    if (found.sharedBytes <= (sharedLimit(cx.target) + 1024) / shape.blocks - 1024) return found;
+    const limit = shape.blocks === 1 ? sharedLimit(cx.target) : Math.min(CROWDED, (sharedLimit(cx.target) + 1024) / 2 - 1024);
+    if (found.sharedBytes <= limit) return found;
     least = Math.min(least, found.sharedBytes);
   }
   return unsupported(`${least} bytes of shared memory`);
