@@ -54,7 +54,7 @@ const SWEEP = MATRICES.flatMap((name) => [SM90, SM80].flatMap((target): readonly
 const title = (name: string, { sizes, target, dtype = 'bf16', lengths, groups, resets }: TensorRun) =>
   [name, sizes.join(' x '), target, dtype, ...(lengths === undefined ? [] : [`tokens ${lengths.join(' ')}`]), ...(groups === undefined ? [] : ['groups']), ...(resets === true ? ['resets'] : [])].join(', ');
 
-describe.skipIf(!compiler || NO_EXAMPLES)('tensor core kernels against the meaning (skipped where g++ is missing)', () => {
+describe.skipIf(!compiler || NO_EXAMPLES)('tensor core kernels against the meaning (skipped where g++ or the examples are missing)', () => {
   it.each((process.env.LMOEC_EMULATE === 'all' ? SWEEP : CASES).map(([name, run]) => [title(name, run), name, run] as const))('%s', async (_, name, run) => {
     const { failed, errors } = await judge(name, run);
     expect(failed).toEqual([]);
@@ -99,7 +99,7 @@ function runSpoilt(module: TileModule, spoil: (text: string) => string): { reado
   }
 }
 
-describe.skipIf(!compiler || NO_EXAMPLES)('the emulator notices that a kernel lacks (skipped where g++ is missing)', () => {
+describe.skipIf(!compiler || NO_EXAMPLES)('the emulator notices that a kernel lacks (skipped where g++ or the examples are missing)', () => {
   let module: TileModule;
   let sound: ReturnType<typeof runSpoilt>;
   beforeAll(async () => {

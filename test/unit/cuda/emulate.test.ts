@@ -32,7 +32,7 @@ function check(errors: ReadonlyMap<string, number>, dtype: IoDtype): void {
   expect(errors.size).toBeGreaterThan(2);
 }
 
-describe.skipIf(!compiler || NO_EXAMPLES)('plain kernels of examples against the tile interpreter (skipped where g++ is missing)', () => {
+describe.skipIf(!compiler || NO_EXAMPLES)('plain kernels of examples against the tile interpreter (skipped where g++ or the examples are missing)', () => {
   it.each(['gated_delta', 'delta_product', 'gla', 'gsa', 'kda', 'mamba2', 'mlstm', 'rwkv6', 'rwkv7'])('%s', (name) => runExample(name, { chunk: 16, sizes: [16, 32] }));
   it.each(['hgrn', 'rg_lru'])('%s in bf16', (name) => runExample(name, { chunk: 32, sizes: [64], dtype: 'bf16' }));
   it('elementwise kernels without streams', () => runExample('hgrn', { chunk: 16, sizes: [20], plain: true }));

@@ -1,19 +1,21 @@
-import { ROW, type Axis } from '../../../ir/common/axes.js';
-import type { TileId, TileKernel, TileLoop, TileStmt } from '../../../ir/tile/tile.js';
-import { bufferNamed, type Place } from '../address.js';
-import { createCode } from '../code.js';
-import type { CudaContext, LoweredKernel } from '../lowered.js';
-import { copiesInOrder } from '../carry.js';
+import type { Axis } from '../../../ir/common/axes.js';
 import { operandsOf } from '../../../ir/tile/operands.js';
-import { createArena } from './arena.js';
-import { definitions, fusedSums, letText, tokenRow } from './kernel.js';
-import { cellOf, copyTile, loadCell, loadNow, storeCell, vectorElement } from './memory.js';
-import { schedule } from './schedule.js';
-import { walkText } from './walk-text.js';
+import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import { bufferNamed, type Place } from '../address.js';
+import { copiesInOrder } from '../carry.js';
+import { createCode, type Code } from '../code.js';
+import type { CudaContext, LoweredKernel } from '../lowered.js';
+import { createArena, type Arena } from './arena.js';
 import { unsupported } from './forms.js';
+import { letText, tokenRow } from './kernel.js';
+import { cellOf, copyTile, loadCell, loadNow, storeCell, vectorElement, type Load } from './memory.js';
+import { schedule } from './schedule.js';
 import { createTeam, type Team } from './team.js';
+import { divide, needed, type Division, type Let } from './walk-division.js';
+import { walkText } from './walk-text.js';
 
-type Let = Extract<TileStmt, { kind: 'let' }>;
+/** Where the text of the current stage finds it. */
+const STAGE = { address: 'sa', pointer: 'sp' };
 
 /**
  * Kernels that carry states along the chunks of a sequence, split along an axis of the state. Two teams of 128 threads: one loads what the
@@ -21,196 +23,164 @@ type Let = Extract<TileStmt, { kind: 'let' }>;
  * so that every product on the way has its left operand in registers (docs/algorithms.md: the walk).
  */
 export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
-  const { split } = kernel;
-  if (split === undefined) return unsupported('a walk without a split axis');
-  const loops = kernel.body.filter((stmt) => stmt.kind === 'loop');
-  const [loop] = loops;
-  if (loops.length !== 1 || loop === undefined || loop.over !== 'chunks') return unsupported('a walk needs one loop over chunks');
-  if (loop.body.some((stmt) => stmt.kind === 'loop')) unsupported('nested loops');
-  for (const { tile } of loop.carry) if (kernel.tiles[tile].axes.length !== 2 || !kernel.tiles[tile].axes.includes(split)) unsupported(`a carried tile [${kernel.tiles[tile].axes.join()}]`);
-  const defs = definitions(kernel);
-  const rowOf = (axes: readonly Axis[]) => (axes.includes(split) ? split : tokenRow(axes));
-  const before = kernel.body.slice(0, kernel.body.indexOf(loop));
-  const after = kernel.body.slice(kernel.body.indexOf(loop) + 1);
+  const division = divide(cx, kernel);
+  const loading = loadingTeam(cx, kernel, division);
+  const walking = walkingTeam(cx, kernel, division, loading);
+  return walkText(cx, kernel, division.split, {
+    loadArena: loading.arena, walkArena: walking.arena, registers: loading.registers, issue: loading.issue, fill: loading.fill,
+    aheadBefore: loading.before, aheadCode: loading.code, walkBefore: walking.before, walkCode: walking.code, walkAfter: walking.after,
+    draining: walking.draining, reverse: division.loop.reverse,
+  });
+}
 
-  const resolve = (tile: TileId): TileId => {
-    const op = defs.get(tile);
-    return op?.op === 'swap' ? resolve(op.arg) : tile;
-  };
-  const isRaw = (stmt: TileStmt): boolean => {
-    if (stmt.kind !== 'let' || stmt.op.op !== 'load') return false;
-    const cell = loadCell(cx, stmt.op, { group: '', head: '', chunk: '', first: '', length: '', segment: '', sequence: '' }, split);
-    return cell.axes.length < 2 || cell.half;
-  };
-  const walking = new Set<TileId>(loop.carry.map((c) => c.tile));
-  for (const stmt of before) if (stmt.kind === 'let' && kernel.tiles[stmt.tile].axes.includes(split)) walking.add(stmt.tile);
-  const chain: Let[] = [];
-  const ahead: Let[] = [];
-  for (const stmt of loop.body) {
-    if (stmt.kind !== 'let') continue;
-    const walks = kernel.tiles[stmt.tile].axes.includes(split) || operandsOf(stmt.op).some((arg) => walking.has(arg));
-    if (!isRaw(stmt) && walks) {
-      walking.add(stmt.tile);
-      chain.push(stmt);
-    } else ahead.push(stmt);
-  }
-  const aheadTiles = new Set(ahead.map((stmt) => stmt.tile));
-  const trivial = (tile: TileId) => ['literal', 'head', 'heads'].includes(defs.get(tile)?.op ?? '');
-  const exported = new Set<TileId>();
-  // A sum takes over a product of its own team only.
-  const sums = new Map([...fusedSums(kernel, loop.body, holdsUp(loop))].filter(([sum, { product }]) => aheadTiles.has(sum) === aheadTiles.has(product)));
-  const wanted = (tile: TileId) => {
-    const id = resolve(tile);
-    if (aheadTiles.has(id) && !trivial(id)) exported.add(id);
-  };
-  for (const stmt of chain) for (const arg of operandsOf(stmt.op)) wanted(arg);
-  const splitStore = (stmt: Extract<TileStmt, { kind: 'store' }>) => bufferNamed(cx.module, stmt.buffer).axes.includes(split);
-  const stores = loop.body.filter((stmt) => stmt.kind === 'store');
-  for (const stmt of stores) if (splitStore(stmt)) wanted(stmt.value);
-  for (const { next } of loop.carry) wanted(next);
+interface LoadingTeam {
+  readonly team: Team;
+  readonly arena: Arena;
+  /** Before the loop; in it: what asks for the next chunk, what puts down numbers that came through registers, what is worked out. */
+  readonly before: Code;
+  readonly issue: Code;
+  readonly fill: Code;
+  readonly code: Code;
+  /** Declarations of what comes through registers. */
+  readonly registers: readonly string[];
+}
 
-  const outside: Place = { sequence: 'sequence', ...(kernel.outer === 'segment' && { segment: 'segment' }), head: 'head', group: 'group' };
-  const inside: Place = { ...outside, chunk: 'chunk', first: 'first', length: 'length' };
-  const stage = { address: 'sa', pointer: 'sp' };
-
-  // The team that loads.
-  const loadArena = createArena('L');
-  const issue = createCode();
-  const aheadCode = createCode();
-  const aheadBefore = createCode();
+function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): LoadingTeam {
+  const { split, loop, before, ahead, aheadTiles, aside, exported, sums, outside, inside, isRaw } = division;
+  const arena = createArena('L');
+  const parts = { before: createCode(), issue: createCode(), fill: createCode(), code: createCode() };
   const registers: string[] = [];
-  const fill = createCode();
-  const switched = switchCode(aheadBefore);
-  const loader = createTeam({ cx, kernel, code: switched.code, arena: loadArena, barrier: 1, defs, rowOf: tokenRow, stage, exported });
-  loader.keepPieces(true);
-  outsideText(cx, loader, before, needed(ahead, stores.filter((s) => !splitStore(s)).map((s) => s.value), before), outside, split);
-  loader.settle();
-  loader.keepPieces(false);
+  const here = switchCode(parts.before);
+  const team = createTeam({ cx, kernel, code: here.code, arena, barrier: 1, defs: division.defs, rowOf: tokenRow, stage: STAGE, exported });
+  team.keepPieces(true);
+  outsideText(cx, team, before, needed(ahead, aside.map((stmt) => stmt.value), before), outside, split);
+  team.settle();
+  team.keepPieces(false);
   for (const stmt of ahead) {
-    if (stmt.op.op !== 'load' || !isRaw(stmt)) continue;
-    const cell = loadCell(cx, stmt.op, inside, split);
-    if (cell.axes.length === 2) {
-      switched.to(issue);
-      copyTile(loader, stmt.tile, cell, true, { address: 'to' });
-    } else {
-      // Through registers: asked for with the copies, put down when the chunk's turn comes.
-      const n = cell.axes.length === 0 ? 1 : Math.ceil(loader.size(cell.axes[0]) / 128);
-      const name = loader.fresh(`r${stmt.tile}`);
-      registers.push(`float ${name}[${n}];`);
-      const element = cell.axes.length === 0 ? `ld(${cell.at})` : vectorElement(cell);
-      issue.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; ${name}[k] = ${element}; }`);
-      if (cell.axes.length === 0) {
-        loader.formsOf(stmt.tile).scalar = `${name}[0]`;
-        if (exported.has(stmt.tile)) {
-          const piece = loader.take(stmt.tile, 256);
-          loader.formsOf(stmt.tile).vec = { piece, pointer: loader.pointerTo(piece) };
-          loader.willWrite(piece, 'owner');
-          fill.line(`if (t == 0) ${loader.pointerTo(piece)}[0] = ${name}[0];`);
-        }
-      } else {
-        const v = loader.newVec(stmt.tile, cell.axes[0]);
-        if (v.piece !== undefined) loader.willWrite(v.piece, 'owner');
-        fill.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; if (i < ${loader.size(cell.axes[0])}) ${v.pointer}[i] = ${name}[k]; }`);
-      }
-    }
+    if (!isRaw(stmt)) continue;
+    if (loadCell(cx, stmt.op, inside, split).axes.length === 2) {
+      here.to(parts.issue);
+      copyTile(team, stmt.tile, loadCell(cx, stmt.op, inside, split), true, { address: 'to' });
+    } else registers.push(throughRegisters(cx, team, stmt, division, parts));
   }
-  switched.to(aheadCode);
-  loader.sync();
+  here.to(parts.code);
+  team.sync();
   for (const stmt of loop.body) {
     if (stmt.kind === 'let' && aheadTiles.has(stmt.tile)) {
-      if (stmt.op.op !== 'load') letText(loader, stmt, inside, sums);
-      else if (!isRaw(stmt)) loadNow(loader, stmt.tile, loadCell(cx, stmt.op, inside, split));
+      if (stmt.op.op !== 'load') letText(team, stmt, inside, sums);
+      else if (!isRaw(stmt)) loadNow(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
     }
-    if (stmt.kind === 'store' && !splitStore(stmt)) {
-      const buffer = bufferNamed(cx.module, stmt.buffer);
-      aheadCode.open('if (v0 == 0)');
-      storeCell(loader, stmt.value, cellOf(cx, buffer, buffer.outer === 'token' ? ROW : undefined, inside, undefined), undefined);
-      aheadCode.close();
+    if (stmt.kind === 'store' && aside.includes(stmt)) {
+      parts.code.open('if (v0 == 0)');
+      storeCell(team, stmt.value, division.cellOfStore(cx, stmt), undefined);
+      parts.code.close();
     }
   }
-  loader.finish();
+  team.finish();
+  return { team, arena, registers, ...parts };
+}
 
-  // The team that walks.
-  const walkArena = createArena('W');
-  const walkBefore = createCode();
-  const walkCode = createCode();
-  const walkAfter = createCode();
-  const here = switchCode(walkBefore);
-  const walker = createTeam({
-    cx, kernel, code: here.code, arena: walkArena, barrier: 2, defs, rowOf, stage, exported: new Set(),
-    imported: (tile) => (aheadTiles.has(tile) && !trivial(tile) ? loader.formsOf(tile) : undefined),
-  });
-  walker.keepPieces(true);
-  outsideText(cx, walker, before, needed(chain, [...loop.carry.map((c) => c.init), ...stores.map((s) => s.value), ...after.flatMap((s) => (s.kind === 'store' ? [s.value] : s.kind === 'let' ? operandsOf(s.op) : []))], before), outside, split);
-  for (const { tile, init } of loop.carry) {
-    const from = walker.frag(init, split);
-    const frag = walker.newFrag(tile, split, walker.otherAxis(tile, split));
-    walker.each(frag, `${frag.name}[i] = ${from.name}[i];`);
+/** Numbers and vectors: asked for with the copies, put down when the chunk's turn comes. Returns the declaration of what holds them meanwhile. */
+function throughRegisters(cx: CudaContext, team: Team, stmt: Let & { readonly op: Load }, { split, inside, exported }: Division, { issue, fill }: { readonly issue: Code; readonly fill: Code }): string {
+  const { tile } = stmt;
+  const cell = loadCell(cx, stmt.op, inside, split);
+  const scalar = cell.axes.length === 0;
+  const n = scalar ? 1 : Math.ceil(team.size(cell.axes[0]) / 128);
+  const name = team.fresh(`r${tile}`);
+  issue.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; ${name}[k] = ${scalar ? `ld(${cell.at})` : vectorElement(cell)}; }`);
+  if (!scalar) {
+    const v = team.newVec(tile, cell.axes[0]);
+    if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
+    fill.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; if (i < ${team.size(cell.axes[0])}) ${v.pointer}[i] = ${name}[k]; }`);
+  } else {
+    team.formsOf(tile).scalar = `${name}[0]`;
+    if (exported.has(tile)) {
+      const piece = team.take(tile, 256);
+      team.formsOf(tile).vec = { piece, pointer: team.pointerTo(piece) };
+      team.willWrite(piece, 'owner');
+      fill.line(`if (t == 0) ${team.pointerTo(piece)}[0] = ${name}[0];`);
+    }
   }
-  walker.settle();
-  here.to(walkCode);
-  const start = walker.epoch();
-  const draining: string[] = [];
-  // Outputs wait in their stage for the loading team, which stores them when it takes the stage back.
-  const put = (stmt: Extract<TileStmt, { kind: 'store' }>): void => {
-    const buffer = bufferNamed(cx.module, stmt.buffer);
-    const cell = cellOf(cx, buffer, buffer.outer === 'token' ? ROW : undefined, inside, split);
-    const rest = storeCell(walker, stmt.value, cell, (bytes) => `(sa + ${loadArena.take(bytes, true).name})`);
-    if (rest !== undefined) draining.push(rest);
+  return `float ${name}[${n}];`;
+}
+
+interface WalkingTeam {
+  readonly arena: Arena;
+  readonly before: Code;
+  readonly code: Code;
+  readonly after: Code;
+  /** Stores of a chunk's outputs, which the loading team makes when it takes their stage back. */
+  readonly draining: readonly string[];
+}
+
+function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, loading: LoadingTeam): WalkingTeam {
+  const { split, loop, before, after, chain, ahead, aheadTiles, outputs, aside, sums, outside, inside, trivial } = division;
+  const arena = createArena('W');
+  const parts = { before: createCode(), code: createCode(), after: createCode() };
+  const here = switchCode(parts.before);
+  const rowOf = (axes: readonly Axis[]) => (axes.includes(split) ? split : tokenRow(axes));
+  const team = createTeam({
+    cx, kernel, code: here.code, arena, barrier: 2, defs: division.defs, rowOf, stage: STAGE, exported: new Set(),
+    imported: (tile) => (aheadTiles.has(tile) && !trivial(tile) ? loading.team.formsOf(tile) : undefined),
+  });
+  team.keepPieces(true);
+  const read = after.flatMap((stmt) => (stmt.kind === 'store' ? [stmt.value] : stmt.kind === 'let' ? operandsOf(stmt.op) : []));
+  const kept = [...loop.carry.map((c) => c.init), ...[...outputs, ...aside].map((stmt) => stmt.value), ...read];
+  outsideText(cx, team, before, needed(chain, kept, before), outside, split);
+  for (const { tile, init } of loop.carry) {
+    const from = team.frag(init, split);
+    const frag = team.newFrag(tile, split, team.otherAxis(tile, split));
+    team.each(frag, `${frag.name}[i] = ${from.name}[i];`);
+  }
+  team.settle();
+  here.to(parts.code);
+  const start = team.epoch();
+  // Outputs wait in their stage.
+  const put = (stmt: (typeof outputs)[number]): string[] => {
+    const rest = storeCell(team, stmt.value, division.cellOfStore(cx, stmt), (bytes) => `(sa + ${loading.arena.take(bytes, true).name})`);
+    return rest === undefined ? [] : [rest];
   };
-  const output = stores.filter(splitStore);
   const carried = new Set(loop.carry.map((c) => c.tile));
-  for (const stmt of output) if (carried.has(stmt.value)) put(stmt);
-  for (const stmt of ahead) if (trivial(stmt.tile) && stmt.op.op !== 'load') letText(walker, stmt, inside, sums);
+  const early = outputs.filter((stmt) => carried.has(stmt.value)).flatMap(put);
+  for (const stmt of ahead) if (trivial(stmt.tile) && stmt.op.op !== 'load') letText(team, stmt, inside, sums);
   schedule(
-    chain, loop.carry.map((c) => c.next), sums, defs, walker.runningAfter,
+    chain, loop.carry.map((c) => c.next), sums, division.defs, team.runningAfter,
     (stmt) => {
-      if (stmt.op.op === 'load') loadNow(walker, stmt.tile, loadCell(cx, stmt.op, inside, split));
-      else letText(walker, stmt, inside, sums);
+      if (stmt.op.op === 'load') loadNow(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
+      else letText(team, stmt, inside, sums);
     },
   );
-  walker.finish();
-  for (const stmt of output) if (!carried.has(stmt.value)) put(stmt);
+  team.finish();
+  const late = outputs.filter((stmt) => !carried.has(stmt.value)).flatMap(put);
   for (const { tile, next } of copiesInOrder(loop)) {
-    const from = walker.frag(next, split);
-    const to = walker.formsOf(tile).frags[0];
-    walker.each(to, `${to.name}[i] = ${from.name}[i];`);
+    const from = team.frag(next, split);
+    const to = team.formsOf(tile).frags[0];
+    team.each(to, `${to.name}[i] = ${from.name}[i];`);
   }
-  walker.endLoop(start);
-  here.to(walkAfter);
+  team.endLoop(start);
+  here.to(parts.after);
+  lastValues(cx, team, after, outside, split);
+  return { arena, draining: [...early, ...late], ...parts };
+}
+
+/** What follows the loop. */
+function lastValues(cx: CudaContext, team: Team, after: readonly TileStmt[], place: Place, split: Axis): void {
   for (const stmt of after) {
     switch (stmt.kind) {
       case 'let':
-        if (stmt.op.op === 'load') loadNow(walker, stmt.tile, loadCell(cx, stmt.op, outside, split));
-        else letText(walker, stmt, outside, new Map());
+        if (stmt.op.op === 'load') loadNow(team, stmt.tile, loadCell(cx, stmt.op, place, split));
+        else letText(team, stmt, place, new Map());
         break;
       case 'store': {
         const buffer = bufferNamed(cx.module, stmt.buffer);
         if (!buffer.axes.includes(split)) unsupported(`a last value without ${split}`);
-        storeCell(walker, stmt.value, cellOf(cx, buffer, undefined, outside, split), undefined);
+        storeCell(team, stmt.value, cellOf(cx, buffer, undefined, place, split), undefined);
         break;
       }
       case 'loop': break;
       default: stmt satisfies never;
     }
   }
-
-  return walkText(cx, kernel, split, { loadArena, walkArena, registers, issue, fill, aheadBefore, aheadCode, walkBefore, walkCode, walkAfter, draining, reverse: loop.reverse });
-}
-
-/** Sums on the way from one carried value to the next whose product need not wait for it: taken over, it would stand in the way. */
-function holdsUp(loop: TileLoop): (sum: TileId, product: TileId, other: TileId) => boolean {
-  const lets = loop.body.filter((stmt) => stmt.kind === 'let');
-  const from = new Set<TileId>(loop.carry.map((c) => c.tile));
-  // What comes of a carried value through a product comes late.
-  const late = new Set<TileId>();
-  for (const { tile, op } of lets) {
-    if (operandsOf(op).some((arg) => from.has(arg))) from.add(tile);
-    if (operandsOf(op).some((arg) => late.has(arg) || (op.op === 'contract' && from.has(arg)))) late.add(tile);
-  }
-  const onward = new Set<TileId>(loop.carry.map((c) => c.next));
-  for (const { tile, op } of [...lets].reverse()) if (onward.has(tile)) for (const arg of operandsOf(op)) onward.add(arg);
-  return (sum, product, other) => onward.has(sum) && !from.has(product) && late.has(other);
 }
 
 /** Code that goes to one text, then to another. */
@@ -222,13 +192,6 @@ function switchCode(first: ReturnType<typeof createCode>) {
       current = next;
     },
   };
-}
-
-/** Definitions before the loop that a team reads, directly or not. */
-function needed(lets: readonly Let[], more: readonly TileId[], before: readonly TileStmt[]): ReadonlySet<TileId> {
-  const want = new Set<TileId>([...lets.flatMap((stmt) => operandsOf(stmt.op)), ...more]);
-  for (const stmt of [...before].reverse()) if (stmt.kind === 'let' && want.has(stmt.tile)) for (const arg of operandsOf(stmt.op)) want.add(arg);
-  return want;
 }
 
 function outsideText(cx: CudaContext, team: Team, before: readonly TileStmt[], want: ReadonlySet<TileId>, place: Place, split: Axis): void {

@@ -1,0 +1,115 @@
+import { ROW, type Axis } from '../../../ir/common/axes.js';
+import { operandsOf } from '../../../ir/tile/operands.js';
+import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import { bufferNamed, type Place } from '../address.js';
+import type { CudaContext } from '../lowered.js';
+import { unsupported } from './forms.js';
+import { definitions, fusedSums } from './kernel.js';
+import { cellOf, loadCell, type Cell, type Load } from './memory.js';
+
+export type Let = Extract<TileStmt, { kind: 'let' }>;
+export type Store = Extract<TileStmt, { kind: 'store' }>;
+
+/** A walk, its statements divided between the team that loads and the team that walks. */
+export interface Division {
+  readonly split: Axis;
+  readonly loop: TileLoop;
+  readonly defs: ReadonlyMap<TileId, TileOp>;
+  readonly before: readonly TileStmt[];
+  readonly after: readonly TileStmt[];
+  /** Of the loop: what depends on the state or on the split axis, and what does not. */
+  readonly chain: readonly Let[];
+  readonly ahead: readonly Let[];
+  readonly aheadTiles: ReadonlySet<TileId>;
+  /** Stores of what the walk computes, and of what is worked out ahead. */
+  readonly outputs: readonly Store[];
+  readonly aside: readonly Store[];
+  /** Tiles made ahead that the walk reads. */
+  readonly exported: ReadonlySet<TileId>;
+  /** Products taken over by sums (fusedSums). */
+  readonly sums: ReturnType<typeof fusedSums>;
+  /** Places outside and inside the loop. */
+  readonly outside: Place;
+  readonly inside: Place;
+  /** Numbers that every team makes for itself. */
+  trivial(tile: TileId): boolean;
+  /** A load whose bytes go to shared memory as they are. */
+  isRaw(stmt: TileStmt): stmt is Let & { readonly op: Load };
+  cellOfStore(cx: CudaContext, stmt: Store): Cell;
+}
+
+export function divide(cx: CudaContext, kernel: TileKernel): Division {
+  const { split } = kernel;
+  if (split === undefined) return unsupported('a walk without a split axis');
+  const loops = kernel.body.filter((stmt) => stmt.kind === 'loop');
+  const [loop] = loops;
+  if (loops.length !== 1 || loop === undefined || loop.over !== 'chunks') return unsupported('a walk needs one loop over chunks');
+  if (loop.body.some((stmt) => stmt.kind === 'loop')) unsupported('nested loops');
+  for (const { tile } of loop.carry) if (kernel.tiles[tile].axes.length !== 2 || !kernel.tiles[tile].axes.includes(split)) unsupported(`a carried tile [${kernel.tiles[tile].axes.join()}]`);
+  const defs = definitions(kernel);
+  const before = kernel.body.slice(0, kernel.body.indexOf(loop));
+  const after = kernel.body.slice(kernel.body.indexOf(loop) + 1);
+  const outside: Place = { sequence: 'sequence', ...(kernel.outer === 'segment' && { segment: 'segment' }), head: 'head', group: 'group' };
+  const inside: Place = { ...outside, chunk: 'chunk', first: 'first', length: 'length' };
+
+  const isRaw = (stmt: TileStmt): stmt is Let & { readonly op: Load } => {
+    if (stmt.kind !== 'let' || stmt.op.op !== 'load') return false;
+    const cell = loadCell(cx, stmt.op, { ...inside, segment: '' }, split);
+    return cell.axes.length < 2 || cell.half;
+  };
+  const walking = new Set<TileId>(loop.carry.map((c) => c.tile));
+  for (const stmt of before) if (stmt.kind === 'let' && kernel.tiles[stmt.tile].axes.includes(split)) walking.add(stmt.tile);
+  const chain: Let[] = [];
+  const ahead: Let[] = [];
+  for (const stmt of loop.body) {
+    if (stmt.kind !== 'let') continue;
+    const walks = kernel.tiles[stmt.tile].axes.includes(split) || operandsOf(stmt.op).some((arg) => walking.has(arg));
+    if (!isRaw(stmt) && walks) {
+      walking.add(stmt.tile);
+      chain.push(stmt);
+    } else ahead.push(stmt);
+  }
+  const aheadTiles = new Set(ahead.map((stmt) => stmt.tile));
+  const trivial = (tile: TileId) => ['literal', 'head', 'heads'].includes(defs.get(tile)?.op ?? '');
+  const stores = loop.body.filter((stmt) => stmt.kind === 'store');
+  const isOutput = (stmt: Store) => bufferNamed(cx.module, stmt.buffer).axes.includes(split);
+  const outputs = stores.filter(isOutput);
+  const source = (tile: TileId): TileId => {
+    const op = defs.get(tile);
+    return op?.op === 'swap' ? source(op.arg) : tile;
+  };
+  const wanted = [...chain.flatMap((stmt) => operandsOf(stmt.op)), ...outputs.map((stmt) => stmt.value), ...loop.carry.map(({ next }) => next)];
+  // A sum takes over a product of its own team only.
+  const sums = new Map([...fusedSums(kernel, loop.body, holdsUp(loop))].filter(([sum, { product }]) => aheadTiles.has(sum) === aheadTiles.has(product)));
+  return {
+    split, loop, defs, before, after, chain, ahead, aheadTiles, outputs, sums, outside, inside, trivial, isRaw,
+    aside: stores.filter((stmt) => !isOutput(stmt)),
+    exported: new Set(wanted.map(source).filter((id) => aheadTiles.has(id) && !trivial(id))),
+    cellOfStore(context, stmt) {
+      const buffer = bufferNamed(context.module, stmt.buffer);
+      return cellOf(context, buffer, buffer.outer === 'token' ? ROW : undefined, inside, isOutput(stmt) ? split : undefined);
+    },
+  };
+}
+
+/** Definitions before the loop that a team reads, directly or not. */
+export function needed(lets: readonly Let[], more: readonly TileId[], before: readonly TileStmt[]): ReadonlySet<TileId> {
+  const want = new Set<TileId>([...lets.flatMap((stmt) => operandsOf(stmt.op)), ...more]);
+  for (const stmt of [...before].reverse()) if (stmt.kind === 'let' && want.has(stmt.tile)) for (const arg of operandsOf(stmt.op)) want.add(arg);
+  return want;
+}
+
+/** Sums on the way from one carried value to the next whose product need not wait for it: taken over, it would stand in the way. */
+function holdsUp(loop: TileLoop): (sum: TileId, product: TileId, other: TileId) => boolean {
+  const lets = loop.body.filter((stmt) => stmt.kind === 'let');
+  const from = new Set<TileId>(loop.carry.map((c) => c.tile));
+  // What comes of a carried value through a product comes late.
+  const late = new Set<TileId>();
+  for (const { tile, op } of lets) {
+    if (operandsOf(op).some((arg) => from.has(arg))) from.add(tile);
+    if (operandsOf(op).some((arg) => late.has(arg) || (op.op === 'contract' && from.has(arg)))) late.add(tile);
+  }
+  const onward = new Set<TileId>(loop.carry.map((c) => c.next));
+  for (const { tile, op } of [...lets].reverse()) if (onward.has(tile)) for (const arg of operandsOf(op)) onward.add(arg);
+  return (sum, product, other) => onward.has(sum) && !from.has(product) && late.has(other);
+}
