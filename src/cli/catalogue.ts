@@ -19,7 +19,7 @@ export const COMMANDS: readonly { readonly name: CommandName; readonly usage: st
     summary: 'kernels, plans and TypeScript bindings; folders stand for the .lmoe files in them',
     options: [
       '  -o, --out DIR        where to write (default: lmoec-out); DIR/SCAN is replaced as a whole',
-      '  --target T,...       cuda.sm80, cuda.sm90, webgpu (default: all)',
+      '  --target T,...       cuda.sm80, cuda.sm86, cuda.sm90, webgpu (default: all but sm86)',
       '  --dtype D,...        f32, f16, bf16 (default: bf16 for CUDA, f32 for WebGPU)',
       '  --size K=64,V=64     sizes of axes (default: those of the file)',
       '  --scan NAME          only this scan',
@@ -35,7 +35,7 @@ export const COMMANDS: readonly { readonly name: CommandName; readonly usage: st
     options: [
       '  --scan NAME          only this scan',
       '  --html FILE          write a report with pictures',
-      '  --target T           cuda.sm80, cuda.sm90 or webgpu (default: cuda.sm90)',
+      '  --target T           cuda.sm80, cuda.sm86, cuda.sm90 or webgpu (default: cuda.sm90)',
       '  --dtype D            f32, f16, bf16 (default: bf16 for CUDA, f32 for WebGPU)',
       '  --size K=64,B=2,T=16384,H=16   sizes of axes, batch, tokens, heads, groups',
       '  --json               numbers as JSON',
@@ -50,7 +50,7 @@ export const COMMANDS: readonly { readonly name: CommandName; readonly usage: st
       '  --inputs IN.safetensors   inputs, params, initial states; cu_seqlens if packed; d_NAME for cotangents',
       '  --out OUT.safetensors     outputs, final states and, if a cotangent was given, gradients',
       '  --backend B          oracle, webgpu or cuda (default: cuda, else webgpu, else oracle: what answers)',
-      '  --target T           cuda.sm80 or cuda.sm90 (default: what fits the device best)',
+      '  --target T           cuda.sm80, cuda.sm86 or cuda.sm90 (default: what fits the device best)',
       '  --dtype D            f32, f16, bf16: inputs are rounded to it (gates, params and states stay f32; default: f32)',
       '  --check              compare with the oracle; exit status 1 beyond the tolerance of the dtype',
       '  --size K=64,B=2,T=100,H=2,G=1   sizes for random tensors',

@@ -5,7 +5,7 @@ import type { Spec } from '../ir/spec/spec.js';
 import { bindingSurface } from '../emit/bindings/surface.js';
 import { printSurfaces } from '../emit/bindings/project.js';
 import { cubinName, ptxName } from '../runtime/cuda/names.js';
-import { compileScan, defaultDtype, TARGETS, type Compiled, type Failed } from './compile.js';
+import { compileScan, defaultDtype, DEFAULT_TARGETS, type Compiled, type Failed } from './compile.js';
 import type { Host } from './host.js';
 import { compileCuda, findNvcc, type CudaJob } from './nvcc.js';
 import { problem, type Problem } from './problem.js';
@@ -42,7 +42,7 @@ function commandOf(host: Host, source: Source, options: BuildOptions): string {
   const list = (name: string, items: readonly string[] | undefined) => (items === undefined || items.length === 0 ? [] : [`${name} ${items.join(',')}`]);
   return [
     'lmoec build', host.basename(source.file),
-    ...(options.targets.length === TARGETS.length ? [] : list('--target', options.targets)),
+    ...(options.targets.join() === DEFAULT_TARGETS.join() ? [] : list('--target', options.targets)),
     ...list('--dtype', options.dtypes),
     ...list('--size', [...options.sizes].map(([axis, size]) => `${axis}=${size}`)),
   ].join(' ');

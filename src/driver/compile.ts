@@ -35,7 +35,10 @@ export interface Compiled extends LoweredScan {
 /** Diagnostics have places in the source, problems have not. */
 export type Failed = { readonly diagnostics: readonly Diagnostic[] } | Problem;
 
-export const TARGETS = ['cuda.sm80', 'cuda.sm90', 'webgpu'] as const satisfies readonly Target[];
+export const TARGETS = ['cuda.sm80', 'cuda.sm86', 'cuda.sm90', 'webgpu'] as const satisfies readonly Target[];
+
+/** What `build` makes unasked: kernels for a data centre's GPUs, and those that run on every GPU. */
+export const DEFAULT_TARGETS: readonly Target[] = ['cuda.sm80', 'cuda.sm90', 'webgpu'];
 
 /** bf16 on tensor cores; WebGPU computes in f32 whatever it reads. */
 export function defaultDtype(target: Target): IoDtype {

@@ -57,7 +57,13 @@ export async function openDevice(backend: Backend | undefined): Promise<{ readon
 export function targetOf(runtime: Runtime | undefined): Target {
   if (runtime?.kind === 'webgpu') return 'webgpu';
   if (runtime === undefined || !isCuda(runtime)) return 'cuda.sm90';
-  return runtime.info.major === 9 && runtime.info.minor === 0 ? 'cuda.sm90' : 'cuda.sm80';
+  return cudaTarget(runtime.info);
+}
+
+/** The target for a compute capability. Blocks of 8.6, 8.9 and 12.x have 99 KB of shared memory (CUDA C++ Programming Guide, technical specifications). */
+export function cudaTarget({ major, minor }: { readonly major: number; readonly minor: number }): Target {
+  if (major === 9 && minor === 0) return 'cuda.sm90';
+  return (major === 8 && (minor === 6 || minor === 9)) || major >= 12 ? 'cuda.sm86' : 'cuda.sm80';
 }
 
 /** What kernels may ask of an opened WebGPU device; nothing of other devices. */

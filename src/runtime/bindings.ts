@@ -80,14 +80,14 @@ export interface OpenScan {
 
 /** Folder names (`cuda.sm90.bf16`) in the order in which a runtime should try them. */
 function preferred(runtime: Runtime, folders: readonly string[]): readonly string[] {
-  const targets = runtime.kind === 'webgpu' ? ['webgpu.'] : ['cuda.sm90.', 'cuda.sm80.'];
+  const targets = runtime.kind === 'webgpu' ? ['webgpu.'] : ['cuda.sm90.', 'cuda.sm80.', 'cuda.sm86.'];
   return targets.flatMap((target) => folders.filter((folder) => folder.startsWith(target)));
 }
 
 /** Finds the plan that fits the runtime's device and loads it. */
 export async function openScan(runtime: Runtime, readFile: ReadFile, folders: readonly string[], sizes: Readonly<Record<string, number>>): Promise<OpenScan> {
   const candidates = preferred(runtime, folders);
-  let refusal: unknown = new RuntimeError(`nothing was built for ${runtime.kind}: there is ${folders.join(', ')}`, `build with --target ${runtime.kind === 'webgpu' ? 'webgpu' : 'cuda.sm80,cuda.sm90'}`);
+  let refusal: unknown = new RuntimeError(`nothing was built for ${runtime.kind}: there is ${folders.join(', ')}`, `build with --target ${runtime.kind === 'webgpu' ? 'webgpu' : 'cuda.sm80,cuda.sm86,cuda.sm90'}`);
   for (const folder of candidates) {
     const plan = await readPlan(readFile, folder);
     const different = Object.keys(sizes).find((axis) => plan.sizes[axis] !== sizes[axis]);

@@ -42,7 +42,7 @@ describe('the program', () => {
     expect(lmoec([]).code).toBe(2);
     expect(lmoec(['frobnicate'])).toMatchObject({ code: 2, err: expect.stringMatching(/no command `frobnicate`; there are check, build/) });
     expect(inFolder('check')).toMatchObject({ code: 2, err: expect.stringMatching(/name at least one \.lmoe file/) });
-    expect(inFolder('build', 'decaying.lmoe', '--target', 'tpu')).toMatchObject({ code: 2, err: expect.stringMatching(/--target tpu: must be one of cuda\.sm80, cuda\.sm90, webgpu/) });
+    expect(inFolder('build', 'decaying.lmoe', '--target', 'tpu')).toMatchObject({ code: 2, err: expect.stringMatching(/--target tpu: must be one of cuda\.sm80, cuda\.sm86, cuda\.sm90, webgpu/) });
     expect(inFolder('run', 'decaying.lmoe', '--dtype', 'f8')).toMatchObject({ code: 2, err: expect.stringMatching(/must be one of f32, f16, bf16/) });
     expect(inFolder('run', 'decaying.lmoe', '--frob')).toMatchObject({ code: 2, err: expect.stringMatching(/--frob/) });
     expect(inFolder('run', 'decaying.lmoe', '--size', 'K')).toMatchObject({ code: 2, err: expect.stringMatching(/write AXIS=NUMBER/) });

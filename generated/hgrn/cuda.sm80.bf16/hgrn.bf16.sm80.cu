@@ -207,10 +207,10 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
         }
       }
       cp_commit();
-      if (++empty == 4) empty = 0;
+      if (++empty == 2) empty = 0;
     };
-    UNROLL for (int m = 0; m < 4; ++m) fill(m);
-    cp_wait<3>();
+    UNROLL for (int m = 0; m < 2; ++m) fill(m);
+    cp_wait<1>();
     __syncthreads();
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
@@ -232,9 +232,9 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
           UNROLL for (int r = 0; r < 16; ++r) { const int i = r; h = t4[i] * h + t2[i]; a *= t4[i]; }
           ex[(warp * 2 + j) * 32 + lane] = h; ex[(warp * 2 + j + 1) * 32 + lane] = a;
         }
-        cp_wait<2>();
+        cp_wait<0>();
         __syncthreads();
-        fill(n + 4); if (++full == 4) full = 0;
+        fill(n + 2); if (++full == 2) full = 0;
         UNROLL for (int j = 0; j < 1; ++j) {
           float h = t1[0];
           UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in5[j] = h; h = ex[(s * 2 + j + 1) * 32 + lane] * h + ex[(s * 2 + j) * 32 + lane]; }
@@ -297,10 +297,10 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
         }
       }
       cp_commit();
-      if (++empty == 4) empty = 0;
+      if (++empty == 2) empty = 0;
     };
-    UNROLL for (int m = 0; m < 4; ++m) fill(m);
-    cp_wait<3>();
+    UNROLL for (int m = 0; m < 2; ++m) fill(m);
+    cp_wait<1>();
     __syncthreads();
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
@@ -323,9 +323,9 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
           UNROLL for (int r = 0; r < 16; ++r) { const int i = r; h = t4[i] * h + t2[i]; a *= t4[i]; }
           ex[(warp * 2 + j) * 32 + lane] = h; ex[(warp * 2 + j + 1) * 32 + lane] = a;
         }
-        cp_wait<2>();
+        cp_wait<0>();
         __syncthreads();
-        fill(n + 4); if (++full == 4) full = 0;
+        fill(n + 2); if (++full == 2) full = 0;
         UNROLL for (int j = 0; j < 1; ++j) {
           float h = t1[0];
           UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in5[j] = h; h = ex[(s * 2 + j + 1) * 32 + lane] * h + ex[(s * 2 + j) * 32 + lane]; }
@@ -395,10 +395,10 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         }
       }
       cp_commit();
-      if (++empty == 3) empty = 0;
+      if (++empty == 2) empty = 0;
     };
-    UNROLL for (int m = 0; m < 3; ++m) fill(m);
-    cp_wait<2>();
+    UNROLL for (int m = 0; m < 2; ++m) fill(m);
+    cp_wait<1>();
     __syncthreads();
     Few<f32, 1> raw9[4][1];
     auto ask = [&](int m, int p) {
@@ -433,9 +433,9 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         float t6[16];
         UNROLL for (int i = 0; i < 15; ++i) t6[i] = t3[i + 1];
         (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t3[0];
-        cp_wait<1>();
+        cp_wait<0>();
         __syncthreads();
-        fill(n + 3); if (++full == 3) full = 0;
+        fill(n + 2); if (++full == 2) full = 0;
         t6[15] = warp == 7 ? t5[0] : (sm + 0 + (n & 1) * 256)[((warp + 1) * 1 + 0) * 32 + lane];
         float t7[16];
         float in7[1], out7[1];

@@ -220,10 +220,10 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
         }
       }
       cp_commit();
-      if (++empty == 3) empty = 0;
+      if (++empty == 2) empty = 0;
     };
-    UNROLL for (int m = 0; m < 3; ++m) fill(m);
-    cp_wait<2>();
+    UNROLL for (int m = 0; m < 2; ++m) fill(m);
+    cp_wait<1>();
     __syncthreads();
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
@@ -275,9 +275,9 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
           UNROLL for (int r = 0; r < 16; ++r) { const int i = r; h = t21[i] * h + t19[i]; a *= t21[i]; }
           ex[(warp * 2 + j) * 32 + lane] = h; ex[(warp * 2 + j + 1) * 32 + lane] = a;
         }
-        cp_wait<1>();
+        cp_wait<0>();
         __syncthreads();
-        fill(n + 3); if (++full == 3) full = 0;
+        fill(n + 2); if (++full == 2) full = 0;
         UNROLL for (int j = 0; j < 1; ++j) {
           float h = t3[0];
           UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in22[j] = h; h = ex[(s * 2 + j + 1) * 32 + lane] * h + ex[(s * 2 + j) * 32 + lane]; }
@@ -353,10 +353,10 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
         }
       }
       cp_commit();
-      if (++empty == 3) empty = 0;
+      if (++empty == 2) empty = 0;
     };
-    UNROLL for (int m = 0; m < 3; ++m) fill(m);
-    cp_wait<2>();
+    UNROLL for (int m = 0; m < 2; ++m) fill(m);
+    cp_wait<1>();
     __syncthreads();
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
@@ -409,9 +409,9 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
           UNROLL for (int r = 0; r < 16; ++r) { const int i = r; h = t21[i] * h + t19[i]; a *= t21[i]; }
           ex[(warp * 2 + j) * 32 + lane] = h; ex[(warp * 2 + j + 1) * 32 + lane] = a;
         }
-        cp_wait<1>();
+        cp_wait<0>();
         __syncthreads();
-        fill(n + 3); if (++full == 3) full = 0;
+        fill(n + 2); if (++full == 2) full = 0;
         UNROLL for (int j = 0; j < 1; ++j) {
           float h = t3[0];
           UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in22[j] = h; h = ex[(s * 2 + j + 1) * 32 + lane] * h + ex[(s * 2 + j) * 32 + lane]; }

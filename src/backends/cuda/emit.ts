@@ -24,7 +24,7 @@ const SEGMENTATION: Segmentation = { programs: 128, least: 8 };
 /** Writes the CUDA C++ of a module and the plan a host needs to launch it. One file per module; NVRTC compiles it without include paths. */
 export function emitCuda(module: TileModule, options: CudaOptions): { plan: Plan; files: Map<string, string> } {
   const cx: CudaContext = { module, target: options.target, dtype: options.dtype };
-  const file = `${module.name}.${options.dtype}.${options.target === 'cuda.sm90' ? 'sm90a' : 'sm80'}.cu`;
+  const file = `${module.name}.${options.dtype}.${options.target === 'cuda.sm90' ? 'sm90a' : options.target.replace('cuda.', '')}.cu`;
   const lowered = module.kernels.map((kernel) => ({ kernel, code: lower(cx, kernel, options.plain ?? false) }));
   const kernels = lowered.map(({ kernel, code }) => planKernel(cx, kernel, code, file));
   const tensors = [...module.buffers.map((buffer) => planTensor(module, buffer, options.dtype)), ...lowered.flatMap(({ code }) => code.scratch)];

@@ -5,7 +5,7 @@ import { walk } from './uses.js';
 import { innerExtent, outerExtents } from '../describe.js';
 import { bufferNamed } from './address.js';
 
-export type CudaTarget = 'cuda.sm80' | 'cuda.sm90';
+export type CudaTarget = 'cuda.sm80' | 'cuda.sm86' | 'cuda.sm90';
 
 export interface CudaContext {
   readonly module: TileModule;
@@ -28,7 +28,11 @@ export interface LoweredKernel {
 
 /** Dynamic shared memory a block may ask for, in bytes. */
 export function sharedLimit(target: CudaTarget): number {
-  return target === 'cuda.sm90' ? 232448 : 166912;
+  switch (target) {
+    case 'cuda.sm80': return 163 * 1024;
+    case 'cuda.sm86': return 99 * 1024;
+    case 'cuda.sm90': return 227 * 1024;
+  }
 }
 
 /** C name of a buffer's element type. */

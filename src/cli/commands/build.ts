@@ -1,5 +1,5 @@
 import { compileAll, isDtype, packagesOf, writePackages, type BuildOptions, type BuiltScan } from '../../driver/build.js';
-import { TARGETS } from '../../driver/compile.js';
+import { DEFAULT_TARGETS, TARGETS } from '../../driver/compile.js';
 import { nodeHost, type Host } from '../../driver/host.js';
 import { emitLevels, LEVELS } from '../../driver/levels.js';
 import { problemText } from '../../driver/problem.js';
@@ -41,7 +41,7 @@ export const build: Command = (args) => guarded(async () => {
     out: values.out ?? (emit.length === 0 ? 'lmoec-out' : undefined),
     emit,
     options: {
-      targets: targets.length === 0 ? TARGETS : targets,
+      targets: targets.length === 0 ? DEFAULT_TARGETS : targets,
       dtypes: dtypes.length === 0 ? undefined : dtypes,
       sizes: sizesOf(values.size ?? []),
       scan: values.scan,

@@ -33,7 +33,8 @@ export interface Segmentation {
   readonly least: number;
 }
 
-export type Target = 'cuda.sm80' | 'cuda.sm90' | 'webgpu';
+/** `cuda.sm80`: devices of 8.0 and later with at least 163 KB of shared memory for a block; `cuda.sm86`: those with 99 KB (8.6, 8.9, 12.0); `cuda.sm90`: 9.0 only. */
+export type Target = 'cuda.sm80' | 'cuda.sm86' | 'cuda.sm90' | 'webgpu';
 
 /** A factor of a shape or a grid: a number or a quantity known when called. */
 export type Extent = number | 'tokens' | 'heads' | 'groups' | 'sequences' | 'chunks' | 'segments';

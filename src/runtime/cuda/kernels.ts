@@ -14,7 +14,7 @@ export interface LoadedKernels {
 /** Loads every kernel file of a plan: the cubin beside the source, else (or on a device of another architecture) its PTX, else the source through NVRTC. */
 export async function loadKernels(native: NativeCuda, info: DeviceInfo, plan: Plan, files: ReadonlyMap<string, string | Uint8Array>): Promise<LoadedKernels> {
   const architecture = realArchitecture(plan.target);
-  if (architecture === undefined) throw new RuntimeError(`the plan of ${plan.scan} is for ${plan.target}`, 'build it with --target cuda.sm80 or cuda.sm90');
+  if (architecture === undefined) throw new RuntimeError(`the plan of ${plan.scan} is for ${plan.target}`, 'build it with --target cuda.sm80, cuda.sm86 or cuda.sm90');
   if (architecture === 'sm_90a' && (info.major !== 9 || info.minor !== 0)) {
     throw new RuntimeError(`the plan of ${plan.scan} is for compute capability 9.0, the device has ${info.major}.${info.minor}`, 'load the plan for cuda.sm80');
   }
@@ -27,7 +27,11 @@ export async function loadKernels(native: NativeCuda, info: DeviceInfo, plan: Pl
   for (const kernel of plan.kernels) {
     const module = modules.get(kernel.file);
     if (module === undefined) continue;
-    functions.set(kernel.name, expectOk(native.getFunction(module, kernel.entry, kernel.sharedBytes), `finding ${kernel.entry} in ${kernel.file}`));
+    const found = native.getFunction(module, kernel.entry, kernel.sharedBytes);
+    if (!found.ok && found.error === 'CUDA_ERROR_INVALID_VALUE' && plan.target === 'cuda.sm80') {
+      throw new RuntimeError(`${kernel.entry} of ${plan.scan} needs ${Math.ceil(kernel.sharedBytes / 1024)} KB of shared memory, more than a block of this device may have`, 'build with --target cuda.sm86');
+    }
+    functions.set(kernel.name, expectOk(found, `finding ${kernel.entry} in ${kernel.file}`));
   }
   return {
     functions,

@@ -11,6 +11,7 @@ import { judge, judgeScan, type TensorRun } from './tensor-runs.js';
 
 const SM90 = 'cuda.sm90' as const;
 const SM80 = 'cuda.sm80' as const;
+const SM86 = 'cuda.sm86' as const;
 
 /** Between them: every operation and layout that tensor core kernels are made of, on both targets. */
 const CASES: readonly (readonly [name: string, run: TensorRun])[] = [
@@ -28,6 +29,10 @@ const CASES: readonly (readonly [name: string, run: TensorRun])[] = [
   // Two and four warpgroups that share every fragment.
   ['rwkv7', { sizes: [128], target: SM90, lengths: [70] }],
   ['mlstm', { sizes: [128], target: SM80, lengths: [70] }],
+  // Little shared memory: tiles loaded late, one stage, and some kernels without tensor cores.
+  ['gated_delta', { sizes: [128], target: SM86, lengths: [70] }],
+  ['rwkv7', { sizes: [64], target: SM86 }],
+  ['comba', { sizes: [128], target: SM86, lengths: [70] }],
   // Heads that fill no tile, states that are not square, groups of heads.
   ['hgrn2', { sizes: [24, 40], target: SM90 }],
   ['comba', { sizes: [64, 128], target: SM90 }],

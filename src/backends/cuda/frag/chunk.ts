@@ -17,6 +17,9 @@ const CROWDED = 100 * 1024;
 /** Decay operations whose text, for two warpgroups, outgrows the instruction cache (128 KB) together with what is around them. */
 const LONG = 3;
 
+/** KB that loaded tiles may take at a time. */
+const BUDGETS = [Infinity, 160, 128, 112, 96, 80, 64, 0];
+
 interface Shape {
   /** Warpgroups that share every fragment. */
   readonly parts: Parts;
@@ -44,7 +47,9 @@ export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const alone = !wide ? 1 : gather ? 2 : 4;
   const shapes: readonly Shape[] = [
     { parts: shared, blocks: 2, gather: true, budget: Infinity },
-    ...[Infinity, 160, 128, 112, 96, 80, 64, 0].map((budget): Shape => ({ parts: alone, blocks: 1, gather, budget: budget * 1024 })),
+    ...BUDGETS.map((budget): Shape => ({ parts: alone, blocks: 1, gather, budget: budget * 1024 })),
+    // Sums over the parts of a team take shared memory, too.
+    ...BUDGETS.map((budget): Shape => ({ parts: 1, blocks: 1, gather: true, budget: budget * 1024 })),
   ];
   let least = Infinity;
   for (const shape of shapes) {

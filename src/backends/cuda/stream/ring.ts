@@ -1,14 +1,16 @@
 import { ROW } from '../../../ir/common/axes.js';
 import type { TileId, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { bufferNamed, cellOffset, outerStride, type Place } from '../address.js';
-import { elementType, pointer } from '../lowered.js';
+import { elementType, pointer, sharedLimit } from '../lowered.js';
 import type { Writer } from './values.js';
 
 type Load = Extract<TileOp, { op: 'load' }>;
 
-/** Two blocks on a multiprocessor; more chunks than that in flight gain nothing. */
+/** Of two blocks on a multiprocessor, as long as that is enough; more chunks in flight gain nothing. */
 const BUDGET = 100 * 1024;
 const MOST_STAGES = 6;
+/** Left for what warps exchange. */
+const EXCHANGES = 10 * 1024;
 
 /**
  * Token tiles of a walk that travel through a ring of stages in shared memory, in pieces of 16 bytes: that keeps more bytes in flight than
@@ -47,7 +49,9 @@ export function ringOf(w: Writer, body: readonly TileStmt[]): Ring | undefined {
     stage += rows.total * width * size;
   }
   if (found.length === 0) return undefined;
-  const stages = Math.max(2, Math.min(MOST_STAGES, Math.floor(BUDGET / stage)));
+  const limit = sharedLimit(cx.target);
+  if (2 * stage > limit - EXCHANGES) return undefined;
+  const stages = Math.max(2, Math.min(MOST_STAGES, Math.floor(Math.min(BUDGET, limit / 2 - EXCHANGES) / stage)));
   return {
     tiles: new Set(found.map(({ tile }) => tile)),
     bytes: stages * stage,
