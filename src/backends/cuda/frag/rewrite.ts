@@ -1,4 +1,4 @@
-import { ROW, type Axis } from '../../../ir/common/axes.js';
+import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileOp, TileStmt, TileType } from '../../../ir/tile/tile.js';
 import { operandsOf } from '../../../ir/tile/operands.js';
 
@@ -8,6 +8,71 @@ interface Factor {
   readonly through: readonly ('swap' | 'keep')[];
 }
 
+/** The tiles written so far. */
+interface Tiles {
+  readonly types: readonly TileType[];
+  readonly defs: ReadonlyMap<TileId, TileOp>;
+}
+
+const axesOf = ({ types }: Tiles, tile: TileId) => types[tile].axes;
+
+/** A matrix as the product of a base, transposed or not, with vectors and numbers. */
+function factorsOf(tiles: Tiles, tile: TileId): { readonly base: TileId; readonly turned: boolean; readonly factors: readonly Factor[] } {
+  const op = tiles.defs.get(tile);
+  if (op?.op === 'swap') {
+    const inner = factorsOf(tiles, op.arg);
+    return { base: inner.base, turned: !inner.turned, factors: inner.factors.map((f) => ({ ...f, through: [...f.through, 'swap'] })) };
+  }
+  if (op?.op === 'keep') {
+    const inner = factorsOf(tiles, op.arg);
+    // Rows beyond the sequence are zero in the tensor already; its factors might be infinite there.
+    const factors = inner.factors.map((f): Factor => (axesOf(tiles, f.tile).includes(ROW) ? { ...f, through: [...f.through, 'keep'] } : f));
+    if (tiles.defs.get(inner.base)?.op === 'load' && !inner.turned) return { ...inner, factors };
+  }
+  if (op?.op === 'map' && op.fn === 'mul') {
+    for (const [x, f] of [op.args, [op.args[1], op.args[0]]]) {
+      if (axesOf(tiles, x).length === 2 && axesOf(tiles, f).length < 2) {
+        const inner = factorsOf(tiles, x);
+        return { ...inner, factors: [...inner.factors, { tile: f, through: [] }] };
+      }
+    }
+  }
+  return { base: tile, turned: false, factors: [] };
+}
+
+/** Numbers that multiply a tile, and the tile without them. */
+function numbersOf(tiles: Tiles, tile: TileId): { readonly base: TileId; readonly turned: boolean; readonly numbers: readonly TileId[] } {
+  const op = tiles.defs.get(tile);
+  if (op?.op === 'swap') {
+    const inner = numbersOf(tiles, op.arg);
+    return { ...inner, turned: !inner.turned };
+  }
+  if (op?.op === 'map' && op.fn === 'mul') {
+    const [x, y] = op.args;
+    const [rest, number] = axesOf(tiles, x).length === 0 ? [y, x] : [x, y];
+    if (axesOf(tiles, number).length === 0 && axesOf(tiles, rest).length === 2) {
+      const inner = numbersOf(tiles, rest);
+      return { ...inner, numbers: [...inner.numbers, number] };
+    }
+  }
+  return { base: tile, turned: false, numbers: [] };
+}
+
+/** A product with its operands replaced; other operations as they are. */
+function withOperands(op: TileOp, replaced: (tile: TileId) => TileId): TileOp {
+  switch (op.op) {
+    case 'contract': return { ...op, a: replaced(op.a), b: replaced(op.b) };
+    case 'dscore': return { ...op, x: replaced(op.x), y: replaced(op.y) };
+    case 'dscoreRow': return { ...op, a: replaced(op.a), y: replaced(op.y) };
+    case 'dscoreCol': return { ...op, a: replaced(op.a), x: replaced(op.x) };
+    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'round': case 'map': case 'reduce': case 'swap': case 'cumsum':
+    case 'shift': case 'pick': case 'mask': case 'inverse': case 'compose': case 'recur':
+      return op;
+  }
+}
+
+const swapped = (axes: readonly Axis[]) => axes.map((axis) => (axis === ROW ? COL : axis === COL ? ROW : axis));
+
 /**
  * Frees the operands of products from numbers, so that a tile that enters several products is rounded the same in all of them (the gradient of a
  * gate is a difference of two such sums), and the right operands from vectors: contract(x, y * f) with f along the contracted axis is contract(x * f, y), along the
@@ -15,138 +80,72 @@ interface Factor {
  * operand is rounded twice (docs/algorithms.md: tolerances). `rowOf` names the axis that a result keeps in registers: the operand that lacks it is the right one.
  */
 export function freeOperands(kernel: TileKernel, rowOf: (axes: readonly Axis[]) => Axis | undefined): TileKernel {
-  const tiles: TileType[] = [...kernel.tiles];
+  const types: TileType[] = [...kernel.tiles];
   const defs = new Map<TileId, TileOp>();
-  const axesOf = (tile: TileId) => tiles[tile].axes;
-
-  const factorsOf = (tile: TileId): { base: TileId; turned: boolean; factors: Factor[] } => {
-    const op = defs.get(tile);
-    if (op?.op === 'swap') {
-      const inner = factorsOf(op.arg);
-      return { base: inner.base, turned: !inner.turned, factors: inner.factors.map((f) => ({ ...f, through: [...f.through, 'swap'] })) };
-    }
-    if (op?.op === 'keep') {
-      const inner = factorsOf(op.arg);
-      // Rows beyond the sequence are zero in the tensor already; its factors might be infinite there.
-      const factors = inner.factors.map((f): Factor => (axesOf(f.tile).includes(ROW) ? { ...f, through: [...f.through, 'keep'] } : f));
-      if (defs.get(inner.base)?.op === 'load' && !inner.turned) return { ...inner, factors };
-    }
-    if (op?.op === 'map' && op.fn === 'mul') {
-      for (const [x, f] of [op.args, [op.args[1], op.args[0]]]) {
-        if (axesOf(x).length === 2 && axesOf(f).length < 2) {
-          const inner = factorsOf(x);
-          return { ...inner, factors: [...inner.factors, { tile: f, through: [] }] };
-        }
-      }
-    }
-    return { base: tile, turned: false, factors: [] };
-  };
-
-  /** Numbers that multiply a tile, and the tile without them. */
-  const numbersOf = (tile: TileId): { base: TileId; turned: boolean; numbers: TileId[] } => {
-    const op = defs.get(tile);
-    if (op?.op === 'swap') {
-      const inner = numbersOf(op.arg);
-      return { ...inner, turned: !inner.turned };
-    }
-    if (op?.op === 'map' && op.fn === 'mul') {
-      const [x, y] = op.args;
-      const [rest, number] = axesOf(x).length === 0 ? [y, x] : [x, y];
-      if (axesOf(number).length === 0 && axesOf(rest).length === 2) {
-        const inner = numbersOf(rest);
-        return { ...inner, numbers: [...inner.numbers, number] };
-      }
-    }
-    return { base: tile, turned: false, numbers: [] };
-  };
+  const tiles: Tiles = { types, defs };
+  const newTile = (axes: readonly Axis[]): TileId => types.push({ axes }) - 1;
 
   const rewriteBody = (body: readonly TileStmt[]): TileStmt[] => {
     const out: TileStmt[] = [];
-    const add = (axes: readonly Axis[], op: TileOp): TileId => {
-      tiles.push({ axes });
-      const tile = tiles.length - 1;
+    const put = (tile: TileId, op: TileOp): TileId => {
       defs.set(tile, op);
       out.push({ kind: 'let', tile, op });
       return tile;
     };
-    const swapped = (axes: readonly Axis[]) => axes.map((axis) => (axis === ROW ? '%col' : axis === '%col' ? ROW : axis));
-    const through = (f: Factor): TileId =>
-      f.through.reduce((tile, how) => add(how === 'swap' ? swapped(axesOf(tile)) : axesOf(tile), how === 'swap' ? { op: 'swap', arg: tile } : { op: 'keep', arg: tile }), f.tile);
-    const bare = (tile: TileId, numbers: TileId[]): TileId => {
-      const found = numbersOf(tile);
-      if (found.numbers.length === 0) return tile;
-      numbers.push(...found.numbers);
-      return found.turned ? add(swapped(axesOf(found.base)), { op: 'swap', arg: found.base }) : found.base;
-    };
-    const withoutNumbers = (op: TileOp): { op: TileOp; numbers: readonly TileId[] } => {
-      const numbers: TileId[] = [];
-      switch (op.op) {
-        case 'contract': return { op: { ...op, a: bare(op.a, numbers), b: bare(op.b, numbers) }, numbers };
-        case 'dscore': return { op: { ...op, x: bare(op.x, numbers), y: bare(op.y, numbers) }, numbers };
-        case 'dscoreRow': return { op: { ...op, a: bare(op.a, numbers), y: bare(op.y, numbers) }, numbers };
-        case 'dscoreCol': return { op: { ...op, a: bare(op.a, numbers), x: bare(op.x, numbers) }, numbers };
-        case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'round': case 'map': case 'reduce': case 'swap': case 'cumsum':
-        case 'shift': case 'pick': case 'mask': case 'inverse': case 'compose': case 'recur':
-          return { op, numbers };
-      }
-    };
-    const times = (a: TileId, b: TileId) => add([...new Set([...axesOf(a), ...axesOf(b)])], { op: 'map', fn: 'mul', args: [a, b] });
+    const swap = (tile: TileId) => put(newTile(swapped(axesOf(tiles, tile))), { op: 'swap', arg: tile });
+    const keep = (tile: TileId) => put(newTile(axesOf(tiles, tile)), { op: 'keep', arg: tile });
+    const times = (a: TileId, b: TileId) => put(newTile([...new Set([...axesOf(tiles, a), ...axesOf(tiles, b)])]), { op: 'map', fn: 'mul', args: [a, b] });
+    const product = (factors: readonly TileId[]) => factors.slice(1).reduce(times, factors[0]);
 
-    for (const stmt of body) {
-      if (stmt.kind === 'loop') {
-        out.push({ ...stmt, body: rewriteBody(stmt.body) });
-        continue;
-      }
-      if (stmt.kind === 'store') {
-        out.push(stmt);
-        continue;
-      }
-      const { tile } = stmt;
-      const { op, numbers } = withoutNumbers(stmt.op);
-      if (numbers.length > 0) {
-        const all = numbers.slice(1).reduce(times, numbers[0]);
-        tiles.push({ axes: axesOf(tile) });
-        const product = tiles.length - 1;
-        const scaled: TileOp = { op: 'map', fn: 'mul', args: [product, all] };
-        // The product may have vectors to get rid of, too.
-        out.push(...rewriteBody([{ kind: 'let', tile: product, op }]), { kind: 'let', tile, op: scaled });
-        defs.set(tile, scaled);
-        continue;
-      }
-      defs.set(tile, op);
-      const row = rowOf(axesOf(tile));
-      if (op.op !== 'contract' || axesOf(tile).length !== 2 || row === undefined) {
-        out.push(stmt);
-        continue;
-      }
-      const [left, right] = axesOf(op.a).includes(row) ? [op.a, op.b] : [op.b, op.a];
-      const found = factorsOf(right);
-      if (axesOf(right).includes(row) || found.factors.length === 0 || defs.get(found.base)?.op !== 'load') {
-        out.push(stmt);
-        continue;
-      }
+    /** Operands without numbers: those multiply the result. False if there are none. */
+    const freeOfNumbers = (tile: TileId, op: TileOp): boolean => {
+      const numbers: TileId[] = [];
+      const bare = withOperands(op, (operand) => {
+        const found = numbersOf(tiles, operand);
+        numbers.push(...found.numbers);
+        return found.numbers.length === 0 ? operand : found.turned ? swap(found.base) : found.base;
+      });
+      if (numbers.length === 0) return false;
+      const all = product(numbers);
+      const unscaled = newTile(axesOf(tiles, tile));
+      // The product may have vectors to get rid of, too.
+      out.push(...rewriteBody([{ kind: 'let', tile: unscaled, op: bare }]));
+      put(tile, { op: 'map', fn: 'mul', args: [unscaled, all] });
+      return true;
+    };
+
+    /** A right operand without vectors: those along the contracted axis multiply the left one, others the result. False if there is nothing to do. */
+    const freeOfVectors = (tile: TileId, op: TileOp): boolean => {
+      const row = rowOf(axesOf(tiles, tile));
+      if (op.op !== 'contract' || axesOf(tiles, tile).length !== 2 || row === undefined) return false;
+      const [left, right] = axesOf(tiles, op.a).includes(row) ? [op.a, op.b] : [op.b, op.a];
+      const { base, turned, factors } = factorsOf(tiles, right);
+      if (axesOf(tiles, right).includes(row) || factors.length === 0 || defs.get(base)?.op !== 'load') return false;
       let scaled = left;
       const outside: TileId[] = [];
-      for (const factor of found.factors) {
-        const f = through(factor);
-        if (axesOf(f).includes(op.axis)) scaled = times(scaled, f);
+      for (const factor of factors) {
+        const f = factor.through.reduce((inner, how) => (how === 'swap' ? swap(inner) : keep(inner)), factor.tile);
+        if (axesOf(tiles, f).includes(op.axis)) scaled = times(scaled, f);
         else outside.push(f);
       }
-      const base = found.turned ? add(swapped(axesOf(found.base)), { op: 'swap', arg: found.base }) : found.base;
-      if (outside.length === 0) {
-        out.push({ kind: 'let', tile, op: { ...op, a: scaled, b: base } });
-        continue;
+      const freed: TileOp = { ...op, a: scaled, b: turned ? swap(base) : base };
+      if (outside.length === 0) put(tile, freed);
+      else {
+        const inner = put(newTile(axesOf(tiles, tile)), freed);
+        put(tile, { op: 'map', fn: 'mul', args: [inner, product(outside)] });
       }
-      const product = add(axesOf(tile), { op: 'contract', a: scaled, b: base, axis: op.axis });
-      const all = outside.slice(1).reduce(times, outside[0]);
-      const last: TileOp = { op: 'map', fn: 'mul', args: [product, all] };
-      defs.set(tile, last);
-      out.push({ kind: 'let', tile, op: last });
+      return true;
+    };
+
+    for (const stmt of body) {
+      if (stmt.kind === 'loop') out.push({ ...stmt, body: rewriteBody(stmt.body) });
+      else if (stmt.kind === 'store') out.push(stmt);
+      else if (!freeOfNumbers(stmt.tile, stmt.op) && !freeOfVectors(stmt.tile, stmt.op)) put(stmt.tile, stmt.op);
     }
     return out;
   };
   const body = rewriteBody(kernel.body);
-  return prune({ ...kernel, tiles, body });
+  return prune({ ...kernel, tiles: types, body });
 }
 
 /** Leaves out statements whose tile nobody reads. */
@@ -177,5 +176,3 @@ function prune(kernel: TileKernel): TileKernel {
       .map((stmt) => (stmt.kind === 'loop' ? { ...stmt, body: sweep(stmt.body) } : stmt));
   return { ...kernel, body: sweep(kernel.body) };
 }
-
-
