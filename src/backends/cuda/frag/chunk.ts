@@ -6,7 +6,7 @@ import { createCode } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { outerLines } from '../prologue.js';
 import { createArena } from './arena.js';
-import { gatherDecays } from './gather.js';
+import { gatherDecays, isDscore, type Gathered } from './gather.js';
 import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, tokenRow } from './kernel.js';
 import { cellOf, copyArray, copyTile, isArray, loadCell, loadNow, storeCell } from './memory.js';
 import { unsupported } from './forms.js';
@@ -25,7 +25,7 @@ interface Shape {
   readonly parts: Parts;
   /** Blocks that a multiprocessor is to hold. */
   readonly blocks: 1 | 2;
-  /** Decay operations that share an operand are computed together: less work, more registers. */
+  /** Are decay operations that share an operand computed together? That is less work in more registers. */
   readonly gather: boolean;
   /** Bytes that loaded tiles may take at a time; what does not fit at the start is loaded when others are done with. */
   readonly budget: number;
@@ -37,8 +37,9 @@ interface Shape {
  */
 export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
-  const { groups } = gatherDecays(kernel);
-  const decays = kernel.body.filter((stmt) => stmt.kind === 'let' && ['dscore', 'dscoreRow', 'dscoreCol'].includes(stmt.op.op)).length;
+  const gathered = gatherDecays(kernel);
+  const { groups } = gathered;
+  const decays = kernel.body.filter((stmt) => stmt.kind === 'let' && isDscore(stmt.op)).length;
   // Computed together, operations fit into the cache; but only two warpgroups have the registers for it.
   const together = [...groups.values()].reduce((sum, members) => sum + members.length - 1, 0);
   const gather = decays - together < LONG || groups.size > 1;
@@ -49,11 +50,11 @@ export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     { parts: shared, blocks: 2, gather: true, budget: Infinity },
     ...BUDGETS.map((budget): Shape => ({ parts: alone, blocks: 1, gather, budget: budget * 1024 })),
     // Sums over the parts of a team take shared memory, too.
-    ...BUDGETS.map((budget): Shape => ({ parts: 1, blocks: 1, gather: true, budget: budget * 1024 })),
+    ...(alone === 1 && gather ? [] : BUDGETS).map((budget): Shape => ({ parts: 1, blocks: 1, gather: true, budget: budget * 1024 })),
   ];
   let least = Infinity;
   for (const shape of shapes) {
-    const found = chunkOf(cx, kernel, shape);
+    const found = chunkOf(cx, shape.gather ? gathered : { kernel, groups: new Map() }, shape);
     // A multiprocessor has as much as one block may take, and 1 KB more for each.
     const limit = shape.blocks === 1 ? sharedLimit(cx.target) : Math.min(CROWDED, (sharedLimit(cx.target) + 1024) / 2 - 1024);
     if (found.sharedBytes <= limit) return found;
@@ -62,13 +63,12 @@ export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   return unsupported(`${least} bytes of shared memory`);
 }
 
-function chunkOf(cx: CudaContext, given: TileKernel, { parts, blocks, gather, budget }: Shape): LoweredKernel {
-  if (given.split !== undefined) unsupported('split chunk kernels');
-  const { kernel, groups } = gather ? gatherDecays(given) : { kernel: given, groups: undefined };
+function chunkOf(cx: CudaContext, { kernel, groups }: Gathered, { parts, blocks, budget }: Shape): LoweredKernel {
+  if (kernel.split !== undefined) unsupported('split chunk kernels');
   const defs = definitions(kernel);
   const body = createCode();
   const arena = createArena('M');
-  const team = createTeam({ cx, kernel, code: body, arena, barrier: 1, parts, defs, ...(groups && { groups }), rowOf: tokenRow, stage: { address: 'base', pointer: 'basep' }, exported: new Set() });
+  const team = createTeam({ cx, kernel, code: body, arena, barrier: 1, parts, defs, groups, rowOf: tokenRow, stage: { address: 'base', pointer: 'basep' }, exported: new Set() });
   const place: Place = { sequence: 'sequence', chunk: 'chunk', first: 'first', length: 'length', head: 'head', group: 'group' };
   const sums = fusedSums(kernel, kernel.body);
   const copies = kernel.body.flatMap((stmt): Copy[] => {
@@ -81,7 +81,7 @@ function chunkOf(cx: CudaContext, given: TileKernel, { parts, blocks, gather, bu
     return [];
   });
   const copied = new Set(copies.map((copy) => copy.tile));
-  const due = copySchedule(kernel.body, groups ?? new Map(), copies, budget);
+  const due = copySchedule(kernel.body, groups, copies, budget);
   for (const [at, stmt] of kernel.body.entries()) {
     const now = due.get(at) ?? [];
     team.begin();

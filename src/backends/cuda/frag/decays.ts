@@ -1,7 +1,7 @@
 import { COL, ROW } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import type { Piece } from './arena.js';
-import type { Dscore } from './gather.js';
+import { isDscore, type Dscore } from './gather.js';
 import { inclusiveSums, OWN_BARRIER } from './tokens.js';
 import { unsupported } from './forms.js';
 import type { Team } from './team.js';
@@ -62,7 +62,7 @@ export function decays(team: Team, tiles: readonly TileId[]): void {
 }
 
 function dscoreOf(op: TileOp | undefined): Dscore {
-  if (op?.op !== 'dscore' && op?.op !== 'dscoreRow' && op?.op !== 'dscoreCol') throw new Error('no decay operation');
+  if (op === undefined || !isDscore(op)) throw new Error('no decay operation');
   return op;
 }
 

@@ -3,12 +3,17 @@ import { operandsOf } from '../../../ir/tile/operands.js';
 
 export type Dscore = Extract<TileOp, { op: 'dscore' | 'dscoreRow' | 'dscoreCol' }>;
 
+export interface Gathered {
+  readonly kernel: TileKernel;
+  readonly groups: ReadonlyMap<TileId, readonly TileId[]>;
+}
+
 /**
  * Brings decay operations together that scale the same operands by the same gates, so that factors and scaled operands are made once: adjoints in pairs,
  * scores of up to two readers and two writers (more would not fit in registers). Returns the kernel with what the later ones need moved before the first
  * one, and the groups by their first tile.
  */
-export function gatherDecays(kernel: TileKernel): { readonly kernel: TileKernel; readonly groups: ReadonlyMap<TileId, readonly TileId[]> } {
+export function gatherDecays(kernel: TileKernel): Gathered {
   const groups = new Map<TileId, readonly TileId[]>();
   const defs = new Map<TileId, TileOp>();
   for (const stmt of kernel.body) if (stmt.kind === 'let') defs.set(stmt.tile, stmt.op);
@@ -37,7 +42,7 @@ interface Member {
   readonly op: Dscore;
 }
 
-function isDscore(op: TileOp): op is Dscore {
+export function isDscore(op: TileOp): op is Dscore {
   return op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol';
 }
 

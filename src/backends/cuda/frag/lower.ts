@@ -2,6 +2,7 @@ import type { TileKernel } from '../../../ir/tile/tile.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { walk } from '../uses.js';
 import { lowerChunk } from './chunk.js';
+import { isDscore } from './gather.js';
 import { tokenRow } from './kernel.js';
 import { freeOperands } from './rewrite.js';
 import { Unsupported, unsupported } from './forms.js';
@@ -31,7 +32,7 @@ function worthwhile(kernel: TileKernel): boolean {
   walk(kernel.body, (stmt) => {
     if (stmt.kind !== 'let') return;
     const { op } = stmt;
-    if (op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol' || op.op === 'inverse') found = true;
+    if (isDscore(op) || op.op === 'inverse') found = true;
     if (op.op === 'contract' && kernel.tiles[stmt.tile].axes.length === 2) found = true;
   });
   return found;

@@ -9,8 +9,6 @@ export interface OrderOptions {
   readonly parts: number;
 }
 
-export type Order = ReturnType<typeof createOrder>;
-
 /** Keeps track of who wrote and who reads pieces of shared memory, of copies and products still running, and writes the barriers and waits that this takes. */
 export function createOrder({ code, barrier, parts }: OrderOptions) {
   let epoch = 0;

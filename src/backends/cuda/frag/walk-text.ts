@@ -1,4 +1,3 @@
-import type { Axis } from '../../../ir/common/axes.js';
 import type { TileKernel } from '../../../ir/tile/tile.js';
 import { createCode, type Code } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
@@ -6,31 +5,37 @@ import { chunkLines, outerLines } from '../prologue.js';
 import type { Arena } from './arena.js';
 import { unsupported } from './forms.js';
 import { head, offsetLines, RUNTIME, slabs } from './kernel.js';
+import type { Team } from './team.js';
+import type { Division } from './walk-division.js';
 
-/** What the teams of a walk do. */
-export interface WalkParts {
-  readonly loadArena: Arena;
-  readonly walkArena: Arena;
-  readonly registers: readonly string[];
+export interface LoadingTeam {
+  readonly team: Team;
+  readonly arena: Arena;
+  /** Before the loop; in it: what asks for the next chunk, what puts down numbers that came through registers, what is worked out. */
+  readonly before: Code;
   readonly issue: Code;
   readonly fill: Code;
-  readonly aheadBefore: Code;
-  readonly aheadCode: Code;
-  readonly walkBefore: Code;
-  readonly walkCode: Code;
-  readonly walkAfter: Code;
-  /** Stores of a chunk's outputs, by the loading team. */
+  readonly code: Code;
+  /** Declarations of what comes through registers. */
+  readonly registers: readonly string[];
+}
+
+export interface WalkingTeam {
+  readonly arena: Arena;
+  readonly before: Code;
+  readonly code: Code;
+  readonly after: Code;
+  /** Stores of a chunk's outputs, which the loading team makes when it takes their stage back. */
   readonly draining: readonly string[];
-  readonly reverse: boolean;
 }
 
 /** The kernel: shared memory holds fixed pieces of both teams, then the stages, then the barriers. */
-export function walkText(cx: CudaContext, kernel: TileKernel, split: Axis, parts: WalkParts): LoweredKernel {
-  const walkLayout = parts.walkArena.layout();
-  const loadLayout = parts.loadArena.layout();
+export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { reverse } }: Division, loading: LoadingTeam, walking: WalkingTeam): LoweredKernel {
+  const walkLayout = walking.arena.layout();
+  const loadLayout = loading.arena.layout();
   const offsets = new Map([...walkLayout.offsets]);
   const stageAt = walkLayout.fixedBytes + loadLayout.fixedBytes;
-  const stagedNames = stagedPieces(parts.loadArena, loadLayout.offsets);
+  const stagedNames = stagedPieces(loading.arena, loadLayout.offsets);
   for (const [name, offset] of loadLayout.offsets) offsets.set(name, stagedNames.has(name) ? offset : offset + walkLayout.fixedBytes);
   const total = (stages: number) => stageAt + stages * loadLayout.stageBytes + 1024 + 1024;
   const stages = [3, 2, 1].find((n) => total(n) <= sharedLimit(cx.target));
@@ -62,18 +67,18 @@ export function walkText(cx: CudaContext, kernel: TileKernel, split: Axis, parts
   code.line('__syncthreads();');
   // Told uniform, the compiler can order products across the branch.
   code.open('if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0)');
-  for (const line of parts.registers) code.line(line);
-  paste(parts.aheadBefore.text());
+  for (const line of loading.registers) code.line(line);
+  paste(loading.before.text());
   code.line('auto issue = [&](int n) {');
-  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
+  chunkLines(code, { n: 'n', suffix: '' }, reverse, 64);
   code.line(`const u32 to = stage0 + n % ${stages} * ${loadLayout.stageBytes}; (void)to;`);
-  paste(parts.issue.text());
+  paste(loading.issue.text());
   code.line('};');
   code.line(`auto taken_back = [&](int n) { bar_wait(empty + n % ${stages} * 8, (n / ${stages}) & 1); };`);
   code.line('auto drain = [&](int n) {');
-  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
+  chunkLines(code, { n: 'n', suffix: '' }, reverse, 64);
   code.line(`const u32 sa = stage0 + n % ${stages} * ${loadLayout.stageBytes}; (void)sa;`);
-  for (const line of parts.draining) code.line(line);
+  for (const line of walking.draining) code.line(line);
   code.line('};');
   code.line('if (walk_chunks > 0) issue(0);');
   code.line('cp_commit();');
@@ -84,35 +89,35 @@ export function walkText(cx: CudaContext, kernel: TileKernel, split: Axis, parts
     code.close();
     code.line('cp_commit();');
     // What a stage gives out lies beside what it takes in: the copies are on their way before the stores.
-    if (parts.draining.length > 0) code.line(`if (n + 1 < walk_chunks && n + 1 >= ${stages}) drain(n + 1 - ${stages});`);
+    if (walking.draining.length > 0) code.line(`if (n + 1 < walk_chunks && n + 1 >= ${stages}) drain(n + 1 - ${stages});`);
   };
   code.line('#pragma unroll 1');
   code.open('for (int n = 0; n < walk_chunks; ++n)');
-  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
+  chunkLines(code, { n: 'n', suffix: '' }, reverse, 64);
   stageLines('n');
-  paste(parts.fill.text());
+  paste(loading.fill.text());
   if (early) ask();
   code.line(`cp_wait<${early ? 1 : 0}>();`);
-  paste(parts.aheadCode.text());
+  paste(loading.code.text());
   code.line('team_sync(1);');
   code.line(`bar_arrive(full + n % ${stages} * 8);`);
   if (!early) ask();
   code.close();
   code.line('cp_wait<0>();');
-  if (parts.draining.length > 0) code.line(`for (int n = walk_chunks < ${stages} ? 0 : walk_chunks - ${stages}; n < walk_chunks; ++n) { taken_back(n); drain(n); }`);
+  if (walking.draining.length > 0) code.line(`for (int n = walk_chunks < ${stages} ? 0 : walk_chunks - ${stages}; n < walk_chunks; ++n) { taken_back(n); drain(n); }`);
   code.close();
   code.open('else');
-  paste(parts.walkBefore.text());
+  paste(walking.before.text());
   code.line('#pragma unroll 1');
   code.open('for (int n = 0; n < walk_chunks; ++n)');
-  chunkLines(code, { n: 'n', suffix: '' }, parts.reverse, 64);
+  chunkLines(code, { n: 'n', suffix: '' }, reverse, 64);
   stageLines('n');
   code.line(`bar_wait(full + n % ${stages} * 8, (n / ${stages}) & 1);`);
   code.line('proxy_fence();');
-  paste(parts.walkCode.text());
+  paste(walking.code.text());
   code.line(`bar_arrive(empty + n % ${stages} * 8);`);
   code.close();
-  paste(parts.walkAfter.text());
+  paste(walking.after.text());
   code.close();
   code.close();
   return { text: code.text(), runtime: RUNTIME, block: 256, sharedBytes: total(stages), grid: gridOf(kernel, blocks), args, scratch: [] };

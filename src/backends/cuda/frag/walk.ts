@@ -5,14 +5,14 @@ import { bufferNamed, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
 import { createCode, type Code } from '../code.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
-import { createArena, type Arena } from './arena.js';
+import { createArena } from './arena.js';
 import { unsupported } from './forms.js';
 import { letText, tokenRow } from './kernel.js';
 import { cellOf, copyTile, loadCell, loadNow, storeCell, vectorElement, type Load } from './memory.js';
 import { schedule } from './schedule.js';
 import { createTeam, type Team } from './team.js';
 import { divide, needed, type Division, type Let } from './walk-division.js';
-import { walkText } from './walk-text.js';
+import { walkText, type LoadingTeam, type WalkingTeam } from './walk-text.js';
 
 /** Where the text of the current stage finds it. */
 const STAGE = { address: 'sa', pointer: 'sp' };
@@ -26,23 +26,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const division = divide(cx, kernel);
   const loading = loadingTeam(cx, kernel, division);
   const walking = walkingTeam(cx, kernel, division, loading);
-  return walkText(cx, kernel, division.split, {
-    loadArena: loading.arena, walkArena: walking.arena, registers: loading.registers, issue: loading.issue, fill: loading.fill,
-    aheadBefore: loading.before, aheadCode: loading.code, walkBefore: walking.before, walkCode: walking.code, walkAfter: walking.after,
-    draining: walking.draining, reverse: division.loop.reverse,
-  });
-}
-
-interface LoadingTeam {
-  readonly team: Team;
-  readonly arena: Arena;
-  /** Before the loop; in it: what asks for the next chunk, what puts down numbers that came through registers, what is worked out. */
-  readonly before: Code;
-  readonly issue: Code;
-  readonly fill: Code;
-  readonly code: Code;
-  /** Declarations of what comes through registers. */
-  readonly registers: readonly string[];
+  return walkText(cx, kernel, division, loading, walking);
 }
 
 function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): LoadingTeam {
@@ -102,15 +86,6 @@ function throughRegisters(cx: CudaContext, team: Team, stmt: Let & { readonly op
     }
   }
   return `float ${name}[${n}];`;
-}
-
-interface WalkingTeam {
-  readonly arena: Arena;
-  readonly before: Code;
-  readonly code: Code;
-  readonly after: Code;
-  /** Stores of a chunk's outputs, which the loading team makes when it takes their stage back. */
-  readonly draining: readonly string[];
 }
 
 function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, loading: LoadingTeam): WalkingTeam {
