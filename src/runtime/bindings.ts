@@ -2,6 +2,7 @@ import type { Extent, Plan } from '../ir/plan/plan.js';
 import { fromHalves, toHalves } from '../support/float.js';
 import type { CallSizes } from './extents.js';
 import { planName, resultName } from './names.js';
+import { cubinName, ptxName } from './cuda/names.js';
 import { RuntimeError, type CallTensors, type DeviceTensor, type ElementType, type HostArray, type LoadedPlan, type Runtime } from './runtime.js';
 
 /**
@@ -112,7 +113,7 @@ async function readPlan(readFile: ReadFile, folder: string): Promise<Plan> {
 async function readFiles(readFile: ReadFile, folder: string, plan: Plan): Promise<ReadonlyMap<string, Uint8Array>> {
   const sources = [...new Set(plan.kernels.map((kernel) => kernel.file))];
   // Lies beside the source only where nvcc was found; NVRTC does without.
-  const machineCode = sources.filter((name) => name.endsWith('.cu')).flatMap((name) => ['.cubin', '.ptx'].map((kind) => name.replace(/\.cu$/, kind)));
+  const machineCode = sources.filter((name) => name.endsWith('.cu')).flatMap((name) => [cubinName(name), ptxName(name)]);
   // All at once: in a browser each is a request.
   const contents = await Promise.all([
     ...sources.map((name) => readFile(`${folder}/${name}`)),
