@@ -1,5 +1,6 @@
 // npm run test:gpu: every example, and every conformance file, on an NVIDIA GPU: cuda in f32 and bf16, and webgpu in f32 where an adapter
-// answers; packed sequences also in f16, by the kernels for sm_80 and sm_86 (through PTX where the device is newer) and by NVRTC. Needs no internet: dist/ is compiled again only where the TypeScript compiler is installed.
+// answers; packed sequences also in f16, by the kernels for sm_80 and sm_86 (through PTX where the device is newer) and by NVRTC. Needs no internet:
+// dist/ is compiled again only where the TypeScript compiler is installed.
 //   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME] [--jobs N]
 // Conformance files are NAME.safetensors or NAME.CASE.safetensors and belong to examples/NAME.lmoe. Those of the repository are always run;
 // LMOEC_CONFORMANCE names a folder of more too, and so does its place beside the repository.
