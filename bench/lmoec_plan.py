@@ -5,7 +5,7 @@
 
 Texts are compiled with NVRTC, without include paths, as the runtime of the package does.
 """
-import ctypes, json, os
+import ctypes, json, math, os
 import torch
 
 _cuda = ctypes.CDLL("libcuda.so.1")
@@ -17,6 +17,22 @@ def _check(code, what):
         name = ctypes.c_char_p()
         _cuda.cuGetErrorName(code, ctypes.byref(name))
         raise RuntimeError(f"{what}: {name.value.decode() if name.value else code}")
+
+
+def _tensor_map(x, shape, box):
+    """A CUtensorMap of a tensor (cuTensorMapEncodeTiled), as plan.ts describes `box`. Returns its address and what keeps it there."""
+    axes = list(reversed(shape))
+    dims = axes[:len(box) - 1] + [math.prod(axes[len(box) - 1:])]
+    strides = [math.prod(dims[:i + 1]) * x.element_size() for i in range(len(dims) - 1)]
+    space = ctypes.create_string_buffer(192)
+    at = (ctypes.addressof(space) + 63) // 64 * 64
+    kind = {torch.float16: 6, torch.float32: 7, torch.bfloat16: 9}[x.dtype]
+    swizzle = {32: 1, 64: 2, 128: 3}.get(box[0] * x.element_size(), 0)
+    n = len(dims)
+    longs, ints = lambda v: (ctypes.c_uint64 * len(v))(*v), lambda v: (ctypes.c_uint32 * len(v))(*v)
+    code = _cuda.cuTensorMapEncodeTiled(ctypes.c_void_p(at), kind, n, ctypes.c_void_p(x.data_ptr()), longs(dims), longs(strides), ints(box), ints([1] * n), 0, swizzle, 2, 0)
+    _check(code, "cuTensorMapEncodeTiled")
+    return at, space
 
 
 def _nvrtc():
@@ -115,7 +131,7 @@ class Plan:
         elsewhere = {n: t["ungrouped"] for n, t in self.tensors.items() if t.get("ungrouped") and heads == groups}
         for kernel, _ in launches:
             for arg in kernel["args"]:
-                if arg["kind"] != "tensor" or arg["tensor"] in tensors or arg["tensor"] in elsewhere:
+                if arg["kind"] not in ("tensor", "tensorMap") or arg["tensor"] in tensors or arg["tensor"] in elsewhere:
                     continue
                 t = self.tensors[arg["tensor"]]
                 shape = [size(e) for e in t["shape"]]
@@ -138,6 +154,9 @@ class Plan:
             for arg in kernel["args"]:
                 if arg["kind"] == "tensor":
                     slots.append(ctypes.c_void_p(tensors[elsewhere.get(arg["tensor"], arg["tensor"])].data_ptr()))
+                elif arg["kind"] == "tensorMap":
+                    name = arg["tensor"]
+                    slots.append(_tensor_map(tensors[name], [size(e) for e in self.tensors[name]["shape"]], arg["box"]))
                 elif arg["kind"] == "sequences":
                     slots.append(ctypes.c_void_p(seqs.data_ptr()))
                 elif arg["kind"] == "segments":
@@ -148,7 +167,8 @@ class Plan:
                     slots.append(dims)
                 else:
                     raise RuntimeError(f"argument kind {arg['kind']}")
-            pointers = (ctypes.c_void_p * len(slots))(*[ctypes.cast(ctypes.pointer(s), ctypes.c_void_p) for s in slots])
+            address = lambda s: ctypes.c_void_p(s[0]) if isinstance(s, tuple) else ctypes.cast(ctypes.pointer(s), ctypes.c_void_p)
+            pointers = (ctypes.c_void_p * len(slots))(*[address(s) for s in slots])
             grid = []
             for factors in kernel["grid"]:
                 n = 1

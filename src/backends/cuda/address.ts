@@ -38,8 +38,8 @@ function needed(value: string | undefined, what: string, buffer: TileBuffer): st
   return value;
 }
 
-/** Element offset of the cell: for token buffers that of row 0 of the chunk (or of the token of a token loop). 64-bit C text. */
-export function cellOffset(module: TileModule, buffer: TileBuffer, place: Place): string {
+/** Which cell: for token buffers the one of the chunk's row 0 (or of the token of a token loop). C texts; there are `count` cells for each `outer`. */
+export function cellIndex(buffer: TileBuffer, place: Place): { readonly outer: string; readonly count: string; readonly inner: string } {
   const inner = buffer.inner === 'head' ? needed(place.head, 'head', buffer) : place.group;
   const count = buffer.inner === 'head' ? 'd.heads' : 'd.groups';
   const outer = ((): string => {
@@ -51,5 +51,11 @@ export function cellOffset(module: TileModule, buffer: TileBuffer, place: Place)
       case 'token': return needed(place.token ?? place.first, 'token', buffer);
     }
   })();
+  return { outer, count, inner };
+}
+
+/** Element offset of the cell, 64-bit C text. */
+export function cellOffset(module: TileModule, buffer: TileBuffer, place: Place): string {
+  const { outer, count, inner } = cellIndex(buffer, place);
   return `((i64)${outer} * ${count} + ${inner}) * ${cellElements(module, buffer)}`;
 }

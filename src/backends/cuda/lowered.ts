@@ -66,14 +66,17 @@ export function buffersOf(module: TileModule, kernel: TileKernel): readonly { re
     }));
 }
 
-/** C name of the pointer to a buffer: prefixed, since a user may call a tensor `int`. */
-export const pointer = (name: string) => `p_${name.replace(/[^A-Za-z0-9_]/g, '_')}`;
+const identifier = (name: string) => name.replace(/[^A-Za-z0-9_]/g, '_');
+/** C names of the pointer to a buffer and of its tensor map: prefixed, since a user may call a tensor `int`. */
+export const pointer = (name: string) => `p_${identifier(name)}`;
+export const tensorMap = (name: string) => `m_${identifier(name)}`;
 
-/** Arguments in the plan's order and the matching C parameters. */
-export function signature(cx: CudaContext, kernel: TileKernel, scratch: readonly string[]): { args: PlanArg[]; parameters: string } {
-  const touched = buffersOf(cx.module, kernel);
+/** Arguments in the plan's order and the matching C parameters. `boxes`: by buffer, the box in which the copy engine reads it, always. */
+export function signature(cx: CudaContext, kernel: TileKernel, scratch: readonly string[], boxes: ReadonlyMap<string, readonly number[]> = new Map()): { args: PlanArg[]; parameters: string } {
+  const touched = buffersOf(cx.module, kernel).filter(({ buffer, access }) => access !== 'read' || !boxes.has(buffer.name));
   const args: PlanArg[] = [
     ...touched.map(({ buffer, access }): PlanArg => ({ kind: 'tensor', tensor: buffer.name, access })),
+    ...[...boxes].map(([tensor, box]): PlanArg => ({ kind: 'tensorMap', tensor, box })),
     ...scratch.map((tensor): PlanArg => ({ kind: 'tensor', tensor, access: 'readwrite' })),
     { kind: 'sequences' },
     { kind: 'segments' },
@@ -82,6 +85,7 @@ export function signature(cx: CudaContext, kernel: TileKernel, scratch: readonly
   ];
   const parameters = [
     ...touched.map(({ buffer, access }) => `${access === 'read' ? 'const ' : ''}${elementType(buffer, cx.dtype)}* ${access === 'readwrite' ? '' : '__restrict__ '}${pointer(buffer.name)}`),
+    ...[...boxes.keys()].map((name) => `const __grid_constant__ TensorMap ${tensorMap(name)}`),
     ...scratch.map((name) => `float* ${pointer(name)}`),
     'const int* __restrict__ sequences',
     'const int* __restrict__ segments',

@@ -1,9 +1,9 @@
-import { bytesOf } from '../../ir/common/dtype.js';
 import type { Plan, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
 import type { Extents } from '../extents.js';
 import { RuntimeError } from '../runtime.js';
 import type { NativeCuda } from './addon.js';
 import { expectOk, type CudaTensor } from './memory.js';
+import { mappedTensor } from './tensor-map.js';
 
 export interface PackedParams {
   readonly bytes: Uint8Array;
@@ -21,6 +21,7 @@ export interface Bound {
 }
 
 const TENSOR_MAP_BYTES = 128;
+type TensorMapArg = Extract<PlanArg, { kind: 'tensorMap' }>;
 
 function sizeOf(arg: PlanArg): { readonly bytes: number; readonly align: number } {
   switch (arg.kind) {
@@ -65,7 +66,7 @@ export function packParams(native: NativeCuda, plan: Plan, kernel: PlanKernel, b
         [tokens, heads, groups, sequences, chunks, segments].forEach((value, k) => view.setInt32(at + 4 * k, value, true));
         break;
       }
-      case 'tensorMap': bytes.set(tensorMapBytes(native, plan, tensor(arg.tensor), planTensor(plan, arg.tensor), arg.box), at); break;
+      case 'tensorMap': bytes.set(tensorMapBytes(native, plan, tensor(arg.tensor), arg, bound.extents), at); break;
       case 'arena': throw new RuntimeError(`${kernel.name} wants an arena, which CUDA plans do not have`, 'this plan was made for WebGPU: build it for CUDA');
       default: arg satisfies never;
     }
@@ -81,24 +82,15 @@ function planTensor(plan: Plan, name: string): PlanTensor {
 
 /** CUtensorMapDataType. */
 const MAP_TYPE = { i32: 3, f16: 6, f32: 7, bf16: 9 } as const;
+/** CUtensorMapSwizzle, by bytes. */
+const MAP_SWIZZLE = { 0: 0, 32: 1, 64: 2, 128: 3 } as const;
 
-/**
- * A tensor [outer, inner, ...axes] as a tiled map, innermost axis first. `box` has one number per dimension, innermost first; dimensions of
- * the tensor beyond the box's rank are joined with the outermost. Swizzle: as many bytes as the box's rows have, at most 128.
- */
-function tensorMapBytes(native: NativeCuda, plan: Plan, tensor: CudaTensor, declared: PlanTensor, box: readonly number[]): Uint8Array {
-  const element = bytesOf(tensor.dtype);
-  const inner = [...declared.shape.slice(declared.shape.length - declared.axes.length)].reverse();
-  const outer = tensor.shape.slice(0, tensor.shape.length - declared.axes.length).reverse();
-  const full = [...inner.map((extent) => (typeof extent === 'number' ? extent : 0)), ...outer];
-  const kept = full.slice(0, box.length);
-  // What the box does not name joins the outermost dimension.
-  for (const extent of full.slice(box.length)) kept[kept.length - 1] *= extent;
-  const strides = kept.slice(0, -1).reduce<number[]>((list, extent, i) => [...list, (i === 0 ? element : list[i - 1]) * extent], []);
-  const row = box[0] * element;
-  const swizzle = row === 128 ? 3 : row === 64 ? 2 : row === 32 ? 1 : 0;
+function tensorMapBytes(native: NativeCuda, plan: Plan, tensor: CudaTensor, { tensor: name, box }: TensorMapArg, extents: Extents): Uint8Array {
+  const { dims, strides, swizzle } = mappedTensor(planTensor(plan, name), extents, box);
+  // The driver describes nothing empty; no block will ask for a copy of it.
+  if (dims.includes(0)) return new Uint8Array(TENSOR_MAP_BYTES);
   return expectOk(
-    native.tensorMap({ buffer: tensor.buffer, offset: 0, type: MAP_TYPE[tensor.dtype], dims: kept, strides, box, swizzle }),
-    `describing ${declared.name} of ${plan.scan} to the copy engine`,
+    native.tensorMap({ buffer: tensor.buffer, offset: 0, type: MAP_TYPE[tensor.dtype], dims, strides, box, swizzle: MAP_SWIZZLE[swizzle] }),
+    `describing ${name} of ${plan.scan} to the copy engine`,
   );
 }

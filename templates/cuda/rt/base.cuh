@@ -8,6 +8,8 @@ typedef long long i64;
 #define UNROLL _Pragma("unroll")
 
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
+// What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
+struct __align__(64) TensorMap { u64 opaque[16]; };
 struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;

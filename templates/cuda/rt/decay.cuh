@@ -38,6 +38,11 @@ DEV void decays_join(Decays& f) {
   UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.early[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
 }
 DEV void scaled(u32* a, const float* x, const float* f) { UNROLL for (int e = 0; e < 4; ++e) a[e] = pack2(x[e * 2] * f[e * 2], x[e * 2 + 1] * f[e * 2 + 1]); }
+// In two parts of 16 bits. A gradient of a gate is a difference of such products (kernels: gate-gradient), where one part's rounding would be what is left.
+DEV void scaled_parts(u32* a, u32* rest, const float* x, const float* f) {
+  scaled(a, x, f);
+  UNROLL for (int e = 0; e < 4; ++e) rest[e] = pack2(x[e * 2] * f[e * 2] - low(a[e]), x[e * 2 + 1] * f[e * 2 + 1] - high(a[e]));
+}
 DEV void load_step(float* f, u32 tile, int k) {
   u32 raw[1][4];
   load_a<64, false>(raw[0], tile, 0, k);
@@ -136,21 +141,23 @@ template <int N> DEV void rotate(float* out, const float* next) {
 template <int N, int KS, int STRIDE, int BEFORE, int STRICT, bool COL>
 DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
   const int w = warp_id();
-  // The 16 x 16 block of this warp's tokens, level by level.
-  u32 masked[N][4][4];
+  // The 16 x 16 block of this warp's tokens. Levels 0 to 2 are in its diagonal 8 x 8 blocks, which are alike: byte l of `meet` has its sign where the low
+  // and the high element of a pair meet at level l.
+  u32 own[N][4], meet[2];
+  UNROLL for (int i = 0; i < 2; ++i) {
+    const int r = lane_id() >> 2, c = (lane_id() & 3) * 2 + i;
+    meet[i] = 0;
+    UNROLL for (int l = 0; l < 3; ++l) if ((COL ? c > r : r > c) && ((r ^ c) >> l) == 1) meet[i] |= 0x80u << 8 * l;
+  }
   float unit[N][2];
   UNROLL for (int n = 0; n < N; ++n) {
     const bool diagonal = !(STRICT >> n & 1);
     unit[n][0] = unit[n][1] = 0.f;
     UNROLL for (int e = 0; e < 4; ++e) {
-      const u32 pair = w == 0 ? A[n][0][e] : w == 1 ? A[n][1][e] : w == 2 ? A[n][2][e] : A[n][3][e];
+      own[n][e] = w == 0 ? A[n][0][e] : w == 1 ? A[n][1][e] : w == 2 ? A[n][2][e] : A[n][3][e];
       const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
-      UNROLL for (int l = 0; l < 4; ++l) {
-        auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> l) == 1; };
-        masked[n][l][e] = pair & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
-      }
-      if (diagonal && r == c) unit[n][e & 1] += low(pair);
-      if (diagonal && r == c + 1) unit[n][e & 1] += high(pair);
+      if (diagonal && r == c) unit[n][e & 1] += low(own[n][e]);
+      if (diagonal && r == c + 1) unit[n][e & 1] += high(own[n][e]);
     }
     if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
       unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 1);
@@ -166,14 +173,21 @@ DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y,
     Decays f;
     decays_begin<STRIDE>(f, G, k);
     const float* reader = BEFORE & 1 ? f.early : f.from;
-    UNROLL for (int l = 0; l < 4; ++l) {
-      scaled(b, fy, COL ? reader : f.to);
+    // Levels stay a loop as well, for the same cache.
+#pragma unroll 1
+    for (int l = 0; l < 4; ++l) {
+      u32 rest[4];
+      scaled_parts(b, rest, fy, COL ? reader : f.to);
       // Tokens become the contracted axis.
-      UNROLL for (int e = 0; e < 4; ++e) movm(b[e]);
+      UNROLL for (int e = 0; e < 4; ++e) { movm(b[e]); movm(rest[e]); }
+      const u32 near = prmt(meet[0], meet[1], 0xcc88 + 0x1111 * l), far = l == 3 ? ~0u : 0u;
       UNROLL for (int n = 0; n < N; ++n) {
         float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
-        mma16816(acc, masked[n][l], b[0], b[1]);
-        mma16816(acc + 4, masked[n][l], b[2], b[3]);
+        const u32 level[4] = {own[n][0] & near, COL ? 0 : own[n][1] & far, COL ? own[n][2] & far : 0, own[n][3] & near};
+        mma16816(acc, level, b[0], b[1]);
+        mma16816(acc + 4, level, b[2], b[3]);
+        mma16816(acc, level, rest[0], rest[1]);
+        mma16816(acc + 4, level, rest[2], rest[3]);
         const float* to = COL ? f.to : BEFORE >> n & 1 ? f.early : f.from;
         UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
       }

@@ -30,6 +30,15 @@ template <int R, int P, int THREADS = 128, typename E> DEV void tile_load(u32 ds
     cp_async(dst + swz<R>(r, x * 8), in ? src + r * stride + x * 8 : src, in ? 16 : 0);
   }
 }
+#if __CUDA_ARCH__ >= 900
+// The same by the copy engine: a box for each 64 columns. The map's swizzle is swz's.
+template <int R, int P> DEV void tile_bulk(u32 dst, const TensorMap& map, int x, int y, int z, u32 bar) { UNROLL for (int p = 0; p < P; ++p) bulk_copy(dst + p * R * 128, map, x + p * 64, y, z, bar); }
+template <int P> DEV void tile_prefetch(const TensorMap& map, int x, int y, int z) { UNROLL for (int p = 0; p < P; ++p) bulk_prefetch(map, x + p * 64, y, z); }
+#endif
+// Rows that another sequence's tokens came to become 0.
+template <int R, int P, int THREADS = 128> DEV void tile_clear(u32 dst, int rows, int t) {
+  for (int i = t + rows * 8 * P; i < R * 8 * P; i += THREADS) fill16(dst + swz<R>(i / (8 * P), i % (8 * P) * 8), 0);
+}
 // 64 rows of floats at a stride that is a multiple of 4.
 template <int COLS, int STRIDE, int THREADS = 128> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int t) {
   UNROLL for (int n = 0; n < (COLS * 16 + THREADS - 1) / THREADS; ++n) {

@@ -3,6 +3,7 @@ import type { TileModule } from '../../../src/ir/tile/tile.js';
 import { EXAMPLES, NO_EXAMPLES } from '../../examples.js';
 import { compileExample } from './compiled.js';
 import { compiler, runKernels } from './emulate.js';
+import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
 import { lowerFor } from '../../../src/driver/compile.js';
 import { frontend } from '../../../src/passes/frontend.js';
 import { seeds } from '../../property/case.js';
@@ -83,21 +84,24 @@ describe.skipIf(!compiler)('tensor core kernels of random recurrences (skipped w
 });
 
 /** Texts that a kernel needs, and what happens without. */
-const SPOILT: readonly (readonly [what: string, from: RegExp, to: string, expected: RegExp])[] = [
-  ['a fence', /team_sync\(1\);(\s*bar_arrive\(full)/, '$1', /a product reads what thread \d+ wrote without a fence/],
-  ['a barrier between threads', /(vec_cumsum[^\n]*\n)\s*team_sync\(1\);/, '$1', /byte \d+ of shared memory, which warp \d+ (wrote|reads) without a barrier/],
-  ['a wait for copies', /cp_wait<[1-9]>\(\);/, ';', /^$|without a (fence|barrier)/],
-  ['a wait for products', /mma_wait<0>\(\);/, ';', /^$|does not wait for its products/],
-  ['an arrival', /bar_arrive\(full[^\n]*/, '', /waits for a phase of the barrier at .* for ever/],
-  ['the end of a tensor', /(tile_load<64, 1, 128>\([^\n]*, )length(, 64, t\))/g, '$164$2', /has \d+ bytes, byte \d+ is touched/],
+const SPOILT: readonly (readonly [what: string, target: CudaTarget, from: RegExp, to: string, expected: RegExp])[] = [
+  ['a fence', SM90, /team_sync\(1\);(\s*bar_arrive\(full)/, '$1', /a product reads what thread \d+ wrote without a fence/],
+  ['a barrier between threads', SM90, /(vec_cumsum[^\n]*\n)\s*team_sync\(1\);/, '$1', /byte \d+ of shared memory, which warp \d+ (wrote|reads) without a barrier/],
+  ['a wait for copies', SM90, /bar_wait\(landed[^\n]*(\n\s*proxy_fence)/, '$1', /^$|without a (fence|barrier)/],
+  ['a wait for copies', SM80, /cp_wait<[1-9]>\(\);/, ';', /^$|without a (fence|barrier)/],
+  ['all bytes to wait for', SM90, /bar_expect\(bar, \d+\)/, 'bar_expect(bar, 64)', /more bytes than the barrier at \d+ expects/],
+  ['a wait for products', SM90, /mma_wait<0>\(\);/, ';', /^$|does not wait for its products/],
+  ['an arrival', SM90, /bar_arrive\(full[^\n]*/, '', /waits for a phase of the barrier at .* for ever/],
+  ['the end of a sequence', SM90, /if \(length < 64\) \{\n[^}]*\}/, '', /^$/],
+  ['the end of a tensor', SM80, /(tile_load<64, 1, 128>\([^\n]*, )length(, 64, t\))/g, '$164$2', /has \d+ bytes, byte \d+ is touched/],
 ];
 
 /** Results in both orders, and what the emulator says. */
-function runSpoilt(module: TileModule, spoil: (text: string) => string): { readonly results: readonly Float64Array[]; readonly message: string } {
+function runSpoilt(module: TileModule, target: CudaTarget, spoil: (text: string) => string): { readonly results: readonly Float64Array[]; readonly message: string } {
   const results: Float64Array[] = [];
   try {
-    const options = { dtype: 'bf16', plain: false, races: true, call: { heads: 1, groups: 1, lengths: [70] }, longest: 2, programs: ['forward'], spoil } as const;
-    runKernels(module, options, (_program, _given, found) => results.push(found.get('o') ?? new Float64Array()));
+    const options = { dtype: 'bf16', target, plain: false, races: true, call: { heads: 1, groups: 1, lengths: [70, 10] }, longest: 2, programs: ['forward'], spoil } as const;
+    runKernels(module, options, (_program, _given, found) => results.push(found.get('o') ?? new Float64Array(), found.get('final.S') ?? new Float64Array()));
     return { results, message: '' };
   } catch (error) {
     return { results, message: error instanceof Error ? error.message : '' };
@@ -105,26 +109,30 @@ function runSpoilt(module: TileModule, spoil: (text: string) => string): { reado
 }
 
 describe.skipIf(!compiler || NO_EXAMPLES)('the emulator notices that a kernel lacks (skipped where g++ or the examples are missing)', () => {
-  let module: TileModule;
-  let sound: ReturnType<typeof runSpoilt>;
+  const sound = new Map<CudaTarget, { readonly module: TileModule; readonly run: ReturnType<typeof runSpoilt> }>();
   beforeAll(async () => {
-    ({ module } = await compileExample('simple_gla', 64, 'bf16', SM90));
-    sound = runSpoilt(module, (text) => text);
+    for (const target of [SM90, SM80]) {
+      const { module } = await compileExample('gated_delta', 64, 'bf16', target);
+      sound.set(target, { module, run: runSpoilt(module, target, (text) => text) });
+    }
   });
 
-  it('nothing', () => {
-    expect(sound.message).toBe('');
-    expect(sound.results[0]).toEqual(sound.results[1]);
+  it.each([SM90, SM80])('nothing, %s', (target) => {
+    const run = sound.get(target)?.run;
+    expect(run?.message).toBe('');
+    expect(run?.results.slice(0, 2)).toEqual(run?.results.slice(2));
+    expect(run?.results.every((values) => values.length > 0)).toBe(true);
   });
 
-  it.each(SPOILT)('%s', (_, from, to, expected) => {
-    const spoilt = runSpoilt(module, (text) => {
+  it.each(SPOILT)('%s, %s', (_, target, from, to, expected) => {
+    const { module, run } = sound.get(target) ?? expect.fail();
+    const spoilt = runSpoilt(module, target, (text) => {
       const at = text.search(/__global__ .*\bS_walk\(/);
       const changed = text.slice(0, at) + text.slice(at).replace(from, to);
       expect(changed).not.toBe(text);
       return changed;
     });
     expect(spoilt.message).toMatch(expected);
-    if (spoilt.message === '') expect(spoilt.results).not.toEqual(sound.results);
+    if (spoilt.message === '') expect(spoilt.results).not.toEqual(run.results);
   });
 });

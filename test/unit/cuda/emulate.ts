@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { emitCuda } from '../../../src/backends/cuda/emit.js';
 import { runTiles, type TileDims } from '../../../src/interp/tile.js';
-import type { IoDtype } from '../../../src/ir/common/dtype.js';
+import { bytesOf, type IoDtype } from '../../../src/ir/common/dtype.js';
 import type { Plan, PlanArg, PlanTensor } from '../../../src/ir/plan/plan.js';
 import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
 import { chunkTable, extentsOf, gridOf, segmentTable, sequenceTable, shapeOf, type CallSizes } from '../../../src/runtime/extents.js';
+import { mappedTensor } from '../../../src/runtime/cuda/tensor-map.js';
 import { halfBits, halfValue } from '../../../src/support/float.js';
 import { randomSource } from '../../../src/support/random.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
@@ -129,7 +130,14 @@ function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['program
       case 'tensor': return `(${type(arg.tensor)}*)data("${arg.tensor}")`;
       case 'sequences': case 'segments': case 'chunks': return `(const int*)data("${arg.kind}")`;
       case 'dims': return 'dims';
-      case 'arena': case 'tensorMap': throw new Error(`${arg.kind} in a plain kernel`);
+      case 'tensorMap': {
+        const tensor = plan.tensors.find((candidate) => candidate.name === arg.tensor);
+        if (tensor === undefined) throw new Error(`no tensor ${arg.tensor}`);
+        const { dims, strides } = mappedTensor(tensor, extents, arg.box);
+        const list = (numbers: readonly number[]) => `{${numbers.join(', ')}}`;
+        return `TensorMap{(const u8*)data("${arg.tensor}"), ${list(dims)}, ${list(strides)}, ${list(arg.box)}, ${bytesOf(tensor.dtype)}}`;
+      }
+      case 'arena': throw new Error(`${arg.kind} in a plan for CUDA`);
     }
   };
   const launches = programs.map((program) => [

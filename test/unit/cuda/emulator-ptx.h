@@ -19,6 +19,15 @@ static u16 half_bits(float x) {
 DEV u32 pack2(float x, float y) { return half_bits(x) | (u32)half_bits(y) << 16; }
 DEV float low(u32 p) { return half_value((u16)p); }
 DEV float high(u32 p) { return half_value((u16)(p >> 16)); }
+DEV u32 prmt(u32 x, u32 y, u32 selector) {
+  const u64 both = (u64)y << 32 | x;
+  u32 r = 0;
+  for (int i = 0; i < 4; ++i) {
+    const u32 digit = selector >> 4 * i, byte = both >> 8 * (digit & 7) & 0xff;
+    r |= (digit & 8 ? (byte & 0x80 ? 0xffu : 0u) : byte) << 8 * i;
+  }
+  return r;
+}
 DEV u32 tf32(float x) { return (__float_as_uint(x) + 0x1000) & ~0x1fffu; }
 
 // Writes to shared memory that the tensor cores' own reads do not see yet: by 16 bytes, the thread (from 1) that has still to fence.
@@ -60,35 +69,91 @@ template <int N> DEV void cp_wait() {
   mine.erase(mine.begin(), mine.begin() + n);
 }
 
-struct Phases { int arrived, expected, phase; Times told, known; };
+struct Phases { int arrived, expected, phase, bytes; Times told, known; };
 static std::map<u32, Phases> phases;
 static const char PHASE[] = "a phase of the barrier at";
 DEV void bar_init(u32 b, int n) {
   shared_at(b, 8, 8);
-  phases[b] = {0, n, 0, {}, {}};
+  phases[b] = {0, n, 0, 0, {}, {}};
 }
 static Phases& phases_at(u32 b) {
   auto found = phases.find(b);
   if (found == phases.end()) fail("no barrier at %u", b);
   return found->second;
 }
-DEV void bar_arrive(u32 b) {
-  Phases& p = phases_at(b);
-  tells(p.told);
-  if (++p.arrived < p.expected) return;
+static void ends_perhaps(u32 b, Phases& p) {
+  if (p.arrived < p.expected || p.bytes != 0) return;
   p.arrived = 0;
   ++p.phase;
   p.known = p.told;
   release(PHASE, (int)b, 0, threads);
 }
+DEV void bar_arrive(u32 b) {
+  Phases& p = phases_at(b);
+  tells(p.told);
+  ++p.arrived;
+  ends_perhaps(b, p);
+}
+#if __CUDA_ARCH__ >= 900
+DEV void bar_expect(u32 b, int bytes) {
+  phases_at(b).bytes += bytes;
+  bar_arrive(b);
+}
+struct BulkCopy { u32 to; const TensorMap* map; int from[3]; u32 bar; };
+static std::vector<BulkCopy> bulk_copies;
+static void land(const BulkCopy& c) {
+  const TensorMap& m = *c.map;
+  const int line = m.box[0] * m.element;
+  u32 to = c.to;
+  for (int z = 0; z < m.box[2]; ++z) for (int y = 0; y < m.box[1]; ++y) for (int x = 0; x < m.box[0]; x += 16 / m.element, to += 16) {
+    const i64 at[3] = {c.from[0] + x, c.from[1] + y, c.from[2] + z};
+    u8* here = shared_at(to ^ (to >> 7 & 7) << 4, 16, 16);
+    memset(here, 0, 16);
+    for (int i = 0; i < 16 / m.element; ++i) if (at[0] + i < m.dims[0] && at[1] < m.dims[1] && at[2] < m.dims[2])
+      memcpy(here + i * m.element, m.at + (at[0] + i) * m.element + at[1] * m.strides[0] + at[2] * m.strides[1], m.element);
+  }
+  Phases& p = phases_at(c.bar);
+  p.bytes -= line * m.box[1] * m.box[2];
+  if (p.bytes < 0) fail("more bytes than the barrier at %u expects", c.bar);
+  ends_perhaps(c.bar, p);
+}
+DEV void bulk_copy(u32 dst, const TensorMap& map, int x, int y, int z, u32 b) {
+  if (dst % 1024 != 0) fail("a swizzled copy to %u", dst);
+  const int bytes = map.box[0] * map.box[1] * map.box[2] * map.element;
+  if (map.box[0] * map.element != 128) fail("a box with rows of %d bytes", map.box[0] * map.element);
+  accessed(shared_at(dst, bytes, 16), bytes, true);
+  for (int n = 0; n < bytes / 16; ++n) if (unfenced[(dst - SHARED_AT) / 16 + n] != 0) fail("a copy over what thread %d wrote without a fence after it", unfenced[(dst - SHARED_AT) / 16 + n] - 1);
+  tells(phases_at(b).told);
+  const BulkCopy c = {dst, &map, {x, y, z}, b};
+  if (lazy) bulk_copies.push_back(c);
+  else land(c);
+}
+DEV void bulk_prefetch(const TensorMap&, int, int, int) {}
+#else
+struct BulkCopy { u32 bar; };
+static std::vector<BulkCopy> bulk_copies;
+static void land(const BulkCopy&) {}
+#endif
 DEV void bar_wait(u32 b, int parity) {
   if (parity != 0 && parity != 1) fail("a parity of %d", parity);
+  // What the engine has been asked for comes when somebody waits for it.
+  for (size_t n = 0; n < bulk_copies.size();) {
+    if (bulk_copies[n].bar != b) { ++n; continue; }
+    const BulkCopy c = bulk_copies[n];
+    bulk_copies.erase(bulk_copies.begin() + n);
+    land(c);
+  }
   while ((phases_at(b).phase & 1) == parity) wait_for(PHASE, (int)b);
   learns(phases_at(b).known);
 }
 
 DEV u16 lds2(u32 a) { u16 h; memcpy(&h, shared_at(a, 2, 2), 2); return h; }
 DEV void lds16(u32* r, u32 a) { memcpy(r, shared_at(a, 16, 16), 16); }
+DEV void fill16(u32 a, u32 x) {
+  u8* to = shared_at(a, 16, 16);
+  for (int i = 0; i < 16; i += 4) memcpy(to + i, &x, 4);
+  wrote(a, threadIdx.x);
+}
 DEV void sts2(u32 a, u16 h) { memcpy(shared_at(a, 2, 2), &h, 2); wrote(a, threadIdx.x); }
 DEV void sts4(u32 a, u32 x) { memcpy(shared_at(a, 4, 4), &x, 4); wrote(a, threadIdx.x); }
 
@@ -246,6 +311,7 @@ static const bool ptx_is_kept = [] {
     copies.assign(threads, {});
     copy_groups.assign(threads, 0);
     phases.clear();
+    bulk_copies.clear();
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     product_groups.assign(threads, 0);
     for (auto& warp : running) warp.clear();
@@ -253,6 +319,7 @@ static const bool ptx_is_kept = [] {
 #endif
   });
   at_block_end.push_back([] {
+    if (!bulk_copies.empty()) fail("nobody waits for %d copies", (int)bulk_copies.size());
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     for (int w = 0; w < threads / 32; ++w) {
       if (!running[w].empty()) fail("warp %d does not wait for its products", w);

@@ -21,6 +21,7 @@
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 #define __forceinline__ inline
+#define __grid_constant__
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
@@ -29,6 +30,8 @@ typedef long long i64;
 #define DEV inline
 #define UNROLL
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
+// A tensor of three axes, innermost first, and the box that a copy moves.
+struct TensorMap { const u8* at; i64 dims[3], strides[2]; int box[3], element; };
 struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;

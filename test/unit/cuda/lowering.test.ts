@@ -46,7 +46,8 @@ function parameterName(arg: PlanArg): string {
     case 'tensor': return `p_${arg.tensor.replace(/\W/g, '_')}`;
     case 'sequences': case 'segments': case 'chunks': return arg.kind;
     case 'dims': return 'd';
-    case 'arena': case 'tensorMap': throw new Error(`${arg.kind} in a plan of this back end`);
+    case 'tensorMap': return `m_${arg.tensor.replace(/\W/g, '_')}`;
+    case 'arena': throw new Error(`${arg.kind} in a plan of this back end`);
   }
 }
 

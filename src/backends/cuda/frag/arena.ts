@@ -13,8 +13,8 @@ export interface Piece {
 export interface Arena {
   take(bytes: number, staged: boolean): Piece;
   isStaged(name: string): boolean;
-  /** Offsets within the fixed part and within a stage; `stages` copies of the latter follow the former. */
-  layout(): { readonly offsets: ReadonlyMap<string, number>; readonly fixedBytes: number; readonly stageBytes: number };
+  /** Offsets within the fixed part and within a stage; copies of the latter follow the former, `stageBytes` apart, of which it uses `stageUsed`. */
+  layout(): { readonly offsets: ReadonlyMap<string, number>; readonly fixedBytes: number; readonly stageBytes: number; readonly stageUsed: number };
 }
 
 const ALIGN = 1024;
@@ -51,7 +51,7 @@ export function createArena(prefix: string): Arena {
         offsets.set(piece.name, offset);
         fixedBytes = Math.max(fixedBytes, offset + piece.bytes);
       }
-      return { offsets, fixedBytes: Math.ceil(fixedBytes / ALIGN) * ALIGN, stageBytes: Math.ceil(stageBytes / ALIGN) * ALIGN };
+      return { offsets, fixedBytes: Math.ceil(fixedBytes / ALIGN) * ALIGN, stageBytes: Math.ceil(stageBytes / ALIGN) * ALIGN, stageUsed: stageBytes };
     },
   };
 }

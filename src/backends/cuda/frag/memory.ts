@@ -1,8 +1,9 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileBuffer, TileId, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
-import { bufferNamed, cellElements, cellOffset, outerStride, type Place } from '../address.js';
+import { bufferNamed, cellElements, cellIndex, cellOffset, outerStride, type Place } from '../address.js';
 import { pointer, type CudaContext } from '../lowered.js';
+import type { Piece } from './arena.js';
 import { turn, unsupported } from './forms.js';
 import type { Team } from './team.js';
 
@@ -21,6 +22,8 @@ export interface Cell {
   readonly cols: string;
   /** Held in 16 bits. */
   readonly half: boolean;
+  /** The same element's indices in the tensor as [cells, rows, cols], or [tokens, cells, cols], innermost first. */
+  readonly origin: readonly [string, string, string];
 }
 
 /** `split` text is the first element of this block on the split axis. */
@@ -39,9 +42,12 @@ export function cellOf(cx: CudaContext, buffer: TileBuffer, tokenAxis: Axis | un
   };
   const half = buffer.dtype === 'io' && cx.dtype !== 'f32';
   if (axes.length > 0 && buffer.axes.some((axis) => axisSize(module, axis) % 8 !== 0) && half) unsupported(`${buffer.name}: sizes that are no multiple of 8`);
+  const from = (axis: Axis | undefined) => (axis !== undefined && axis === split ? 'v0' : '0');
+  const { outer, count, inner } = cellIndex(buffer, place);
   return {
     buffer,
     axes,
+    origin: tokenAxis !== undefined ? [from(axes[1]), inner, outer] : [from(axes[1]), from(axes[0]), `${outer} * ${count} + ${inner}`],
     at: `${pointer(buffer.name)} + ${cellOffset(module, buffer, place)}${shift}`,
     rowStride: tokenAxis !== undefined ? outerStride(module, buffer) : axes.length > 1 ? String(strideOf(axes[0])) : String(cellElements(module, buffer)),
     rows: extent(axes[0]),
@@ -57,12 +63,19 @@ export function loadCell(cx: CudaContext, op: Load, place: Place, split: Axis | 
   return cellOf(cx, buffer, token, place, split);
 }
 
-/** Starts the copy of a 16-bit matrix to shared memory. */
-export function copyTile(team: Team, tile: TileId, cell: Cell, staged: boolean, issue: { readonly address: string } | undefined): void {
+/** Shared memory for a 16-bit matrix that a copy will bring. */
+export function tileToCome(team: Team, tile: TileId, cell: Cell, staged: boolean): Piece {
   team.begin();
   const [rows, cols] = cell.axes;
   const piece = team.options.arena.take(team.pad(rows) * team.pad(cols) * 2, staged);
   team.formsOf(tile).t16 = { piece, address: team.address(piece), rows, cols };
+  return piece;
+}
+
+/** Starts the copy of a 16-bit matrix to shared memory. */
+export function copyTile(team: Team, tile: TileId, cell: Cell, staged: boolean, issue: { readonly address: string } | undefined): void {
+  const piece = tileToCome(team, tile, cell, staged);
+  const [rows, cols] = cell.axes;
   if (issue === undefined) team.willWrite(piece, 'copy');
   const to = issue === undefined ? team.address(piece) : `(${issue.address} + ${piece.name})`;
   team.code.line(`tile_load<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t);${issue === undefined ? ' cp_commit();' : ''}`);

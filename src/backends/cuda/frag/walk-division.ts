@@ -33,6 +33,8 @@ export interface Division {
   readonly inside: Place;
   /** Numbers that every team makes for itself. */
   trivial(tile: TileId): boolean;
+  /** The tile that this one is, or is the transpose of. */
+  source(tile: TileId): TileId;
   /** A load whose bytes go to shared memory as they are. */
   isRaw(stmt: TileStmt): stmt is Let & { readonly op: Load };
   cellOfStore(cx: CudaContext, stmt: Store): Cell;
@@ -82,7 +84,7 @@ export function divide(cx: CudaContext, kernel: TileKernel): Division {
   // A sum takes over a product of its own team only.
   const sums = new Map([...fusedSums(kernel, loop.body, holdsUp(loop))].filter(([sum, { product }]) => aheadTiles.has(sum) === aheadTiles.has(product)));
   return {
-    split, loop, defs, before, after, chain, ahead, aheadTiles, outputs, sums, outside, inside, trivial, isRaw,
+    split, loop, defs, before, after, chain, ahead, aheadTiles, outputs, sums, outside, inside, trivial, source, isRaw,
     aside: stores.filter((stmt) => !isOutput(stmt)),
     exported: new Set(wanted.map(source).filter((id) => aheadTiles.has(id) && !trivial(id))),
     cellOfStore(context, stmt) {

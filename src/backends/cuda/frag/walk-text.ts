@@ -3,6 +3,7 @@ import { createCode, type Code } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { chunkLines, outerLines } from '../prologue.js';
 import type { Arena } from './arena.js';
+import type { BulkCopy } from './bulk.js';
 import { unsupported } from './forms.js';
 import { head, offsetLines, RUNTIME, slabs } from './kernel.js';
 import type { Team } from './team.js';
@@ -18,10 +19,16 @@ export interface LoadingTeam {
   readonly code: Code;
   /** Declarations of what comes through registers. */
   readonly registers: readonly string[];
+  /** Copies for the next chunk that are not in `issue`, since one thread asks for them. */
+  readonly bulk: readonly BulkCopy[];
+  /** Does `code` read what they bring? */
+  readonly readsBulk: boolean;
 }
 
 export interface WalkingTeam {
   readonly arena: Arena;
+  /** What a chunk gives out. */
+  readonly outgoing: Arena;
   readonly before: Code;
   readonly code: Code;
   readonly after: Code;
@@ -29,28 +36,60 @@ export interface WalkingTeam {
   readonly draining: readonly string[];
 }
 
-/** The kernel: shared memory holds fixed pieces of both teams, then the stages, then the barriers. */
+/** Bytes of a stage's barriers: full, empty, landed. */
+const BARRIERS = 24;
+
+/** Shared memory: fixed pieces of both teams, a ring of what chunks give out, a ring of what they take in, barriers. */
+function arrange(cx: CudaContext, loading: LoadingTeam, walking: WalkingTeam) {
+  const [walk, load, out] = [walking.arena, loading.arena, walking.outgoing].map((arena) => arena.layout());
+  const offsets = new Map([...walk.offsets, ...out.offsets]);
+  for (const [name, offset] of load.offsets) offsets.set(name, loading.arena.isStaged(name) ? offset : offset + walk.fixedBytes);
+  const outAt = walk.fixedBytes + load.fixedBytes;
+  const sized = (stages: number) => {
+    // A third place for outputs would wait for the loading team to the same end.
+    const outputs = Math.min(stages, 2);
+    const stageAt = outAt + outputs * out.stageBytes;
+    const barriersAt = stageAt + (stages - 1) * load.stageBytes + load.stageUsed;
+    // The base is rounded up to what swizzled tiles want.
+    return { stages, outputs, stageAt, barriersAt, bytes: barriersAt + stages * BARRIERS + 1024 };
+  };
+  const best = [3, 2, 1].map(sized).find(({ bytes }) => bytes <= sharedLimit(cx.target)) ?? unsupported(`${sized(1).bytes} bytes of shared memory`);
+  return { offsets, outAt, outBytes: out.stageBytes, stageBytes: load.stageBytes, ...best };
+}
+
+/** The kernel. */
 export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { reverse } }: Division, loading: LoadingTeam, walking: WalkingTeam): LoweredKernel {
-  const walkLayout = walking.arena.layout();
-  const loadLayout = loading.arena.layout();
-  const offsets = new Map([...walkLayout.offsets]);
-  const stageAt = walkLayout.fixedBytes + loadLayout.fixedBytes;
-  const stagedNames = stagedPieces(loading.arena, loadLayout.offsets);
-  for (const [name, offset] of loadLayout.offsets) offsets.set(name, stagedNames.has(name) ? offset : offset + walkLayout.fixedBytes);
-  const total = (stages: number) => stageAt + stages * loadLayout.stageBytes + 1024 + 1024;
-  const stages = [3, 2, 1].find((n) => total(n) <= sharedLimit(cx.target));
-  if (stages === undefined) return unsupported(`${total(2)} bytes of shared memory`);
+  const { offsets, outAt, outBytes, outputs, stageAt, stageBytes, stages, barriersAt, bytes } = arrange(cx, loading, walking);
   const early = stages >= 3;
   const blocks = slabs(cx.module, split);
-  const { args, parameters } = signature(cx, kernel, []);
+  const { bulk, readsBulk } = loading;
+  const { draining } = walking;
+  const { args, parameters } = signature(cx, kernel, [], new Map(bulk.map((copy) => [copy.buffer, copy.box])));
   const code = createCode();
   const paste = (text: string) => {
     for (const line of text.trimEnd().split('\n')) if (line !== '') code.line(line);
   };
-  const stageLines = (n: string) => {
-    code.line(`const u32 sa = stage0 + ${n} % ${stages} * ${loadLayout.stageBytes};`);
+  const lambda = (name: string, body: () => void) => {
+    code.open(`auto ${name} = [&](int n)`);
+    chunkLines(code, { n: 'n', suffix: '' }, reverse, 64);
+    body();
+    code.close(';');
+  };
+  const stage = `n % ${stages}`;
+  const waitFor = (barrier: string) => `bar_wait(${barrier} + ${stage} * 8, (n / ${stages}) & 1);`;
+  const inputsLine = (name: string) => code.line(`const u32 ${name} = stage0 + ${stage} * ${stageBytes}; (void)${name};`);
+  const outputsLine = () => code.line(`const u32 oa = out0 + n % ${outputs} * ${outBytes}; (void)oa;`);
+  const stageLines = () => {
+    inputsLine('sa');
     code.line('u8* const sp = basep + (sa - base); (void)sp;');
   };
+  const perChunk = () => {
+    code.line('#pragma unroll 1');
+    code.open('for (int n = 0; n < walk_chunks; ++n)');
+    chunkLines(code, { n: 'n', suffix: '' }, reverse, 64);
+    stageLines();
+  };
+
   code.line(`// ${kernel.doc}`);
   code.open(`extern "C" __global__ void __launch_bounds__(256, 1) ${kernel.name}(${parameters})`);
   for (const line of offsetLines({ offsets })) code.line(line);
@@ -59,70 +98,85 @@ export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { r
   outerLines(code, kernel, { head: 'head', group: 'group' });
   code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
   code.line('u8* const basep = smem + (base - saddr(smem));');
-  code.line(`const u32 stage0 = base + ${stageAt}, full = stage0 + ${stages * loadLayout.stageBytes}, empty = full + ${stages * 8};`);
-  code.line('(void)group, (void)v_here;');
+  code.line(`const u32 out0 = base + ${outAt}, stage0 = base + ${stageAt}, full = base + ${barriersAt}, empty = full + ${stages * 8}, landed = empty + ${stages * 8};`);
+  code.line('(void)group, (void)v_here, (void)out0, (void)landed;');
   code.open('if (threadIdx.x == 0)');
-  code.line(`for (int i = 0; i < ${stages}; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }`);
+  code.line(`for (int i = 0; i < ${stages}; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128);${bulk.length === 0 ? '' : ' bar_init(landed + i * 8, 1);'} }`);
   code.close();
   code.line('__syncthreads();');
+
   // Told uniform, the compiler can order products across the branch.
   code.open('if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0)');
   for (const line of loading.registers) code.line(line);
   paste(loading.before.text());
-  code.line('auto issue = [&](int n) {');
-  chunkLines(code, { n: 'n', suffix: '' }, reverse, 64);
-  code.line(`const u32 to = stage0 + n % ${stages} * ${loadLayout.stageBytes}; (void)to;`);
-  paste(loading.issue.text());
-  code.line('};');
-  code.line(`auto taken_back = [&](int n) { bar_wait(empty + n % ${stages} * 8, (n / ${stages}) & 1); };`);
-  code.line('auto drain = [&](int n) {');
-  chunkLines(code, { n: 'n', suffix: '' }, reverse, 64);
-  code.line(`const u32 sa = stage0 + n % ${stages} * ${loadLayout.stageBytes}; (void)sa;`);
-  for (const line of walking.draining) code.line(line);
-  code.line('};');
-  code.line('if (walk_chunks > 0) issue(0);');
-  code.line('cp_commit();');
-  const ask = () => {
-    code.open('if (n + 1 < walk_chunks)');
-    code.line(`if (n + 1 >= ${stages}) taken_back(n + 1 - ${stages});`);
-    code.line('issue(n + 1);');
+  lambda('issue', () => {
+    inputsLine('to');
+    paste(loading.issue.text());
+    if (bulk.length === 0) return code.line('cp_commit();');
+    code.open('if (t == 0)');
+    code.line(`const u32 bar = landed + ${stage} * 8;`);
+    code.line(`bar_expect(bar, ${bulk.reduce((sum, copy) => sum + copy.bytes, 0)});`);
+    for (const copy of bulk) code.line(copy.ask('to', 'bar'));
     code.close();
-    code.line('cp_commit();');
-    // What a stage gives out lies beside what it takes in: the copies are on their way before the stores.
-    if (walking.draining.length > 0) code.line(`if (n + 1 < walk_chunks && n + 1 >= ${stages}) drain(n + 1 - ${stages});`);
+  });
+  // With few stages the way from memory begins before there is room.
+  const prefetched = bulk.length > 0 && !early;
+  if (prefetched) lambda('prefetch', () => bulk.forEach((copy) => code.line(copy.prefetch)));
+  code.line(`auto taken_back = [&](int n) { ${waitFor('empty')} };`);
+  if (draining.length > 0) {
+    lambda('drain', () => {
+      outputsLine();
+      for (const line of draining) code.line(line);
+    });
+  }
+  const ask = () => {
+    code.line(`if (n + 1 >= ${stages}) taken_back(n + 1 - ${stages});`);
+    // Groups of copies are told apart by their number.
+    code.line(`if (n + 1 < walk_chunks) issue(n + 1);${bulk.length === 0 ? ' else cp_commit();' : ''}`);
+    // The copies are on their way before the stores.
+    if (draining.length > 0) code.line(`if (n + 1 >= ${stages}) drain(n + 1 - ${stages});`);
+    if (prefetched) code.line('if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);');
   };
-  code.line('#pragma unroll 1');
-  code.open('for (int n = 0; n < walk_chunks; ++n)');
-  chunkLines(code, { n: 'n', suffix: '' }, reverse, 64);
-  stageLines('n');
+  const clear = () => {
+    const lines = bulk.flatMap((copy) => copy.clear ?? []);
+    if (lines.length === 0) return;
+    code.open('if (length < 64)');
+    if (!readsBulk) code.line(waitFor('landed'));
+    for (const line of lines) code.line(line);
+    code.close();
+  };
+  code.line('if (walk_chunks > 0) issue(0);');
+  perChunk();
   paste(loading.fill.text());
   if (early) ask();
-  code.line(`cp_wait<${early ? 1 : 0}>();`);
+  if (bulk.length === 0) code.line(`cp_wait<${early ? 1 : 0}>();`);
+  else if (readsBulk) {
+    code.line(waitFor('landed'));
+    clear();
+  }
   paste(loading.code.text());
+  if (!readsBulk) clear();
   code.line('team_sync(1);');
-  code.line(`bar_arrive(full + n % ${stages} * 8);`);
+  code.line(`bar_arrive(full + ${stage} * 8);`);
   if (!early) ask();
   code.close();
-  code.line('cp_wait<0>();');
-  if (walking.draining.length > 0) code.line(`for (int n = walk_chunks < ${stages} ? 0 : walk_chunks - ${stages}; n < walk_chunks; ++n) { taken_back(n); drain(n); }`);
+  if (bulk.length === 0) code.line('cp_wait<0>();');
+  if (draining.length > 0 && stages > 1) code.line(`for (int n = walk_chunks < ${stages} ? 0 : walk_chunks + 1 - ${stages}; n < walk_chunks; ++n) { taken_back(n); drain(n); }`);
   code.close();
+
   code.open('else');
   paste(walking.before.text());
-  code.line('#pragma unroll 1');
-  code.open('for (int n = 0; n < walk_chunks; ++n)');
-  chunkLines(code, { n: 'n', suffix: '' }, reverse, 64);
-  stageLines('n');
-  code.line(`bar_wait(full + n % ${stages} * 8, (n / ${stages}) & 1);`);
+  perChunk();
+  outputsLine();
+  code.line(waitFor('full'));
+  // What the loading team has not waited for.
+  if (bulk.length > 0 && !readsBulk) code.line(waitFor('landed'));
   code.line('proxy_fence();');
   paste(walking.code.text());
-  code.line(`bar_arrive(empty + n % ${stages} * 8);`);
+  code.line(`bar_arrive(empty + ${stage} * 8);`);
   code.close();
   paste(walking.after.text());
   code.close();
   code.close();
-  return { text: code.text(), runtime: RUNTIME, block: 256, sharedBytes: total(stages), grid: gridOf(kernel, blocks), args, scratch: [] };
-}
-
-function stagedPieces(arena: Arena, offsets: ReadonlyMap<string, number>): ReadonlySet<string> {
-  return new Set([...offsets.keys()].filter((name) => arena.isStaged(name)));
+  return { text: code.text(), runtime: RUNTIME, block: 256, sharedBytes: bytes, grid: gridOf(kernel, blocks), args, scratch: [] };
 }

@@ -6,6 +6,7 @@ import { copiesInOrder } from '../carry.js';
 import { createCode, type Code } from '../code.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { createArena } from './arena.js';
+import { bulkCopy, type BulkCopy } from './bulk.js';
 import { unsupported } from './forms.js';
 import { letText, tokenRow } from './kernel.js';
 import { cellOf, copyTile, loadCell, loadNow, storeCell, vectorElement, type Load } from './memory.js';
@@ -14,8 +15,8 @@ import { createTeam, type Team } from './team.js';
 import { divide, needed, type Division, type Let } from './walk-division.js';
 import { walkText, type LoadingTeam, type WalkingTeam } from './walk-text.js';
 
-/** Where the text of the current stage finds it. */
-const STAGE = { address: 'sa', pointer: 'sp' };
+/** Where the text of the current stage finds it, and what a chunk gives out. */
+const STAGE = { address: 'sa', pointer: 'sp', outputs: 'oa' };
 
 /**
  * Kernels that carry states along the chunks of a sequence, split along an axis of the state. Two teams of 128 threads: one loads what the
@@ -25,15 +26,16 @@ const STAGE = { address: 'sa', pointer: 'sp' };
 export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const division = divide(cx, kernel);
   const loading = loadingTeam(cx, kernel, division);
-  const walking = walkingTeam(cx, kernel, division, loading);
+  const walking = walkingTeam(cx, kernel, division, loading.team);
   return walkText(cx, kernel, division, loading, walking);
 }
 
 function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): LoadingTeam {
-  const { split, loop, before, ahead, aheadTiles, aside, exported, sums, outside, inside, isRaw } = division;
+  const { split, loop, before, ahead, aheadTiles, aside, exported, sums, outside, inside, source, isRaw } = division;
   const arena = createArena('L');
   const parts = { before: createCode(), issue: createCode(), fill: createCode(), code: createCode() };
   const registers: string[] = [];
+  const bulk: BulkCopy[] = [];
   const here = switchCode(parts.before);
   const team = createTeam({ cx, kernel, code: here.code, arena, barrier: 1, defs: division.defs, rowOf: tokenRow, stage: STAGE, exported });
   team.keepPieces(true);
@@ -42,9 +44,11 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): L
   team.keepPieces(false);
   for (const stmt of ahead) {
     if (!isRaw(stmt)) continue;
-    if (loadCell(cx, stmt.op, inside, split).axes.length === 2) {
+    const cell = loadCell(cx, stmt.op, inside, split);
+    if (cell.axes.length === 2) {
       here.to(parts.issue);
-      copyTile(team, stmt.tile, loadCell(cx, stmt.op, inside, split), true, { address: 'to' });
+      if (cx.target === 'cuda.sm90') bulk.push(bulkCopy(team, stmt.tile, cell));
+      else copyTile(team, stmt.tile, cell, true, { address: 'to' });
     } else registers.push(throughRegisters(cx, team, stmt, division, parts));
   }
   here.to(parts.code);
@@ -61,7 +65,10 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): L
     }
   }
   team.finish();
-  return { team, arena, registers, ...parts };
+  const brought = new Set(ahead.filter((stmt) => isRaw(stmt) && kernel.tiles[stmt.tile].axes.length === 2).map((stmt) => stmt.tile));
+  const read = [...ahead.flatMap(({ op }) => (op.op === 'swap' ? [] : operandsOf(op))), ...aside.map((stmt) => stmt.value)];
+  const readsBulk = read.some((tile) => brought.has(source(tile)));
+  return { team, arena, registers, bulk, readsBulk, ...parts };
 }
 
 /** Numbers and vectors: asked for with the copies, put down when the chunk's turn comes. Returns the declaration of what holds them meanwhile. */
@@ -88,15 +95,16 @@ function throughRegisters(cx: CudaContext, team: Team, stmt: Let & { readonly op
   return `float ${name}[${n}];`;
 }
 
-function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, loading: LoadingTeam): WalkingTeam {
+function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, loading: Team): WalkingTeam {
   const { split, loop, before, after, chain, ahead, aheadTiles, outputs, aside, sums, outside, inside, trivial } = division;
   const arena = createArena('W');
+  const outgoing = createArena('O');
   const parts = { before: createCode(), code: createCode(), after: createCode() };
   const here = switchCode(parts.before);
   const rowOf = (axes: readonly Axis[]) => (axes.includes(split) ? split : tokenRow(axes));
   const team = createTeam({
     cx, kernel, code: here.code, arena, barrier: 2, defs: division.defs, rowOf, stage: STAGE, exported: new Set(),
-    imported: (tile) => (aheadTiles.has(tile) && !trivial(tile) ? loading.team.formsOf(tile) : undefined),
+    imported: (tile) => (aheadTiles.has(tile) && !trivial(tile) ? loading.formsOf(tile) : undefined),
   });
   team.keepPieces(true);
   const read = after.flatMap((stmt) => (stmt.kind === 'store' ? [stmt.value] : stmt.kind === 'let' ? operandsOf(stmt.op) : []));
@@ -110,9 +118,8 @@ function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, lo
   team.settle();
   here.to(parts.code);
   const start = team.epoch();
-  // Outputs wait in their stage.
   const put = (stmt: (typeof outputs)[number]): string[] => {
-    const rest = storeCell(team, stmt.value, division.cellOfStore(cx, stmt), (bytes) => `(sa + ${loading.arena.take(bytes, true).name})`);
+    const rest = storeCell(team, stmt.value, division.cellOfStore(cx, stmt), (bytes) => `(${STAGE.outputs} + ${outgoing.take(bytes, true).name})`);
     return rest === undefined ? [] : [rest];
   };
   const carried = new Set(loop.carry.map((c) => c.tile));
@@ -135,7 +142,7 @@ function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, lo
   team.endLoop(start);
   here.to(parts.after);
   lastValues(cx, team, after, outside, split);
-  return { arena, draining: [...early, ...late], ...parts };
+  return { arena, outgoing, draining: [...early, ...late], ...parts };
 }
 
 /** What follows the loop. */
