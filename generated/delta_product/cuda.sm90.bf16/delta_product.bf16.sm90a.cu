@@ -12,6 +12,8 @@ typedef long long i64;
 #define UNROLL _Pragma("unroll")
 
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
+// What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
+struct __align__(64) TensorMap { u64 opaque[16]; };
 struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;
@@ -52,6 +54,8 @@ DEV float high(u32 p) {
   if (!kHalf) return __uint_as_float(p & 0xffff0000u);
   float r; asm("{.reg .b16 a, b; mov.b32 {a, b}, %1; cvt.f32.f16 %0, b;}" : "=f"(r) : "r"(p)); return r;
 }
+// Four of the eight bytes of x and y, chosen by the digits of `selector`; 8 added to a digit: the byte's sign instead, eight times.
+DEV u32 prmt(u32 x, u32 y, u32 selector) { u32 r; asm("prmt.b32 %0, %1, %2, %3;" : "=r"(r) : "r"(x), "r"(y), "r"(selector)); return r; }
 DEV u32 tf32(float x) { u32 r; asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(x)); return r; }
 
 // Copies of 16 bytes, of which the first `bytes` are read and the others 0. Those between two commits are a group; a wait leaves the N latest on their way.
@@ -72,10 +76,22 @@ DEV void bar_wait(u32 b, int parity) {
   asm volatile("{.reg .pred p;\nL%=: mbarrier.test_wait.parity.shared::cta.b64 p, [%0], %1;\n@p bra D%=;\nbra L%=;\nD%=:}" ::"r"(b), "r"(parity) : "memory");
 #endif
 }
+#if __CUDA_ARCH__ >= 900
+// Arrives, and has the phase wait for so many bytes of copies too.
+DEV void bar_expect(u32 b, int bytes) { asm volatile("{.reg .b64 t; mbarrier.arrive.expect_tx.shared::cta.b64 t, [%0], %1;}" ::"r"(b), "r"(bytes) : "memory"); }
+// The copy engine moves a box of a tensor of three axes, from element (x, y, z) on, innermost first; what lies outside the tensor becomes 0.
+DEV void bulk_copy(u32 dst, const TensorMap& map, int x, int y, int z, u32 b) {
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
+               ::"r"(dst), "l"(&map), "r"(x), "r"(y), "r"(z), "r"(b) : "memory");
+}
+// The same box to the L2 cache.
+DEV void bulk_prefetch(const TensorMap& map, int x, int y, int z) { asm volatile("cp.async.bulk.prefetch.tensor.3d.L2.global [%0, {%1, %2, %3}];" ::"l"(&map), "r"(x), "r"(y), "r"(z) : "memory"); }
+#endif
 
 DEV u16 lds2(u32 a) { u16 h; asm volatile("ld.shared.u16 %0, [%1];" : "=h"(h) : "r"(a)); return h; }
 DEV void lds16(u32* r, u32 a) { asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(a)); }
 DEV void sts2(u32 a, u16 h) { asm volatile("st.shared.u16 [%0], %1;" ::"r"(a), "h"(h) : "memory"); }
+DEV void fill16(u32 a, u32 x) { asm volatile("st.shared.v4.u32 [%0], {%1, %1, %1, %1};" ::"r"(a), "r"(x) : "memory"); }
 DEV void sts4(u32 a, u32 x) { asm volatile("st.shared.u32 [%0], %1;" ::"r"(a), "r"(x) : "memory"); }
 
 // Four 8 x 8 matrices; lane l gives the address of row l % 8 of matrix l / 8, and has row l / 4, columns 2 (l % 4) and the next; `t`: transposed in memory.
@@ -172,6 +188,15 @@ template <int R, int P, int THREADS = 128, typename E> DEV void tile_load(u32 ds
     bool in = r < rows && x * 8 < cols;
     cp_async(dst + swz<R>(r, x * 8), in ? src + r * stride + x * 8 : src, in ? 16 : 0);
   }
+}
+#if __CUDA_ARCH__ >= 900
+// The same by the copy engine: a box for each 64 columns. The map's swizzle is swz's.
+template <int R, int P> DEV void tile_bulk(u32 dst, const TensorMap& map, int x, int y, int z, u32 bar) { UNROLL for (int p = 0; p < P; ++p) bulk_copy(dst + p * R * 128, map, x + p * 64, y, z, bar); }
+template <int P> DEV void tile_prefetch(const TensorMap& map, int x, int y, int z) { UNROLL for (int p = 0; p < P; ++p) bulk_prefetch(map, x + p * 64, y, z); }
+#endif
+// Rows that another sequence's tokens came to become 0.
+template <int R, int P, int THREADS = 128> DEV void tile_clear(u32 dst, int rows, int t) {
+  for (int i = t + rows * 8 * P; i < R * 8 * P; i += THREADS) fill16(dst + swz<R>(i / (8 * P), i % (8 * P) * 8), 0);
 }
 // 64 rows of floats at a stride that is a multiple of 4.
 template <int COLS, int STRIDE, int THREADS = 128> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int t) {
@@ -485,6 +510,11 @@ DEV void decays_join(Decays& f) {
   UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.early[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
 }
 DEV void scaled(u32* a, const float* x, const float* f) { UNROLL for (int e = 0; e < 4; ++e) a[e] = pack2(x[e * 2] * f[e * 2], x[e * 2 + 1] * f[e * 2 + 1]); }
+// In two parts of 16 bits. A gradient of a gate is a difference of such products (kernels: gate-gradient), where one part's rounding would be what is left.
+DEV void scaled_parts(u32* a, u32* rest, const float* x, const float* f) {
+  scaled(a, x, f);
+  UNROLL for (int e = 0; e < 4; ++e) rest[e] = pack2(x[e * 2] * f[e * 2] - low(a[e]), x[e * 2 + 1] * f[e * 2 + 1] - high(a[e]));
+}
 DEV void load_step(float* f, u32 tile, int k) {
   u32 raw[1][4];
   load_a<64, false>(raw[0], tile, 0, k);
@@ -583,21 +613,23 @@ template <int N> DEV void rotate(float* out, const float* next) {
 template <int N, int KS, int STRIDE, int BEFORE, int STRICT, bool COL>
 DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
   const int w = warp_id();
-  // The 16 x 16 block of this warp's tokens, level by level.
-  u32 masked[N][4][4];
+  // The 16 x 16 block of this warp's tokens. Levels 0 to 2 are in its diagonal 8 x 8 blocks, which are alike: byte l of `meet` has its sign where the low
+  // and the high element of a pair meet at level l.
+  u32 own[N][4], meet[2];
+  UNROLL for (int i = 0; i < 2; ++i) {
+    const int r = lane_id() >> 2, c = (lane_id() & 3) * 2 + i;
+    meet[i] = 0;
+    UNROLL for (int l = 0; l < 3; ++l) if ((COL ? c > r : r > c) && ((r ^ c) >> l) == 1) meet[i] |= 0x80u << 8 * l;
+  }
   float unit[N][2];
   UNROLL for (int n = 0; n < N; ++n) {
     const bool diagonal = !(STRICT >> n & 1);
     unit[n][0] = unit[n][1] = 0.f;
     UNROLL for (int e = 0; e < 4; ++e) {
-      const u32 pair = w == 0 ? A[n][0][e] : w == 1 ? A[n][1][e] : w == 2 ? A[n][2][e] : A[n][3][e];
+      own[n][e] = w == 0 ? A[n][0][e] : w == 1 ? A[n][1][e] : w == 2 ? A[n][2][e] : A[n][3][e];
       const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
-      UNROLL for (int l = 0; l < 4; ++l) {
-        auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> l) == 1; };
-        masked[n][l][e] = pair & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
-      }
-      if (diagonal && r == c) unit[n][e & 1] += low(pair);
-      if (diagonal && r == c + 1) unit[n][e & 1] += high(pair);
+      if (diagonal && r == c) unit[n][e & 1] += low(own[n][e]);
+      if (diagonal && r == c + 1) unit[n][e & 1] += high(own[n][e]);
     }
     if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
       unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 1);
@@ -614,13 +646,18 @@ DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y,
     decays_begin<STRIDE>(f, G, k);
     const float* reader = BEFORE & 1 ? f.early : f.from;
     UNROLL for (int l = 0; l < 4; ++l) {
-      scaled(b, fy, COL ? reader : f.to);
+      u32 rest[4];
+      scaled_parts(b, rest, fy, COL ? reader : f.to);
       // Tokens become the contracted axis.
-      UNROLL for (int e = 0; e < 4; ++e) movm(b[e]);
+      UNROLL for (int e = 0; e < 4; ++e) { movm(b[e]); movm(rest[e]); }
+      const u32 near = prmt(meet[0], meet[1], 0xcc88 + 0x1111 * l), far = l == 3 ? ~0u : 0u;
       UNROLL for (int n = 0; n < N; ++n) {
         float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
-        mma16816(acc, masked[n][l], b[0], b[1]);
-        mma16816(acc + 4, masked[n][l], b[2], b[3]);
+        const u32 level[4] = {own[n][0] & near, COL ? 0 : own[n][1] & far, COL ? own[n][2] & far : 0, own[n][3] & near};
+        mma16816(acc, level, b[0], b[1]);
+        mma16816(acc + 4, level, b[2], b[3]);
+        mma16816(acc, level, rest[0], rest[1]);
+        mma16816(acc + 4, level, rest[2], rest[3]);
         const float* to = COL ? f.to : BEFORE >> n & 1 ? f.early : f.from;
         UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
       }
@@ -864,8 +901,8 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
 }
 
 // Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L2 = 8192, L4 = 16384, L6 = 24576, L7 = 32768, L8 = 40960, L9 = 49152, L10 = 57344, L11 = 65536, L12 = 73728, L13 = 81920, L14 = 90112, L15 = 98304, L16 = 106496, L17 = 114688, L28 = 122880, L1 = 131072, L5 = 131328, L21 = 131584, L23 = 131840, L24 = 132096, L26 = 132352, L27 = 132608, L3 = 0, L18 = 256, L19 = 0, L20 = 512, L22 = 768, L25 = 1024;
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const __grid_constant__ TensorMap m_v1, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_v2, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, L0 = 0, L2 = 8192, L4 = 16384, L6 = 24576, L7 = 32768, L8 = 40960, L9 = 49152, L10 = 57344, L11 = 65536, L12 = 73728, L13 = 81920, L14 = 90112, L15 = 98304, L16 = 106496, L17 = 114688, L1 = 122880, L5 = 123136, L21 = 123392, L23 = 123648, L24 = 123904, L26 = 124160, L27 = 124416, L3 = 0, L18 = 256, L19 = 0, L20 = 512, L22 = 768, L25 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -876,10 +913,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 stage0 = base + 2048, full = stage0 + 133120, empty = full + 8;
-  (void)group, (void)v_here;
+  const u32 out0 = base + 2048, stage0 = base + 10240, full = base + 134912, empty = full + 8, landed = empty + 8;
+  (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
@@ -888,50 +925,72 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     float r19_2[1];
     team_sync(1);
     auto issue = [&](int n) {
-    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 to = stage0 + n % 1 * 133120; (void)to;
-    tile_load<64, 1, 128>((to + L0), p_v1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-    tile_load<64, 1, 128>((to + L2), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-    tile_load<64, 1, 128>((to + L4), p_v2 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-    tile_load<64, 1, 128>((to + L6), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-    tile_load<64, 1, 128>((to + L7), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L8), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L9), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L10), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L11), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L12), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L13), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L14), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L15), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L16), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L17), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 1 * 124928; (void)to;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      if (t == 0) {
+        const u32 bar = landed + n % 1 * 8;
+        bar_expect(bar, 122880);
+        tile_bulk<64, 1>(to + L0, m_v1, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2, m_k1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L4, m_v2, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L6, m_k2, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L7, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L8, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L9, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L10, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L11, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L12, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L13, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L14, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L15, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L16, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L17, m_q, 0, head, first, bar);
+      }
+    };
+    auto prefetch = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      tile_prefetch<1>(m_v1, v0, head, first);
+      tile_prefetch<1>(m_k1, 0, head, first);
+      tile_prefetch<1>(m_v2, v0, head, first);
+      tile_prefetch<1>(m_k2, 0, head, first);
+      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_score0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_q, 0, head, first);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
     auto drain = [&](int n) {
-    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 sa = stage0 + n % 1 * 133120; (void)sa;
-    tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L28), t);
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 oa = out0 + n % 1 * 8192; (void)oa;
+      tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
     };
     if (walk_chunks > 0) issue(0);
-    cp_commit();
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 133120;
+      const u32 sa = stage0 + n % 1 * 124928; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3))[i] = r11_1[k]; }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r19_2[k]; }
-      cp_wait<0>();
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L18)), ((float*)(basep + L3)), false, false);
       team_sync(1);
@@ -946,17 +1005,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       for (int i = t; i < 64; i += 128) ((float*)(sp + L26))[i] = m_exp(((float*)(basep + L25))[i]);
       const float s107_4 = m_exp(s92_3);
       if (t == 0) ((float*)(sp + L27))[0] = s107_4;
+      if (length < 64) {
+        bar_wait(landed + n % 1 * 8, (n / 1) & 1);
+        tile_clear<64, 1>((sa + L0), length, t);
+        tile_clear<64, 1>((sa + L2), length, t);
+        tile_clear<64, 1>((sa + L4), length, t);
+        tile_clear<64, 1>((sa + L6), length, t);
+        tile_clear<64, 1>((sa + L17), length, t);
+      }
       team_sync(1);
       bar_arrive(full + n % 1 * 8);
-      if (n + 1 < walk_chunks) {
-        if (n + 1 >= 1) taken_back(n + 1 - 1);
-        issue(n + 1);
-      }
-      cp_commit();
-      if (n + 1 < walk_chunks && n + 1 >= 1) drain(n + 1 - 1);
+      if (n + 1 >= 1) taken_back(n + 1 - 1);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (n + 1 >= 1) drain(n + 1 - 1);
+      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
     }
-    cp_wait<0>();
-    for (int n = walk_chunks < 1 ? 0 : walk_chunks - 1; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
     float f0_0[32];
@@ -969,9 +1032,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 133120;
+      const u32 sa = stage0 + n % 1 * 124928; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 1 * 8192; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
+      bar_wait(landed + n % 1 * 8, (n / 1) & 1);
       proxy_fence();
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
@@ -1182,7 +1247,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       mma_ready<sizeof(f82_82) / 4>(f82_82);
       float f91_86[32];
       UNROLL for (int i = 0; i < 32; ++i) f91_86[i] = (f90_84[i] + f82_82[i]);
-      store_frag<4, 64, true>((sa + L28), f91_86, 0);
+      store_frag<4, 64, true>((oa + O0), f91_86, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f110_85[i];
       bar_arrive(empty + n % 1 * 8);
     }
@@ -1191,8 +1256,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L2 = 8192, L4 = 16384, L6 = 24576, L7 = 32768, L8 = 40960, L9 = 49152, L10 = 57344, L11 = 65536, L12 = 73728, L13 = 81920, L14 = 90112, L24 = 98304, L25 = 106496, L26 = 114688, L1 = 122880, L5 = 123136, L18 = 123392, L20 = 123648, L22 = 123904, L23 = 124160, L3 = 0, L15 = 256, L16 = 0, L17 = 512, L19 = 768, L21 = 1024;
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const __grid_constant__ TensorMap m_v1, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_v2, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0 = 0, L2 = 8192, L4 = 16384, L6 = 24576, L7 = 32768, L8 = 40960, L9 = 49152, L10 = 57344, L11 = 65536, L12 = 73728, L13 = 81920, L14 = 90112, L1 = 98304, L5 = 98560, L18 = 98816, L20 = 99072, L22 = 99328, L23 = 99584, L3 = 0, L15 = 256, L16 = 0, L17 = 512, L19 = 768, L21 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1203,10 +1268,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 stage0 = base + 2048, full = stage0 + 124928, empty = full + 8;
-  (void)group, (void)v_here;
+  const u32 out0 = base + 2048, stage0 = base + 26624, full = base + 126464, empty = full + 8, landed = empty + 8;
+  (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
@@ -1215,49 +1280,68 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     float r19_2[1];
     team_sync(1);
     auto issue = [&](int n) {
-    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 to = stage0 + n % 1 * 124928; (void)to;
-    tile_load<64, 1, 128>((to + L0), p_v1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-    tile_load<64, 1, 128>((to + L2), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-    tile_load<64, 1, 128>((to + L4), p_v2 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-    tile_load<64, 1, 128>((to + L6), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-    tile_load<64, 1, 128>((to + L7), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L8), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L9), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L10), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L11), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L12), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L13), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L14), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 1 * 100352; (void)to;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      if (t == 0) {
+        const u32 bar = landed + n % 1 * 8;
+        bar_expect(bar, 98304);
+        tile_bulk<64, 1>(to + L0, m_v1, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2, m_k1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L4, m_v2, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L6, m_k2, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L7, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L8, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L9, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L10, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L11, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L12, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L13, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L14, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
+      }
+    };
+    auto prefetch = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      tile_prefetch<1>(m_v1, v0, head, first);
+      tile_prefetch<1>(m_k1, 0, head, first);
+      tile_prefetch<1>(m_v2, v0, head, first);
+      tile_prefetch<1>(m_k2, 0, head, first);
+      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_1, 0, 0, chunk * d.heads + head);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
     auto drain = [&](int n) {
-    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 sa = stage0 + n % 1 * 124928; (void)sa;
-    tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (sa + L24), t);
-    tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L25), t);
-    tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L26), t);
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 oa = out0 + n % 1 * 24576; (void)oa;
+      tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
+      tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
+      tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
     };
     if (walk_chunks > 0) issue(0);
-    cp_commit();
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 124928;
+      const u32 sa = stage0 + n % 1 * 100352; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3))[i] = r11_1[k]; }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r19_2[k]; }
-      cp_wait<0>();
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L15)), ((float*)(basep + L3)), false, false);
       team_sync(1);
@@ -1271,17 +1355,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       for (int i = t; i < 64; i += 128) ((float*)(sp + L22))[i] = m_exp(((float*)(basep + L21))[i]);
       const float s82_4 = m_exp(s67_3);
       if (t == 0) ((float*)(sp + L23))[0] = s82_4;
+      if (length < 64) {
+        bar_wait(landed + n % 1 * 8, (n / 1) & 1);
+        tile_clear<64, 1>((sa + L0), length, t);
+        tile_clear<64, 1>((sa + L2), length, t);
+        tile_clear<64, 1>((sa + L4), length, t);
+        tile_clear<64, 1>((sa + L6), length, t);
+      }
       team_sync(1);
       bar_arrive(full + n % 1 * 8);
-      if (n + 1 < walk_chunks) {
-        if (n + 1 >= 1) taken_back(n + 1 - 1);
-        issue(n + 1);
-      }
-      cp_commit();
-      if (n + 1 < walk_chunks && n + 1 >= 1) drain(n + 1 - 1);
+      if (n + 1 >= 1) taken_back(n + 1 - 1);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (n + 1 >= 1) drain(n + 1 - 1);
+      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
     }
-    cp_wait<0>();
-    for (int n = walk_chunks < 1 ? 0 : walk_chunks - 1; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
     float f0_0[32];
@@ -1294,11 +1381,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 124928;
+      const u32 sa = stage0 + n % 1 * 100352; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 1 * 24576; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
+      bar_wait(landed + n % 1 * 8, (n / 1) & 1);
       proxy_fence();
-      store_frag<4, 64, true>((sa + L24), f1_1, 0);
+      store_frag<4, 64, true>((oa + O0), f1_1, 0);
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
       u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
@@ -1461,8 +1550,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       mma_ready<sizeof(f81_65) / 4>(f81_65);
       float f85_67[32];
       UNROLL for (int i = 0; i < 32; ++i) f85_67[i] = (f84_66[i] + f81_65[i]);
-      store_frag<4, 64, true>((sa + L25), f51_50, 0);
-      store_frag<4, 64, true>((sa + L26), f66_56, 0);
+      store_frag<4, 64, true>((oa + O1), f51_50, 0);
+      store_frag<4, 64, true>((oa + O2), f66_56, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f85_67[i];
       bar_arrive(empty + n % 1 * 8);
     }
@@ -1470,8 +1559,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 }
 
 // Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L3 = 16384, L4 = 24576, L5 = 32768, L6 = 40960, L7 = 49152, L8 = 57344, L9 = 65536, L10 = 73728, L11 = 81920, L12 = 90112, L13 = 98304, L14 = 106496, L27 = 114688, L28 = 122880, L29 = 131072, L19 = 139264, L21 = 139520, L23 = 139776, L25 = 140032, L26 = 140288, L2 = 0, L15 = 256, L16 = 512, L17 = 768, L18 = 0, L20 = 1024, L22 = 1280, L24 = 1536;
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0 = 0, L1 = 8192, L3 = 16384, L4 = 24576, L5 = 32768, L6 = 40960, L7 = 49152, L8 = 57344, L9 = 65536, L10 = 73728, L11 = 81920, L12 = 90112, L13 = 98304, L14 = 106496, L19 = 114688, L21 = 114944, L23 = 115200, L25 = 115456, L26 = 115712, L2 = 0, L15 = 256, L16 = 512, L17 = 768, L18 = 0, L20 = 1024, L22 = 1280, L24 = 1536;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1482,10 +1571,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 stage0 = base + 2048, full = stage0 + 141312, empty = full + 8;
-  (void)group, (void)v_here;
+  const u32 out0 = base + 2048, stage0 = base + 26624, full = base + 142592, empty = full + 8, landed = empty + 8;
+  (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
@@ -1494,51 +1583,72 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     float r90_2[1];
     team_sync(1);
     auto issue = [&](int n) {
-    const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 to = stage0 + n % 1 * 141312; (void)to;
-    tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-    tile_load<64, 1, 128>((to + L1), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-    tile_load<64, 1, 128>((to + L3), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L4), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-    tile_load<64, 1, 128>((to + L5), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L6), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L7), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L8), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L9), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L10), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L11), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L12), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L13), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-    tile_load<64, 1, 128>((to + L14), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r81_1[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-    UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r90_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 1 * 116736; (void)to;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r81_1[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r90_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      if (t == 0) {
+        const u32 bar = landed + n % 1 * 8;
+        bar_expect(bar, 114688);
+        tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1, m_k1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4, m_k2, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L6, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L7, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L8, m_ws_S_solve1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L9, m_ws_S_rest1_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L10, m_ws_S_solve0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L11, m_ws_S_rest0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L12, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L13, m_ws_S_rest1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L14, m_q, 0, head, first, bar);
+      }
+    };
+    auto prefetch = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      tile_prefetch<1>(m_d_o, v0, head, first);
+      tile_prefetch<1>(m_k1, 0, head, first);
+      tile_prefetch<1>(m_ws_S_score0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_k2, 0, head, first);
+      tile_prefetch<1>(m_ws_S_score0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_0, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest0_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_solve1_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_ws_S_rest1_1, 0, 0, chunk * d.heads + head);
+      tile_prefetch<1>(m_q, 0, head, first);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
     auto drain = [&](int n) {
-    const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 sa = stage0 + n % 1 * 141312; (void)sa;
-    tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (sa + L27), t);
-    tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L28), t);
-    tile_store<64, 1, 128>(p_ws_S_solved1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L29), t);
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 oa = out0 + n % 1 * 24576; (void)oa;
+      tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
+      tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
+      tile_store<64, 1, 128>(p_ws_S_solved1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
     };
     if (walk_chunks > 0) issue(0);
-    cp_commit();
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 141312;
+      const u32 sa = stage0 + n % 1 * 116736; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2))[i] = r9_0[k]; }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L15))[i] = r81_1[k]; }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L16))[i] = r90_2[k]; }
-      cp_wait<0>();
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L17)), ((float*)(basep + L2)), false, false);
       team_sync(1);
@@ -1553,17 +1663,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       for (int i = t; i < 64; i += 128) ((float*)(sp + L25))[i] = (((float*)(basep + L20))[i] * ((float*)(basep + L24))[i]);
       const float s99_4 = m_exp(s11_3);
       if (t == 0) ((float*)(sp + L26))[0] = s99_4;
+      if (length < 64) {
+        bar_wait(landed + n % 1 * 8, (n / 1) & 1);
+        tile_clear<64, 1>((sa + L0), length, t);
+        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L4), length, t);
+        tile_clear<64, 1>((sa + L14), length, t);
+      }
       team_sync(1);
       bar_arrive(full + n % 1 * 8);
-      if (n + 1 < walk_chunks) {
-        if (n + 1 >= 1) taken_back(n + 1 - 1);
-        issue(n + 1);
-      }
-      cp_commit();
-      if (n + 1 < walk_chunks && n + 1 >= 1) drain(n + 1 - 1);
+      if (n + 1 >= 1) taken_back(n + 1 - 1);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (n + 1 >= 1) drain(n + 1 - 1);
+      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
     }
-    cp_wait<0>();
-    for (int n = walk_chunks < 1 ? 0 : walk_chunks - 1; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
     float f0_0[32];
@@ -1576,11 +1689,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 1 * 141312;
+      const u32 sa = stage0 + n % 1 * 116736; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 1 * 24576; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
+      bar_wait(landed + n % 1 * 8, (n / 1) & 1);
       proxy_fence();
-      store_frag<4, 64, true>((sa + L27), f1_1, 0);
+      store_frag<4, 64, true>((oa + O0), f1_1, 0);
       u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0));
       float f18_3[32];
       mma_open(); mma<64, 4, 64, true, true>(f18_3, a2_2, (sa + L3)); mma_commit();
@@ -1752,8 +1867,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       mma_ready<sizeof(f98_69) / 4>(f98_69);
       float f103_71[32];
       UNROLL for (int i = 0; i < 32; ++i) f103_71[i] = (f102_70[i] + f98_69[i]);
-      store_frag<4, 64, true>((sa + L28), f55_54, 0);
-      store_frag<4, 64, true>((sa + L29), f74_60, 0);
+      store_frag<4, 64, true>((oa + O1), f55_54, 0);
+      store_frag<4, 64, true>((oa + O2), f74_60, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f103_71[i];
       bar_arrive(empty + n % 1 * 8);
     }

@@ -12,6 +12,8 @@ typedef long long i64;
 #define UNROLL _Pragma("unroll")
 
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
+// What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
+struct __align__(64) TensorMap { u64 opaque[16]; };
 struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;
@@ -52,6 +54,8 @@ DEV float high(u32 p) {
   if (!kHalf) return __uint_as_float(p & 0xffff0000u);
   float r; asm("{.reg .b16 a, b; mov.b32 {a, b}, %1; cvt.f32.f16 %0, b;}" : "=f"(r) : "r"(p)); return r;
 }
+// Four of the eight bytes of x and y, chosen by the digits of `selector`; 8 added to a digit: the byte's sign instead, eight times.
+DEV u32 prmt(u32 x, u32 y, u32 selector) { u32 r; asm("prmt.b32 %0, %1, %2, %3;" : "=r"(r) : "r"(x), "r"(y), "r"(selector)); return r; }
 DEV u32 tf32(float x) { u32 r; asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(x)); return r; }
 
 // Copies of 16 bytes, of which the first `bytes` are read and the others 0. Those between two commits are a group; a wait leaves the N latest on their way.
@@ -72,10 +76,22 @@ DEV void bar_wait(u32 b, int parity) {
   asm volatile("{.reg .pred p;\nL%=: mbarrier.test_wait.parity.shared::cta.b64 p, [%0], %1;\n@p bra D%=;\nbra L%=;\nD%=:}" ::"r"(b), "r"(parity) : "memory");
 #endif
 }
+#if __CUDA_ARCH__ >= 900
+// Arrives, and has the phase wait for so many bytes of copies too.
+DEV void bar_expect(u32 b, int bytes) { asm volatile("{.reg .b64 t; mbarrier.arrive.expect_tx.shared::cta.b64 t, [%0], %1;}" ::"r"(b), "r"(bytes) : "memory"); }
+// The copy engine moves a box of a tensor of three axes, from element (x, y, z) on, innermost first; what lies outside the tensor becomes 0.
+DEV void bulk_copy(u32 dst, const TensorMap& map, int x, int y, int z, u32 b) {
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
+               ::"r"(dst), "l"(&map), "r"(x), "r"(y), "r"(z), "r"(b) : "memory");
+}
+// The same box to the L2 cache.
+DEV void bulk_prefetch(const TensorMap& map, int x, int y, int z) { asm volatile("cp.async.bulk.prefetch.tensor.3d.L2.global [%0, {%1, %2, %3}];" ::"l"(&map), "r"(x), "r"(y), "r"(z) : "memory"); }
+#endif
 
 DEV u16 lds2(u32 a) { u16 h; asm volatile("ld.shared.u16 %0, [%1];" : "=h"(h) : "r"(a)); return h; }
 DEV void lds16(u32* r, u32 a) { asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(a)); }
 DEV void sts2(u32 a, u16 h) { asm volatile("st.shared.u16 [%0], %1;" ::"r"(a), "h"(h) : "memory"); }
+DEV void fill16(u32 a, u32 x) { asm volatile("st.shared.v4.u32 [%0], {%1, %1, %1, %1};" ::"r"(a), "r"(x) : "memory"); }
 DEV void sts4(u32 a, u32 x) { asm volatile("st.shared.u32 [%0], %1;" ::"r"(a), "r"(x) : "memory"); }
 
 // Four 8 x 8 matrices; lane l gives the address of row l % 8 of matrix l / 8, and has row l / 4, columns 2 (l % 4) and the next; `t`: transposed in memory.
@@ -190,6 +206,15 @@ template <int R, int P, int THREADS = 128, typename E> DEV void tile_load(u32 ds
     bool in = r < rows && x * 8 < cols;
     cp_async(dst + swz<R>(r, x * 8), in ? src + r * stride + x * 8 : src, in ? 16 : 0);
   }
+}
+#if __CUDA_ARCH__ >= 900
+// The same by the copy engine: a box for each 64 columns. The map's swizzle is swz's.
+template <int R, int P> DEV void tile_bulk(u32 dst, const TensorMap& map, int x, int y, int z, u32 bar) { UNROLL for (int p = 0; p < P; ++p) bulk_copy(dst + p * R * 128, map, x + p * 64, y, z, bar); }
+template <int P> DEV void tile_prefetch(const TensorMap& map, int x, int y, int z) { UNROLL for (int p = 0; p < P; ++p) bulk_prefetch(map, x + p * 64, y, z); }
+#endif
+// Rows that another sequence's tokens came to become 0.
+template <int R, int P, int THREADS = 128> DEV void tile_clear(u32 dst, int rows, int t) {
+  for (int i = t + rows * 8 * P; i < R * 8 * P; i += THREADS) fill16(dst + swz<R>(i / (8 * P), i % (8 * P) * 8), 0);
 }
 // 64 rows of floats at a stride that is a multiple of 4.
 template <int COLS, int STRIDE, int THREADS = 128> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int t) {
@@ -503,6 +528,11 @@ DEV void decays_join(Decays& f) {
   UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.early[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
 }
 DEV void scaled(u32* a, const float* x, const float* f) { UNROLL for (int e = 0; e < 4; ++e) a[e] = pack2(x[e * 2] * f[e * 2], x[e * 2 + 1] * f[e * 2 + 1]); }
+// In two parts of 16 bits. A gradient of a gate is a difference of such products (kernels: gate-gradient), where one part's rounding would be what is left.
+DEV void scaled_parts(u32* a, u32* rest, const float* x, const float* f) {
+  scaled(a, x, f);
+  UNROLL for (int e = 0; e < 4; ++e) rest[e] = pack2(x[e * 2] * f[e * 2] - low(a[e]), x[e * 2 + 1] * f[e * 2 + 1] - high(a[e]));
+}
 DEV void load_step(float* f, u32 tile, int k) {
   u32 raw[1][4];
   load_a<64, false>(raw[0], tile, 0, k);
@@ -601,21 +631,23 @@ template <int N> DEV void rotate(float* out, const float* next) {
 template <int N, int KS, int STRIDE, int BEFORE, int STRICT, bool COL>
 DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y, const float* G, u32 scratch, int k0, int bar) {
   const int w = warp_id();
-  // The 16 x 16 block of this warp's tokens, level by level.
-  u32 masked[N][4][4];
+  // The 16 x 16 block of this warp's tokens. Levels 0 to 2 are in its diagonal 8 x 8 blocks, which are alike: byte l of `meet` has its sign where the low
+  // and the high element of a pair meet at level l.
+  u32 own[N][4], meet[2];
+  UNROLL for (int i = 0; i < 2; ++i) {
+    const int r = lane_id() >> 2, c = (lane_id() & 3) * 2 + i;
+    meet[i] = 0;
+    UNROLL for (int l = 0; l < 3; ++l) if ((COL ? c > r : r > c) && ((r ^ c) >> l) == 1) meet[i] |= 0x80u << 8 * l;
+  }
   float unit[N][2];
   UNROLL for (int n = 0; n < N; ++n) {
     const bool diagonal = !(STRICT >> n & 1);
     unit[n][0] = unit[n][1] = 0.f;
     UNROLL for (int e = 0; e < 4; ++e) {
-      const u32 pair = w == 0 ? A[n][0][e] : w == 1 ? A[n][1][e] : w == 2 ? A[n][2][e] : A[n][3][e];
+      own[n][e] = w == 0 ? A[n][0][e] : w == 1 ? A[n][1][e] : w == 2 ? A[n][2][e] : A[n][3][e];
       const int r = frag_row(e * 2) & 15, c = frag_col(e * 2);
-      UNROLL for (int l = 0; l < 4; ++l) {
-        auto keeps = [&](int c) { return (COL ? c > r : r > c) && ((r ^ c) >> l) == 1; };
-        masked[n][l][e] = pair & ((keeps(c) ? 0xffffu : 0u) | (keeps(c + 1) ? 0xffff0000u : 0u));
-      }
-      if (diagonal && r == c) unit[n][e & 1] += low(pair);
-      if (diagonal && r == c + 1) unit[n][e & 1] += high(pair);
+      if (diagonal && r == c) unit[n][e & 1] += low(own[n][e]);
+      if (diagonal && r == c + 1) unit[n][e & 1] += high(own[n][e]);
     }
     if (diagonal) UNROLL for (int h = 0; h < 2; ++h) {
       unit[n][h] += __shfl_xor_sync(~0u, unit[n][h], 1);
@@ -632,13 +664,18 @@ DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y,
     decays_begin<STRIDE>(f, G, k);
     const float* reader = BEFORE & 1 ? f.early : f.from;
     UNROLL for (int l = 0; l < 4; ++l) {
-      scaled(b, fy, COL ? reader : f.to);
+      u32 rest[4];
+      scaled_parts(b, rest, fy, COL ? reader : f.to);
       // Tokens become the contracted axis.
-      UNROLL for (int e = 0; e < 4; ++e) movm(b[e]);
+      UNROLL for (int e = 0; e < 4; ++e) { movm(b[e]); movm(rest[e]); }
+      const u32 near = prmt(meet[0], meet[1], 0xcc88 + 0x1111 * l), far = l == 3 ? ~0u : 0u;
       UNROLL for (int n = 0; n < N; ++n) {
         float acc[8] = {0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f, 0.f};
-        mma16816(acc, masked[n][l], b[0], b[1]);
-        mma16816(acc + 4, masked[n][l], b[2], b[3]);
+        const u32 level[4] = {own[n][0] & near, COL ? 0 : own[n][1] & far, COL ? own[n][2] & far : 0, own[n][3] & near};
+        mma16816(acc, level, b[0], b[1]);
+        mma16816(acc + 4, level, b[2], b[3]);
+        mma16816(acc, level, rest[0], rest[1]);
+        mma16816(acc + 4, level, rest[2], rest[3]);
         const float* to = COL ? f.to : BEFORE >> n & 1 ? f.early : f.from;
         UNROLL for (int i = 0; i < 8; ++i) sum[n][i] += acc[i] * to[i];
       }
@@ -746,8 +783,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 stage0 = base + 1024, full = stage0 + 52224, empty = full + 24;
-  (void)group, (void)v_here;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 52736, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
@@ -759,34 +796,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
     const float s6_3 = log1pf(s5_2);
     team_sync(1);
     auto issue = [&](int n) {
-    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 to = stage0 + n % 3 * 17408; (void)to;
-    tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-    tile_load<64, 1, 128>((to + L1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    auto drain = [&](int n) {
-    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 sa = stage0 + n % 3 * 17408; (void)sa;
-    };
     if (walk_chunks > 0) issue(0);
-    cp_commit();
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      if (n + 1 < walk_chunks) {
-        if (n + 1 >= 3) taken_back(n + 1 - 3);
-        issue(n + 1);
-      }
-      cp_commit();
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
       for (int i = t; i < 64; i += 128) ((float*)(basep + L2))[i] = (i < length ? s6_3 : 0.f);
@@ -814,8 +842,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
       float f9_2[32];
@@ -889,7 +918,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, bf16* __restrict__ p_o, f32* __restrict__ p_ws_S_local, const f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L2 = 16384, L5 = 24576, L11 = 32768, L7 = 40960, L9 = 41216, L10 = 41472, L3 = 0, L4 = 256, L6 = 0, L8 = 512;
+  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384, L5 = 24576, L7 = 32768, L9 = 33024, L10 = 33280, L3 = 0, L4 = 256, L6 = 0, L8 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -901,8 +930,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 stage0 = base + 1024, full = stage0 + 125952, empty = full + 24;
-  (void)group, (void)v_here;
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 126720, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
@@ -914,37 +943,34 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     const float s6_3 = log1pf(s5_2);
     team_sync(1);
     auto issue = [&](int n) {
-    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 to = stage0 + n % 3 * 41984; (void)to;
-    tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-    tile_load<64, 1, 128>((to + L1), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-    tile_load<64, 1, 128>((to + L2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 33792; (void)to;
+      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L1), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
     auto drain = [&](int n) {
-    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 sa = stage0 + n % 3 * 41984; (void)sa;
-    tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (sa + L11), t);
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
+      tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
     };
     if (walk_chunks > 0) issue(0);
-    cp_commit();
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 41984;
+      const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      if (n + 1 < walk_chunks) {
-        if (n + 1 >= 3) taken_back(n + 1 - 3);
-        issue(n + 1);
-      }
-      cp_commit();
-      if (n + 1 < walk_chunks && n + 1 >= 3) drain(n + 1 - 3);
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       u32 a10_4[4][4]; load_as<4, 64, false>(a10_4, (sa + L1));
@@ -980,7 +1006,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
     float f7_0[32];
@@ -993,8 +1019,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 41984;
+      const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
       u32 a8_2[4][4]; pack<4>(a8_2, f8_1);
@@ -1022,7 +1049,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       mma_wait<0>();
       mma_ready<sizeof(f38_9) / 4>(f38_9);
       mma_ready<sizeof(f30_12) / 4>(f30_12);
-      store_frag<4, 64, true>((sa + L11), f30_12, 0);
+      store_frag<4, 64, true>((oa + O0), f30_12, 0);
       UNROLL for (int i = 0; i < 32; ++i) f8_1[i] = f38_9[i];
       bar_arrive(empty + n % 3 * 8);
     }
@@ -1073,7 +1100,7 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L7 = 16384, L5 = 24576, L6 = 24832, L2 = 0, L3 = 256, L4 = 0;
+  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L5 = 16384, L6 = 16640, L2 = 0, L3 = 256, L4 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1085,8 +1112,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 stage0 = base + 1024, full = stage0 + 76800, empty = full + 24;
-  (void)group, (void)v_here;
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 77312, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
@@ -1098,36 +1125,33 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     const float s6_3 = log1pf(s5_2);
     team_sync(1);
     auto issue = [&](int n) {
-    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 to = stage0 + n % 3 * 25600; (void)to;
-    tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-    tile_load<64, 1, 128>((to + L1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
     auto drain = [&](int n) {
-    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 sa = stage0 + n % 3 * 25600; (void)sa;
-    tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (sa + L7), t);
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
+      tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
     if (walk_chunks > 0) issue(0);
-    cp_commit();
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 25600;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      if (n + 1 < walk_chunks) {
-        if (n + 1 >= 3) taken_back(n + 1 - 3);
-        issue(n + 1);
-      }
-      cp_commit();
-      if (n + 1 < walk_chunks && n + 1 >= 3) drain(n + 1 - 3);
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       for (int i = t; i < 64; i += 128) ((float*)(basep + L2))[i] = (i < length ? s6_3 : 0.f);
@@ -1143,7 +1167,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
     float f7_0[32];
@@ -1156,11 +1180,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 25600;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
-      store_frag<4, 64, true>((sa + L7), f8_1, 0);
+      store_frag<4, 64, true>((oa + O0), f8_1, 0);
       float f9_2[32];
       load_frag<4, 64, true>(f9_2, (sa + L0), 0);
       float f16_3[32];
@@ -1194,8 +1219,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 stage0 = base + 1024, full = stage0 + 52224, empty = full + 24;
-  (void)group, (void)v_here;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 52736, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
@@ -1207,34 +1232,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
     const float s6_3 = log1pf(s5_2);
     team_sync(1);
     auto issue = [&](int n) {
-    const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 to = stage0 + n % 3 * 17408; (void)to;
-    tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-    tile_load<64, 1, 128>((to + L1), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L1), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    auto drain = [&](int n) {
-    const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 sa = stage0 + n % 3 * 17408; (void)sa;
-    };
     if (walk_chunks > 0) issue(0);
-    cp_commit();
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      if (n + 1 < walk_chunks) {
-        if (n + 1 >= 3) taken_back(n + 1 - 3);
-        issue(n + 1);
-      }
-      cp_commit();
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
       for (int i = t; i < 64; i += 128) ((float*)(basep + L2))[i] = (i < length ? s6_3 : 0.f);
@@ -1262,8 +1278,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
       float f9_2[32];
@@ -1337,7 +1354,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_d_o, f32* __restrict__ p_ws_S_local_cotangent, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L7 = 16384, L5 = 24576, L6 = 24832, L2 = 0, L3 = 256, L4 = 0;
+  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L5 = 16384, L6 = 16640, L2 = 0, L3 = 256, L4 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1349,8 +1366,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 stage0 = base + 1024, full = stage0 + 76800, empty = full + 24;
-  (void)group, (void)v_here;
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 77312, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
@@ -1362,36 +1379,33 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     const float s6_3 = log1pf(s5_2);
     team_sync(1);
     auto issue = [&](int n) {
-    const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 to = stage0 + n % 3 * 25600; (void)to;
-    tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-    tile_load<64, 1, 128>((to + L1), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L1), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
     auto drain = [&](int n) {
-    const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    const u32 sa = stage0 + n % 3 * 25600; (void)sa;
-    tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (sa + L7), t);
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
+      tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
     if (walk_chunks > 0) issue(0);
-    cp_commit();
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 25600;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      if (n + 1 < walk_chunks) {
-        if (n + 1 >= 3) taken_back(n + 1 - 3);
-        issue(n + 1);
-      }
-      cp_commit();
-      if (n + 1 < walk_chunks && n + 1 >= 3) drain(n + 1 - 3);
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       for (int i = t; i < 64; i += 128) ((float*)(basep + L2))[i] = (i < length ? s6_3 : 0.f);
@@ -1407,7 +1421,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
     float f7_0[32];
@@ -1420,11 +1434,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 25600;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
-      store_frag<4, 64, true>((sa + L7), f8_1, 0);
+      store_frag<4, 64, true>((oa + O0), f8_1, 0);
       float f9_2[32];
       load_frag<4, 64, true>(f9_2, (sa + L0), 0);
       float f15_3[32];

@@ -173,9 +173,7 @@ DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y,
     Decays f;
     decays_begin<STRIDE>(f, G, k);
     const float* reader = BEFORE & 1 ? f.early : f.from;
-    // Levels stay a loop as well, for the same cache.
-#pragma unroll 1
-    for (int l = 0; l < 4; ++l) {
+    UNROLL for (int l = 0; l < 4; ++l) {
       u32 rest[4];
       scaled_parts(b, rest, fy, COL ? reader : f.to);
       // Tokens become the contracted axis.

@@ -36,6 +36,8 @@ export interface WalkingTeam {
   readonly draining: readonly string[];
 }
 
+/** Stages of what chunks take in, and of what they give out, best first. */
+const RINGS = [[3, 3], [3, 2], [2, 2], [1, 1]] as const;
 /** Bytes of a stage's barriers: full, empty, landed. */
 const BARRIERS = 24;
 
@@ -45,15 +47,13 @@ function arrange(cx: CudaContext, loading: LoadingTeam, walking: WalkingTeam) {
   const offsets = new Map([...walk.offsets, ...out.offsets]);
   for (const [name, offset] of load.offsets) offsets.set(name, loading.arena.isStaged(name) ? offset : offset + walk.fixedBytes);
   const outAt = walk.fixedBytes + load.fixedBytes;
-  const sized = (stages: number) => {
-    // A third place for outputs would wait for the loading team to the same end.
-    const outputs = Math.min(stages, 2);
+  const sized = ([stages, outputs]: readonly [number, number]) => {
     const stageAt = outAt + outputs * out.stageBytes;
     const barriersAt = stageAt + (stages - 1) * load.stageBytes + load.stageUsed;
     // The base is rounded up to what swizzled tiles want.
     return { stages, outputs, stageAt, barriersAt, bytes: barriersAt + stages * BARRIERS + 1024 };
   };
-  const best = [3, 2, 1].map(sized).find(({ bytes }) => bytes <= sharedLimit(cx.target)) ?? unsupported(`${sized(1).bytes} bytes of shared memory`);
+  const best = RINGS.map(sized).find(({ bytes }) => bytes <= sharedLimit(cx.target)) ?? unsupported(`${sized([1, 1]).bytes} bytes of shared memory`);
   return { offsets, outAt, outBytes: out.stageBytes, stageBytes: load.stageBytes, ...best };
 }
 
