@@ -99,10 +99,20 @@ def cases():
         u = torch.randn(H, D, device=DEVICE).bfloat16().float()
         return dict(r=_randn(B, T, H, D), k=_randn(B, T, H, D), v=_randn(B, T, H, D), w=_gate(B, T, H, D), u=u)
 
+    def product(B, T, H, D):
+        """Keys of unit length, erased along 0.5 to 1 times themselves."""
+        made = delta(B, T, H, D, _gate(B, T, H))
+        return dict(made, p=(made["k"] * (0.5 + 0.5 * torch.rand(B, T, H, 1, device=DEVICE))).bfloat16())
+
+    def two_gates(B, T, H, D):
+        share = lambda: torch.rand(B, T, H, D, device=DEVICE).bfloat16()
+        return dict(_qkv(B, T, H, D, True), g=_gate(B, T, H, D), b=share(), w=share())
+
     retention, simple_gla, gla = _fla("retention", "chunk_retention"), _fla("simple_gla", "chunk_simple_gla"), _fla("gla", "chunk_gla")
     delta_rule, gated_delta_rule = _fla("delta_rule", "chunk_delta_rule"), _fla("gated_delta_rule", "chunk_gated_delta_rule")
     kda, rwkv6, rwkv7 = _fla("kda", "chunk_kda"), _fla("rwkv6", "chunk_rwkv6"), _fla("rwkv7", "chunk_rwkv7")
     hgrn = _fla("hgrn", "fused_recurrent_hgrn")
+    comba, gdn2, gsa = _fla("comba", "chunk_comba"), _fla("gdn2", "chunk_gdn2"), _fla("gsa", "chunk_gsa")
     return [
         Case("retention", _qkv, lambda q, k, v: retention(q, k, v),
              lambda q, k, v: recurrence(q, k, v, g=gamma(q.shape[2]).expand(q.shape[:3]), scale=root(q))),
@@ -123,7 +133,25 @@ def cases():
         _mamba2(),
         Case("hgrn", lambda B, T, H, D: dict(x=_randn(B, T, 1, 16 * D), g=_gate(B, T, 1, 16 * D)),
              lambda x, g: hgrn(x.squeeze(2), g.squeeze(2)).unsqueeze(2), _elementwise, half=("g",), heads=1, sizes=lambda D: dict(D=16 * D)),
+        Case("comba", product, lambda q, k, p, v, g, beta: comba(q, k, v, p, g, beta),
+             lambda q, k, p, v, g, beta: recurrence(q, k, beta[..., None] * v, g=g, a=p, b=-beta[..., None] * k, scale=root(q)), half=("beta",)),
+        Case("gdn2", two_gates, lambda q, k, v, g, b, w: gdn2(q, k, v, g, b, w, safe_gate=True, lower_bound=-5.0),
+             lambda q, k, v, g, b, w: recurrence(q, k, w * v, g=g, a=b * k * g.exp(), b=-k, scale=root(q)), half=("g",)),
+        Case("gsa", lambda *s: dict(_qkv(*s), g=_gate(*s[:3], 64)), lambda q, k, v, g: gsa(q, k, v, 1 - g.exp(), g), _slots,
+             half=("g",), sizes=lambda D: dict(K=D, V=D, M=64)),
     ]
+
+
+def _slots(q, k, v, g):
+    """Gated slot attention: slots are the rows of both memories."""
+    addresses, contents, out = 0, 0, []
+    for t in range(q.shape[1]):
+        keep, row = g[:, t].exp().unsqueeze(-1), lambda x: x[:, t].unsqueeze(-2)
+        addresses = keep * addresses + (1 - keep) * row(k)
+        contents = keep * contents + (1 - keep) * row(v)
+        slots = torch.softmax(torch.einsum("bhk,bhmk->bhm", q[:, t], addresses) / math.sqrt(q.shape[-1]), -1)
+        out.append(torch.einsum("bhm,bhmv->bhv", slots, contents))
+    return torch.stack(out, 1)
 
 
 def _elementwise(x, g):

@@ -56,13 +56,11 @@ export function stateOf(stage: Stage): number {
   }
 }
 
-/** Where a result waits for other kernels. */
+/** Where a result waits for other kernels: in f32, since a softmax or a norm that comes next takes small differences of it. */
 export function resultBuffer(cx: Context, stage: number, slot: number): TileBuffer {
-  const axes = stageResults(cx.program.stages[stage])[slot];
   const s = cx.program.stages[stage];
-  const gate = s.kind === 'matrix-adjoint' && s.of.gate.kind !== 'none' && slot === stageResults(s).length - 1;
   const side = s.kind === 'matrix' || s.kind === 'element' ? 'result' : 'adjoint';
-  return cx.draft.workspace(`${stageName(cx, stage)}.${side}${slot}`, 'token', axes, gate || axes.length === 0 ? 'f32' : 'io');
+  return cx.draft.workspace(`${stageName(cx, stage)}.${side}${slot}`, 'token', stageResults(s)[slot], 'f32');
 }
 
 export function isWanted(cx: Context, stage: number, slot: number): boolean {
