@@ -216,12 +216,12 @@ template <int P> DEV void tile_prefetch(const TensorMap& map, int x, int y, int 
 template <int R, int P, int THREADS = 128> DEV void tile_clear(u32 dst, int rows, int t) {
   for (int i = t + rows * 8 * P; i < R * 8 * P; i += THREADS) fill16(dst + swz<R>(i / (8 * P), i % (8 * P) * 8), 0);
 }
-// 64 rows of floats at a stride that is a multiple of 4.
-template <int COLS, int STRIDE, int THREADS = 128> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int t) {
+// 64 rows of floats at a stride that is a multiple of 4; rows >= rows and columns >= cols become 0.
+template <int COLS, int STRIDE, int THREADS = 128> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int cols, int t) {
   UNROLL for (int n = 0; n < (COLS * 16 + THREADS - 1) / THREADS; ++n) {
     int i = n * THREADS + t, r = i / (COLS / 4), x = i % (COLS / 4);
     if (COLS * 16 % THREADS != 0 && r >= 64) break;
-    bool in = r < rows;
+    bool in = r < rows && x * 4 < cols;
     cp_async(dst + (r * STRIDE + x * 4) * 4, in ? src + r * stride + x * 4 : src, in ? 16 : 0);
   }
 }
@@ -790,7 +790,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
 
 // What every segment adds to Kt by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W1 = 18432, W2 = 18688, L0 = 0;
+  constexpr u32 W0 = 0, W1 = 256, L0 = 0, L2 = 18432, L1 = 36864;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -802,7 +802,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 19456, stage0 = base + 19456, full = base + 44032, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 136192, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -814,8 +814,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 8192; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      const u32 to = stage0 + n % 3 * 45056; (void)to;
+      array_load<64, 72, 128>((to + L0), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -825,12 +826,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 8192; (void)sa;
+      const u32 sa = stage0 + n % 3 * 45056; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
+      team_sync(1);
+      for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(sp + L2)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -847,40 +850,35 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 8192; (void)sa;
+      const u32 sa = stage0 + n % 3 * 45056; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
-      team_sync(2);
-      team_sync(2);
-      for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
-      team_sync(2);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W1))[i] = ((float*)(basep + W0))[4536 + i];
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W0))[i] = ((float*)(sp + L2))[4536 + i];
       float f2_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_2[i] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
       float f3_3[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_3[i] = expm1f(f2_2[i]);
       team_sync(2);
       float f6_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
+      UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = ((float*)(sp + L2))[frag_col(i) * 72 + frag_row(i)];
       float f8_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = (((float*)(basep + W1))[frag_row(i)] - f6_4[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = (((float*)(basep + W0))[frag_row(i)] - f6_4[i]);
       float f4_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_6[i] = (-f3_3[i]);
       float f9_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = m_exp(f8_5[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W2))[i] = m_exp(((float*)(basep + W1))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W1))[i] = m_exp(((float*)(basep + W0))[i]);
       float f10_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = (f9_7[i] * f4_6[i]);
       team_sync(2);
       float f13_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (((float*)(basep + W2))[frag_row(i)] * f1_1[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (((float*)(basep + W1))[frag_row(i)] * f1_1[i]);
       u32 a10_10[4][4]; pack<4>(a10_10, f10_8);
       float f14_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = f13_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f14_11, a10_10, (sa + L0)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f14_11, a10_10, (sa + L1)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f14_11) / 4>(f14_11);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
@@ -940,8 +938,8 @@ extern "C" __global__ void __launch_bounds__(256) Kt_join(const f32* __restrict_
 }
 
 // Carries Kt from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const f32* __restrict__ p_ws_Kt_entry, bf16* __restrict__ p_ws_Kt_result0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W5 = 18432, W3 = 36864, W4 = 45056, W1 = 53248, W2 = 53504, O0 = 0, L0 = 0, L1 = 8192, L2 = 16384;
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0 = 34816, W1 = 35072, L0 = 0, L4 = 18432, L1 = 36864, L2 = 45056, L3 = 53248;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -953,10 +951,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 54272, stage0 = base + 78848, full = base + 152576, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 35840, stage0 = base + 35840, full = base + 158720, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
@@ -965,45 +963,39 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 24576; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      const u32 to = stage0 + n % 2 * 61440; (void)to;
+      array_load<64, 72, 128>((to + L0), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L1), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    auto drain = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 24576; (void)sa;
+      const u32 sa = stage0 + n % 2 * 61440; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 1 >= 3) drain(n + 1 - 3);
-      cp_wait<1>();
+      cp_wait<0>();
       team_sync(1);
-      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L0));
+      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L1));
       float f8_1[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L2)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f8_1) / 4>(f8_1);
       float f9_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_2[i] = (frag_col(i) <= frag_row(i) ? f8_1[i] : 0.f);
-      store_frag<4, 64, false>((sa + L2), f9_2, 0);
+      store_frag<4, 64, false>((sa + L3), f9_2, 0);
       team_sync(1);
-      bar_arrive(full + n % 3 * 8);
+      for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(sp + L4)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
+      team_sync(1);
+      bar_arrive(full + n % 2 * 8);
+      if (n + 1 >= 2) taken_back(n + 1 - 2);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
     }
     cp_wait<0>();
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
     float f0_0[32];
@@ -1016,55 +1008,50 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 24576; (void)sa;
+      const u32 sa = stage0 + n % 2 * 61440; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      const u32 oa = out0 + n % 2 * 0; (void)oa;
+      bar_wait(full + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f13_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L0)); mma_commit();
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
-      team_sync(2);
-      team_sync(2);
-      for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
-      team_sync(2);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W1))[i] = ((float*)(basep + W0))[4536 + i];
+      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L1)); mma_commit();
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W0))[i] = ((float*)(sp + L4))[4536 + i];
       float f2_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_4[i] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      UNROLL for (int i = 0; i < 32; ++i) f2_4[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
       float f3_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = expm1f(f2_4[i]);
       team_sync(2);
       float f14_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
+      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(sp + L4))[frag_col(i) * 72 + frag_row(i)];
       float f20_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W1))[frag_row(i)] - f14_6[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W0))[frag_row(i)] - f14_6[i]);
       float f4_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (-f3_5[i]);
       float f21_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = m_exp(f20_7[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W2))[i] = m_exp(((float*)(basep + W1))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W1))[i] = m_exp(((float*)(basep + W0))[i]);
       float f22_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
       team_sync(2);
       float f25_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W2))[frag_row(i)] * f1_1[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W1))[frag_row(i)] * f1_1[i]);
       u32 a22_12[4][4]; pack<4>(a22_12, f22_10);
       float f26_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = f25_11[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L1)); mma_commit();
-      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L2));
-      store_frag<4, 64, true>((base + W3), f4_8, 0);
+      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L2)); mma_commit();
+      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3));
+      store_frag<4, 64, true>((base + W2), f4_8, 0);
       team_sync(2);
       team_sync(2);
-      float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W3), ((float*)(basep + W0)), (base + W4), 0, 4);
+      float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W2), ((float*)(sp + L4)), (base + W3), 0, 4);
       float f27_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
       team_sync(2);
-      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W5))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
+      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W4))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
       team_sync(2);
       float f27_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W5))[frag_col(i) * 72 + frag_row(i)];
+      UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W4))[frag_col(i) * 72 + frag_row(i)];
       float f12_18[32];
       UNROLL for (int i = 0; i < 32; ++i) f12_18[i] = (f27_17[i] * 0.125f);
       float f15_19[32];
@@ -1079,9 +1066,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
       mma_wait<0>();
       mma_ready<sizeof(f26_13) / 4>(f26_13);
-      store_frag<4, 64, true>((oa + O0), f18_22, 0);
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f18_22[i]); }
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
-      bar_arrive(empty + n % 3 * 8);
+      bar_arrive(empty + n % 2 * 8);
     }
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
@@ -1129,8 +1116,8 @@ extern "C" __global__ void __launch_bounds__(256) Kt_final(f32* __restrict__ p_f
 }
 
 // Scores, solves and pointwise values of the chunks of Vt.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const bf16* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_value20, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M1 = 0, M10 = 18432, M0 = 18432, M7 = 34816, M8 = 43008, M9 = 51200, M13 = 18432, M14 = 26624, M16 = 0, M3 = 26624, M5 = 18432, M2 = 18944, M4 = 18944, M6 = 59392, M11 = 34816, M12 = 26624, M15 = 18432, M17 = 8192;
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_value20, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M1 = 18432, M10 = 0, M7 = 36864, M8 = 45056, M9 = 53248, M13 = 0, M14 = 8192, M16 = 0, M3 = 36864, M5 = 0, M2 = 512, M4 = 512, M6 = 16384, M11 = 16640, M12 = 8192, M15 = 16384, M17 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1140,12 +1127,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  array_load<64, 72, 256>((base + M1), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
+  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M1), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   cp_wait<1>();
   team_sync(1, 256);
   float f1_0[16];
-  load_frag<2, 64, false>(f1_0, (base + M0), part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f1_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   row_extrema_to<16, true>((((float*)(basep + M3)) + part * 64), f1_0);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) ((float*)(basep + M2))[i] = fmaxf(((float*)(basep + M3))[0 + i], ((float*)(basep + M3))[64 + i]);
@@ -1531,8 +1518,8 @@ extern "C" __global__ void __launch_bounds__(256) Vt_final(f32* __restrict__ p_f
 }
 
 // Carries Kt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_entry, bf16* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W5 = 18432, W3 = 36864, W4 = 45056, W1 = 53248, W2 = 53504, O0 = 0, O1 = 8192, L0 = 0, L1 = 8192, L2 = 16384;
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W0 = 0, W5 = 18432, W3 = 36864, W4 = 45056, W1 = 53248, W2 = 53504, O0 = 0, L0 = 0, L1 = 8192, L2 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1544,7 +1531,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 54272, stage0 = base + 87040, full = base + 160768, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 54272, stage0 = base + 78848, full = base + 152576, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -1566,9 +1553,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 oa = out0 + n % 2 * 16384; (void)oa;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
-      tile_store<64, 1, 128>(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -1610,7 +1596,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 24576; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 2 * 16384; (void)oa;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
@@ -1672,7 +1658,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
       mma_wait<0>();
       mma_ready<sizeof(f26_13) / 4>(f26_13);
-      store_frag<4, 64, true>((oa + O1), f18_22, 0);
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f18_22[i]); }
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
       bar_arrive(empty + n % 3 * 8);
     }
@@ -2038,8 +2024,8 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_first(f32* __restri
 }
 
 // Gradients of what the scan of Vt reads.
-extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, bf16* __restrict__ p_ws_Vt_adjoint0, bf16* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M28 = 0, M0 = 18432, M1 = 26624, M3 = 34816, M4 = 43008, M5 = 51200, M6 = 59392, M7 = 67584, M8 = 75776, M9 = 67584, M10 = 67584, M17 = 43008, M18 = 67584, M19 = 43008, M21 = 0, M29 = 26624, M30 = 0, M26 = 26624, M12 = 67584, M14 = 43008, M11 = 43520, M13 = 43520, M15 = 43776, M16 = 75776, M20 = 43008, M22 = 8192, M23 = 8448, M24 = 27648, M25 = 27904, M27 = 34816;
+extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M2 = 0, M4 = 18432, M26 = 0, M0 = 36864, M1 = 45056, M3 = 53248, M5 = 61440, M6 = 69632, M7 = 77824, M8 = 86016, M9 = 77824, M16 = 18432, M17 = 26624, M18 = 18432, M27 = 18432, M28 = 0, M24 = 18432, M11 = 77824, M13 = 18432, M10 = 18944, M12 = 18944, M14 = 19200, M15 = 34816, M19 = 19456, M20 = 0, M21 = 256, M22 = 19712, M23 = 19456, M25 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2051,9 +2037,9 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   (void)group, (void)basep;
   tile_load<64, 1, 256>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   tile_load<64, 1, 256>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  array_load<64, 72, 256>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
+  array_load<64, 72, 256>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   tile_load<64, 1, 256>((base + M3), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M4), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M4), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   tile_load<64, 1, 256>((base + M5), p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   tile_load<64, 1, 256>((base + M6), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   cp_wait<6>();
@@ -2102,38 +2088,36 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = (f11_10[i] * f13_12[i]);
   float f15_14[16];
   UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = (f14_13[i] + f9_8[i]);
-  store_frag<2, 64, false>((base + M10), f15_14, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_14[i]); }
   cp_wait<2>();
   team_sync(1, 256);
   float f17_15[16];
-  load_frag<2, 64, false>(f17_15, (base + M4), part * 2);
-  row_extrema_to<16, true>((((float*)(basep + M12)) + part * 64), f17_15);
+  UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M11)) + part * 64), f17_15);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M11))[i] = fmaxf(((float*)(basep + M12))[0 + i], ((float*)(basep + M12))[64 + i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M10))[i] = fmaxf(((float*)(basep + M11))[0 + i], ((float*)(basep + M11))[64 + i]);
   team_sync(1, 256);
   float f19_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_16[i] = (f17_15[i] - ((float*)(basep + M11))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f19_16[i] = (f17_15[i] - ((float*)(basep + M10))[frag_row(i)]);
   float f20_17[16];
   UNROLL for (int i = 0; i < 16; ++i) f20_17[i] = m_exp(f19_16[i]);
-  row_sums_to<16>((((float*)(basep + M14)) + part * 64), f20_17);
+  row_sums_to<16>((((float*)(basep + M13)) + part * 64), f20_17);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M13))[i] = ((float*)(basep + M14))[0 + i] + ((float*)(basep + M14))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M15))[i] = (1.f / ((float*)(basep + M13))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M16))[i] = (i < length ? ((float*)(basep + M15))[i] : 0.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = ((float*)(basep + M13))[0 + i] + ((float*)(basep + M13))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M14))[i] = (1.f / ((float*)(basep + M12))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M15))[i] = (i < length ? ((float*)(basep + M14))[i] : 0.f);
   team_sync(1, 256);
   float f24_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_18[i] = (((float*)(basep + M16))[frag_row(i)] * f4_2[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f24_18[i] = (((float*)(basep + M15))[frag_row(i)] * f4_2[i]);
   float f25_19[16];
   UNROLL for (int i = 0; i < 16; ++i) f25_19[i] = (frag_row(i) < length ? f20_17[i] : 0.f);
-  store_frag<2, 64, false>((base + M17), f24_18, part * 2);
+  store_frag<2, 64, false>((base + M16), f24_18, part * 2);
   team_sync(1, 256);
-  u32 a24_21[4][4]; load_as<4, 64, true>(a24_21, (base + M17));
-  store_frag<2, 64, false>((base + M18), f25_19, part * 2);
+  u32 a24_21[4][4]; load_as<4, 64, true>(a24_21, (base + M16));
+  store_frag<2, 64, false>((base + M17), f25_19, part * 2);
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_20[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_20, {a24_21}, (base + M18), ((float*)(basep + M2)), (base + M19), part * 2, 4 + part);
+  float whole_20[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_20, {a24_21}, (base + M17), ((float*)(basep + M2)), (base + M18), part * 2, 4 + part);
   float f26_22[16];
   UNROLL for (int i = 0; i < 16; ++i) f26_22[i] = whole_20[0][i];
   team_sync(1, 256);
@@ -2142,10 +2126,10 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   team_sync(1, 256);
   float f29_24[16];
   mma_open(); mma<32, 4, 64, false, true>(f29_24, a1_23, (base + M5), part * 32); mma_commit();
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M20))[i] = ((float*)(basep + M2))[4536 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M19))[i] = ((float*)(basep + M2))[4536 + i];
   team_sync(1, 256);
   float f31_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_25[i] = (((float*)(basep + M20))[(frag_col(i) + part * 32)] - f10_9[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f31_25[i] = (((float*)(basep + M19))[(frag_col(i) + part * 32)] - f10_9[i]);
   float f32_26[16];
   UNROLL for (int i = 0; i < 16; ++i) f32_26[i] = m_exp(f31_25[i]);
   mma_wait<0>();
@@ -2154,47 +2138,45 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f33_27[i] = (f32_26[i] * f29_24[i]);
   float f34_28[16];
   UNROLL for (int i = 0; i < 16; ++i) f34_28[i] = (f33_27[i] + f26_22[i]);
-  store_frag<2, 64, false>((base + M21), f34_28, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f34_28[i]); }
   float f35_29[16];
   UNROLL for (int i = 0; i < 16; ++i) f35_29[i] = (f15_14[i] * f25_19[i]);
   float f36_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f36_30[i] = (((float*)(basep + M16))[frag_row(i)] * f35_29[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f36_30[i] = (((float*)(basep + M15))[frag_row(i)] * f35_29[i]);
   float f37_31[16];
   UNROLL for (int i = 0; i < 16; ++i) f37_31[i] = (f34_28[i] * f8_4[i]);
   float f38_32[16];
   UNROLL for (int i = 0; i < 16; ++i) f38_32[i] = ((-1.f) * f37_31[i]);
   float f39_33[16];
   UNROLL for (int i = 0; i < 16; ++i) f39_33[i] = (-f38_32[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M22))[i] = row_dot<64, 64>((base + M3), (base + M5), i);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M23))[i] = m_exp(((float*)(basep + M20))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M24))[i] = (((float*)(basep + M23))[i] * ((float*)(basep + M22))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M20))[i] = row_dot<64, 64>((base + M3), (base + M5), i);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M21))[i] = m_exp(((float*)(basep + M19))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M22))[i] = (((float*)(basep + M21))[i] * ((float*)(basep + M20))[i]);
   float f43_34[16];
   UNROLL for (int i = 0; i < 16; ++i) f43_34[i] = (f33_27[i] * f8_4[i]);
   float f44_35[16];
   UNROLL for (int i = 0; i < 16; ++i) f44_35[i] = ((-1.f) * f43_34[i]);
-  col_sums_part<16>(((float*)(basep + M26)), f44_35, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M24)), f44_35, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M25))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M27))[i] = (((float*)(basep + M24))[i] + ((float*)(basep + M25))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M23))[i] = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M25))[i] = (((float*)(basep + M22))[i] + ((float*)(basep + M23))[i]);
   float f47_36[16];
   UNROLL for (int i = 0; i < 16; ++i) f47_36[i] = (f36_30[i] + f39_33[i]);
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f47_36[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f47_36[i];
   team_sync(1, 256);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
+  for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M26)) + i, ((float*)(basep + M26)) + i, 72, i < 64);
   team_sync(1, 256);
   float f48_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_37[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f48_37[i] = ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f49_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_38[i] = (f48_37[i] + ((float*)(basep + M27))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f49_38[i] = (f48_37[i] + ((float*)(basep + M25))[(frag_col(i) + part * 32)]);
   UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f49_38[i]); }
   float f54_39[16];
   UNROLL for (int i = 0; i < 16; ++i) f54_39[i] = (f32_26[i] * f8_4[i]);
-  store_frag<2, 64, false>((base + M29), f54_39, part * 2);
+  store_frag<2, 64, false>((base + M27), f54_39, part * 2);
   team_sync(1, 256);
-  u32 a54_40[4][4]; load_as<4, 64, false>(a54_40, (base + M29));
+  u32 a54_40[4][4]; load_as<4, 64, false>(a54_40, (base + M27));
   float f55_41[16];
   mma_open(); mma<32, 4, 64, true, true>(f55_41, a54_40, (base + M5), part * 32); mma_commit();
   mma_wait<0>();
@@ -2209,13 +2191,13 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   mma_open(); mma<32, 4, 64, true, false>(f57_44, a50_43, (base + M0), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f57_44) / 4>(f57_44);
-  store_frag<2, 64, false>((base + M30), f57_44, part * 2);
+  store_frag<2, 64, false>((base + M28), f57_44, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M30), t);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M28), t);
 }
 
 // Cotangents of what was read of Kt.
-extern "C" __global__ void __launch_bounds__(256) Kt_given(const bf16* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value35, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value35, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2275,8 +2257,8 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const bf16* __restric
 }
 
 // What every segment adds to the cotangent of Kt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const bf16* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const bf16* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W1 = 18432, W2 = 18688, L0 = 0, L3 = 8192, L6 = 16384, L1 = 24576, L2 = 24832, L4 = 25088, L5 = 25344;
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W0 = 0, W1 = 18432, W2 = 18688, L4 = 0, L0 = 8192, L1 = 8448, L2 = 8704, L3 = 8960;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2288,7 +2270,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 19456, stage0 = base + 19456, full = base + 96256, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 19456, stage0 = base + 19456, full = base + 47104, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -2304,14 +2286,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 25600; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      const u32 to = stage0 + n % 3 * 9216; (void)to;
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L3), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value35 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L6), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L4), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -2321,12 +2301,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 25600; (void)sa;
+      const u32 sa = stage0 + n % 3 * 9216; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4))[i] = r8_2[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r12_3[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L0))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r5_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r8_2[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3))[i] = r12_3[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
@@ -2347,23 +2327,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 25600; (void)sa;
+      const u32 sa = stage0 + n % 3 * 9216; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
       float f2_2[32];
-      load_frag<4, 64, true>(f2_2, (sa + L0), 0);
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_2[i] = r < length && c < v_here ? ld((p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       float f4_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_2[i] * ((float*)(sp + L1))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_2[i] * ((float*)(sp + L0))[frag_col(i)]);
       float f7_4[32];
-      load_frag<4, 64, true>(f7_4, (sa + L3), 0);
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f7_4[i] = r < length && c < v_here ? ld((p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       float f9_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (f7_4[i] - ((float*)(sp + L4))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (f7_4[i] - ((float*)(sp + L2))[frag_col(i)]);
       float f14_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = (f7_4[i] < ((float*)(sp + L4))[frag_col(i)] ? 1.f : 0.f);
+      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = (f7_4[i] < ((float*)(sp + L2))[frag_col(i)] ? 1.f : 0.f);
       float f6_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_7[i] = (f4_3[i] + ((float*)(sp + L2))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f6_7[i] = (f4_3[i] + ((float*)(sp + L1))[frag_col(i)]);
       float f10_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = m_exp(f9_5[i]);
       float f15_9[32];
@@ -2371,7 +2351,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       float f11_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = (f6_7[i] * f10_8[i]);
       float f16_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L5))[frag_col(i)] * f15_9[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L3))[frag_col(i)] * f15_9[i]);
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
@@ -2397,7 +2377,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       u32 a24_19[4][4]; pack<4>(a24_19, f24_17);
       float f30_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_20[i] = f29_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L4)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f30_20) / 4>(f30_20);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f30_20[i];
@@ -2457,8 +2437,8 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 }
 
 // Carries the cotangent of Kt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const bf16* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const bf16* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W1 = 18432, W2 = 18688, O0 = 0, L0 = 0, L3 = 8192, L6 = 16384, L1 = 24576, L2 = 24832, L4 = 25088, L5 = 25344;
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W0 = 0, W1 = 18432, W2 = 18688, O0 = 0, L4 = 0, L0 = 8192, L1 = 8448, L2 = 8704, L3 = 8960;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2470,7 +2450,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 19456, stage0 = base + 44032, full = base + 120832, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 19456, stage0 = base + 44032, full = base + 71680, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -2486,14 +2466,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 25600; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      const u32 to = stage0 + n % 3 * 9216; (void)to;
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L3), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value35 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L6), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L4), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -2510,12 +2488,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 25600; (void)sa;
+      const u32 sa = stage0 + n % 3 * 9216; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4))[i] = r8_2[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r12_3[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L0))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r5_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r8_2[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3))[i] = r12_3[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
@@ -2538,24 +2516,24 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 25600; (void)sa;
+      const u32 sa = stage0 + n % 3 * 9216; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       float f2_2[32];
-      load_frag<4, 64, true>(f2_2, (sa + L0), 0);
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_2[i] = r < length && c < v_here ? ld((p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       float f4_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_2[i] * ((float*)(sp + L1))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_2[i] * ((float*)(sp + L0))[frag_col(i)]);
       float f7_4[32];
-      load_frag<4, 64, true>(f7_4, (sa + L3), 0);
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f7_4[i] = r < length && c < v_here ? ld((p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       float f9_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (f7_4[i] - ((float*)(sp + L4))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (f7_4[i] - ((float*)(sp + L2))[frag_col(i)]);
       float f14_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = (f7_4[i] < ((float*)(sp + L4))[frag_col(i)] ? 1.f : 0.f);
+      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = (f7_4[i] < ((float*)(sp + L2))[frag_col(i)] ? 1.f : 0.f);
       float f6_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_7[i] = (f4_3[i] + ((float*)(sp + L2))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f6_7[i] = (f4_3[i] + ((float*)(sp + L1))[frag_col(i)]);
       float f10_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = m_exp(f9_5[i]);
       float f15_9[32];
@@ -2563,7 +2541,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       float f11_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = (f6_7[i] * f10_8[i]);
       float f16_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L5))[frag_col(i)] * f15_9[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L3))[frag_col(i)] * f15_9[i]);
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
@@ -2589,7 +2567,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       u32 a24_19[4][4]; pack<4>(a24_19, f24_17);
       float f30_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_20[i] = f29_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L4)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f30_20) / 4>(f30_20);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f30_20[i];
@@ -2641,8 +2619,8 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_first(f32* __restri
 }
 
 // Gradients of what the scan of Kt reads.
-extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const bf16* __restrict__ p_ws_Vt_adjoint0, const bf16* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M7 = 18432, M18 = 36864, M38 = 0, M22 = 55296, M0 = 36864, M1 = 45056, M3 = 71680, M4 = 79872, M5 = 88064, M6 = 96256, M8 = 104448, M19 = 112640, M20 = 120832, M21 = 129024, M23 = 0, M24 = 8192, M25 = 0, M27 = 0, M28 = 8192, M29 = 0, M30 = 8192, M31 = 0, M10 = 53248, M12 = 36864, M15 = 36864, M17 = 36864, M36 = 36864, M9 = 37888, M11 = 38144, M13 = 38400, M14 = 38144, M16 = 38144, M26 = 16384, M32 = 8192, M33 = 8448, M34 = 37888, M35 = 38144, M37 = 38400;
+extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M7 = 55296, M8 = 73728, M18 = 0, M38 = 0, M22 = 18432, M3 = 92160, M4 = 100352, M5 = 108544, M6 = 116736, M19 = 124928, M20 = 133120, M21 = 141312, M23 = 18432, M24 = 26624, M25 = 18432, M27 = 18432, M28 = 26624, M29 = 18432, M30 = 26624, M31 = 18432, M10 = 124928, M12 = 0, M15 = 0, M17 = 0, M36 = 26624, M9 = 1024, M11 = 1280, M13 = 1536, M14 = 1280, M16 = 1280, M26 = 34816, M32 = 0, M33 = 256, M34 = 27648, M35 = 18432, M37 = 18688;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2652,19 +2630,19 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 512>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M1), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  array_load<64, 72, 512>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
+  array_load<64, 72, 512>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 512>((base + M1), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 512>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   tile_load<64, 1, 512>((base + M3), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   tile_load<64, 1, 512>((base + M4), p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   tile_load<64, 1, 512>((base + M5), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   tile_load<64, 1, 512>((base + M6), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  array_load<64, 72, 512>((base + M7), p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, t); cp_commit();
-  tile_load<64, 1, 512>((base + M8), p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 512>((base + M7), p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 512>((base + M8), p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   cp_wait<8>();
   team_sync(1, 512);
   float f2_0[8];
-  load_frag<1, 64, false>(f2_0, (base + M0), part * 1);
+  UNROLL for (int i = 0; i < 8; ++i) f2_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   row_extrema_to<8, true>((((float*)(basep + M10)) + part * 64), f2_0);
   team_sync(1, 512);
   for (int i = t; i < 64; i += 512) ((float*)(basep + M9))[i] = fmaxf(fmaxf(fmaxf(((float*)(basep + M10))[0 + i], ((float*)(basep + M10))[64 + i]), ((float*)(basep + M10))[128 + i]), ((float*)(basep + M10))[192 + i]);
@@ -2680,7 +2658,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   cp_wait<7>();
   team_sync(1, 512);
   float f0_3[8];
-  load_frag<1, 64, false>(f0_3, (base + M1), part * 1);
+  UNROLL for (int i = 0; i < 8; ++i) f0_3[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f8_4[8];
   UNROLL for (int i = 0; i < 8; ++i) f8_4[i] = (f0_3[i] * ((float*)(basep + M13))[frag_row(i)]);
   float f9_5[8];
@@ -2879,7 +2857,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   cp_wait<0>();
   team_sync(1, 512);
   float f77_67[8];
-  load_frag<1, 64, false>(f77_67, (base + M8), part * 1);
+  UNROLL for (int i = 0; i < 8; ++i) f77_67[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f78_68[8];
   UNROLL for (int i = 0; i < 8; ++i) f78_68[i] = (f77_67[i] + f64_58[i]);
   float f79_69[8];

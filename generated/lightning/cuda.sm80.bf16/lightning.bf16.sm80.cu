@@ -216,12 +216,12 @@ template <int P> DEV void tile_prefetch(const TensorMap& map, int x, int y, int 
 template <int R, int P, int THREADS = 128> DEV void tile_clear(u32 dst, int rows, int t) {
   for (int i = t + rows * 8 * P; i < R * 8 * P; i += THREADS) fill16(dst + swz<R>(i / (8 * P), i % (8 * P) * 8), 0);
 }
-// 64 rows of floats at a stride that is a multiple of 4.
-template <int COLS, int STRIDE, int THREADS = 128> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int t) {
+// 64 rows of floats at a stride that is a multiple of 4; rows >= rows and columns >= cols become 0.
+template <int COLS, int STRIDE, int THREADS = 128> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int cols, int t) {
   UNROLL for (int n = 0; n < (COLS * 16 + THREADS - 1) / THREADS; ++n) {
     int i = n * THREADS + t, r = i / (COLS / 4), x = i % (COLS / 4);
     if (COLS * 16 % THREADS != 0 && r >= 64) break;
-    bool in = r < rows;
+    bool in = r < rows && x * 4 < cols;
     cp_async(dst + (r * STRIDE + x * 4) * 4, in ? src + r * stride + x * 4 : src, in ? 16 : 0);
   }
 }

@@ -216,12 +216,12 @@ template <int P> DEV void tile_prefetch(const TensorMap& map, int x, int y, int 
 template <int R, int P, int THREADS = 128> DEV void tile_clear(u32 dst, int rows, int t) {
   for (int i = t + rows * 8 * P; i < R * 8 * P; i += THREADS) fill16(dst + swz<R>(i / (8 * P), i % (8 * P) * 8), 0);
 }
-// 64 rows of floats at a stride that is a multiple of 4.
-template <int COLS, int STRIDE, int THREADS = 128> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int t) {
+// 64 rows of floats at a stride that is a multiple of 4; rows >= rows and columns >= cols become 0.
+template <int COLS, int STRIDE, int THREADS = 128> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int cols, int t) {
   UNROLL for (int n = 0; n < (COLS * 16 + THREADS - 1) / THREADS; ++n) {
     int i = n * THREADS + t, r = i / (COLS / 4), x = i % (COLS / 4);
     if (COLS * 16 % THREADS != 0 && r >= 64) break;
-    bool in = r < rows;
+    bool in = r < rows && x * 4 < cols;
     cp_async(dst + (r * STRIDE + x * 4) * 4, in ? src + r * stride + x * 4 : src, in ? 16 : 0);
   }
 }
@@ -718,7 +718,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // The elementwise recurrence of n.
-extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_final_n, bf16* __restrict__ p_ws_n_result0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_final_n, f32* __restrict__ p_ws_n_result0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -831,7 +831,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
 }
 
 // Scores, solves and pointwise values of the chunks of C.
-extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value18, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value18, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1253,7 +1253,7 @@ extern "C" __global__ void __launch_bounds__(256) C_final(f32* __restrict__ p_fi
 }
 
 // The elementwise recurrence of n.
-extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, bf16* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_n_entries, bf16* __restrict__ p_ws_n_result1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_n_entries, f32* __restrict__ p_ws_n_result1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1370,8 +1370,8 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
 }
 
 // Carries C from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_ws_C_entry, bf16* __restrict__ p_ws_C_states, bf16* __restrict__ p_ws_C_result0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L2 = 8192, L3 = 16384, L9 = 24576, L5 = 32768, L11 = 33024, L13 = 33280, L14 = 33536, L1 = 0, L4 = 256, L6 = 512, L7 = 768, L8 = 0, L10 = 256, L12 = 512;
+extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_ws_C_entry, bf16* __restrict__ p_ws_C_states, f32* __restrict__ p_ws_C_result0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, L0 = 0, L2 = 8192, L3 = 16384, L9 = 24576, L5 = 32768, L11 = 33024, L13 = 33280, L14 = 33536, L1 = 0, L4 = 256, L6 = 512, L7 = 768, L8 = 0, L10 = 256, L12 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1383,7 +1383,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 50176, full = base + 151552, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 126976, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -1410,9 +1410,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 16384; (void)oa;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_C_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
-      tile_store<64, 1, 128>(p_ws_C_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -1479,7 +1478,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 16384; (void)oa;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
@@ -1510,7 +1509,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       mma_wait<0>();
       mma_ready<sizeof(f36_10) / 4>(f36_10);
       mma_ready<sizeof(f28_13) / 4>(f28_13);
-      store_frag<4, 64, true>((oa + O1), f28_13, 0);
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_C_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f28_13[i]); }
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f36_10[i];
       bar_arrive(empty + n % 3 * 8);
     }
@@ -1518,7 +1517,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
 }
 
 // Cotangents of what was read of C.
-extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict__ p_q, const bf16* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value25, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value25, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1864,226 +1863,235 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_first(f32* __restric
 }
 
 // Gradients of what the scan of C reads.
-extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const bf16* __restrict__ p_ws_C_result0, const bf16* __restrict__ p_ws_C_cotangents, bf16* __restrict__ p_ws_C_adjoint1, bf16* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M24 = 0, M0 = 0, M1 = 8192, M2 = 18432, M3 = 26624, M4 = 34816, M5 = 43008, M6 = 51200, M7 = 59392, M19 = 8192, M22 = 0, M25 = 26624, M43 = 0, M44 = 8192, M8 = 67584, M9 = 8192, M10 = 67840, M11 = 68096, M12 = 68352, M13 = 8192, M14 = 68608, M15 = 8192, M16 = 8448, M17 = 8704, M18 = 68864, M20 = 0, M21 = 69120, M23 = 69376, M26 = 0, M27 = 256, M28 = 0, M29 = 512, M30 = 256, M31 = 768, M32 = 512, M33 = 768, M34 = 0, M35 = 256, M36 = 0, M37 = 256, M38 = 512, M39 = 256, M40 = 768, M41 = 1024, M42 = 8192;
+extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M1 = 0, M7 = 18432, M26 = 0, M0 = 36864, M2 = 45056, M3 = 53248, M4 = 61440, M5 = 69632, M6 = 77824, M16 = 86016, M21 = 53248, M22 = 0, M27 = 36864, M49 = 0, M50 = 8192, M9 = 86016, M30 = 0, M33 = 512, M37 = 0, M42 = 0, M8 = 94208, M10 = 0, M11 = 94464, M12 = 94720, M13 = 94976, M14 = 0, M15 = 95232, M17 = 0, M18 = 256, M19 = 512, M20 = 95488, M23 = 8192, M24 = 95744, M25 = 96000, M28 = 512, M29 = 1024, M31 = 1280, M32 = 0, M34 = 1024, M35 = 1536, M36 = 512, M38 = 0, M39 = 256, M40 = 0, M41 = 512, M43 = 768, M44 = 1024, M45 = 1280, M46 = 1536, M47 = 1792, M48 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
   const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
   (void)sequence, (void)first, (void)length;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M2), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M3), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M5), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M6), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M7), p_ws_C_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M1), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M2), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M3), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M4), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M5), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M6), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M7), p_ws_C_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   cp_wait<7>();
-  team_sync(1);
-  float f2_0[32];
-  load_frag<4, 64, false>(f2_0, (base + M0), 0);
+  team_sync(1, 256);
+  float f2_0[16];
+  load_frag<2, 64, false>(f2_0, (base + M0), part * 2);
   cp_wait<6>();
-  team_sync(1);
-  float f3_1[32];
-  load_frag<4, 64, false>(f3_1, (base + M1), 0);
-  float f4_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (f2_0[i] * f3_1[i]);
-  row_sums_to<32>(((float*)(basep + M8)), f4_2);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M9))[i] = fabsf(((float*)(basep + M8))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M10))[i] = (((float*)(basep + M9))[i] / 8.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M11))[i] = fmaxf(((float*)(basep + M10))[i], 1.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M12))[i] = (1.f / ((float*)(basep + M11))[i]);
+  team_sync(1, 256);
+  float f3_1[16];
+  UNROLL for (int i = 0; i < 16; ++i) f3_1[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f4_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = (f2_0[i] * f3_1[i]);
+  row_sums_to<16>((((float*)(basep + M9)) + part * 64), f4_2);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M8))[i] = ((float*)(basep + M9))[0 + i] + ((float*)(basep + M9))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M10))[i] = fabsf(((float*)(basep + M8))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M11))[i] = (((float*)(basep + M10))[i] / 8.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = fmaxf(((float*)(basep + M11))[i], 1.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M13))[i] = (1.f / ((float*)(basep + M12))[i]);
   cp_wait<5>();
-  team_sync(1);
-  float f0_3[32];
-  load_frag<4, 64, false>(f0_3, (base + M2), 0);
-  float f11_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_4[i] = (f0_3[i] * ((float*)(basep + M12))[frag_row(i)]);
-  float f12_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_5[i] = (frag_row(i) < length ? f11_4[i] : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M13))[i] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M14))[i] = m_sigmoid(((float*)(basep + M13))[i]);
+  team_sync(1, 256);
+  float f0_3[16];
+  load_frag<2, 64, false>(f0_3, (base + M2), part * 2);
+  float f11_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_4[i] = (f0_3[i] * ((float*)(basep + M13))[frag_row(i)]);
+  float f12_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_5[i] = (frag_row(i) < length ? f11_4[i] : 0.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M14))[i] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M15))[i] = m_sigmoid(((float*)(basep + M14))[i]);
   cp_wait<4>();
-  team_sync(1);
-  float f13_6[32];
-  load_frag<4, 64, false>(f13_6, (base + M3), 0);
-  float f16_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_7[i] = (f13_6[i] * ((float*)(basep + M14))[frag_row(i)]);
-  u32 a12_8[4][4]; pack<4>(a12_8, f12_5);
-  float f94_9[32];
-  mma_open(); mma<64, 4, 64, false, true>(f94_9, a12_8, (base + M3)); mma_commit();
+  team_sync(1, 256);
+  float f13_6[16];
+  load_frag<2, 64, false>(f13_6, (base + M3), part * 2);
+  float f16_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_7[i] = (f13_6[i] * ((float*)(basep + M15))[frag_row(i)]);
+  store_frag<2, 64, false>((base + M16), f12_5, part * 2);
+  team_sync(1, 256);
+  u32 a12_8[4][4]; load_as<4, 64, false>(a12_8, (base + M16));
+  float f94_9[16];
+  mma_open(); mma<32, 4, 64, false, true>(f94_9, a12_8, (base + M3), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f94_9) / 4>(f94_9);
-  float f18_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_10[i] = (f94_9[i] * ((float*)(basep + M14))[frag_col(i)]);
-  float f19_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_11[i] = (frag_col(i) <= frag_row(i) ? f18_10[i] : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M15))[i] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M16))[i] = m_log_sigmoid(((float*)(basep + M15))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M17))[i] = (i < length ? ((float*)(basep + M16))[i] : 0.f);
-  team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M18)), ((float*)(basep + M17)), false, false);
-  team_sync(1);
-  float f25_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_12[i] = (((float*)(basep + M18))[frag_row(i)] - ((float*)(basep + M18))[frag_col(i)]);
-  float f26_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = (frag_col(i) <= frag_row(i) ? f25_12[i] : 0.f);
-  float f27_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f27_14[i] = m_exp(f26_13[i]);
-  float f28_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f28_15[i] = (f27_14[i] * f19_11[i]);
-  store_frag<4, 64, false>((base + M19), f28_15, 0);
-  team_sync(1);
-  u32 a28_16[4][4]; load_as<4, 64, true>(a28_16, (base + M19));
-  float f96_17[32];
-  mma_open(); mma<64, 4, 64, true, true>(f96_17, a28_16, (base + M0)); mma_commit();
+  float f18_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f18_10[i] = (f94_9[i] * ((float*)(basep + M15))[(frag_col(i) + part * 32)]);
+  float f19_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_11[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f18_10[i] : 0.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M17))[i] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M18))[i] = m_log_sigmoid(((float*)(basep + M17))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M19))[i] = (i < length ? ((float*)(basep + M18))[i] : 0.f);
+  team_sync(1, 256);
+  if (t < 32) vec_cumsum(((float*)(basep + M20)), ((float*)(basep + M19)), false, false);
+  team_sync(1, 256);
+  float f25_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_12[i] = (((float*)(basep + M20))[frag_row(i)] - ((float*)(basep + M20))[(frag_col(i) + part * 32)]);
+  float f26_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f26_13[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f25_12[i] : 0.f);
+  float f27_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f27_14[i] = m_exp(f26_13[i]);
+  float f28_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_15[i] = (f27_14[i] * f19_11[i]);
+  store_frag<2, 64, false>((base + M21), f28_15, part * 2);
+  team_sync(1, 256);
+  u32 a28_16[4][4]; load_as<4, 64, true>(a28_16, (base + M21));
+  float f96_17[16];
+  mma_open(); mma<32, 4, 64, true, true>(f96_17, a28_16, (base + M0), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f96_17) / 4>(f96_17);
-  float f33_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_18[i] = (f96_17[i] * 0.125f);
-  u32 a16_19[4][4]; pack<4>(a16_19, f16_7);
+  float f33_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_18[i] = (f96_17[i] * 0.125f);
+  store_frag<2, 64, false>((base + M22), f16_7, part * 2);
+  team_sync(1, 256);
+  u32 a16_19[4][4]; load_as<4, 64, false>(a16_19, (base + M22));
   cp_wait<3>();
-  team_sync(1);
-  float f35_20[32];
-  mma_open(); mma<64, 4, 64, false, true>(f35_20, a16_19, (base + M4)); mma_commit();
-  const float s36_21 = ((float*)(basep + M18))[63];
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M20))[i] = (s36_21 - ((float*)(basep + M18))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M21))[i] = m_exp(((float*)(basep + M20))[i]);
-  team_sync(1);
+  team_sync(1, 256);
+  float f35_20[16];
+  mma_open(); mma<32, 4, 64, false, true>(f35_20, a16_19, (base + M4), part * 32); mma_commit();
+  const float s36_21 = ((float*)(basep + M20))[63];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M23))[i] = (s36_21 - ((float*)(basep + M20))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M24))[i] = m_exp(((float*)(basep + M23))[i]);
+  team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f35_20) / 4>(f35_20);
-  float f39_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f39_22[i] = (((float*)(basep + M21))[frag_row(i)] * f35_20[i]);
-  float f40_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_23[i] = (f39_22[i] + f33_18[i]);
-  store_frag<4, 64, false>((base + M22), f40_23, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
-  u32 a2_24[4][4]; pack<4>(a2_24, f2_0);
+  float f39_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f39_22[i] = (((float*)(basep + M24))[frag_row(i)] * f35_20[i]);
+  float f40_23[16];
+  UNROLL for (int i = 0; i < 16; ++i) f40_23[i] = (f39_22[i] + f33_18[i]);
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f40_23[i]); }
+  u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M0));
   cp_wait<2>();
-  team_sync(1);
-  float f43_25[32];
-  mma_open(); mma<64, 4, 64, false, true>(f43_25, a2_24, (base + M5)); mma_commit();
+  team_sync(1, 256);
+  float f43_25[16];
+  mma_open(); mma<32, 4, 64, false, true>(f43_25, a2_24, (base + M5), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f43_25) / 4>(f43_25);
-  float f44_26[32];
-  UNROLL for (int i = 0; i < 32; ++i) f44_26[i] = (frag_col(i) <= frag_row(i) ? f43_25[i] : 0.f);
-  float f45_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f45_27[i] = (f27_14[i] * 0.125f);
-  float f46_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f46_28[i] = (f45_27[i] * f44_26[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M23))[i] = (i < length ? ((float*)(basep + M12))[i] : 0.f);
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M24))[frag_row(i) * 72 + frag_col(i)] = f46_28[i];
-  team_sync(1);
-  float f46_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f46_29[i] = ((float*)(basep + M24))[frag_col(i) * 72 + frag_row(i)];
-  float f99_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f99_30[i] = (f46_29[i] * ((float*)(basep + M23))[frag_col(i)]);
+  float f44_26[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_26[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f43_25[i] : 0.f);
+  float f45_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_27[i] = (f27_14[i] * 0.125f);
+  float f46_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_28[i] = (f45_27[i] * f44_26[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M25))[i] = (i < length ? ((float*)(basep + M13))[i] : 0.f);
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f46_28[i];
+  team_sync(1, 256);
+  float f46_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_29[i] = ((float*)(basep + M26))[(frag_col(i) + part * 32) * 72 + frag_row(i)];
+  float f99_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f99_30[i] = (f46_29[i] * ((float*)(basep + M25))[(frag_col(i) + part * 32)]);
   u32 a41_31[4][4]; load_as<4, 64, false>(a41_31, (base + M5));
-  float f50_32[32];
-  mma_open(); mma<64, 4, 64, true, true>(f50_32, a41_31, (base + M4)); mma_commit();
+  float f50_32[16];
+  mma_open(); mma<32, 4, 64, true, true>(f50_32, a41_31, (base + M4), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f50_32) / 4>(f50_32);
-  float f51_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f51_33[i] = (((float*)(basep + M21))[frag_row(i)] * f50_32[i]);
-  u32 a99_34[4][4]; pack<4>(a99_34, f99_30);
-  float f52_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f52_35[i] = f51_33[i];
-  mma_open(); mma<64, 4, 64, true, false>(f52_35, a99_34, (base + M2)); mma_commit();
+  float f51_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f51_33[i] = (((float*)(basep + M24))[frag_row(i)] * f50_32[i]);
+  store_frag<2, 64, false>((base + M27), f99_30, part * 2);
+  team_sync(1, 256);
+  u32 a99_34[4][4]; load_as<4, 64, false>(a99_34, (base + M27));
+  float f52_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f52_35[i] = f51_33[i];
+  mma_open(); mma<32, 4, 64, true, false>(f52_35, a99_34, (base + M2), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f52_35) / 4>(f52_35);
-  store_frag<4, 64, false>((base + M25), f52_35, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M26))[i] = m_exp(((float*)(basep + M18))[i]);
-  u32 a12_36[4][4]; pack<4>(a12_36, f12_5);
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f52_35[i]); }
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M28))[i] = m_exp(((float*)(basep + M20))[i]);
+  u32 a12_36[4][4]; load_as<4, 64, false>(a12_36, (base + M16));
   cp_wait<1>();
-  team_sync(1);
-  float f56_37[32];
-  mma_open(); mma<64, 4, 64, false, true>(f56_37, a12_36, (base + M6)); mma_commit();
+  team_sync(1, 256);
+  float f56_37[16];
+  mma_open(); mma<32, 4, 64, false, true>(f56_37, a12_36, (base + M6), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f56_37) / 4>(f56_37);
-  float f57_38[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_38[i] = (((float*)(basep + M26))[frag_row(i)] * f56_37[i]);
-  u32 a28_39[4][4]; pack<4>(a28_39, f28_15);
-  float f58_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f58_40[i] = f57_38[i];
-  mma_open(); mma<64, 4, 64, true, false>(f58_40, a28_39, (base + M5)); mma_commit();
+  float f57_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f57_38[i] = (((float*)(basep + M28))[frag_row(i)] * f56_37[i]);
+  u32 a28_39[4][4]; load_as<4, 64, false>(a28_39, (base + M21));
+  float f58_40[16];
+  UNROLL for (int i = 0; i < 16; ++i) f58_40[i] = f57_38[i];
+  mma_open(); mma<32, 4, 64, true, false>(f58_40, a28_39, (base + M5), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f58_40) / 4>(f58_40);
-  float f59_41[32];
-  UNROLL for (int i = 0; i < 32; ++i) f59_41[i] = (f58_40[i] * f2_0[i]);
-  row_sums_to<32>(((float*)(basep + M27)), f59_41);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M28))[i] = (0.125f * ((float*)(basep + M27))[i]);
-  float f41_42[32];
-  load_frag<4, 64, false>(f41_42, (base + M5), 0);
-  float f62_43[32];
-  UNROLL for (int i = 0; i < 32; ++i) f62_43[i] = (f40_23[i] * f41_42[i]);
-  row_sums_to<32>(((float*)(basep + M29)), f62_43);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M30))[i] = (-((float*)(basep + M29))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M31))[i] = row_dot<64, 64>((base + M6), (base + M4), i);
-  team_sync(1);
-  const float s66_44 = vec_sum<64>(((float*)(basep + M31)));
+  float f59_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f59_41[i] = (f58_40[i] * f2_0[i]);
+  row_sums_to<16>((((float*)(basep + M30)) + part * 64), f59_41);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M29))[i] = ((float*)(basep + M30))[0 + i] + ((float*)(basep + M30))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M31))[i] = (0.125f * ((float*)(basep + M29))[i]);
+  float f41_42[16];
+  load_frag<2, 64, false>(f41_42, (base + M5), part * 2);
+  float f62_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f62_43[i] = (f40_23[i] * f41_42[i]);
+  row_sums_to<16>((((float*)(basep + M33)) + part * 64), f62_43);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M32))[i] = ((float*)(basep + M33))[0 + i] + ((float*)(basep + M33))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M34))[i] = (-((float*)(basep + M32))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M35))[i] = row_dot<64, 64>((base + M6), (base + M4), i);
+  team_sync(1, 256);
+  const float s66_44 = vec_sum<64>(((float*)(basep + M35)));
   const float s67_45 = m_exp(s36_21);
   const float s68_46 = (s67_45 * s66_44);
-  float f69_47[32];
-  UNROLL for (int i = 0; i < 32; ++i) f69_47[i] = (f39_22[i] * f41_42[i]);
-  row_sums_to<32>(((float*)(basep + M32)), f69_47);
-  team_sync(1);
-  const float s71_48 = vec_sum<64>(((float*)(basep + M32)));
+  float f69_47[16];
+  UNROLL for (int i = 0; i < 16; ++i) f69_47[i] = (f39_22[i] * f41_42[i]);
+  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f69_47);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M36))[i] = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
+  team_sync(1, 256);
+  const float s71_48 = vec_sum<64>(((float*)(basep + M36)));
   const float s72_49 = (s68_46 + s71_48);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M33))[i] = (((float*)(basep + M28))[i] + ((float*)(basep + M30))[i]);
-  team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M34)), ((float*)(basep + M33)), false, true);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M35))[i] = (((float*)(basep + M34))[i] + s72_49);
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M35))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M38))[i] = (((float*)(basep + M31))[i] + ((float*)(basep + M34))[i]);
+  team_sync(1, 256);
+  if (t < 32) vec_cumsum(((float*)(basep + M39)), ((float*)(basep + M38)), false, true);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M40))[i] = (((float*)(basep + M39))[i] + s72_49);
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M40))[i]);
   cp_wait<0>();
-  team_sync(1);
-  float f76_50[32];
-  load_frag<4, 64, false>(f76_50, (base + M7), 0);
-  float f77_51[32];
-  UNROLL for (int i = 0; i < 32; ++i) f77_51[i] = (f76_50[i] / ((float*)(basep + M11))[frag_row(i)]);
-  float f78_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f78_52[i] = (f77_51[i] / ((float*)(basep + M11))[frag_row(i)]);
-  float f79_53[32];
-  UNROLL for (int i = 0; i < 32; ++i) f79_53[i] = (-f78_52[i]);
-  float f80_54[32];
-  UNROLL for (int i = 0; i < 32; ++i) f80_54[i] = (f0_3[i] * f79_53[i]);
-  row_sums_to<32>(((float*)(basep + M36)), f80_54);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M37))[i] = (((float*)(basep + M10))[i] < 1.f ? 1.f : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M38))[i] = (1.f - ((float*)(basep + M37))[i]);
-  team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M39))[i] = (((float*)(basep + M36))[i] * ((float*)(basep + M38))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M40))[i] = (((float*)(basep + M39))[i] * 0.125f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M41))[i] = m_sign(((float*)(basep + M8))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M42))[i] = (((float*)(basep + M40))[i] * ((float*)(basep + M41))[i]);
-  team_sync(1);
-  float f88_55[32];
-  UNROLL for (int i = 0; i < 32; ++i) f88_55[i] = (((float*)(basep + M42))[frag_row(i)] * f3_1[i]);
-  float f89_56[32];
-  UNROLL for (int i = 0; i < 32; ++i) f89_56[i] = (f58_40[i] * 0.125f);
-  float f90_57[32];
-  UNROLL for (int i = 0; i < 32; ++i) f90_57[i] = (f88_55[i] + f89_56[i]);
-  store_frag<4, 64, false>((base + M43), f90_57, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M43), t);
-  float f91_58[32];
-  UNROLL for (int i = 0; i < 32; ++i) f91_58[i] = (f52_35[i] * ((float*)(basep + M14))[frag_row(i)]);
-  store_frag<4, 64, false>((base + M44), f91_58, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M44), t);
+  team_sync(1, 256);
+  float f76_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f76_50[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f77_51[16];
+  UNROLL for (int i = 0; i < 16; ++i) f77_51[i] = (f76_50[i] / ((float*)(basep + M12))[frag_row(i)]);
+  float f78_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f78_52[i] = (f77_51[i] / ((float*)(basep + M12))[frag_row(i)]);
+  float f79_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f79_53[i] = (-f78_52[i]);
+  float f80_54[16];
+  UNROLL for (int i = 0; i < 16; ++i) f80_54[i] = (f0_3[i] * f79_53[i]);
+  row_sums_to<16>((((float*)(basep + M42)) + part * 64), f80_54);
+  team_sync(1, 256);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M41))[i] = ((float*)(basep + M42))[0 + i] + ((float*)(basep + M42))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M43))[i] = (((float*)(basep + M11))[i] < 1.f ? 1.f : 0.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M44))[i] = (1.f - ((float*)(basep + M43))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M45))[i] = (((float*)(basep + M41))[i] * ((float*)(basep + M44))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M46))[i] = (((float*)(basep + M45))[i] * 0.125f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M47))[i] = m_sign(((float*)(basep + M8))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M48))[i] = (((float*)(basep + M46))[i] * ((float*)(basep + M47))[i]);
+  team_sync(1, 256);
+  float f88_55[16];
+  UNROLL for (int i = 0; i < 16; ++i) f88_55[i] = (((float*)(basep + M48))[frag_row(i)] * f3_1[i]);
+  float f89_56[16];
+  UNROLL for (int i = 0; i < 16; ++i) f89_56[i] = (f58_40[i] * 0.125f);
+  float f90_57[16];
+  UNROLL for (int i = 0; i < 16; ++i) f90_57[i] = (f88_55[i] + f89_56[i]);
+  store_frag<2, 64, false>((base + M49), f90_57, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M49), t);
+  float f91_58[16];
+  UNROLL for (int i = 0; i < 16; ++i) f91_58[i] = (f52_35[i] * ((float*)(basep + M15))[frag_row(i)]);
+  store_frag<2, 64, false>((base + M50), f91_58, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M50), t);
 }
 
 // Pointwise values that fold an axis, before a scan.
-extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict__ p_q, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_result0, f32* __restrict__ p_ws_value45, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict__ p_q, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_n_result0, const f32* __restrict__ p_ws_C_result0, f32* __restrict__ p_ws_value45, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2148,7 +2156,7 @@ extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict
 }
 
 // The adjoint of the elementwise recurrence of n.
-extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_d_final_n, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_n, const bf16* __restrict__ p_ws_C_adjoint1, const f32* __restrict__ p_ws_value45, bf16* __restrict__ p_ws_n_adjoint0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_d_final_n, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_n, const f32* __restrict__ p_ws_C_adjoint1, const f32* __restrict__ p_ws_value45, f32* __restrict__ p_ws_n_adjoint0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2178,24 +2186,24 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
           const i64 step = 64 * ((i64)d.heads * 64);
           UNROLL for (int u = 0; u < 1; ++u) {
             const bool in = u * 64 + r < length_;
-            cp_async(ring + empty * 8192 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_q, in ? 16 : 0);
+            cp_async(ring + empty * 12288 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_q, in ? 16 : 0);
           }
         }
          {
-          const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
+          const int r = threadIdx.x / 8, x = threadIdx.x % 8, column = block * 32 + x * 4;
           auto* const from = p_ws_C_adjoint1 + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
-          UNROLL for (int u = 0; u < 1; ++u) {
-            const bool in = u * 64 + r < length_;
-            cp_async(ring + empty * 8192 + 4096 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_ws_C_adjoint1, in ? 16 : 0);
+          const i64 step = 32 * ((i64)d.heads * 64);
+          UNROLL for (int u = 0; u < 2; ++u) {
+            const bool in = u * 32 + r < length_;
+            cp_async(ring + empty * 12288 + 4096 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_ws_C_adjoint1, in ? 16 : 0);
           }
         }
       }
       cp_commit();
-      if (++empty == 6) empty = 0;
+      if (++empty == 5) empty = 0;
     };
-    UNROLL for (int m = 0; m < 6; ++m) fill(m);
-    cp_wait<5>();
+    UNROLL for (int m = 0; m < 5; ++m) fill(m);
+    cp_wait<4>();
     __syncthreads();
     Few<f32, 1> raw2[2][8];
     Few<f32, 1> raw9[2][8];
@@ -2219,9 +2227,9 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
         const int length = walk_end - first < 64 ? walk_end - first : 64;
         (void)chunk, (void)length;
         float t10[8];
-        UNROLL for (int i = 0; i < 8; ++i) t10[i] = ld((const bf16*)(smem + RING + full * 8192 + 0 + (x__row + i) * 64) + lane);
+        UNROLL for (int i = 0; i < 8; ++i) t10[i] = ld((const bf16*)(smem + RING + full * 12288 + 0 + (x__row + i) * 64) + lane);
         float t15[8];
-        UNROLL for (int i = 0; i < 8; ++i) t15[i] = ld((const bf16*)(smem + RING + full * 8192 + 4096 + (x__row + i) * 64) + lane);
+        UNROLL for (int i = 0; i < 8; ++i) t15[i] = ld((const f32*)(smem + RING + full * 12288 + 4096 + (x__row + i) * 128) + lane);
         float t2[8];
         UNROLL for (int i = 0; i < 8; ++i) ldn(&t2[i], raw2[p][i]);
         float t9[8];
@@ -2248,9 +2256,9 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
         float t13[8];
         UNROLL for (int i = 0; i < 7; ++i) t13[i] = t8[i + 1];
         (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t8[0];
-        cp_wait<4>();
+        cp_wait<3>();
         __syncthreads();
-        fill(n + 6); if (++full == 6) full = 0;
+        fill(n + 5); if (++full == 5) full = 0;
         t13[7] = warp == 7 ? t5[0] : (sm + 0 + (n & 1) * 256)[((warp + 1) * 1 + 0) * 32 + lane];
         float t14[8];
         float in14[1], out14[1];
@@ -2292,7 +2300,7 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
 }
 
 // Gradients that no scan yields.
-extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_d_i, f32* __restrict__ p_d_f, const bf16* __restrict__ p_ws_n_result1, const bf16* __restrict__ p_ws_C_adjoint2, const f32* __restrict__ p_ws_C_adjoint3, const bf16* __restrict__ p_ws_n_adjoint0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_d_i, f32* __restrict__ p_d_f, const f32* __restrict__ p_ws_n_result1, const f32* __restrict__ p_ws_C_adjoint2, const f32* __restrict__ p_ws_C_adjoint3, const f32* __restrict__ p_ws_n_adjoint0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

@@ -216,12 +216,12 @@ template <int P> DEV void tile_prefetch(const TensorMap& map, int x, int y, int 
 template <int R, int P, int THREADS = 128> DEV void tile_clear(u32 dst, int rows, int t) {
   for (int i = t + rows * 8 * P; i < R * 8 * P; i += THREADS) fill16(dst + swz<R>(i / (8 * P), i % (8 * P) * 8), 0);
 }
-// 64 rows of floats at a stride that is a multiple of 4.
-template <int COLS, int STRIDE, int THREADS = 128> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int t) {
+// 64 rows of floats at a stride that is a multiple of 4; rows >= rows and columns >= cols become 0.
+template <int COLS, int STRIDE, int THREADS = 128> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int cols, int t) {
   UNROLL for (int n = 0; n < (COLS * 16 + THREADS - 1) / THREADS; ++n) {
     int i = n * THREADS + t, r = i / (COLS / 4), x = i % (COLS / 4);
     if (COLS * 16 % THREADS != 0 && r >= 64) break;
-    bool in = r < rows;
+    bool in = r < rows && x * 4 < cols;
     cp_async(dst + (r * STRIDE + x * 4) * 4, in ? src + r * stride + x * 4 : src, in ? 16 : 0);
   }
 }
@@ -718,7 +718,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // The elementwise recurrence of n.
-extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_final_n, bf16* __restrict__ p_ws_n_result0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_final_n, f32* __restrict__ p_ws_n_result0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -831,7 +831,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
 }
 
 // Scores, solves and pointwise values of the chunks of C.
-extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value18, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value18, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1267,7 +1267,7 @@ extern "C" __global__ void __launch_bounds__(256) C_final(f32* __restrict__ p_fi
 }
 
 // The elementwise recurrence of n.
-extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, bf16* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_n_entries, bf16* __restrict__ p_ws_n_result1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_n_entries, f32* __restrict__ p_ws_n_result1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1384,8 +1384,8 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
 }
 
 // Carries C from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_ws_C_entry, bf16* __restrict__ p_ws_C_states, bf16* __restrict__ p_ws_C_result0, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L2 = 8192, L3 = 16384, L9 = 24576, L5 = 32768, L11 = 33024, L13 = 33280, L14 = 33536, L1 = 0, L4 = 256, L6 = 512, L7 = 768, L8 = 0, L10 = 256, L12 = 512;
+extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_ws_C_entry, bf16* __restrict__ p_ws_C_states, f32* __restrict__ p_ws_C_result0, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, L0 = 0, L2 = 8192, L3 = 16384, L9 = 24576, L5 = 32768, L11 = 33024, L13 = 33280, L14 = 33536, L1 = 0, L4 = 256, L6 = 512, L7 = 768, L8 = 0, L10 = 256, L12 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1397,7 +1397,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 50176, full = base + 151552, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 126976, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -1427,9 +1427,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 16384; (void)oa;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_C_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
-      tile_store<64, 1, 128>(p_ws_C_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -1500,7 +1499,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 16384; (void)oa;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
@@ -1531,7 +1530,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
       mma_wait<0>();
       mma_ready<sizeof(f36_10) / 4>(f36_10);
       mma_ready<sizeof(f28_13) / 4>(f28_13);
-      store_frag<4, 64, true>((oa + O1), f28_13, 0);
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_C_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f28_13[i]); }
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f36_10[i];
       bar_arrive(empty + n % 3 * 8);
     }
@@ -1539,7 +1538,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
 }
 
 // Cotangents of what was read of C.
-extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict__ p_q, const bf16* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value25, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value25, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1899,8 +1898,8 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_first(f32* __restric
 }
 
 // Gradients of what the scan of C reads.
-extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const bf16* __restrict__ p_ws_C_result0, const bf16* __restrict__ p_ws_C_cotangents, bf16* __restrict__ p_ws_C_adjoint1, bf16* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M24 = 0, M0 = 0, M1 = 8192, M2 = 18432, M3 = 26624, M4 = 34816, M5 = 43008, M6 = 51200, M7 = 59392, M19 = 8192, M22 = 0, M25 = 26624, M43 = 0, M44 = 8192, M8 = 67584, M9 = 8192, M10 = 67840, M11 = 68096, M12 = 68352, M13 = 8192, M14 = 68608, M15 = 8192, M16 = 8448, M17 = 8704, M18 = 68864, M20 = 0, M21 = 69120, M23 = 69376, M26 = 0, M27 = 256, M28 = 0, M29 = 512, M30 = 256, M31 = 768, M32 = 512, M33 = 768, M34 = 0, M35 = 256, M36 = 0, M37 = 256, M38 = 512, M39 = 256, M40 = 768, M41 = 1024, M42 = 8192;
+extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M1 = 0, M7 = 18432, M23 = 0, M0 = 36864, M2 = 45056, M3 = 53248, M4 = 61440, M5 = 69632, M6 = 77824, M19 = 0, M41 = 0, M42 = 8192, M8 = 86016, M9 = 0, M10 = 86272, M11 = 86528, M12 = 86784, M13 = 0, M14 = 87040, M15 = 0, M16 = 256, M17 = 512, M18 = 53248, M20 = 0, M21 = 36864, M22 = 37120, M24 = 37376, M25 = 0, M26 = 256, M27 = 512, M28 = 0, M29 = 768, M30 = 512, M31 = 768, M32 = 0, M33 = 256, M34 = 0, M35 = 256, M36 = 512, M37 = 256, M38 = 768, M39 = 1024, M40 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1910,13 +1909,13 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
   tile_load<64, 1, 128>((base + M0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 128>((base + M1), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   tile_load<64, 1, 128>((base + M2), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   tile_load<64, 1, 128>((base + M3), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   tile_load<64, 1, 128>((base + M4), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   tile_load<64, 1, 128>((base + M5), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   tile_load<64, 1, 128>((base + M6), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M7), p_ws_C_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 128>((base + M7), p_ws_C_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   cp_wait<7>();
   team_sync(1);
   float f2_0[32];
@@ -1924,7 +1923,7 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   cp_wait<6>();
   team_sync(1);
   float f3_1[32];
-  load_frag<4, 64, false>(f3_1, (base + M1), 0);
+  UNROLL for (int i = 0; i < 32; ++i) f3_1[i] = ((float*)(basep + M1))[frag_row(i) * 72 + frag_col(i)];
   float f4_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (f2_0[i] * f3_1[i]);
   row_sums_to<32>(((float*)(basep + M8)), f4_2);
@@ -1996,9 +1995,7 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f39_22[i] = (((float*)(basep + M21))[frag_row(i)] * f35_20[i]);
   float f40_23[32];
   UNROLL for (int i = 0; i < 32; ++i) f40_23[i] = (f39_22[i] + f33_18[i]);
-  store_frag<4, 64, false>((base + M22), f40_23, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
+  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f40_23[i]); }
   u32 a2_24[4][4]; pack<4>(a2_24, f2_0);
   cp_wait<2>();
   team_sync(1);
@@ -2012,13 +2009,13 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f45_27[i] = (f27_14[i] * 0.125f);
   float f46_28[32];
   UNROLL for (int i = 0; i < 32; ++i) f46_28[i] = (f45_27[i] * f44_26[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M23))[i] = (i < length ? ((float*)(basep + M12))[i] : 0.f);
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M24))[frag_row(i) * 72 + frag_col(i)] = f46_28[i];
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M22))[i] = (i < length ? ((float*)(basep + M12))[i] : 0.f);
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + frag_col(i)] = f46_28[i];
   team_sync(1);
   float f46_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f46_29[i] = ((float*)(basep + M24))[frag_col(i) * 72 + frag_row(i)];
+  UNROLL for (int i = 0; i < 32; ++i) f46_29[i] = ((float*)(basep + M23))[frag_col(i) * 72 + frag_row(i)];
   float f99_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f99_30[i] = (f46_29[i] * ((float*)(basep + M23))[frag_col(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f99_30[i] = (f46_29[i] * ((float*)(basep + M22))[frag_col(i)]);
   u32 a41_31[4][4]; load_as<4, 64, false>(a41_31, (base + M5));
   float f50_32[32];
   mma_open(); mma<64, 4, 64, true, true>(f50_32, a41_31, (base + M4)); mma_commit();
@@ -2032,10 +2029,8 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   mma_open(); mma<64, 4, 64, true, false>(f52_35, a99_34, (base + M2)); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f52_35) / 4>(f52_35);
-  store_frag<4, 64, false>((base + M25), f52_35, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M26))[i] = m_exp(((float*)(basep + M18))[i]);
+  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f52_35[i]); }
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M24))[i] = m_exp(((float*)(basep + M18))[i]);
   u32 a12_36[4][4]; pack<4>(a12_36, f12_5);
   cp_wait<1>();
   team_sync(1);
@@ -2044,7 +2039,7 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f56_37) / 4>(f56_37);
   float f57_38[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_38[i] = (((float*)(basep + M26))[frag_row(i)] * f56_37[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f57_38[i] = (((float*)(basep + M24))[frag_row(i)] * f56_37[i]);
   u32 a28_39[4][4]; pack<4>(a28_39, f28_15);
   float f58_40[32];
   UNROLL for (int i = 0; i < 32; ++i) f58_40[i] = f57_38[i];
@@ -2053,37 +2048,37 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   mma_ready<sizeof(f58_40) / 4>(f58_40);
   float f59_41[32];
   UNROLL for (int i = 0; i < 32; ++i) f59_41[i] = (f58_40[i] * f2_0[i]);
-  row_sums_to<32>(((float*)(basep + M27)), f59_41);
+  row_sums_to<32>(((float*)(basep + M25)), f59_41);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M28))[i] = (0.125f * ((float*)(basep + M27))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M26))[i] = (0.125f * ((float*)(basep + M25))[i]);
   float f41_42[32];
   load_frag<4, 64, false>(f41_42, (base + M5), 0);
   float f62_43[32];
   UNROLL for (int i = 0; i < 32; ++i) f62_43[i] = (f40_23[i] * f41_42[i]);
-  row_sums_to<32>(((float*)(basep + M29)), f62_43);
+  row_sums_to<32>(((float*)(basep + M27)), f62_43);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M30))[i] = (-((float*)(basep + M29))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M31))[i] = row_dot<64, 64>((base + M6), (base + M4), i);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M28))[i] = (-((float*)(basep + M27))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M29))[i] = row_dot<64, 64>((base + M6), (base + M4), i);
   team_sync(1);
-  const float s66_44 = vec_sum<64>(((float*)(basep + M31)));
+  const float s66_44 = vec_sum<64>(((float*)(basep + M29)));
   const float s67_45 = m_exp(s36_21);
   const float s68_46 = (s67_45 * s66_44);
   float f69_47[32];
   UNROLL for (int i = 0; i < 32; ++i) f69_47[i] = (f39_22[i] * f41_42[i]);
-  row_sums_to<32>(((float*)(basep + M32)), f69_47);
+  row_sums_to<32>(((float*)(basep + M30)), f69_47);
   team_sync(1);
-  const float s71_48 = vec_sum<64>(((float*)(basep + M32)));
+  const float s71_48 = vec_sum<64>(((float*)(basep + M30)));
   const float s72_49 = (s68_46 + s71_48);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M33))[i] = (((float*)(basep + M28))[i] + ((float*)(basep + M30))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M31))[i] = (((float*)(basep + M26))[i] + ((float*)(basep + M28))[i]);
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M34)), ((float*)(basep + M33)), false, true);
+  if (t < 32) vec_cumsum(((float*)(basep + M32)), ((float*)(basep + M31)), false, true);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M35))[i] = (((float*)(basep + M34))[i] + s72_49);
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M35))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M33))[i] = (((float*)(basep + M32))[i] + s72_49);
+  for (int i = t; i < 64; i += 128) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M33))[i]);
   cp_wait<0>();
   team_sync(1);
   float f76_50[32];
-  load_frag<4, 64, false>(f76_50, (base + M7), 0);
+  UNROLL for (int i = 0; i < 32; ++i) f76_50[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
   float f77_51[32];
   UNROLL for (int i = 0; i < 32; ++i) f77_51[i] = (f76_50[i] / ((float*)(basep + M11))[frag_row(i)]);
   float f78_52[32];
@@ -2092,33 +2087,33 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f79_53[i] = (-f78_52[i]);
   float f80_54[32];
   UNROLL for (int i = 0; i < 32; ++i) f80_54[i] = (f0_3[i] * f79_53[i]);
-  row_sums_to<32>(((float*)(basep + M36)), f80_54);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M37))[i] = (((float*)(basep + M10))[i] < 1.f ? 1.f : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M38))[i] = (1.f - ((float*)(basep + M37))[i]);
+  row_sums_to<32>(((float*)(basep + M34)), f80_54);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M35))[i] = (((float*)(basep + M10))[i] < 1.f ? 1.f : 0.f);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M36))[i] = (1.f - ((float*)(basep + M35))[i]);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M39))[i] = (((float*)(basep + M36))[i] * ((float*)(basep + M38))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M40))[i] = (((float*)(basep + M39))[i] * 0.125f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M41))[i] = m_sign(((float*)(basep + M8))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M42))[i] = (((float*)(basep + M40))[i] * ((float*)(basep + M41))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M37))[i] = (((float*)(basep + M34))[i] * ((float*)(basep + M36))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M38))[i] = (((float*)(basep + M37))[i] * 0.125f);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M39))[i] = m_sign(((float*)(basep + M8))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M40))[i] = (((float*)(basep + M38))[i] * ((float*)(basep + M39))[i]);
   team_sync(1);
   float f88_55[32];
-  UNROLL for (int i = 0; i < 32; ++i) f88_55[i] = (((float*)(basep + M42))[frag_row(i)] * f3_1[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f88_55[i] = (((float*)(basep + M40))[frag_row(i)] * f3_1[i]);
   float f89_56[32];
   UNROLL for (int i = 0; i < 32; ++i) f89_56[i] = (f58_40[i] * 0.125f);
   float f90_57[32];
   UNROLL for (int i = 0; i < 32; ++i) f90_57[i] = (f88_55[i] + f89_56[i]);
-  store_frag<4, 64, false>((base + M43), f90_57, 0);
+  store_frag<4, 64, false>((base + M41), f90_57, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M43), t);
+  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M41), t);
   float f91_58[32];
   UNROLL for (int i = 0; i < 32; ++i) f91_58[i] = (f52_35[i] * ((float*)(basep + M14))[frag_row(i)]);
-  store_frag<4, 64, false>((base + M44), f91_58, 0);
+  store_frag<4, 64, false>((base + M42), f91_58, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M44), t);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M42), t);
 }
 
 // Pointwise values that fold an axis, before a scan.
-extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict__ p_q, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_result0, f32* __restrict__ p_ws_value45, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict__ p_q, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_n_result0, const f32* __restrict__ p_ws_C_result0, f32* __restrict__ p_ws_value45, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2183,7 +2178,7 @@ extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict
 }
 
 // The adjoint of the elementwise recurrence of n.
-extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_d_final_n, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_n, const bf16* __restrict__ p_ws_C_adjoint1, const f32* __restrict__ p_ws_value45, bf16* __restrict__ p_ws_n_adjoint0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_d_final_n, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_n, const f32* __restrict__ p_ws_C_adjoint1, const f32* __restrict__ p_ws_value45, f32* __restrict__ p_ws_n_adjoint0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2213,16 +2208,16 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
           const i64 step = 64 * ((i64)d.heads * 64);
           UNROLL for (int u = 0; u < 1; ++u) {
             const bool in = u * 64 + r < length_;
-            cp_async(ring + empty * 8192 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_q, in ? 16 : 0);
+            cp_async(ring + empty * 12288 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_q, in ? 16 : 0);
           }
         }
          {
-          const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
+          const int r = threadIdx.x / 8, x = threadIdx.x % 8, column = block * 32 + x * 4;
           auto* const from = p_ws_C_adjoint1 + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
-          UNROLL for (int u = 0; u < 1; ++u) {
-            const bool in = u * 64 + r < length_;
-            cp_async(ring + empty * 8192 + 4096 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_ws_C_adjoint1, in ? 16 : 0);
+          const i64 step = 32 * ((i64)d.heads * 64);
+          UNROLL for (int u = 0; u < 2; ++u) {
+            const bool in = u * 32 + r < length_;
+            cp_async(ring + empty * 12288 + 4096 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_ws_C_adjoint1, in ? 16 : 0);
           }
         }
       }
@@ -2254,9 +2249,9 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
         const int length = walk_end - first < 64 ? walk_end - first : 64;
         (void)chunk, (void)length;
         float t10[8];
-        UNROLL for (int i = 0; i < 8; ++i) t10[i] = ld((const bf16*)(smem + RING + full * 8192 + 0 + (x__row + i) * 64) + lane);
+        UNROLL for (int i = 0; i < 8; ++i) t10[i] = ld((const bf16*)(smem + RING + full * 12288 + 0 + (x__row + i) * 64) + lane);
         float t15[8];
-        UNROLL for (int i = 0; i < 8; ++i) t15[i] = ld((const bf16*)(smem + RING + full * 8192 + 4096 + (x__row + i) * 64) + lane);
+        UNROLL for (int i = 0; i < 8; ++i) t15[i] = ld((const f32*)(smem + RING + full * 12288 + 4096 + (x__row + i) * 128) + lane);
         float t2[8];
         UNROLL for (int i = 0; i < 8; ++i) ldn(&t2[i], raw2[p][i]);
         float t9[8];
@@ -2327,7 +2322,7 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
 }
 
 // Gradients that no scan yields.
-extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_d_i, f32* __restrict__ p_d_f, const bf16* __restrict__ p_ws_n_result1, const bf16* __restrict__ p_ws_C_adjoint2, const f32* __restrict__ p_ws_C_adjoint3, const bf16* __restrict__ p_ws_n_adjoint0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_d_i, f32* __restrict__ p_d_f, const f32* __restrict__ p_ws_n_result1, const f32* __restrict__ p_ws_C_adjoint2, const f32* __restrict__ p_ws_C_adjoint3, const f32* __restrict__ p_ws_n_adjoint0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

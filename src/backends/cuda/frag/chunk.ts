@@ -8,7 +8,7 @@ import { outerLines } from '../prologue.js';
 import { createArena } from './arena.js';
 import { gatherDecays, isDscore, type Gathered } from './gather.js';
 import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, tokenRow } from './kernel.js';
-import { cellOf, copyArray, copyTile, isArray, loadCell, loadNow, storeCell } from './memory.js';
+import { cellOf, copyArray, copyTile, loadCell, loadNow, storeCell } from './memory.js';
 import { unsupported } from './forms.js';
 import { createTeam, type Parts } from './team.js';
 
@@ -76,8 +76,8 @@ function chunkOf(cx: CudaContext, { kernel, groups }: Gathered, { parts, blocks,
     const { tile } = stmt;
     const cell = loadCell(cx, stmt.op, place, undefined);
     const [rows, cols] = cell.axes;
-    if (cell.half && cell.axes.length === 2) return [{ tile, bytes: team.pad(rows) * team.pad(cols) * 2, begin: () => copyTile(team, tile, cell, false, undefined) }];
-    if (isArray(team, cell)) return [{ tile, bytes: team.pad(rows) * (team.pad(cols) + 8) * 4, begin: () => copyArray(team, tile, cell) }];
+    if (cell.copied === 'tile') return [{ tile, bytes: team.pad(rows) * team.pad(cols) * 2, begin: () => copyTile(team, tile, cell, false, undefined) }];
+    if (cell.copied === 'array') return [{ tile, bytes: team.pad(rows) * (team.pad(cols) + 8) * 4, begin: () => copyArray(team, tile, cell, false, undefined) }];
     return [];
   });
   const copied = new Set(copies.map((copy) => copy.tile));

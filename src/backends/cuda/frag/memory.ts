@@ -22,6 +22,8 @@ export interface Cell {
   readonly cols: string;
   /** Held in 16 bits. */
   readonly half: boolean;
+  /** As what copies of 16 bytes can bring it to shared memory: swizzled operands of 16 bits, or rows of tokens in f32. */
+  readonly copied: 'tile' | 'array' | undefined;
   /** The same element's indices in the tensor as [cells, rows, cols], or [tokens, cells, cols], innermost first. */
   readonly origin: readonly [string, string, string];
 }
@@ -42,6 +44,7 @@ export function cellOf(cx: CudaContext, buffer: TileBuffer, tokenAxis: Axis | un
   };
   const half = buffer.dtype === 'io' && cx.dtype !== 'f32';
   if (axes.length > 0 && buffer.axes.some((axis) => axisSize(module, axis) % 8 !== 0) && half) unsupported(`${buffer.name}: sizes that are no multiple of 8`);
+  const array = !half && tokenAxis !== undefined && axes.length === 2 && axisSize(module, axes[1]) % 8 === 0;
   const from = (axis: Axis | undefined) => (axis !== undefined && axis === split ? 'v0' : '0');
   const { outer, count, inner } = cellIndex(buffer, place);
   return {
@@ -53,6 +56,7 @@ export function cellOf(cx: CudaContext, buffer: TileBuffer, tokenAxis: Axis | un
     rows: extent(axes[0]),
     cols: extent(axes[1]),
     half,
+    copied: half && axes.length === 2 ? 'tile' : array ? 'array' : undefined,
   };
 }
 
@@ -81,18 +85,15 @@ export function copyTile(team: Team, tile: TileId, cell: Cell, staged: boolean, 
   team.code.line(`tile_load<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t);${issue === undefined ? ' cp_commit();' : ''}`);
 }
 
-/** Starts the copy of an f32 matrix over tokens to a plain array. */
-export function copyArray(team: Team, tile: TileId, cell: Cell): void {
+/** The same for an f32 matrix over tokens. */
+export function copyArray(team: Team, tile: TileId, cell: Cell, staged: boolean, issue: { readonly address: string } | undefined): void {
+  team.begin();
   const [rows, cols] = cell.axes;
-  const made = team.newT32(tile, rows, cols);
+  const made = team.newT32(rows, cols, staged);
   team.formsOf(tile).t32 = made;
-  team.willWrite(made.piece, 'copy');
-  team.code.line(`array_load<${team.size(cols)}, ${made.stride}, ${team.threads}>(${team.address(made.piece)}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, t); cp_commit();`);
-}
-
-/** True if an f32 matrix can be copied so: rows of tokens, rows of 16-byte pieces. */
-export function isArray(team: Team, cell: Cell): boolean {
-  return !cell.half && cell.axes.length === 2 && cell.buffer.outer === 'token' && team.size(cell.axes[1]) % 8 === 0;
+  if (issue === undefined) team.willWrite(made.piece, 'copy');
+  const to = issue === undefined ? team.address(made.piece) : `(${issue.address} + ${made.piece.name})`;
+  team.code.line(`array_load<${team.size(cols)}, ${made.stride}, ${team.threads}>(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t);${issue === undefined ? ' cp_commit();' : ''}`);
 }
 
 /** Other loads: vectors to shared memory, scalars to registers, f32 matrices stay where they are until somebody asks. */

@@ -55,7 +55,7 @@ export function createTeam(options: TeamOptions) {
     if (own !== undefined) return own;
     const found = options.imported?.(id);
     if (found !== undefined) {
-      const mine: Forms = { frags: [], ...(found.vec && { vec: { ...found.vec, piece: undefined } }), ...(found.t16 && { t16: { ...found.t16, piece: { ...found.t16.piece, written: undefined } } }), ...(found.far && { far: found.far }) };
+      const mine: Forms = { frags: [], ...(found.vec && { vec: { ...found.vec, piece: undefined } }), ...(found.t16 && { t16: { ...found.t16, piece: { ...found.t16.piece, written: undefined } } }), ...(found.t32 && { t32: { ...found.t32, piece: { ...found.t32.piece, written: undefined } } }), ...(found.far && { far: found.far }) };
       forms.set(id, mine);
       return mine;
     }
@@ -162,10 +162,10 @@ export function createTeam(options: TeamOptions) {
   const tokenTexts = (frag: Frag): { token: string; channel: string } =>
     isToken(frag.row) ? { token: 'frag_row(i)', channel: colText(frag.col) } : { token: colText(frag.col), channel: 'frag_row(i)' };
 
-  const newT32 = (id: TileId, rows: Axis, cols: Axis): Tile32 => {
+  const newT32 = (rows: Axis, cols: Axis, staged = false): Tile32 => {
     // Eight rows of float pairs fall into different banks.
     const stride = pad(cols) + 8;
-    const piece = arena.take(64 * stride * 4, false);
+    const piece = arena.take(64 * stride * 4, staged);
     return { piece, pointer: pointerTo(piece), rows, cols, stride };
   };
   /** The tile (no renaming) as an f32 array. */
@@ -174,7 +174,7 @@ export function createTeam(options: TeamOptions) {
     if (f.t32 !== undefined) return f.t32;
     const { far } = f;
     if (far !== undefined && f.frags.length === 0) {
-      const made = newT32(id, far.rows, far.cols);
+      const made = newT32(far.rows, far.cols);
       willWrite(made.piece, 'any');
       const n = size(far.cols);
       code.line(`for (int i = t; i < ${64 * n}; i += ${threads}) { int r = i / ${n}, c = i % ${n}; ${made.pointer}[r * ${made.stride} + c] = r < ${far.limit}${far.width === String(n) ? '' : ` && c < ${far.width}`} ? ld(${far.pointer} + (i64)r * ${far.rowStride} + c * ${far.colStride}) : 0.f; }`);
@@ -183,7 +183,7 @@ export function createTeam(options: TeamOptions) {
     }
     const row = f.frags[0]?.row ?? (f.t16 !== undefined ? options.rowOf(axesOf(id)) : undefined) ?? unsupported(`tile ${id} has no value to store`);
     const from = frag(id, row);
-    const made = newT32(id, from.row, from.col);
+    const made = newT32(from.row, from.col);
     willWrite(made.piece, 'any');
     each(from, `${made.pointer}[frag_row(i) * ${made.stride} + ${colText(from.col)}] = ${from.name}[i];`);
     f.t32 = made;

@@ -43,9 +43,9 @@ function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, r
   if (from.rows !== ROW && from.rows !== COL) unsupported(`a running sum of tile ${arg}, which lies across`);
   team.willRead(from.piece, 'owner');
   team.sync();
-  // In place where nobody asks for the summands any more.
-  const inPlace = !readAfter(team.options.kernel, arg, moment, tile);
-  const to = inPlace ? from : team.newT32(tile, from.rows, from.cols);
+  // In place where nobody asks for the summands any more. Of what comes in stages nobody knows: walks are put in another order.
+  const inPlace = !from.piece.staged && !readAfter(team.options.kernel, arg, moment, tile);
+  const to = inPlace ? from : team.newT32(from.rows, from.cols, team.options.exported.has(tile));
   if (inPlace) delete team.formsOf(arg).t32;
   team.willRead(from.piece, 'any');
   team.willWrite(to.piece, 'any');
@@ -70,7 +70,7 @@ export function compose(team: Team, tile: TileId, a: TileId, b: TileId): void {
   });
   team.sync();
   for (const { piece } of arrays) team.willRead(piece, 'any');
-  const out = team.newT32(tile, ROW, COL);
+  const out = team.newT32(ROW, COL);
   team.willWrite(out.piece, 'any');
   alone(team, `compose_tf32<${out.stride}>(${[out, ...arrays].map((x) => x.pointer).join(', ')}, t);`);
   team.formsOf(tile).t32 = out;

@@ -40,7 +40,8 @@ export interface Division {
   cellOfStore(cx: CudaContext, stmt: Store): Cell;
 }
 
-export function divide(cx: CudaContext, kernel: TileKernel): Division {
+/** `arrays`: f32 matrices along the split axis are loaded ahead too, rather than where the walk asks for them. */
+export function divide(cx: CudaContext, kernel: TileKernel, arrays: boolean): Division {
   const { split } = kernel;
   if (split === undefined) return unsupported('a walk without a split axis');
   const loops = kernel.body.filter((stmt) => stmt.kind === 'loop');
@@ -57,16 +58,18 @@ export function divide(cx: CudaContext, kernel: TileKernel): Division {
   const isRaw = (stmt: TileStmt): stmt is Let & { readonly op: Load } => {
     if (stmt.kind !== 'let' || stmt.op.op !== 'load') return false;
     const cell = loadCell(cx, stmt.op, { ...inside, segment: '' }, split);
-    return cell.axes.length < 2 || cell.half;
+    return cell.axes.length < 2 || cell.copied === 'tile' || (arrays && cell.copied === 'array' && cell.axes.includes(split));
   };
   const walking = new Set<TileId>(loop.carry.map((c) => c.tile));
   for (const stmt of before) if (stmt.kind === 'let' && kernel.tiles[stmt.tile].axes.includes(split)) walking.add(stmt.tile);
+  // A running sum is 64 additions in a row, which the walk does not wait for if it gets them as an array.
+  const isSumAhead = ({ op }: Let) => op.op === 'cumsum' && (op.reverse || !op.exclusive) && ahead.some((stmt) => stmt.tile === op.arg && isRaw(stmt) && kernel.tiles[stmt.tile].axes.length === 2);
   const chain: Let[] = [];
   const ahead: Let[] = [];
   for (const stmt of loop.body) {
     if (stmt.kind !== 'let') continue;
     const walks = kernel.tiles[stmt.tile].axes.includes(split) || operandsOf(stmt.op).some((arg) => walking.has(arg));
-    if (!isRaw(stmt) && walks) {
+    if (!isRaw(stmt) && walks && !isSumAhead(stmt)) {
       walking.add(stmt.tile);
       chain.push(stmt);
     } else ahead.push(stmt);

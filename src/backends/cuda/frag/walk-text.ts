@@ -19,7 +19,9 @@ export interface LoadingTeam {
   readonly code: Code;
   /** Declarations of what comes through registers. */
   readonly registers: readonly string[];
-  /** Copies for the next chunk that are not in `issue`, since one thread asks for them. */
+  /** Does `issue` copy? */
+  readonly copies: boolean;
+  /** Copies for the next chunk that are not in it, since one thread asks for them. */
   readonly bulk: readonly BulkCopy[];
   /** Does `code` read what they bring? */
   readonly readsBulk: boolean;
@@ -42,7 +44,7 @@ const RINGS = [[3, 3], [3, 2], [2, 2], [1, 1]] as const;
 const BARRIERS = 24;
 
 /** Shared memory: fixed pieces of both teams, a ring of what chunks give out, a ring of what they take in, barriers. */
-function arrange(cx: CudaContext, loading: LoadingTeam, walking: WalkingTeam) {
+function arrange(cx: CudaContext, loading: LoadingTeam, walking: WalkingTeam, leastStages: number) {
   const [walk, load, out] = [walking.arena, loading.arena, walking.outgoing].map((arena) => arena.layout());
   const offsets = new Map([...walk.offsets, ...out.offsets]);
   for (const [name, offset] of load.offsets) offsets.set(name, loading.arena.isStaged(name) ? offset : offset + walk.fixedBytes);
@@ -53,16 +55,17 @@ function arrange(cx: CudaContext, loading: LoadingTeam, walking: WalkingTeam) {
     // The base is rounded up to what swizzled tiles want.
     return { stages, outputs, stageAt, barriersAt, bytes: barriersAt + stages * BARRIERS + 1024 };
   };
-  const best = RINGS.map(sized).find(({ bytes }) => bytes <= sharedLimit(cx.target)) ?? unsupported(`${sized([1, 1]).bytes} bytes of shared memory`);
+  const rings = RINGS.filter(([stages]) => stages >= leastStages).map(sized);
+  const best = rings.find(({ bytes }) => bytes <= sharedLimit(cx.target)) ?? unsupported(`${rings[rings.length - 1].bytes} bytes of shared memory`);
   return { offsets, outAt, outBytes: out.stageBytes, stageBytes: load.stageBytes, ...best };
 }
 
-/** The kernel. */
-export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { reverse } }: Division, loading: LoadingTeam, walking: WalkingTeam): LoweredKernel {
-  const { offsets, outAt, outBytes, outputs, stageAt, stageBytes, stages, barriersAt, bytes } = arrange(cx, loading, walking);
+/** The kernel, if there is room for so many stages. */
+export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { reverse } }: Division, loading: LoadingTeam, walking: WalkingTeam, leastStages: number): LoweredKernel {
+  const { offsets, outAt, outBytes, outputs, stageAt, stageBytes, stages, barriersAt, bytes } = arrange(cx, loading, walking, leastStages);
   const early = stages >= 3;
   const blocks = slabs(cx.module, split);
-  const { bulk, readsBulk } = loading;
+  const { copies, bulk, readsBulk } = loading;
   const { draining } = walking;
   const { args, parameters } = signature(cx, kernel, [], new Map(bulk.map((copy) => [copy.buffer, copy.box])));
   const code = createCode();
@@ -112,7 +115,8 @@ export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { r
   lambda('issue', () => {
     inputsLine('to');
     paste(loading.issue.text());
-    if (bulk.length === 0) return code.line('cp_commit();');
+    if (copies) code.line('cp_commit();');
+    if (bulk.length === 0) return;
     code.open('if (t == 0)');
     code.line(`const u32 bar = landed + ${stage} * 8;`);
     code.line(`bar_expect(bar, ${bulk.reduce((sum, copy) => sum + copy.bytes, 0)});`);
@@ -132,7 +136,7 @@ export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { r
   const ask = () => {
     code.line(`if (n + 1 >= ${stages}) taken_back(n + 1 - ${stages});`);
     // Groups of copies are told apart by their number.
-    code.line(`if (n + 1 < walk_chunks) issue(n + 1);${bulk.length === 0 ? ' else cp_commit();' : ''}`);
+    code.line(`if (n + 1 < walk_chunks) issue(n + 1);${copies ? ' else cp_commit();' : ''}`);
     // The copies are on their way before the stores.
     if (draining.length > 0) code.line(`if (n + 1 >= ${stages}) drain(n + 1 - ${stages});`);
     if (prefetched) code.line('if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);');
@@ -149,8 +153,8 @@ export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { r
   perChunk();
   paste(loading.fill.text());
   if (early) ask();
-  if (bulk.length === 0) code.line(`cp_wait<${early ? 1 : 0}>();`);
-  else if (readsBulk) {
+  if (copies) code.line(`cp_wait<${early ? 1 : 0}>();`);
+  if (bulk.length > 0 && readsBulk) {
     code.line(waitFor('landed'));
     clear();
   }
@@ -160,7 +164,7 @@ export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { r
   code.line(`bar_arrive(full + ${stage} * 8);`);
   if (!early) ask();
   code.close();
-  if (bulk.length === 0) code.line('cp_wait<0>();');
+  if (copies) code.line('cp_wait<0>();');
   if (draining.length > 0 && stages > 1) code.line(`for (int n = walk_chunks < ${stages} ? 0 : walk_chunks + 1 - ${stages}; n < walk_chunks; ++n) { taken_back(n); drain(n); }`);
   code.close();
 

@@ -7,9 +7,9 @@ import { createCode, type Code } from '../code.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { createArena } from './arena.js';
 import { bulkCopy, type BulkCopy } from './bulk.js';
-import { unsupported } from './forms.js';
+import { Unsupported, unsupported } from './forms.js';
 import { letText, tokenRow } from './kernel.js';
-import { cellOf, copyTile, loadCell, loadNow, storeCell, vectorElement, type Load } from './memory.js';
+import { cellOf, copyArray, copyTile, loadCell, loadNow, storeCell, vectorElement, type Load } from './memory.js';
 import { schedule } from './schedule.js';
 import { createTeam, type Team } from './team.js';
 import { divide, needed, type Division, type Let } from './walk-division.js';
@@ -24,10 +24,19 @@ const STAGE = { address: 'sa', pointer: 'sp', outputs: 'oa' };
  * so that every product on the way has its left operand in registers (docs/algorithms.md: the walk).
  */
 export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
-  const division = divide(cx, kernel);
+  try {
+    return divided(cx, kernel, divide(cx, kernel, true), 2);
+  } catch (error) {
+    if (!(error instanceof Unsupported)) throw error;
+    // What is loaded ahead takes its room in every stage.
+    return divided(cx, kernel, divide(cx, kernel, false), 1);
+  }
+}
+
+function divided(cx: CudaContext, kernel: TileKernel, division: Division, leastStages: number): LoweredKernel {
   const loading = loadingTeam(cx, kernel, division);
   const walking = walkingTeam(cx, kernel, division, loading.team);
-  return walkText(cx, kernel, division, loading, walking);
+  return walkText(cx, kernel, division, loading, walking, leastStages);
 }
 
 function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): LoadingTeam {
@@ -36,6 +45,7 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): L
   const parts = { before: createCode(), issue: createCode(), fill: createCode(), code: createCode() };
   const registers: string[] = [];
   const bulk: BulkCopy[] = [];
+  let copies = false;
   const here = switchCode(parts.before);
   const team = createTeam({ cx, kernel, code: here.code, arena, barrier: 1, defs: division.defs, rowOf: tokenRow, stage: STAGE, exported });
   team.keepPieces(true);
@@ -47,8 +57,11 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): L
     const cell = loadCell(cx, stmt.op, inside, split);
     if (cell.axes.length === 2) {
       here.to(parts.issue);
-      if (cx.target === 'cuda.sm90') bulk.push(bulkCopy(team, stmt.tile, cell));
-      else copyTile(team, stmt.tile, cell, true, { address: 'to' });
+      if (cell.copied === 'tile' && cx.target === 'cuda.sm90') bulk.push(bulkCopy(team, stmt.tile, cell));
+      else {
+        (cell.copied === 'tile' ? copyTile : copyArray)(team, stmt.tile, cell, true, { address: 'to' });
+        copies = true;
+      }
     } else registers.push(throughRegisters(cx, team, stmt, division, parts));
   }
   here.to(parts.code);
@@ -68,7 +81,7 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): L
   const brought = new Set(ahead.filter((stmt) => isRaw(stmt) && kernel.tiles[stmt.tile].axes.length === 2).map((stmt) => stmt.tile));
   const read = [...ahead.flatMap(({ op }) => (op.op === 'swap' ? [] : operandsOf(op))), ...aside.map((stmt) => stmt.value)];
   const readsBulk = read.some((tile) => brought.has(source(tile)));
-  return { team, arena, registers, bulk, readsBulk, ...parts };
+  return { team, arena, registers, copies, bulk, readsBulk, ...parts };
 }
 
 /** Numbers and vectors: asked for with the copies, put down when the chunk's turn comes. Returns the declaration of what holds them meanwhile. */
@@ -182,7 +195,7 @@ function outsideText(cx: CudaContext, team: Team, before: readonly TileStmt[], w
     if (stmt.kind !== 'let' || !want.has(stmt.tile)) continue;
     if (stmt.op.op === 'load') {
       const cell = loadCell(cx, stmt.op, place, split);
-      if (cell.half && cell.axes.length === 2) copyTile(team, stmt.tile, cell, false, undefined);
+      if (cell.copied === 'tile') copyTile(team, stmt.tile, cell, false, undefined);
       else loadNow(team, stmt.tile, cell);
     } else letText(team, stmt, place, new Map());
   }
