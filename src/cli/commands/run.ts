@@ -2,6 +2,7 @@ import { TARGETS } from '../../driver/compile.js';
 import { BACKENDS, openDevice } from '../../driver/devices.js';
 import { nodeHost } from '../../driver/host.js';
 import { problem, type Problem } from '../../driver/problem.js';
+import type { Comparison } from '../../driver/run/compare.js';
 import { prepareRun, type RunReport } from '../../driver/run/run.js';
 import { isProblem, openSource, pickScan } from '../../driver/session.js';
 import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
@@ -89,6 +90,11 @@ export const run: Command = (args) => guarded(async () => {
   }
 });
 
+function verdict({ passed, error, allowed, conditioning }: Comparison): string {
+  if (passed) return error <= allowed ? 'ok' : 'ok: negligible';
+  return conditioning === undefined ? 'FAILED' : `FAILED (one rounding of the inputs: ${conditioning.toExponential(1)})`;
+}
+
 function show(ui: Ui, report: RunReport, options: { readonly check: boolean; readonly json: boolean; readonly out: string | undefined }): number {
   const failed = report.comparisons.filter((comparison) => !comparison.passed);
   const status = failed.length === 0 ? EXIT.ok : EXIT.failed;
@@ -105,8 +111,11 @@ function show(ui: Ui, report: RunReport, options: { readonly check: boolean; rea
     const number = (value: number): string => (Number.isFinite(value) ? value.toExponential(1) : 'not finite');
     ui.out(table([
       ['tensor', '', 'rms error', 'allowed', 'largest difference', ''],
-      ...report.comparisons.map((c) => [c.name, c.role, number(c.error), number(c.allowed), number(c.maxDifference), c.passed ? (c.error <= c.allowed ? 'ok' : 'ok: negligible') : 'FAILED']),
+      ...report.comparisons.map((c) => [c.name, c.role, number(c.error), number(c.allowed), number(c.maxDifference), verdict(c)]),
     ]));
+  }
+  if (failed.some(({ conditioning = 0, allowed }) => conditioning > allowed / 2)) {
+    ui.err(`in ${report.dtype} this formula has fewer digits than is asked for: one rounding of the inputs moves what it means by the amounts above (docs/algorithms.md: tolerances)`);
   }
   if (failed.length > 0) ui.err(`${failed.length} of ${report.comparisons.length} tensors differ by more than is allowed: ${failed.map((c) => `${c.role} ${c.name}`).join(', ')}`);
   if (options.out !== undefined) ui.out(`wrote ${options.out}`);

@@ -9,6 +9,8 @@ export interface Comparison {
   readonly maxDifference: number;
   readonly allowed: number;
   readonly passed: boolean;
+  /** Of what did not pass in 16 bits: what becomes of the oracle's result when its inputs are rounded once more (conditioning.ts). */
+  readonly conditioning?: number;
 }
 
 /** Compares one tensor with the oracle's. Differences below NEGLIGIBLE pass whatever their ratio (a gradient that is zero has no other measure). */

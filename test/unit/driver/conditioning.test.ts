@@ -1,0 +1,83 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { nodeHost } from '../../../src/driver/host.js';
+import { conditioning } from '../../../src/driver/run/conditioning.js';
+import { runOracle } from '../../../src/driver/run/oracle.js';
+import { prepareRun } from '../../../src/driver/run/run.js';
+import type { CallShape } from '../../../src/driver/run/validate.js';
+import { isProblem, openSource } from '../../../src/driver/session.js';
+import type { Plan } from '../../../src/ir/plan/plan.js';
+import { frontend } from '../../../src/passes/frontend.js';
+import type { DeviceTensor, LoadedPlan, Runtime } from '../../../src/runtime/runtime.js';
+
+const SUM = 'scan total(x, y: [D]) -> o: [D] with D = 8 {\n  state h: [D]\n  h = 0.5 * h[t-1] + (x - y)\n  o = h\n}\n';
+const call: CallShape = { batch: 1, tokens: 50, heads: 1, groups: 1, lengths: [50], cuSeqlens: undefined, sizes: new Map([['D', 8]]) };
+
+function moves(apart: number, dtype: 'f16' | 'bf16', isIo: (name: string) => boolean): number {
+  const spec = frontend('<test>', SUM).specs[0];
+  const wave = (phase: number) => Float64Array.from({ length: 400 }, (_, i) => 1 + apart * Math.sin(i + phase));
+  const values = new Map([['x', wave(0)], ['y', wave(1)]]);
+  return conditioning(spec, call, values, isIo, dtype, runOracle(spec, call, values)).get('o') ?? NaN;
+}
+
+describe('what one rounding of the inputs does to the meaning', () => {
+  it('is a rounding where nothing cancels, and many where much does', () => {
+    const [easy, hard] = [moves(100, 'bf16', () => true), moves(0.01, 'bf16', () => true)];
+    expect(easy).toBeGreaterThan(5e-4);
+    expect(easy).toBeLessThan(4e-3);
+    expect(hard).toBeGreaterThan(50 * easy);
+  });
+
+  it('is an eighth of that in f16, and nothing for tensors in f32', () => {
+    expect(moves(0.01, 'bf16', () => true) / moves(0.01, 'f16', () => true)).toBeCloseTo(8, 5);
+    expect(moves(0.01, 'bf16', () => false)).toBe(0);
+  });
+});
+
+/** A device whose results are all 0. */
+function nothing(): Runtime {
+  const zeros = (plan: Plan, roles: readonly string[]) => async (_: unknown, sizes: { readonly lengths: readonly number[]; readonly heads: number }) => {
+    const tokens = sizes.lengths.reduce((sum, n) => sum + n, 0);
+    const extent = { tokens, heads: sizes.heads, groups: sizes.heads, sequences: sizes.lengths.length, chunks: 0, segments: 0 };
+    return Object.fromEntries(plan.tensors.filter(({ role }) => roles.includes(role)).map(({ name, dtype, shape }): [string, DeviceTensor] => (
+      [name, { dtype, shape: shape.map((n) => (typeof n === 'number' ? n : extent[n])), release() {} }]
+    )));
+  };
+  return {
+    kind: 'cuda', device: 'none', release() {},
+    upload: (_, dtype, shape) => ({ dtype, shape, release() {} }),
+    empty: (dtype, shape) => ({ dtype, shape, release() {} }),
+    download: async ({ dtype, shape }) => {
+      const size = shape.reduce((n, extent) => n * extent, 1);
+      return dtype === 'f32' ? new Float32Array(size) : new Uint16Array(size);
+    },
+    load: async (plan): Promise<LoadedPlan> => ({
+      plan, release() {},
+      forward: zeros(plan, ['output', 'final']), step: zeros(plan, ['output', 'final']), backward: zeros(plan, ['gradient']),
+    }),
+  };
+}
+
+describe('a check that fails', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'lmoec-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, 'total.lmoe'), SUM);
+
+  it.each(['bf16', 'f32'] as const)('in %s says how much may be the formula, where there are roundings', async (dtype) => {
+    const host = nodeHost();
+    const source = openSource(host, join(folder, 'total.lmoe'));
+    if (isProblem(source)) throw new Error(source.title);
+    const prepared = prepareRun(host, source, source.specs[0], { sizes: new Map(), lengths: undefined, seed: 1 });
+    if ('problems' in prepared) throw new Error(prepared.problems[0].title);
+    const report = await prepared.run(nothing(), { dtype, target: 'cuda.sm80', check: true });
+    if (!('comparisons' in report)) throw new Error('no report');
+    expect(report.comparisons.map(({ name }) => name)).toEqual(['o', 'h', 'd_x', 'd_y', 'd_h', 'o', 'h']);
+    for (const { passed, error, conditioning: moved } of report.comparisons) {
+      expect([passed, error]).toEqual([false, 1]);
+      if (dtype === 'f32') expect(moved).toBeUndefined();
+      else expect(moved).toBeLessThan(4e-3);
+    }
+  });
+});
