@@ -510,7 +510,7 @@ DEV void decays_join(Decays& f) {
   UNROLL for (int i = 0; i < 8; ++i) if (!(i & 2)) f.from[i + 2] *= f.whole[i], f.early[i + 2] *= f.whole[i], f.to[i] *= f.whole[i + 2];
 }
 DEV void scaled(u32* a, const float* x, const float* f) { UNROLL for (int e = 0; e < 4; ++e) a[e] = pack2(x[e * 2] * f[e * 2], x[e * 2 + 1] * f[e * 2 + 1]); }
-// In two parts of 16 bits. A gradient of a gate is a difference of such products (kernels: gate-gradient), where one part's rounding would be what is left.
+// In two parts of 16 bits. A gradient of a gate is a difference of such products (docs/algorithms.md: decays), where one part's rounding would be what is left.
 DEV void scaled_parts(u32* a, u32* rest, const float* x, const float* f) {
   scaled(a, x, f);
   UNROLL for (int e = 0; e < 4; ++e) rest[e] = pack2(x[e * 2] * f[e * 2] - low(a[e]), x[e * 2 + 1] * f[e * 2 + 1] - high(a[e]));

@@ -34,6 +34,7 @@ function remedyOf(failure: CudaFailure): string {
     case 'CUDA_ERROR_OUT_OF_MEMORY': return 'release tensors that are no longer needed, or make the batch smaller';
     case 'CUDA_ERROR_NO_BINARY_FOR_GPU': return 'build for this GPU: sm_80 code runs on 8.x, sm_90a code on 9.0 only';
     case 'CUDA_ERROR_UNSUPPORTED_PTX_VERSION': return 'update the NVIDIA driver, or build with an older CUDA toolkit';
+    case 'NO_TENSOR_MAPS': return 'update the NVIDIA driver (12.0 or later), or build for cuda.sm80';
     case 'NO_DRIVER': return 'install an NVIDIA driver, or use another backend';
     case 'NO_NVRTC': return 'install the CUDA toolkit or the Python package nvidia-cuda-nvrtc, or build with nvcc so that cubins lie beside the plan';
     case 'NVRTC_ERROR_COMPILATION': return 'this is an error in lmoec: please report the file and the log';

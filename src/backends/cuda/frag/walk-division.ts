@@ -62,10 +62,10 @@ export function divide(cx: CudaContext, kernel: TileKernel, arrays: boolean): Di
   };
   const walking = new Set<TileId>(loop.carry.map((c) => c.tile));
   for (const stmt of before) if (stmt.kind === 'let' && kernel.tiles[stmt.tile].axes.includes(split)) walking.add(stmt.tile);
-  // A running sum is 64 additions in a row, which the walk does not wait for if it gets them as an array.
-  const isSumAhead = ({ op }: Let) => op.op === 'cumsum' && (op.reverse || !op.exclusive) && ahead.some((stmt) => stmt.tile === op.arg && isRaw(stmt) && kernel.tiles[stmt.tile].axes.length === 2);
   const chain: Let[] = [];
   const ahead: Let[] = [];
+  // A running sum is 64 additions in a row, which the walk does not wait for if it gets them as an array.
+  const isSumAhead = ({ op }: Let) => op.op === 'cumsum' && (op.reverse || !op.exclusive) && ahead.some((stmt) => stmt.tile === op.arg && isRaw(stmt) && kernel.tiles[stmt.tile].axes.length === 2);
   for (const stmt of loop.body) {
     if (stmt.kind !== 'let') continue;
     const walks = kernel.tiles[stmt.tile].axes.includes(split) || operandsOf(stmt.op).some((arg) => walking.has(arg));
