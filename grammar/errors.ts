@@ -149,6 +149,7 @@ function hints(text: string, tokens: readonly IToken[], error: IRecognitionExcep
     return ['values side by side are no product: write `*`, `@` or `outer(a, b)`'];
   }
   if (inBody(error)) return ['every statement is complete: is an operator missing before this, or a `}`?'];
+  if (expected.includes('`:`') && tokens[tokens.indexOf(error.token) - 1]?.image === 'per') return ['`per group` follows the axes: `q: [K] per group`'];
   if (expected.includes('`:`')) return ['every name is given its axes: `q: [K]`; a scalar is `[]`'];
   if (rule === 'scan' && expected.includes('`->`')) return ['after the inputs come the outputs: `scan f(x: [K]) -> y: [K] { ... }`'];
   if (rule === 'scan' && expected.includes('`{`')) return ['the statements of a scan stand in braces: `scan f(x: [K]) -> y: [K] { ... }`'];
