@@ -13,10 +13,8 @@ export interface Comparison {
   readonly conditioning?: number;
 }
 
-/** Compares one tensor with the oracle's. Differences below NEGLIGIBLE pass whatever their ratio (a gradient that is zero has no other measure). */
-export function compare(name: string, role: Comparison['role'], kind: ErrorClass, dtype: IoDtype | 'f64', found: ArrayLike<number> | undefined, expected: ArrayLike<number>): Comparison {
-  const allowed = tolerance(dtype, kind);
-  if (found === undefined || found.length !== expected.length) return { name, role, error: Infinity, maxDifference: Infinity, allowed, passed: false };
+/** rms(difference) / rms(expected), and the largest difference; Infinity if a value is not finite where it should be. */
+export function distance(found: ArrayLike<number>, expected: ArrayLike<number>): { readonly error: number; readonly maxDifference: number } {
   let squares = 0;
   let reference = 0;
   let maxDifference = 0;
@@ -29,7 +27,14 @@ export function compare(name: string, role: Comparison['role'], kind: ErrorClass
     maxDifference = Math.max(maxDifference, difference);
   }
   const ratio = squares === 0 ? 0 : Math.sqrt(squares) / Math.sqrt(reference);
-  const error = maxDifference === Infinity ? Infinity : ratio;
+  return { error: maxDifference === Infinity ? Infinity : ratio, maxDifference };
+}
+
+/** Compares one tensor with the oracle's. Differences below NEGLIGIBLE pass whatever their ratio (a gradient that is zero has no other measure). */
+export function compare(name: string, role: Comparison['role'], kind: ErrorClass, dtype: IoDtype | 'f64', found: ArrayLike<number> | undefined, expected: ArrayLike<number>): Comparison {
+  const allowed = tolerance(dtype, kind);
+  if (found === undefined || found.length !== expected.length) return { name, role, error: Infinity, maxDifference: Infinity, allowed, passed: false };
+  const { error, maxDifference } = distance(found, expected);
   const negligible = dtype !== 'f64' && maxDifference <= NEGLIGIBLE;
   return { name, role, error, maxDifference, allowed, passed: error <= allowed || negligible };
 }

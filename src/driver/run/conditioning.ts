@@ -1,5 +1,6 @@
 import { randomSource } from '../../support/random.js';
 import type { Spec } from '../../ir/spec/spec.js';
+import { distance } from './compare.js';
 import { runOracle, type Values } from './oracle.js';
 import type { CallShape } from './validate.js';
 
@@ -15,15 +16,5 @@ export function conditioning(spec: Spec, call: CallShape, values: Values, isIo: 
   const error = (x: number) => (x === 0 || !Number.isFinite(x) ? 0 : (random.uniform() - 0.5) * 2 ** (Math.floor(Math.log2(Math.abs(x))) - FRACTION[dtype]));
   const moved = new Map([...values].map(([name, data]) => [name, isIo(name) ? data.map((x) => x + error(x)) : data]));
   const results = runOracle(spec, call, moved);
-  return new Map([...expected].map(([name, wanted]) => {
-    const found = results.get(name);
-    let change = 0;
-    let size = 0;
-    wanted.forEach((x, i) => {
-      if (!Number.isFinite(x)) return;
-      change += (x - (found?.[i] ?? NaN)) ** 2;
-      size += x * x;
-    });
-    return [name, change === 0 ? 0 : Math.sqrt(change / size)] as const;
-  }));
+  return new Map([...expected].map(([name, wanted]) => [name, distance(results.get(name) ?? [], wanted).error]));
 }
