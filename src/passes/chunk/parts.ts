@@ -103,12 +103,12 @@ export function roundedFor(graph: Graph, parts: Parts, adjoint?: MatrixAdjoint):
 }
 
 /**
- * Are operands that walks compute worth two products each (docs/algorithms.md: tolerances)? Where several erases per token overwrite a state of few rows
+ * Are operands that walks compute worth two products each (docs/algorithms.md: tolerances)? Where erases overwrite a state of few rows
  * more than once in a chunk, what is left of it is so much smaller than what it is made of that every rounding counts several times.
  */
 export function isFine({ draft }: Context, parts: Parts): boolean {
   const { length } = parts.erasing;
-  return draft.halfOperands && length > 1 && length * draft.chunk >= 2 * draft.sizeOf(parts.row);
+  return draft.halfOperands && length * draft.chunk >= 2 * draft.sizeOf(parts.row);
 }
 
 /** The walks of a stage. */
