@@ -20,19 +20,19 @@ def _check(code, what):
 
 
 def _tensor_map(x, shape, box):
-    """A CUtensorMap of a tensor (cuTensorMapEncodeTiled), as plan.ts describes `box`. Returns its address and what keeps it there."""
+    """A CUtensorMap of a tensor (cuTensorMapEncodeTiled), as plan.ts describes `box`: 128 bytes on a boundary of 64, as the driver wants them."""
     axes = list(reversed(shape))
     dims = axes[:len(box) - 1] + [math.prod(axes[len(box) - 1:])]
     strides = [math.prod(dims[:i + 1]) * x.element_size() for i in range(len(dims) - 1)]
     space = ctypes.create_string_buffer(192)
-    at = (ctypes.addressof(space) + 63) // 64 * 64
+    made = (ctypes.c_char * 128).from_buffer(space, -ctypes.addressof(space) % 64)
     kind = {torch.float16: 6, torch.float32: 7, torch.bfloat16: 9}[x.dtype]
     swizzle = {32: 1, 64: 2, 128: 3}.get(box[0] * x.element_size(), 0)
     n = len(dims)
     longs, ints = lambda v: (ctypes.c_uint64 * len(v))(*v), lambda v: (ctypes.c_uint32 * len(v))(*v)
-    code = _cuda.cuTensorMapEncodeTiled(ctypes.c_void_p(at), kind, n, ctypes.c_void_p(x.data_ptr()), longs(dims), longs(strides), ints(box), ints([1] * n), 0, swizzle, 2, 0)
+    code = _cuda.cuTensorMapEncodeTiled(ctypes.byref(made), kind, n, ctypes.c_void_p(x.data_ptr()), longs(dims), longs(strides), ints(box), ints([1] * n), 0, swizzle, 2, 0)
     _check(code, "cuTensorMapEncodeTiled")
-    return at, space
+    return made
 
 
 def _nvrtc():
@@ -167,8 +167,7 @@ class Plan:
                     slots.append(dims)
                 else:
                     raise RuntimeError(f"argument kind {arg['kind']}")
-            address = lambda s: ctypes.c_void_p(s[0]) if isinstance(s, tuple) else ctypes.cast(ctypes.pointer(s), ctypes.c_void_p)
-            pointers = (ctypes.c_void_p * len(slots))(*[address(s) for s in slots])
+            pointers = (ctypes.c_void_p * len(slots))(*[ctypes.cast(ctypes.pointer(s), ctypes.c_void_p) for s in slots])
             grid = []
             for factors in kernel["grid"]:
                 n = 1

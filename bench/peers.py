@@ -99,7 +99,7 @@ def cases():
         u = torch.randn(H, D, device=DEVICE).bfloat16().float()
         return dict(r=_randn(B, T, H, D), k=_randn(B, T, H, D), v=_randn(B, T, H, D), w=_gate(B, T, H, D), u=u)
 
-    def product(B, T, H, D):
+    def feedback(B, T, H, D):
         """Keys of unit length, erased along 0.5 to 1 times themselves."""
         made = delta(B, T, H, D, _gate(B, T, H))
         return dict(made, p=(made["k"] * (0.5 + 0.5 * torch.rand(B, T, H, 1, device=DEVICE))).bfloat16())
@@ -133,7 +133,7 @@ def cases():
         _mamba2(),
         Case("hgrn", lambda B, T, H, D: dict(x=_randn(B, T, 1, 16 * D), g=_gate(B, T, 1, 16 * D)),
              lambda x, g: hgrn(x.squeeze(2), g.squeeze(2)).unsqueeze(2), _elementwise, half=("g",), heads=1, sizes=lambda D: dict(D=16 * D)),
-        Case("comba", product, lambda q, k, p, v, g, beta: comba(q, k, v, p, g, beta),
+        Case("comba", feedback, lambda q, k, p, v, g, beta: comba(q, k, v, p, g, beta),
              lambda q, k, p, v, g, beta: recurrence(q, k, beta[..., None] * v, g=g, a=p, b=-beta[..., None] * k, scale=root(q)), half=("beta",)),
         Case("gdn2", two_gates, lambda q, k, v, g, b, w: gdn2(q, k, v, g, b, w, safe_gate=True, lower_bound=-5.0),
              lambda q, k, v, g, b, w: recurrence(q, k, w * v, g=g, a=b * k * g.exp(), b=-k, scale=root(q)), half=("g",)),

@@ -14,14 +14,10 @@ export interface MappedTensor {
 /** `box` has a number per dimension; what is left of the tensor's axes joins the outermost. */
 export function mappedTensor(tensor: PlanTensor, extents: Extents, box: readonly number[]): MappedTensor {
   const axes = [...shapeOf(tensor, extents)].reverse();
-  const outermost = axes.slice(box.length - 1).reduce((n, extent) => n * extent, 1);
-  const dims = [...axes.slice(0, box.length - 1), outermost];
   const element = bytesOf(tensor.dtype);
-  const strides: number[] = [];
-  dims.slice(0, -1).reduce((bytes, extent) => {
-    strides.push(bytes * extent);
-    return bytes * extent;
-  }, element);
+  const product = (list: readonly number[]) => list.reduce((n, extent) => n * extent, 1);
+  const dims = [...axes.slice(0, box.length - 1), product(axes.slice(box.length - 1))];
+  const strides = dims.slice(0, -1).map((_, i) => element * product(dims.slice(0, i + 1)));
   const row = box[0] * element;
   return { dims, strides, swizzle: row === 128 || row === 64 || row === 32 ? row : 0 };
 }

@@ -8,7 +8,7 @@ import { outerLines } from '../prologue.js';
 import { createArena } from './arena.js';
 import { gatherDecays, isDscore, type Gathered } from './gather.js';
 import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, tokenRow } from './kernel.js';
-import { cellOf, copyArray, copyTile, loadCell, loadNow, storeCell } from './memory.js';
+import { cellOf, copyBytes, copyCell, loadCell, loadNow, storeCell } from './memory.js';
 import { unsupported } from './forms.js';
 import { createTeam, type Parts } from './team.js';
 
@@ -75,10 +75,7 @@ function chunkOf(cx: CudaContext, { kernel, groups }: Gathered, { parts, blocks,
     if (stmt.kind !== 'let' || stmt.op.op !== 'load') return [];
     const { tile } = stmt;
     const cell = loadCell(cx, stmt.op, place, undefined);
-    const [rows, cols] = cell.axes;
-    if (cell.copied === 'tile') return [{ tile, bytes: team.pad(rows) * team.pad(cols) * 2, begin: () => copyTile(team, tile, cell, false, undefined) }];
-    if (cell.copied === 'array') return [{ tile, bytes: team.pad(rows) * (team.pad(cols) + 8) * 4, begin: () => copyArray(team, tile, cell, false, undefined) }];
-    return [];
+    return cell.copied === undefined ? [] : [{ tile, bytes: copyBytes(team, cell), begin: () => copyCell(team, tile, cell) }];
   });
   const copied = new Set(copies.map((copy) => copy.tile));
   const due = copySchedule(kernel.body, groups, copies, budget);

@@ -4,6 +4,9 @@ import type { Piece } from './arena.js';
 /** Thrown when a kernel is not of the kind the fragment lowering knows; the plain lowering takes it then. */
 export class Unsupported extends Error {}
 
+/** It is of that kind, but wants more shared memory than there is. */
+export class NoRoom extends Unsupported {}
+
 export function unsupported(why: string): never {
   throw new Unsupported(why);
 }

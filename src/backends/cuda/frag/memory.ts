@@ -67,33 +67,37 @@ export function loadCell(cx: CudaContext, op: Load, place: Place, split: Axis | 
   return cellOf(cx, buffer, token, place, split);
 }
 
+/** Bytes of shared memory that a copied cell takes. */
+export function copyBytes(team: Team, { axes: [rows, cols], copied }: Cell): number {
+  return copied === 'tile' ? team.pad(rows) * team.pad(cols) * 2 : team.pad(rows) * team.strideT32(cols) * 4;
+}
+
 /** Shared memory for a 16-bit matrix that a copy will bring. */
 export function tileToCome(team: Team, tile: TileId, cell: Cell, staged: boolean): Piece {
   team.begin();
   const [rows, cols] = cell.axes;
-  const piece = team.options.arena.take(team.pad(rows) * team.pad(cols) * 2, staged);
+  const piece = team.options.arena.take(copyBytes(team, cell), staged);
   team.formsOf(tile).t16 = { piece, address: team.address(piece), rows, cols };
   return piece;
 }
 
-/** Starts the copy of a 16-bit matrix to shared memory. */
-export function copyTile(team: Team, tile: TileId, cell: Cell, staged: boolean, issue: { readonly address: string } | undefined): void {
-  const piece = tileToCome(team, tile, cell, staged);
+/** Starts the copy of a matrix to shared memory: now, or, told the C text of a stage to come, as one of the copies that fill it together. */
+export function copyCell(team: Team, tile: TileId, cell: Cell, stage?: string): void {
   const [rows, cols] = cell.axes;
-  if (issue === undefined) team.willWrite(piece, 'copy');
-  const to = issue === undefined ? team.address(piece) : `(${issue.address} + ${piece.name})`;
-  team.code.line(`tile_load<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t);${issue === undefined ? ' cp_commit();' : ''}`);
-}
-
-/** The same for an f32 matrix over tokens. */
-export function copyArray(team: Team, tile: TileId, cell: Cell, staged: boolean, issue: { readonly address: string } | undefined): void {
-  team.begin();
-  const [rows, cols] = cell.axes;
-  const made = team.newT32(rows, cols, staged);
-  team.formsOf(tile).t32 = made;
-  if (issue === undefined) team.willWrite(made.piece, 'copy');
-  const to = issue === undefined ? team.address(made.piece) : `(${issue.address} + ${made.piece.name})`;
-  team.code.line(`array_load<${team.size(cols)}, ${made.stride}, ${team.threads}>(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t);${issue === undefined ? ' cp_commit();' : ''}`);
+  const staged = stage !== undefined;
+  const start = (piece: Piece, load: string) => {
+    if (!staged) team.willWrite(piece, 'copy');
+    const to = staged ? `(${stage} + ${piece.name})` : team.address(piece);
+    team.code.line(`${load}(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t);${staged ? '' : ' cp_commit();'}`);
+  };
+  if (cell.copied === 'tile') {
+    start(tileToCome(team, tile, cell, staged), `tile_load<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>`);
+  } else {
+    team.begin();
+    const made = team.newT32(rows, cols, staged);
+    team.formsOf(tile).t32 = made;
+    start(made.piece, `array_load<${team.size(cols)}, ${made.stride}, ${team.threads}>`);
+  }
 }
 
 /** Other loads: vectors to shared memory, scalars to registers, f32 matrices stay where they are until somebody asks. */

@@ -162,9 +162,10 @@ export function createTeam(options: TeamOptions) {
   const tokenTexts = (frag: Frag): { token: string; channel: string } =>
     isToken(frag.row) ? { token: 'frag_row(i)', channel: colText(frag.col) } : { token: colText(frag.col), channel: 'frag_row(i)' };
 
+  /** Floats from row to row of an f32 array: eight rows of float pairs fall into different banks. */
+  const strideT32 = (cols: Axis) => pad(cols) + 8;
   const newT32 = (rows: Axis, cols: Axis, staged = false): Tile32 => {
-    // Eight rows of float pairs fall into different banks.
-    const stride = pad(cols) + 8;
+    const stride = strideT32(cols);
     const piece = arena.take(64 * stride * 4, staged);
     return { piece, pointer: pointerTo(piece), rows, cols, stride };
   };
@@ -248,7 +249,7 @@ export function createTeam(options: TeamOptions) {
   return {
     ...order,
     options, code, arena, parts, threads, values, colText, stepText, steps, axesOf, size, pad, fresh, resolve, formsOf, take, address, pointerTo,
-    newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, newT32, packed, vec, newVec, scalar,
+    newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, strideT32, newT32, packed, vec, newVec, scalar,
     /** Number of products begun after the one that makes this tile; undefined if it is there. */
     runningAfter: (tile: TileId) => order.begunAfter(formsOf(resolve(tile).id).frags.map(({ name }) => name)),
   };

@@ -4,7 +4,7 @@ import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } 
 import { chunkLines, outerLines } from '../prologue.js';
 import type { Arena } from './arena.js';
 import type { BulkCopy } from './bulk.js';
-import { unsupported } from './forms.js';
+import { NoRoom } from './forms.js';
 import { head, offsetLines, RUNTIME, slabs } from './kernel.js';
 import type { Team } from './team.js';
 import type { Division } from './walk-division.js';
@@ -56,11 +56,12 @@ function arrange(cx: CudaContext, loading: LoadingTeam, walking: WalkingTeam, le
     return { stages, outputs, stageAt, barriersAt, bytes: barriersAt + stages * BARRIERS + 1024 };
   };
   const rings = RINGS.filter(([stages]) => stages >= leastStages).map(sized);
-  const best = rings.find(({ bytes }) => bytes <= sharedLimit(cx.target)) ?? unsupported(`${rings[rings.length - 1].bytes} bytes of shared memory`);
+  const best = rings.find(({ bytes }) => bytes <= sharedLimit(cx.target));
+  if (best === undefined) throw new NoRoom(`${rings[rings.length - 1].bytes} bytes of shared memory`);
   return { offsets, outAt, outBytes: out.stageBytes, stageBytes: load.stageBytes, ...best };
 }
 
-/** The kernel, if there is room for so many stages. */
+/** The kernel; throws NoRoom if there is none for so many stages. */
 export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { reverse } }: Division, loading: LoadingTeam, walking: WalkingTeam, leastStages: number): LoweredKernel {
   const { offsets, outAt, outBytes, outputs, stageAt, stageBytes, stages, barriersAt, bytes } = arrange(cx, loading, walking, leastStages);
   const early = stages >= 3;
@@ -82,15 +83,12 @@ export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { r
   const waitFor = (barrier: string) => `bar_wait(${barrier} + ${stage} * 8, (n / ${stages}) & 1);`;
   const inputsLine = (name: string) => code.line(`const u32 ${name} = stage0 + ${stage} * ${stageBytes}; (void)${name};`);
   const outputsLine = () => code.line(`const u32 oa = out0 + n % ${outputs} * ${outBytes}; (void)oa;`);
-  const stageLines = () => {
-    inputsLine('sa');
-    code.line('u8* const sp = basep + (sa - base); (void)sp;');
-  };
   const perChunk = () => {
     code.line('#pragma unroll 1');
     code.open('for (int n = 0; n < walk_chunks; ++n)');
     chunkLines(code, { n: 'n', suffix: '' }, reverse, 64);
-    stageLines();
+    inputsLine('sa');
+    code.line('u8* const sp = basep + (sa - base); (void)sp;');
   };
 
   code.line(`// ${kernel.doc}`);

@@ -7,9 +7,9 @@ import { createCode, type Code } from '../code.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { createArena } from './arena.js';
 import { bulkCopy, type BulkCopy } from './bulk.js';
-import { Unsupported, unsupported } from './forms.js';
+import { NoRoom, unsupported } from './forms.js';
 import { letText, tokenRow } from './kernel.js';
-import { cellOf, copyArray, copyTile, loadCell, loadNow, storeCell, vectorElement, type Load } from './memory.js';
+import { cellOf, copyCell, loadCell, loadNow, storeCell, vectorElement, type Load } from './memory.js';
 import { schedule } from './schedule.js';
 import { createTeam, type Team } from './team.js';
 import { divide, needed, type Division, type Let } from './walk-division.js';
@@ -27,7 +27,7 @@ export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   try {
     return divided(cx, kernel, divide(cx, kernel, true), 2);
   } catch (error) {
-    if (!(error instanceof Unsupported)) throw error;
+    if (!(error instanceof NoRoom)) throw error;
     // What is loaded ahead takes its room in every stage.
     return divided(cx, kernel, divide(cx, kernel, false), 1);
   }
@@ -45,7 +45,7 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): L
   const parts = { before: createCode(), issue: createCode(), fill: createCode(), code: createCode() };
   const registers: string[] = [];
   const bulk: BulkCopy[] = [];
-  let copies = false;
+  const brought = new Set<TileId>();
   const here = switchCode(parts.before);
   const team = createTeam({ cx, kernel, code: here.code, arena, barrier: 1, defs: division.defs, rowOf: tokenRow, stage: STAGE, exported });
   team.keepPieces(true);
@@ -57,11 +57,9 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): L
     const cell = loadCell(cx, stmt.op, inside, split);
     if (cell.axes.length === 2) {
       here.to(parts.issue);
+      brought.add(stmt.tile);
       if (cell.copied === 'tile' && cx.target === 'cuda.sm90') bulk.push(bulkCopy(team, stmt.tile, cell));
-      else {
-        (cell.copied === 'tile' ? copyTile : copyArray)(team, stmt.tile, cell, true, { address: 'to' });
-        copies = true;
-      }
+      else copyCell(team, stmt.tile, cell, 'to');
     } else registers.push(throughRegisters(cx, team, stmt, division, parts));
   }
   here.to(parts.code);
@@ -78,10 +76,8 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): L
     }
   }
   team.finish();
-  const brought = new Set(ahead.filter((stmt) => isRaw(stmt) && kernel.tiles[stmt.tile].axes.length === 2).map((stmt) => stmt.tile));
   const read = [...ahead.flatMap(({ op }) => (op.op === 'swap' ? [] : operandsOf(op))), ...aside.map((stmt) => stmt.value)];
-  const readsBulk = read.some((tile) => brought.has(source(tile)));
-  return { team, arena, registers, copies, bulk, readsBulk, ...parts };
+  return { team, arena, registers, copies: brought.size > bulk.length, bulk, readsBulk: read.some((tile) => brought.has(source(tile))), ...parts };
 }
 
 /** Numbers and vectors: asked for with the copies, put down when the chunk's turn comes. Returns the declaration of what holds them meanwhile. */
@@ -195,7 +191,7 @@ function outsideText(cx: CudaContext, team: Team, before: readonly TileStmt[], w
     if (stmt.kind !== 'let' || !want.has(stmt.tile)) continue;
     if (stmt.op.op === 'load') {
       const cell = loadCell(cx, stmt.op, place, split);
-      if (cell.copied === 'tile') copyTile(team, stmt.tile, cell, false, undefined);
+      if (cell.copied === 'tile') copyCell(team, stmt.tile, cell);
       else loadNow(team, stmt.tile, cell);
     } else letText(team, stmt, place, new Map());
   }
