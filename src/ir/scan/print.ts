@@ -88,7 +88,7 @@ function stageText(stage: Stage, index: number, names: ScanNames, show: (id: Nod
   const lines: string[] = [];
   switch (stage.kind) {
     case 'matrix':
-      lines.push(`stage ${index}: ${names.states[stage.state]} [${[stage.rowAxis, ...stage.valueAxes].join(', ')}] matrix`);
+      lines.push(`stage ${index}: ${names.states[stage.state]} [${[stage.rowAxis, ...stage.valueAxes].join(', ')}] matrix${stage.walk === 0 ? '' : `, walk ${stage.walk + 1}`}`);
       lines.push(`  gate ${gateText(stage.gate, show)}`);
       stage.sources.forEach((source) => lines.push(`  write ${sourceText(source, show)}`));
       stage.reads.forEach((read, slot) => lines.push(`  stage${index}.${slot} = ${readerText(read, show)}`));

@@ -3,8 +3,8 @@ import type { DagNode } from '../common/dag.js';
 import type { Span } from '../common/span.js';
 
 /**
- * Normal form of a chunked scan: per-token values (a DAG) and the recurrences between them, one stage per state, in an order in which
- * every stage reads only inputs and earlier stages. Backward scans have the same shape, so one scheduler and one emitter serve both.
+ * Normal form of a chunked scan: per-token values (a DAG) and the recurrences between them, one stage per state (or several, `walk`), in an order in
+ * which every stage reads only inputs and earlier stages (`verifyScan`). Backward scans have the same shape, so one scheduler and one emitter serve both.
  */
 export interface ScanProgram {
   readonly nodes: readonly ScanNode[];
@@ -34,6 +34,8 @@ export type Stage = MatrixStage | ElementStage | MatrixAdjoint | ElementAdjoint;
 export interface MatrixStage {
   readonly kind: 'matrix';
   readonly state: number;
+  /** Walks over the same state that come before: reads along a vector made from another read of the state need one more. The first one gives the last state. */
+  readonly walk: number;
   /** The axis that reads fold away (K). */
   readonly rowAxis: Axis;
   /** The others (V); may be empty. */

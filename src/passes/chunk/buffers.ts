@@ -1,6 +1,6 @@
 import { COL, ROW } from '../../ir/common/axes.js';
 import type { TileBuffer } from '../../ir/tile/tile.js';
-import { stageName, type Context } from './context.js';
+import { stageKey, type Context } from './context.js';
 import type { Parts } from './parts.js';
 
 /** A reader of a stage: one of its reads, or the erase of one of its sources. */
@@ -40,11 +40,13 @@ export interface StageBuffers {
   local(reverse: boolean): TileBuffer;
   /** State at a segment's start; against time, the cotangent at its end. */
   entry(reverse: boolean): TileBuffer;
+  /** Gradient of the state before the first token, as far as this walk knows (states that are walked several times). */
+  initial(): TileBuffer;
 }
 
 export function stageBuffers(cx: Context, parts: Parts, index: number): StageBuffers {
   const { draft } = cx;
-  const name = (suffix: string) => `${stageName(cx, index)}.${suffix}`;
+  const name = (suffix: string) => `${stageKey(cx, index)}.${suffix}`;
   const values = parts.stage.valueAxes;
   const state = [parts.row, ...values];
   const gateAxes = parts.gate.kind === 'channel' ? [parts.gate.axis] : [];
@@ -64,6 +66,7 @@ export function stageBuffers(cx: Context, parts: Parts, index: number): StageBuf
     cotangents: () => draft.workspace(name('cotangents'), 'chunk', state, 'io'),
     span: () => draft.workspace(name('span'), 'segment', gateAxes, 'f32'),
     local: (reverse) => draft.workspace(name(reverse ? 'local_cotangent' : 'local'), 'segment', state, 'f32'),
+    initial: () => draft.workspace(name('initial'), 'sequence', state, 'f32'),
     entry: (reverse) => draft.workspace(name(reverse ? 'entry_cotangent' : 'entry'), 'segment', state, 'f32'),
   };
 }

@@ -45,8 +45,29 @@ export const CHUNK_SITE: Site = { kind: 'chunk' };
 export const GRADIENTS_SITE: Site = { kind: 'gradients' };
 export const TOKEN_SITE: Site = { kind: 'token' };
 
+/** In names of kernels, which may be taken, and in what is said of them. */
 export function stageName(cx: Context, stage: number): string {
-  return cx.draft.spec.states[stateOf(cx.program.stages[stage])].name;
+  return named(cx, stage, '_');
+}
+
+/** Before the dot of workspaces, which nothing else has: names that users write have no dots. */
+export function stageKey(cx: Context, stage: number): string {
+  return named(cx, stage, '.');
+}
+
+function named(cx: Context, stage: number, dot: string): string {
+  const { name } = cx.draft.spec.states[stateOf(cx.program.stages[stage])];
+  const walk = walkOf(cx.program.stages[stage]);
+  return walk === 0 ? name : `${name}${dot}walk${walk + 1}`;
+}
+
+/** How many walks over the same state come before. */
+export function walkOf(stage: Stage): number {
+  switch (stage.kind) {
+    case 'matrix': return stage.walk;
+    case 'matrix-adjoint': return stage.of.walk;
+    case 'element': case 'element-adjoint': return 0;
+  }
 }
 
 export function stateOf(stage: Stage): number {
@@ -60,7 +81,7 @@ export function stateOf(stage: Stage): number {
 export function resultBuffer(cx: Context, stage: number, slot: number): TileBuffer {
   const s = cx.program.stages[stage];
   const side = s.kind === 'matrix' || s.kind === 'element' ? 'result' : 'adjoint';
-  return cx.draft.workspace(`${stageName(cx, stage)}.${side}${slot}`, 'token', stageResults(s)[slot], 'f32');
+  return cx.draft.workspace(`${stageKey(cx, stage)}.${side}${slot}`, 'token', stageResults(s)[slot], 'f32');
 }
 
 export function isWanted(cx: Context, stage: number, slot: number): boolean {

@@ -2,7 +2,7 @@ import { ROW } from '../../ir/common/axes.js';
 import type { ElementAdjoint, ElementStage, NodeId, Root } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { CHUNK_SITE, largestAxis, markStored, needed, stageName, type Context, type Site } from './context.js';
+import { CHUNK_SITE, largestAxis, markStored, needed, stageKey, stageName, type Context, type Site } from './context.js';
 import { storeValues } from './prepare.js';
 import { storeRoot } from './roots.js';
 import { perToken, widened } from './tiles.js';
@@ -26,7 +26,7 @@ function prepare(cx: Context, name: string, ids: readonly NodeId[]): void {
   markStored(cx, ids);
 }
 
-const entryBuffer = (cx: Context, stage: ElementStage, index: number) => cx.draft.workspace(`${stageName(cx, index)}.entries`, 'chunk', stage.axes, 'f32');
+const entryBuffer = (cx: Context, stage: ElementStage, index: number) => cx.draft.workspace(`${stageKey(cx, index)}.entries`, 'chunk', stage.axes, 'f32');
 
 /** The decay of every row; 1 beyond the sequence, so that the state stays. */
 function decayRows(cx: Context, k: KernelBuilder, values: Values, stage: ElementStage): TileId {

@@ -68,7 +68,7 @@ export function lowerForward(draft: Draft, program: ScanProgram): void {
         const parts = partsOf(cx.graph, stage);
         prepareKernel(cx, parts, index, storedFor(cx, parts, index, valuesOf(mine)), storesScores(cx, parts));
         walkKernels(cx, parts, index, {
-          keep: false, final: true, epilogueValues: valuesOf(mine),
+          keep: false, final: stage.walk === 0, epilogueValues: valuesOf(mine),
           epilogue: (k, values) => mine.forEach((root) => storeRoot(cx, k, values, root, false)),
         });
         return;

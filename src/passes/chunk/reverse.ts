@@ -1,13 +1,13 @@
 import type { MatrixAdjoint, NodeId } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
-import type { TileId } from '../../ir/tile/tile.js';
+import type { TileBuffer, TileId } from '../../ir/tile/tile.js';
 import { stageBuffers, type ReaderId } from './buffers.js';
 import { stageName, type Context } from './context.js';
 import { decaysIn } from './decay.js';
 import { isFine, walkOperands, walkSite, type Parts } from './parts.js';
 import { readerOf } from './prepare.js';
 import { baseTile, coefficient } from './scores.js';
-import { perToken, plus, scaled, transposed, widened } from './tiles.js';
+import { perToken, plus, scaled, sure, transposed, widened } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
 import { decayState, isSegmented, outermostKernel, overTokens, readScore, solveTimes, spanned, stateTimes, type ChunkWalk } from './walk.js';
 
@@ -78,8 +78,9 @@ function pullChunk(w: ChunkWalk, adjoint: MatrixAdjoint, cotangent: TileId): { r
   return { solved, start };
 }
 
+/** That of the last state belongs to the first walk. */
 function lastCotangent(k: KernelBuilder, cx: Context, parts: Parts): TileId {
-  const buffer = cx.draft.user.finalCotangents[parts.stage.state];
+  const buffer = parts.stage.walk === 0 ? cx.draft.user.finalCotangents[parts.stage.state] : undefined;
   return buffer === undefined ? k.zeros([parts.row, ...parts.stage.valueAxes]) : k.load(buffer);
 }
 
@@ -90,7 +91,9 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
   const buffers = stageBuffers(cx, parts, index);
   const site = walkSite(parts);
   const segmented = isSegmented(cx, parts);
-  const gradient = draft.user.initialGradients[parts.stage.state];
+  const walks = cx.program.stages.flatMap((stage, at) => (stage.kind === 'matrix' && stage.state === parts.stage.state ? [at] : []));
+  const whole = draft.user.initialGradients[parts.stage.state];
+  const gradient = walks.length > 1 && whole !== undefined ? buffers.initial() : whole;
   const operands = [...walkOperands(parts), ...adjoint.given.filter((id) => id !== undefined)];
   const chunkOf = (k: KernelBuilder, outside: Values): ChunkWalk => {
     const values = valuesIn(cx, k, site, outside);
@@ -126,6 +129,16 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
     });
     if (gradient !== undefined) k.store(segmented ? buffers.local(true) : gradient, first);
   });
-  if (!segmented || gradient === undefined) return;
-  outermostKernel(cx, { name: `${name}_reverse_first`, doc: `The gradient of ${name} before the first token.` }, parts, buffers.local(true), gradient, true);
+  if (gradient === undefined) return;
+  if (segmented) outermostKernel(cx, { name: `${name}_reverse_first`, doc: `The gradient of ${name} before the first token.` }, parts, buffers.local(true), gradient, true);
+  // Against time the first walk comes last.
+  if (walks.length > 1 && parts.stage.walk === 0 && whole !== undefined) sumWalks(cx, parts, walks.map((at) => stageBuffers(cx, parts, at).initial()), whole);
+}
+
+/** Gradients of an initial state by all walks over it. */
+function sumWalks(cx: Context, parts: Parts, gradients: readonly TileBuffer[], whole: TileBuffer): void {
+  const { name } = cx.draft.spec.states[parts.stage.state];
+  cx.draft.kernel(cx.name, { name: `${name}_initial`, doc: `The gradient of ${name} before the first token, by all walks over it.`, outer: 'sequence', inner: 'head', split: parts.value }, (k) => {
+    k.store(whole, sure(plus(k, ...gradients.map((gradient) => k.load(gradient)))));
+  });
 }

@@ -1,8 +1,8 @@
 import { includesAll, type Axis } from '../../ir/common/axes.js';
-import { nodeArguments, stageOperands, type MatrixStage, type NodeId, type Reader, type ScanProgram } from '../../ir/scan/scan.js';
+import { nodeArguments, stageOperands, type MatrixStage, type NodeId, type Reader, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { contextOf, largestAxis, stageName, TOKEN_SITE, type Context } from './context.js';
+import { contextOf, largestAxis, stageName, stateOf, TOKEN_SITE, walkOf, type Context } from './context.js';
 import type { Draft } from './draft.js';
 import { storeRoot } from './roots.js';
 import { plus, widened } from './tiles.js';
@@ -15,8 +15,12 @@ export function lowerStep(draft: Draft, program: ScanProgram): void {
     const outside = valuesIn(cx, k, TOKEN_SITE);
     const roots = program.roots.flatMap((root) => (root.value === undefined ? [] : [root.value]));
     hoist(cx, outside, TOKEN_SITE, [...program.stages.flatMap(stageOperands), ...roots]);
-    const inits = program.stages.map((stage) => k.load(draft.user.initials[stageState(stage)]));
-    const lasts = k.loop('tokens', false, inits, (olds) => {
+    // A state is carried once, whoever walks over it.
+    const carried = program.stages.flatMap((stage, index) => (walkOf(stage) === 0 ? [index] : []));
+    const place = (stage: Stage) => carried.findIndex((index) => stateOf(program.stages[index]) === stateOf(stage));
+    const inits = carried.map((index) => k.load(draft.user.initials[stateOf(program.stages[index])]));
+    const lasts = k.loop('tokens', false, inits, (states) => {
+      const olds = program.stages.map((stage) => states[place(stage)]);
       const values = valuesIn(cx, k, TOKEN_SITE, outside);
       const nexts = program.stages.map((stage, index) => {
         switch (stage.kind) {
@@ -32,15 +36,10 @@ export function lowerStep(draft: Draft, program: ScanProgram): void {
         }
       });
       for (const root of program.roots) storeRoot(cx, k, values, root, false);
-      return nexts;
+      return carried.map((index) => nexts[index]);
     });
-    program.stages.forEach((stage, i) => k.store(draft.user.finals[stageState(stage)], lasts[i]));
+    carried.forEach((index, i) => k.store(draft.user.finals[stateOf(program.stages[index])], lasts[i]));
   });
-}
-
-function stageState(stage: ScanProgram['stages'][number]): number {
-  if (stage.kind === 'matrix' || stage.kind === 'element') return stage.state;
-  throw new Error('no adjoint runs token by token');
 }
 
 /** S = Lambda S + sum of outer products, the sources in the order in which they see each other. */

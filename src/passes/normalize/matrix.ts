@@ -46,7 +46,7 @@ export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: Mat
     throw refuse('E306', origin, `\`${name}\` decays along \`${gate.axis}\` and erases along \`${rowAxis}\``, 'its update',
       `let the gate run along \`${rowAxis}\`, the axis that the erase folds away`);
   }
-  return { kind: 'matrix', state, rowAxis, valueAxes, gate, sources, reads: reads.map((read) => resolve(read).reader), exported: [], origin };
+  return { kind: 'matrix', state, walk: 0, rowAxis, valueAxes, gate, sources, reads: reads.map((read) => resolve(read).reader), exported: [], origin };
 }
 
 /** What an erase asks of a state and of everything around it: without one, an elementwise scan takes what does not fit. */

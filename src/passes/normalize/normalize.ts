@@ -5,6 +5,7 @@ import { argumentsOf, evaluator, type StateInfo, type UsedElementwise, type Valu
 import { collapse, type Form } from './forms.js';
 import { gateAxes } from './gates.js';
 import { matrixStage } from './matrix.js';
+import { inOrder } from './order.js';
 import type { RawRead } from './reads.js';
 import { refuse, type Refusal } from './refusal.js';
 
@@ -44,7 +45,7 @@ function attempt(spec: Spec, order: readonly number[], elementwise: ReadonlySet<
   });
   const roots: Root[] = spec.outputs.map((output, index) => ({ kind: 'output', output: index, value: plainNode(b, ev.evaluate(output.value)) }));
   const stages: Stage[] = pending.map(({ state, info }) => (info.kind === 'matrix' ? matrixStage(b, spec, state, info) : elementStage(b, spec, state, info.form)));
-  return { nodes: b.nodes, stages, roots };
+  return inOrder({ nodes: b.nodes, stages, roots });
 }
 
 function plainNode(b: ScanBuilder, value: Value): NodeId {

@@ -48,13 +48,17 @@ export function resolveRead(b: ScanBuilder, read: RawRead, update: Form, writes:
   if (extra !== undefined) {
     throw refuse('E306', read.origin, `\`${name}\` is scaled per value channel before it is read`, 'this read', 'scale the result of the read instead');
   }
-  let rest = [...read.form.terms];
+  let rest: readonly Term[] = read.form.terms;
   const gated = (update.decay ?? []).some((f) => b.literalValue(f) !== 1);
   const sees = writes.map((write) => {
     if (before && gated) return false;
-    const matched = write.terms.map((t) => rest.find((r) => r.read === t.read && sameFactors(b, r.factors, [...t.factors, ...rowFactors])));
-    if (matched.some((m) => m === undefined)) return false;
-    rest = rest.filter((r) => !matched.includes(r));
+    // Every term of the write must be there, and as often: terms may be equal.
+    const left = write.terms.reduce<readonly Term[] | undefined>((terms, t) => {
+      const at = terms?.findIndex((r) => r.read === t.read && sameFactors(b, r.factors, [...t.factors, ...rowFactors])) ?? -1;
+      return at < 0 ? undefined : terms?.toSpliced(at, 1);
+    }, rest);
+    if (left === undefined) return false;
+    rest = left;
     return true;
   });
   return { reader: { row: b.product(rowFactors), before, sees }, rest };
