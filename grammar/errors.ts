@@ -1,6 +1,6 @@
 import type { ILexingResult, IRecognitionException, IToken } from 'chevrotain';
 import { diagnostic, type Diagnostic } from '../src/diagnostics/diagnostic.js';
-import { didYouMean } from '../src/diagnostics/suggest.js';
+import { didYouMean, NO_TRANSPOSES } from '../src/diagnostics/suggest.js';
 import type { Span } from '../src/ir/common/span.js';
 import { KEYWORDS, Name, Reserved } from './tokens.js';
 
@@ -12,8 +12,8 @@ const CLOSE: Readonly<Record<string, string>> = { ')': '(', ']': '[', '}': '{' }
 const SPELLINGS: Readonly<Record<string, string>> = {
   '⊙': 'write `*` for the elementwise product', '∘': 'write `*` for the elementwise product', '×': 'write `*`', '·': 'write `*`, or `@` to contract an axis',
   '⊗': 'write `outer(a, b)`', '−': 'write the ASCII minus `-`', '–': 'write the ASCII minus `-`', '²': 'write `^2`', '√': 'write `sqrt(x)`', '∞': 'write `inf`',
-  '←': 'write `=`', '∑': 'write `sum[K](x)`', 'σ': 'write `sigmoid(x)`; as a name, spell it `sigma`', 'ᵀ': 'there are no transposes: `@` contracts the shared axis by its name',
-  ';': 'statements need no separator', '%': 'there is no remainder', '|': 'write `abs(x)`', "'": 'names have letters, digits and `_`',
+  '←': 'write `=`', '∑': 'write `sum[K](x)`', 'σ': 'write `sigmoid(x)`; as a name, spell it `sigma`', 'ᵀ': NO_TRANSPOSES,
+  '#': 'a comment begins with `//`', '%': 'there is no remainder', '|': 'write `abs(x)`', "'": 'names have letters, digits and `_`',
 };
 
 const GREEK = new Map([...'αβγδεζηθικλμνξοπρστυφχψωΓΔΘΛΞΠΣΦΨΩ'].map((letter, i) => [letter, [
@@ -35,9 +35,40 @@ export function lexicalErrors(file: string, text: string, lexed: ILexingResult):
   if (character === '"') {
     return [diagnostic('E101', 'this path has no closing quote', span, 'it begins here', { help: ['write `import { name } from "./file.lmoe"`'] })];
   }
+  if (UNSEEN.test(character)) return [unseen(character, span)];
   const greek = GREEK.get(character);
-  const help = SPELLINGS[character] ?? (greek ? `names are ASCII: spell it \`${greek}\`` : 'names are ASCII letters, digits and `_`; operators are + - * / ^ @');
+  const help = SPELLINGS[character] ?? inPlace(text, error.offset, lexed.tokens)
+    ?? (greek ? `names are ASCII: spell it \`${greek}\`` : 'names are ASCII letters, digits and `_`; operators are + - * / ^ @');
   return [diagnostic('E101', `\`${character}\` means nothing here`, span, 'this character', { help: [help] })];
+}
+
+/** Separators, controls and marks without a width: shown by their number. */
+const UNSEEN = /^[\p{Z}\p{C}\u115F\u1160\u3164\uFFA0]$/u;
+
+function unseen(character: string, span: Span): Diagnostic {
+  const point = `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
+  const space = /\p{Z}/u.test(character);
+  const title = space ? `${point} is no white space of the language` : `${point} means nothing here`;
+  return diagnostic('E101', title, span, space ? 'looks like a space or a line break' : 'a character that is not seen', {
+    help: [space ? 'white space is spaces, tabs and line breaks: type it again' : 'delete it; copying from a web page or a PDF often brings it along'],
+  });
+}
+
+/** What a character that means different things at different places was meant for. */
+function inPlace(text: string, at: number, tokens: readonly IToken[]): string | undefined {
+  const after = /^\.\s*([A-Za-z_]\w*)/.exec(text.slice(at, at + 40));
+  if (text[at] === ';') return inList(tokens, at) ? 'names and shapes are separated by `,`' : 'statements need no separator';
+  if (text[at] !== '.') return undefined;
+  if (after === null) return 'a number has digits after its point: `1.0`';
+  const transposes = ['T', 't', 'mT', 'H', 'transpose', 'permute'].includes(after[1]);
+  return transposes ? NO_TRANSPOSES : `values have no members: a function is called as \`${after[1]}(x)\``;
+}
+
+/** Between round or square brackets, or in the header of a scan. */
+function inList(tokens: readonly IToken[], at: number): boolean {
+  const before = tokens.filter((token) => token.startOffset < at).map((token) => token.image);
+  const depth = (open: string, close: string) => before.reduce((n, image) => n + (image === open ? 1 : image === close ? -1 : 0), 0);
+  return depth('(', ')') > 0 || depth('[', ']') > 0 || (depth('{', '}') === 0 && before.includes('scan'));
 }
 
 /** If the brackets do not pair, that is the mistake, wherever the parser noticed. */
@@ -141,8 +172,30 @@ function sideBySide(text: string, tokens: readonly IToken[], error: IRecognition
   return values.length > 1 && !text.slice(first.startOffset, error.token.startOffset).includes('\n');
 }
 
+/** What people bring from other languages; undefined if it is nothing of the kind. */
+function foreign(text: string, tokens: readonly IToken[], error: IRecognitionException): string | undefined {
+  const at = tokens.indexOf(error.token);
+  const [before, here, next] = [tokens[at - 1], error.token, tokens[at + 1]];
+  const touches = (a: IToken | undefined, b: IToken | undefined) => a !== undefined && b !== undefined && a.startOffset + a.image.length === b.startOffset;
+  if (here.image === '*' && before?.image === '*' && touches(before, here)) return 'the power is `^`: `x^2`';
+  if (before?.tokenType === Name && /^[-+*/@^]$/.test(here.image) && next?.image === '=' && touches(here, next)) {
+    return `there is no \`${here.image}=\`: a statement gives the whole new value, \`${before.image} = ${before.image}[t-1] ${here.image} ...\` for a state`;
+  }
+  if (before?.image === 'return') return 'nothing is returned: an output is assigned by its name, `o = ...`';
+  const word = FOREIGN_WORDS[before?.image ?? ''];
+  return word !== undefined && before?.tokenType === Name && text.slice(before.startOffset, here.startOffset).trimEnd() === before.image ? word : undefined;
+}
+
+const FOREIGN_WORDS: Readonly<Record<string, string>> = {
+  def: 'a recurrence is declared as `scan f(x: [K]) -> y: [K] { ... }`', for: 'a scan is one step: time is not looped over, `[t-1]` is the step before',
+  while: 'a scan is one step: time is not looped over, `[t-1]` is the step before', var: 'a value has a name by `let`', input: 'inputs stand in the parentheses of the scan',
+  output: 'outputs stand after `->`',
+};
+
 function hints(text: string, tokens: readonly IToken[], error: IRecognitionException): string[] {
   const expected = error.message.split('\n');
+  const habit = foreign(text, tokens, error);
+  if (habit !== undefined) return [habit];
   const rule = ruleOf(error);
   if (inBody(error) && error.token.image === '=') return ['declarations have no value: a state begins at zero, or at what the caller gives, and is assigned by a statement of its own'];
   if (sideBySide(text, tokens, error) && (inBody(error) || rule === 'statement') && misspeltStatement(tokens, error) === undefined) {

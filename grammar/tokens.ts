@@ -57,6 +57,14 @@ export const RBrace = sign('RBrace', '}');
 export const NumberLiteral = createToken({ name: 'NumberLiteral', label: 'a number', pattern: /(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?/ });
 export const StringLiteral = createToken({ name: 'StringLiteral', label: 'a path in quotes', pattern: /"[^"\n\r]*"/ });
 
+/** Some editors put U+FEFF first; anywhere else it is an odd character. Chevrotain knows no anchors, hence the function. */
+export const ByteOrderMark = createToken({
+  name: 'ByteOrderMark',
+  pattern: (text, offset) => (offset === 0 && text.startsWith('\uFEFF') ? ['\uFEFF'] : null),
+  group: Lexer.SKIPPED,
+  start_chars_hint: ['\uFEFF'],
+  line_breaks: false,
+});
 export const WhiteSpace = createToken({ name: 'WhiteSpace', pattern: /[ \t\r\n]+/, group: Lexer.SKIPPED, line_breaks: true });
 export const LineComment = createToken({ name: 'LineComment', pattern: /\/\/[^\n\r]*/, group: 'comments' });
 export const BlockComment = createToken({ name: 'BlockComment', pattern: /\/\*[\s\S]*?\*\//, group: 'comments', line_breaks: true });
@@ -68,7 +76,7 @@ export const CONTEXTUAL: readonly TokenType[] = [From, Per, Group, With, Sequent
 
 /** In the order in which the lexer tries them. */
 export const TOKENS: readonly TokenType[] = [
-  WhiteSpace, LineComment, BlockComment, OpenComment,
+  ByteOrderMark, WhiteSpace, LineComment, BlockComment, OpenComment,
   ...KEYWORDS, ...CONTEXTUAL, Reserved, Identifier, Name, NumberLiteral, StringLiteral,
   Arrow, Range, Plus, Minus, Star, Slash, At, Caret, Equals, Colon, Comma, LParen, RParen, LBracket, RBracket, LBrace, RBrace,
 ];

@@ -1,4 +1,5 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { suggest } from '../diagnostics/suggest.js';
 
 /** One command: arguments in, exit status out. */
 export type Command = (args: readonly string[]) => Promise<number>;
@@ -24,8 +25,10 @@ export function parse<const T extends Options>(args: readonly string[], options:
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    throw new UsageError(text.split('. To specify')[0]);
+    const text = (error instanceof Error ? error.message : String(error)).split('. To specify')[0];
+    const unknown = /^Unknown option '(-+)([^']*)'/.exec(text);
+    const meant = unknown === null ? undefined : suggest(unknown[2], Object.keys(options));
+    throw new UsageError(meant === undefined ? text : `${text}; did you mean --${meant}?`);
   }
 }
 
@@ -43,8 +46,9 @@ export async function guarded(body: () => Promise<number>): Promise<number> {
 /** One of a closed list, or a UsageError naming the option and the list. */
 export function choice<const T extends readonly string[]>(option: string, value: string, allowed: T): T[number] {
   const found = allowed.find((item) => item === value);
-  if (found === undefined) throw new UsageError(`${option} ${value}: must be one of ${allowed.join(', ')}`);
-  return found;
+  if (found !== undefined) return found;
+  const meant = suggest(value, allowed);
+  throw new UsageError(`${option} ${value}: must be one of ${allowed.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`);
 }
 
 /** `a,b` and options given twice, as one list. */

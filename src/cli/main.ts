@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { COMMANDS, type CommandName } from './catalogue.js';
+import { suggest } from '../diagnostics/suggest.js';
 import { EXIT, type Command } from './command.js';
 
 /** Each command is loaded when it is asked for: `--help` must not wait for a parser. */
@@ -50,7 +51,9 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const found = COMMANDS.find((command) => command.name === first);
   if (found === undefined) {
-    process.stderr.write(`lmoec: no command \`${first}\`; there are ${COMMANDS.map((command) => command.name).join(', ')}\n`);
+    const names = COMMANDS.map((command) => command.name);
+    const meant = suggest(first, names);
+    process.stderr.write(`lmoec: no command \`${first}\`; ${meant === undefined ? `there are ${names.join(', ')}` : `did you mean \`${meant}\`?`}\n`);
     return EXIT.usage;
   }
   if (rest.includes('--help') || rest.includes('-h')) {

@@ -39,6 +39,7 @@ export const CODES = {
   E219: error('files import each other'),
   E220: error('inputs do not say how many heads there are'),
   W201: warning('a name that nothing uses'),
+  W202: warning('a file that declares nothing'),
 
   E301: error('an update is not linear in its state'),
   E302: error('states feed each other'),

@@ -1,3 +1,6 @@
+/** Told wherever `.T`, `^T` or a raised T shows up. */
+export const NO_TRANSPOSES = 'there are no transposes: `@` contracts the axis that both sides have, `outer(k, v)` makes a matrix of two vectors';
+
 /** The candidate that was probably meant, if one is near: at most a third of its letters differ. */
 export function suggest(written: string, candidates: Iterable<string>): string | undefined {
   let best: { name: string; distance: number } | undefined;

@@ -93,7 +93,7 @@ export async function compileScan(host: Host, source: Source, spec: Spec, reques
   const { target, dtype, command } = request;
   const lowered = lowerFor(spec, request);
   if (!('module' in lowered)) return lowered;
-  const unfit = headSizeProblem(lowered.scan, request.sizes);
+  const unfit = headSizeProblem(spec, lowered.scan, request.sizes);
   if (unfit !== undefined) return unfit;
   const provenance: Plan['source'] = { hash: source.hash, compiler: compilerVersion(host), command };
   const options = { dtype, source: provenance, doc: spec.doc };

@@ -1,6 +1,7 @@
 import type { Axis } from '../ir/common/axes.js';
 import type { ScanProgram } from '../ir/scan/scan.js';
 import type { Spec } from '../ir/spec/spec.js';
+import { paddingChange } from '../passes/padding.js';
 import { problem, type Problem } from './problem.js';
 
 /** Sizes of all axes of a scan, or which one is missing or cannot be. */
@@ -21,16 +22,24 @@ export function sizesFor(spec: Spec, given: ReadonlyMap<string, number>): Readon
 const HEAD_SIZES = { least: 16, most: 256, step: 8 };
 
 /** The first axis of a matrix state whose size kernels cannot have. Elementwise states and what runs step by step may have any. */
-export function headSizeProblem(scan: ScanProgram | undefined, sizes: ReadonlyMap<Axis, number>): Problem | undefined {
+export function headSizeProblem(spec: Spec, scan: ScanProgram | undefined, sizes: ReadonlyMap<Axis, number>): Problem | undefined {
   const { least, most, step } = HEAD_SIZES;
   const axes = (scan?.stages ?? []).flatMap((stage) => (stage.kind === 'matrix' ? [stage.rowAxis, ...stage.valueAxes] : []));
   for (const axis of axes) {
     const size = sizes.get(axis) ?? 0;
     if (size >= least && size <= most && size % step === 0) continue;
     const padded = Math.max(least, Math.ceil(size / step) * step);
-    const remedy = padded <= most ? `pad the tensors to ${axis} = ${padded}` : `split ${axis} over several heads`;
+    const remedy = padded <= most ? paddingRemedy(spec, axis, padded) : 'choose a smaller size';
     const title = `axis \`${axis}\` has size ${size}: kernels take multiples of ${step} from ${least} to ${most}`;
     return problem('E404', title, `${remedy}, or use \`lmoec run --backend oracle\`, which takes any size`);
   }
   return undefined;
+}
+
+/** Says when padding is exact; sizes and folds that see the padding change what is computed. */
+function paddingRemedy(spec: Spec, axis: Axis, padded: number): string {
+  const change = paddingChange(spec, axis);
+  if (change === undefined) return `fill the tensors up with zeros to ${axis} = ${padded} and cut the results, which stay the same`;
+  const why = change.kind === 'size' ? `the formula uses the size of ${axis}` : `the formula folds ${axis} in a way that sees the padding`;
+  return `choose another size: zeros up to ${axis} = ${padded} would change the results, since ${why}`;
 }

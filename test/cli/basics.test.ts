@@ -47,6 +47,12 @@ describe('the program', () => {
     expect(inFolder('run', 'decaying.lmoe', '--frob')).toMatchObject({ code: 2, err: expect.stringMatching(/--frob/) });
     expect(inFolder('run', 'decaying.lmoe', '--size', 'K')).toMatchObject({ code: 2, err: expect.stringMatching(/write AXIS=NUMBER/) });
   });
+
+  it('guesses what a misspelt option, value or command was meant to be', () => {
+    expect(lmoec(['chek'])).toMatchObject({ code: 2, err: expect.stringMatching(/no command `chek`; did you mean `check`\?/) });
+    expect(inFolder('run', 'decaying.lmoe', '--chek')).toMatchObject({ code: 2, err: expect.stringMatching(/'--chek'; did you mean --check\?/) });
+    expect(inFolder('build', 'decaying.lmoe', '--target', 'cuda.sm09')).toMatchObject({ code: 2, err: expect.stringMatching(/did you mean cuda\.sm90\?/) });
+  });
 });
 
 describe('check', () => {

@@ -1,7 +1,7 @@
 import type { Axis } from '../../ir/common/axes.js';
 import type { Range } from '../../ir/common/range.js';
 import type { ScanBuilder } from '../../ir/scan/build.js';
-import type { Gate, NodeId } from '../../ir/scan/scan.js';
+import { nodeArguments, type Gate, type NodeId } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { rangeOf } from './ranges.js';
 import { refuse } from './refusal.js';
@@ -27,8 +27,35 @@ export function gateAxes(b: ScanBuilder, decay: readonly NodeId[]): readonly Axi
 
 function notPositive(b: ScanBuilder, spec: Spec, state: number, factor: NodeId): never {
   const node = b.nodes[factor];
+  const help = provable(b, spec, factor);
   throw refuse('E305', node.origin, `the decay of \`${spec.states[state].name}\` may be negative`, 'this factor is not known to be positive',
-    'chunks multiply decays in log space; write the decay as `exp(...)` or `sigmoid(...)`, or declare the input `in 0..1`');
+    'chunks multiply decays in log space: write the decay as `exp(...)` or `sigmoid(...)`', ...(help === undefined ? [] : [help]));
+}
+
+/** Declared ranges that would prove the factor positive, if there are any. */
+function provable(b: ScanBuilder, spec: Spec, factor: NodeId): string | undefined {
+  const names = new Set<string>();
+  const visit = (id: NodeId): void => {
+    const node = b.nodes[id];
+    const declared = node.kind === 'input' ? spec.inputs[node.input] : node.kind === 'param' ? spec.params[node.param] : undefined;
+    if (declared !== undefined && isAny(declared.range)) names.add(declared.name);
+    nodeArguments(node).forEach(visit);
+  };
+  visit(factor);
+  if (names.size === 0) return undefined;
+  for (const [text, range] of REMEDIES) {
+    const ranged = <D extends { readonly range: Range }>(declared: readonly D[]) => declared.map((d) => (isAny(d.range) ? { ...d, range } : d));
+    const tried: Spec = { ...spec, inputs: ranged(spec.inputs), params: ranged(spec.params) };
+    const list = [...names].map((name) => `\`${name}\``).join(' and ');
+    if (logOf(b, tried, factor) !== undefined) return `or declare ${list} \`in ${text}\`, if that is what ${names.size === 1 ? 'it is' : 'they are'}`;
+  }
+  return undefined;
+}
+
+const REMEDIES: readonly (readonly [string, Range])[] = [['0..1', { lo: 0, hi: 1 }], ['0..inf', { lo: 0, hi: Infinity }], ['-inf..0', { lo: -Infinity, hi: 0 }]];
+
+function isAny(range: Range): boolean {
+  return range.lo === -Infinity && range.hi === Infinity;
 }
 
 /**

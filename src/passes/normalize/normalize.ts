@@ -112,7 +112,7 @@ function circle(spec: Spec, path: readonly number[]): Refusal {
   const [first, ...secondary] = labels;
   const [last, ...others] = [...names].sort().reverse();
   return {
-    ...refuse('E302', first.span, `states ${others.reverse().join(', ')} and ${last} feed each other`, first.text, 'their joint transition has no chunked form; remove one of these reads'),
+    ...refuse('E302', first.span, `states ${others.reverse().join(', ')} and ${last} feed each other`, first.text, 'states are computed one after the other, each for all tokens at once: no chunked form of their joint update is known here'),
     secondary,
   };
 }

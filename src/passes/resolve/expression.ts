@@ -1,5 +1,5 @@
 import { diagnostic, type Diagnostic } from '../../diagnostics/diagnostic.js';
-import { didYouMean, suggest } from '../../diagnostics/suggest.js';
+import { didYouMean, NO_TRANSPOSES, suggest } from '../../diagnostics/suggest.js';
 import type { BinaryOperator, Expr, Ident } from '../../ir/ast/ast.js';
 import { printExpr } from '../../ir/ast/print.js';
 import { includesAll, type Axis } from '../../ir/common/axes.js';
@@ -80,13 +80,21 @@ export function visibleNames(scope: Scope): string[] {
   return [...scope.bindings.keys(), ...scope.axes.keys(), 'head', 'heads'];
 }
 
+const IDENTITY = ['there is no identity matrix: `(I - k k^T) S` is written `S[t-1] - outer(k, k @ S[t-1])`'];
+
+/** What people write by habit. */
+const HABITS: Readonly<Record<string, readonly string[] | undefined>> = {
+  H: ['the number of heads is `heads`'], h: ['the index of the head is `head`'], head_index: ['the index of the head is `head`'],
+  T: [NO_TRANSPOSES], I: IDENTITY, eye: IDENTITY, Id: IDENTITY, pi: ['write the number: 3.141592653589793'],
+};
+
 function unknownName(scope: Scope, text: string, origin: Span): Diagnostic {
   const below = scope.below.get(text);
   if (below !== undefined) {
     return diagnostic('E201', `\`${text}\` is not known yet`, origin, 'used here', { secondary: [{ span: below, text: 'declared here, further down' }], help: ['statements are read in order: move the declaration up'] });
   }
   const nearest = suggest(text, visibleNames(scope));
-  const hint = text === 'H' ? ['the number of heads is `heads`'] : text === 'h' || text === 'head_index' ? ['the index of the head is `head`'] : [];
+  const hint = HABITS[text] ?? [];
   return diagnostic('E201', `unknown name \`${text}\``, origin, 'not declared', {
     help: hint.length > 0 ? hint : nearest === undefined ? ['declare it: an input, a `param`, a `state`, a `const` or a `let`'] : didYouMean(text, visibleNames(scope)),
     ...(nearest === undefined || hint.length > 0 ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }),
@@ -109,12 +117,21 @@ function resolvePast(scope: Scope, expr: Expr & { kind: 'past' }): Node {
   if (expr.offset !== -1) {
     const ahead = expr.offset > 0;
     return report(scope, diagnostic('E210', ahead ? 'a scan cannot see the future' : Object.is(Math.abs(expr.offset), 0) ? 'a bare name is the value of this step' : 'a scan sees one step back only', expr.origin, 'not `[t-1]`', {
-      help: [ahead ? 'shift the input before the scan' : expr.offset === 0 ? `write \`${name}\`` : `keep the older value in a state: \`state last: [...]\` with \`last = ${name}[t-1]\`, then read \`last[t-1]\``],
+      help: ahead ? ['shift the input before the scan'] : expr.offset === 0 ? [`write \`${name}\``] : older(scope, name, binding.kind, expr.origin),
     }));
   }
   scope.used.add(name);
   if (binding.kind === 'state') return scope.builder.prev(binding.index, binding.axes, expr.origin);
   return scope.builder.prev(scope.pastOf(binding.index), binding.axes, expr.origin);
+}
+
+/** How to look further back. A state that needs its own older value has no chunked form (E302), which the remedy must not lead to. */
+function older(scope: Scope, name: string, kind: 'state' | 'input', origin: Span): readonly string[] {
+  const own = scope.below.get(name);
+  const inOwnUpdate = kind === 'state' && own !== undefined && origin.start >= own.start && origin.end <= own.end;
+  const keep = `keep the older value in a state: \`state last: [...]\` with \`last = ${name}[t-1]\`, then read \`last[t-1]\``;
+  if (inOwnUpdate) return [`${keep}; as \`${name}\` and \`last\` then feed each other, mark the scan \`sequential\``];
+  return kind === 'state' ? [keep, `if \`${name}\` depends on what is read here, mark the scan \`sequential\``] : [keep];
 }
 
 function resolveIndex(scope: Scope, expr: Expr & { kind: 'index' }): Node {
