@@ -1,5 +1,4 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
-import { suggest } from '../diagnostics/suggest.js';
 
 /** One command: arguments in, exit status out. */
 export type Command = (args: readonly string[]) => Promise<number>;
@@ -7,7 +6,25 @@ export type Command = (args: readonly string[]) => Promise<number>;
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
 /** A wrong command line; `main` and the commands print its message and return EXIT.usage. */
-export class UsageError extends Error {}
+export class UsageError extends Error {
+  constructor(message: string, readonly guess?: Guess) {
+    super(message);
+  }
+}
+
+/** A word that may be a misspelling of one of others; `prefix` stands before the one that is proposed. */
+interface Guess {
+  readonly written: string;
+  readonly among: readonly string[];
+  readonly prefix: string;
+}
+
+/** `; did you mean ...?`, or nothing. Loaded when something is misspelt: `--help` must not wait. */
+export async function didYouMean({ written, among, prefix }: Guess): Promise<string> {
+  const { suggest } = await import('../diagnostics/suggest.js');
+  const meant = suggest(written, among);
+  return meant === undefined ? '' : `; did you mean ${prefix}${meant}?`;
+}
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 
@@ -27,8 +44,7 @@ export function parse<const T extends Options>(args: readonly string[], options:
   } catch (error) {
     const text = (error instanceof Error ? error.message : String(error)).split('. To specify')[0];
     const unknown = /^Unknown option '(-+)([^']*)'/.exec(text);
-    const meant = unknown === null ? undefined : suggest(unknown[2], Object.keys(options));
-    throw new UsageError(meant === undefined ? text : `${text}; did you mean --${meant}?`);
+    throw new UsageError(text, unknown === null ? undefined : { written: unknown[2], among: Object.keys(options), prefix: '--' });
   }
 }
 
@@ -38,7 +54,7 @@ export async function guarded(body: () => Promise<number>): Promise<number> {
     return await body();
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`lmoec: ${error.message}\n`);
+    process.stderr.write(`lmoec: ${error.message}${error.guess === undefined ? '' : await didYouMean(error.guess)}\n`);
     return EXIT.usage;
   }
 }
@@ -47,8 +63,7 @@ export async function guarded(body: () => Promise<number>): Promise<number> {
 export function choice<const T extends readonly string[]>(option: string, value: string, allowed: T): T[number] {
   const found = allowed.find((item) => item === value);
   if (found !== undefined) return found;
-  const meant = suggest(value, allowed);
-  throw new UsageError(`${option} ${value}: must be one of ${allowed.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`);
+  throw new UsageError(`${option} ${value}: must be one of ${allowed.join(', ')}`, { written: value, among: allowed, prefix: '' });
 }
 
 /** `a,b` and options given twice, as one list. */

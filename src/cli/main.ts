@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { COMMANDS, type CommandName } from './catalogue.js';
-import { suggest } from '../diagnostics/suggest.js';
-import { EXIT, type Command } from './command.js';
+import { didYouMean, EXIT, type Command } from './command.js';
 
 /** Each command is loaded when it is asked for: `--help` must not wait for a parser. */
 async function load(name: CommandName): Promise<Command> {
@@ -52,8 +51,8 @@ async function main(argv: readonly string[]): Promise<number> {
   const found = COMMANDS.find((command) => command.name === first);
   if (found === undefined) {
     const names = COMMANDS.map((command) => command.name);
-    const meant = suggest(first, names);
-    process.stderr.write(`lmoec: no command \`${first}\`; ${meant === undefined ? `there are ${names.join(', ')}` : `did you mean \`${meant}\`?`}\n`);
+    const meant = await didYouMean({ written: first, among: names, prefix: '' });
+    process.stderr.write(`lmoec: no command \`${first}\`; there are ${names.join(', ')}${meant}\n`);
     return EXIT.usage;
   }
   if (rest.includes('--help') || rest.includes('-h')) {

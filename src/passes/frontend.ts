@@ -28,7 +28,7 @@ export function frontend(file: string, text: string, read: Read = () => undefine
 function load(file: string, text: string, read: Read, done: Map<string, Frontend>, open: readonly string[]): Frontend {
   const { ast, diagnostics } = parse(file, text);
   if (ast === undefined) return { specs: [], ast, diagnostics };
-  const found: Diagnostic[] = ast.items.length > 0 ? [] : [diagnostic('W202', 'this file declares nothing', { file, start: 0, end: 0 }, 'no scan', {
+  const found: Diagnostic[] = ast.items.length > 0 ? [] : [diagnostic('W202', 'this file declares nothing', { file, start: 0, end: 1 }, 'no scan', {
     help: ['write one: `scan f(x: [D]) -> y: [D] { ... }`'],
   })];
   const imported: Spec[] = [];

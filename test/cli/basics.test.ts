@@ -49,7 +49,7 @@ describe('the program', () => {
   });
 
   it('guesses what a misspelt option, value or command was meant to be', () => {
-    expect(lmoec(['chek'])).toMatchObject({ code: 2, err: expect.stringMatching(/no command `chek`; did you mean `check`\?/) });
+    expect(lmoec(['chek'])).toMatchObject({ code: 2, err: expect.stringMatching(/no command `chek`; .*; did you mean check\?/) });
     expect(inFolder('run', 'decaying.lmoe', '--chek')).toMatchObject({ code: 2, err: expect.stringMatching(/'--chek'; did you mean --check\?/) });
     expect(inFolder('build', 'decaying.lmoe', '--target', 'cuda.sm09')).toMatchObject({ code: 2, err: expect.stringMatching(/did you mean cuda\.sm90\?/) });
   });
