@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   editor: ['driver', 'diagnostics', 'ir/ast'],
 };
 
-const NODE_ALLOWED = [/^src\/driver\/host\.ts$/, /^src\/cli\//, /^src\/runtime\/(?!webgpu\/)/, /^src\/editor\/server\.ts$/];
+const NODE_ALLOWED = [/^src\/driver\/host(\.ts$|\/)/, /^src\/cli\//, /^src\/runtime\/(?!webgpu\/)/, /^src\/editor\/server\.ts$/];
 
 function filesBelow(folder: string, pattern: RegExp): string[] {
   const path = join(ROOT, folder);

@@ -18,7 +18,7 @@ export const COMMANDS: readonly { readonly name: CommandName; readonly usage: st
     usage: 'build FILES... -o DIR',
     summary: 'kernels, plans and TypeScript bindings; folders stand for the .lmoe files in them',
     options: [
-      '  -o, --out DIR        where to write (default: lmoec-out); DIR/SCAN is replaced as a whole',
+      '  -o, --out DIR        where to write (default: lmoec-out); DIR/SCAN is replaced as a whole if lmoec made it',
       '  --target T,...       cuda.sm80, cuda.sm86, cuda.sm90, webgpu (default: all but sm86)',
       '  --dtype D,...        f32, f16, bf16 (default: bf16 for CUDA, f32 for WebGPU)',
       '  --size K=64,V=64     sizes of axes (default: those of the file)',

@@ -68,6 +68,7 @@ export const CODES = {
   E701: error('a file cannot be written'),
   E702: error('a file cannot be read'),
   E703: error('it is not clear which scan is meant'),
+  E704: error('what lies there was not made by lmoec'),
 } as const satisfies Readonly<Record<string, CodeInfo>>;
 
 export type Code = keyof typeof CODES;

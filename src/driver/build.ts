@@ -5,9 +5,10 @@ import type { Spec } from '../ir/spec/spec.js';
 import { bindingSurface } from '../emit/bindings/surface.js';
 import { printSurfaces } from '../emit/bindings/project.js';
 import { cubinName, ptxName } from '../runtime/cuda/names.js';
-import { compileScan, defaultDtype, DEFAULT_TARGETS, type Compiled, type Failed } from './compile.js';
+import { compilerVersion, compileScan, defaultDtype, DEFAULT_TARGETS, type Compiled, type Failed } from './compile.js';
 import type { Host } from './host.js';
 import { compileCuda, findNvcc, type CudaJob } from './nvcc.js';
+import type { Output } from './output.js';
 import { problem, type Problem } from './problem.js';
 import { isProblem, ownScans, pickScan, type Source } from './session.js';
 import { sizesFor } from './sizes.js';
@@ -96,11 +97,8 @@ async function compileOne(host: Host, source: Source, spec: Spec, options: Build
   return { source, spec, variants };
 }
 
-/** Files of one scan, by path relative to its folder: `NAME.ts`, and `TARGET.DTYPE/plan.json` with the kernels beside it. */
-export type Package = ReadonlyMap<string, string | Uint8Array>;
-
-export interface Packages {
-  readonly byScan: ReadonlyMap<string, Package>;
+/** What a build writes: one folder per scan, with `NAME.ts`, and `TARGET.DTYPE/plan.json` with the kernels beside it. */
+export interface Packages extends Output {
   /** Why there is no machine code though it was wanted. */
   readonly note: string | undefined;
 }
@@ -127,7 +125,7 @@ export async function packagesOf(host: Host, scans: readonly BuiltScan[], option
   const surfaces = scans.map(({ spec, variants }) => bindingSurface(spec, variants.map((variant) => ({ folder: variantFolder(variant.plan), plan: variant.plan }))));
   const texts = await printSurfaces(surfaces);
   for (const [index, { spec }] of scans.entries()) packages.get(spec.name)?.set(surfaces[index].path, texts.get(surfaces[index].path) ?? '');
-  return { byScan: packages, note };
+  return { folders: packages, compiler: compilerVersion(host), build: buildId(host, scans), note };
 }
 
 /** Adds cubins and PTX. A text says why there are none, a problem why there should be. */
@@ -152,13 +150,9 @@ async function addMachineCode(
   return undefined;
 }
 
-/** Writes packages below `folder`, each as a whole. The first that cannot be written ends it. */
-export function writePackages(host: Host, folder: string, { byScan }: Packages): Problem | undefined {
-  for (const [scan, files] of byScan) {
-    const why = host.replaceFolder(host.join(folder, scan), files);
-    if (why !== undefined) return problem('E701', why, 'choose another folder with -o');
-  }
-  return undefined;
+/** A hash of all that decides what a build makes: of folders with the same one, all were made together. */
+function buildId(host: Host, scans: readonly BuiltScan[]): string {
+  return host.sha256(JSON.stringify(scans.map(({ spec, variants }) => [spec.name, variants.map(({ plan }) => [variantFolder(plan), plan.sizes, plan.source])])));
 }
 
 export function isDtype(text: string): text is IoDtype {

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DECAYING, ensureBuilt, folderWith, lmoec, started, type Finished } from './lmoec.js';
@@ -44,7 +44,7 @@ describe('build', () => {
     expect([code, out]).toEqual([0, 'out/decaying: cuda.sm80 bf16, cuda.sm90 bf16, webgpu f32\n']);
     const files = filesOf('out');
     expect(files.filter((name) => !/\.(cu|wgsl)$/.test(name))).toEqual([
-      'decaying/cuda.sm80.bf16/plan.json', 'decaying/cuda.sm90.bf16/plan.json', 'decaying/decaying.ts', 'decaying/webgpu.f32/plan.json',
+      'decaying/cuda.sm80.bf16/plan.json', 'decaying/cuda.sm90.bf16/plan.json', 'decaying/decaying.ts', 'decaying/lmoec.json', 'decaying/webgpu.f32/plan.json',
     ]);
     for (const variant of ['cuda.sm80.bf16', 'cuda.sm90.bf16', 'webgpu.f32']) {
       const plan = JSON.parse(readFileSync(at('out/decaying', variant, 'plan.json'), 'utf8'));
@@ -81,7 +81,7 @@ describe('machine code', () => {
   it('lies beside the source where a compiler is found, and is taken from the cache the second time', () => {
     const args = ['build', 'decaying.lmoe', '-o', 'machine', '--target', 'cuda.sm80'];
     expect(inFolder(args, env('good'))).toMatchObject({ code: 0 });
-    expect(filesOf('machine').map((name) => name.replace(/.*\./, '')).sort()).toEqual(['cu', 'cubin', 'json', 'ptx', 'ts']);
+    expect(filesOf('machine').map((name) => name.replace(/.*\./, '')).sort()).toEqual(['cu', 'cubin', 'json', 'json', 'ptx', 'ts']);
     expect(inFolder(args, { ...env('failing'), LMOEC_CACHE: join(bin.path, 'cache-good') })).toMatchObject({ code: 0 });
   });
 
@@ -141,5 +141,26 @@ describe('nothing is written', () => {
 
   it('and a pipe sees no progress', () => {
     expect(inFolder(['build', 'decaying.lmoe', '-o', 'quiet', '--sources']).err).toBe('');
+  });
+});
+
+describe('what lmoec did not make', () => {
+  it('stays, in one place that is refused and in all others', () => {
+    writeFileSync(at('second.lmoe'), DECAYING.replace('scan decaying', 'scan second'));
+    const build = (...files: string[]): Finished => inFolder(['build', ...files, '-o', '.', '--target', 'webgpu', '--sources']);
+    mkdirSync(at('second'));
+    writeFileSync(at('second/mine'), 'mine');
+    expect(build('decaying.lmoe', 'second.lmoe')).toMatchObject({ code: 1, out: '', err: `error[E704]: second is not replaced: it does not say that lmoec made it (there is no lmoec.json)
+ = help: delete it if it came from an earlier build, else move it away
+ = help: or build elsewhere with -o, or rename the scan
+` });
+    expect([existsSync(at('decaying')), readFileSync(at('second/mine'), 'utf8')]).toEqual([false, 'mine']);
+    rmSync(at('second/mine'));
+    expect(build('decaying.lmoe', 'second.lmoe')).toMatchObject({ code: 0, err: '' });
+    // Folders say which build they belong to.
+    const buildOf = (name: string): string => JSON.parse(readFileSync(at(name, 'lmoec.json'), 'utf8')).build;
+    expect(buildOf('decaying')).toBe(buildOf('second'));
+    expect(build('decaying.lmoe')).toMatchObject({ code: 0, err: '' });
+    expect(buildOf('decaying')).not.toBe(buildOf('second'));
   });
 });

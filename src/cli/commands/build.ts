@@ -1,7 +1,8 @@
-import { compileAll, isDtype, packagesOf, writePackages, type BuildOptions, type BuiltScan } from '../../driver/build.js';
+import { compileAll, isDtype, packagesOf, type BuildOptions, type BuiltScan } from '../../driver/build.js';
 import { DEFAULT_TARGETS, TARGETS } from '../../driver/compile.js';
 import { nodeHost, type Host } from '../../driver/host.js';
 import { emitLevels, LEVELS } from '../../driver/levels.js';
+import { writeOutput } from '../../driver/output.js';
 import { problemText } from '../../driver/problem.js';
 import { isProblem, openSources, type Source } from '../../driver/session.js';
 import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
@@ -79,7 +80,7 @@ async function buildRound(host: Host, ui: Ui, wanted: Wanted): Promise<Round> {
 
 async function write(host: Host, ui: Ui, built: readonly BuiltScan[], out: string, options: BuildOptions): Promise<number> {
   const packages = await packagesOf(host, built, options, (text) => ui.progress(text));
-  const failed = 'code' in packages ? packages : writePackages(host, out, packages);
+  const failed = 'code' in packages ? packages : writeOutput(host, out, packages);
   ui.progress(undefined);
   if (failed !== undefined) {
     ui.err(problemText(failed, ui.color));
