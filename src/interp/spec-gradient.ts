@@ -16,7 +16,7 @@ interface Tables {
   readonly finals: readonly (Table | undefined)[];
   readonly inputs: readonly Table[];
   readonly params: readonly Table[];
-  readonly initial: readonly (Table | undefined)[];
+  readonly initial: readonly Table[];
 }
 
 /**
@@ -46,9 +46,7 @@ function newTables({ spec, call, inputs }: SpecMachine, cotangents: Tensors): Ta
   const tokens = tokensOf(call);
   return {
     outputs: spec.outputs.map((output) => findTable(cotangents, `d_${output.name}`, tokens, call.heads, elements(output.axes, call.sizes))),
-    finals: spec.states.map((state) => (
-      state.hidden ? undefined : findTable(cotangents, `d_${finalName(spec, state.name)}`, call.lengths.length, call.heads, elements(state.axes, call.sizes))
-    )),
+    finals: spec.states.map((state) => findTable(cotangents, `d_${finalName(spec, state.name)}`, call.lengths.length, call.heads, elements(state.axes, call.sizes))),
     inputs: inputs.map(({ lanes, cell }) => newTable(tokens, lanes, cell)),
     params: spec.params.map((param) => newTable(1, call.heads, elements(param.axes, call.sizes))),
     initial: newStateTables(spec, call),
@@ -58,10 +56,7 @@ function newTables({ spec, call, inputs }: SpecMachine, cotangents: Tensors): Ta
 function nameGradients(spec: Spec, named: Map<string, Float64Array>, tables: Tables): Map<string, Float64Array> {
   spec.inputs.forEach((input, i) => named.set(`d_${input.name}`, tables.inputs[i].data));
   spec.params.forEach((param, i) => named.set(`d_${param.name}`, tables.params[i].data));
-  spec.states.forEach((state, i) => {
-    const table = tables.initial[i];
-    if (table !== undefined) named.set(`d_${state.name}`, table.data);
-  });
+  spec.states.forEach((state, i) => named.set(`d_${state.name}`, tables.initial[i].data));
   return named;
 }
 

@@ -54,7 +54,7 @@ export function openMachine(spec: Spec, call: SpecCall, tensors: Tensors): SpecM
     spec, call, program, memory,
     inputs: spec.inputs.map((input) => required(input.name, tokens, input.scope === 'group' ? call.groups : call.heads, input.axes)),
     params: spec.params.map((param) => required(param.name, 1, call.heads, param.axes)),
-    initial: spec.states.map((state) => (state.hidden ? undefined : findTable(tensors, state.name, call.lengths.length, call.heads, elements(state.axes, call.sizes)))),
+    initial: spec.states.map((state) => findTable(tensors, state.name, call.lengths.length, call.heads, elements(state.axes, call.sizes))),
   };
 }
 
@@ -131,7 +131,7 @@ export function moveStates(machine: SpecMachine, tables: readonly (Table | undef
 /** Outputs and final states. */
 export interface Results {
   readonly outputs: readonly Table[];
-  readonly finals: readonly (Table | undefined)[];
+  readonly finals: readonly Table[];
 }
 
 export function newResults({ spec, call }: SpecMachine): Results {
@@ -141,8 +141,8 @@ export function newResults({ spec, call }: SpecMachine): Results {
   };
 }
 
-export function newStateTables(spec: Spec, call: SpecCall): readonly (Table | undefined)[] {
-  return spec.states.map((state) => (state.hidden ? undefined : newTable(call.lengths.length, call.heads, elements(state.axes, call.sizes))));
+export function newStateTables(spec: Spec, call: SpecCall): readonly Table[] {
+  return spec.states.map((state) => newTable(call.lengths.length, call.heads, elements(state.axes, call.sizes)));
 }
 
 export function nameResults(spec: Spec, { outputs, finals }: Results): Map<string, Float64Array> {

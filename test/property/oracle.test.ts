@@ -70,8 +70,6 @@ describe('sequences of random recurrences', () => {
     let checked = 0;
     for (const seed of seeds(60)) {
       const { spec, call, given, recurrence } = randomCase(seed, { lengths: [6] });
-      // An input's last value is remembered, but in no state that could be passed on.
-      if (spec.states.some((state) => state.hidden)) continue;
       const whole = runSpec(spec, call, given);
       const fixed = new Set([...spec.states, ...spec.params].map(({ name }) => name));
       const width = (name: string) => (fixed.has(name) ? undefined : (given.get(name)?.length ?? 0) / 6);
@@ -84,5 +82,28 @@ describe('sequences of random recurrences', () => {
       checked++;
     }
     expect(checked).toBeGreaterThan(40);
+  });
+
+  it('has the gradients of one call in two, if those of the states are passed back', () => {
+    for (const seed of seeds(60)) {
+      const { spec, call, given, cotangents, recurrence } = randomCase(seed, { lengths: [6] });
+      const whole = gradSpec(spec, call, given, cotangents);
+      const fixed = new Set([...spec.states, ...spec.params].map(({ name }) => name));
+      const states = new Set(spec.states.map(({ name }) => finalName(spec, name)));
+      const width = (name: string) => (fixed.has(name) ? undefined : (given.get(name)?.length ?? 0) / 6);
+      const ofToken = (name: string) => (states.has(name.slice(2)) ? undefined : (cotangents.get(name)?.length ?? 0) / 6);
+      const first = part(given, width, 0, 2);
+      const left = runSpec(spec, { ...call, lengths: [2] }, first);
+      const right = part(given, width, 2, 6);
+      for (const { name } of spec.states) right.set(name, left.get(finalName(spec, name)) ?? new Float64Array());
+      const later = gradSpec(spec, { ...call, lengths: [4] }, right, part(cotangents, ofToken, 2, 6));
+      const handed = part(cotangents, ofToken, 0, 2);
+      for (const { name } of spec.states) handed.set(`d_${finalName(spec, name)}`, later.get(`d_${name}`) ?? new Float64Array());
+      const earlier = gradSpec(spec, { ...call, lengths: [2] }, first, handed);
+      for (const { name } of spec.inputs) {
+        expect(relativeError([...earlier.get(`d_${name}`) ?? [], ...later.get(`d_${name}`) ?? []], whole.get(`d_${name}`) ?? []), `${recurrence.source} d_${name}`).toBeLessThan(1e-12);
+      }
+      for (const { name } of spec.states) expect(relativeError(earlier.get(`d_${name}`) ?? [], whole.get(`d_${name}`) ?? []), recurrence.source).toBeLessThan(1e-12);
+    }
   });
 });

@@ -60,8 +60,8 @@ export function compareTiles(spec: Spec, call: SpecCall, given: Tensors, cotange
     }
   };
   const outputs = new Set(spec.outputs.map((output) => output.name));
-  const finals = spec.states.filter((state) => !state.hidden).map((state) => finalName(spec, state.name));
-  const gradients = [...spec.inputs, ...spec.params, ...spec.states.filter((state) => !state.hidden)].map((x) => `d_${x.name}`);
+  const finals = spec.states.map((state) => finalName(spec, state.name));
+  const gradients = [...spec.inputs, ...spec.params, ...spec.states].map((x) => `d_${x.name}`);
   const resultRole = (name: string): BufferRole => (outputs.has(name) ? 'output' : 'final');
   run('forward', [...outputs, ...finals], resultRole);
   run('backward', gradients, () => 'gradient');

@@ -39,7 +39,7 @@ export function signatureOf(spec: Spec): Signature {
     name: input.name, of: input.name, role: 'input', leading: ['B', 'T', input.scope === 'group' ? 'G' : 'H'], axes: input.axes, range: input.range,
   }));
   const params = spec.params.map((param): SignatureTensor => ({ name: param.name, of: param.name, role: 'param', leading: ['H'], axes: param.axes, range: param.range }));
-  const initial = spec.states.filter((state) => !state.hidden).map((state): SignatureTensor => ({
+  const initial = spec.states.map((state): SignatureTensor => ({
     name: state.name, of: state.name, role: 'initial', leading: ['N', 'H'], axes: state.axes, range: ANYTHING,
   }));
   const outputs = spec.outputs.map((output): SignatureTensor => ({ name: output.name, of: output.name, role: 'output', leading: ['B', 'T', 'H'], axes: output.axes, range: ANYTHING }));

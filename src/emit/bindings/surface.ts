@@ -60,12 +60,12 @@ function members(spec: Spec) {
     doc: `[${['B', 'T', input.scope === 'group' ? 'G' : 'H', ...input.axes].join(', ')}]${rangeText(input.range.lo, input.range.hi)}`,
   }));
   const params = spec.params.map((param): Member => ({ name: param.name, axes: axesText(['H'], param.axes), doc: `Parameter [${['H', ...param.axes].join(', ')}]${rangeText(param.range.lo, param.range.hi)}` }));
-  const states = spec.states.filter((state) => !state.hidden).map((state): Member => ({ name: state.name, axes: axesText(['N', 'H'], state.axes), doc: `[${['N', 'H', ...state.axes].join(', ')}] in f32` }));
-  const outputs = spec.outputs.map((output): Member => ({ name: output.name, axes: axesText(['B', 'T', 'H'], output.axes), doc: `[${['B', 'T', 'H', ...output.axes].join(', ')}]` }));
-  const hidden = spec.states.filter((state) => state.hidden).map((state): Member => ({
-    name: state.name, optional: true, axes: axesText(['N', 'H'], state.axes), doc: `[${['N', 'H', ...state.axes].join(', ')}] in f32: an input of the token before; zeros if left out`,
+  const states = spec.states.map((state): Member => ({
+    name: state.name, optional: state.hidden, axes: axesText(['N', 'H'], state.axes),
+    doc: `[${['N', 'H', ...state.axes].join(', ')}] in f32${state.hidden ? ': an input of the token before; zeros if left out' : ''}`,
   }));
-  return { inputs, params, states, hidden, outputs };
+  const outputs = spec.outputs.map((output): Member => ({ name: output.name, axes: axesText(['B', 'T', 'H'], output.axes), doc: `[${['B', 'T', 'H', ...output.axes].join(', ')}]` }));
+  return { inputs, params, states, outputs };
 }
 
 function rangeText(lo: number, hi: number): string {
@@ -79,17 +79,16 @@ function rangeText(lo: number, hi: number): string {
  */
 export function bindingSurface(spec: Spec, plans: readonly { readonly folder: string; readonly plan: Plan }[]): FileSurface {
   const name = pascal(spec.name);
-  const { inputs, params, states, hidden, outputs } = members(spec);
-  const carried = [...states, ...hidden];
+  const { inputs, params, states, outputs } = members(spec);
   const [{ plan }] = plans;
   const property = (member: Member, optional = member.optional ?? false) => ({ name: member.name, type: tensorType(member.axes), optional, doc: member.doc });
-  const shapes = [...inputs, ...params, ...carried, ...outputs.filter((output) => !states.some((state) => state.name === output.name))];
+  const shapes = [...inputs, ...params, ...states, ...outputs.filter((output) => !states.some((state) => state.name === output.name))];
   const stepAxes = (axes: string): string => axes.replace(/^B T /, 'B ');
   const step = (member: Member) => ({ ...property(member), type: tensorType(stepAxes(member.axes)), doc: member.doc.replace('[B, T, ', '[B, ') });
 
   const interfaces: InterfaceSurface[] = [
     { name: `${name}Inputs`, doc: 'What a call takes: inputs, one value per token, and parameters.', properties: [...inputs, ...params].map((member) => property(member)), methods: [] },
-    { name: `${name}State`, doc: 'The memory after the last token of every sequence.', properties: carried.map((member) => property(member)), methods: [] },
+    { name: `${name}State`, doc: 'The memory after the last token of every sequence.', properties: states.map((member) => property(member)), methods: [] },
     { name: `${name}Options`, doc: 'What a call may be given besides.', properties: [
       { name: 'state', type: `Partial<${name}State>`, optional: true, doc: 'Initial states; zeros if left out.' },
       { name: 'cuSeqlens', type: 'ArrayLike<number>', optional: true, doc: 'Packed sequences: N + 1 offsets of tokens; the batch is 1 then.' },
@@ -126,7 +125,7 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
     '  dtypes: scan.dtypes,',
     '  async forward(inputs, options = {}) {',
     `    const results = await scan.forward(${object([...inputs, ...params], 'inputs')}, { ...options.state }, options.cuSeqlens);`,
-    `    return { ${[...outputs.map((member) => got(member)), stateOf(carried, (state) => finalName(spec, state))].join(', ')} };`,
+    `    return { ${[...outputs.map((member) => got(member)), stateOf(states, (state) => finalName(spec, state))].join(', ')} };`,
     '  },',
     '  async backward(inputs, grads, options = {}) {',
     `    const cotangents = { ${[...outputs.map((member) => `'d_${member.name}': ${pick('grads', member.name)}`), ...states.map((member) => `'d_${finalName(spec, member.name)}': ${pick('grads.state?', member.name)}`)].join(', ')} };`,
@@ -135,7 +134,7 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
     '  },',
     '  async step(state, inputs) {',
     `    const results = await scan.step({ ...state }, ${object([...inputs, ...params], 'inputs')});`,
-    `    return { ${[...outputs.map((member) => `${key(member.name)}: results.take('${member.name}', '${stepAxes(member.axes)}')`), stateOf(carried, (state) => finalName(spec, state))].join(', ')} };`,
+    `    return { ${[...outputs.map((member) => `${key(member.name)}: results.take('${member.name}', '${stepAxes(member.axes)}')`), stateOf(states, (state) => finalName(spec, state))].join(', ')} };`,
     '  },',
     '  release: () => scan.release(),',
     '};',

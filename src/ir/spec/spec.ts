@@ -52,7 +52,7 @@ export interface SpecState {
   readonly name: string;
   readonly axes: readonly Axis[];
   readonly next: number;
-  /** Made by the compiler for `x[t-1]` of an input: absent from the file contract. Calls that go on from others carry it. */
+  /** Made by the compiler for `x[t-1]` of an input. To users it is a state like others, which a call may leave out. */
   readonly hidden: boolean;
   readonly origin: Span;
 }

@@ -99,8 +99,7 @@ export function elementAdjointKernel(cx: Context, adjoint: ElementAdjoint, index
   cx.draft.kernel(cx.name, { name: `${name}_reverse`, doc: `The adjoint of the elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split }, (k) => {
     const outside = valuesIn(cx, k, site);
     hoist(cx, outside, site, [...present([stage.decay, stage.write, given, givenBefore]), ...valuesOf(roots)]);
-    const final = cx.draft.user.finalCotangents[stage.state];
-    const [first] = k.loop('chunks', true, [final === undefined ? k.zeros(stage.axes) : k.load(final)], ([later]) => {
+    const [first] = k.loop('chunks', true, [k.load(cx.draft.user.finalCotangents[stage.state])], ([later]) => {
       const values = valuesIn(cx, k, site, outside);
       bindRows(cx, k, values, stage, forward, () => k.load(entryBuffer(cx, stage, forward)));
       const decay = decayRows(cx, k, values, stage);
@@ -113,7 +112,6 @@ export function elementAdjointKernel(cx: Context, adjoint: ElementAdjoint, index
       const passed = k.mul(decay, total);
       return [k.pick(before === undefined ? passed : k.add(passed, before), 'first')];
     });
-    const gradient = cx.draft.user.initialGradients[stage.state];
-    if (gradient !== undefined) k.store(gradient, first);
+    k.store(cx.draft.user.initialGradients[stage.state], first);
   });
 }

@@ -1,7 +1,7 @@
 import type { Spec } from '../../ir/spec/spec.js';
 import type { BufferRole, TileBuffer } from '../../ir/tile/tile.js';
 
-/** Buffers that the user gives or gets, by their index in the Spec. Hidden states have no gradients. */
+/** Buffers that the user gives or gets, by their index in the Spec. */
 export interface UserBuffers {
   readonly inputs: readonly TileBuffer[];
   readonly params: readonly TileBuffer[];
@@ -9,16 +9,16 @@ export interface UserBuffers {
   readonly outputs: readonly TileBuffer[];
   readonly finals: readonly TileBuffer[];
   readonly outputCotangents: readonly TileBuffer[];
-  readonly finalCotangents: readonly (TileBuffer | undefined)[];
+  readonly finalCotangents: readonly TileBuffer[];
   readonly inputGradients: readonly TileBuffer[];
   readonly paramGradients: readonly TileBuffer[];
-  readonly initialGradients: readonly (TileBuffer | undefined)[];
+  readonly initialGradients: readonly TileBuffer[];
   readonly all: readonly TileBuffer[];
 }
 
 /**
  * Names as runtime/names.ts looks them up. A plan tells the initial state from the final one, which is always `final.S`; where an output has the
- * name of the state, the initial one is `initial.S`. Hidden states are like others, so that calls may go on where others ended. Inputs in `exact`, scalars per token, params and states are f32.
+ * name of the state, the initial one is `initial.S`. Inputs in `exact`, scalars per token, params and states are f32.
  */
 export function userBuffers(spec: Spec, exact: ReadonlySet<string>): UserBuffers {
   const taken = new Set(spec.outputs.map((output) => output.name));
@@ -30,17 +30,16 @@ export function userBuffers(spec: Spec, exact: ReadonlySet<string>): UserBuffers
   const inputs = spec.inputs.map((x) => make(x.name, 'token', x.scope, x.axes, inputType(x), 'input'));
   const params = spec.params.map((x) => make(x.name, 'once', 'head', x.axes, 'f32', 'param'));
   const states = (prefix: (name: string) => string, role: BufferRole) => spec.states.map((x) => make(prefix(x.name), 'sequence', 'head', x.axes, 'f32', role));
-  const shown = (buffers: readonly TileBuffer[]) => buffers.map((buffer, i) => (spec.states[i].hidden ? undefined : buffer));
   const outputs = spec.outputs.map((x) => make(x.name, 'token', 'head', x.axes, x.axes.length === 0 ? 'f32' : 'io', 'output'));
   const initials = states(initialName, 'initial');
   const finals = states((name) => `final.${name}`, 'final');
   const outputCotangents = outputs.map((x) => make(`d_${x.name}`, 'token', 'head', x.axes, x.dtype, 'cotangent'));
-  const finalCotangents = shown(states((name) => `d_final.${name}`, 'cotangent'));
+  const finalCotangents = states((name) => `d_final.${name}`, 'cotangent');
   const inputGradients = inputs.map((x) => make(`d_${x.name}`, 'token', x.inner, x.axes, x.dtype, 'gradient'));
   const paramGradients = params.map((x) => make(`d_${x.name}`, 'once', 'head', x.axes, 'f32', 'gradient'));
-  const initialGradients = shown(states((name) => `d_${initialName(name)}`, 'gradient'));
+  const initialGradients = states((name) => `d_${initialName(name)}`, 'gradient');
   const all = [
     ...inputs, ...params, ...initials, ...outputs, ...finals, ...outputCotangents, ...finalCotangents, ...inputGradients, ...paramGradients, ...initialGradients,
-  ].filter((buffer) => buffer !== undefined);
+  ];
   return { inputs, params, initials, outputs, finals, outputCotangents, finalCotangents, inputGradients, paramGradients, initialGradients, all };
 }

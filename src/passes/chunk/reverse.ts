@@ -80,8 +80,7 @@ function pullChunk(w: ChunkWalk, adjoint: MatrixAdjoint, cotangent: TileId): { r
 
 /** That of the last state belongs to the first walk. */
 function lastCotangent(k: KernelBuilder, cx: Context, parts: Parts): TileId {
-  const buffer = parts.stage.walk === 0 ? cx.draft.user.finalCotangents[parts.stage.state] : undefined;
-  return buffer === undefined ? k.zeros([parts.row, ...parts.stage.valueAxes]) : k.load(buffer);
+  return parts.stage.walk === 0 ? k.load(cx.draft.user.finalCotangents[parts.stage.state]) : k.zeros([parts.row, ...parts.stage.valueAxes]);
 }
 
 /** Carries the cotangent of the state against time; keeps it at every chunk's end, and that of what erasing sources solved. */
@@ -93,7 +92,7 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
   const segmented = isSegmented(cx, parts);
   const walks = cx.program.stages.flatMap((stage, at) => (stage.kind === 'matrix' && stage.state === parts.stage.state ? [at] : []));
   const whole = draft.user.initialGradients[parts.stage.state];
-  const gradient = walks.length > 1 && whole !== undefined ? buffers.initial() : whole;
+  const gradient = walks.length > 1 ? buffers.initial() : whole;
   const operands = [...walkOperands(parts), ...adjoint.given.filter((id) => id !== undefined)];
   const chunkOf = (k: KernelBuilder, outside: Values): ChunkWalk => {
     const values = valuesIn(cx, k, site, outside);
@@ -127,12 +126,11 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
       for (const [j, tile] of solved) k.store(buffers.solved(j), tile);
       return [next];
     });
-    if (gradient !== undefined) k.store(segmented ? buffers.local(true) : gradient, first);
+    k.store(segmented ? buffers.local(true) : gradient, first);
   });
-  if (gradient === undefined) return;
   if (segmented) outermostKernel(cx, { name: `${name}_reverse_first`, doc: `The gradient of ${name} before the first token.` }, parts, buffers.local(true), gradient, true);
   // Against time the first walk comes last.
-  if (walks.length > 1 && parts.stage.walk === 0 && whole !== undefined) sumWalks(cx, parts, walks.map((at) => stageBuffers(cx, parts, at).initial()), whole);
+  if (walks.length > 1 && parts.stage.walk === 0) sumWalks(cx, parts, walks.map((at) => stageBuffers(cx, parts, at).initial()), whole);
 }
 
 /** Gradients of an initial state by all walks over it. */

@@ -95,10 +95,7 @@ function reverseKernel(cx: Context, token: Token): void {
   draft.kernel(cx.name, { name: 'reverse', doc: 'Carries the cotangents of the states against time.', outer: 'sequence', inner: 'head', split: splitAxis(cx, spec) }, (k) => {
     const outside = valuesIn(cx, k, TOKEN_SITE);
     hoist(cx, outside, TOKEN_SITE, [...token.roots.flatMap((root) => root.value ?? []), ...token.pulled.filter((id) => id !== undefined)]);
-    const inits = spec.states.map((state, s) => {
-      const buffer = user.finalCotangents[s];
-      return buffer === undefined ? k.zeros(state.axes) : k.load(buffer);
-    });
+    const inits = user.finalCotangents.map((buffer) => k.load(buffer));
     const firsts = k.loop('tokens', true, inits, (laters) => {
       const values = valuesIn(cx, k, TOKEN_SITE, outside);
       spec.states.forEach((_, s) => {
@@ -114,7 +111,7 @@ function reverseKernel(cx: Context, token: Token): void {
         return widened(k, id === undefined ? undefined : values.tile(id), state.axes);
       });
     });
-    user.initialGradients.forEach((buffer, s) => buffer !== undefined && k.store(buffer, firsts[s]));
+    user.initialGradients.forEach((buffer, s) => k.store(buffer, firsts[s]));
   });
 }
 

@@ -13,12 +13,13 @@ describe('surface of a binding', () => {
     expect(types('TwoFacedStepInputs')).toEqual({ q: "Tensor<'B G K'>", v: "Tensor<'B H V'>", g: "Tensor<'B H'>", A_log: "Tensor<'H'>" });
   });
 
-  it('carries hidden states from call to call, but nobody has to give them, and they have no gradients', () => {
+  it('carries what inputs were before from call to call, and its gradient; nobody has to give it', () => {
     expect(types('TwoFacedState')).toEqual({ S: "Tensor<'N H K V'>", h: "Tensor<'N H V'>", q_prev: "Tensor<'N H K'>" });
     expect(named('TwoFacedState')?.properties.filter((property) => property.optional).map((property) => property.name)).toEqual(['q_prev']);
     const body = surface.functions[0].body.join('\n');
     expect(body.match(/q_prev: results\.take\('q_prev', 'N H K'\)/g)).toHaveLength(2);
-    expect(body).not.toContain('d_q_prev');
+    expect(body).toContain("'d_q_prev': grads.state?.q_prev");
+    expect(body).toContain("q_prev: results.take('d_q_prev', 'N H K')");
   });
 
   it('keeps the output and the state of one name apart', () => {

@@ -97,7 +97,7 @@ describe('the meaning of a spec', () => {
 
   it('names a state like the output it is `final.NAME`', () => {
     const results = runSpec(elementwise, call, someTensors(elementwise, call, 2));
-    expect([...results.keys()]).toEqual(['h', 'low', 'final.h']);
+    expect([...results.keys()]).toEqual(['h', 'low', 'final.h', 'x_before']);
     expect(results.get('final.h')?.slice(2 * 20)).toEqual(results.get('h')?.slice(8 * 20));
   });
 
