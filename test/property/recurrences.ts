@@ -142,7 +142,7 @@ function content(d: Draft, axis: string): string {
   switch (d.choose('content', [['plain', 5], ['shifted', 0.7], ['active', 1], ['gated', 1.5], ['trained', 0.5]])) {
     case 'plain': return v;
     case 'shifted': return d.bind('vs', `0.5 * (${v} + ${v}[t-1])`);
-    case 'active': return d.bind('va', `${d.pick(['silu', 'tanh', 'gelu'])}(${v})`);
+    case 'active': return d.bind('va', `${d.pick(['silu', 'tanh', 'gelu', 'sin', 'cos'])}(${v})`);
     case 'gated': return d.bind('vg', `${d.input('b', d.pick([[], [axis]]), { range: '0..1' })} * ${v}`);
     case 'trained': return d.bind('vt', `${v} * exp(${d.param('s', [axis])}) + ${d.param('t0', [axis])}`);
   }

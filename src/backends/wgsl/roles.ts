@@ -50,7 +50,7 @@ export function scalarCost(fn: MathName): number {
     case 'neg': case 'add': case 'sub': case 'mul': case 'min': case 'max': case 'abs': case 'sign': case 'less': case 'relu': return 0.25;
     case 'div': case 'sqrt': return 2;
     case 'pow': case 'exp': case 'log': case 'sigmoid': case 'log_sigmoid': case 'softplus': case 'tanh': case 'silu': case 'gelu': case 'expm1':
-    case 'log1p': case 'erf':
+    case 'log1p': case 'erf': case 'sin': case 'cos':
       return 8;
   }
   fn satisfies never;

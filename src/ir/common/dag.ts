@@ -7,7 +7,7 @@ export type MathName =
   | 'neg' | 'add' | 'sub' | 'mul' | 'div' | 'pow'
   // the set of the language
   | 'exp' | 'log' | 'sigmoid' | 'log_sigmoid' | 'softplus' | 'tanh' | 'silu' | 'relu' | 'gelu'
-  | 'sqrt' | 'abs' | 'min' | 'max' | 'expm1' | 'log1p'
+  | 'sqrt' | 'abs' | 'min' | 'max' | 'expm1' | 'log1p' | 'sin' | 'cos'
   // needed by derivatives only
   | 'sign' | 'less' | 'erf';
 

@@ -116,6 +116,6 @@ function foldOne(fn: MathName, x: number, y: number): number | undefined {
     case 'sqrt': return Math.sqrt(x);
     case 'abs': return Math.abs(x);
     case 'sigmoid': case 'log_sigmoid': case 'softplus': case 'tanh': case 'silu': case 'relu': case 'gelu': case 'expm1': case 'log1p':
-    case 'sign': case 'less': case 'erf': return undefined;
+    case 'sin': case 'cos': case 'sign': case 'less': case 'erf': return undefined;
   }
 }

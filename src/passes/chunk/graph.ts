@@ -27,8 +27,8 @@ export interface Graph {
 export const resultKey = (stage: number, slot: number) => `${stage}.${slot}`;
 
 /** Functions with f(0) = 0 that are finite where their argument is. */
-const ODD: readonly MathName[] = ['neg', 'tanh', 'silu', 'relu', 'gelu', 'abs', 'expm1', 'sign', 'erf'];
-const FINITE: readonly MathName[] = ['exp', 'sigmoid', 'log_sigmoid', 'softplus', 'less'];
+const ODD: readonly MathName[] = ['neg', 'tanh', 'silu', 'relu', 'gelu', 'abs', 'expm1', 'sign', 'erf', 'sin'];
+const FINITE: readonly MathName[] = ['exp', 'sigmoid', 'log_sigmoid', 'softplus', 'less', 'cos'];
 
 export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => number): Graph {
   const builder = scanBuilder(nodes);

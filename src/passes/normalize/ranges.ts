@@ -43,7 +43,7 @@ function mapRange(fn: MathName, args: readonly Range[], square: boolean): Range 
     case 'neg': return { lo: -x.hi, hi: -x.lo };
     case 'add': return { lo: x.lo + y.lo, hi: x.hi + y.hi };
     case 'sub': return { lo: x.lo - y.hi, hi: x.hi - y.lo };
-    case 'mul': return square ? { lo: 0, hi: Infinity } : hull(x, y, (a, c) => (a === 0 || c === 0 ? 0 : a * c));
+    case 'mul': return square ? squared(x) : hull(x, y, (a, c) => (a === 0 || c === 0 ? 0 : a * c));
     case 'div': return y.lo > 0 || y.hi < 0 ? hull(x, y, (a, c) => (a === 0 ? 0 : Math.abs(c) === Infinity ? 0 : a / c)) : x.lo >= 0 && y.lo >= 0 ? { lo: 0, hi: Infinity } : ANY;
     case 'pow': return x.lo > 0 ? hull(x, y, (a, c) => a ** c) : x.lo >= 0 ? { lo: 0, hi: Infinity } : ANY;
     case 'exp': return monotone(Math.exp);
@@ -60,9 +60,14 @@ function mapRange(fn: MathName, args: readonly Range[], square: boolean): Range 
     case 'min': return { lo: Math.min(x.lo, y.lo), hi: Math.min(x.hi, y.hi) };
     case 'max': return { lo: Math.max(x.lo, y.lo), hi: Math.max(x.hi, y.hi) };
     case 'silu': case 'gelu': return { lo: x.lo >= 0 ? 0 : -0.3, hi: Math.max(x.hi, 0) };
-    case 'sign': case 'erf': return { lo: -1, hi: 1 };
+    case 'sign': case 'erf': case 'sin': case 'cos': return { lo: -1, hi: 1 };
     case 'less': return { lo: 0, hi: 1 };
   }
+}
+
+function squared({ lo, hi }: Range): Range {
+  const ends = [lo * lo, hi * hi];
+  return { lo: lo <= 0 && hi >= 0 ? 0 : Math.min(...ends), hi: Math.max(...ends) };
 }
 
 function hull(x: Range, y: Range, f: (a: number, b: number) => number): Range {

@@ -1,7 +1,7 @@
 import type { MathName } from '../../ir/common/dag.js';
 
 /** Functions of one value that are applied entry by entry. */
-export const UNARY = ['exp', 'log', 'sigmoid', 'log_sigmoid', 'softplus', 'tanh', 'silu', 'relu', 'gelu', 'sqrt', 'abs', 'expm1', 'log1p'] as const satisfies readonly MathName[];
+export const UNARY = ['exp', 'log', 'sigmoid', 'log_sigmoid', 'softplus', 'tanh', 'silu', 'relu', 'gelu', 'sqrt', 'abs', 'expm1', 'log1p', 'sin', 'cos'] as const satisfies readonly MathName[];
 /** Folds over the axes in brackets; `max` and `min` of two values are entry by entry instead. */
 export const REDUCTIONS = ['sum', 'mean', 'max', 'min'] as const;
 /** Functions of one value along an axis. */

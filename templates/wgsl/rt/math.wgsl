@@ -21,6 +21,19 @@ fn m_pow(x: f32, y: f32) -> f32 {
   let r = exp(y * m_log(abs(x)));
   return select(r, -r, x < 0.0 && fract(abs(y) * 0.5) != 0.0);
 }
+fn m_quarters(x: f32, quarters: f32) -> f32 {
+  // sin(x + quarters pi / 2): pi / 2 in three parts, of which two have few digits, so that their multiples are exact
+  let y = x * 0.63661977 + 0.5;
+  let k = y - fract(y);
+  let r = ((x - k * 1.5703125) - k * 4.837512969970703e-4) - k * 7.549789954891882e-8;
+  let z = r * r;
+  let s = r * (1.0 + z * (-1.0 / 6.0 + z * (1.0 / 120.0 + z * (-1.0 / 5040.0 + z * (1.0 / 362880.0)))));
+  let c = 1.0 + z * (-0.5 + z * (1.0 / 24.0 + z * (-1.0 / 720.0 + z * (1.0 / 40320.0 + z * (-1.0 / 3628800.0)))));
+  let q = fract((k + quarters) * 0.25);
+  return select(1.0, -1.0, q >= 0.5) * select(s, c, q == 0.25 || q == 0.75);
+}
+fn m_sin(x: f32) -> f32 { return m_quarters(x, 0.0); }
+fn m_cos(x: f32) -> f32 { return m_quarters(x, 1.0); }
 fn m_sigmoid(x: f32) -> f32 {
   let e = exp(-abs(x));
   return select(e, 1.0, x >= 0.0) / (1.0 + e);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { printScan } from '../../../src/ir/scan/print.js';
 import type { Stage } from '../../../src/ir/scan/scan.js';
+import { math } from '../../../src/math/index.js';
 import { normalize } from '../../../src/passes/normalize/normalize.js';
 import { isRefusal, type Refusal } from '../../../src/passes/normalize/refusal.js';
 import { specOf } from './scans.js';
@@ -58,6 +59,20 @@ describe('normal forms', () => {
       'o = stage0.0',
       '',
     ].join('\n'));
+  });
+
+  it('1 - tanh(x)^2 is a decay of which no digits are lost', () => {
+    const { nodes, stages: [stage] } = scan('S = (1 - tanh(a)^2) * S[t-1] + outer(k, v)  o = q @ S');
+    if (stage.kind !== 'matrix' || stage.gate.kind !== 'scalar') throw new Error('no scalar gate');
+    const value = (id: number, a: number): number => {
+      const node = nodes[id];
+      if (node.kind === 'literal') return node.value;
+      return node.kind === 'map' ? math[node.fn].f64(value(node.args[0], a), node.args.length > 1 ? value(node.args[1], a) : NaN) : a;
+    };
+    for (const a of [-300, -20, -1, 0, 0.3, 5, 40]) {
+      // log(sech(a)^2), with e^-|a| taken out of the cosine.
+      expect(value(stage.gate.log, a)).toBeCloseTo(2 * (Math.LN2 - Math.abs(a) - Math.log1p(Math.exp(-2 * Math.abs(a)))), 12);
+    }
   });
 
   it('what a read sees beyond the state is added to it: a bonus is a product of the token', () => {
