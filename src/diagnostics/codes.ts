@@ -52,6 +52,7 @@ export const CODES = {
   E402: error('a size that is no size'),
   E403: error('an axis has no size'),
   E404: error('a size that kernels cannot have'),
+  E405: error('a number that f32 cannot hold'),
 
   E501: error('a tensor is missing'),
   E502: error('a tensor that does not belong here'),

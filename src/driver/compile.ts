@@ -12,7 +12,7 @@ import { DEFAULT_CHUNK, lowerScan, type LoweredScan, type LowerOptions } from '.
 import type { Host } from './host.js';
 import type { Problem } from './problem.js';
 import { isProblem, type Source } from './session.js';
-import { headSizeProblem, sizesFor } from './sizes.js';
+import { headSizeProblem, sizesFor, unheldNumber } from './sizes.js';
 
 /** What to make of a scan. */
 export interface Request {
@@ -75,7 +75,8 @@ export function lowerFor(spec: Spec, request: Pick<Request, 'target' | 'dtype' |
 
 function lowerOrRefuse(spec: Spec, sizes: ReadonlyMap<Axis, number>, options: LowerOptions): LoweredScan | Failed {
   try {
-    return lowerScan(spec, sizes, options);
+    const lowered = lowerScan(spec, sizes, options);
+    return unheldNumber(spec, lowered.module) ?? lowered;
   } catch (error) {
     if (isRefusal(error)) return { diagnostics: [diagnoseRefusal(error)] };
     throw error;

@@ -1,7 +1,9 @@
 import type { Axis } from '../ir/common/axes.js';
 import type { ScanProgram } from '../ir/scan/scan.js';
 import type { Spec } from '../ir/spec/spec.js';
+import type { TileModule, TileStmt } from '../ir/tile/tile.js';
 import { paddingChange } from '../passes/padding.js';
+import { isHeld } from '../passes/resolve/numbers.js';
 import { problem, type Problem } from './problem.js';
 
 /** Sizes of all axes of a scan, or which one is missing or cannot be. */
@@ -34,6 +36,20 @@ export function headSizeProblem(spec: Spec, scan: ScanProgram | undefined, sizes
     return problem('E404', title, `${remedy}, or use \`lmoec run --backend oracle\`, which takes any size`);
   }
   return undefined;
+}
+
+/** What the formula makes of sizes (`exp(K)`) is known only with them: a number that f32 cannot hold, or that is none. */
+export function unheldNumber(spec: Spec, module: TileModule): Problem | undefined {
+  const literals = (body: readonly TileStmt[]): number[] => body.flatMap((stmt) => {
+    if (stmt.kind === 'loop') return literals(stmt.body);
+    return stmt.kind === 'let' && stmt.op.op === 'literal' ? [stmt.op.value] : [];
+  });
+  // Infinities stand for themselves: a decay of 0 has the logarithm -inf.
+  const value = module.kernels.flatMap(({ body }) => literals(body)).find((literal) => Math.abs(literal) !== Infinity && !isHeld(literal));
+  if (value === undefined) return undefined;
+  const sizes = [...module.sizes].map(([axis, size]) => `${axis} = ${size}`).join(', ');
+  const title = `a constant of \`${spec.name}\` is ${Number.isNaN(value) ? 'no number' : `${value.toExponential(3)}, which f32 cannot hold`}`;
+  return problem('E405', sizes === '' ? title : `${title}, for ${sizes}`, 'choose other sizes, or check what the formula makes of them');
 }
 
 /** Says when padding is exact; sizes and folds that see the padding change what is computed. */

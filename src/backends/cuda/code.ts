@@ -26,10 +26,11 @@ export function createCode(): Code {
 
 /** A float literal that keeps every bit of the f32. */
 export function floatLiteral(value: number): string {
-  if (Number.isNaN(value)) return '__int_as_float(0x7fffffff)';
-  if (value === Infinity) return '__int_as_float(0x7f800000)';
-  if (value === -Infinity) return '__int_as_float(0xff800000)';
-  const text = String(Math.fround(value));
+  const single = Math.fround(value);
+  if (Number.isNaN(single)) return '__int_as_float(0x7fffffff)';
+  if (single === Infinity) return '__int_as_float(0x7f800000)';
+  if (single === -Infinity) return '__int_as_float(0xff800000)';
+  const text = Object.is(single, -0) ? '-0' : String(single);
   const exact = /[.e]/.test(text) ? text : `${text}.`;
-  return value < 0 || Object.is(value, -0) ? `(${exact}f)` : `${exact}f`;
+  return single < 0 || Object.is(single, -0) ? `(${exact}f)` : `${exact}f`;
 }

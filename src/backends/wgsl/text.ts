@@ -54,7 +54,7 @@ const LARGEST = 3.4028234663852886e38;
 /** An f32 literal with every bit; infinities become the largest finite numbers, since WGSL has none. */
 export function floatLiteral(value: number): string {
   const single = Math.fround(Math.min(LARGEST, Math.max(-LARGEST, value)));
-  const text = String(single);
+  const text = Object.is(single, -0) ? '-0' : String(single);
   const plain = /[.e]/.test(text) ? text : `${text}.0`;
   return single < 0 || Object.is(single, -0) ? `(${plain}f)` : `${plain}f`;
 }

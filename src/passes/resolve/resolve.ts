@@ -8,6 +8,7 @@ import type { Spec, SpecOutput, SpecState } from '../../ir/spec/spec.js';
 import { verifySpec } from '../../ir/spec/verify.js';
 import { checkAxis, checkDistinct, declare, nameProblem, type Declarations } from './declare.js';
 import { resolveExpr } from './expression.js';
+import { unheldNumbers } from './numbers.js';
 import { axesLabel, report, shape, type Binding, type Node, type Scope } from './scope.js';
 
 export interface Resolved {
@@ -29,6 +30,8 @@ export function resolveScan(item: ScanItem): Resolved {
   const spec = makeSpec(item, declared, scope, pasts);
   const problems = verifySpec(spec);
   if (problems.length > 0) throw new Error(`resolve made a Spec that does not hold together:\n${problems.join('\n')}`);
+  const unheld = unheldNumbers(spec);
+  if (unheld.length > 0) return { spec: undefined, diagnostics: inOrder(unheld) };
   return { spec, diagnostics: inOrder([...diagnostics, ...unused(scope)]) };
 }
 
