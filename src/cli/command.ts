@@ -1,4 +1,5 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { visibleLine } from '../support/text.js';
 
 /** One command: arguments in, exit status out. */
 export type Command = (args: readonly string[]) => Promise<number>;
@@ -54,7 +55,7 @@ export async function guarded(body: () => Promise<number>): Promise<number> {
     return await body();
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`lmoec: ${error.message}${error.guess === undefined ? '' : await didYouMean(error.guess)}\n`);
+    process.stderr.write(`lmoec: ${visibleLine(error.message)}${error.guess === undefined ? '' : await didYouMean(error.guess)}\n`);
     return EXIT.usage;
   }
 }

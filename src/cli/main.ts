@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import { visible, visibleLine } from '../support/text.js';
 import { COMMANDS, type CommandName } from './catalogue.js';
 import { didYouMean, EXIT, type Command } from './command.js';
+import { endWith, watchStreams, writeErr, writeOut } from './streams.js';
 
 /** Each command is loaded when it is asked for: `--help` must not wait for a parser. */
 async function load(name: CommandName): Promise<Command> {
@@ -41,38 +43,31 @@ function help(): string {
 async function main(argv: readonly string[]): Promise<number> {
   const [first, ...rest] = argv;
   if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
-    process.stdout.write(help());
+    writeOut(help());
     return first === undefined ? EXIT.usage : EXIT.ok;
   }
   if (first === '--version' || first === '-V') {
-    process.stdout.write(`lmoec ${version()}\n`);
+    writeOut(`lmoec ${version()}\n`);
     return EXIT.ok;
   }
   const found = COMMANDS.find((command) => command.name === first);
   if (found === undefined) {
     const names = COMMANDS.map((command) => command.name);
     const meant = await didYouMean({ written: first, among: names, prefix: '' });
-    process.stderr.write(`lmoec: no command \`${first}\`; there are ${names.join(', ')}${meant}\n`);
+    writeErr(`lmoec: no command \`${visibleLine(first)}\`; there are ${names.join(', ')}${meant}\n`);
     return EXIT.usage;
   }
   if (rest.includes('--help') || rest.includes('-h')) {
-    process.stdout.write(`usage: lmoec ${found.usage}\n\n${found.summary}\n\n${found.options.join('\n')}\n`);
+    writeOut(`usage: lmoec ${found.usage}\n\n${found.summary}\n\n${found.options.join('\n')}\n`);
     return EXIT.ok;
   }
   const command = await load(found.name);
   return command(rest);
 }
 
-// A closed pipe (`lmoec explain x | head`) is no error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+watchStreams();
+main(process.argv.slice(2)).then(endWith, (error: unknown) => {
+  const text = error instanceof Error ? error.stack ?? error.message : String(error);
+  writeErr(`lmoec: internal error, please report it with the input that shows it\n${visible(text)}\n`);
+  endWith(70);
 });
-
-main(process.argv.slice(2)).then(
-  (code) => { process.exitCode = code; },
-  (error: unknown) => {
-    process.stderr.write(`lmoec: internal error, please report it with the input that shows it\n${error instanceof Error ? error.stack ?? error.message : String(error)}\n`);
-    process.exitCode = 70;
-  },
-);

@@ -1,8 +1,16 @@
+import { visible, visibleLine } from '../support/text.js';
+import { writeErr, writeOut } from './streams.js';
+
 /** Where a command talks. Results go to `out`; progress goes to standard error, and only to a terminal. */
 export interface Ui {
   readonly color: boolean;
+  /** Results. What a terminal would take for commands is shown instead. */
   out(text: string): void;
+  /** Results that are a file's content: byte for byte. */
+  data(text: string): void;
   err(text: string): void;
+  /** Diagnostics and problems, which their printers have made fit for terminals, colours included. */
+  report(text: string): void;
   /** Shows `text` in the last line of a terminal until the next call; undefined clears it. Silent in a pipe. */
   progress(text: string | undefined): void;
 }
@@ -13,30 +21,42 @@ function wantsColor(stream: NodeJS.WriteStream): boolean {
   return stream.isTTY === true && process.env.TERM !== 'dumb';
 }
 
+function withNewline(text: string): string {
+  return text.endsWith('\n') ? text : `${text}\n`;
+}
+
 /** The user's terminal. */
 export function terminalUi(): Ui {
   const terminal = process.stderr.isTTY === true && process.env.CI === undefined;
   let shown = false;
   const clear = (): void => {
-    if (shown) process.stderr.write('\r\u001b[2K');
+    if (shown) writeErr('\r\u001b[2K');
     shown = false;
   };
   return {
     color: wantsColor(process.stderr),
     out(text) {
       clear();
-      process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+      writeOut(withNewline(visible(text)));
+    },
+    data(text) {
+      clear();
+      writeOut(text);
     },
     err(text) {
       clear();
-      process.stderr.write(text.endsWith('\n') ? text : `${text}\n`);
+      writeErr(withNewline(visible(text)));
+    },
+    report(text) {
+      clear();
+      writeErr(withNewline(text));
     },
     progress(text) {
       if (!terminal) return;
       clear();
       if (text === undefined) return;
       // Longer than the line would wrap, and clearing would leave the first part.
-      process.stderr.write(text.slice(0, (process.stderr.columns || 80) - 1));
+      writeErr(visibleLine(text).slice(0, (process.stderr.columns || 80) - 1));
       shown = true;
     },
   };

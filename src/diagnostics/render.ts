@@ -1,3 +1,4 @@
+import { visible, visibleLine } from '../support/text.js';
 import type { Span } from '../ir/common/span.js';
 import type { Diagnostic, Label } from './diagnostic.js';
 
@@ -28,15 +29,15 @@ export function render(d: Diagnostic, options: RenderOptions): string {
   const located = labels.map((label) => ({ label, at: position(options.source(label.span.file), label.span.start), primary: label === d.primary }));
   const width = Math.max(...located.map(({ at }) => String(at.line).length));
   const bar = paint('frame', `${' '.repeat(width)}│`);
-  const lines = [`${paint(d.severity, `${d.severity}[${d.code}]`)}${paint('bold', `: ${d.title}`)}`];
+  const lines = [`${paint(d.severity, `${d.severity}[${d.code}]`)}${paint('bold', `: ${visibleLine(d.title)}`)}`];
   for (const file of files) {
     const own = located.filter(({ label }) => label.span.file === file);
     const { line, column } = own[0].at;
-    lines.push(`${paint('frame', `${' '.repeat(width)}┌─`)} ${file}:${line}:${column}`, bar);
+    lines.push(`${paint('frame', `${' '.repeat(width)}┌─`)} ${visibleLine(file)}:${line}:${column}`, bar);
     lines.push(...snippets(options.source(file) ?? '', own, width, bar, paint, d.severity), bar);
   }
-  for (const text of d.help) lines.push(`${paint('frame', `${' '.repeat(width)}=`)} ${paint('note', 'help')}: ${text}`);
-  for (const text of d.note) lines.push(`${paint('frame', `${' '.repeat(width)}=`)} ${paint('note', 'note')}: ${text}`);
+  for (const text of d.help) lines.push(`${paint('frame', `${' '.repeat(width)}=`)} ${paint('note', 'help')}: ${visibleLine(text)}`);
+  for (const text of d.note) lines.push(`${paint('frame', `${' '.repeat(width)}=`)} ${paint('note', 'note')}: ${visibleLine(text)}`);
   return lines.join('\n');
 }
 
@@ -54,12 +55,13 @@ function snippets(source: string, labels: readonly Located[], width: number, bar
     const gap = i > 0 && number > numbers[i - 1] + 1 ? [paint('frame', `${' '.repeat(width)}·`)] : [];
     const here = labels.filter(({ at }) => at.line === number).sort((a, b) => b.at.column - a.at.column);
     const marks = here.map(({ label, at, primary }) => {
-      const indent = text.slice(0, at.column - 1).replace(/[^\t]/g, ' ');
-      const length = Math.max(1, Math.min(label.span.end - label.span.start, text.length - at.column + 1));
+      const indent = visible(text.slice(0, at.column - 1)).replace(/[^\t]/g, ' ');
+      const marked = text.slice(at.column - 1, at.column - 1 + label.span.end - label.span.start);
+      const length = Math.max(1, visible(marked).length);
       const style = primary ? severity : 'frame';
-      return `${bar} ${indent}${paint(style, `${'^'.repeat(length)} ${label.text}`.trimEnd())}`;
+      return `${bar} ${indent}${paint(style, `${'^'.repeat(length)} ${visibleLine(label.text)}`.trimEnd())}`;
     });
-    return [...gap, `${paint('frame', `${String(number).padStart(width)}│`)} ${text}`.trimEnd(), ...marks];
+    return [...gap, `${paint('frame', `${String(number).padStart(width)}│`)} ${visible(text)}`.trimEnd(), ...marks];
   });
 }
 

@@ -5,6 +5,7 @@ import type { Spec } from '../ir/spec/spec.js';
 import { bindingSurface } from '../emit/bindings/surface.js';
 import { printSurfaces } from '../emit/bindings/project.js';
 import { cubinName, ptxName } from '../runtime/cuda/names.js';
+import { jsonText } from '../support/text.js';
 import { compilerVersion, compileScan, defaultDtype, DEFAULT_TARGETS, type Compiled, type Failed } from './compile.js';
 import type { Host } from './host.js';
 import { compileCuda, findNvcc, type CudaJob } from './nvcc.js';
@@ -112,7 +113,7 @@ export async function packagesOf(host: Host, scans: readonly BuiltScan[], option
     packages.set(spec.name, files);
     for (const variant of variants) {
       const folder = variantFolder(variant.plan);
-      files.set(`${folder}/plan.json`, `${JSON.stringify(variant.plan, null, 1)}\n`);
+      files.set(`${folder}/plan.json`, `${jsonText(variant.plan, 1)}\n`);
       for (const [name, text] of variant.files) {
         files.set(`${folder}/${name}`, text);
         if (name.endsWith('.cu')) jobs.push({ file: `${spec.name}/${folder}/${name}`, text, target: variant.plan.target });

@@ -3,6 +3,7 @@ import { printSpec } from '../ir/spec/print.js';
 import type { Spec } from '../ir/spec/spec.js';
 import { printTiles } from '../ir/tile/print.js';
 import type { LoweredScan } from '../passes/pipeline.js';
+import { jsonText } from '../support/text.js';
 import type { Compiled } from './compile.js';
 import { namesOf } from './explain/model.js';
 
@@ -20,7 +21,7 @@ export function emitLevels(spec: Spec, variants: readonly (LoweredScan | Compile
         return [printScan(first.scan, namesOf(spec))];
       }
       case 'tile': return [...new Set(variants.map(({ module }) => printTiles(module)))];
-      case 'plan': return variants.flatMap((variant) => ('plan' in variant ? [`${JSON.stringify(variant.plan, null, 1)}\n`] : []));
+      case 'plan': return variants.flatMap((variant) => ('plan' in variant ? [`${jsonText(variant.plan, 1)}\n`] : []));
       case 'kernel': return variants.flatMap((variant) => ('files' in variant ? [...variant.files].map(([name, text]) => `// ${name}\n${text}`) : []));
     }
   });

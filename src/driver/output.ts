@@ -1,3 +1,4 @@
+import { jsonText } from '../support/text.js';
 import type { Content, Kind } from './host/folders.js';
 import type { Host } from './host.js';
 import { problem, type Problem } from './problem.js';
@@ -25,7 +26,7 @@ export function writeOutput(host: Host, out: string, { folders, compiler, build 
   }
   const marked = new Map([...folders].map(([name, files]) => {
     const mark = { format: FORMAT, note: `lmoec replaces this folder as a whole: keep nothing else in it`, compiler, build, files: [...files.keys()].sort() };
-    return [name, new Map([[MARK, `${JSON.stringify(mark, null, 1)}\n`], ...files])] as const;
+    return [name, new Map([[MARK, `${jsonText(mark, 1)}\n`], ...files])] as const;
   }));
   const why = host.replaceFolders(out, marked);
   return why === undefined ? undefined : problem('E701', why, 'choose another folder with -o');

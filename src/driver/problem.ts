@@ -1,3 +1,4 @@
+import { visibleLine } from '../support/text.js';
 import type { Code } from '../diagnostics/codes.js';
 
 /** An error that the user can cause outside of a source text: in data, options, devices or folders. */
@@ -16,5 +17,6 @@ export function problem(code: Code, title: string, ...help: string[]): Problem {
 /** `error[E503]: …` and its help lines, in the manner of a diagnostic's. */
 export function problemText(p: Problem, colour: boolean): string {
   const paint = (style: string, text: string) => (colour ? `\u001b[${style}m${text}\u001b[0m` : text);
-  return [`${paint('1;31', `error[${p.code}]`)}${paint('1', `: ${p.title}`)}`, ...p.help.map((line) => ` = ${paint('36', 'help')}: ${line}`)].join('\n');
+  const title = `${paint('1;31', `error[${p.code}]`)}${paint('1', `: ${visibleLine(p.title)}`)}`;
+  return [title, ...p.help.map((line) => ` = ${paint('36', 'help')}: ${visibleLine(line)}`)].join('\n');
 }

@@ -3,7 +3,6 @@ import { DEFAULT_TARGETS, TARGETS } from '../../driver/compile.js';
 import { nodeHost, type Host } from '../../driver/host.js';
 import { emitLevels, LEVELS } from '../../driver/levels.js';
 import { writeOutput } from '../../driver/output.js';
-import { problemText } from '../../driver/problem.js';
 import { isProblem, openSources, type Source } from '../../driver/session.js';
 import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
 import { reportFailure, reportProblems, reportSource } from '../report.js';
@@ -83,7 +82,7 @@ async function write(host: Host, ui: Ui, built: readonly BuiltScan[], out: strin
   const failed = 'code' in packages ? packages : writeOutput(host, out, packages);
   ui.progress(undefined);
   if (failed !== undefined) {
-    ui.err(problemText(failed, ui.color));
+    reportProblems(ui, [failed]);
     return EXIT.failed;
   }
   if (!('code' in packages) && packages.note !== undefined) ui.err(packages.note);

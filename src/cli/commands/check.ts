@@ -1,10 +1,10 @@
 import { checkScan } from '../../driver/compile.js';
 import { nodeHost, type Host } from '../../driver/host.js';
 import { emitLevels, LEVELS } from '../../driver/levels.js';
-import { problemText } from '../../driver/problem.js';
 import { isProblem, openSources, ownScans, type Source } from '../../driver/session.js';
+import { jsonText } from '../../support/text.js';
 import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
-import { reportFailure } from '../report.js';
+import { reportFailure, reportProblems, reportSource } from '../report.js';
 import { terminalUi, type Ui } from '../ui.js';
 import { watching, type Round } from '../watch.js';
 
@@ -45,7 +45,7 @@ function checkRound(host: Host, ui: Ui, wanted: Wanted): Round {
     if (isProblem(source)) {
       errors++;
       if (wanted.json) found.push({ ...source, severity: 'error' });
-      else ui.err(problemText(source, ui.color));
+      else reportProblems(ui, [source]);
       continue;
     }
     const result = checkSource(ui, source, wanted);
@@ -53,7 +53,7 @@ function checkRound(host: Host, ui: Ui, wanted: Wanted): Round {
     scans += result.scans;
     found.push(...result.found);
   }
-  if (wanted.json) ui.out(JSON.stringify(found, null, 2));
+  if (wanted.json) ui.out(jsonText(found, 2));
   else if (errors === 0 && wanted.emit.length === 0) ui.out(`${count(scans, 'scan')} in ${count(opened.length, 'file')}: no errors`);
   const files = [...new Set(opened.flatMap((source) => ('files' in source ? source.files : [source.file])))];
   return { status: errors === 0 ? EXIT.ok : EXIT.failed, files };
@@ -72,7 +72,7 @@ interface Checked {
 
 function checkSource(ui: Ui, source: Source, wanted: Wanted): Checked {
   const found: object[] = [...source.located(source.diagnostics)];
-  if (!wanted.json && source.diagnostics.length > 0) ui.err(source.render(ui.color));
+  if (!wanted.json) reportSource(ui, source);
   if (source.failed) return { errors: 1, scans: 0, found };
   let errors = 0;
   const scans = ownScans(source);

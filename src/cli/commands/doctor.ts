@@ -1,5 +1,6 @@
 import { devicesOf, type NvrtcFound } from '../../driver/devices.js';
 import { nodeHost } from '../../driver/host.js';
+import { jsonText } from '../../support/text.js';
 import { EXIT, guarded, parse, type Command } from '../command.js';
 import { table, terminalUi } from '../ui.js';
 
@@ -10,7 +11,7 @@ export const doctor: Command = (args) => guarded(async () => {
   const { cuda, webgpu, nvcc, backend } = await devicesOf(nodeHost());
   const nvrtc: NvrtcFound = cuda.available ? cuda.nvrtc : { available: false, why: 'looked for only where there is a CUDA device' };
   if (values.json === true) {
-    ui.out(JSON.stringify({
+    ui.out(jsonText({
       node: process.version,
       platform: `${process.platform} ${process.arch}`,
       cuda: cuda.available ? { available: true, device: cuda.device, driver: cuda.driver, devices: cuda.devices } : cuda,
@@ -18,7 +19,7 @@ export const doctor: Command = (args) => guarded(async () => {
       nvcc: nvcc.found ? { available: true, version: nvcc.version, path: nvcc.program } : { available: false, why: nvcc.why },
       webgpu: webgpu.available ? { available: true, device: webgpu.device } : webgpu,
       backend,
-    }, null, 2));
+    }, 2));
     return EXIT.ok;
   }
   const row = (name: string, found: boolean, text: string): string[] => [name, found ? 'found' : 'not found', text];

@@ -3,10 +3,11 @@ import { explainScan, reportOf } from '../../driver/explain/scan.js';
 import { explainText } from '../../driver/explain/text.js';
 import { TARGETS, defaultDtype } from '../../driver/compile.js';
 import { nodeHost } from '../../driver/host.js';
-import { problemText } from '../../driver/problem.js';
+import { problem } from '../../driver/problem.js';
 import { isProblem, openSource, ownScans, pickScan } from '../../driver/session.js';
+import { jsonText } from '../../support/text.js';
 import { choice, EXIT, guarded, parse, sizesOf, UsageError, type Command } from '../command.js';
-import { reportFailure, reportSource } from '../report.js';
+import { reportFailure, reportProblems, reportSource } from '../report.js';
 import { terminalUi } from '../ui.js';
 
 const CODE = /^[EWew]\d{3}$/;
@@ -28,7 +29,7 @@ export const explain: Command = (args) => guarded(async () => {
   if (CODE.test(subject) && !host.exists(subject)) {
     const page = pageOf(host, subject.toUpperCase());
     if (typeof page !== 'string') {
-      ui.err(problemText(page, ui.color));
+      reportProblems(ui, [page]);
       return EXIT.failed;
     }
     ui.out(page.trimEnd());
@@ -36,7 +37,7 @@ export const explain: Command = (args) => guarded(async () => {
   }
   const source = openSource(host, subject);
   if (isProblem(source)) {
-    ui.err(problemText(source, ui.color));
+    reportProblems(ui, [source]);
     return EXIT.failed;
   }
   reportSource(ui, source);
@@ -44,7 +45,7 @@ export const explain: Command = (args) => guarded(async () => {
   // A report is one file, so it is about one scan; words about several come one after the other.
   const picked = values.scan !== undefined || values.html !== undefined ? pickScan(source, values.scan) : ownScans(source);
   if (isProblem(picked)) {
-    ui.err(problemText(picked, ui.color));
+    reportProblems(ui, [picked]);
     return EXIT.failed;
   }
   const target = choice('--target', values.target ?? 'cuda.sm90', TARGETS);
@@ -58,12 +59,12 @@ export const explain: Command = (args) => guarded(async () => {
     }
     explanations.push(made);
   }
-  if (values.json === true) ui.out(JSON.stringify(explanations.map((made) => made.explanation), null, 2));
+  if (values.json === true) ui.out(jsonText(explanations.map((made) => made.explanation), 2));
   else ui.out(explanations.map((made) => explainText(made.explanation)).join('\n'));
   if (values.html !== undefined) {
     const why = host.write(values.html, reportOf(host, source, explanations[0]));
     if (why !== undefined) {
-      ui.err(problemText({ code: 'E701', title: why, help: ['choose another file with --html'] }, ui.color));
+      reportProblems(ui, [problem('E701', why, 'choose another file with --html')]);
       return EXIT.failed;
     }
     ui.err(`wrote ${values.html}`);

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { formatSource } from '../../driver/format.js';
 import { nodeHost } from '../../driver/host.js';
-import { problemText } from '../../driver/problem.js';
+import { problem } from '../../driver/problem.js';
 import { isProblem, sourceFiles } from '../../driver/session.js';
 import { EXIT, guarded, parse, UsageError, type Command } from '../command.js';
+import { reportProblems } from '../report.js';
 import { terminalUi } from '../ui.js';
 
 /** Rewrites files in canonical form; with --check only says which are not. Files with errors stay as they are. */
@@ -17,13 +18,13 @@ export const fmt: Command = (args) => guarded(async () => {
     const text = file === '-' ? readFileSync(0, 'utf8') : undefined;
     const result = formatSource(host, file === '-' ? '<stdin>' : file, text, ui.color);
     if (isProblem(result)) {
-      ui.err(problemText(result, ui.color));
+      reportProblems(ui, [result]);
       status = EXIT.failed;
     } else if (result.errors !== undefined) {
-      ui.err(result.errors);
+      ui.report(result.errors);
       status = EXIT.failed;
     } else if (file === '-') {
-      ui.out(result.formatted);
+      ui.data(result.formatted);
     } else if (result.formatted !== result.text) {
       if (values.check === true) {
         ui.out(`${file} is not formatted`);
@@ -32,7 +33,7 @@ export const fmt: Command = (args) => guarded(async () => {
       }
       const unwritten = host.write(file, result.formatted);
       if (unwritten !== undefined) {
-        ui.err(problemText({ code: 'E701', title: unwritten, help: [] }, ui.color));
+        reportProblems(ui, [problem('E701', unwritten, 'check the path')]);
         status = EXIT.failed;
       } else ui.out(`formatted ${file}`);
     }

@@ -5,6 +5,7 @@ import { problem, type Problem } from '../../driver/problem.js';
 import type { Comparison } from '../../driver/run/compare.js';
 import { prepareRun, type RunReport } from '../../driver/run/run.js';
 import { isProblem, openSource, pickScan } from '../../driver/session.js';
+import { jsonText } from '../../support/text.js';
 import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
 import { reportFailure, reportProblems, reportSource } from '../report.js';
 import { table, terminalUi, type Ui } from '../ui.js';
@@ -101,7 +102,7 @@ function show(ui: Ui, report: RunReport, options: { readonly check: boolean; rea
   if (options.json) {
     const { scan, backend, device, dtype, call, comparisons } = report;
     // JSON has no Infinity; null stands for an error without measure.
-    ui.out(JSON.stringify({ scan, backend, device, dtype, call, passed: status === EXIT.ok, tensors: comparisons }, null, 2));
+    ui.out(jsonText({ scan, backend, device, dtype, call, passed: status === EXIT.ok, tensors: comparisons }, 2));
     return status;
   }
   const where = report.device === undefined ? report.backend : `${report.backend} (${report.device})`;

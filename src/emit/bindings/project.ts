@@ -1,4 +1,6 @@
 import type { FunctionDeclarationStructure, ImportDeclarationStructure, InterfaceDeclarationStructure, VariableStatementStructure } from 'ts-morph';
+import { lineComment } from '../../support/text.js';
+import { docComment } from '../typescript.js';
 import type { FileSurface } from './surface.js';
 
 /** Prints surfaces as TypeScript, by path. ts-morph is loaded here, and only when this is called: it costs a third of a second. */
@@ -14,7 +16,7 @@ export async function printSurfaces(surfaces: readonly FileSurface[]): Promise<R
     // One structure per file and no edits afterwards: each would parse the file again.
     const file = project.createSourceFile(surface.path, {
       statements: [
-        (writer) => { for (const line of surface.header) writer.writeLine(`// ${line}`); },
+        (writer) => { for (const line of surface.header) writer.writeLine(`// ${lineComment(line)}`); },
         ...surface.imports.map((item): ImportDeclarationStructure => ({
           kind: StructureKind.ImportDeclaration, moduleSpecifier: item.from, namedImports: [...item.names], isTypeOnly: item.typeOnly,
         })),
@@ -22,19 +24,19 @@ export async function printSurfaces(surfaces: readonly FileSurface[]): Promise<R
           kind: StructureKind.VariableStatement,
           declarationKind: VariableDeclarationKind.Const,
           isExported: true,
-          docs: [constant.doc],
+          docs: [docComment(constant.doc)],
           declarations: [{ name: constant.name, initializer: constant.value }],
         })),
         ...surface.interfaces.map((item): InterfaceDeclarationStructure => ({
           kind: StructureKind.Interface,
           name: item.name,
           isExported: true,
-          docs: [item.doc],
+          docs: [docComment(item.doc)],
           properties: item.properties.map((property) => ({
-            name: property.name, type: property.type, hasQuestionToken: property.optional, isReadonly: true, docs: [property.doc],
+            name: property.name, type: property.type, hasQuestionToken: property.optional, isReadonly: true, docs: [docComment(property.doc)],
           })),
           methods: item.methods.map((method) => ({
-            name: method.name, parameters: method.parameters.map((parameter) => ({ ...parameter })), returnType: method.returns, docs: [method.doc],
+            name: method.name, parameters: method.parameters.map((parameter) => ({ ...parameter })), returnType: method.returns, docs: [docComment(method.doc)],
           })),
         })),
         ...surface.functions.map((item): FunctionDeclarationStructure => ({
@@ -42,7 +44,7 @@ export async function printSurfaces(surfaces: readonly FileSurface[]): Promise<R
           name: item.name,
           isExported: true,
           isAsync: true,
-          docs: [item.doc],
+          docs: [docComment(item.doc)],
           parameters: item.parameters.map((parameter) => ({ ...parameter })),
           returnType: item.returns,
           statements: [...item.body],

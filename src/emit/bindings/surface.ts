@@ -1,6 +1,7 @@
 import type { Plan } from '../../ir/plan/plan.js';
 import { finalName } from '../../ir/spec/names.js';
 import type { Spec } from '../../ir/spec/spec.js';
+import { propertyKey, propertyOf, quoted } from '../typescript.js';
 
 /** One generated TypeScript file as plain data; project.ts prints it. */
 export interface FileSurface {
@@ -44,10 +45,8 @@ interface Member {
 
 /** The axes of a tensor as the type writes them: `B T H K`. */
 const axesText = (leading: readonly string[], axes: readonly string[]): string => [...leading, ...axes].join(' ');
-const tensorType = (axes: string): string => `Tensor<'${axes}'>`;
+const tensorType = (axes: string): string => `Tensor<${quoted(axes)}>`;
 const RANGE = /, in .*$/;
-const key = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : `'${name}'`);
-const pick = (object: string, name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? `${object}.${name}` : `${object}['${name}']`);
 
 function pascal(name: string): string {
   return name.split(/[_\W]+/).filter((part) => part !== '').map((part) => part[0].toUpperCase() + part.slice(1)).join('');
@@ -115,8 +114,8 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
     ] },
   ];
 
-  const object = (list: readonly Member[], from: string): string => `{ ${list.map((member) => `${key(member.name)}: ${pick(from, member.name)}`).join(', ')} }`;
-  const got = (member: Member, tensor = member.name): string => `${key(member.name)}: results.take('${tensor}', '${member.axes}')`;
+  const object = (list: readonly Member[], from: string): string => `{ ${list.map((member) => `${propertyKey(member.name)}: ${propertyOf(from, member.name)}`).join(', ')} }`;
+  const got = (member: Member, tensor = member.name): string => `${propertyKey(member.name)}: results.take(${quoted(tensor)}, ${quoted(member.axes)})`;
   const stateOf = (list: readonly Member[], tensor: (state: string) => string): string => `state: { ${list.map((member) => got(member, tensor(member.name))).join(', ')} }`;
   const body = [
     `const scan = await openScan(runtime, read, plans, sizes);`,
@@ -128,13 +127,13 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
     `    return { ${[...outputs.map((member) => got(member)), stateOf(states, (state) => finalName(spec, state))].join(', ')} };`,
     '  },',
     '  async backward(inputs, grads, options = {}) {',
-    `    const cotangents = { ${[...outputs.map((member) => `'d_${member.name}': ${pick('grads', member.name)}`), ...states.map((member) => `'d_${finalName(spec, member.name)}': ${pick('grads.state?', member.name)}`)].join(', ')} };`,
+    `    const cotangents = { ${[...outputs.map((member) => `${quoted(`d_${member.name}`)}: ${propertyOf('grads', member.name)}`), ...states.map((member) => `${quoted(`d_${finalName(spec, member.name)}`)}: ${propertyOf('grads.state?', member.name)}`)].join(', ')} };`,
     `    const results = await scan.backward(${object([...inputs, ...params], 'inputs')}, { ...options.state }, cotangents, options.cuSeqlens);`,
     `    return { ${[...[...inputs, ...params].map((member) => got(member, `d_${member.name}`)), stateOf(states, (state) => `d_${state}`)].join(', ')} };`,
     '  },',
     '  async step(state, inputs) {',
     `    const results = await scan.step({ ...state }, ${object([...inputs, ...params], 'inputs')});`,
-    `    return { ${[...outputs.map((member) => `${key(member.name)}: results.take('${member.name}', '${stepAxes(member.axes)}')`), stateOf(states, (state) => finalName(spec, state))].join(', ')} };`,
+    `    return { ${[...outputs.map((member) => `${propertyKey(member.name)}: results.take(${quoted(member.name)}, ${quoted(stepAxes(member.axes))})`), stateOf(states, (state) => finalName(spec, state))].join(', ')} };`,
     '  },',
     '  release: () => scan.release(),',
     '};',
@@ -154,9 +153,9 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
       { from: 'lmoec/files', names: ['filesBeside'], typeOnly: false },
     ],
     constants: [
-      { name: 'plans', doc: 'Folders of what was built: target and dtype.', value: `[${plans.map(({ folder }) => `'${folder}'`).join(', ')}] as const` },
+      { name: 'plans', doc: 'Folders of what was built: target and dtype.', value: `[${plans.map(({ folder }) => quoted(folder)).join(', ')}] as const` },
       { name: 'sizes', doc: 'The sizes of axes that the kernels are made for.', value: `{ ${Object.entries(plan.sizes).map(([axis, size]) => `${axis}: ${size}`).join(', ')} } as const` },
-      { name: 'shapes', doc: 'The axes of every tensor, in memory order.', value: `{ ${shapes.map((member) => `${key(member.name)}: '${member.axes}'`).join(', ')} } as const` },
+      { name: 'shapes', doc: 'The axes of every tensor, in memory order.', value: `{ ${shapes.map((member) => `${propertyKey(member.name)}: ${quoted(member.axes)}`).join(', ')} } as const` },
     ],
     interfaces,
     functions: [{
