@@ -18,12 +18,16 @@ export interface Tensor<Axes extends string> {
 /** Reads one file of a package of kernels, by its name relative to the binding. */
 export type ReadFile = (name: string) => Promise<Uint8Array>;
 
+/** What a tensor can be made of: numbers in any array, the 16 bits of bf16 or f16, or what is on the device already. */
+export type TensorValues = HostArray | Float64Array | readonly number[] | DeviceTensor;
+
 /**
- * A tensor from values: `tensor('B T H K', [2, 100, 4, 64], array)`. bf16 and f16 come as their 16 bits, or as f32 numbers that are rounded.
- * Throws a RuntimeError where names, extents and values do not belong together.
+ * A tensor from values: `tensor('B T H K', [2, 100, 4, 64], array)`. bf16 and f16 come as their 16 bits, or as numbers that are rounded; f64 numbers
+ * and plain arrays become f32. Throws a RuntimeError where names, extents and values do not belong together.
  */
-export function tensor<const Axes extends string>(axes: Axes, shape: readonly number[], values: HostArray | DeviceTensor): Tensor<Axes> {
-  const names = axes.split(' ').filter((name) => name !== '');
+export function tensor<const Axes extends string>(axes: Axes, shape: readonly number[], given: TensorValues): Tensor<Axes> {
+  const names = axisNames(axes);
+  const values = isNumbers(given) ? Float32Array.from(given) : given;
   if (names.length !== shape.length) throw new RuntimeError(`'${axes}' names ${names.length} axes, the shape has ${shape.length}: [${shape.join(', ')}]`, 'give one extent for each axis');
   const expected = count(shape);
   const found = ArrayBuffer.isView(values) ? values.length : count(values.shape);
@@ -59,6 +63,14 @@ export async function readFloats(runtime: Runtime, from: Tensor<string>): Promis
 /** Gives the device memory of a tensor back. */
 export function release(from: Tensor<string>): void {
   if (!ArrayBuffer.isView(from.values)) from.values.release();
+}
+
+function isNumbers(values: TensorValues): values is Float64Array | readonly number[] {
+  return values instanceof Float64Array || Array.isArray(values);
+}
+
+function axisNames(axes: string): readonly string[] {
+  return axes.split(' ').filter((name) => name !== '');
 }
 
 type Tensors = Readonly<Record<string, Tensor<string> | undefined>>;
@@ -128,8 +140,9 @@ async function readFiles(readFile: ReadFile, folder: string, plan: Plan): Promis
 function bound(loaded: LoadedPlan): OpenScan {
   const { plan } = loaded;
   const dtypes = new Map(plan.tensors.map((item) => [item.name, item.dtype]));
-  const values = (tensors: Tensors, role: 'initial' | 'cotangent' | undefined): CallTensors => Object.fromEntries(Object.entries(tensors).map(([name, item]) => {
+  const values = (tensors: Tensors, role: 'initial' | 'cotangent' | undefined, step = false): CallTensors => Object.fromEntries(Object.entries(tensors).map(([name, item]) => {
     const known = role === undefined ? name : planName(plan, role, name);
+    if (item !== undefined) checkAxes(plan, known, item.axes, step);
     return [known, item !== undefined && ArrayBuffer.isView(item.values) ? inElements(item.values, dtypes.get(known)) : item?.values];
   }));
   const results = (made: Readonly<Record<string, DeviceTensor>>, role: 'result' | 'gradient', lead: Lead): Results => ({
@@ -156,10 +169,29 @@ function bound(loaded: LoadedPlan): OpenScan {
     },
     async step(state, inputs) {
       const lead = leadOf(plan, inputs, undefined, true);
-      return results(await loaded.step({ ...values(inputs, undefined), ...values(state, 'initial') }, lead.sizes), 'result', lead);
+      return results(await loaded.step({ ...values(inputs, undefined, true), ...values(state, 'initial', true) }, lead.sizes), 'result', lead);
     },
     release: () => loaded.release(),
   };
+}
+
+/** Types say the same when a program is compiled; JavaScript and casts get here. A tensor with its heads first has as many extents as one with its tokens first. */
+function checkAxes(plan: Plan, name: string, axes: string, step: boolean): void {
+  const declared = plan.tensors.find((item) => item.name === name);
+  if (declared === undefined) return;
+  const expected = [...declared.shape.slice(0, declared.shape.length - declared.axes.length).flatMap((extent) => leadLetters(extent, step)), ...declared.axes].join(' ');
+  if (axisNames(axes).join(' ') === expected) return;
+  throw new RuntimeError(`${plan.scan}: ${name} has the axes '${axes}', expected '${expected}'`, 'axes stand in memory order: transpose the values');
+}
+
+function leadLetters(extent: Extent, step: boolean): readonly string[] {
+  switch (extent) {
+    case 'tokens': return step ? ['B'] : ['B', 'T'];
+    case 'sequences': return ['N'];
+    case 'heads': return ['H'];
+    case 'groups': return ['G'];
+    default: return [];
+  }
 }
 
 /** Batch and tokens as the user sees them; sizes as the kernels do. */

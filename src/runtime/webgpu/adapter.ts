@@ -1,5 +1,6 @@
 import { IN_NODE } from '../environment.js';
 import { RuntimeError } from '../runtime.js';
+import type { Gpu, GpuAdapter, GpuDevice } from './types.js';
 
 /** What kernels may be written for: the fields of the compiler's own description of an adapter. */
 export interface AdapterCapabilities {
@@ -11,13 +12,13 @@ export interface AdapterCapabilities {
 }
 
 export interface OpenDevice {
-  readonly device: GPUDevice;
+  readonly device: GpuDevice;
   readonly description: string;
   readonly capabilities: AdapterCapabilities;
 }
 
 /** There in browsers, and without `gpu` in newer versions of Node. */
-declare const navigator: { readonly gpu?: GPU } | undefined;
+declare const navigator: { readonly gpu?: Gpu } | undefined;
 /** There in browsers. */
 declare const isSecureContext: boolean | undefined;
 
@@ -38,10 +39,10 @@ export interface NoWebGpu {
  */
 const TOGGLES = ['enable-dawn-features=disable_workgroup_init'];
 
-let found: Promise<GPU | NoWebGpu> | undefined;
+let found: Promise<Gpu | NoWebGpu> | undefined;
 
 /** The browser's WebGPU; in Node that of Dawn, which lives as long as the process. */
-export function webGpu(): Promise<GPU | NoWebGpu> {
+export function webGpu(): Promise<Gpu | NoWebGpu> {
   found ??= (async () => {
     if (typeof navigator !== 'undefined' && navigator.gpu !== undefined) return navigator.gpu;
     if (!IN_NODE && typeof isSecureContext !== 'undefined' && !isSecureContext) {
@@ -59,7 +60,7 @@ export function webGpu(): Promise<GPU | NoWebGpu> {
   return found;
 }
 
-export function describeAdapter(adapter: GPUAdapter): string {
+export function describeAdapter(adapter: GpuAdapter): string {
   const { vendor, architecture, device, description } = adapter.info;
   const name = [device, description].find((text) => text !== '') ?? ([vendor, architecture].filter((text) => text !== '').join(' ') || 'WebGPU adapter');
   return description !== '' && device !== '' && !description.includes(device) ? `${device} (${description})` : name;
@@ -72,7 +73,7 @@ const LIMITS = [
 const FEATURES = ['shader-f16', 'subgroups'] as const;
 
 /** Opens a device with all that its adapter has of what kernels can use. */
-export async function openDevice(gpu: GPU): Promise<OpenDevice> {
+export async function openDevice(gpu: Gpu): Promise<OpenDevice> {
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (adapter === null) throw new RuntimeError('no WebGPU adapter answers any more', ADAPTER_REMEDY);
   const device = await adapter.requestDevice({
@@ -94,7 +95,7 @@ export async function openDevice(gpu: GPU): Promise<OpenDevice> {
 }
 
 /** Runs `work`; what the device finds wrong with it becomes a RuntimeError. */
-export async function checked<T>(device: GPUDevice, doing: string, work: () => Promise<T>): Promise<T> {
+export async function checked<T>(device: GpuDevice, doing: string, work: () => Promise<T>): Promise<T> {
   device.pushErrorScope('out-of-memory');
   device.pushErrorScope('validation');
   // Taken off before anything else runs, so that scopes of calls side by side do not mix.

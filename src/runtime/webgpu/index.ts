@@ -5,6 +5,7 @@ import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, ty
 import { ADAPTER_REMEDY, checked, describeAdapter, openDevice, webGpu, type AdapterCapabilities, type OpenDevice } from './adapter.js';
 import { arenaLayout } from './arena.js';
 import { loadPipelines, type Pipelines } from './kernels.js';
+import type { GpuBuffer, GpuDevice } from './types.js';
 import { allocate, download, isWebGpuTensor, uniform, upload, type WebGpuTensor } from './memory.js';
 
 /** The common runtime, with what only WebGPU has. */
@@ -12,9 +13,9 @@ export interface WebGpuRuntime extends Runtime {
   readonly kind: 'webgpu';
   /** What kernels may be built for on this device. */
   readonly capabilities: AdapterCapabilities;
-  readonly gpu: GPUDevice;
+  readonly gpu: GpuDevice;
   /** Takes a buffer of this device as a tensor; its owner releases it. */
-  borrow(buffer: GPUBuffer, dtype: ElementType, shape: readonly number[]): DeviceTensor;
+  borrow(buffer: GpuBuffer, dtype: ElementType, shape: readonly number[]): DeviceTensor;
 }
 
 export type WebGpuStatus =

@@ -13,6 +13,7 @@ const plan: Plan = {
     { name: 'v', role: 'input', dtype: 'f32', shape: ['tokens', 'heads', 3], axes: ['V'] },
     { name: 'S', role: 'initial', dtype: 'f32', shape: ['sequences', 'heads', 2, 3], axes: ['K', 'V'] },
     { name: 'o', role: 'output', dtype: 'f32', shape: ['tokens', 'heads', 3], axes: ['V'] },
+    { name: 'd_o', role: 'cotangent', dtype: 'f32', shape: ['tokens', 'heads', 3], axes: ['V'] },
     { name: 'final.S', role: 'final', dtype: 'f32', shape: ['sequences', 'heads', 2, 3], axes: ['K', 'V'] },
     { name: 'd_final.S', role: 'cotangent', dtype: 'f32', shape: ['sequences', 'heads', 2, 3], axes: ['K', 'V'] },
   ],
@@ -90,6 +91,22 @@ describe('calls of a binding', () => {
     await expect(scan.forward(inputs(1, 5, 4, 2), {}, [0, 4])).rejects.toThrow(/cuSeqlens/);
     expect(() => tensor('B T', [2, 3], new Float32Array(5))).toThrow(/6 elements, the values 5/);
     expect(() => tensor('B T H', [2, 3], new Float32Array(6))).toThrow(/names 3 axes/);
+  });
+
+  it('takes numbers in any array', () => {
+    for (const values of [[1, 2, 3, 4], Float64Array.of(1, 2, 3, 4)]) expect(tensor('B T', [2, 2], values).values).toEqual(Float32Array.of(1, 2, 3, 4));
+    expect(() => tensor('B T', [2, 2], [1, 2, 3])).toThrow(/4 elements, the values 3/);
+  });
+
+  it('reads the names of axes: as many extents in another order are refused', async () => {
+    const scan = await open();
+    const { q, v } = inputs(2, 4, 4, 4);
+    const heads = tensor('B H T V', [2, 4, 4, 3], new Float32Array(96));
+    const state = tensor('H N K V', [4, 2, 2, 3], new Float32Array(48));
+    await expect(scan.forward({ q, v: heads }, {})).rejects.toThrow(/v has the axes 'B H T V', expected 'B T H V'/);
+    await expect(scan.forward({ q, v }, { S: state })).rejects.toThrow(/S has the axes 'H N K V', expected 'N H K V'/);
+    await expect(scan.backward({ q, v }, {}, { d_o: heads })).rejects.toThrow(/d_o has the axes 'B H T V', expected 'B T H V'/);
+    await expect(scan.step({}, { q, v })).rejects.toThrow(/q has the axes 'B T G K', expected 'B G K'/);
   });
 
   it('gives host values back without a device', async () => {

@@ -20,7 +20,7 @@ afterAll(() => void server.close());
 it('reads from the disk beside a module', async () => {
   const read = filesBeside(import.meta.url);
   expect(new TextDecoder().decode(await read('files.test.ts'))).toBe(readFileSync(import.meta.filename, 'utf8'));
-  await expect(read('nowhere.json')).rejects.toThrow(/ENOENT/);
+  await expect(read('nowhere.json')).rejects.toMatchObject({ name: 'RuntimeError', message: expect.stringMatching(/nowhere\.json cannot be read: ENOENT/), remedy: expect.stringContaining('outDir') });
 });
 
 it('fetches from beside an address', async () => {
