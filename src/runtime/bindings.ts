@@ -159,17 +159,19 @@ function bound(loaded: LoadedPlan): OpenScan {
     plan,
     dtypes: Object.fromEntries(shown.map(({ name, dtype }) => [name, dtype])),
     async forward(inputs, state, cuSeqlens) {
+      const tensors = { ...values(inputs, undefined), ...values(state, 'initial') };
       const lead = leadOf(plan, inputs, cuSeqlens, false);
-      return results(await loaded.forward({ ...values(inputs, undefined), ...values(state, 'initial') }, lead.sizes), 'result', lead);
+      return results(await loaded.forward(tensors, lead.sizes), 'result', lead);
     },
     async backward(inputs, state, cotangents, cuSeqlens) {
-      const lead = leadOf(plan, inputs, cuSeqlens, false);
       const tensors = { ...values(inputs, undefined), ...values(state, 'initial'), ...values(cotangents, 'cotangent') };
+      const lead = leadOf(plan, inputs, cuSeqlens, false);
       return results(await loaded.backward(tensors, lead.sizes), 'gradient', lead);
     },
     async step(state, inputs) {
+      const tensors = { ...values(inputs, undefined, true), ...values(state, 'initial', true) };
       const lead = leadOf(plan, inputs, undefined, true);
-      return results(await loaded.step({ ...values(inputs, undefined, true), ...values(state, 'initial', true) }, lead.sizes), 'result', lead);
+      return results(await loaded.step(tensors, lead.sizes), 'result', lead);
     },
     release: () => loaded.release(),
   };

@@ -36,7 +36,7 @@ function carryTests(device: WebGpuRuntime): void {
       ...Object.fromEntries(Object.entries(whole).map(([name, data]) => {
         const width = data.length / T;
         const part = data.slice(from * width, to * width);
-        return [name, width === 1 ? tensor('B T H', [1, to - from, 1], part) : tensor('B T H K', [1, to - from, 1, 4], part)];
+        return [name, width === 1 ? tensor('B T H', [1, to - from, 1], part) : tensor(`B T H ${name === 'v' ? 'V' : 'K'}`, [1, to - from, 1, 4], part)];
       })),
       mix,
     });
