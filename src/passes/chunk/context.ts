@@ -155,13 +155,14 @@ export function needed(cx: Context, site: Site, ids: readonly NodeId[], own: rea
   }))];
 }
 
-/** Where a stored value lies: in io, but numbers per token and what decays are made of in f32. */
+/** Where a stored value lies: in io, but numbers per token and what decays are made of in f32; what is the same at every token once per head, in f32. */
 export function valueBuffer(cx: Context, id: NodeId): TileBuffer {
   const axes = cx.graph.axesOf(id);
+  if (cx.graph.isStatic(id)) return cx.draft.workspace(`value${id}`, 'once', axes, 'f32');
   return cx.draft.workspace(`value${id}`, 'token', axes, cx.exact.has(id) || axes.length === 0 ? 'f32' : 'io');
 }
 
-/** Says that a chunk kernel has stored the values. */
+/** Says that a kernel has stored the values. */
 export function markStored(cx: Context, ids: readonly NodeId[]): void {
   for (const id of ids) cx.stored.set(id, valueBuffer(cx, id));
 }

@@ -3,7 +3,7 @@ import type { ElementAdjoint, ElementStage, NodeId, Root } from '../../ir/scan/s
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { CHUNK_SITE, largestAxis, markStored, needed, stageKey, stageName, type Context, type Site } from './context.js';
-import { storeValues } from './prepare.js';
+import { storeStatic, storeValues } from './prepare.js';
 import { storeRoot } from './roots.js';
 import { perToken, widened } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
@@ -18,12 +18,12 @@ const present = (ids: readonly (NodeId | undefined)[]): readonly NodeId[] => ids
 const valuesOf = (roots: readonly Root[]): readonly NodeId[] => present(roots.map((root) => root.value));
 
 /** The values that a scan cannot compute along the way, stored beforehand. */
-function prepare(cx: Context, name: string, ids: readonly NodeId[]): void {
-  if (ids.length === 0) return;
-  cx.draft.kernel(cx.name, { name, doc: 'Pointwise values that fold an axis, before a scan.', outer: 'chunk', inner: 'head' }, (k) => {
-    storeValues(cx, k, valuesIn(cx, k, CHUNK_SITE), ids);
+function prepare(cx: Context, stage: string, suffix: string, ids: readonly NodeId[]): void {
+  const perToken = storeStatic(cx, stage, ids);
+  cx.draft.kernel(cx.name, { name: `${stage}_${suffix}`, doc: 'Pointwise values that fold an axis, before a scan.', outer: 'chunk', inner: 'head' }, (k) => {
+    storeValues(cx, k, valuesIn(cx, k, CHUNK_SITE), perToken);
   });
-  markStored(cx, ids);
+  markStored(cx, perToken);
 }
 
 const entryBuffer = (cx: Context, stage: ElementStage, index: number) => cx.draft.workspace(`${stageKey(cx, index)}.entries`, 'chunk', stage.axes, 'f32');
@@ -67,7 +67,7 @@ export function elementKernel(cx: Context, stage: ElementStage, index: number, r
   const name = stageName(cx, index);
   const site = elementSite(cx, stage);
   const ids = [...present([stage.decay, stage.write]), ...valuesOf(roots)];
-  prepare(cx, `${name}_prepare`, needed(cx, site, ids, [index]));
+  prepare(cx, name, 'prepare', needed(cx, site, ids, [index]));
   const split = site.kind === 'walk' ? site.split : undefined;
   cx.draft.kernel(cx.name, { name: `${name}_scan`, doc: `The elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split }, (k) => {
     const outside = valuesIn(cx, k, site);
@@ -94,7 +94,7 @@ export function elementAdjointKernel(cx: Context, adjoint: ElementAdjoint, index
   const site = elementSite(cx, stage);
   const [given, givenBefore] = adjoint.given;
   const store = [...needed(cx, site, present([stage.decay, stage.write, given, givenBefore]), [index]), ...needed(cx, site, valuesOf(roots), [index, forward])];
-  prepare(cx, `${name}_given`, [...new Set(store)].filter((id) => !cx.stored.has(id)));
+  prepare(cx, name, 'given', [...new Set(store)].filter((id) => !cx.stored.has(id)));
   const split = site.kind === 'walk' ? site.split : undefined;
   cx.draft.kernel(cx.name, { name: `${name}_reverse`, doc: `The adjoint of the elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split }, (k) => {
     const outside = valuesIn(cx, k, site);

@@ -6,7 +6,7 @@ import { elementAdjointKernel, elementKernel, elementSite } from './element.js';
 import { gradientKernels } from './gradient-kernels.js';
 import { resultKey } from './graph.js';
 import { partsOf, roundedFor, storedFor, walkSite } from './parts.js';
-import { prepareKernel, storeValues } from './prepare.js';
+import { prepareKernel, storeStatic, storeValues } from './prepare.js';
 import { reverseKernels } from './reverse.js';
 import { isFused, storeRoot, sumKernels } from './roots.js';
 import { valuesIn } from './values.js';
@@ -126,13 +126,13 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
         const parts = partsOf(cx.graph, stage.of);
         const given = stage.given.filter((id) => id !== undefined);
         const rounded = roundedFor(cx.graph, parts, stage);
-        const store = [...new Set([...needed(cx, walkSite(parts), given, [index]), ...rounded])].filter((id) => !cx.stored.has(id));
-        if (store.length > 0) {
-          draft.kernel(cx.name, { name: `${stageName(cx, index)}_given`, doc: `Cotangents of what was read of ${stageName(cx, index)}.`, outer: 'chunk', inner: 'head' }, (k) => {
-            storeValues(cx, k, valuesIn(cx, k, CHUNK_SITE), store);
-          });
-          markStored(cx, store);
-        }
+        const wanted = [...new Set([...needed(cx, walkSite(parts), given, [index]), ...rounded])].filter((id) => !cx.stored.has(id));
+        const name = stageName(cx, index);
+        const store = storeStatic(cx, name, wanted);
+        draft.kernel(cx.name, { name: `${name}_given`, doc: `Cotangents of what was read of ${name}.`, outer: 'chunk', inner: 'head' }, (k) => {
+          storeValues(cx, k, valuesIn(cx, k, CHUNK_SITE), store);
+        });
+        markStored(cx, store);
         rounded.forEach((id) => cx.rounded.add(id));
         reverseKernels(cx, parts, forward, stage);
         gradientKernels({ cx, parts, index: forward, at: index, adjoint: stage }, mine);

@@ -27,6 +27,16 @@ export function writing(parts: Parts): readonly number[] {
   return parts.sources.map((_, j) => j).filter((j) => parts.erasing.includes(j) || parts.pure.includes(j));
 }
 
+/** Stores those of the values that are the same at every token, once per head, and gives the others: those belong to a kernel over chunks. */
+export function storeStatic(cx: Context, name: string, ids: readonly NodeId[]): readonly NodeId[] {
+  const fixed = ids.filter((id) => cx.graph.isStatic(id) && !cx.stored.has(id));
+  cx.draft.kernel(cx.name, { name: `${name}_static`, doc: `What the scan of ${name} makes of parameters alone.`, outer: 'once', inner: 'head' }, (k) => {
+    storeValues(cx, k, valuesIn(cx, k, CHUNK_SITE), fixed);
+  });
+  markStored(cx, fixed);
+  return ids.filter((id) => !cx.graph.isStatic(id));
+}
+
 /** Stores values for walks. */
 export function storeValues(cx: Context, k: KernelBuilder, values: Values, ids: readonly NodeId[]): void {
   for (const id of ids) k.store(valueBuffer(cx, id), values.tile(id));
@@ -39,10 +49,11 @@ export function storeValues(cx: Context, k: KernelBuilder, values: Values, ids: 
 export function prepareKernel(cx: Context, parts: Parts, index: number, ids: readonly NodeId[], scores: boolean): void {
   const name = stageName(cx, index);
   const buffers = stageBuffers(cx, parts, index);
+  const perToken = storeStatic(cx, name, ids);
   cx.draft.kernel(cx.name, { name: `${name}_prepare`, doc: `Scores, solves and pointwise values of the chunks of ${name}.`, outer: 'chunk', inner: 'head' }, (k) => {
     const values = valuesIn(cx, k, CHUNK_SITE);
     const decays = decaysIn(k, parts, values);
-    storeValues(cx, k, values, ids);
+    storeValues(cx, k, values, perToken);
     if (scores) {
       parts.reads.forEach((read, r) => {
         for (const j of writing(parts)) k.store(buffers.score(r, j), scoreTile(k, parts, values, decays, read, j));
@@ -61,7 +72,7 @@ export function prepareKernel(cx: Context, parts: Parts, index: number, ids: rea
     const whole = decays.whole();
     if (whole !== undefined) k.store(buffers.whole(), whole);
   });
-  markStored(cx, ids);
+  markStored(cx, perToken);
 }
 
 function storeSolve(cx: Context, k: KernelBuilder, parts: Parts, index: number, score: (i: number, j: number) => TileId, values: Values): void {

@@ -30,9 +30,9 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
   const compute = (id: NodeId): TileId => {
     const literal = graph.literal(id);
     if (literal !== undefined) return k.literal(literal);
+    if (outside !== undefined && graph.isStatic(id)) return outside.tile(id);
     const stored = storedAt(cx, site, id);
     if (stored !== undefined) return k.load(stored);
-    if (outside !== undefined && graph.isStatic(id)) return outside.tile(id);
     const node = graph.node(id);
     switch (node.kind) {
       case 'literal': case 'size': throw new Error('a number is a literal');
@@ -63,7 +63,7 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
     known.set(id, made);
     return made;
   };
-  const loaded = (id: NodeId) => storedAt(cx, site, id) !== undefined;
+  const loaded = (id: NodeId) => storedAt(cx, site, id) !== undefined && !graph.isStatic(id);
   // What the kernel computes itself may hold anything beyond the sequence; loads give 0 there.
   const ownResult = (id: NodeId) => bound.size > 0 && [...graph.results([id])].some((key) => bound.has(key));
   const kept = (id: NodeId): TileId => {
@@ -75,7 +75,7 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
   };
   return {
     tile,
-    padded: (id) => (loaded(id) || (graph.padding(id) === 'zero' && !ownResult(id)) ? tile(id) : kept(id)),
+    padded: (id) => (loaded(id) || (graph.padding(id) === 'zero' && !graph.isStatic(id) && !ownResult(id)) ? tile(id) : kept(id)),
     finite: (id) => (loaded(id) || (graph.padding(id) !== 'unknown' && !ownResult(id)) ? tile(id) : kept(id)),
     bind: (stage, slot, make) => void bound.set(resultKey(stage, slot), make),
   };
@@ -87,9 +87,9 @@ export function hoist(cx: Context, outside: Values, site: Site, ids: readonly No
   const visit = (id: NodeId): void => {
     if (seen.has(id)) return;
     seen.add(id);
-    if (cx.graph.literal(id) !== undefined || storedAt(cx, site, id) !== undefined) return;
+    if (cx.graph.literal(id) !== undefined) return;
     if (cx.graph.isStatic(id)) outside.tile(id);
-    else nodeArguments(cx.graph.node(id)).forEach(visit);
+    else if (storedAt(cx, site, id) === undefined) nodeArguments(cx.graph.node(id)).forEach(visit);
   };
   ids.forEach(visit);
 }
