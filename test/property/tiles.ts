@@ -12,6 +12,8 @@ export interface Comparison {
   /** rms(difference) / rms(expected) by program and tensor, such as `forward o`. */
   readonly errors: ReadonlyMap<string, number>;
   readonly worst: number;
+  /** What was found, and what the meaning gives. */
+  readonly tensors: ReadonlyMap<string, { readonly found: Float64Array | undefined; readonly wanted: Float64Array }>;
   readonly module: TileModule;
 }
 
@@ -41,6 +43,7 @@ export function compareTiles(spec: Spec, call: SpecCall, given: Tensors, cotange
   const dims: TileDims = { heads: call.heads, groups: call.groups, sequences, ...(options.longest === undefined ? {} : { longest: options.longest }) };
   const expected = gradSpec(spec, call, given, cotangents);
   const errors = new Map<string, number>();
+  const tensors = new Map<string, { readonly found: Float64Array | undefined; readonly wanted: Float64Array }>();
   const run = (program: keyof TileModule['programs'], names: readonly string[], role: (name: string) => BufferRole): void => {
     const buffers = new Map<string, Float64Array>();
     for (const [name, data] of [...given, ...(program === 'backward' ? cotangents : [])]) {
@@ -56,6 +59,7 @@ export function compareTiles(spec: Spec, call: SpecCall, given: Tensors, cotange
       const wanted = expected.get(name);
       if (wanted === undefined) throw new Error(`the meaning gives no ${name}`);
       const found = buffer === undefined || before.has(buffer) ? undefined : buffers.get(buffer);
+      tensors.set(`${program} ${name}`, { found, wanted });
       errors.set(`${program} ${name}`, found === undefined ? NaN : distance(found, wanted));
     }
   };
@@ -66,7 +70,7 @@ export function compareTiles(spec: Spec, call: SpecCall, given: Tensors, cotange
   run('forward', [...outputs, ...finals], resultRole);
   run('backward', gradients, () => 'gradient');
   if (module.programs.step.length > 0) run('step', [...outputs, ...finals], resultRole);
-  return { errors, worst: [...errors.values()].reduce((worst, error) => (error <= worst ? worst : Number.isNaN(error) ? Infinity : error), 0), module };
+  return { errors, tensors, worst: [...errors.values()].reduce((worst, error) => (error <= worst ? worst : Number.isNaN(error) ? Infinity : error), 0), module };
 }
 
 /** rms(difference) / rms(expected); plain rms where nothing is expected. NaN counts as infinitely far. */

@@ -14,13 +14,25 @@ export interface ScanBuilder {
   product(factors: readonly NodeId[]): NodeId;
   axesOf(node: NodeId): readonly Axis[];
   literalValue(node: NodeId): number | undefined;
+  /** The same list; what is made through it comes from that place of the text. */
+  at(origin: Span): ScanBuilder;
 }
 
 /** Starts from `given` (not changed). */
-export function scanBuilder(given: readonly ScanNode[] = [], origin: Span = NO_SPAN): ScanBuilder {
+export function scanBuilder(given: readonly ScanNode[] = []): ScanBuilder {
   const nodes: ScanNode[] = [];
   const known = new Map<string, NodeId>();
+  // Copied as they are: indices must stay, even where two are equal.
+  for (const n of given) {
+    const { origin: _, ...rest } = n;
+    nodes.push(n);
+    const key = JSON.stringify(rest);
+    if (!known.has(key)) known.set(key, nodes.length - 1);
+  }
+  return builderOver(nodes, known, NO_SPAN);
+}
 
+function builderOver(nodes: ScanNode[], known: Map<string, NodeId>, origin: Span): ScanBuilder {
   const node = (n: ScanNode): NodeId => {
     const { origin: _, ...rest } = n;
     const key = JSON.stringify(rest);
@@ -30,14 +42,6 @@ export function scanBuilder(given: readonly ScanNode[] = [], origin: Span = NO_S
     known.set(key, nodes.length - 1);
     return nodes.length - 1;
   };
-  // Copied as they are: indices must stay, even where two are equal.
-  for (const n of given) {
-    const { origin: _, ...rest } = n;
-    nodes.push(n);
-    const key = JSON.stringify(rest);
-    if (!known.has(key)) known.set(key, nodes.length - 1);
-  }
-
   const axesOf = (id: NodeId): readonly Axis[] => nodes[id].axes;
   const literalValue = (id: NodeId): number | undefined => {
     const n = nodes[id];
@@ -85,5 +89,6 @@ export function scanBuilder(given: readonly ScanNode[] = [], origin: Span = NO_S
     },
     axesOf,
     literalValue,
+    at: (place) => builderOver(nodes, known, place),
   };
 }

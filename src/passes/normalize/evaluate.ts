@@ -29,7 +29,7 @@ const PRODUCT_LIMIT = 64;
 
 /** Reads Spec nodes as values affine in the states (a small abstract interpretation). */
 export function evaluator(spec: Spec): Evaluator {
-  const b = scanBuilder();
+  const builder = scanBuilder();
   const infos = new Map<number, StateInfo>();
   const reach = spec.nodes.map(() => new Set<number>());
   spec.nodes.forEach((node, id) => {
@@ -60,7 +60,7 @@ export function evaluator(spec: Spec): Evaluator {
       }
       switch (node.kind) {
         case 'literal': case 'size': case 'head': case 'heads': case 'param': case 'input':
-          return plain(b.node(node));
+          return plain(builder.node(node));
         case 'prev': {
           if (node.state === own) return { kind: 'form', form: { state: own, decay: [], terms: [], axes: node.axes } };
           const info = infos.get(node.state);
@@ -74,17 +74,18 @@ export function evaluator(spec: Spec): Evaluator {
     };
 
     const plain = (node: NodeId): Value => ({ kind: 'plain', node });
-    const resultNode = (stage: number, slot: number, at: SpecNode) => b.node({ kind: 'result', stage, slot, axes: at.axes, origin: at.origin });
+    const resultNode = (stage: number, slot: number, at: SpecNode) => builder.node({ kind: 'result', stage, slot, axes: at.axes, origin: at.origin });
 
     const mapValue = (node: SpecNode & { kind: 'map' }): Value => {
+      const b = builder.at(node.origin);
       const args = node.args.map(evaluate);
       const linear = ['mul', 'div', 'add', 'sub', 'neg'].includes(node.fn);
       const stateful = args.some((a) => a.kind === 'form' && a.form.state !== undefined);
       if (!stateful && (!linear || node.axes.length < 2)) {
-        return plain(b.node({ kind: 'map', fn: node.fn, args: args.map(toNode), axes: node.axes, origin: node.origin }));
+        return plain(b.node({ kind: 'map', fn: node.fn, args: args.map((arg) => toNode(b, arg)), axes: node.axes, origin: node.origin }));
       }
       if (!stateful && args.every((a) => a.kind === 'plain') && args.some((a) => a.kind === 'plain' && b.axesOf(a.node).length === node.axes.length)) {
-        return plain(b.map(node.fn, ...args.map(toNode)));
+        return plain(b.map(node.fn, ...args.map((arg) => toNode(b, arg))));
       }
       switch (node.fn) {
         case 'add': return form(addForms(b, sameState(toForm(args[0]), toForm(args[1]), node), toForm(args[1])));
@@ -94,14 +95,14 @@ export function evaluator(spec: Spec): Evaluator {
         case 'div': {
           const divisor = args[1];
           if (divisor.kind === 'form' && divisor.form.state !== undefined) throw nonlinear(divisor.form, node, 'the divisor contains the state');
-          const inverse = b.map('div', b.literal(1), toNode(divisor));
+          const inverse = b.map('div', b.literal(1), toNode(b, divisor));
           return form(scaleForm(toForm(args[0]), [inverse], node.axes));
         }
         case 'pow': case 'exp': case 'log': case 'sigmoid': case 'log_sigmoid': case 'softplus': case 'tanh': case 'silu': case 'relu': case 'gelu':
         case 'sqrt': case 'abs': case 'min': case 'max': case 'expm1': case 'log1p': case 'sin': case 'cos': case 'sign': case 'less': case 'erf': {
           const culprit = args.find((a) => a.kind === 'form' && a.form.state !== undefined);
           if (culprit?.kind === 'form') throw nonlinear(culprit.form, node, `\`${node.fn}(...)\` of the state`);
-          return plain(b.map(node.fn, ...args.map(toNode)));
+          return plain(b.map(node.fn, ...args.map((arg) => toNode(b, arg))));
         }
       }
     };
@@ -109,9 +110,9 @@ export function evaluator(spec: Spec): Evaluator {
     const form = (f: Form): Value => ({ kind: 'form', form: f });
 
     const toForm = (value: Value): Form =>
-      value.kind === 'form' ? value.form : { state: undefined, decay: undefined, terms: [{ factors: [value.node], read: undefined }], axes: b.axesOf(value.node) };
+      value.kind === 'form' ? value.form : { state: undefined, decay: undefined, terms: [{ factors: [value.node], read: undefined }], axes: builder.axesOf(value.node) };
 
-    const toNode = (value: Value): NodeId => {
+    const toNode = (b: ScanBuilder, value: Value): NodeId => {
       if (value.kind === 'plain') return value.node;
       if (value.form.state !== undefined) throw new Error('a stateful form has no node');
       return collapse(b, value.form);
@@ -126,6 +127,7 @@ export function evaluator(spec: Spec): Evaluator {
     };
 
     const multiply = (x: Form, y: Form, node: SpecNode): Form => {
+      const b = builder.at(node.origin);
       if (x.state !== undefined && y.state !== undefined) throw nonlinear(x, node, 'a product of the state with itself');
       const [stateful, free] = x.state !== undefined ? [x, y] : [y, x];
       if (free.terms.length === 1) return scaleForm(stateful, free.terms[0].factors, free.axes);
@@ -148,6 +150,7 @@ export function evaluator(spec: Spec): Evaluator {
     const name = (state: number | undefined) => (state === undefined ? '?' : spec.states[state].name);
 
     const reduceValue = (node: SpecNode & { kind: 'reduce' }): Value => {
+      const b = builder.at(node.origin);
       const arg = evaluate(node.arg);
       if (arg.kind === 'plain') return plain(b.reduce(node.op, node.axis, arg.node));
       const f = arg.form;
@@ -169,6 +172,7 @@ export function evaluator(spec: Spec): Evaluator {
 
     /** A read by others: what it sees of its own token beyond whole writes is added as plain products. */
     const readResult = (info: StateInfo & { kind: 'matrix' }, raw: RawRead): NodeId => {
+      const b = builder.at(raw.origin);
       const { rest } = resolveRead(b, raw, info.form, writesOf(b, info.form, raw.axis), raw.axis, spec.states[info.form.state ?? 0].name);
       const seen = raw.form.terms.filter((t) => !rest.includes(t));
       info.reads.push({ ...raw, form: { ...raw.form, terms: seen } });
@@ -186,7 +190,7 @@ export function evaluator(spec: Spec): Evaluator {
 
   const evaluateShared = makeEvaluate(undefined, []);
   return {
-    builder: b,
+    builder,
     evaluate: evaluateShared,
     update(state) {
       const erases: RawRead[] = [];

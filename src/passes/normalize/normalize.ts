@@ -44,7 +44,10 @@ function attempt(spec: Spec, order: readonly number[], elementwise: ReadonlySet<
     pending.push({ state, info });
   });
   const roots: Root[] = spec.outputs.map((output, index) => ({ kind: 'output', output: index, value: plainNode(b, ev.evaluate(output.value)) }));
-  const stages: Stage[] = pending.map(({ state, info }) => (info.kind === 'matrix' ? matrixStage(b, spec, state, info) : elementStage(b, spec, state, info.form)));
+  const stages: Stage[] = pending.map(({ state, info }) => {
+    const own = b.at(spec.nodes[spec.states[state].next].origin);
+    return info.kind === 'matrix' ? matrixStage(own, spec, state, info) : elementStage(own, spec, state, info.form);
+  });
   return inOrder({ nodes: b.nodes, stages, roots });
 }
 

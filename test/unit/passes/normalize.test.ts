@@ -137,3 +137,23 @@ function refusalOf(text: string): Refusal {
   }
   throw new Error(`not refused: ${text}`);
 }
+
+describe('places of refusals', () => {
+  const refusalOf = (body: string): string => {
+    const text = `scan f(q, k: [K], v, w: [V], g: [] in -inf..0) -> o: [V] {\n  state S: [K, V]\n${body}\n  o = q @ S\n}`;
+    try {
+      normalize(specOf(text));
+    } catch (error) {
+      if (isRefusal(error)) return `${error.code} ${error.origin.file} ${text.slice(error.origin.start, error.origin.end)}`;
+      throw error;
+    }
+    return 'none';
+  };
+  it.each([
+    ['S = outer(k, v) - S[t-1]', 'E305 <test> outer(k, v) - S[t-1]'],
+    ['S = -2 * S[t-1] + outer(k, v)', 'E305 <test> -2'],
+    ['S = S[t-1] / sum[V](v) + outer(k, v)', 'E305 <test> S[t-1] / sum[V](v)'],
+    ['let P = exp(g) * S[t-1]\n  S = P - 3 * S[t-1] + outer(k, v)', 'E305 <test> P - 3 * S[t-1]'],
+    ['S = S[t-1] + outer(k, v - k @ S[t-1]) + 2 * (outer(q, v) + exp(outer(k, w)))', 'E306 <test> exp(outer(k, w))'],
+  ])('%s', (body, place) => expect(refusalOf(body)).toBe(place));
+});

@@ -1,0 +1,35 @@
+import { expect, it } from 'vitest';
+import { generate } from './generate.js';
+import { judge, TARGETS, type Verdict } from './judge.js';
+import { printProgram } from './program.js';
+import { shrunk } from './shrink.js';
+
+/** `npm run fuzz` gives them; else a fixed number of seconds from a fixed seed. */
+const SECONDS = Number(process.env['LMOEC_FUZZ_SECONDS'] ?? 40);
+const FIRST = Number(process.env['LMOEC_FUZZ_SEED'] ?? 1);
+const ALL = process.env['LMOEC_FUZZ_SECONDS'] !== undefined;
+
+/** What a fault is called, numbers and names left out. */
+const kindOf = (verdict: Verdict) => (verdict.kind === 'fault' ? verdict.what.replace(/\d+(\.\d+)?(e[+-]?\d+)?/g, '#').replace(/[xwuyhS]#|tmp#|z_#|mem_#/g, 'N').split('(')[0] : verdict.kind);
+
+it(`programs from seed ${FIRST} on, for ${SECONDS} s: compile or are refused, and mean what they say`, async () => {
+  const end = Date.now() + 1000 * SECONDS;
+  const counts = new Map<string, number>();
+  const faults = new Map<string, string>();
+  let seed = FIRST;
+  for (; Date.now() < end; seed++) {
+    const program = generate(seed);
+    const targets = seed % 20 === 0 ? TARGETS : [TARGETS[seed % TARGETS.length]];
+    const verdict = await judge(program, targets);
+    const key = verdict.kind === 'refused' ? `refused ${verdict.code}` : verdict.kind;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+    const kind = kindOf(verdict);
+    if (verdict.kind !== 'fault' || faults.has(kind)) continue;
+    const smallest = await shrunk(program, async (candidate) => kindOf(await judge(candidate, targets)) === kind);
+    faults.set(kind, `seed ${seed}: ${verdict.what}\n${printProgram(smallest)}`);
+    if (ALL) process.stdout.write(`${faults.get(kind)}\n`);
+  }
+  process.stdout.write(`fuzz: ${seed - FIRST} programs, ${[...counts].map(([key, count]) => `${key}: ${count}`).join(', ')}\n`);
+  expect([...faults.values()].join('\n')).toBe('');
+  expect(counts.get('right') ?? 0).toBeGreaterThan((seed - FIRST) / 4);
+}, 1000 * SECONDS + 600_000);
