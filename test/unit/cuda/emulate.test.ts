@@ -4,6 +4,7 @@ import type { IoDtype } from '../../../src/ir/common/dtype.js';
 import { frontend } from '../../../src/passes/frontend.js';
 import { lowerScan } from '../../../src/passes/pipeline.js';
 import { NO_EXAMPLES } from '../../examples.js';
+import { PROGRAMS, programOf } from '../../programs.js';
 import { randomCase } from '../../property/case.js';
 import { compiler, emulate } from './emulate.js';
 
@@ -46,6 +47,11 @@ describe.skipIf(!compiler || NO_EXAMPLES)('plain kernels of examples against the
 });
 
 describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped where g++ is missing)', () => {
+  it.each(PROGRAMS)('%s, which once showed a fault', (name) => {
+    const spec = programOf(name);
+    const { module } = lowerScan(spec, new Map(spec.axes.map((axis, i) => [axis.name, [16, 8][i % 2]])), { chunk: 16 });
+    check(emulate(module, { dtype: 'f32', plain: false, call: { heads: 2, groups: 1, lengths: [21, 0, 7] }, longest: 1, programs: ['forward', 'backward', 'step'] }), 'f32');
+  });
   it('random recurrences', () => {
     const lengths = [21, 0, 7];
     for (const seed of [3, 4, 11, 23]) {

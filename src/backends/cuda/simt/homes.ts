@@ -1,4 +1,4 @@
-import { COL, ROW, sameAxes, type Axis } from '../../../ir/common/axes.js';
+import { COL, includesAll, ROW, sameAxes, type Axis } from '../../../ir/common/axes.js';
 import { operandsOf, storedBuffers } from '../../../ir/tile/operands.js';
 import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { usesOf, walk, type Uses } from '../uses.js';
@@ -83,7 +83,8 @@ function readersOf(kernel: TileKernel, uses: Uses): ReadonlyMap<TileId, readonly
   return readers;
 }
 
-export function homesOf(kernel: TileKernel): Homes {
+/** `cellOf`: axes of what a store writes, token axes left out. */
+export function homesOf(kernel: TileKernel, cellOf: (buffer: string) => readonly Axis[]): Homes {
   const uses = usesOf(kernel);
   const readers = readersOf(kernel, uses);
   const stored = new Set(storedBuffers(kernel.body));
@@ -117,13 +118,18 @@ export function homesOf(kernel: TileKernel): Homes {
     else homes.set(tile, { kind: axesOf(tile).length === 0 ? 'scalar' : 'array' });
   }
 
+  const spread = new Set<TileId>();
+  walk(kernel.body, (stmt) => {
+    if (stmt.kind === 'store' && !includesAll(axesOf(stmt.value), cellOf(stmt.buffer))) spread.add(stmt.value);
+  });
   // Products whose result only one elementwise statement reads run there.
   const taken = new Map<TileId | TileStmt, number>();
   const rootOf = (tile: TileId): TileId | 'store' | undefined => {
     const list = readers.get(tile) ?? [];
     if (list.length !== 1 || !list[0].same) return undefined;
     const [{ by, tile: reader }] = list;
-    if (by === 'store') return 'store';
+    // A store that repeats the value along an axis is no place for the product.
+    if (by === 'store') return spread.has(tile) ? undefined : 'store';
     if (by === 'init' || by === 'next' || reader === undefined || !['map', 'keep', 'mask'].includes(by.op)) return undefined;
     if (!sameAxes(axesOf(reader), axesOf(tile))) return undefined;
     return homes.get(reader)?.kind === 'inline' ? rootOf(reader) : homes.get(reader)?.kind === 'array' ? reader : undefined;

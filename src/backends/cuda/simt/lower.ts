@@ -1,7 +1,7 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileLoop, TileStmt } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
-import type { Place } from '../address.js';
+import { bufferNamed, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
 import { createCode } from '../code.js';
 import { gridOf, pointer, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
@@ -23,7 +23,7 @@ const SCRATCH_BLOCKS = 132;
  */
 export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const { module } = cx;
-  const homes = homesOf(kernel);
+  const homes = homesOf(kernel, (name) => bufferNamed(cx.module, name).axes);
   const splitSize = kernel.split === undefined ? 1 : axisSize(module, kernel.split);
   const wanted = kernel.split === undefined ? [1] : [64, 32, 16, 8, 4, 2, 1].filter((n) => splitSize % n === 0);
   const withBlock = (block: number) => (axis: Axis) => (axis === kernel.split ? block : axisSize(module, axis));
