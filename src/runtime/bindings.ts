@@ -118,7 +118,7 @@ export async function openScan(runtime: Runtime, readFile: ReadFile, folders: re
 async function readPlan(readFile: ReadFile, folder: string): Promise<Plan> {
   const text = new TextDecoder().decode(await readFile(`${folder}/plan.json`));
   const plan: Plan = JSON.parse(text);
-  if (plan.format !== 'lmoec-plan-1') throw new RuntimeError(`${folder}/plan.json has the format ${String(plan.format)}, expected lmoec-plan-1`, 'build again with this version of lmoec');
+  if (plan.format !== 'lmoec-plan-2') throw new RuntimeError(`${folder}/plan.json has the format ${String(plan.format)}, expected lmoec-plan-2`, 'build again with this version of lmoec');
   return plan;
 }
 

@@ -22,6 +22,9 @@ export interface CudaOptions {
 /** With two blocks each (of 64 value channels) just under two rounds on 132 multiprocessors; shorter walks would spend their time on filling the pipeline. */
 const SEGMENTATION: Segmentation = { programs: 128, least: 8 };
 
+/** As templates/cuda/rt/tables.cuh has it: a number of shared memory for each thread. */
+const TABLES = { entry: 'lmoec_tables', block: 1024, sharedBytes: 4096 };
+
 /** Writes the CUDA C++ of a module and the plan a host needs to launch it. One file per module; NVRTC compiles it without include paths. */
 export function emitCuda(module: TileModule, options: CudaOptions): { plan: Plan; files: Map<string, string> } {
   const cx: CudaContext = { module, target: options.target, dtype: options.dtype };
@@ -30,7 +33,7 @@ export function emitCuda(module: TileModule, options: CudaOptions): { plan: Plan
   const kernels = lowered.map(({ kernel, code }) => planKernel(cx, kernel, code, file));
   const tensors = [...module.buffers.map((buffer) => planTensor(module, buffer, options.dtype)), ...lowered.flatMap(({ code }) => code.scratch)];
   const plan: Plan = {
-    format: 'lmoec-plan-1',
+    format: 'lmoec-plan-2',
     scan: module.name,
     doc: options.doc,
     source: options.source,
@@ -42,6 +45,7 @@ export function emitCuda(module: TileModule, options: CudaOptions): { plan: Plan
     tensors,
     kernels,
     programs: planPrograms(module, kernels),
+    tables: { file, ...TABLES },
     arena: [],
   };
   const runtime = [...new Set(lowered.flatMap(({ code }) => code.runtime))];
@@ -55,6 +59,8 @@ export function emitCuda(module: TileModule, options: CudaOptions): { plan: Plan
     'extern __shared__ __align__(1024) u8 smem[];',
     '',
     ...lowered.map(({ code }) => code.text),
+    `constexpr int kTablePrograms = ${SEGMENTATION.programs}, kTableLeast = ${SEGMENTATION.least};`,
+    template(options.templates, 'rt/tables.cuh'),
   ].join('\n');
   return { plan, files: new Map([[file, text]]) };
 }

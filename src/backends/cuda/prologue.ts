@@ -25,6 +25,9 @@ export function outerLines(code: Code, kernel: TileKernel, home: Place): Place {
       code.line('(void)walk_first, (void)walk_end;');
       return { ...home, segment: 'segment', sequence: 'sequence' };
     case 'once':
+      // The table may have empty rows beyond these (TableKernel in ir/plan), of which walks write nothing.
+      code.line('const int real_chunks = d.sequences > 0 ? sequences[6 * d.sequences - 4] + sequences[6 * d.sequences - 3] : 0;');
+      code.line('(void)real_chunks;');
       return home;
   }
 }
@@ -49,7 +52,7 @@ export function chunkLines(code: Code, names: { readonly n: string; readonly suf
 /** Number of iterations of a loop. */
 export function loopCount(kernel: TileKernel, loop: TileLoop): string {
   switch (loop.over) {
-    case 'chunks': return kernel.outer === 'once' ? 'd.chunks' : 'walk_chunks';
+    case 'chunks': return kernel.outer === 'once' ? 'real_chunks' : 'walk_chunks';
     case 'segments': return 'sequences[6 * sequence + 5]';
     case 'tokens': return '(walk_end - walk_first)';
     case 'members': return 'per_group';

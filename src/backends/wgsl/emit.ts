@@ -60,7 +60,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
     };
   });
   const plan: Plan = {
-    format: 'lmoec-plan-1',
+    format: 'lmoec-plan-2',
     scan: module.name,
     doc: options.doc,
     source: options.source,

@@ -5,7 +5,7 @@ import type { IoDtype } from '../common/dtype.js';
  * bindings and runtimes read only this.
  */
 export interface Plan {
-  readonly format: 'lmoec-plan-1';
+  readonly format: 'lmoec-plan-2';
   readonly scan: string;
   readonly doc: string;
   /** sha256 of the source text, compiler version, and the command that made this. */
@@ -19,6 +19,8 @@ export interface Plan {
   readonly tensors: readonly PlanTensor[];
   readonly kernels: readonly PlanKernel[];
   readonly programs: { readonly forward: readonly Launch[]; readonly backward: readonly Launch[]; readonly step: readonly Launch[] };
+  /** CUDA: the kernel that makes the three tables on the device, where a host does not want to read the offsets of sequences. */
+  readonly tables?: TableKernel;
   /** Workspace tensors that live in one shared buffer, in this order (empty: each workspace has its own buffer). */
   readonly arena: readonly string[];
 }
@@ -49,6 +51,18 @@ export interface PlanTensor {
   readonly axes: readonly string[];
   /** Workspaces: with as many groups as heads, a host may use the tensor of this name in its place if it leaves out the launches that are `grouped`. */
   readonly ungrouped?: string;
+}
+
+/**
+ * One block, with these parameters: the offsets of sequences [sequences + 1] (null where all are equally long), the bytes of one number of them as int32 (4, 8, or 0 for
+ * null), the tables `sequences`, `segments` and `chunks`, the dims. Where the host does not know the lengths, the extents of chunks and segments are bounds:
+ * chunks <= floor((tokens + sequences * (chunk - 1)) / chunk), segments <= sequences + min(chunks / least, programs / heads); rows beyond the real ones are empty.
+ */
+export interface TableKernel {
+  readonly file: string;
+  readonly entry: string;
+  readonly block: number;
+  readonly sharedBytes: number;
 }
 
 export interface PlanKernel {

@@ -7,7 +7,7 @@ const tensor = (name: string, ...shape: PlanTensor['shape']): PlanTensor => ({ n
 const kernel = (name: string, tensors: readonly string[]): PlanKernel => ({ name, doc: '', file: '', entry: 'main', block: 64, sharedBytes: 0, grid: [[1], [1], [1]], args: [{ kind: 'arena', tensors }], flops: [], bytes: [] });
 const arena = ['rows', 'scratch', 'states', 'unused'];
 const plan: Plan = {
-  format: 'lmoec-plan-1', scan: 'test', doc: '', source: { hash: '', compiler: '', command: '' }, target: 'webgpu', dtype: 'f32', sizes: {}, chunk: 16,
+  format: 'lmoec-plan-2', scan: 'test', doc: '', source: { hash: '', compiler: '', command: '' }, target: 'webgpu', dtype: 'f32', sizes: {}, chunk: 16,
   segmentation: { programs: 1, least: 1 }, kernels: [], programs: { forward: [], backward: [], step: [] }, arena,
   tensors: [tensor('rows', 'tokens', 'heads'), tensor('scratch', 'chunks', 100), tensor('states', 'chunks', 'heads', 64), tensor('unused', 1e6)],
 };
