@@ -1,0 +1,106 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { errorClasses } from '../../src/driver/run/classes.js';
+import { drawTensors } from '../../src/driver/run/draw.js';
+import { signatureOf, type SignatureTensor } from '../../src/driver/run/signature.js';
+import { tolerance } from '../../src/driver/tolerance.js';
+import { gradSpec } from '../../src/interp/spec-gradient.js';
+import type { IoDtype } from '../../src/ir/common/dtype.js';
+import { elements } from '../../src/ir/common/axes.js';
+import { planName } from '../../src/runtime/names.js';
+import { halfBits, halfValue } from '../../src/support/float.js';
+import { NO_EXAMPLES } from '../examples.js';
+import { compileExample } from '../unit/cuda/compiled.js';
+import { compiler } from '../unit/cuda/emulate.js';
+import { NO_TORCH, PYTHON } from './python.js';
+import { buildStandIn, copyRuntime } from './stand-in.js';
+
+interface Shape {
+  readonly name: string;
+  /** Of the sequences: packed in one row of tokens, or as many rows of the same length. */
+  readonly lengths: readonly number[];
+  readonly packed: boolean;
+  readonly groups: number;
+  readonly states: boolean;
+}
+
+const SHAPES: readonly Shape[] = [
+  { name: 'batch', lengths: [70, 70], packed: false, groups: 1, states: true },
+  { name: 'batch without states', lengths: [70, 70], packed: false, groups: 2, states: false },
+  { name: 'packed', lengths: [33, 0, 90, 1], packed: true, groups: 1, states: true },
+  { name: 'one token', lengths: [1, 1, 1], packed: false, groups: 2, states: true },
+];
+const HEADS = 2;
+
+async function check(example: string, size: number, dtype: IoDtype): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'lmoec-torch-'));
+  try {
+    const made = await compileExample(example, size, dtype, 'cuda.sm90');
+    copyRuntime(folder);
+    const plan = buildStandIn(folder, made.module, dtype, { programs: 4, least: 1 });
+    const { spec, scan } = made;
+    if (scan === undefined) throw new Error(`${example} has no chunks`);
+    const sizeOf = new Map(spec.axes.map((axis) => [axis.name, size]));
+    const signature = signatureOf(spec);
+    const classOf = errorClasses(spec, scan);
+    let files = 0;
+    const save = (declared: SignatureTensor, values: Float64Array, { lengths, packed, groups }: Shape, step = false) => {
+      const file = `${files++}.bin`;
+      writeFileSync(join(folder, file), values);
+      const extents = { B: packed ? 1 : lengths.length, T: packed ? lengths.reduce((a, b) => a + b, 0) : lengths[0], H: HEADS, G: groups, N: lengths.length };
+      const shape = [...declared.leading.filter((name) => !(step && name === 'T')).map((name) => extents[name]), ...declared.axes.map((axis) => elements([axis], sizeOf))];
+      return { file, shape, count: values.length, dtype: plan.tensors.find((tensor) => tensor.name === planName(plan, declared.role, declared.name))?.dtype ?? 'f32' };
+    };
+    const cases = SHAPES.flatMap((shape) => {
+      const { lengths, groups } = shape;
+      const tokens = lengths.reduce((a, b) => a + b, 0);
+      const drawn = drawTensors(spec, { B: 1, T: tokens, H: HEADS, G: groups, N: lengths.length }, sizeOf, { seed: 5 });
+      const rounded = (declared: SignatureTensor): Float64Array => {
+        const half = plan.tensors.find((tensor) => tensor.name === planName(plan, declared.role, declared.name))?.dtype !== 'f32';
+        const zero = !shape.states && (declared.role === 'initial' || signature.results.find(({ name }) => `d_${name}` === declared.name)?.role === 'final');
+        return Float64Array.from(drawn.get(declared.name)?.data ?? [], (x) => (zero ? 0 : half && dtype !== 'f32' ? halfValue(dtype, halfBits(dtype, x)) : x));
+      };
+      const args = [...signature.required, ...signature.initial];
+      const values = (list: readonly SignatureTensor[]) => new Map(list.map((declared) => [declared.name, rounded(declared)]));
+      const expected = gradSpec(spec, { sizes: sizeOf, heads: HEADS, groups, lengths }, values(args), values(signature.cotangents));
+      const hidden = (declared: SignatureTensor): boolean => !shape.states && (declared.role === 'initial' || signature.results.some(({ name, role }) => role === 'final' && `d_${name}` === declared.name));
+      const one = (program: 'forward' | 'backward' | 'step') => {
+        const wanted = program === 'backward' ? signature.gradients : signature.results;
+        const step = program === 'step';
+        return {
+          name: shape.name, program, offsets: shape.packed ? lengths.reduce<number[]>((list, length) => [...list, list[list.length - 1] + length], [0]) : null,
+          args: args.map((declared) => (hidden(declared) ? null : save(declared, rounded(declared), shape, step))),
+          cotangents: signature.cotangents.map((declared) => (hidden(declared) ? null : save(declared, rounded(declared), shape))),
+          names: wanted.map(({ name }) => name),
+          expected: wanted.map((declared) => save(declared, expected.get(declared.name) ?? new Float64Array(), shape, step)),
+          allowed: Object.fromEntries(wanted.map((declared) => [declared.name, tolerance(dtype, classOf(declared))])),
+        };
+      };
+      return [one('forward'), one('backward'), ...(lengths.every((length) => length === 1) ? [one('step')] : [])];
+    });
+    writeFileSync(join(folder, 'cases.json'), JSON.stringify({ scan: plan.scan, cases }));
+    return python('values.py', folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** What a script prints when it fails; nothing when all is well. */
+function python(script: string, folder: string, environment: Readonly<Record<string, string>> = {}): string {
+  const done = spawnSync(PYTHON ?? 'python3', [join(import.meta.dirname, script), folder], {
+    encoding: 'utf8', env: { ...process.env, LD_LIBRARY_PATH: join(folder, 'lib'), OMP_NUM_THREADS: '1', PYTHONDONTWRITEBYTECODE: '1', ...environment },
+  });
+  return done.status === 0 ? '' : `${done.stdout}\n${done.stderr}`;
+}
+
+const skip = NO_TORCH !== undefined || !compiler || NO_EXAMPLES;
+describe.skipIf(skip)(`the runtime of PyTorch packages on emulated kernels (skipped: ${NO_TORCH ?? 'g++ or the examples are missing'})`, () => {
+  it.each([
+    ['gla', 64, 'bf16'], ['gated_delta', 16, 'f32'], ['gsa', 16, 'f32'], ['mamba2', 16, 'bf16'], ['rg_lru', 64, 'bf16'],
+  ] as const)('%s, size %i, %s', async (example, size, dtype) => {
+    expect(await check(example, size, dtype)).toBe('');
+  });
+});

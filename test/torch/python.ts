@@ -1,0 +1,13 @@
+import { spawnSync } from 'node:child_process';
+
+/** Python of LMOEC_PYTHON, else python3, if it has torch; else why there are no tests of what needs it. */
+function find(): { readonly python: string } | { readonly why: string } {
+  const python = process.env['LMOEC_PYTHON'] ?? 'python3';
+  const done = spawnSync(python, ['-c', 'import torch; print(torch.__version__)'], { encoding: 'utf8' });
+  if (done.status === 0) return { python };
+  return { why: `${python} has no torch: python3 -m pip install torch, or name a Python that has it in LMOEC_PYTHON` };
+}
+
+const found = find();
+export const PYTHON = 'python' in found ? found.python : undefined;
+export const NO_TORCH = 'why' in found ? found.why : undefined;

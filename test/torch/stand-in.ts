@@ -1,0 +1,74 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { emitCuda } from '../../src/backends/cuda/emit.js';
+import type { IoDtype } from '../../src/ir/common/dtype.js';
+import type { Plan, PlanArg, Segmentation } from '../../src/ir/plan/plan.js';
+import type { TileModule } from '../../src/ir/tile/tile.js';
+import { templates } from '../unit/cuda/templates.js';
+
+const REPOSITORY = join(import.meta.dirname, '../..');
+const EMULATOR = join(REPOSITORY, 'test/unit/cuda');
+
+/** Puts the static modules of a package into FOLDER/pkg. */
+export function copyRuntime(folder: string): void {
+  const from = join(REPOSITORY, 'templates/torch');
+  mkdirSync(join(folder, 'pkg'), { recursive: true });
+  writeFileSync(join(folder, 'pkg/__init__.py'), '');
+  for (const name of readdirSync(from).filter((name) => /^_(runtime|bound|driver|host|images|plan)\.py$/.test(name))) cpSync(join(from, name), join(folder, 'pkg', name));
+}
+
+/**
+ * A plan under FOLDER/plans/SCAN, and a libcuda.so.1 under FOLDER/lib that has its kernels, compiled for the CPU (test/unit/cuda/emulator.h).
+ * `segmentation`: so small that short sequences have several segments.
+ */
+export function buildStandIn(folder: string, module: TileModule, dtype: IoDtype, segmentation: Segmentation): Plan {
+  const here = (name: string) => readFileSync(join(EMULATOR, name), 'utf8');
+  const standIns = { ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h') };
+  const { plan: emitted, files } = emitCuda(module, { target: 'cuda.sm90', dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns });
+  const plan: Plan = { ...emitted, segmentation };
+  const text = [...files.values()].join('\n').replace(/^extern __shared__.*$/m, '')
+    .replace(/kTablePrograms = \d+, kTableLeast = \d+/, `kTablePrograms = ${segmentation.programs}, kTableLeast = ${segmentation.least}`);
+  const at = join(folder, 'plans', module.name, [...module.sizes].map(([axis, size]) => `${axis}${size}`).join(''), `cuda.sm90.${dtype}`);
+  mkdirSync(at, { recursive: true });
+  writeFileSync(join(at, 'plan.json'), JSON.stringify(plan));
+  writeFileSync(join(at, plan.kernels[0].file.replace('.cu', '.cubin')), `emulated ${dtype}`);
+  buildLibrary(folder, [text, readFileSync(join(import.meta.dirname, 'libcuda.cc'), 'utf8'), entries(plan)].join('\n'));
+  return plan;
+}
+
+/** A libcuda.so.1 without kernels: launches are kept in its record only. */
+export function buildRecorder(folder: string): void {
+  buildLibrary(folder, ['#include "emulator.h"', readFileSync(join(import.meta.dirname, 'libcuda.cc'), 'utf8')].join('\n'));
+}
+
+function buildLibrary(folder: string, text: string): void {
+  mkdirSync(join(folder, 'lib'), { recursive: true });
+  writeFileSync(join(folder, 'lib/cuda.cc'), text);
+  execFileSync('g++', [
+    '-std=c++17', '-O1', '-w', '-fPIC', '-shared', '-fvisibility=hidden', '-I', EMULATOR, '-D__CUDA_ARCH__=900', '-D__CUDA_ARCH_FEAT_SM90_ALL',
+    '-o', join(folder, 'lib/libcuda.so.1'), join(folder, 'lib/cuda.cc'),
+  ], { stdio: 'pipe' });
+}
+
+/** Takes the parameters of every kernel as the driver does: by value, when it is launched. */
+function entries(plan: Plan): string {
+  const type = (arg: PlanArg): string => {
+    switch (arg.kind) {
+      case 'tensor': return `${plan.tensors.find(({ name }) => name === arg.tensor)?.dtype ?? 'f32'}*`;
+      case 'sequences': case 'segments': case 'chunks': return 'const int*';
+      case 'dims': return 'Dims';
+      case 'tensorMap': return 'TensorMap';
+      case 'arena': throw new Error('an arena in a plan for CUDA');
+    }
+  };
+  const entry = (name: string, types: readonly string[]): string => [
+    `  registry()["${name}"] = {[](void** p) -> Work {`,
+    ...types.map((each, i) => `    const auto a${i} = *(${each}*)p[${i}];`),
+    `    return [=] { ${name}(${types.map((_, i) => `a${i}`).join(', ')}); };`,
+    '  }};',
+  ].join('\n');
+  const tables = plan.tables === undefined ? [] : [entry(plan.tables.entry, ['const void*', 'int', 'int*', 'int*', 'int*', 'Dims'])];
+  return ['static const bool entered = [] {', ...plan.kernels.map((kernel) => entry(kernel.entry, kernel.args.map(type))), ...tables, '  return true;', '}();', ''].join('\n');
+}
+
