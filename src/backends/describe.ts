@@ -80,6 +80,7 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
           if (op.op === 'load') access(op.buffer);
           if (op.op === 'contract') add(flops, [...outer, inner], 2 * elements([...kernel.tiles[stmt.tile].axes, op.axis]));
           if (op.op === 'compose') add(flops, [...outer, inner], 2 * elements([ROW, ROW, COL]));
+          if (op.op === 'dgate') add(flops, [...outer, inner], 3 * elements([COL, ...kernel.tiles[stmt.tile].axes]));
           if (op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol') add(flops, [...outer, inner], 2 * elements([ROW, COL, op.axis]));
           break;
         }

@@ -211,3 +211,27 @@ export function dscoreSide(role: 'row' | 'col', a: TileValue, other: TileValue, 
   return out;
 }
 
+/** Every token's triples one by one: the lowerings share their sums. */
+export function dgateTile(a: TileValue, x: TileValue, y: TileValue, decay: TileValue, before: boolean, sizeOf: SizeOf): TileValue {
+  const out = newValue(unionAxes(x.axes, y.axes, decay.axes), sizeOf);
+  const n = sizeOf(ROW);
+  const [stepOut, stepX, stepY, stepDecay] = [out, x, y, decay].map((value) => strideOf(value, ROW));
+  const [stepR, stepC] = stridesAlong(a, [ROW, COL]);
+  columns(out, [x, y, decay], ([xAt, yAt, decayAt], base) => {
+    for (let t = 1; t < n; t++) {
+      let sum = 0;
+      let toEnd = 1;
+      for (let r = before ? t + 1 : t; r < n; r++) {
+        if (!before && r > t) toEnd *= decay.data[decayAt + r * stepDecay];
+        let fromStart = 1;
+        for (let c = t - 1; c >= 0; c--) {
+          sum += a.data[r * stepR + c * stepC] * x.data[xAt + r * stepX] * toEnd * y.data[yAt + c * stepY] * fromStart;
+          fromStart *= decay.data[decayAt + c * stepDecay];
+        }
+        if (before) toEnd *= decay.data[decayAt + r * stepDecay];
+      }
+      out.data[base + t * stepOut] = sum;
+    }
+  });
+  return out;
+}

@@ -1,7 +1,8 @@
 import { COL, ROW, type Axis } from '../ir/common/axes.js';
 import type { TileBuffer, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from '../ir/tile/tile.js';
 import {
-  composeTiles, contractTiles, cumsumTile, dscoreSide, dscoreTile, inverseTile, keepTile, mapTiles, maskTile, pickTile, recurTile, reduceTile, shiftTile, swapTile,
+  composeTiles, contractTiles, cumsumTile, dgateTile, dscoreSide, dscoreTile, inverseTile, keepTile, mapTiles, maskTile, pickTile, recurTile, reduceTile, shiftTile,
+  swapTile,
 } from './tile-ops.js';
 import { newValue, stridesAlong, visit, type TileValue } from './tile-value.js';
 
@@ -249,6 +250,7 @@ function runProgram(
       case 'dscoreRow': return dscoreSide('row', operand(op.a), operand(op.y), tile(op.g), op, sizeOf);
       case 'dscoreCol': return dscoreSide('col', operand(op.a), operand(op.x), tile(op.g), op, sizeOf);
       case 'inverse': return inverseTile(tile(op.arg), sizeOf);
+      case 'dgate': return dgateTile(tile(op.a), tile(op.x), tile(op.y), tile(op.decay), op.before, sizeOf);
       case 'recur': return recurTile(tile(op.decay), tile(op.write), tile(op.init), op.reverse, sizeOf);
     }
     op satisfies never;

@@ -120,7 +120,7 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
       const edge = op.edge === undefined ? '0.0' : element(p, block, op.edge, at);
       return `select(${element(p, block, op.arg, new Map(at).set(ROW, variable(from)))}, ${edge}, ${row} == ${op.by === 1 ? 0 : last}u)`;
     }
-    case 'cumsum': case 'recur': case 'inverse': throw new Error(`${p.s.kernel.name}: ${op.op} has no element of its own`);
+    case 'cumsum': case 'recur': case 'dgate': case 'inverse': throw new Error(`${p.s.kernel.name}: ${op.op} has no element of its own`);
   }
   op satisfies never;
 }

@@ -4,7 +4,7 @@ import { rootFolds, type Action, type Root } from './actions.js';
 import { axisVariable, type Place } from './address.js';
 import { bufferAddress, cellText, element, factorsOf, foldedSize, indexOf, innerBlock, newBlock, operation, valueKey, type At, type Block, type Factor, type Printing } from './element.js';
 import { isProduct, type Product } from './roles.js';
-import { indexText, rolled, variable, type Code, type Index } from './text.js';
+import { constant, indexText, rolled, variable, type Code, type Index } from './text.js';
 
 interface TiledProduct {
   readonly tile: TileId;
@@ -212,6 +212,28 @@ export function scanText(p: Printing, code: Code, action: Extract<Action, { kind
         code.line(`sum += ${summand(op.reverse, element(p, inner, op.arg, at))};`);
         code.line(`${out} = sum;`);
       }
+      code.close();
+      break;
+    }
+    case 'dgate': {
+      // As in cuda/simt/folds.ts: f[r] is what writes before token t bring to what token r reads; h gathers the readers behind t.
+      const [last, t, c, r] = [rows - 1, variable('t'), variable('c'), variable('r')];
+      const row = (inner: Block, arg: TileId, index: Index) => element(p, inner, arg, new Map(starts).set(ROW, index));
+      code.line(`var f: array<f32, ${rows}>;`);
+      code.line(`${cellText(p, tile, new Map(starts).set(ROW, constant(0)))} = 0.0;`);
+      code.open(`for (var t = 1u; t < ${rolled(rows)}; t++)`);
+      code.line('let c = t - 1u;');
+      const outer = innerBlock(block);
+      code.line(`let kept = ${row(outer, op.decay, c)};`);
+      code.line(`let brought = ${row(outer, op.y, c)};`);
+      code.line('var h = 0.0;');
+      code.open(`for (var r = ${last}u; r >= t; r--)`);
+      const inner = innerBlock(outer);
+      code.line(`f[r] = kept * f[r] + brought * ${element(p, inner, op.a, new Map([[ROW, r], [COL, c]]))};`);
+      code.line(`let next = ${op.before ? row(inner, op.decay, r) : `select(0.0, ${row(inner, op.decay, variable(`min(r + 1u, ${last}u)`))}, r < ${last}u)`};`);
+      code.line(`${op.before ? 'if (r > t) { ' : ''}h = next * h + ${row(inner, op.x, r)} * f[r];${op.before ? ' }' : ''}`);
+      code.close();
+      code.line(`${cellText(p, tile, new Map(starts).set(ROW, t))} = h;`);
       code.close();
       break;
     }

@@ -111,6 +111,7 @@ function readsBy(s: Structure, tile: TileId, user: User, homes: ReadonlyMap<Tile
         }
         case 'compose': return (trips * elements * s.size(ROW)) / 4;
         case 'reduce': case 'cumsum': case 'recur': return trips * Math.max(out, elements);
+        case 'dgate': return (trips * out * s.size(ROW)) / 2;
         case 'inverse': return trips * elements * s.size(ROW);
         case 'dscore': return trips * s.elements([ROW, COL, op.axis]) * (op.g === tile ? s.size(ROW) / 6 : 1);
         case 'dscoreRow': case 'dscoreCol': return trips * s.elements([ROW, COL, op.axis]);

@@ -18,7 +18,7 @@ export type Role =
 /** Matrix products. */
 export type Product = Extract<TileOp, { op: 'contract' | 'compose' }>;
 export type Fold = Extract<TileOp, { op: 'contract' | 'compose' | 'reduce' | 'dscore' | 'dscoreRow' | 'dscoreCol' }>;
-export type Scan = Extract<TileOp, { op: 'cumsum' | 'recur' | 'inverse' }>;
+export type Scan = Extract<TileOp, { op: 'cumsum' | 'recur' | 'dgate' | 'inverse' }>;
 
 export function roleOf(op: TileOp): Role {
   switch (op.op) {
@@ -27,7 +27,7 @@ export function roleOf(op: TileOp): Role {
     case 'map': case 'keep': case 'round': case 'mask': return 'pointwise';
     case 'swap': case 'pick': case 'shift': return 'move';
     case 'contract': case 'compose': case 'reduce': case 'dscore': case 'dscoreRow': case 'dscoreCol': return 'fold';
-    case 'cumsum': case 'recur': case 'inverse': return 'scan';
+    case 'cumsum': case 'recur': case 'dgate': case 'inverse': return 'scan';
   }
   op satisfies never;
 }

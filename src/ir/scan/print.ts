@@ -107,11 +107,13 @@ function stageText(stage: Stage, index: number, names: ScanNames, show: (id: Nod
   return lines.join('\n');
 }
 
+const byFactor = ({ factor }: Exclude<Gate, { kind: 'none' }>, show: (id: NodeId) => string) => (factor === undefined ? '' : `, differentiated as ${show(factor)}`);
+
 function gateText(gate: Gate, show: (id: NodeId) => string): string {
   switch (gate.kind) {
     case 'none': return 'none';
-    case 'scalar': return `${gate.constant ? 'constant' : 'scalar'} exp(${show(gate.log)})`;
-    case 'channel': return `per ${gate.axis} exp(${show(gate.log)})`;
+    case 'scalar': return `${gate.constant ? 'constant' : 'scalar'} exp(${show(gate.log)})${byFactor(gate, show)}`;
+    case 'channel': return `per ${gate.axis} exp(${show(gate.log)})${byFactor(gate, show)}`;
   }
 }
 

@@ -48,13 +48,16 @@ export interface MatrixStage {
   readonly origin: Span;
 }
 
-/** Lambda, always in log form: `log` <= 0 is not required. */
+/**
+ * Lambda, always in log form: `log` <= 0 is not required. `factor`: e^log itself, where it may be 0 or was written without a logarithm. Then its
+ * gradient is what a backward program makes, in the place of that of `log`, from which only a division by the factor would give it.
+ */
 export type Gate =
   | { readonly kind: 'none' }
   /** One factor for the whole state. `constant`: the same at every token. */
-  | { readonly kind: 'scalar'; readonly log: NodeId; readonly constant: boolean }
+  | { readonly kind: 'scalar'; readonly log: NodeId; readonly factor: NodeId | undefined; readonly constant: boolean }
   /** One factor per channel of `axis`: the row axis (Diag on the key side) or a value axis. */
-  | { readonly kind: 'channel'; readonly log: NodeId; readonly axis: Axis };
+  | { readonly kind: 'channel'; readonly log: NodeId; readonly factor: NodeId | undefined; readonly axis: Axis };
 
 /** One rank-1 write. */
 export interface Source {
@@ -88,7 +91,7 @@ export interface ElementStage {
 
 /**
  * Backward of a matrix stage. `given`: cotangents of its results, undefined = 0. Results, in this order: for every read the cotangent of `row`;
- * for every source those of `col`, then `value` (if any), then `erase.row` (if any); last that of `gate.log` (if any).
+ * for every source those of `col`, then `value` (if any), then `erase.row` (if any); last that of the gate (if any): of its factor, else of its log.
  */
 export interface MatrixAdjoint {
   readonly kind: 'matrix-adjoint';
@@ -142,7 +145,7 @@ export function stageOperands(stage: Stage): readonly NodeId[] {
       return present([
         ...stage.reads.map((r) => r.row),
         ...stage.sources.flatMap((s) => [s.col, s.value, s.erase?.row]),
-        stage.gate.kind === 'none' ? undefined : stage.gate.log,
+        ...(stage.gate.kind === 'none' ? [] : [stage.gate.log, stage.gate.factor]),
       ]);
     case 'element': return present([stage.decay, stage.write]);
     case 'matrix-adjoint': return [...stageOperands(stage.of), ...present(stage.given)];

@@ -31,6 +31,7 @@ export interface KernelBuilder {
   dscore(x: TileId, y: TileId, g: TileId, axis: Axis, how: { before: boolean; strict: boolean }): TileId;
   dscoreRow(a: TileId, y: TileId, g: TileId, axis: Axis, how: { before: boolean; strict: boolean }): TileId;
   dscoreCol(a: TileId, x: TileId, g: TileId, axis: Axis, how: { before: boolean; strict: boolean }): TileId;
+  dgate(a: TileId, x: TileId, y: TileId, decay: TileId, before: boolean): TileId;
   inverse(arg: TileId): TileId;
   recur(decay: TileId, write: TileId, init: TileId, reverse: boolean): TileId;
   /** Runs `body` on the carried tiles; it returns their next values. Returns the tiles that hold the last values. */
@@ -110,6 +111,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     dscore: (x, y, g, axis, how) => define([ROW, COL], { op: 'dscore', x, y, g, axis, ...how }),
     dscoreRow: (a, y, g, axis, how) => define([ROW, axis], { op: 'dscoreRow', a, y, g, axis, ...how }),
     dscoreCol: (a, x, g, axis, how) => define([COL, axis], { op: 'dscoreCol', a, x, g, axis, ...how }),
+    dgate: (a, x, y, decay, before) => define(union(x, y, decay), { op: 'dgate', a, x, y, decay, before }),
     inverse: (arg) => define([ROW, COL], { op: 'inverse', arg }),
     recur: (decay, writeTile, init, reverse) => define(union(decay, writeTile), { op: 'recur', decay, write: writeTile, init, reverse }),
     loop(over, reverse, inits, writeBody) {

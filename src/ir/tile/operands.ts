@@ -11,6 +11,7 @@ export function operandsOf(op: TileOp): readonly TileId[] {
     case 'dscore': return [op.x, op.y, op.g];
     case 'dscoreRow': return [op.a, op.y, op.g];
     case 'dscoreCol': return [op.a, op.x, op.g];
+    case 'dgate': return [op.a, op.x, op.y, op.decay];
     case 'recur': return [op.decay, op.write, op.init];
   }
   op satisfies never;

@@ -63,6 +63,7 @@ function printOp(op: TileOp): string {
     case 'dscore': return `dscore[${op.axis}]${pairs(op)} %${op.x}, %${op.y} by %${op.g}`;
     case 'dscoreRow': return `dscoreRow[${op.axis}]${pairs(op)} %${op.a}, %${op.y} by %${op.g}`;
     case 'dscoreCol': return `dscoreCol[${op.axis}]${pairs(op)} %${op.a}, %${op.x} by %${op.g}`;
+    case 'dgate': return `dgate${op.before ? ' before' : ''} %${op.a}, %${op.x}, %${op.y} by %${op.decay}`;
     case 'recur': return `recur${op.reverse ? ' reversed' : ''} %${op.decay}, %${op.write} from %${op.init}`;
   }
   op satisfies never;

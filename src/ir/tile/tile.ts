@@ -142,6 +142,12 @@ export type TileOp =
   | { readonly op: 'dscoreRow'; readonly a: TileId; readonly y: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
   /** out[c,K] = sum_r A[r,c] x[r,K] e^{Gr[r,K] - G[c,K]} over the same pairs: adjoint of dscore for y. x and g come with ROW; the result has axes [COL, K]. */
   | { readonly op: 'dscoreCol'; readonly a: TileId; readonly x: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
+  /**
+   * Gradient of decays by the pairs of a chunk, for every column of x, y and decay apart: out[t] = sum over c < t <= r (t < r if `before`) of
+   * x[r] a[r,c] y[c] times the decays of the tokens in (c, r] (without r if `before`) but t: what d decay[t] is, without a division by decay[t].
+   * `a` is [ROW, COL]; x, y and decay come with ROW and no other token axis. Factors, not logarithms: a decay of 0 is as good as any.
+   */
+  | { readonly op: 'dgate'; readonly a: TileId; readonly x: TileId; readonly y: TileId; readonly decay: TileId; readonly before: boolean }
   /** [ROW, COL]: out[r,c] = sum over tokens m of a[r,m] * b[m,c], both [ROW, COL]: blocks of a solve with several unknowns per token. */
   | { readonly op: 'compose'; readonly a: TileId; readonly b: TileId }
   /** (I - A)^{-1} for strictly lower A [ROW, COL]; unit lower triangular. 16x16 diagonal blocks by f32 substitution (docs/algorithms.md: solves). */

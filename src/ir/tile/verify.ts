@@ -120,6 +120,15 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
         exactly(op.a, [ROW, COL], 'scores');
         exactly(op.x, [ROW, op.axis], 'reader');
         return [COL, op.axis];
+      case 'dgate': {
+        exactly(op.a, [ROW, COL], 'scores');
+        const operands = [[op.x, 'reader'], [op.y, 'writer'], [op.decay, 'decay']] as const;
+        for (const [tile, what] of operands) {
+          needs(tile, [ROW], what);
+          if (axesOf(tile).includes(COL)) fault(`dgate: ${what} %${tile} has a second token axis`);
+        }
+        return unionAxes(...operands.map(([tile]) => axesOf(tile)));
+      }
       case 'inverse':
         exactly(op.arg, [ROW, COL], 'operand');
         return [ROW, COL];

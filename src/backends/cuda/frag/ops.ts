@@ -100,8 +100,8 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       // Made together with another one already?
       if (team.formsOf(tile).frags.length === 0) decays(team, team.options.groups?.get(tile) ?? [tile]);
       return;
-    case 'recur':
-      unsupported('recur');
+    case 'dgate': case 'recur':
+      unsupported(op.op);
       return;
   }
   op satisfies never;

@@ -187,7 +187,7 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
         const arg = value(op.arg, spot);
         return (e) => `(${stepped(spot, COL, e)} ${op.strict ? '<' : '<='} ${stepped(spot, ROW, e)} ? ${arg(e)} : 0.f)`;
       }
-      case 'reduce': case 'contract': case 'compose': case 'cumsum': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'inverse': case 'recur':
+      case 'reduce': case 'contract': case 'compose': case 'cumsum': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'dgate': case 'inverse': case 'recur':
         throw new Error(`${op.op} has no element text`);
     }
     op satisfies never;

@@ -17,8 +17,12 @@ export interface FoldWriter {
 }
 
 /** Operations that walk along the token axis: one thread per column. */
-export function foldText(op: Extract<TileOp, { op: 'cumsum' | 'recur' }>, w: FoldWriter): void {
+export function foldText(op: Extract<TileOp, { op: 'cumsum' | 'recur' | 'dgate' }>, w: FoldWriter): void {
   const { code, chunk } = w;
+  if (op.op === 'dgate') {
+    gateText(op, w);
+    return;
+  }
   w.over(withoutAxes(w.axes, [ROW]), (at) => {
     const here = new Map(at).set(ROW, 'r');
     const recur = op.op === 'recur';
@@ -32,6 +36,28 @@ export function foldText(op: Extract<TileOp, { op: 'cumsum' | 'recur' }>, w: Fol
       code.line(`const float x = ${op.reverse ? x : `fmaxf(${x}, ${floatLiteral(LEAST_LOG_DECAY)})`};`);
       code.line(op.exclusive ? `${w.out(here)} = acc; acc += x;` : `acc += x; ${w.out(here)} = acc;`);
     }
+    code.close();
+  });
+}
+
+/** f[r] is what writes before token t bring to what token r reads, decayed up to t; h gathers the readers behind t, the last one first. */
+function gateText(op: Extract<TileOp, { op: 'dgate' }>, w: FoldWriter): void {
+  const { code, chunk } = w;
+  w.over(withoutAxes(w.axes, [ROW]), (at) => {
+    const row = (tile: TileId, index: string) => w.element(tile, new Map(at).set(ROW, index));
+    code.line(`float f[${chunk}] = {};`);
+    code.line(`${w.out(new Map(at).set(ROW, '0'))} = 0.f;`);
+    code.line('#pragma unroll 1');
+    code.open(`for (int t = 1; t < ${chunk}; ++t)`);
+    code.line('const int c = t - 1;');
+    code.line(`const float kept = ${row(op.decay, 'c')}, y = ${row(op.y, 'c')};`);
+    code.line('float h = 0.f;');
+    code.open(`UNROLL for (int r = ${chunk - 1}; r > 0; --r) if (r >= t)`);
+    code.line(`f[r] = kept * f[r] + y * ${w.element(op.a, new Map([[ROW, 'r'], [COL, 'c']]))};`);
+    const next = op.before ? row(op.decay, 'r') : `(r < ${chunk - 1} ? ${row(op.decay, '(r + 1)')} : 0.f)`;
+    code.line(`${op.before ? 'if (r > t) ' : ''}h = ${next} * h + ${row(op.x, 'r')} * f[r];`);
+    code.close();
+    code.line(`${w.out(new Map(at).set(ROW, 't'))} = h;`);
     code.close();
   });
 }

@@ -41,7 +41,7 @@ function elementwise(op: TileOp): boolean {
   switch (op.op) {
     case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'map': case 'swap': case 'pick': case 'mask': case 'keep': case 'round': case 'shift':
       return true;
-    case 'contract': case 'compose': case 'reduce': case 'cumsum': case 'recur': case 'inverse': case 'dscore': case 'dscoreRow': case 'dscoreCol': return false;
+    case 'contract': case 'compose': case 'reduce': case 'cumsum': case 'recur': case 'inverse': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'dgate': return false;
   }
 }
 

@@ -224,7 +224,7 @@ function contiguousAxis(w: ProductWriter, tile: TileId): Axis | undefined {
       return inner === '%row' ? '%col' : inner === '%col' ? '%row' : inner;
     }
     case 'literal': case 'zeros': case 'head': case 'heads': case 'pick': case 'reduce': case 'contract': case 'compose': case 'cumsum': case 'dscore': case 'dscoreRow':
-    case 'dscoreCol': case 'inverse': case 'recur':
+    case 'dscoreCol': case 'dgate': case 'inverse': case 'recur':
       return undefined;
   }
 }

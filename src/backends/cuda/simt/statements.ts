@@ -100,7 +100,7 @@ export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place):
       foldAxis(w, tile, op.axis, all, [op.a, op.b], place, 'sum', (spot) => `${elements.value(op.a, spot)('0')} * ${elements.value(op.b, spot)('0')}`);
       return;
     }
-    case 'cumsum': case 'recur': {
+    case 'cumsum': case 'recur': case 'dgate': {
       const axes = arrayAxes(axesOf(tile));
       barriers.before(operandsOf(op), [array(tile)]);
       foldText(op, {
