@@ -71,7 +71,7 @@ export function matrixOperands(stage: MatrixStage): readonly NodeId[] {
     if (source.value !== undefined) operands.push(source.value);
     if (source.erase !== undefined) operands.push(source.erase.row);
   }
-  if (stage.gate.kind !== 'none') operands.push(stage.gate.log);
+  if (stage.gate.kind !== 'none') operands.push(stage.gate.factor ?? stage.gate.log);
   return operands;
 }
 

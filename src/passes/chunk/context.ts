@@ -29,7 +29,7 @@ export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram)
     nodeArguments(program.nodes[id]).forEach(visit);
   };
   for (const stage of program.stages) {
-    if (stage.kind === 'matrix' && stage.gate.kind !== 'none') visit(stage.gate.log);
+    if (stage.kind === 'matrix' && stage.gate.kind !== 'none') [stage.gate.log, stage.gate.factor].forEach((id) => id !== undefined && visit(id));
     if (stage.kind === 'element' && stage.decay !== undefined) visit(stage.decay);
   }
   return { draft, name, program, graph: graphOf(program.nodes, draft.sizeOf), wanted: new Set(), stored: new Map(), rounded: new Set(), exact };

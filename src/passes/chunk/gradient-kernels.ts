@@ -4,6 +4,7 @@ import type { TileId } from '../../ir/tile/tile.js';
 import type { MatrixAdjoint, Root } from '../../ir/scan/scan.js';
 import { stageBuffers } from './buffers.js';
 import { GRADIENTS_SITE, isWanted, resultBuffer, stageName, type Context } from './context.js';
+import { factorGradient } from './factor-gradient.js';
 import { gateGradient, readTerms, stateTerm } from './gate-gradient.js';
 import { resultKey } from './graph.js';
 import { gradientsIn, type Gradients } from './gradients.js';
@@ -14,8 +15,8 @@ import { storeRoot } from './roots.js';
 import { plus } from './tiles.js';
 import { valuesIn, type Values } from './values.js';
 
-/** What gradients are of: the row vectors of readers, written values, the column vectors of sources. That of a gate goes with `columns`, or with `values`. */
-type Side = 'rows' | 'values' | 'columns';
+/** What gradients are of: the row vectors of readers, written values, the column vectors of sources, a factor gate. That of a log gate goes with `columns`, or with `values`. */
+type Side = 'rows' | 'values' | 'columns' | 'factor';
 
 /** Ways to share the work between kernels, the best first: each makes again what it needs of the scores' cotangents. */
 const PLANS: readonly (readonly (readonly Side[])[])[] = [
@@ -39,12 +40,13 @@ function sidesOf(parts: Parts): readonly Side[] {
   const sources = parts.sources.flatMap((source): readonly Side[] => [
     'columns', ...(source.value === undefined ? [] : ['values'] as const), ...(source.erase === undefined ? [] : ['rows'] as const),
   ]);
-  const gate: readonly Side[] = parts.gate.kind === 'none' ? [] : [alongValue(parts) ? 'values' : 'columns'];
+  const gate: readonly Side[] = parts.gate.kind === 'none' ? [] : [parts.gate.factor !== undefined ? 'factor' : alongValue(parts) ? 'values' : 'columns'];
   return [...parts.reads.map(() => 'rows' as const), ...sources, ...gate];
 }
 
 /** A gate along the value axis: its gradient comes from what is read and written, not from the vectors. */
 const alongValue = (parts: Parts) => parts.gate.kind === 'channel' && !parts.channels;
+const isLog = ({ gate }: Parts) => gate.kind !== 'none' && gate.factor === undefined;
 
 /** How to make the results of the adjoint, in slot order. `reads`: what reads add to the gradient of the gate, if another kernel knows. */
 function resultsOf({ parts, adjoint }: Place, values: Values, gradients: Gradients, reads: (() => TileId) | undefined): readonly (() => TileId)[] {
@@ -62,7 +64,8 @@ function resultsOf({ parts, adjoint }: Place, values: Values, gradients: Gradien
     if (source.value !== undefined) results.push(() => valueGradient(j) ?? zero(stage.valueAxes));
     if (source.erase !== undefined) results.push(() => gradients.row({ kind: 'erase', index: j }) ?? zero([parts.row]));
   });
-  if (parts.gate.kind !== 'none') results.push(() => gateGradient(gradients, reads?.()));
+  const { gate } = parts;
+  if (gate.kind !== 'none') results.push(() => (gate.factor === undefined ? gateGradient(gradients, reads?.()) : factorGradient(gradients, values, gate.factor)));
   return results;
 }
 
@@ -71,7 +74,7 @@ function begin(gradients: Gradients, sides: readonly Side[]): void {
   const { parts, readers, writers } = gradients;
   for (const reader of readers) for (const j of writers) gradients.scoreCotangent({ reader, j });
   if (sides.includes('rows')) readers.forEach(gradients.rowInter);
-  else if (parts.gate.kind !== 'none' && !alongValue(parts)) {
+  else if (isLog(parts) && !alongValue(parts)) {
     stateTerm(gradients);
     writers.forEach(gradients.colInter);
   }
@@ -99,16 +102,17 @@ function kernelsOf(place: Place, plan: readonly (readonly Side[])[], roots: read
     return slots.length === 0 ? plan.length - 1 : Math.max(...slots.map((slot) => kernelOf(sides[slot])));
   };
   const passed = new Set(roots.flatMap((root) => slotsOf(root).filter((slot) => kernelOf(sides[slot]) < home(root))));
-  const apart = parts.gate.kind !== 'none' && !alongValue(parts) && kernelOf('rows') !== kernelOf('columns');
+  const many = plan.filter((some) => !some.includes('factor')).length > 1;
+  const apart = isLog(parts) && !alongValue(parts) && kernelOf('rows') !== kernelOf('columns');
   return plan.map((mine, n) => ({
-    head: {
-      name: `${name}_gradients${plan.length === 1 ? '' : `_${mine.join('_')}`}`,
-      doc: `Gradients of ${plan.length === 1 ? 'what' : `the ${mine.join(' and ')} that`} the scan of ${name} reads.`, outer: 'chunk', inner: 'head',
+    head: mine.includes('factor') ? { name: `${name}_gradient_factor`, doc: `Gradient of the decay of ${name}, given as a factor.`, outer: 'chunk', inner: 'head' } : {
+      name: `${name}_gradients${many ? `_${mine.join('_')}` : ''}`,
+      doc: `Gradients of ${many ? `the ${mine.join(' and ')} that` : 'what'} the scan of ${name} reads.`, outer: 'chunk', inner: 'head',
     },
     write: (k) => {
       const values = valuesIn(cx, k, GRADIENTS_SITE);
       const gradients = gradientsIn(cx, k, values, parts, index, adjoint);
-      if (plan.length > 1) begin(gradients, mine);
+      if (many && !mine.includes('factor')) begin(gradients, mine);
       const results = resultsOf(place, values, gradients, apart ? () => k.load(buffers.gateReads()) : undefined);
       results.forEach((make, slot) => mine.includes(sides[slot]) && values.bind(at, slot, make));
       if (apart && mine.includes('rows')) k.store(buffers.gateReads(), readTerms(gradients) ?? k.zeros([]));
@@ -125,8 +129,10 @@ function kernelsOf(place: Place, plan: readonly (readonly Side[])[], roots: read
 export function gradientKernels(place: Place, roots: readonly Root[]): void {
   const { cx } = place;
   const { draft } = cx;
+  // That of a factor walks along the tokens, which is nothing for matrix units: a kernel of its own keeps the others on them.
+  const first: readonly Side[][] = sidesOf(place.parts).includes('factor') ? [['factor']] : [];
   const live = ({ head, write }: GradientKernel) => liveBytes(buildKernel(head, write), draft.sizeOf, draft.bufferOf);
-  const fits = (kernels: readonly GradientKernel[]) => draft.sharedBytes === Infinity || kernels.every((kernel) => live(kernel) <= draft.sharedBytes);
-  const plans = PLANS.map((plan) => kernelsOf(place, plan, roots));
+  const fits = (kernels: readonly GradientKernel[]) => draft.sharedBytes === Infinity || kernels.slice(first.length).every((kernel) => live(kernel) <= draft.sharedBytes);
+  const plans = PLANS.map((plan) => kernelsOf(place, [...first, ...plan], roots));
   for (const { head, write } of plans.find(fits) ?? plans[plans.length - 1]) draft.kernel(cx.name, head, write);
 }

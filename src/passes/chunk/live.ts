@@ -81,7 +81,7 @@ export function liveBytes(kernel: TileKernel, sizeOf: (axis: Axis) => number, bu
       case 'cumsum': case 'shift':
         if (isMatrix(op.arg)) hold('wide', summed(valueOf(op.arg)), wide(axesOf(op.arg)), at);
         return;
-      case 'inverse': case 'compose':
+      case 'inverse': case 'compose': case 'dgate':
         for (const arg of [...operandsOf(op), tile]) hold('wide', arg, wide(axesOf(arg)), at);
         return;
       case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'swap':

@@ -43,7 +43,7 @@ export interface Parts {
 export function partsOf(graph: Graph, stage: MatrixStage): Parts {
   const channels = stage.gate.kind === 'channel' && stage.gate.axis === stage.rowAxis;
   const several = stage.sources.filter((source) => source.erase !== undefined).length > 1;
-  const exactGate = stage.gate.kind !== 'none' && (several || isComputed(graph, stage.gate.log));
+  const exactGate = stage.gate.kind !== 'none' && stage.gate.factor === undefined && (several || isComputed(graph, stage.gate.log));
   const vector = (node: NodeId): Vector => {
     const found = factored(graph, node);
     // A number per token in front of a score would round it differently for who reads and for who writes.

@@ -29,7 +29,7 @@ export function foldScales(program: ScanProgram, sizeOf: (axis: Axis) => number)
   const source = (s: Source): Source => ({ col: of(s.col), value: maybe(s.value), erase: s.erase && reader(s.erase) });
   const matrix = (stage: MatrixStage, index: number): MatrixStage => ({
     ...stage,
-    gate: stage.gate.kind === 'none' ? stage.gate : { ...stage.gate, log: of(stage.gate.log) },
+    gate: stage.gate.kind === 'none' ? stage.gate : { ...stage.gate, log: of(stage.gate.log), factor: maybe(stage.gate.factor) },
     sources: stage.sources.map(source),
     reads: stage.reads.map((read, slot) => reader(read, scales.get(`${index}.${slot}`))),
   });

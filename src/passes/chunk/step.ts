@@ -45,7 +45,7 @@ export function lowerStep(draft: Draft, program: ScanProgram): void {
 /** S = Lambda S + sum of outer products, the sources in the order in which they see each other. */
 function matrixStep(k: KernelBuilder, values: Values, stage: MatrixStage, index: number, old: TileId): TileId {
   const { rowAxis, valueAxes, gate, sources } = stage;
-  const decayed = gate.kind === 'none' ? old : k.mul(k.exp(values.tile(gate.log)), old);
+  const decayed = gate.kind === 'none' ? old : k.mul(gate.factor === undefined ? k.exp(values.tile(gate.log)) : values.tile(gate.factor), old);
   const row = (id: NodeId) => widened(k, values.tile(id), [rowAxis]);
   const known = new Map<number, TileId>();
   const written = (j: number): TileId => {

@@ -1,7 +1,7 @@
 import type { Axis } from '../../ir/common/axes.js';
 import type { Range } from '../../ir/common/range.js';
 import type { ScanBuilder } from '../../ir/scan/build.js';
-import { nodeArguments, type Gate, type NodeId } from '../../ir/scan/scan.js';
+import { nodeArguments, type Gate, type NodeId, type ScanNode } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { rangeOf } from './ranges.js';
 import { refuse } from './refusal.js';
@@ -13,11 +13,12 @@ const SMALLEST_DECAY = 1e-35;
 export function gateOf(b: ScanBuilder, spec: Spec, state: number, decay: readonly NodeId[]): Gate {
   const factors = decay.filter((f) => b.literalValue(f) !== 1);
   if (factors.length === 0) return { kind: 'none' };
-  const axes = [...new Set(factors.flatMap((f) => b.axesOf(f)))];
+  const axes = gateAxes(b, factors);
   const logs = factors.map((f) => logOf(b, spec, f) ?? notPositive(b, spec, state, f));
-  const log = logs.slice(1).reduce((sum, x) => b.map('add', sum, x), logs[0]);
-  if (axes.length === 0) return { kind: 'scalar', log, constant: isStatic(b, log) };
-  return { kind: 'channel', log, axis: axes[0] };
+  const log = logs.map((x) => x.log).reduce((sum, x) => b.map('add', sum, x));
+  const factor = logs.every((x) => x.smooth) ? undefined : b.product(factors);
+  if (axes.length === 0) return { kind: 'scalar', log, factor, constant: isStatic(b, log) };
+  return { kind: 'channel', log, factor, axis: axes[0] };
 }
 
 /** Axes along which the factors of S[t-1] differ. */
@@ -58,34 +59,38 @@ function isAny(range: Range): boolean {
   return range.lo === -Infinity && range.hi === Infinity;
 }
 
+interface Log {
+  readonly log: NodeId;
+  /** Does the gradient of the factor's parts follow from that of `log` without a division by something that may be small? */
+  readonly smooth: boolean;
+}
+
 /**
  * log of a positive factor, read off its text where possible (exp(g) gives g, sigmoid(z) gives log_sigmoid(z)), so that no digits are lost;
  * undefined if nothing proves it positive.
  */
-function logOf(b: ScanBuilder, spec: Spec, factor: NodeId): NodeId | undefined {
+function logOf(b: ScanBuilder, spec: Spec, factor: NodeId): Log | undefined {
   const node = b.nodes[factor];
-  if (node.kind === 'literal') return node.value > 0 ? b.literal(Math.log(node.value)) : undefined;
+  if (node.kind === 'literal') return node.value > 0 ? { log: b.literal(Math.log(node.value)), smooth: true } : undefined;
   if (node.kind === 'map') {
     const [x, y] = node.args;
     const both = (fn: 'add' | 'sub') => {
       const [lx, ly] = [logOf(b, spec, x), logOf(b, spec, y)];
-      return lx === undefined || ly === undefined ? undefined : b.map(fn, lx, ly);
+      return lx === undefined || ly === undefined ? undefined : { log: b.map(fn, lx.log, ly.log), smooth: lx.smooth && ly.smooth };
     };
-    if (node.fn === 'exp') return x;
-    if (node.fn === 'sigmoid') return b.map('log_sigmoid', x);
+    if (node.fn === 'exp') return { log: x, smooth: true };
+    if (node.fn === 'sigmoid') return { log: b.map('log_sigmoid', x), smooth: true };
     if (node.fn === 'mul') return both('add') ?? byRange(b, spec, factor);
     if (node.fn === 'div') return both('sub') ?? byRange(b, spec, factor);
     if (node.fn === 'pow') {
       const base = logOf(b, spec, x);
-      return base === undefined ? byRange(b, spec, factor) : b.map('mul', y, base);
+      return base === undefined ? byRange(b, spec, factor) : { log: b.map('mul', y, base.log), smooth: base.smooth };
     }
     const complement = node.fn === 'sub' && b.literalValue(x) === 1 ? b.nodes[y] : undefined;
-    if (complement?.kind === 'map' && complement.fn === 'sigmoid') return b.map('log_sigmoid', b.map('neg', complement.args[0]));
+    if (complement?.kind === 'map' && complement.fn === 'sigmoid') return { log: b.map('log_sigmoid', b.map('neg', complement.args[0])), smooth: true };
     const argument = node.fn === 'sub' && b.literalValue(x) === 1 ? squaredTanh(b, y) : undefined;
-    if (argument !== undefined) return logSech2(b, argument);
-    if (node.fn === 'sub' && b.literalValue(x) === 1) {
-      if (rangeOf(b, spec, y).hi < 1) return b.map('log1p', b.map('neg', y));
-    }
+    if (argument !== undefined) return { log: logSech2(b, argument), smooth: true };
+    if (node.fn === 'sub' && b.literalValue(x) === 1 && rangeOf(b, spec, y).hi < 1) return { log: b.map('log1p', b.map('neg', y)), smooth: !isTrained(b, y) };
   }
   return byRange(b, spec, factor);
 }
@@ -104,28 +109,26 @@ function logSech2(b: ScanBuilder, x: NodeId): NodeId {
   return b.map('add', b.map('add', b.literal(Math.log(4)), b.map('log_sigmoid', double)), b.map('log_sigmoid', b.map('neg', double)));
 }
 
-function byRange(b: ScanBuilder, spec: Spec, factor: NodeId): NodeId | undefined {
+function byRange(b: ScanBuilder, spec: Spec, factor: NodeId): Log | undefined {
   const range: Range = rangeOf(b, spec, factor);
-  if (range.lo > 0) return b.map('log', factor);
-  if (range.lo === 0) return b.map('log', b.map('max', factor, b.literal(SMALLEST_DECAY)));
+  const smooth = !isTrained(b, factor);
+  if (range.lo > 0) return { log: b.map('log', factor), smooth };
+  if (range.lo === 0) return { log: b.map('log', b.map('max', factor, b.literal(SMALLEST_DECAY))), smooth };
   return undefined;
 }
 
-/** Depends on nothing that changes from token to token. */
-export function isStatic(b: ScanBuilder, id: NodeId, known = new Map<NodeId, boolean>()): boolean {
-  const found = known.get(id);
-  if (found !== undefined) return found;
-  const value = isStaticNode(b, id, known);
-  known.set(id, value);
-  return value;
+/** Does anything ask for its gradient? */
+function isTrained(b: ScanBuilder, id: NodeId): boolean {
+  return reaches(b, id, (node) => ['input', 'param', 'result'].includes(node.kind), new Set());
 }
 
-function isStaticNode(b: ScanBuilder, id: NodeId, known: Map<NodeId, boolean>): boolean {
-  const node = b.nodes[id];
-  switch (node.kind) {
-    case 'literal': case 'size': case 'head': case 'heads': case 'param': return true;
-    case 'input': case 'cotangent': case 'result': return false;
-    case 'map': return node.args.every((a) => isStatic(b, a, known));
-    case 'reduce': return isStatic(b, node.arg, known);
-  }
+function reaches(b: ScanBuilder, id: NodeId, wanted: (node: ScanNode) => boolean, seen: Set<NodeId>): boolean {
+  if (seen.has(id)) return false;
+  seen.add(id);
+  return wanted(b.nodes[id]) || nodeArguments(b.nodes[id]).some((arg) => reaches(b, arg, wanted, seen));
+}
+
+/** Depends on nothing that changes from token to token. */
+export function isStatic(b: ScanBuilder, id: NodeId): boolean {
+  return !reaches(b, id, (node) => ['input', 'cotangent', 'result'].includes(node.kind), new Set());
 }
