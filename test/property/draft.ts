@@ -3,6 +3,8 @@ import { randomSource } from '../../src/support/random.js';
 /** A scan that is being written: declarations and statements gathered so far, and the dice. */
 export interface Draft {
   readonly features: Set<string>;
+  /** Values at and near the ends of what an input or param may be, by its name. */
+  readonly ends: Map<string, readonly number[]>;
   /** Statements between the declarations and the outputs, in order. */
   readonly lines: string[];
   /** True with this probability. */
@@ -13,8 +15,8 @@ export interface Draft {
   /** A name that nothing else has: k, k2, k3 ... */
   fresh(name: string): string;
   /** Declares something and gives its name. */
-  input(name: string, axes: readonly string[], options?: { readonly range?: string; readonly group?: boolean }): string;
-  param(name: string, axes: readonly string[], range?: string): string;
+  input(name: string, axes: readonly string[], options?: { readonly range?: string; readonly group?: boolean; readonly ends?: readonly number[] }): string;
+  param(name: string, axes: readonly string[], options?: { readonly range?: string; readonly ends?: readonly number[] }): string;
   state(name: string, axes: readonly string[]): string;
   constant(name: string, value: string): string;
   bind(name: string, value: string): string;
@@ -28,6 +30,7 @@ export function newDraft(seed: number): Draft {
   const random = randomSource(seed, 'recurrence');
   const used = new Set<string>();
   const features = new Set<string>();
+  const ends = new Map<string, readonly number[]>();
   const inputs: string[] = [];
   const params: string[] = [];
   const states: string[] = [];
@@ -38,7 +41,7 @@ export function newDraft(seed: number): Draft {
   const shape = (axes: readonly string[]) => `[${axes.join(', ')}]`;
 
   const draft: Draft = {
-    features, lines,
+    features, ends, lines,
     chance: (p) => random.uniform() < p,
     pick: (choices) => choices[random.below(choices.length)],
     choose(what, weights) {
@@ -53,14 +56,16 @@ export function newDraft(seed: number): Draft {
       used.add(free);
       return free;
     },
-    input(name, axes, { range, group } = {}) {
+    input(name, axes, { range, group, ends: values = [] } = {}) {
       const own = draft.fresh(name);
+      if (values.length > 0) ends.set(own, values);
       if (group === true) features.add('per group');
       inputs.push(`${own}: ${shape(axes)}${range === undefined ? '' : ` in ${range}`}${group === true ? ' per group' : ''}`);
       return own;
     },
-    param(name, axes, range) {
+    param(name, axes, { range, ends: values = [] } = {}) {
       const own = draft.fresh(name);
+      if (values.length > 0) ends.set(own, values);
       features.add('param');
       params.push(`${own}: ${shape(axes)}${range === undefined ? '' : ` in ${range}`}`);
       return own;

@@ -12,6 +12,7 @@ const FEATURES = [
   'scan: matrix', 'scan: normalised', 'scan: chained', 'scan: elementwise', 'scan: grid', 'scan: prescan',
   'decay: none', 'decay: constant', 'decay: scalar', 'decay: channel', 'channels: axis 0 of 2', 'channels: axis 1 of 2',
   'gate: log', 'gate: bounded', 'gate: sigmoid', 'gate: softplus', 'gate: discretised', 'gate: linear', 'gate: complement', 'gate: trained',
+  'gate: constant of a param', 'gate: product', 'gate: quotient', 'gate: logistic', 'gate: square', 'gate: floor',
   'erases: none', 'erases: one', 'erases: two', 'erase: delta', 'erase: apart', 'erase: channelled', 'erase: general', 'erase reads: current', 'erase reads: undecayed',
   'read: after', 'read: before', 'read: bonus', 'read: decayed', 'two reads', 'two writes', 'key tied to the gate',
   'content: shifted', 'key: softmax', 'per group', 'param', 'skip', 'state order: columns first', 'epilogue: gate', 'epilogue: norm',

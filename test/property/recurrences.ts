@@ -6,6 +6,8 @@ export interface Recurrence {
   readonly name: string;
   /** A size for each axis. */
   readonly sizes: ReadonlyMap<string, number>;
+  /** Values at and near the ends of what gates take, by input and param. */
+  readonly ends: ReadonlyMap<string, readonly number[]>;
   /** What it is made of, for messages and for counting what a set of seeds covers. */
   readonly features: readonly string[];
 }
@@ -48,7 +50,7 @@ export function randomRecurrence(seed: number, options: RecurrenceOptions = {}):
   const name = `random_${seed}`;
   const source = d.print(name);
   const axes = [row, column, slot].filter((axis) => new RegExp(`: \\[(\\w+, )*${axis}[\\],]`).test(source));
-  return { source, name, sizes: new Map(axes.map((axis) => [axis, d.pick(options.sizes ?? SMALL)])), features: [...d.features] };
+  return { source, name, sizes: new Map(axes.map((axis) => [axis, d.pick(options.sizes ?? SMALL)])), ends: d.ends, features: [...d.features] };
 }
 
 /** Epilogue: a skip, a gate, a norm; and sometimes a second output. */
@@ -105,22 +107,43 @@ function decayed(d: Draft, state: string, vectors: readonly string[]): Decayed {
   }
 }
 
-/** A positive factor, in one of the ways that people write it. */
+/** Where exponentials and sigmoids end: in float64, in f32, and where they leave off to matter. */
+const LOGITS = [-1e4, -200, -95, -40, 40, 95];
+/** Near 0 a decay loses its logarithm's digits, at 0 the logarithm itself. */
+const FACTORS = [0, 1e-40, 1e-12, 1e-3, 1 - 2 ** -24, 1];
+const LOGS = [-Infinity, -1e4, -200, -79, -1e-5, -1e-12];
+
+/** A factor that is not negative, in one of the ways that people write it. */
 function gate(d: Draft, axes: readonly string[]): { readonly factor: string; readonly log: string | undefined } {
   const named = (log: string) => ({ factor: `exp(${log})`, log });
   const unnamed = (factor: string) => ({ factor, log: undefined });
-  switch (d.choose('gate', [['log', 4], ['bounded', 1], ['sigmoid', 2], ['softplus', 1], ['discretised', axes.length === 0 ? 1 : 0], ['linear', 1], ['complement', 0.5], ['trained', 0.5]])) {
-    case 'log': return named(d.input('g', axes, { range: '-inf..0' }));
-    case 'bounded': return named(d.input('w', axes, { range: '-5..0' }));
-    case 'sigmoid': return unnamed(`sigmoid(${d.input('f', axes)})`);
-    case 'softplus': return unnamed(`exp(-softplus(${d.input('f', axes)}))`);
+  const logit = () => d.input('f', axes, { ends: LOGITS });
+  const factor = () => d.input('a', d.pick([axes, axes, []]), { range: '0..1', ends: FACTORS });
+  const spellings = [
+    ['log', 4], ['bounded', 1], ['sigmoid', 2], ['softplus', 1], ['discretised', axes.length === 0 ? 1 : 0], ['linear', 2], ['complement', 1], ['trained', 0.5], ['constant of a param', 0.5],
+    ['product', 1], ['quotient', 1], ['logistic', 0.5], ['square', 0.5], ['floor', 0.5],
+  ] as const;
+  switch (d.choose('gate', spellings)) {
+    case 'log': return named(d.input('g', axes, { range: '-inf..0', ends: LOGS }));
+    case 'bounded': return named(d.input('w', axes, { range: '-5..0', ends: [-5, -1e-12] }));
+    case 'sigmoid': return unnamed(`sigmoid(${logit()})`);
+    case 'softplus': return unnamed(`exp(-softplus(${logit()}))`);
     case 'discretised': {
-      const delta = d.bind('delta', `softplus(${d.input('dt', [])} + ${d.param('dt_bias', [])})`);
+      const delta = d.bind('delta', `softplus(${d.input('dt', [], { ends: LOGITS })} + ${d.param('dt_bias', [])})`);
       return unnamed(`exp(-exp(${d.param('A_log', [])}) * ${delta})`);
     }
-    case 'linear': return unnamed(d.input('a', axes, { range: '0.05..1' }));
-    case 'complement': return unnamed(`(1 - ${d.input('c', axes, { range: '0..0.9' })})`);
+    case 'linear': return unnamed(d.input('a', axes, { range: '0..1', ends: FACTORS }));
+    case 'complement': return unnamed(`(1 - ${d.input('c', axes, { range: '0..1', ends: [0, 1e-12, 1 - 1e-12, 1] })})`);
     case 'trained': return unnamed(`exp(-softplus(${d.param('rate', axes)}))`);
+    case 'constant of a param': return unnamed(d.param('gamma', axes, { range: '0..1', ends: FACTORS }));
+    case 'product': return unnamed(d.pick([
+      () => `${factor()} * sigmoid(${logit()})`, () => `exp(-softplus(${logit()})) * ${factor()}`, () => `sigmoid(${logit()}) * sigmoid(${logit()})`,
+      () => `${factor()} * ${factor()}`,
+    ])());
+    case 'quotient': return unnamed(d.pick([() => `(${factor()} / (1 + ${d.input('c', axes, { range: '0..1' })}))`, () => `(sigmoid(${logit()}) / (1 + exp(${d.input('f', axes)})))`])());
+    case 'logistic': return unnamed(`(1 / (1 + exp(${d.input('f', axes, { ends: [-1e4, -95, 95] })})))`);
+    case 'square': return unnamed(`${d.input('a', axes, { range: '0..1', ends: FACTORS })}^2`);
+    case 'floor': return unnamed(`max(${factor()}, ${d.pick(['0.1', '1e-6'])})`);
   }
 }
 

@@ -8,6 +8,8 @@ import { lowerFor } from '../../../src/driver/compile.js';
 import { frontend } from '../../../src/passes/frontend.js';
 import { seeds } from '../../property/case.js';
 import { randomRecurrence } from '../../property/recurrences.js';
+import { FACTOR_SCANS } from '../passes/factor-scans.js';
+import { specOf } from '../passes/scans.js';
 import { judge, judgeScan, type TensorRun } from './tensor-runs.js';
 
 const SM90 = 'cuda.sm90' as const;
@@ -66,6 +68,20 @@ describe.skipIf(!compiler || NO_EXAMPLES)('tensor core kernels against the meani
     const { failed, errors } = await judge(name, run);
     expect(failed).toEqual([]);
     expect(errors.size).toBeGreaterThan(4);
+  });
+});
+
+describe.skipIf(!compiler)('tensor core kernels of decays given as factors (skipped where g++ is missing)', () => {
+  it.each(Object.entries(FACTOR_SCANS))('%s', (_, text) => {
+    const sizes = new Map([['K', 64], ['V', 64]]);
+    const made = lowerFor(specOf(text), { target: SM90, dtype: 'bf16', sizes }, 64);
+    if (!('module' in made)) throw new Error(text);
+    const { failed, errors, kernels } = judgeScan(made, sizes, { target: SM90, lengths: [70, 130], resets: true });
+    expect(failed).toEqual([]);
+    expect(errors.size).toBeGreaterThan(4);
+    // The others do not leave tensor cores for it.
+    expect(kernels).toContain('S_gradients');
+    expect(kernels).not.toContain('S_gradient_factor');
   });
 });
 

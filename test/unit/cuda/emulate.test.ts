@@ -6,6 +6,8 @@ import { lowerScan } from '../../../src/passes/pipeline.js';
 import { NO_EXAMPLES } from '../../examples.js';
 import { PROGRAMS, programOf } from '../../programs.js';
 import { randomCase } from '../../property/case.js';
+import { addEnds, FACTOR_SCANS } from '../passes/factor-scans.js';
+import { draw, specOf } from '../passes/scans.js';
 import { compiler, emulate } from './emulate.js';
 
 interface Run {
@@ -52,6 +54,15 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
     const { module } = lowerScan(spec, new Map(spec.axes.map((axis, i) => [axis.name, [16, 8][i % 2]])), { chunk: 16 });
     check(emulate(module, { dtype: 'f32', plain: false, call: { heads: 2, groups: 1, lengths: [21, 0, 7] }, longest: 1, programs: ['forward', 'backward', 'step'] }), 'f32');
   });
+  it.each(Object.entries(FACTOR_SCANS))('gradients of decays given as factors, 0 among them: %s', (_, text) => {
+    const spec = specOf(text);
+    const sizes = new Map([['K', 16], ['V', 20]]);
+    const drawn = draw(spec, sizes, [21, 0, 7], 3);
+    addEnds(drawn);
+    const { module } = lowerScan(spec, sizes, { chunk: 16 });
+    check(emulate(module, { dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['forward', 'backward', 'step'], given: new Map([...drawn.given, ...drawn.cotangents]) }), 'f32');
+  });
+
   it('random recurrences', () => {
     const lengths = [21, 0, 7];
     for (const seed of [3, 4, 11, 23]) {

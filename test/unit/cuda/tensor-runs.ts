@@ -91,15 +91,16 @@ export function judgeScan({ spec, scan, module }: LoweredScan, sizeOf: ReadonlyM
   return { failed: [...failed], errors, kernels: module.kernels.filter((kernel) => lowerFragments({ module, target, dtype }, kernel) !== undefined).map((kernel) => kernel.name) };
 }
 
-/** Every fifth log decay is -100, every eleventh -inf where its range has that. */
+/** Every fifth log decay is -100, every eleventh -inf where its range has that; factors are small and 0. */
 function addResets(spec: Spec, gates: ReadonlySet<string>, tensors: ReturnType<typeof drawTensors>): void {
   for (const input of spec.inputs) {
-    if (!gates.has(input.name) || input.range.hi !== 0) continue;
+    const isFactor = input.range.lo === 0 && input.range.hi === 1;
+    if (!gates.has(input.name) || (input.range.hi !== 0 && !isFactor)) continue;
     const random = randomSource(3, input.name);
     const data = tensors.get(input.name)?.data;
     data?.forEach((_, i) => {
       const dice = random.below(110);
-      if (dice < 22) data[i] = Math.max(input.range.lo, -100);
+      if (dice < 22) data[i] = isFactor ? 1e-8 : Math.max(input.range.lo, -100);
       else if (dice < 32) data[i] = input.range.lo;
     });
   }

@@ -118,15 +118,24 @@ function decays(): TileModule {
   const roles = [{ before: false, strict: false }, { before: false, strict: true }, { before: true, strict: true }] as const;
   const a = buffer('a', 'chunk', [ROW, COL], 'initial');
   const names = roles.map((_, i) => ({ score: buffer(`score${i}`, 'chunk', [ROW, COL], 'output'), row: buffer(`row${i}`, 'token', ['K'], 'output'), col: buffer(`col${i}`, 'token', ['K'], 'output') }));
-  return moduleOf('decays', [x, y, g, a, ...names.flatMap(({ score, row, col }) => [score, row, col])], roles.map((how, i) => ({
+  const factors = ['channels', 'earlier', 'numbers'].map((name) => buffer(name, 'token', name === 'numbers' ? [] : ['K'], 'output'));
+  return moduleOf('decays', [x, y, g, s, a, ...names.flatMap(({ score, row, col }) => [score, row, col]), ...factors], [...roles.map((how, i) => ({
     head: head(`role${i}`),
-    write(k) {
+    write(k: KernelBuilder) {
       const [rows, others, gates, weights] = [k.load(x), k.load(y), k.load(g), k.load(a)];
       k.store(names[i].score, k.mul(k.dscore(rows, others, gates, 'K', how), k.literal(0.5)));
       k.store(names[i].row, k.dscoreRow(weights, others, gates, 'K', how));
       k.store(names[i].col, k.dscoreCol(weights, rows, gates, 'K', how));
     },
-  })));
+  })), {
+    head: head('factors'),
+    write(k: KernelBuilder) {
+      const [rows, others, decay, weights] = [k.load(x), k.load(y), k.map('relu', k.load(g)), k.load(a)];
+      k.store(factors[0], k.dgate(weights, rows, others, decay, false));
+      k.store(factors[1], k.dgate(weights, rows, k.load(s), decay, true));
+      k.store(factors[2], k.dgate(weights, k.load(s), k.keep(k.literal(1)), k.map('relu', k.load(s)), false));
+    },
+  }]);
 }
 
 /** Every loop: over chunks, segments, tokens and members, both ways, with carried matrices and scalars that read each other. */
