@@ -54,6 +54,7 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
     const { module } = lowerScan(spec, new Map(spec.axes.map((axis, i) => [axis.name, [16, 8][i % 2]])), { chunk: 16 });
     check(emulate(module, { dtype: 'f32', plain: false, call: { heads: 2, groups: 1, lengths: [21, 0, 7] }, longest: 1, programs: ['forward', 'backward', 'step'] }), 'f32');
   });
+
   it.each(Object.entries(FACTOR_SCANS))('gradients of decays given as factors, 0 among them: %s', (_, text) => {
     const spec = specOf(text);
     const sizes = new Map([['K', 16], ['V', 20]]);
