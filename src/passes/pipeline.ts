@@ -1,7 +1,10 @@
 import type { Axis } from '../ir/common/axes.js';
 import { nodeArguments, type NodeId, type ScanNode, type ScanProgram } from '../ir/scan/scan.js';
 import type { Spec } from '../ir/spec/spec.js';
+import { verifyScan } from '../ir/scan/verify.js';
 import type { TileModule } from '../ir/tile/tile.js';
+import { verifyTiles } from '../ir/tile/verify.js';
+import { verified } from '../support/verified.js';
 import { adjoint } from './adjoint/adjoint.js';
 import { draft, type InlineScores } from './chunk/draft.js';
 import { graphOf } from './chunk/graph.js';
@@ -59,15 +62,24 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
   if (spec.mode === 'sequential') {
     const d = start(new Set());
     lowerSequential(d);
-    return { spec, scan: undefined, module: d.finish() };
+    return { spec, scan: undefined, module: checkedTiles(d.finish()) };
   }
   const sizeOf = (axis: Axis) => sizes.get(axis) ?? 1;
-  const scan = withFactors(foldScales(normalize(spec), sizeOf), sizeOf);
+  const formed = checked('the normal form', normalize(spec));
+  const scan = checked('the normal form with scales folded', withFactors(foldScales(formed, sizeOf), sizeOf));
   const d = start(gateNames(spec, scan));
   lowerForward(d, scan);
-  lowerBackward(d, adjoint(spec, scan));
+  lowerBackward(d, checked('the adjoint', adjoint(spec, scan)));
   lowerStep(d, scan);
-  return { spec, scan, module: d.finish() };
+  return { spec, scan, module: checkedTiles(d.finish()) };
+}
+
+function checked(what: string, program: ScanProgram): ScanProgram {
+  return verified(what, program, verifyScan(program));
+}
+
+function checkedTiles(module: TileModule): TileModule {
+  return verified(`the tile module of ${module.name}`, module, verifyTiles(module));
 }
 
 /** The program with the nodes that taking numbers out of vectors makes, so that forward and backward count alike. */

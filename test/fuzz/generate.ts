@@ -43,6 +43,7 @@ export function generate(seed: number): Program {
   const leafOf = (tensor: { readonly name: string; readonly shape: Shape }, past = false): Term => (
     { kind: 'leaf', text: past ? `${tensor.name}[t-1]` : tensor.name, name: tensor.name, shape: tensor.shape }
   );
+  const sizeOf = (axis: string): Term => ({ kind: 'leaf', text: axis, name: axis, shape: [] });
   const input = (shape: Shape, range?: string): Term => {
     const known = inputs.filter((tensor) => same(tensor.shape, shape) && tensor.range === range);
     if (known.length > 0 && chance(0.6)) return leafOf(pick(known));
@@ -65,7 +66,18 @@ export function generate(seed: number): Program {
   };
   const sometimesBound = (value: Term, p = 0.25): Term => (value.kind !== 'leaf' && chance(p) ? bind(value) : value);
 
+  /** Nothing but parameters and numbers, as deep as it is. */
+  let fixed = false;
+  const alone = <T>(make: () => T): T => {
+    const before = fixed;
+    fixed = true;
+    const made = make();
+    fixed = before;
+    return made;
+  };
+
   const leaf = (shape: Shape): Term => {
+    if (fixed) return shape.length === 0 && chance(0.3) ? (chance(0.3) ? sizeOf(pick(axes)) : number(pick(['0.5', '2', 'head', 'heads']))) : param(shape);
     const known = lets.filter((own) => same(own.shape, shape) && !(current !== undefined && dirty.has(own.name)));
     if (known.length > 0 && chance(0.35)) return leafOf(pick(known));
     if (shape.length === 0 && chance(0.2)) return number(pick(['0.5', '2', '1', '0.25', '3', '-0.5']));
@@ -79,6 +91,8 @@ export function generate(seed: number): Program {
   /** Something between 0 and 1, as decays and strengths are. */
   const gate = (shape: Shape, depth: number): Term => {
     const z = () => term(shape, depth - 1);
+    if (fixed) return call('sigmoid', [composed(shape, depth)]);
+    if (depth > 0 && chance(0.08)) return alone(() => gate(shape, depth));
     switch (random.below(13)) {
       case 0: return call('exp', [input(shape, '-inf..0')]);
       case 1: return call('sigmoid', [z()]);
@@ -106,7 +120,11 @@ export function generate(seed: number): Program {
     const value = leafOf(state.tensor, !state.assigned || chance(0.25));
     if (same(state.tensor.shape, shape)) return value;
     const axis = without(state.tensor.shape, '').find((name) => !shape.includes(name)) ?? '';
-    const seen = chance(0.12) ? infix('*', gate(chance(0.5) ? [] : [axis], 1), value, state.tensor.shape) : value;
+    const more = chance(0.1) && state.tensor.shape.length === 2 ? call('outer', state.tensor.shape.map((name) => leaf([name])), state.tensor.shape) : undefined;
+    const seen = chance(0.05) ? infix('-', leafOf(state.tensor, !state.assigned), leafOf(state.tensor, true), state.tensor.shape)
+      : more !== undefined ? infix(pick(['+', '-']), value, more, state.tensor.shape)
+      : chance(0.12) ? infix('*', gate(chance(0.5) ? [] : [axis], 1), value, state.tensor.shape) : value;
+    if (chance(0.04)) return call(pick(['sum', 'sum', 'mean', 'max']), [seen], shape, [axis]);
     if (chance(0.06)) return call('sum', [infix('*', seen, term([axis], depth - 1), state.tensor.shape)], shape, [axis]);
     const row = chance(0.2) ? call('softmax', [term([axis], depth - 1)], [axis], [axis]) : sometimesBound(term([axis], depth - 1));
     return chance(0.8) ? infix('@', row, seen, shape) : infix('@', seen, row, shape);
@@ -114,7 +132,8 @@ export function generate(seed: number): Program {
 
   const term = (shape: Shape, depth: number): Term => {
     if (depth <= 0) return leaf(shape);
-    if (chance(0.3)) {
+    if (!fixed && chance(0.07)) return alone(() => composed(shape, depth));
+    if (!fixed && chance(0.3)) {
       const found = read(shape, depth);
       if (found !== undefined) return chance(0.2) && shape.length === 1 ? call(pick(['l2norm', 'rmsnorm']), [found], shape) : found;
     }
@@ -125,7 +144,9 @@ export function generate(seed: number): Program {
     const next = () => term(shape, depth - 1);
     const smaller = () => term(chance(0.5) ? [] : shape.filter(() => chance(0.5)), depth - 1);
     const other = pick(axes);
-    switch (random.below(15)) {
+    switch (random.below(17)) {
+      case 15: return call(pick(['min', 'max']), chance(0.5) ? [next(), smaller()] : [smaller(), next()], shape);
+      case 16: return infix('/', next(), call('sqrt', [sizeOf(pick(axes))]), shape);
       case 0: return leaf(shape);
       case 1: return call(pick(SMOOTH), [next()]);
       case 2: return infix('+', next(), chance(0.3) ? smaller() : next(), shape);
@@ -211,14 +232,20 @@ export function generate(seed: number): Program {
     return chance(0.7) ? infix('+', kept, write, tensor.shape) : chance(0.5) ? infix('+', write, kept, tensor.shape) : infix('-', kept, write, tensor.shape);
   };
 
+  const bindOutput = (name: string, value: Term): string => {
+    lines.push({ kind: 'assign', name, value });
+    return name;
+  };
+
   const count = pick([0, 1, 1, 1, 2, 2, 3]);
   for (let i = 0; i < count; i++) {
-    const rank = axes.length > 1 ? pick([0, 1, 1, 2, 2, 2, 2]) : random.below(2);
+    const rank = axes.length > 2 && chance(0.08) ? 3 : axes.length > 1 ? pick([0, 1, 1, 2, 2, 2, 2]) : random.below(2);
     states.push({ tensor: { role: 'state', name: fresh(pick(['S', 'h', 'mem_'])), shape: shuffled(axes).slice(0, rank) }, assigned: false });
   }
   for (const state of states) {
     current = state;
-    const value = state.tensor.shape.length === 2 && chance(0.9) ? matrixUpdate(state) : elementUpdate(state);
+    const odd = chance(0.03) ? call('tanh', [leafOf(state.tensor, true)]) : chance(0.03) ? term(state.tensor.shape, 2) : undefined;
+    const value = odd ?? (state.tensor.shape.length === 2 && chance(0.9) ? matrixUpdate(state) : elementUpdate(state));
     lines.push({ kind: 'assign', name: state.tensor.name, value });
     state.assigned = true;
   }
@@ -226,16 +253,18 @@ export function generate(seed: number): Program {
   const outputs = Array.from({ length: pick([1, 1, 1, 2, 3]) }, (): { readonly name: string; readonly shape: Shape } => {
     const own = states.filter(({ tensor }) => tensor.shape.length > 0);
     if (own.length > 0 && chance(0.1)) return { name: pick(own).tensor.name, shape: pick(own).tensor.shape };
-    const shape = chance(0.1) ? [] : [pick(axes)];
+    const shape = chance(0.1) ? [] : chance(0.06) ? shuffled(axes).slice(0, 2) : [pick(axes)];
+    if (chance(0.05)) return { name: bindOutput(fresh('y'), leaf(shape)), shape };
     const made: Term = states.length === 0 ? term(shape, 3) : read(shape, 3) ?? term(shape, 3);
     const value = chance(0.5) ? made : infix(pick(['+', '*']), made, term(shape, 2), shape);
     const name = fresh('y');
-    lines.push({ kind: 'assign', name, value });
-    return { name, shape };
+    return { name: bindOutput(name, value), shape };
   });
   const distinct = outputs.filter((output, i) => outputs.findIndex((first) => first.name === output.name) === i)
     .map((output) => states.find(({ tensor }) => tensor.name === output.name)?.tensor ?? output)
     .map(({ name, shape }) => ({ name, shape }));
+  // Every axis that is used as a number is one of some tensor.
+  for (const axis of axes) if (![...inputs, ...params, ...states.map(({ tensor }) => tensor)].some(({ shape }) => shape.includes(axis))) inputs.push({ role: 'input', name: fresh('x'), shape: [axis] });
   if (inputs.every((tensor) => tensor.group === true)) inputs.push({ role: 'input', name: fresh('x'), shape: [axes[0]] });
   return {
     name: `fuzz_${seed}`, sequential: chance(0.04), sizes, outputs: distinct, lines,

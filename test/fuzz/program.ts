@@ -62,18 +62,24 @@ export function namesIn(term: Term): readonly string[] {
   return term.args.flatMap(namesIn);
 }
 
-/** The program without what no output needs. States that outputs do not need stay if `states`. */
+/** The program without what no output needs. */
 export function pruned(program: Program): Program {
   const needed = new Set(program.outputs.map((output) => output.name));
   for (let size = -1; size !== needed.size;) {
     size = needed.size;
     for (const line of program.lines) if (needed.has(line.name)) namesIn(line.value).forEach((name) => needed.add(name));
   }
+  const kept = new Set(program.tensors.filter((tensor) => needed.has(tensor.name)));
+  for (const axis of program.sizes.keys()) {
+    if (!needed.has(axis) || [...kept].some(({ shape }) => shape.includes(axis))) continue;
+    const bringer = program.tensors.find(({ shape, role }) => shape.includes(axis) && role !== 'state');
+    if (bringer !== undefined) kept.add(bringer);
+  }
   // Something has to say how many tokens and heads there are.
   const first = program.tensors.find(({ role, group, name }) => role === 'input' && group !== true && needed.has(name)) ?? program.tensors.find(({ role, group }) => role === 'input' && group !== true);
   return {
     ...program,
-    tensors: program.tensors.filter((tensor) => needed.has(tensor.name) || tensor === first),
+    tensors: program.tensors.filter((tensor) => kept.has(tensor) || tensor === first),
     lines: program.lines.filter((line) => needed.has(line.name)),
   };
 }

@@ -1,7 +1,9 @@
 import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Plan, PlanKernel, Segmentation } from '../../ir/plan/plan.js';
+import { verifyPlan } from '../../ir/plan/verify.js';
 import type { TileKernel, TileModule } from '../../ir/tile/tile.js';
 import { lineComment } from '../../support/text.js';
+import { verified } from '../../support/verified.js';
 import { costsOf, planPrograms, planTensor } from '../describe.js';
 import { lowerFragments } from './frag/lower.js';
 import { lowerSimt } from './simt/lower.js';
@@ -62,7 +64,7 @@ export function emitCuda(module: TileModule, options: CudaOptions): { plan: Plan
     `constexpr int kTablePrograms = ${SEGMENTATION.programs}, kTableLeast = ${SEGMENTATION.least};`,
     template(options.templates, 'rt/tables.cuh'),
   ].join('\n');
-  return { plan, files: new Map([[file, text]]) };
+  return { plan: verified(`the plan of ${module.name}`, plan, verifyPlan(plan)), files: new Map([[file, text]]) };
 }
 
 function lower(cx: CudaContext, kernel: TileKernel, plain: boolean): LoweredKernel {

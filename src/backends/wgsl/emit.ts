@@ -1,8 +1,11 @@
 import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Extent, Plan, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
+import { verifyPlan } from '../../ir/plan/verify.js';
 import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
+import { verifyTiles } from '../../ir/tile/verify.js';
 import { textFrame } from '../../support/frame.js';
 import { lineComment } from '../../support/text.js';
+import { verified } from '../../support/verified.js';
 import { costsOf, innerExtent, outerExtents, planPrograms, planTensor } from '../describe.js';
 import { DEFAULT_CAPABILITIES, type WgslCapabilities } from './capabilities.js';
 import { helpersOf } from './helpers.js';
@@ -33,6 +36,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
   // Workspaces share one buffer, so no tensor of a user can take the place of one.
   const shared: TileModule = { ...module, buffers: module.buffers.map((buffer) => ({ ...buffer, ungrouped: undefined })) };
   const { module: staged, packs } = stageBuffers(shared, { storageBuffers: capabilities.storageBuffers, packed });
+  if (staged !== shared) verified(`the staged module of ${module.name}`, staged, verifyTiles(staged));
   const chosen = staged.kernels.map((kernel) => ({ kernel, how: choose({ module: staged, capabilities }, kernel) }));
   const scratch = chosen.filter(({ how }) => how.memory.far > 0).map(({ kernel, how }): PlanTensor => ({
     name: scratchName(kernel.name), role: 'workspace', dtype: 'f32', shape: [...gridOf(kernel, how.blocks).flat(), how.memory.far], axes: [],
@@ -74,7 +78,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
     programs: planPrograms(staged, kernels),
     arena,
   };
-  return { plan, files };
+  return { plan: verified(`the plan of ${module.name}`, plan, verifyPlan(plan)), files };
 }
 
 /** Cells, heads or groups, blocks of the split axis. */

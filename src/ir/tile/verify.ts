@@ -1,5 +1,5 @@
 import { COL, ROW, includesAll, sameAxes, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
-import { operandsOf } from './operands.js';
+import { loadedBuffers, operandsOf, storedBuffers } from './operands.js';
 import type { TileBuffer, TileKernel, TileModule, TileOp, TileStmt } from './tile.js';
 
 interface Scope {
@@ -24,8 +24,51 @@ export function verifyTiles(module: TileModule): readonly string[] {
     for (const axis of buffer.axes) if (!known(module, axis)) faults.push(`${module.name}: buffer ${buffer.name} has axis ${axis} without size`);
   }
   for (const kernel of module.kernels) faults.push(...verifyKernel(module, kernel));
+  faults.push(...verifyFlow(module));
   return faults;
 }
+
+/** What each program must leave behind. */
+const RESULTS: Readonly<Record<keyof TileModule['programs'], readonly TileBuffer['role'][]>> = { forward: ['output', 'final'], backward: ['gradient'], step: ['output', 'final'] };
+
+/** Memory that no kernel has written yet is read by none, and every result is written. */
+function verifyFlow(module: TileModule): readonly string[] {
+  const faults: string[] = [];
+  const kernels = new Map(module.kernels.map((kernel) => [kernel.name, { loads: unwrittenLoads(kernel.body), stores: storedBuffers(kernel.body) }]));
+  const given = module.buffers.filter(({ role }) => GIVEN.has(role)).map(({ name }) => name);
+  for (const program of ['forward', 'backward', 'step'] as const) {
+    const written = new Set(given);
+    for (const name of module.programs[program]) {
+      const kernel = kernels.get(name);
+      for (const buffer of kernel?.loads ?? []) {
+        if (!written.has(buffer)) faults.push(`${module.name}: ${program} launches ${name}, which reads ${buffer} before any kernel has written it`);
+      }
+      kernel?.stores.forEach((buffer) => written.add(buffer));
+    }
+    if (module.programs[program].length === 0) continue;
+    for (const { name, role } of module.buffers) {
+      if (RESULTS[program].includes(role) && !written.has(name)) faults.push(`${module.name}: ${program} does not write ${name}`);
+    }
+  }
+  return faults;
+}
+
+/** Buffers that a body loads and has not stored to before. */
+function unwrittenLoads(body: readonly TileStmt[], before: ReadonlySet<string> = new Set()): readonly string[] {
+  const written = new Set(before);
+  const found = new Set<string>();
+  for (const stmt of body) {
+    if (stmt.kind === 'store') written.add(stmt.buffer);
+    else if (stmt.kind === 'loop') {
+      unwrittenLoads(stmt.body, written).forEach((buffer) => found.add(buffer));
+      storedBuffers(stmt.body).forEach((buffer) => written.add(buffer));
+    } else for (const buffer of loadedBuffers([stmt])) if (!written.has(buffer)) found.add(buffer);
+  }
+  return [...found];
+}
+
+/** What the user gives. */
+const GIVEN: ReadonlySet<TileBuffer['role']> = new Set<TileBuffer['role']>(['input', 'param', 'initial', 'cotangent']);
 
 const known = (module: TileModule, axis: Axis) => axis === ROW || axis === COL || module.sizes.has(axis);
 
@@ -170,7 +213,7 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
           read(stmt.value, 'store');
           const buffer = bufferOf(stmt.buffer, scope);
           if (buffer === undefined) break;
-          if (['input', 'param', 'initial', 'cotangent'].includes(buffer.role)) fault(`stores to ${buffer.name}, which the user gives`);
+          if (GIVEN.has(buffer.role)) fault(`stores to ${buffer.name}, which the user gives`);
           const cell = buffer.outer === 'token' && !scope.token ? [ROW, ...buffer.axes] : buffer.axes;
           const value = axesOf(stmt.value);
           const named = value.includes(COL) && !value.includes(ROW) && !cell.includes(COL) ? value.map((axis) => (axis === COL ? ROW : axis)) : value;

@@ -47,7 +47,7 @@ export function partsOf(graph: Graph, stage: MatrixStage): Parts {
   const vector = (node: NodeId): Vector => {
     const found = factored(graph, node);
     // A number per token in front of a score would round it differently for who reads and for who writes.
-    const whole = exactGate && channels && !found.scalars.every(graph.isStatic);
+    const whole = exactGate && channels && found.base !== undefined && !found.scalars.every(graph.isStatic);
     return { ...(whole ? { literal: 1, scalars: [], base: node } : found), node };
   };
   const ungated = stage.gate.kind === 'none';

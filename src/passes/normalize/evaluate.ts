@@ -25,6 +25,10 @@ export interface Evaluator {
 /** Thrown when a matrix state turns out to be used elementwise: the caller starts again with it as an elementwise scan. */
 export interface UsedElementwise { readonly usedElementwise: number }
 
+export function usedElementwise(state: number): UsedElementwise {
+  return { usedElementwise: state };
+}
+
 const PRODUCT_LIMIT = 64;
 
 /** Reads Spec nodes as values affine in the states (a small abstract interpretation). */
@@ -140,8 +144,7 @@ export function evaluator(spec: Spec): Evaluator {
 
     const nonlinear = (f: Form, node: SpecNode, label: string) => {
       if (f.state !== undefined && f.state !== own && own === undefined) {
-        const elementwise: UsedElementwise = { usedElementwise: f.state };
-        return elementwise;
+        return usedElementwise(f.state);
       }
       return refuse('E301', node.origin, `the update of \`${name(f.state)}\` is not linear in \`${name(f.state)}[t-1]\``, label,
         'a chunked scan needs S = A*S[t-1] + B with A and B free of S');
@@ -195,6 +198,8 @@ export function evaluator(spec: Spec): Evaluator {
     update(state) {
       const erases: RawRead[] = [];
       const value = makeEvaluate(state, erases)(spec.states[state].next);
+      // Another state as it is: entry by entry.
+      if (value.kind === 'form' && value.form.state !== undefined && value.form.state !== state) throw usedElementwise(value.form.state);
       const axes = spec.states[state].axes;
       const form = value.kind === 'form' ? { ...value.form, state, axes }
         : { state, decay: undefined, terms: [{ factors: [value.node], read: undefined }], axes };

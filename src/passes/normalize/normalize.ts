@@ -1,7 +1,7 @@
 import type { ScanBuilder } from '../../ir/scan/build.js';
 import type { ElementStage, NodeId, Root, ScanProgram, Stage } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
-import { argumentsOf, evaluator, type StateInfo, type UsedElementwise, type Value } from './evaluate.js';
+import { argumentsOf, evaluator, usedElementwise, type StateInfo, type UsedElementwise, type Value } from './evaluate.js';
 import { collapse, type Form } from './forms.js';
 import { gateAxes } from './gates.js';
 import { matrixStage } from './matrix.js';
@@ -54,8 +54,7 @@ function attempt(spec: Spec, order: readonly number[], elementwise: ReadonlySet<
 function plainNode(b: ScanBuilder, value: Value): NodeId {
   if (value.kind === 'plain') return value.node;
   if (value.form.state === undefined) return collapse(b, value.form);
-  const elementwise: UsedElementwise = { usedElementwise: value.form.state };
-  throw elementwise;
+  throw usedElementwise(value.form.state);
 }
 
 function isUsedElementwise(error: unknown): error is UsedElementwise {

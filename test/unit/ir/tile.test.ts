@@ -17,9 +17,18 @@ const S = buffer('S', 'sequence', ['K', 'V'], 'final');
 const CHUNK: KernelHead = { name: 'k', doc: 'A kernel.', outer: 'chunk', inner: 'head' };
 const WALK: KernelHead = { name: 'k', doc: 'A kernel.', outer: 'sequence', inner: 'head', split: 'V' };
 
+/** Writes everything, so that what comes after it may read anything. */
+const fill = buildKernel({ name: 'fill', doc: 'Writes.', outer: 'segment', inner: 'head' }, (k) => {
+  k.loop('chunks', false, [], () => {
+    for (const each of [o, n, p]) k.store(each, k.literal(1));
+    return [];
+  });
+  for (const each of [s, S]) k.store(each, k.literal(1));
+});
+
 const moduleOf = (...kernels: readonly TileKernel[]): TileModule => ({
-  name: 'm', chunk: 16, sizes: new Map([['K', 4], ['V', 8]]), buffers: [q, v, o, n, p, s, S], kernels,
-  programs: { forward: kernels.map((kernel) => kernel.name), backward: [], step: [] },
+  name: 'm', chunk: 16, sizes: new Map([['K', 4], ['V', 8]]), buffers: [q, v, o, n, p, s, S], kernels: [fill, ...kernels],
+  programs: { forward: ['fill', ...kernels.map((kernel) => kernel.name)], backward: [], step: [] },
 });
 const faults = (head: KernelHead, write: (k: KernelBuilder) => void) => verifyTiles(moduleOf(buildKernel(head, write)));
 
@@ -71,17 +80,39 @@ describe('the tile verifier', () => {
 
   it('finds names that nothing has, and names that two things have', () => {
     const module = moduleOf(attention);
-    expect(verifyTiles({ ...module, programs: { ...module.programs, step: ['walk'] } })).toEqual(['m: a program launches walk, which is no kernel']);
+    expect(verifyTiles({ ...module, programs: { ...module.programs, step: ['fill', 'walk'] } })).toEqual(['m: a program launches walk, which is no kernel']);
     expect(verifyTiles({ ...module, buffers: [...module.buffers, q] })).toEqual(['m: two buffers share a name']);
-    expect(verifyTiles({ ...module, buffers: module.buffers.filter((b) => b !== o) })).toEqual(['m.attention: no buffer o']);
+    expect(verifyTiles({ ...module, buffers: module.buffers.filter((b) => b !== o) })).toEqual(['m.fill: no buffer o', 'm.attention: no buffer o']);
     expect(verifyTiles({ ...module, sizes: new Map([['K', 4]]) }).join('\n')).toMatch(/buffer v has axis V without size/);
     expect(verifyTiles({ ...module, chunk: 24 })).toEqual(['m: chunk 24 is not a power of two']);
   });
 });
 
+describe('what programs write and read', () => {
+  const [initial, workspace, final] = [{ ...s, name: 'initial', outer: 'sequence', role: 'initial' }, { ...S, name: 'w', role: 'workspace' }, S] as const;
+  const copy = (name: string, from: TileBuffer, to: TileBuffer) => buildKernel({ name, doc: 'Copies.', outer: 'sequence', inner: 'head' }, (k) => k.store(to, k.load(from)));
+  const module = (...forward: readonly string[]): TileModule => ({
+    name: 'm', chunk: 16, sizes: new Map([['K', 4], ['V', 8]]), buffers: [initial, workspace, final], kernels: [copy('first', initial, workspace), copy('last', workspace, final)],
+    programs: { forward, backward: [], step: [] },
+  });
+  it('is in order', () => expect(verifyTiles(module('first', 'last'))).toEqual([]));
+  it('finds reads of what no kernel has written', () => {
+    expect(verifyTiles(module('last', 'first'))).toEqual(['m: forward launches last, which reads w before any kernel has written it']);
+    expect(verifyTiles(module('last'))).toEqual(['m: forward launches last, which reads w before any kernel has written it']);
+  });
+  it('finds results that nothing writes', () => expect(verifyTiles(module('first'))).toEqual(['m: forward does not write S']));
+  it('takes what a kernel has stored itself', () => {
+    const both = buildKernel({ name: 'both', doc: 'Stores and loads.', outer: 'sequence', inner: 'head' }, (k) => {
+      k.store(workspace, k.load(initial));
+      k.store(final, k.load(workspace));
+    });
+    expect(verifyTiles({ ...module(), kernels: [both], programs: { forward: ['both'], backward: [], step: [] } })).toEqual([]);
+  });
+});
+
 describe('tile text', () => {
   it('shows buffers, kernels with loops and carried tiles, and programs', () => {
-    expect(printTiles({ ...moduleOf(attention), buffers: [q, o, s] })).toBe(`module m  chunk=16 K=4 V=8
+    expect(printTiles({ ...moduleOf(attention), buffers: [q, o, s], kernels: [attention], programs: { forward: ['attention'], backward: [], step: [] } })).toBe(`module m  chunk=16 K=4 V=8
 
 buffer q: io[token, head, K]  input
 buffer o: io[token, head, V]  output
