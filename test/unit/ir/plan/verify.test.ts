@@ -11,7 +11,7 @@ const kernel = (name: string, reads: readonly string[], writes: readonly string[
 });
 const kernels = [kernel('a', ['x'], ['u']), kernel('b', ['x'], ['v']), kernel('c', ['u', 'v'], ['o'])];
 const plan: Plan = {
-  format: 'lmoec-plan-1', scan: 'f', doc: '', source: { hash: '', compiler: '', command: '' }, target: 'cuda.sm90', dtype: 'f32', sizes: { K: 4 }, chunk: 64,
+  format: 'lmoec-plan-2', scan: 'f', doc: '', source: { hash: '', compiler: '', command: '' }, target: 'cuda.sm90', dtype: 'f32', sizes: { K: 4 }, chunk: 64,
   segmentation: { programs: 1, least: 1 }, arena: [], kernels,
   tensors: [tensor('x', 'input'), tensor('u', 'workspace'), tensor('v', 'workspace'), tensor('o', 'output')],
   programs: { forward: lanesOf(kernels), backward: [], step: [] },
