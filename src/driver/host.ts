@@ -1,12 +1,15 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, statSync, watch as watchFile } from 'node:fs';
-import { availableParallelism, homedir, tmpdir } from 'node:os';
+import { existsSync, watch as watchFile } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { entriesBelow, kindOf, replaceFolders, type Content, type Entry, type Kind } from './host/folders.js';
-import { catchInterrupts, children, unfinished } from './host/interrupts.js';
-import { message, writeOne } from './host/write.js';
+import { message } from './host/failure.js';
+import { replaceFolders, type Content } from './host/folders.js';
+import { catchInterrupts, children } from './host/interrupts.js';
+import { cacheFolder, temporaryFolder, type Temporary } from './host/places.js';
+import { entriesBelow, kindAt, kindBehind, readBytes, readText, realPath, type Entry, type Kind } from './host/read.js';
+import { writeOne } from './host/write.js';
 
 /** What the driver wants of the machine; the only door to files, processes and the environment, so tests can give a made-up one. */
 export interface Host {
@@ -14,17 +17,22 @@ export interface Host {
   /** The folder of this package: templates, pages, examples. */
   readonly root: string;
   env(name: string): string | undefined;
+  /** Of a file or a pipe; undefined for anything else. */
   readText(path: string): string | undefined;
   readBytes(path: string): Uint8Array | undefined;
   isFolder(path: string): boolean;
   exists(path: string): boolean;
   /** What lies there; a link is a link, wherever it leads. Undefined: nothing. */
-  kindOf(path: string): Kind | undefined;
+  kindAt(path: string): Kind | undefined;
+  /** What the path leads to, links followed. */
+  kindBehind(path: string): Kind | undefined;
+  /** The path without links. */
+  realPath(path: string): string | undefined;
   /** All that is below a folder, links not followed, sorted. */
   entries(folder: string): readonly Entry[];
   /** Files below a folder, as paths relative to it with `/`, sorted. */
   list(folder: string): readonly string[];
-  /** Writes one file by way of a temporary one beside it. A string result says why it failed. */
+  /** Writes one file: a plain one as a whole or not at all, with its mode; links, pipes and devices are written to. A string result says why it failed. */
   write(path: string, content: string | Uint8Array): string | undefined;
   /** Fills folders beside their places below `parent`, then swaps all of them in, so that nobody sees half of one. Returns why it failed. */
   replaceFolders(parent: string, folders: ReadonlyMap<string, Content>): string | undefined;
@@ -37,10 +45,10 @@ export interface Host {
   run(program: string, args: readonly string[], options?: { readonly cwd?: string }): Promise<Finished>;
   /** Calls back when the file changes; the result stops it. */
   watch(path: string, changed: () => void): () => void;
-  /** A new empty folder for temporary files; `discard` removes it. */
-  temporary(): { readonly path: string; discard(): void };
-  /** Where compiled kernels are kept between runs. */
-  readonly cacheFolder: string;
+  /** A new empty folder for temporary files, or why there is none; `discard` removes it. */
+  temporary(): Temporary | string;
+  /** Where compiled kernels are kept between runs; undefined where there is no such place. */
+  readonly cacheFolder: string | undefined;
   join(...parts: readonly string[]): string;
   dirname(path: string): string;
   basename(path: string): string;
@@ -83,36 +91,17 @@ function run(program: string, args: readonly string[], options: { readonly cwd?:
 
 /** The real machine. */
 export function nodeHost(): Host {
-  const cacheHome = process.env.LMOEC_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir() || tmpdir(), '.cache'), 'lmoec');
   return {
     cores: availableParallelism(),
     root: packageRoot(),
     env: (name) => process.env[name],
-    readText(path) {
-      try {
-        return readFileSync(path, 'utf8');
-      } catch {
-        return undefined;
-      }
-    },
-    readBytes(path) {
-      try {
-        // Not the Buffer itself, whose `slice` shares memory where that of its type copies.
-        const { buffer, byteOffset, byteLength } = readFileSync(path);
-        return new Uint8Array(buffer, byteOffset, byteLength);
-      } catch {
-        return undefined;
-      }
-    },
-    isFolder: (path) => existsSync(path) && statSync(path).isDirectory(),
-    exists: (path) => existsSync(path),
-    kindOf(path) {
-      try {
-        return kindOf(lstatSync(path));
-      } catch {
-        return undefined;
-      }
-    },
+    readText,
+    readBytes,
+    isFolder: (path) => kindBehind(path) === 'folder',
+    exists: (path) => kindBehind(path) !== undefined,
+    kindAt,
+    kindBehind,
+    realPath,
     entries: entriesBelow,
     list: (folder) => entriesBelow(folder).filter(({ kind }) => kind !== 'folder').map(({ path }) => path),
     write: writeOne,
@@ -133,19 +122,8 @@ export function nodeHost(): Host {
       });
       return () => watcher.close();
     },
-    temporary() {
-      catchInterrupts();
-      const path = mkdtempSync(join(tmpdir(), 'lmoec-'));
-      unfinished.add(path);
-      return {
-        path,
-        discard() {
-          rmSync(path, { recursive: true, force: true });
-          unfinished.delete(path);
-        },
-      };
-    },
-    cacheFolder: cacheHome,
+    temporary: temporaryFolder,
+    cacheFolder: cacheFolder(),
     join,
     dirname,
     basename: (path) => basename(path),

@@ -1,4 +1,5 @@
 import { cubinName, ptxName } from '../runtime/cuda/names.js';
+import { cacheOf } from './cache.js';
 import type { Compiled } from './compile.js';
 import type { Host } from './host.js';
 import { compileCuda, findNvcc } from './nvcc.js';
@@ -21,19 +22,19 @@ export async function machineCode(host: Host, { plan, files }: Compiled): Promis
     // PTX for devices that the cubin is not for.
     return { files: new Map([...objects].flatMap(([file, { cubin, ptx }]) => [[cubinName(file), cubin], [ptxName(file), ptx]])), keep: () => undefined };
   }
+  const cache = cacheOf(host, 'nvrtc');
   const key = (name: string): string => {
     const text = sources.find(([file]) => cubinName(file) === name)?.[1] ?? '';
-    return host.join(host.cacheFolder, 'nvrtc', `${host.sha256(text, plan.target)}.cubin`);
+    return `${host.sha256(text, plan.target)}.cubin`;
   };
   const known = sources.flatMap(([file]) => {
-    const cubin = host.readBytes(key(cubinName(file)));
+    const cubin = cache.get(key(cubinName(file)));
     return cubin === undefined ? [] : [[cubinName(file), cubin] as const];
   });
   return {
     files: new Map(known),
     keep(compiled) {
-      // The cache is a convenience: where it cannot be written, the next run compiles again.
-      for (const [name, cubin] of compiled) host.write(key(name), cubin);
+      for (const [name, cubin] of compiled) cache.keep(key(name), cubin);
     },
   };
 }

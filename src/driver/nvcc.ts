@@ -1,5 +1,6 @@
 import type { Target } from '../ir/plan/plan.js';
 import { cubinName, ptxName, realArchitecture } from '../runtime/cuda/names.js';
+import { cacheOf } from './cache.js';
 import type { Host } from './host.js';
 import { problem, type Problem } from './problem.js';
 
@@ -61,10 +62,12 @@ async function compileOne(host: Host, nvcc: Extract<Nvcc, { found: true }>, job:
   const architecture = realArchitecture(job.target);
   if (architecture === undefined) return problem('E603', `${job.file} is not CUDA: its target is ${job.target}`);
   const options = [`-arch=${architecture}`, '-std=c++17'];
-  const key = host.join(host.cacheFolder, 'nvcc', host.sha256(job.text, nvcc.version, ...options));
-  const known = { cubin: host.readBytes(`${key}.cubin`), ptx: host.readBytes(`${key}.ptx`) };
+  const cache = cacheOf(host, 'nvcc');
+  const key = host.sha256(job.text, nvcc.version, ...options);
+  const known = { cubin: cache.get(`${key}.cubin`), ptx: cache.get(`${key}.ptx`) };
   if (known.cubin !== undefined && known.ptx !== undefined) return { cubin: known.cubin, ptx: known.ptx };
   const folder = host.temporary();
+  if (typeof folder === 'string') return problem('E701', folder, 'set TMPDIR to a folder that can be written', 'with --sources nothing is compiled');
   try {
     // A fixed name: machine code must not depend on where the source lay.
     const source = host.join(folder.path, 'kernel.cu');
@@ -78,9 +81,8 @@ async function compileOne(host: Host, nvcc: Extract<Nvcc, { found: true }>, job:
       const first = finished.stderr.split('\n').find((line) => /error/.test(line)) ?? finished.stderr.trim().split('\n')[0];
       return problem('E603', `nvcc does not compile ${job.file}: ${first}`, 'this is an error in lmoec: please report it with the .lmoe file', 'with --sources nothing is compiled');
     }
-    // The cache is a convenience: where it cannot be written, the next build compiles again.
-    host.write(`${key}.cubin`, cubin);
-    host.write(`${key}.ptx`, ptx);
+    cache.keep(`${key}.cubin`, cubin);
+    cache.keep(`${key}.ptx`, ptx);
     return { cubin, ptx };
   } finally {
     folder.discard();

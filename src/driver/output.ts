@@ -1,5 +1,6 @@
 import { jsonText } from '../support/text.js';
-import type { Content, Kind } from './host/folders.js';
+import type { Content } from './host/folders.js';
+import type { Kind } from './host/read.js';
 import type { Host } from './host.js';
 import { problem, type Problem } from './problem.js';
 
@@ -34,7 +35,7 @@ export function writeOutput(host: Host, out: string, { folders, compiler, build 
 
 /** Why the place of a folder must not be replaced. */
 function foreign(host: Host, folder: string): Problem | undefined {
-  const kind = host.kindOf(folder);
+  const kind = host.kindAt(folder);
   const refuse = (why: string, ...help: string[]) => problem('E704', `${folder} is not replaced: ${why}`, ...help, 'or build elsewhere with -o, or rename the scan');
   if (kind === undefined) return undefined;
   if (kind !== 'folder') return refuse(`it is ${KINDS[kind]}, not a folder that lmoec made`, 'move it away');
@@ -47,7 +48,7 @@ function foreign(host: Host, folder: string): Problem | undefined {
   return refuse(`it holds ${other.kind === 'file' ? other.path : `${other.path} (${KINDS[other.kind]})`}, which lmoec did not make`, 'move that out of the folder');
 }
 
-const KINDS: Readonly<Record<Kind, string>> = { file: 'a file', folder: 'a folder', link: 'a link', other: 'a device, a pipe, or closed to you' };
+const KINDS: Readonly<Record<Kind, string>> = { file: 'a file', folder: 'a folder', link: 'a link', pipe: 'a pipe', other: 'a device, or closed to you' };
 
 /** The files that a mark lists, itself included; undefined where it is none of ours. */
 function ownFiles(text: string | undefined): ReadonlySet<string> | undefined {

@@ -5,6 +5,7 @@ import type { AstFile } from '../ir/ast/ast.js';
 import type { Spec } from '../ir/spec/spec.js';
 import { frontend } from '../passes/frontend.js';
 import type { Host } from './host.js';
+import type { Kind } from './host/read.js';
 import { problem, type Problem } from './problem.js';
 
 /** One source file with what was found in it. */
@@ -43,9 +44,13 @@ export function openSource(host: Host, file: string): Source | Problem {
   return unreadable(host, file, host.isFolder(file) ? `name a file in it, for example ${host.join(file, 'NAME.lmoe')}` : 'check the path');
 }
 
+const WHY: Readonly<Record<Kind | 'nothing', string>> = {
+  file: 'cannot be read', pipe: 'cannot be read', link: 'cannot be read', folder: 'is a folder', other: 'is a device', nothing: 'does not exist',
+};
+
 /** Why a file has no content. */
 export function unreadable(host: Host, path: string, help: string): Problem {
-  return problem('E702', `${path} ${host.isFolder(path) ? 'is a folder' : host.exists(path) ? 'cannot be read' : 'does not exist'}`, help);
+  return problem('E702', `${path} ${WHY[host.kindBehind(path) ?? 'nothing']}`, help);
 }
 
 /** The sources that files and folders stand for, or why one cannot be read. At least one. */
@@ -58,10 +63,19 @@ export function openSources(host: Host, paths: readonly string[]): readonly (Sou
   });
 }
 
+/** What an import names: a plain file whose own name, links followed, ends in `.lmoe`, so that no message quotes lines of anything else. */
+function readImport(host: Host, path: string): string | undefined {
+  return isSourceFile(host, path) ? host.readText(path) : undefined;
+}
+
+function isSourceFile(host: Host, path: string): boolean {
+  return host.kindBehind(path) === 'file' && (host.realPath(path)?.endsWith('.lmoe') ?? false);
+}
+
 export function sourceOf(host: Host, file: string, text: string): Source {
   const texts = new Map([[file, text]]);
   const read = (path: string): string | undefined => {
-    const known = texts.get(path) ?? host.readText(path);
+    const known = texts.get(path) ?? readImport(host, path);
     if (known !== undefined) texts.set(path, known);
     return known;
   };
@@ -110,6 +124,6 @@ export function isProblem(value: object): value is Problem {
 
 /** `.lmoe` files of a list of files and folders. */
 export function sourceFiles(host: Host, paths: readonly string[]): readonly string[] {
-  const below = (folder: string): string[] => host.list(folder).filter((name) => name.endsWith('.lmoe')).map((name) => host.join(folder, name));
+  const below = (folder: string): string[] => host.list(folder).map((name) => host.join(folder, name)).filter((path) => path.endsWith('.lmoe') && isSourceFile(host, path));
   return paths.flatMap((path) => (host.isFolder(path) ? below(path) : [path]));
 }

@@ -65,11 +65,14 @@ function importFrom(item: ImportItem, file: string, read: Read, done: Map<string
     const circle = [...open.slice(open.indexOf(path)), path].join(' -> ');
     return fail(diagnostic('E219', 'files import each other', origin, `${path} is being read already`, { help: ['put what they share into a third file'], note: [circle] }));
   }
+  // Before anything is read: a message about its content would show lines of it.
+  if (!path.endsWith('.lmoe')) {
+    return fail(diagnostic('E218', 'an import names a .lmoe file', origin, 'another kind of file', { help: [`did you mean "${written}.lmoe"?`] }));
+  }
   const known = done.get(path);
   const text = known === undefined ? read(path) : undefined;
   if (known === undefined && text === undefined) {
-    const help = written.endsWith('.lmoe') ? 'the path is relative to this file' : `paths name files: did you mean "${written}.lmoe"?`;
-    return fail(diagnostic('E218', `${path} cannot be read`, origin, 'imported here', { help: [help] }));
+    return fail(diagnostic('E218', `${path} cannot be read`, origin, 'imported here', { help: ['the path is relative to this file, and leads to a plain file'] }));
   }
   const loaded = known ?? load(path, text ?? '', read, done, open);
   done.set(path, loaded);

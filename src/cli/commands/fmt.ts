@@ -1,11 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { formatSource } from '../../driver/format.js';
 import { nodeHost } from '../../driver/host.js';
-import { problem } from '../../driver/problem.js';
+import { problem, type Problem } from '../../driver/problem.js';
 import { isProblem, sourceFiles } from '../../driver/session.js';
 import { EXIT, guarded, parse, UsageError, type Command } from '../command.js';
 import { reportProblems } from '../report.js';
 import { terminalUi } from '../ui.js';
+
+function standardInput(): string | Problem {
+  try {
+    return readFileSync(0, 'utf8');
+  } catch (error) {
+    return problem('E702', `standard input cannot be read: ${error instanceof Error ? error.message : String(error)}`, 'give it a file: `lmoec fmt - < FILE`');
+  }
+}
 
 /** Rewrites files in canonical form; with --check only says which are not. Files with errors stay as they are. */
 export const fmt: Command = (args) => guarded(async () => {
@@ -15,8 +23,8 @@ export const fmt: Command = (args) => guarded(async () => {
   const host = nodeHost();
   let status: number = EXIT.ok;
   for (const file of positionals.includes('-') ? ['-'] : sourceFiles(host, positionals)) {
-    const text = file === '-' ? readFileSync(0, 'utf8') : undefined;
-    const result = formatSource(host, file === '-' ? '<stdin>' : file, text, ui.color);
+    const text = file === '-' ? standardInput() : undefined;
+    const result = typeof text === 'object' ? text : formatSource(host, file === '-' ? '<stdin>' : file, text, ui.color);
     if (isProblem(result)) {
       reportProblems(ui, [result]);
       status = EXIT.failed;

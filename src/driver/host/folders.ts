@@ -1,47 +1,7 @@
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync, type Dirent } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { closeRoom, isThere, keepRoom, openRoom, type Room } from './room.js';
-import { makeFolder, whyUnwritable } from './write.js';
-
-/** What a folder holds, as it lies there: links are not followed. */
-export interface Entry {
-  /** Relative to the folder, with `/`. */
-  readonly path: string;
-  readonly kind: Kind;
-}
-
-/** `other`: devices, pipes, sockets, and folders that may not be looked into. */
-export type Kind = 'file' | 'folder' | 'link' | 'other';
-
-export function kindOf(entry: Pick<Dirent, 'isDirectory' | 'isSymbolicLink' | 'isFile'>): Kind {
-  if (entry.isDirectory()) return 'folder';
-  if (entry.isSymbolicLink()) return 'link';
-  return entry.isFile() ? 'file' : 'other';
-}
-
-/** Everything below a folder, sorted; nothing where there is no folder. */
-export function entriesBelow(folder: string): readonly Entry[] {
-  const found: Entry[] = [];
-  const visit = (path: string, prefix: string): void => {
-    for (const entry of readdirSync(path, { withFileTypes: true })) {
-      const below = join(path, entry.name);
-      const kind = entry.isDirectory() && !mayRead(below) ? 'other' : kindOf(entry);
-      found.push({ path: prefix + entry.name, kind });
-      if (kind === 'folder') visit(below, `${prefix}${entry.name}/`);
-    }
-  };
-  if (existsSync(folder)) visit(folder, '');
-  return found.sort((a, b) => (a.path < b.path ? -1 : 1));
-}
-
-function mayRead(folder: string): boolean {
-  try {
-    accessSync(folder, constants.R_OK | constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
+import { makeFolder, whyUnwritable } from './failure.js';
 
 export type Content = ReadonlyMap<string, string | Uint8Array>;
 

@@ -50,8 +50,13 @@ function clearRooms(folder: string): void {
     const path = join(folder, name);
     if (unfinished.has(path) || !isAbandoned(name, path)) continue;
     const room = roomAt(path);
-    for (const moved of existsSync(room.old) ? readdirSync(room.old) : []) {
-      if (!isThere(join(folder, moved))) renameSync(join(room.old, moved), join(folder, moved));
+    try {
+      for (const moved of existsSync(room.old) ? readdirSync(room.old) : []) {
+        if (!isThere(join(folder, moved))) renameSync(join(room.old, moved), join(folder, moved));
+      }
+    } catch {
+      // It stays where it is until it can come back.
+      continue;
     }
     closeRoom(room);
   }
@@ -60,7 +65,7 @@ function clearRooms(folder: string): void {
 function isAbandoned(name: string, path: string): boolean {
   const [, pid, at] = NAME.exec(name) ?? [];
   const found = pid === undefined ? undefined : lstatSync(path, { throwIfNoEntry: false });
-  if (found === undefined || !found.isDirectory()) return false;
+  if (found === undefined || !found.isDirectory() || found.uid !== (process.getuid?.() ?? found.uid)) return false;
   return at === machine && !isAlive(Number(pid)) || Date.now() - found.mtimeMs > STALE_MS;
 }
 

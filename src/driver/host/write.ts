@@ -1,56 +1,36 @@
-import { existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, renameSync, writeFileSync, type Stats } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { catchInterrupts, unfinished } from './interrupts.js';
+import { makeFolder, whyUnwritable } from './failure.js';
+import { kindBehind } from './read.js';
+import { closeRoom, openRoom } from './room.js';
 
-export function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-}
-
-/** Says in words what the operating system said in letters. */
-export function whyUnwritable(path: string, error: unknown): string {
-  switch (codeOf(error)) {
-    case 'EACCES': case 'EPERM': case 'EROFS': return `${path} cannot be written: no permission, or a read-only file system`;
-    case 'ENOENT': return `${path} cannot be written: its folder takes no new entries`;
-    case 'ENOSPC': return `${path} cannot be written: the disk is full`;
-    case 'ENOTDIR': case 'EEXIST': return `${path} cannot be written: a file is where a folder should be`;
-    case 'EISDIR': return `${path} cannot be written: it is a folder`;
-    case undefined: return `${path} cannot be written: ${message(error)}`;
-    default: return `${path} cannot be written: ${message(error)}`;
-  }
-}
-
-/** `mkdirSync` with `recursive` never returns where a folder exists that takes none, such as /proc (Node 20). */
-export function makeFolder(folder: string): void {
-  if (existsSync(folder)) return;
-  makeFolder(dirname(folder));
-  try {
-    mkdirSync(folder);
-  } catch (error) {
-    // Another process may have been faster.
-    if (!existsSync(folder)) throw error;
-  }
-}
-
-/** Writes one file by way of a temporary one beside it. Returns why it failed. */
+/** Writes one file. Returns why it failed. */
 export function writeOne(path: string, content: string | Uint8Array): string | undefined {
-  catchInterrupts();
-  const partial = `${path}.${process.pid}.partial`;
   try {
     makeFolder(dirname(resolve(path)));
-    if (existsSync(path) && statSync(path).isDirectory()) return `${path} cannot be written: it is a folder`;
-    unfinished.add(partial);
-    writeFileSync(partial, content);
-    renameSync(partial, path);
+    if (kindBehind(path) === 'folder') return `${path} cannot be written: it is a folder`;
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    // Devices and pipes take what is written; what has other names, or is somebody else's, must stay the file that it is.
+    if (found === undefined || isOurs(found)) replaceFile(path, content, found?.mode);
+    else writeFileSync(path, content);
     return undefined;
   } catch (error) {
-    // `force` forgives a file that is missing, not a folder above it that is a file.
-    if (existsSync(partial)) rmSync(partial);
     return whyUnwritable(path, error);
+  }
+}
+
+function isOurs(found: Stats): boolean {
+  return found.isFile() && found.nlink === 1 && found.uid === (process.getuid?.() ?? found.uid);
+}
+
+/** Fills a file beside its place and renames it, so that nobody sees half of it. */
+function replaceFile(path: string, content: string | Uint8Array, mode: number | undefined): void {
+  const room = openRoom(dirname(resolve(path)));
+  try {
+    writeFileSync(room.fresh, content);
+    if (mode !== undefined) chmodSync(room.fresh, mode & 0o7777);
+    renameSync(room.fresh, path);
   } finally {
-    unfinished.delete(partial);
+    closeRoom(room);
   }
 }

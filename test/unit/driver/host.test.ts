@@ -1,9 +1,11 @@
-import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { cacheOf } from '../../../src/driver/cache.js';
 import { nodeHost } from '../../../src/driver/host.js';
+import { sourceFiles, sourceOf } from '../../../src/driver/session.js';
 
 const host = nodeHost();
 let folder = '';
@@ -101,15 +103,86 @@ describe('writing', () => {
     expect(host.write(folder, 'x')).toMatch(/it is a folder/);
   });
 
+  it('keeps the mode of a file, and links of both kinds', () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, 'old');
+    chmodSync(file, 0o640);
+    expect(host.write(file, 'new')).toBeUndefined();
+    expect(statSync(file).mode & 0o7777).toBe(0o640);
+    symlinkSync(file, join(folder, 'soft'));
+    linkSync(file, join(folder, 'hard'));
+    for (const name of ['soft', 'hard']) {
+      expect(host.write(join(folder, name), name)).toBeUndefined();
+      expect(readFileSync(file, 'utf8')).toBe(name);
+    }
+    expect(lstatSync(join(folder, 'soft')).isSymbolicLink()).toBe(true);
+    expect(statSync(file).nlink).toBe(2);
+    symlinkSync(join(folder, 'later'), join(folder, 'to nowhere'));
+    expect(host.write(join(folder, 'to nowhere'), 'x')).toBeUndefined();
+    expect(readFileSync(join(folder, 'later'), 'utf8')).toBe('x');
+    expect(readdirSync(folder).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('writes to devices and pipes, and leaves them what they are (skipped where there is no /dev/full)', () => {
+    expect(host.write('/dev/null', 'x')).toBeUndefined();
+    expect(host.write('/dev/full', 'x')).toBe('/dev/full cannot be written: the disk is full');
+    expect(['/dev/null', '/dev/full'].map((path) => lstatSync(path).isCharacterDevice())).toEqual([true, true]);
+    const pipe = join(folder, 'pipe');
+    expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
+    const reader = spawn('cat', [pipe], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const read = new Promise((done) => { reader.stdout.on('data', (data) => done(String(data))); });
+    expect(host.write(pipe, 'through it')).toBeUndefined();
+    expect(lstatSync(pipe).isFIFO()).toBe(true);
+    return expect(read).resolves.toBe('through it');
+  });
+
   it('tells apart what was joined differently', () => {
     expect(host.sha256('ab', 'c')).not.toBe(host.sha256('a', 'bc'));
   });
 
   it('forgets temporary folders', () => {
     const temporary = host.temporary();
+    if (typeof temporary === 'string') throw new Error(temporary);
     expect(existsSync(temporary.path)).toBe(true);
     temporary.discard();
     expect(existsSync(temporary.path)).toBe(false);
+  });
+});
+
+describe('reading', () => {
+  it('takes files and what links lead to, and no devices', () => {
+    writeFileSync(join(folder, 'file'), 'text');
+    symlinkSync(join(folder, 'file'), join(folder, 'link'));
+    expect(['file', 'link', 'none', '.'].map((name) => host.readText(join(folder, name)))).toEqual(['text', 'text', undefined, undefined]);
+    expect(host.readBytes('/dev/zero')).toBeUndefined();
+  });
+
+  it('imports plain .lmoe files only, and quotes no others', () => {
+    const scan = 'scan f(x: [D]) -> y: [D] {\n  y = x\n}\n';
+    writeFileSync(join(folder, 'good.lmoe'), scan);
+    writeFileSync(join(folder, 'secret'), 'root:x:0:0\n');
+    symlinkSync(join(folder, 'secret'), join(folder, 'link.lmoe'));
+    symlinkSync(join(folder, 'good.lmoe'), join(folder, 'alias.lmoe'));
+    spawnSync('mkfifo', [join(folder, 'pipe.lmoe')]);
+    const errors = (path: string): string => sourceOf(host, join(folder, 'main.lmoe'), `import { f } from "${path}"\n`).render(false);
+    for (const path of ['./good.lmoe', './alias.lmoe']) expect(errors(path)).toBe('');
+    for (const path of ['./secret', './link.lmoe', './pipe.lmoe', '/dev/zero', './none.lmoe']) {
+      expect(errors(path)).toContain('error[E218]');
+      expect(errors(path)).not.toContain('root:');
+    }
+    // A folder stands for its plain files.
+    expect(sourceFiles(host, [folder])).toEqual([join(folder, 'alias.lmoe'), join(folder, 'good.lmoe')]);
+  });
+
+  it('makes again what the cache holds empty', () => {
+    const cache = cacheOf({ ...host, cacheFolder: folder }, 'nvcc');
+    cache.keep('key', new Uint8Array([1]));
+    expect(cache.get('key')).toEqual(new Uint8Array([1]));
+    writeFileSync(join(folder, 'nvcc/key'), '');
+    expect(cache.get('key')).toBeUndefined();
+    const none = cacheOf({ ...host, cacheFolder: undefined }, 'nvcc');
+    none.keep('key', new Uint8Array([1]));
+    expect(none.get('key')).toBeUndefined();
   });
 });
 

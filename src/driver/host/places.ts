@@ -1,0 +1,51 @@
+import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import { catchInterrupts, unfinished } from './interrupts.js';
+import { whyUnwritable } from './failure.js';
+
+/** Where compiled kernels are kept between runs; undefined where the user has no place of his own. */
+export function cacheFolder(): string | undefined {
+  const { LMOEC_CACHE: own, XDG_CACHE_HOME: shared } = process.env;
+  if (own !== undefined && own !== '') return own;
+  // Both an empty and a relative path are none (XDG Base Directory Specification).
+  if (shared !== undefined && isAbsolute(shared)) return join(shared, 'lmoec');
+  const home = homeFolder();
+  return home === undefined ? undefined : join(home, '.cache', 'lmoec');
+}
+
+function homeFolder(): string | undefined {
+  try {
+    const home = homedir();
+    return isAbsolute(home) ? home : undefined;
+  } catch {
+    // No HOME, and no entry for the user either.
+    return undefined;
+  }
+}
+
+export interface Temporary {
+  readonly path: string;
+  discard(): void;
+}
+
+/** A new empty folder for temporary files, or why there is none. */
+export function temporaryFolder(): Temporary | string {
+  catchInterrupts();
+  const place = tmpdir();
+  let path: string;
+  try {
+    accessSync(place, constants.W_OK);
+    path = mkdtempSync(join(place, 'lmoec-'));
+  } catch (error) {
+    return `there is no place for temporary files: ${whyUnwritable(place, error)}`;
+  }
+  unfinished.add(path);
+  return {
+    path,
+    discard() {
+      rmSync(path, { recursive: true, force: true });
+      unfinished.delete(path);
+    },
+  };
+}
