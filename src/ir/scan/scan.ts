@@ -173,3 +173,15 @@ export function homesOf(nodes: readonly ScanNode[]): readonly number[] {
   });
   return homes;
 }
+
+/**
+ * One token of a scan, or its reverse. `result` nodes stand for states: (s, 1) before the token and, in the reverse, (states + s, 0) for the cotangent
+ * after it.
+ */
+export interface TokenProgram {
+  readonly nodes: readonly ScanNode[];
+  readonly roots: readonly Root[];
+  /** By state: the value after the token, and the cotangent of the one before it (undefined: zero). */
+  readonly next: readonly NodeId[];
+  readonly pulled: readonly (NodeId | undefined)[];
+}

@@ -1,24 +1,14 @@
 import { includesAll, ROW, type Axis } from '../../ir/common/axes.js';
-import { scanBuilder } from '../../ir/scan/build.js';
-import type { NodeId, Root, ScanNode, ScanProgram } from '../../ir/scan/scan.js';
-import type { Spec, SpecNode } from '../../ir/spec/spec.js';
+import type { ScanProgram, TokenProgram } from '../../ir/scan/scan.js';
+import type { Spec } from '../../ir/spec/spec.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { accumulate, pullBack, type Cotangents } from '../adjoint/differentiate.js';
+import { backwardToken, forwardToken } from '../adjoint/token.js';
 import { contextOf, largestAxis, TOKEN_SITE, type Context } from './context.js';
 import type { Draft } from './draft.js';
 import { paramPartial, storeRoot, sumKernels } from './roots.js';
 import { widened } from './tiles.js';
 import { hoist, valuesIn } from './values.js';
-
-/** One token of a scan, and its reverse. `result` nodes stand for states: (s, 1) before the token, (states + s, 0) the cotangent after it. */
-interface Token {
-  readonly nodes: readonly ScanNode[];
-  readonly roots: readonly Root[];
-  /** By state: the value after the token, and the cotangent of the one before it (undefined: zero). */
-  readonly next: readonly NodeId[];
-  readonly pulled: readonly (NodeId | undefined)[];
-}
 
 /** All programs of a scan that runs step by step: loops over tokens; backward keeps the state before every token. */
 export function lowerSequential(draft: Draft): void {
@@ -33,41 +23,13 @@ export function lowerSequential(draft: Draft): void {
   sumKernels(cx);
 }
 
-const programOf = (token: Token): ScanProgram => ({ nodes: token.nodes, stages: [], roots: token.roots });
-
-function forwardToken(spec: Spec): Token {
-  const node = (n: SpecNode): ScanNode => (n.kind === 'prev' ? { kind: 'result', stage: n.state, slot: 1, axes: n.axes, origin: n.origin } : n);
-  return {
-    nodes: spec.nodes.map(node),
-    roots: spec.outputs.map((output, index) => ({ kind: 'output', output: index, value: output.value })),
-    next: spec.states.map((state) => state.next),
-    pulled: [],
-  };
-}
-
-function backwardToken(spec: Spec, forward: Token): Token {
-  const b = scanBuilder(forward.nodes);
-  const cotangents: Cotangents = new Map();
-  spec.outputs.forEach(({ value, axes, origin }, output) => accumulate(b, cotangents, value, b.node({ kind: 'cotangent', output, axes, origin })));
-  spec.states.forEach(({ next, axes, origin }, s) => accumulate(b, cotangents, next, b.node({ kind: 'result', stage: spec.states.length + s, slot: 0, axes, origin })));
-  for (let id = forward.nodes.length - 1; id >= 0; id--) pullBack(b, cotangents, id);
-  const gradientOf = (wanted: (n: ScanNode) => boolean): NodeId | undefined => {
-    const id = forward.nodes.findIndex(wanted);
-    return id < 0 ? undefined : cotangents.get(id);
-  };
-  const roots: Root[] = [
-    ...spec.inputs.map((_, input): Root => ({ kind: 'input-gradient', input, value: gradientOf((n) => n.kind === 'input' && n.input === input) })),
-    ...spec.params.map((_, param): Root => ({ kind: 'param-gradient', param, value: gradientOf((n) => n.kind === 'param' && n.param === param) })),
-  ];
-  const pulled = spec.states.map((_, s) => gradientOf((n) => n.kind === 'result' && n.stage === s && n.slot === 1));
-  return { nodes: b.nodes, roots, next: forward.next, pulled };
-}
+const programOf = (token: TokenProgram): ScanProgram => ({ nodes: token.nodes, stages: [], roots: token.roots });
 
 const keptState = (draft: Draft, s: number) => draft.workspace(`${draft.spec.states[s].name}.before`, 'token', draft.spec.states[s].axes, 'f32');
 const paramToken = (draft: Draft, param: number) => draft.workspace(`d_${draft.spec.params[param].name}.tokens`, 'token', draft.spec.params[param].axes, 'f32');
 
 /** Runs the scan; `keep`: stores the state before every token, and nothing for the user. */
-function tokenKernel(cx: Context, token: Token, keep: boolean): void {
+function tokenKernel(cx: Context, token: TokenProgram, keep: boolean): void {
   const { draft } = cx;
   const { spec, user } = draft;
   const head = { name: keep ? 'states' : 'tokens', doc: keep ? 'Keeps the states of every token for the gradients.' : 'Reads the tokens one at a time.', outer: 'sequence', inner: 'head' } as const;
@@ -89,7 +51,7 @@ function initialStates(k: KernelBuilder, draft: Draft): readonly TileId[] {
   return draft.user.initials.map((buffer) => k.load(buffer));
 }
 
-function reverseKernel(cx: Context, token: Token): void {
+function reverseKernel(cx: Context, token: TokenProgram): void {
   const { draft } = cx;
   const { spec, user } = draft;
   draft.kernel(cx.name, { name: 'reverse', doc: 'Carries the cotangents of the states against time.', outer: 'sequence', inner: 'head', split: splitAxis(cx, spec) }, (k) => {
