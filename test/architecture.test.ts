@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   passes: ['ir', 'math', 'ops', 'diagnostics', 'support', 'grammar'],
   interp: ['ir/common', 'ir/spec', 'ir/tile', 'math', 'ops', 'support', 'runtime'],
   backends: ['ir', 'math', 'ops', 'support'],
-  emit: ['ir/plan', 'ir/spec', 'ir/common', 'support'],
+  emit: ['ir/plan', 'ir/spec', 'ir/scan', 'ir/common', 'support'],
   runtime: ['ir/plan', 'ir/common', 'support'],
   driver: ['ir', 'grammar', 'diagnostics', 'math', 'ops', 'passes', 'interp', 'backends', 'emit', 'runtime', 'support'],
   cli: ['driver', 'diagnostics', 'support'],

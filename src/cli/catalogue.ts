@@ -19,9 +19,11 @@ export const COMMANDS: readonly { readonly name: CommandName; readonly usage: st
     summary: 'kernels, plans and TypeScript bindings; folders stand for the .lmoe files in them',
     options: [
       '  -o, --out DIR        where to write (default: lmoec-out); DIR/SCAN is replaced as a whole if lmoec made it',
-      '  --target T,...       cuda.sm80, cuda.sm86, cuda.sm90, webgpu (default: all but sm86)',
+      '  --target T,...       cuda.sm80, cuda.sm86, cuda.sm90, webgpu (default: these but sm86); torch: a Python package',
       '  --dtype D,...        f32, f16, bf16 (default: bf16 for CUDA, f32 for WebGPU)',
-      '  --size K=64,V=64     sizes of axes (default: those of the file)',
+      '  --size K=64,V=64     sizes of axes (default: those of the file); given several times, a package has kernels for each',
+      '  --package NAME       of the Python package (default: that of the file)',
+      '  --version V          of the Python package (default: 0.1.0)',
       '  --scan NAME          only this scan',
       '  --emit spec,scan,tile,plan,kernel  print these levels; without -o nothing is written',
       '  --sources            leave nvcc out even if it is there: no .cubin, no .ptx',

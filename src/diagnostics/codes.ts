@@ -70,6 +70,7 @@ export const CODES = {
   E702: error('a file cannot be read'),
   E703: error('it is not clear which scan is meant'),
   E704: error('what lies there was not made by lmoec'),
+  E705: error('a Python package cannot be made'),
 } as const satisfies Readonly<Record<string, CodeInfo>>;
 
 export type Code = keyof typeof CODES;

@@ -13,6 +13,7 @@ import type { Output } from './output.js';
 import { problem, type Problem } from './problem.js';
 import { isProblem, ownScans, pickScan, type Source } from './session.js';
 import { sizesFor } from './sizes.js';
+import type { TorchPackage } from './torch.js';
 
 export interface BuildOptions {
   readonly targets: readonly Target[];
@@ -76,12 +77,16 @@ export async function compileAll(
     const title = `${first.source.file} and ${twice.source.file} both declare a scan \`${twice.spec.name}\``;
     failures.push({ source: twice.source, failed: problem('E703', title, 'rename one of them, or build them into different folders') });
   }
-  const named = [...options.sizes.keys()].find((axis) => !built.some(({ spec }) => spec.axes.some(({ name }) => name === axis)));
-  if (named !== undefined && failures.length === 0 && built.length > 0) {
-    const axes = [...new Set(built.flatMap(({ spec }) => spec.axes.map(({ name }) => name)))];
-    failures.push({ source: built[0].source, failed: problem('E403', `no scan has an axis \`${named}\``, `their axes are ${axes.join(', ')}`) });
-  }
+  const unknown = failures.length === 0 ? unknownAxis(built.map(({ spec }) => spec), options.sizes) : undefined;
+  if (unknown !== undefined) failures.push({ source: built[0].source, failed: unknown });
   return failures.length > 0 ? { failures } : built;
+}
+
+/** Names an axis that none of the scans has. */
+export function unknownAxis(specs: readonly Spec[], sizes: ReadonlyMap<Axis, number>): Problem | undefined {
+  const named = [...sizes.keys()].find((axis) => !specs.some((spec) => spec.axes.some(({ name }) => name === axis)));
+  if (named === undefined || specs.length === 0) return undefined;
+  return problem('E403', `no scan has an axis \`${named}\``, `their axes are ${[...new Set(specs.flatMap((spec) => spec.axes.map(({ name }) => name)))].join(', ')}`);
 }
 
 async function compileOne(host: Host, source: Source, spec: Spec, options: BuildOptions): Promise<BuiltScan | BuildFailure> {
@@ -98,16 +103,18 @@ async function compileOne(host: Host, source: Source, spec: Spec, options: Build
   return { source, spec, variants };
 }
 
-/** What a build writes: one folder per scan, with `NAME.ts`, and `TARGET.DTYPE/plan.json` with the kernels beside it. */
+/** What a build writes: one folder per scan, with `NAME.ts`, and `TARGET.DTYPE/plan.json` with the kernels beside it; one per Python package. */
 export interface Packages extends Output {
   /** Why there is no machine code though it was wanted. */
   readonly note: string | undefined;
 }
 
-/** Everything that a build writes. Machine code lies beside its source where nvcc is found. */
-export async function packagesOf(host: Host, scans: readonly BuiltScan[], options: BuildOptions, step: (text: string) => void): Promise<Packages | Problem> {
+/** Everything that a build writes. Machine code lies beside its source where nvcc is found. A package may share the folder of a scan of its name. */
+export async function packagesOf(
+  host: Host, scans: readonly BuiltScan[], python: readonly TorchPackage[], options: BuildOptions, step: (text: string) => void,
+): Promise<Packages | Problem> {
   const packages = new Map<string, Map<string, string | Uint8Array>>();
-  const jobs: CudaJob[] = [];
+  const jobs: CudaJob[] = python.flatMap((made) => made.jobs);
   for (const { spec, variants } of scans) {
     const files = new Map<string, string | Uint8Array>();
     packages.set(spec.name, files);
@@ -120,13 +127,18 @@ export async function packagesOf(host: Host, scans: readonly BuiltScan[], option
       }
     }
   }
+  for (const { folder, files } of python) packages.set(folder, new Map([...packages.get(folder) ?? [], ...files]));
   const note = options.machineCode && jobs.length > 0 ? await addMachineCode(host, packages, jobs, step) : undefined;
   if (note !== undefined && typeof note !== 'string') return note;
+  if (scans.length > 0) await addBindings(packages, scans, step);
+  return { folders: packages, compiler: compilerVersion(host), build: buildId(host, scans, python), note };
+}
+
+async function addBindings(packages: ReadonlyMap<string, Map<string, string | Uint8Array>>, scans: readonly BuiltScan[], step: (text: string) => void): Promise<void> {
   step('bindings');
   const surfaces = scans.map(({ spec, variants }) => bindingSurface(spec, variants.map((variant) => ({ folder: variantFolder(variant.plan), plan: variant.plan }))));
   const texts = await printSurfaces(surfaces);
   for (const [index, { spec }] of scans.entries()) packages.get(spec.name)?.set(surfaces[index].path, texts.get(surfaces[index].path) ?? '');
-  return { folders: packages, compiler: compilerVersion(host), build: buildId(host, scans), note };
 }
 
 /** Adds cubins and PTX. A text says why there are none, a problem why there should be. */
@@ -152,8 +164,9 @@ async function addMachineCode(
 }
 
 /** A hash of all that decides what a build makes: of folders with the same one, all were made together. */
-function buildId(host: Host, scans: readonly BuiltScan[]): string {
-  return host.sha256(JSON.stringify(scans.map(({ spec, variants }) => [spec.name, variants.map(({ plan }) => [variantFolder(plan), plan.sizes, plan.source])])));
+function buildId(host: Host, scans: readonly BuiltScan[], python: readonly TorchPackage[]): string {
+  const made = scans.map(({ spec, variants }) => [spec.name, variants.map(({ plan }) => [variantFolder(plan), plan.sizes, plan.source])]);
+  return host.sha256(JSON.stringify(made), ...python.map(({ identity }) => identity));
 }
 
 export function isDtype(text: string): text is IoDtype {

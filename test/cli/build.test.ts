@@ -39,6 +39,38 @@ describe('build', () => {
     expect(existsSync(at('sized'))).toBe(false);
   });
 
+  it('writes a Python package, beside or together with other targets', () => {
+    const { code, out } = inFolder(['build', 'decaying.lmoe', '-o', 'python', '--target', 'torch,webgpu', '--sources']);
+    expect([code, out]).toEqual([0, 'python/decaying: Python package; pip install python/decaying\npython/decaying: webgpu f32\n']);
+    const files = filesOf('python');
+    for (const name of ['decaying.ts', 'webgpu.f32/plan.json', 'pyproject.toml', '_backend.py', 'decaying/__init__.py', 'decaying/_reference.py', 'tests/test_ops.py', 'lmoec.json']) {
+      expect(files).toContain(`decaying/${name}`);
+    }
+    for (const target of ['sm80', 'sm90']) expect(files).toContain(`decaying/decaying/plans/decaying/K16_V24/cuda.${target}.bf16/plan.json`);
+    expect(inFolder(['build', 'decaying.lmoe', '-o', 'python', '--target', 'torch', '--sources']).out).toBe('python/decaying: Python package; pip install python/decaying\n');
+    expect(filesOf('python').filter((name) => /\.ts$|webgpu/.test(name))).toEqual([]);
+  });
+
+  it('gives a Python package kernels for every --size, every dtype and every CUDA target', () => {
+    const args = ['--target', 'torch,cuda.sm86', '--dtype', 'bf16,f32', '--sources', '--package', 'memory', '--version', '2.1'];
+    expect(inFolder(['build', 'decaying.lmoe', '-o', 'several', ...args, '--size', 'K=16,V=16', '--size', 'V=32']).err).toContain('--size: several make several plans');
+    expect(inFolder(['build', 'decaying.lmoe', '-o', 'several', ...args.map((arg) => arg.replace(',cuda.sm86', '')), '--size', 'K=16,V=16', '--size', 'V=32']).code).toBe(0);
+    const plans = filesOf('several').filter((name) => name.endsWith('plan.json')).map((name) => name.replace('memory/memory/plans/decaying/', ''));
+    expect(plans).toEqual(['K16_V16', 'K16_V32'].flatMap((sizes) => ['sm80', 'sm90'].flatMap((target) => ['bf16', 'f32'].map((dtype) => `${sizes}/cuda.${target}.${dtype}/plan.json`))));
+    expect(readFileSync(at('several/memory/pyproject.toml'), 'utf8')).toContain('version = "2.1"');
+    expect(inFolder(['build', 'decaying.lmoe', '-o', 'several', '--size', 'Z=16', '--target', 'torch']).err).toContain('error[E403]: no scan has an axis `Z`');
+  });
+
+  it('refuses names that Python cannot import, and one name for two packages', () => {
+    const named = inFolder(['build', 'decaying.lmoe', '-o', 'named', '--target', 'torch', '--package', 'torch']);
+    expect([named.code, named.err]).toEqual([1, `error[E705]: a package cannot be called \`torch\`: Python cannot import it, or it would hide a module that is needed
+ = help: choose another with --package NAME: letters, digits and _
+`]);
+    expect(inFolder(['build', 'decaying.lmoe', 'again.lmoe', '-o', 'named', '--target', 'torch', '--package', 'memory']).err).toContain('error[E705]: two files both make a package `memory`');
+    expect(inFolder(['build', 'decaying.lmoe', '-o', 'named', '--package', 'memory'])).toMatchObject({ code: 2, err: 'lmoec: --package and --version are of Python packages: add --target torch\n' });
+    expect(existsSync(at('named'))).toBe(false);
+  });
+
   it('writes a binding, and a plan with its kernels for every target', () => {
     const { code, out } = inFolder(['build', 'decaying.lmoe', '-o', 'out', '--sources']);
     expect([code, out]).toEqual([0, 'out/decaying: cuda.sm80 bf16, cuda.sm90 bf16, webgpu f32\n']);

@@ -4,6 +4,7 @@ import { nodeHost, type Host } from '../../driver/host.js';
 import { emitLevels, LEVELS } from '../../driver/levels.js';
 import { writeOutput } from '../../driver/output.js';
 import { isProblem, openSources, type Source } from '../../driver/session.js';
+import { TORCH_TARGETS, torchPackages, type TorchOptions, type TorchPackage } from '../../driver/torch.js';
 import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
 import { reportFailure, reportProblems, reportSource } from '../report.js';
 import { terminalUi, type Ui } from '../ui.js';
@@ -14,8 +15,13 @@ interface Wanted {
   /** undefined: nothing is written. */
   readonly out: string | undefined;
   readonly emit: readonly (typeof LEVELS)[number][];
+  /** Its targets may be none, where only a Python package is wanted. */
   readonly options: BuildOptions;
+  readonly torch: TorchOptions | undefined;
 }
+
+const WITH_TORCH = [...TARGETS, 'torch'] as const;
+const isKernelTarget = (target: (typeof WITH_TORCH)[number]) => target !== 'torch';
 
 /** Writes kernels, plans and bindings of every scan in the files; nothing at all if one of them has an error. */
 export const build: Command = (args) => guarded(async () => {
@@ -25,6 +31,8 @@ export const build: Command = (args) => guarded(async () => {
     dtype: { type: 'string', multiple: true },
     size: { type: 'string', multiple: true },
     scan: { type: 'string' },
+    package: { type: 'string' },
+    version: { type: 'string' },
     emit: { type: 'string', multiple: true },
     sources: { type: 'boolean' },
     watch: { type: 'boolean' },
@@ -35,18 +43,32 @@ export const build: Command = (args) => guarded(async () => {
     if (!isDtype(text)) throw new UsageError(`--dtype ${text}: must be one of f32, f16, bf16`);
     return text;
   });
-  const targets = list(values.target).map((target) => choice('--target', target, TARGETS));
+  const named = list(values.target).map((target) => choice('--target', target, WITH_TORCH));
+  const targets = named.filter(isKernelTarget);
+  const torch = named.length > targets.length;
+  if (!torch && (values.package ?? values.version) !== undefined) throw new UsageError('--package and --version are of Python packages: add --target torch');
+  if (torch && targets.length > 0 && (values.size ?? []).length > 1) throw new UsageError('--size: several make several plans, which only --target torch alone can have');
+  const dtypesGiven = dtypes.length === 0 ? undefined : dtypes;
+  const cuda = targets.filter((target) => target !== 'webgpu');
   const wanted: Wanted = {
     paths: positionals,
     out: values.out ?? (emit.length === 0 ? 'lmoec-out' : undefined),
     emit,
     options: {
-      targets: targets.length === 0 ? DEFAULT_TARGETS : targets,
-      dtypes: dtypes.length === 0 ? undefined : dtypes,
+      targets: named.length === 0 ? DEFAULT_TARGETS : targets,
+      dtypes: dtypesGiven,
       sizes: sizesOf(values.size ?? []),
       scan: values.scan,
       machineCode: values.sources !== true,
     },
+    torch: torch ? {
+      name: values.package,
+      version: values.version ?? '0.1.0',
+      targets: cuda.length === 0 ? TORCH_TARGETS : cuda,
+      dtypes: dtypesGiven,
+      sizes: values.size === undefined ? [new Map()] : values.size.map((text) => sizesOf([text])),
+      scan: values.scan,
+    } : undefined,
   };
   const host = nodeHost();
   host.catchInterrupts();
@@ -67,18 +89,18 @@ async function buildRound(host: Host, ui: Ui, wanted: Wanted): Promise<Round> {
   }
   const files = [...new Set(opened.flatMap((source) => ('files' in source ? source.files : [source.file])))];
   if (sources.length < opened.length) return { status: EXIT.failed, files };
-  const built = await compileAll(host, sources, wanted.options, (scan) => ui.progress(`compiling ${scan}`));
+  const step = (scan: string) => ui.progress(`compiling ${scan}`);
+  const built = wanted.options.targets.length === 0 ? [] : await compileAll(host, sources, wanted.options, step);
+  const python = wanted.torch === undefined || 'failures' in built ? [] : await torchPackages(host, sources, wanted.torch, step);
   ui.progress(undefined);
-  if ('failures' in built) {
-    for (const { source, failed } of built.failures) reportFailure(ui, source, failed);
-    return { status: EXIT.failed, files };
-  }
+  for (const { source, failed } of 'failures' in built ? built.failures : 'failures' in python ? python.failures : []) reportFailure(ui, source, failed);
+  if ('failures' in built || 'failures' in python) return { status: EXIT.failed, files };
   if (wanted.emit.length > 0) ui.out(built.map(({ spec, variants }) => emitLevels(spec, variants, wanted.emit)).join('\n'));
-  return { status: wanted.out === undefined ? EXIT.ok : await write(host, ui, built, wanted.out, wanted.options), files };
+  return { status: wanted.out === undefined ? EXIT.ok : await write(host, ui, built, python, wanted.out, wanted.options), files };
 }
 
-async function write(host: Host, ui: Ui, built: readonly BuiltScan[], out: string, options: BuildOptions): Promise<number> {
-  const packages = await packagesOf(host, built, options, (text) => ui.progress(text));
+async function write(host: Host, ui: Ui, built: readonly BuiltScan[], python: readonly TorchPackage[], out: string, options: BuildOptions): Promise<number> {
+  const packages = await packagesOf(host, built, python, options, (text) => ui.progress(text));
   const failed = 'code' in packages ? packages : writeOutput(host, out, packages);
   ui.progress(undefined);
   if (failed !== undefined) {
@@ -86,6 +108,7 @@ async function write(host: Host, ui: Ui, built: readonly BuiltScan[], out: strin
     return EXIT.failed;
   }
   if (!('code' in packages) && packages.note !== undefined) ui.err(packages.note);
+  for (const { folder } of python) ui.out(`${host.join(out, folder)}: Python package; pip install ${host.join(out, folder)}`);
   for (const { spec, variants } of built) ui.out(`${host.join(out, spec.name)}: ${variants.map(({ plan }) => `${plan.target} ${plan.dtype}`).join(', ')}`);
   return EXIT.ok;
 }

@@ -11,6 +11,7 @@ import { nodeHost } from '../../../src/driver/host.js';
 import { emitLevels } from '../../../src/driver/levels.js';
 import { problem, problemText } from '../../../src/driver/problem.js';
 import { sourceOf } from '../../../src/driver/session.js';
+import { torchPackages } from '../../../src/driver/torch.js';
 import { jsonText, lineComment, visible } from '../../../src/support/text.js';
 import { DECAYING } from '../../cli/lmoec.js';
 
@@ -32,7 +33,9 @@ async function everything(doc: string, file: string) {
   const options = { targets: ['cuda.sm80', 'cuda.sm90', 'webgpu'], dtypes: undefined, sizes: new Map(), scan: undefined, machineCode: false } as const;
   const built = await compileAll(host, [told], options, () => undefined);
   if ('failures' in built) throw new Error('the scan does not compile');
-  const packages = await packagesOf(host, built, options, () => undefined);
+  const python = await torchPackages(host, [told], { ...options, name: 'memory', version: '0.1.0', targets: ['cuda.sm80'], sizes: [new Map()] }, () => undefined);
+  if ('failures' in python) throw new Error('there is no Python package');
+  const packages = await packagesOf(host, built, python, options, () => undefined);
   if ('code' in packages) throw new Error(packages.title);
   const [spec] = told.specs;
   const explained = await explainScan(host, told, spec, { target: 'cuda.sm90', dtype: 'bf16', sizes: new Map() });
@@ -66,6 +69,8 @@ function tokens(text: string): string[] {
 const cpp = (text: string): string => text.replaceAll('??/', '\\').replace(/\\[ \t]*\r?\n/g, '').replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/[^\n\r]*/g, '');
 /** WGSL without comments, with its line breaks. */
 const wgsl = (text: string): string => text.replace(/\/\/[^\n\v\f\r\u0085\u2028\u2029]*/g, '');
+/** Python without comments and docstrings; operators are named after a hash of the command. */
+const python = (text: string): string => text.replace(/"""(?:[^\\]|\\[^])*?"""/g, '').replace(/#.*/g, '').replace(/_[0-9a-f]{8}"/g, '"');
 /** Whatever a terminal or an editor does not simply show. */
 const UNSHOWN = /(?![\n\t])[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u;
 
@@ -85,6 +90,14 @@ describe('what users write stays where it is put', () => {
       expect(texts.map(bare)).toEqual(filesOf(harmless, ending).map(bare));
       for (const text of texts) expect(text).not.toMatch(UNSHOWN);
     }
+  });
+
+  it('in Python', () => {
+    const texts = filesOf(hostile, '.py');
+    expect(texts.length).toBeGreaterThan(10);
+    expect(texts.map(python)).toEqual(filesOf(harmless, '.py').map(python));
+    for (const text of texts) expect(text).not.toMatch(UNSHOWN);
+    expect(filesOf(hostile, '.toml')[0].replace(/^#.*\n/gm, '')).toEqual(filesOf(harmless, '.toml')[0].replace(/^#.*\n/gm, ''));
   });
 
   it('in JSON, which gives it back', () => {
