@@ -12,6 +12,15 @@ export function axisSize(module: TileModule, axis: Axis): number {
   return size;
 }
 
+/**
+ * A name of letters, digits and `_` for a buffer, another one for each: what the compiler names has dots, what users name has none. Who calls a tensor as a
+ * dotted name would be written gets a prefix.
+ */
+export function plainName(name: string): string {
+  if (name.includes('.')) return name.replace(/[^A-Za-z0-9_]/g, '_');
+  return /^(?:u|ws|final|initial|d_final|d_initial)_|_(?:staged|scratch)$/.test(name) ? `u_${name}` : name;
+}
+
 /** A buffer as a plan describes it. */
 export function planTensor(module: TileModule, buffer: TileBuffer, dtype: IoDtype): PlanTensor {
   return {

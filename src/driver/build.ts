@@ -13,6 +13,7 @@ import type { Output } from './output.js';
 import { problem, type Problem } from './problem.js';
 import { isProblem, ownScans, pickScan, type Source } from './session.js';
 import { sizesFor } from './sizes.js';
+import { setProblem } from './together.js';
 import type { TorchPackage } from './torch.js';
 
 export interface BuildOptions {
@@ -71,22 +72,9 @@ export async function compileAll(
       else built.push(made);
     }
   }
-  const twice = built.find((scan, i) => built.findIndex((other) => other.spec.name === scan.spec.name) < i);
-  if (twice !== undefined) {
-    const first = built.find((other) => other.spec.name === twice.spec.name) ?? twice;
-    const title = `${first.source.file} and ${twice.source.file} both declare a scan \`${twice.spec.name}\``;
-    failures.push({ source: twice.source, failed: problem('E703', title, 'rename one of them, or build them into different folders') });
-  }
-  const unknown = failures.length === 0 ? unknownAxis(built.map(({ spec }) => spec), options.sizes) : undefined;
-  if (unknown !== undefined) failures.push({ source: built[0].source, failed: unknown });
+  const together = setProblem(built, options.sizes, failures.length > 0);
+  if (together !== undefined) failures.push(together);
   return failures.length > 0 ? { failures } : built;
-}
-
-/** Names an axis that none of the scans has. */
-export function unknownAxis(specs: readonly Spec[], sizes: ReadonlyMap<Axis, number>): Problem | undefined {
-  const named = [...sizes.keys()].find((axis) => !specs.some((spec) => spec.axes.some(({ name }) => name === axis)));
-  if (named === undefined || specs.length === 0) return undefined;
-  return problem('E403', `no scan has an axis \`${named}\``, `their axes are ${[...new Set(specs.flatMap((spec) => spec.axes.map(({ name }) => name)))].join(', ')}`);
 }
 
 async function compileOne(host: Host, source: Source, spec: Spec, options: BuildOptions): Promise<BuiltScan | BuildFailure> {

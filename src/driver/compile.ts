@@ -83,10 +83,12 @@ function lowerOrRefuse(spec: Spec, sizes: ReadonlyMap<Axis, number>, options: Lo
   }
 }
 
-/** Does `check` find a chunked form? Axes without a size get one that every kernel can have. */
+/** Does `check` find a chunked form, and can kernels have the sizes? Axes without a size get one that every kernel can have. */
 export function checkScan(spec: Spec, given: ReadonlyMap<string, number>): LoweredScan | Failed {
   const sizes = sizesFor(spec, new Map([...spec.axes.map((axis) => [axis.name, axis.defaultSize ?? 64] as const), ...given]));
-  return isProblem(sizes) ? sizes : lowerFor(spec, { target: 'cuda.sm90', dtype: 'bf16', sizes });
+  if (isProblem(sizes)) return sizes;
+  const lowered = lowerFor(spec, { target: 'cuda.sm90', dtype: 'bf16', sizes });
+  return ('module' in lowered ? headSizeProblem(spec, lowered.scan, sizes) : undefined) ?? lowered;
 }
 
 /** Spec -> kernels and plan for one target and dtype. Same input, same output. Back ends are loaded when they are first asked for. */

@@ -8,13 +8,14 @@ import type { Spec } from '../ir/spec/spec.js';
 import { adjoint } from '../passes/adjoint/adjoint.js';
 import { backwardToken, forwardToken } from '../passes/adjoint/token.js';
 import { normalize } from '../passes/normalize/normalize.js';
-import { unknownAxis, type BuildFailure } from './build.js';
+import type { BuildFailure } from './build.js';
 import { compileScan, compilerVersion, defaultDtype, ioDtypeOf, templatesOf, type Compiled, type Failed } from './compile.js';
 import type { Host } from './host.js';
 import type { CudaJob } from './nvcc.js';
 import { problem, type Problem } from './problem.js';
 import { isProblem, ownScans, pickScan, type Source } from './session.js';
 import { sizesFor } from './sizes.js';
+import { unknownAxis } from './together.js';
 
 export interface TorchOptions {
   /** undefined: the name of the file. */

@@ -32,12 +32,15 @@ function load(file: string, text: string, read: Read, done: Map<string, Frontend
     help: ['write one: `scan f(x: [D]) -> y: [D] { ... }`'],
   })];
   const imported: Spec[] = [];
-  const names = new Map<string, Span>();
+  /** By the name in lower case: folders of scans must differ where files do not know case. */
+  const names = new Map<string, { readonly name: string; readonly origin: Span }>();
   const own: Spec[] = [];
   const claim = (name: string, origin: Span): boolean => {
-    const problem = nameProblem(name, origin, names.get(name));
+    const lower = name.toLowerCase();
+    const like = names.get(lower);
+    const problem = like === undefined || like.name === name ? nameProblem(name, origin, like?.origin) : caseProblem(name, origin, like);
     if (problem) found.push(problem);
-    else names.set(name, origin);
+    else names.set(lower, { name, origin });
     return problem === undefined;
   };
   for (const item of ast.items) {
@@ -55,6 +58,13 @@ function load(file: string, text: string, read: Read, done: Map<string, Frontend
     }
   }
   return { specs: [...own, ...imported], ast, diagnostics: unique(found) };
+}
+
+function caseProblem(name: string, origin: Span, like: { readonly name: string; readonly origin: Span }): Diagnostic {
+  return diagnostic('E205', `\`${name}\` and \`${like.name}\` differ in case only`, origin, 'declared again here', {
+    secondary: [{ span: like.origin, text: 'first declared here' }],
+    help: ['every scan gets a folder of its name, and many file systems do not tell upper from lower case: rename one of them'],
+  });
 }
 
 function importFrom(item: ImportItem, file: string, read: Read, done: Map<string, Frontend>, open: readonly string[]): { readonly specs: readonly Spec[]; readonly diagnostics: readonly Diagnostic[] } {

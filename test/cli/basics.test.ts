@@ -9,6 +9,7 @@ const folder = folderWith({
   'ugly.lmoe': DECAYING.replace('  state', ' state').replace('= exp(g)', '=exp( g )'),
   'wrong.lmoe': DECAYING.replace('outer(k, v)', 'k * v'),
   'both.lmoe': `${DECAYING}\n${DECAYING.replace('scan decaying', 'scan other')}`,
+  'case.lmoe': DECAYING.replace('scan decaying', 'scan Decaying'),
   'unparsed.lmoe': 'scan x(q: [K] -> o: [K] {',
 });
 beforeAll(ensureBuilt, 120_000);
@@ -82,6 +83,19 @@ describe('check', () => {
     expect(code).toBe(1);
     expect(JSON.parse(out)).toMatchObject([{ code: 'E202', severity: 'error', file: 'wrong.lmoe', line: 5 }]);
     expect(JSON.parse(inFolder('check', 'decaying.lmoe', '--json').out)).toEqual([]);
+  });
+
+  it('refuses what build refuses', () => {
+    for (const [args, message] of [
+      [['decaying.lmoe', '--size', 'K=20'], /E404.*axis `K` has size 20/],
+      [['decaying.lmoe', '--size', 'Z=20'], /E403.*no scan has an axis `Z`/],
+      [['decaying.lmoe', 'both.lmoe'], /E703.*decaying\.lmoe and both\.lmoe both declare a scan `decaying`/],
+      [['decaying.lmoe', 'case.lmoe'], /E703.*the scans `decaying` of decaying\.lmoe and `Decaying` of case\.lmoe differ in case only/],
+    ] as const) {
+      for (const command of [['check'], ['build', '--sources', '-o', 'refused']]) {
+        expect(inFolder(...command, ...args)).toMatchObject({ code: 1, err: expect.stringMatching(message) });
+      }
+    }
   });
 
   it('checks a folder', () => {

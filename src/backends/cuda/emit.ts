@@ -28,7 +28,8 @@ const SEGMENTATION: Segmentation = { programs: 128, least: 8 };
 const TABLES = { entry: 'lmoec_tables', block: 1024, sharedBytes: 4096 };
 
 /** Writes the CUDA C++ of a module and the plan a host needs to launch it. One file per module; NVRTC compiles it without include paths. */
-export function emitCuda(module: TileModule, options: CudaOptions): { plan: Plan; files: Map<string, string> } {
+export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan; files: Map<string, string> } {
+  const module = withFreeNames(given, options.templates);
   const cx: CudaContext = { module, target: options.target, dtype: options.dtype };
   const file = `${module.name}.${options.dtype}.${options.target === 'cuda.sm90' ? 'sm90a' : options.target.replace('cuda.', '')}.cu`;
   const lowered = module.kernels.map((kernel) => ({ kernel, code: lower(cx, kernel, options.plain ?? false) }));
@@ -65,6 +66,22 @@ export function emitCuda(module: TileModule, options: CudaOptions): { plan: Plan
     template(options.templates, 'rt/tables.cuh'),
   ].join('\n');
   return { plan: verified(`the plan of ${module.name}`, plan, verifyPlan(plan)), files: new Map([[file, text]]) };
+}
+
+/** The module with other names for kernels that are called as something of the runtime text is, such as `decays_join` of a state `decays`. */
+function withFreeNames(module: TileModule, templates: CudaOptions['templates']): TileModule {
+  // Names of one word are what kernels of every scan are called: the text has them as variables at most.
+  const taken = (name: string) => name.includes('_') && Object.values(templates).some((text) => text.includes(name));
+  const names = new Set(module.kernels.map((kernel) => kernel.name));
+  const renamed = new Map(module.kernels.filter(({ name }) => taken(name)).map(({ name }): [string, string] => {
+    let free = `${name}_`;
+    while (taken(free) || names.has(free)) free += '_';
+    return [name, free];
+  }));
+  if (renamed.size === 0) return module;
+  const of = (name: string) => renamed.get(name) ?? name;
+  const { forward, backward, step } = module.programs;
+  return { ...module, kernels: module.kernels.map((kernel) => ({ ...kernel, name: of(kernel.name) })), programs: { forward: forward.map(of), backward: backward.map(of), step: step.map(of) } };
 }
 
 function lower(cx: CudaContext, kernel: TileKernel, plain: boolean): LoweredKernel {

@@ -2,7 +2,7 @@ import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Extent, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
 import { walk } from './uses.js';
-import { innerExtent, outerExtents } from '../describe.js';
+import { innerExtent, outerExtents, plainName } from '../describe.js';
 import { bufferNamed } from './address.js';
 
 export type CudaTarget = 'cuda.sm80' | 'cuda.sm86' | 'cuda.sm90';
@@ -66,10 +66,9 @@ export function buffersOf(module: TileModule, kernel: TileKernel): readonly { re
     }));
 }
 
-const identifier = (name: string) => name.replace(/[^A-Za-z0-9_]/g, '_');
 /** C names of the pointer to a buffer and of its tensor map: prefixed, since a user may call a tensor `int`. */
-export const pointer = (name: string) => `p_${identifier(name)}`;
-export const tensorMap = (name: string) => `m_${identifier(name)}`;
+export const pointer = (name: string) => `p_${plainName(name)}`;
+export const tensorMap = (name: string) => `m_${plainName(name)}`;
 
 /** Arguments in the plan's order and the matching C parameters. `boxes`: by buffer, the box in which the copy engine reads it, always. */
 export function signature(cx: CudaContext, kernel: TileKernel, scratch: readonly string[], boxes: ReadonlyMap<string, readonly number[]> = new Map()): { args: PlanArg[]; parameters: string } {

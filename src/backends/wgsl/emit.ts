@@ -49,7 +49,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
   const files = new Map<string, string>();
   const kernels = chosen.map(({ kernel, how }): PlanKernel => {
     const lowered = packs.has(kernel.name) ? packKernel(cx, kernel) : lowerKernel(cx, kernel, how);
-    const file = `${kernel.name}.wgsl`;
+    const file = freeFile(kernel.name, files);
     files.set(file, fileText(cx, kernel, lowered, options, frame));
     return {
       name: kernel.name,
@@ -79,6 +79,14 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
     arena,
   };
   return { plan: verified(`the plan of ${module.name}`, plan, verifyPlan(plan)), files };
+}
+
+/** Kernels whose names differ in case only are files of their own everywhere. */
+function freeFile(kernel: string, files: ReadonlyMap<string, string>): string {
+  const taken = new Set([...files.keys()].map((name) => name.toLowerCase()));
+  let name = kernel;
+  while (taken.has(`${name}.wgsl`.toLowerCase())) name += '_';
+  return `${name}.wgsl`;
 }
 
 /** Cells, heads or groups, blocks of the split axis. */

@@ -1,3 +1,5 @@
+import { plainName } from '../describe.js';
+
 /** Lines of WGSL; a nested list is a place that gets lines later. */
 export type Lines = (string | Lines)[];
 
@@ -59,9 +61,9 @@ export function floatLiteral(value: number): string {
   return single < 0 || Object.is(single, -0) ? `(${plain}f)` : `${plain}f`;
 }
 
-/** A name that WGSL takes for a tensor's: letters, digits, no leading digit; a prefix keeps it from keywords. */
+/** A name that WGSL takes for a tensor's or an axis': a prefix keeps it from keywords. */
 export function identifier(prefix: string, name: string): string {
-  return `${prefix}${name.replace(/[^A-Za-z0-9]/g, '_')}`;
+  return `${prefix}${plainName(name)}`;
 }
 
 /** A whole number as WGSL says it, a variable, or their sum. */

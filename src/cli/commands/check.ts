@@ -2,6 +2,7 @@ import { checkScan } from '../../driver/compile.js';
 import { nodeHost, type Host } from '../../driver/host.js';
 import { emitLevels, LEVELS } from '../../driver/levels.js';
 import { isProblem, openSources, ownScans, type Source } from '../../driver/session.js';
+import { setProblem, type FoundScan } from '../../driver/together.js';
 import { jsonText } from '../../support/text.js';
 import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
 import { reportFailure, reportProblems, reportSource } from '../report.js';
@@ -40,7 +41,7 @@ function checkRound(host: Host, ui: Ui, wanted: Wanted): Round {
   const opened = openSources(host, wanted.paths);
   const found: object[] = [];
   let errors = 0;
-  let scans = 0;
+  const scans: FoundScan[] = [];
   for (const source of opened) {
     if (isProblem(source)) {
       errors++;
@@ -50,11 +51,17 @@ function checkRound(host: Host, ui: Ui, wanted: Wanted): Round {
     }
     const result = checkSource(ui, source, wanted);
     errors += result.errors;
-    scans += result.scans;
+    scans.push(...result.scans);
     found.push(...result.found);
   }
+  const together = setProblem(scans, wanted.sizes, errors > 0);
+  if (together !== undefined) {
+    errors++;
+    if (!wanted.json) reportFailure(ui, together.source, together.failed);
+    found.push({ ...together.failed, severity: 'error', file: together.source.file });
+  }
   if (wanted.json) ui.out(jsonText(found, 2));
-  else if (errors === 0 && wanted.emit.length === 0) ui.out(`${count(scans, 'scan')} in ${count(opened.length, 'file')}: no errors`);
+  else if (errors === 0 && wanted.emit.length === 0) ui.out(`${count(scans.length, 'scan')} in ${count(opened.length, 'file')}: no errors`);
   const files = [...new Set(opened.flatMap((source) => ('files' in source ? source.files : [source.file])))];
   return { status: errors === 0 ? EXIT.ok : EXIT.failed, files };
 }
@@ -65,7 +72,7 @@ function count(n: number, thing: string): string {
 
 interface Checked {
   readonly errors: number;
-  readonly scans: number;
+  readonly scans: readonly FoundScan[];
   /** Diagnostics for --json. */
   readonly found: readonly object[];
 }
@@ -73,12 +80,12 @@ interface Checked {
 function checkSource(ui: Ui, source: Source, wanted: Wanted): Checked {
   const found: object[] = [...source.located(source.diagnostics)];
   if (!wanted.json) reportSource(ui, source);
-  if (source.failed) return { errors: 1, scans: 0, found };
+  if (source.failed) return { errors: 1, scans: [], found };
   let errors = 0;
   const scans = ownScans(source);
   if (isProblem(scans)) {
     // A file of constants or of nothing at all is no error, but there is nothing to build either.
-    return { errors: 0, scans: 0, found };
+    return { errors: 0, scans: [], found };
   }
   for (const spec of scans) {
     const lowered = checkScan(spec, wanted.sizes);
@@ -88,5 +95,5 @@ function checkSource(ui: Ui, source: Source, wanted: Wanted): Checked {
       found.push(...(isProblem(lowered) ? [{ ...lowered, severity: 'error', file: source.file }] : source.located(lowered.diagnostics)));
     } else if (wanted.emit.length > 0 && !wanted.json) ui.out(emitLevels(spec, [lowered], wanted.emit));
   }
-  return { errors, scans: scans.length, found };
+  return { errors, scans: scans.map((spec) => ({ source, spec })), found };
 }

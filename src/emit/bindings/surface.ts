@@ -48,8 +48,13 @@ const axesText = (leading: readonly string[], axes: readonly string[]): string =
 const tensorType = (axes: string): string => `Tensor<${quoted(axes)}>`;
 const RANGE = /, in .*$/;
 
-function pascal(name: string): string {
-  return name.split(/[_\W]+/).filter((part) => part !== '').map((part) => part[0].toUpperCase() + part.slice(1)).join('');
+/** Types that the file uses besides its own. */
+const USED = new Set(['ArrayLike', 'ElementType', 'Partial', 'Promise', 'ReadFile', 'Readonly', 'Record', 'Runtime', 'Tensor']);
+
+/** `two_words` -> `TwoWords`; `ScanPromise` where a type has that name, or the scan's is none. */
+function typeName(scan: string): string {
+  const name = scan.split(/[_\W]+/).filter((part) => part !== '').map((part) => part[0].toUpperCase() + part.slice(1)).join('');
+  return USED.has(name) || !/^[A-Z]/.test(name) ? `Scan${name}` : name;
 }
 
 function members(spec: Spec) {
@@ -77,7 +82,7 @@ function rangeText(lo: number, hi: number): string {
  * (`webgpu.f32`). Pure data in, pure data out.
  */
 export function bindingSurface(spec: Spec, plans: readonly { readonly folder: string; readonly plan: Plan }[]): FileSurface {
-  const name = pascal(spec.name);
+  const name = typeName(spec.name);
   const { inputs, params, states, outputs } = members(spec);
   const [{ plan }] = plans;
   const property = (member: Member, optional = member.optional ?? false) => ({ name: member.name, type: tensorType(member.axes), optional, doc: member.doc });

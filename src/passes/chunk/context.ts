@@ -58,7 +58,12 @@ export function stageKey(cx: Context, stage: number): string {
 function named(cx: Context, stage: number, dot: string): string {
   const { name } = cx.draft.spec.states[stateOf(cx.program.stages[stage])];
   const walk = walkOf(cx.program.stages[stage]);
-  return walk === 0 ? name : `${name}${dot}walk${walk + 1}`;
+  if (walk === 0) return name;
+  // Another state may be called so.
+  const names = cx.draft.spec.states.map((state) => state.name);
+  let suffix = `walk${walk + 1}`;
+  while (names.includes(`${name}_${suffix}`)) suffix += '_';
+  return `${name}${dot}${suffix}`;
 }
 
 /** How many walks over the same state come before. */

@@ -6,7 +6,7 @@ import type { Range } from '../../ir/common/range.js';
 import type { Span } from '../../ir/common/span.js';
 import type { SpecAxis, SpecInput, SpecParam } from '../../ir/spec/spec.js';
 import { resolveRange } from './constant.js';
-import { FIXED } from './names.js';
+import { FIXED, RESERVED } from './names.js';
 import { shape, type Binding } from './scope.js';
 
 /** What the header and the declarations of a scan say, before any value is read. */
@@ -39,8 +39,10 @@ export function declare(item: ScanItem, report: (d: Diagnostic) => void): Declar
     const known = bindings.get(binding.name);
     const problem = nameProblem(binding.name, binding.origin, known?.origin ?? axisOrigins.get(binding.name));
     if (problem) report(problem);
-    else bindings.set(binding.name, binding);
-    return problem === undefined;
+    // A reserved name is reported once, here.
+    const stands = problem === undefined || (known === undefined && RESERVED.has(binding.name));
+    if (stands) bindings.set(binding.name, binding);
+    return stands;
   };
 
   const newAxes = (axes: Axes): Axis[] => axes.names.map(({ text, origin }) => {
@@ -88,6 +90,10 @@ export function declare(item: ScanItem, report: (d: Diagnostic) => void): Declar
       } else if (bind({ kind: 'output', name, origin, index: outputs.length, axes })) outputs.push({ name, axes, origin });
     }
   }
+  for (const tensor of [...inputs, ...params, ...states, ...outputs]) {
+    const problem = gradientProblem(tensor, bindings);
+    if (problem) report(problem);
+  }
   checkHeads(item, inputs, report);
   const sizes = resolveSizes(item, axisOrigins, report);
   return { axes: [...axisOrigins.keys()].map((name) => ({ name, defaultSize: sizes.get(name) })), axisOrigins, inputs, params, states, outputs, bindings };
@@ -95,12 +101,22 @@ export function declare(item: ScanItem, report: (d: Diagnostic) => void): Declar
 
 /** A name that means something already, or is taken. */
 export function nameProblem(name: string, origin: Span, taken: Span | undefined): Diagnostic | undefined {
-  const fixed = FIXED.get(name);
+  const fixed = FIXED.get(name) ?? RESERVED.get(name);
   if (fixed !== undefined) return diagnostic('E211', `\`${name}\` has a fixed meaning`, origin, 'cannot be declared', { help: [`${fixed}; choose another name, such as \`${name}_\``] });
   if (taken === undefined) return undefined;
   return diagnostic('E205', `\`${name}\` is declared twice`, origin, 'declared again here', {
     secondary: [{ span: taken, text: 'first declared here' }],
     help: ['every name of a scan, axes included, stands for one thing: rename one of them'],
+  });
+}
+
+/** Files and bindings call the gradient or cotangent of every tensor `x` `d_x`: no tensor may have that name. */
+function gradientProblem({ name, origin }: Named, bindings: ReadonlyMap<string, Binding>): Diagnostic | undefined {
+  const of = name.startsWith('d_') ? bindings.get(name.slice(2)) : undefined;
+  if (of === undefined || of.kind === 'let' || of.kind === 'const') return undefined;
+  return diagnostic('E205', `\`${name}\` is the gradient of \`${of.name}\``, origin, 'declared as a tensor of its own', {
+    secondary: [{ span: of.origin, text: `its gradient is called \`${name}\` in files and bindings` }],
+    help: ['rename one of them'],
   });
 }
 

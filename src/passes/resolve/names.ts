@@ -22,6 +22,13 @@ export const FIXED: ReadonlyMap<string, string> = new Map([
   ['t', '`t` is the time step, as in `S[t-1]`'],
 ]);
 
+/** Names that files and generated modules need for themselves. */
+export const RESERVED: ReadonlyMap<string, string> = new Map([
+  ['cu_seqlens', '`cu_seqlens` holds the offsets of packed sequences in files'],
+  ['__metadata__', '`__metadata__` is no tensor in a safetensors file'],
+  ...Object.getOwnPropertyNames(Object.prototype).map((name): [string, string] => [name, `every object of the generated TypeScript has a \`${name}\``]),
+]);
+
 export function isUnary(name: string): name is Unary {
   return UNARY.some((known) => known === name);
 }

@@ -8,6 +8,7 @@ import type { Spec, SpecOutput, SpecState } from '../../ir/spec/spec.js';
 import { verifySpec } from '../../ir/spec/verify.js';
 import { checkAxis, checkDistinct, declare, nameProblem, type Declarations } from './declare.js';
 import { resolveExpr } from './expression.js';
+import { RESERVED } from './names.js';
 import { unheldNumbers } from './numbers.js';
 import { axesLabel, report, shape, type Binding, type Node, type Scope } from './scope.js';
 
@@ -70,7 +71,7 @@ function resolveStatement(scope: Scope, statement: Statement): void {
       const value = checked(scope, statement, resolveExpr(scope, statement.value));
       const problem = nameProblem(name, origin, scope.bindings.get(name)?.origin ?? scope.axes.get(name));
       if (problem) report(scope, problem);
-      else scope.bindings.set(name, { kind: statement.kind, name, origin, value });
+      if (problem === undefined || RESERVED.has(name)) scope.bindings.set(name, { kind: statement.kind, name, origin, value });
       return;
     }
     case 'assign': {
@@ -202,7 +203,7 @@ function makeSpec(item: ScanItem, declared: Declarations, scope: Scope, pasts: R
 }
 
 function freeName(name: string, scope: Scope): string {
-  return scope.bindings.has(name) || scope.axes.has(name) ? freeName(`${name}_`, scope) : name;
+  return scope.bindings.has(name) || scope.bindings.has(`d_${name}`) || scope.axes.has(name) ? freeName(`${name}_`, scope) : name;
 }
 
 function docOf(item: ScanItem): string {

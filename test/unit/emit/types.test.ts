@@ -14,6 +14,11 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lmoec-types-'));
   const texts = await printSurfaces([bindingSurface(spec, [{ folder: 'webgpu.f32', plan }])]);
   writeFileSync(join(folder, 'two_faced.ts'), texts.get('two_faced.ts') ?? '');
+  // Scans that are called as types of the module are, or as no type may be.
+  for (const name of ['promise', 'tensor', 'runtime', 'record', 'array_like', 'Partial', '_', '_1', 'class']) {
+    const named = await printSurfaces([bindingSurface({ ...spec, name }, [{ folder: 'webgpu.f32', plan }])]);
+    writeFileSync(join(folder, `${name}.ts`), named.get(`${name}.ts`) ?? '');
+  }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({
     compilerOptions: {
       target: 'ES2022', module: 'NodeNext', moduleResolution: 'NodeNext', strict: true, noEmit: true, skipLibCheck: true, lib: ['ES2023'],

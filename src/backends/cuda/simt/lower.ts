@@ -34,7 +34,7 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const storage = wanted.map(plan).find((option) => option.globalFloats === 0) ?? plan(Math.min(wanted[0], 32));
   const { block, stage } = storage;
   const blocks = splitSize / block;
-  const scratchName = `${kernel.name}_scratch`;
+  const scratchName = `${kernel.name}.scratch`;
   const scratch = storage.globalFloats === 0 ? [] : [scratchName];
   const { args, parameters } = signature(cx, kernel, scratch);
   const code = createCode();
