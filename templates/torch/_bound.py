@@ -65,14 +65,18 @@ class Bound:
         return shape, tuple(reversed(strides)), host.DTYPES[tensor["dtype"]]
 
     def _place_memory(self, aliases):
-        """Slots of a table of addresses: what a call hands over, its results, the offsets of its sequences; then what lies in the arena."""
+        """Slots of a table of addresses: what a call hands over, its results, the offsets of its sequences; what lies in the arena; tables that stay; and
+        one that is null, for final states that nobody wants."""
         request, launches, plan = self.request, self._launches, self.plan
+        mapped = {launches.place(arg["tensor"]) for kernel in launches.kernels.values() for arg in kernel["args"] if arg["kind"] == "tensorMap"}
+        null = {name for name, tensor in plan.tensors.items() if tensor.get("optional") and name not in mapped}
         handed = [*request.given, *self.results, "%offsets"]
-        self._handed = {name: i for i, name in enumerate(handed) if name not in request.absent}
+        self._handed = {name: i for i, name in enumerate(handed) if name not in request.absent or name in null}
         self._handed.update({name: self._handed[initial] for name, initial in aliases.items()})
         self._handed_count = len(handed)
         used = {launches.place(arg["tensor"]): None for i in launches.kept for arg in launches.kernels[i]["args"] if "tensor" in arg}
-        sizes = {name: tensor_bytes(plan.tensors[name], request.extents) for name in used if name not in self._handed}
+        self._null = null.difference(self._handed)
+        sizes = {name: tensor_bytes(plan.tensors[name], request.extents) for name in used if name not in self._handed and name not in null}
         users = {name: launches.users(name) for name in sizes}
         # Zeros are written before everything.
         self._memory_zeros = [name for name in sizes if name in request.absent]
@@ -89,7 +93,7 @@ class Bound:
         self._arena_slots = {name: self._handed_count + i for i, name in enumerate(self._places)}
         tables = self._handed_count + len(self._places)
         self._table_slots = {name: tables + i for i, name in enumerate(table_sizes)} if request.keeps_tables else self._arena_slots
-        self._slots = (ctypes.c_uint64 * (tables + 3))()
+        self._slots = (ctypes.c_uint64 * (tables + 4))()
         self._handed_format = struct.Struct(f"={self._handed_count}Q")
         self._arena_format = struct.Struct(f"={len(self._places)}Q")
         self._arena_offsets = list(self._places.values())
@@ -98,6 +102,8 @@ class Bound:
         for known in (self._handed, self._arena_slots, self._table_slots):
             if name in known:
                 return known[name]
+        if name in self._null:
+            return len(self._slots) - 1
         raise LmoecError(f"{self.plan.scan}: {name} was neither given nor made", "this plan is inconsistent: build it again")
 
     def _source(self, name):

@@ -68,10 +68,11 @@ async function check(example: string, size: number, dtype: IoDtype): Promise<str
       const expected = gradSpec(spec, { sizes: sizeOf, heads: HEADS, groups, lengths }, values(args), values(signature.cotangents));
       const hidden = (declared: SignatureTensor): boolean => !shape.states && (declared.role === 'initial' || signature.results.some(({ name, role }) => role === 'final' && `d_${name}` === declared.name));
       const one = (program: 'forward' | 'backward' | 'step') => {
-        const wanted = program === 'backward' ? signature.gradients : signature.results;
+        // States that come from nowhere are wanted by nobody.
+        const wanted = program === 'backward' ? signature.gradients : signature.results.filter(({ role }) => shape.states || program === 'step' || role === 'output');
         const step = program === 'step';
         return {
-          name: shape.name, program, offsets: shape.packed ? lengths.reduce<number[]>((list, length) => [...list, list[list.length - 1] + length], [0]) : null,
+          name: shape.name, program, final: shape.states, offsets: shape.packed ? lengths.reduce<number[]>((list, length) => [...list, list[list.length - 1] + length], [0]) : null,
           args: args.map((declared) => (hidden(declared) ? null : save(declared, rounded(declared), shape, step))),
           cotangents: signature.cotangents.map((declared) => (hidden(declared) ? null : save(declared, rounded(declared), shape))),
           names: wanted.map(({ name }) => name),

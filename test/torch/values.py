@@ -35,7 +35,7 @@ def results(scan, case, offsets):
     if case["program"] == "step":
         return scan.step(args)
     if case["program"] == "forward":
-        return scan.forward(args, offsets)
+        return scan.forward(args, offsets, final=case["final"])
     return scan.backward(args, cotangents, offsets)
 
 

@@ -1,5 +1,5 @@
 import type { IoDtype } from '../../ir/common/dtype.js';
-import type { Plan, PlanKernel, Segmentation } from '../../ir/plan/plan.js';
+import type { Plan, PlanKernel, PlanTensor, Segmentation } from '../../ir/plan/plan.js';
 import { verifyPlan } from '../../ir/plan/verify.js';
 import type { TileKernel, TileModule } from '../../ir/tile/tile.js';
 import { lineComment } from '../../support/text.js';
@@ -8,7 +8,7 @@ import { costsOf, planPrograms, planTensor } from '../describe.js';
 import { lowerFragments } from './frag/lower.js';
 import { lowerSimt } from './simt/lower.js';
 import { lowerStream } from './stream/lower.js';
-import type { CudaContext, CudaTarget, LoweredKernel } from './lowered.js';
+import { isOptional, type CudaContext, type CudaTarget, type LoweredKernel } from './lowered.js';
 
 export interface CudaOptions {
   readonly target: CudaTarget;
@@ -34,7 +34,7 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
   const file = `${module.name}.${options.dtype}.${options.target === 'cuda.sm90' ? 'sm90a' : options.target.replace('cuda.', '')}.cu`;
   const lowered = module.kernels.map((kernel) => ({ kernel, code: lower(cx, kernel, options.plain ?? false) }));
   const kernels = lowered.map(({ kernel, code }) => planKernel(cx, kernel, code, file));
-  const tensors = [...module.buffers.map((buffer) => planTensor(module, buffer, options.dtype)), ...lowered.flatMap(({ code }) => code.scratch)];
+  const tensors = [...module.buffers.map((buffer): PlanTensor => ({ ...planTensor(module, buffer, options.dtype), ...(isOptional(buffer) && { optional: true }) })), ...lowered.flatMap(({ code }) => code.scratch)];
   const plan: Plan = {
     format: 'lmoec-plan-2',
     scan: module.name,

@@ -51,6 +51,8 @@ export interface PlanTensor {
   readonly axes: readonly string[];
   /** Workspaces: with as many groups as heads, a host may use the tensor of this name in its place if it leaves out the launches that are `grouped`. */
   readonly ungrouped?: string;
+  /** CUDA: kernels take a null pointer for it. What they would read is zeros then, what they would write nobody wants. */
+  readonly optional?: true;
 }
 
 /**

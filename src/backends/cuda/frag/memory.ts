@@ -2,7 +2,7 @@ import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileBuffer, TileId, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { bufferNamed, cellElements, cellIndex, cellOffset, outerStride, type Place } from '../address.js';
-import { pointer, type CudaContext } from '../lowered.js';
+import { pointer, presence, type CudaContext } from '../lowered.js';
 import type { Piece } from './arena.js';
 import { turn, unsupported } from './forms.js';
 import type { Team } from './team.js';
@@ -47,13 +47,14 @@ export function cellOf(cx: CudaContext, buffer: TileBuffer, tokenAxis: Axis | un
   const array = !half && tokenAxis !== undefined && axes.length === 2 && axisSize(module, axes[1]) % 8 === 0;
   const from = (axis: Axis | undefined) => (axis !== undefined && axis === split ? 'v0' : '0');
   const { outer, count, inner } = cellIndex(buffer, place);
+  const there = presence(buffer);
   return {
     buffer,
     axes,
     origin: tokenAxis !== undefined ? [from(axes[1]), inner, outer] : [from(axes[1]), from(axes[0]), `${outer} * ${count} + ${inner}`],
     at: `${pointer(buffer.name)} + ${cellOffset(module, buffer, place)}${shift}`,
     rowStride: tokenAxis !== undefined ? outerStride(module, buffer) : axes.length > 1 ? String(strideOf(axes[0])) : String(cellElements(module, buffer)),
-    rows: extent(axes[0]),
+    rows: there === undefined ? extent(axes[0]) : `(${there} ? ${extent(axes[0])} : 0)`,
     cols: extent(axes[1]),
     half,
     copied: half && axes.length === 2 ? 'tile' : array ? 'array' : undefined,
@@ -106,7 +107,7 @@ export function loadNow(team: Team, tile: TileId, cell: Cell): void {
   switch (cell.axes.length) {
     case 0: {
       const name = team.fresh(`s${tile}`);
-      team.code.line(`const float ${name} = ld(${cell.at});`);
+      team.code.line(`const float ${name} = ${present(cell, `ld(${cell.at})`)};`);
       team.formsOf(tile).scalar = name;
       if (team.options.exported.has(tile)) {
         const piece = team.take(tile, 256);
@@ -131,6 +132,12 @@ export function loadNow(team: Team, tile: TileId, cell: Cell): void {
   }
 }
 
+/** A number of a buffer that may be absent. */
+export function present(cell: Cell, text: string): string {
+  const there = presence(cell.buffer);
+  return there === undefined ? text : `(${there} ? ${text} : 0.f)`;
+}
+
 /** Element i of a vector cell; tokens beyond the sequence are 0. */
 export function vectorElement(cell: Cell): string {
   const token = cell.buffer.outer === 'token';
@@ -142,7 +149,8 @@ export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((byte
   team.begin();
   const { code } = team;
   if (cell.axes.length === 0) {
-    code.line(`if (t == 0) st(${cell.at}, ${team.scalar(value)});`);
+    const there = presence(cell.buffer);
+    code.line(`if (t == 0${there === undefined ? '' : ` && ${there}`}) st(${cell.at}, ${team.scalar(value)});`);
     return undefined;
   }
   if (cell.axes.length === 1) {

@@ -9,7 +9,7 @@ import { createArena } from './arena.js';
 import { bulkCopy, type BulkCopy } from './bulk.js';
 import { NoRoom, unsupported } from './forms.js';
 import { letText, tokenRow } from './kernel.js';
-import { cellOf, copyCell, loadCell, loadNow, storeCell, vectorElement, type Load } from './memory.js';
+import { cellOf, copyCell, loadCell, loadNow, storeCell, vectorElement, type Load, present } from './memory.js';
 import { schedule } from './schedule.js';
 import { createTeam, type Team } from './team.js';
 import { divide, needed, type Division, type Let } from './walk-division.js';
@@ -87,7 +87,7 @@ function throughRegisters(cx: CudaContext, team: Team, stmt: Let & { readonly op
   const scalar = cell.axes.length === 0;
   const n = scalar ? 1 : Math.ceil(team.size(cell.axes[0]) / 128);
   const name = team.fresh(`r${tile}`);
-  issue.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; ${name}[k] = ${scalar ? `ld(${cell.at})` : vectorElement(cell)}; }`);
+  issue.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; ${name}[k] = ${scalar ? present(cell, `ld(${cell.at})`) : vectorElement(cell)}; }`);
   if (!scalar) {
     const v = team.newVec(tile, cell.axes[0]);
     if (v.piece !== undefined) team.willWrite(v.piece, 'owner');

@@ -3,7 +3,7 @@ import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/ti
 import { axisSize } from '../../describe.js';
 import { bufferNamed, cellOffset, type Place } from '../address.js';
 import { floatLiteral, type Code } from '../code.js';
-import { pointer, type CudaContext } from '../lowered.js';
+import { pointer, presence, type CudaContext } from '../lowered.js';
 import { roundedText, scalarText } from '../scalar.js';
 import type { Homes } from './homes.js';
 import type { Storage } from './storage.js';
@@ -96,6 +96,12 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
   const globalIndex = (buffer: TileBuffer, spot: Spot, e: string) =>
     flat(buffer.axes, (axis) => axisSize(module, axis), (axis) => (axis === kernel.split ? `(v0 + ${stepped(spot, axis, e)})` : stepped(spot, axis, e)));
 
+  /** Rows beyond the end of a chunk are not there, nor is anything of a buffer that nobody gave. */
+  const guardOf = (buffer: TileBuffer, rows: ((e: string) => string) | undefined): ((e: string) => string) | undefined => {
+    const there = presence(buffer);
+    return rows ?? (there === undefined ? undefined : () => there);
+  };
+
   const load = (tile: TileId, op: Extract<TileOp, { op: 'load' }>, spot: Spot): Neighbours => {
     const buffer = bufferNamed(module, op.buffer);
     const { place } = spot;
@@ -107,7 +113,7 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
       return `${pointer(buffer.name)} + ${cellOffset(module, buffer, here)} + ${globalIndex(buffer, spot, e)}`;
     };
     const key = `${tile}|${axes.map((axis) => index(spot.at, axis)).join('|')}|${spot.along ?? ''}`;
-    return leaf(key, spot, axes, address, token === undefined ? undefined : (e) => `${row(e)} < ${place.length}`);
+    return leaf(key, spot, axes, address, guardOf(buffer, token === undefined ? undefined : (e) => `${row(e)} < ${place.length}`));
   };
 
   const array = (tile: TileId, spot: Spot): Neighbours => {
@@ -229,7 +235,7 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
         const here = token === undefined ? spot.place : { ...spot.place, first: `(${spot.place.first} + ${row(e)})` };
         return `${pointer(name)} + ${cellOffset(module, buffer, here)} + ${globalIndex(buffer, spot, e)}`;
       };
-      write(token === undefined ? buffer.axes : [token, ...buffer.axes], spot, address, token === undefined ? undefined : (e) => `${row(e)} < ${spot.place.length}`, val);
+      write(token === undefined ? buffer.axes : [token, ...buffer.axes], spot, address, guardOf(buffer, token === undefined ? undefined : (e) => `${row(e)} < ${spot.place.length}`), val);
     },
   };
 }

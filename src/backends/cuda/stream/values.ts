@@ -3,7 +3,7 @@ import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/ti
 import { axisSize } from '../../describe.js';
 import { bufferNamed, cellOffset, outerStride, type Place } from '../address.js';
 import type { Code } from '../code.js';
-import { elementType, pointer, type CudaContext } from '../lowered.js';
+import { elementType, pointer, presence, type CudaContext } from '../lowered.js';
 import { usesOf, type Uses } from '../uses.js';
 import type { Group, Layout } from './layout.js';
 
@@ -159,7 +159,7 @@ function access(w: Writer, buffer: TileBuffer, place: Place): Access {
       const within = inner(i, j);
       return `${pointer(buffer.name)} + ${cellOffset(cx.module, buffer, row)}${within === '' ? '' : ` + ${within}`}`;
     },
-    guard: (i, j) => [...(rowed ? [`${w.index(ROW, i, j)} < ${place.length}`] : []), w.live(axes, i, j)].filter((text) => text !== '').join(' && '),
+    guard: (i, j) => [...(rowed ? [`${w.index(ROW, i, j)} < ${place.length}`] : []), w.live(axes, i, j), presence(buffer) ?? ''].filter((text) => text !== '').join(' && '),
   };
 }
 
@@ -183,7 +183,10 @@ export function loadText(w: Writer, tile: TileId, op: Load, place: Place): void 
   w.declare(tile);
   const wide = alongWarps(w, buffer, a, place);
   if (wide > 1) {
-    w.code.line(`UNROLL for (int c = 0; c < ${a.rows / wide}; ++c) ldn<${wide}>(&${w.at(tile, `c * ${wide}`, '0')}, ${a.address(`c * ${wide}`, '0')});`);
+    const to = `&${w.at(tile, `c * ${wide}`, '0')}`;
+    const load = `ldn<${wide}>(${to}, ${a.address(`c * ${wide}`, '0')});`;
+    const there = presence(buffer);
+    w.code.line(`UNROLL for (int c = 0; c < ${a.rows / wide}; ++c) ${there === undefined ? load : `{ if (${there}) ${load} else zeron<${wide}>(${to}); }`}`);
     return;
   }
   overPieces(w, a, (i, j) => {
