@@ -910,7 +910,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_join(const f32* __restrict_
   const int i_K = x_K_M / 64;
   const int i_M = x_K_M % 64;
   float t0[4];
-  ldn<4>(&t0[0], p_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
+  { if (p_Kt != nullptr) ldn<4>(&t0[0], p_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
    {
@@ -1129,7 +1129,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_final(f32* __restrict__ p_f
       }
     }
   }
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
+  if (p_final_Kt != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
 }
 
 // Scores, solves and pointwise values of the chunks of Vt.
@@ -1360,7 +1360,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_join(const f32* __restrict_
   const int i_M = x_M_V / 64;
   const int i_V = x_M_V % 64;
   float t0[4];
-  ldn<4>(&t0[0], p_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)));
+  { if (p_Vt != nullptr) ldn<4>(&t0[0], p_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
    {
@@ -1546,7 +1546,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_final(f32* __restrict__ p_f
       }
     }
   }
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
+  if (p_final_Vt != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
 }
 
 // Carries Kt from chunk to chunk and keeps it for the gradients.
@@ -1915,7 +1915,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_join(const f32* __r
   const int i_M = x_M_V / 64;
   const int i_V = x_M_V % 64;
   float t0[4];
-  ldn<4>(&t0[0], p_d_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)));
+  { if (p_d_final_Vt != nullptr) ldn<4>(&t0[0], p_d_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
    {
@@ -2485,7 +2485,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
   const int i_K = x_K_M / 64;
   const int i_M = x_K_M % 64;
   float t0[4];
-  ldn<4>(&t0[0], p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
+  { if (p_d_final_Kt != nullptr) ldn<4>(&t0[0], p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
    {
@@ -2985,9 +2985,9 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   const int x_K = lane * 2;
   const int x_V = block * 32 + lane;
   float t0[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int c = 0; c < 2; ++c) ldn<1>(&t0[(i) * 2 + c], p_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + c) * 64 + (x_M + i)));
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int c = 0; c < 2; ++c) { if (p_Kt != nullptr) ldn<1>(&t0[(i) * 2 + c], p_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + c) * 64 + (x_M + i))); else zeron<1>(&t0[(i) * 2 + c]); }
   float t1[8];
-  UNROLL for (int i = 0; i < 8; ++i) ldn<1>(&t1[i], p_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V));
+  UNROLL for (int i = 0; i < 8; ++i) { if (p_Vt != nullptr) ldn<1>(&t1[i], p_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V)); else zeron<1>(&t1[i]); }
   float t2[16];
   UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = t0[(i) * 2 + j];
   float t3[8];
@@ -3059,8 +3059,8 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t3[i] = t15[i];
     }
   }
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int c = 0; c < 2; ++c) if (block == 0) st(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + c) * 64 + (x_M + i)), t2[(i) * 2 + c]);
-  UNROLL for (int i = 0; i < 8; ++i) st(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V), t3[i]);
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int c = 0; c < 2; ++c) if (block == 0 && p_final_Kt != nullptr) st(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + c) * 64 + (x_M + i)), t2[(i) * 2 + c]);
+  UNROLL for (int i = 0; i < 8; ++i) if (p_final_Vt != nullptr) st(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V), t3[i]);
 }
 
 constexpr int kTablePrograms = 128, kTableLeast = 8;

@@ -191,7 +191,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
   const int x__row = warp * 16;
   const int x_D = block * 32 + lane;
   float t0[1];
-  ldn<1>(&t0[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D);
+  { if (p_h != nullptr) ldn<1>(&t0[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<1>(&t0[0]); }
   float t1[1];
   t1[0] = t0[0];
    {
@@ -265,7 +265,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
       t1[0] = t6[0];
     }
   }
-  if (warp == 0) st(p_final_h + ((i64)sequence * d.heads + head) * 64 + x_D, t1[0]);
+  if (warp == 0 && p_final_h != nullptr) st(p_final_h + ((i64)sequence * d.heads + head) * 64 + x_D, t1[0]);
 }
 
 // The elementwise recurrence of h.
@@ -281,7 +281,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
   const int x__row = warp * 16;
   const int x_D = block * 32 + lane;
   float t0[1];
-  ldn<1>(&t0[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D);
+  { if (p_h != nullptr) ldn<1>(&t0[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<1>(&t0[0]); }
   float t1[1];
   t1[0] = t0[0];
    {
@@ -370,7 +370,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
   const int x__row = warp * 16;
   const int x_D = block * 32 + lane;
   float t0[1];
-  ldn<1>(&t0[0], p_d_final_h + ((i64)sequence * d.heads + head) * 64 + x_D);
+  { if (p_d_final_h != nullptr) ldn<1>(&t0[0], p_d_final_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<1>(&t0[0]); }
   float t1[1];
   t1[0] = t0[0];
    {
@@ -523,7 +523,7 @@ extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p
   (void)lane, (void)warp, (void)block;
   const int x_D = lane * 2;
   float t0[2];
-  ldn<2>(&t0[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D);
+  { if (p_h != nullptr) ldn<2>(&t0[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<2>(&t0[0]); }
   float t1[2];
   UNROLL for (int j = 0; j < 2; ++j) t1[j] = t0[j];
    {
@@ -544,7 +544,7 @@ extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p
       UNROLL for (int j = 0; j < 2; ++j) t1[j] = t6[j];
     }
   }
-  { const float v[] = {t1[0], t1[1]}; stn<2>(p_final_h + ((i64)sequence * d.heads + head) * 64 + x_D, v); }
+  if (p_final_h != nullptr) { const float v[] = {t1[0], t1[1]}; stn<2>(p_final_h + ((i64)sequence * d.heads + head) * 64 + x_D, v); }
 }
 
 constexpr int kTablePrograms = 128, kTableLeast = 8;

@@ -893,7 +893,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
   float t0[4];
-  ldn<4>(&t0[0], p_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)));
+  { if (p_S != nullptr) ldn<4>(&t0[0], p_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
    {
@@ -1112,7 +1112,7 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
       }
     }
   }
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+  if (p_final_S != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
@@ -1349,7 +1349,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
   float t0[4];
-  ldn<4>(&t0[0], p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)));
+  { if (p_d_final_S != nullptr) ldn<4>(&t0[0], p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
    {
@@ -1690,7 +1690,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   float t9[1];
   t9[0] = (-t8[0]);
   float t10[8];
-  UNROLL for (int i = 0; i < 8; ++i) ldn<1>(&t10[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V));
+  UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t10[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t10[i]); }
   float t11[8];
   UNROLL for (int i = 0; i < 8; ++i) t11[i] = t10[i];
    {
@@ -1721,7 +1721,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t11[i] = t17[i];
     }
   }
-  UNROLL for (int i = 0; i < 8; ++i) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t11[i]);
+  UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t11[i]);
 }
 
 constexpr int kTablePrograms = 128, kTableLeast = 8;

@@ -891,7 +891,7 @@ extern "C" __global__ void __launch_bounds__(256) h_join(const f32* __restrict__
   const int i_N = x_N_P / 64;
   const int i_P = x_N_P % 64;
   float t0[4];
-  ldn<4>(&t0[0], p_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)));
+  { if (p_h != nullptr) ldn<4>(&t0[0], p_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
    {
@@ -1115,7 +1115,7 @@ extern "C" __global__ void __launch_bounds__(256) h_final(f32* __restrict__ p_fi
       }
     }
   }
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)), v); }
+  if (p_final_h != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)), v); }
 }
 
 // Carries h from chunk to chunk and keeps it for the gradients.
@@ -1350,7 +1350,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse_join(const f32* __re
   const int i_N = x_N_P / 64;
   const int i_P = x_N_P % 64;
   float t0[4];
-  ldn<4>(&t0[0], p_d_final_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)));
+  { if (p_d_final_h != nullptr) ldn<4>(&t0[0], p_d_final_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
    {
@@ -1872,7 +1872,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   float t4[1];
   ldn<1>(&t4[0], p_D + ((i64)0 * d.heads + head) * 1);
   float t5[8];
-  UNROLL for (int i = 0; i < 8; ++i) ldn<1>(&t5[i], p_h + ((i64)sequence * d.heads + head) * 4096 + ((x_N + i) * 64 + x_P));
+  UNROLL for (int i = 0; i < 8; ++i) { if (p_h != nullptr) ldn<1>(&t5[i], p_h + ((i64)sequence * d.heads + head) * 4096 + ((x_N + i) * 64 + x_P)); else zeron<1>(&t5[i]); }
   float t6[8];
   UNROLL for (int i = 0; i < 8; ++i) t6[i] = t5[i];
    {
@@ -1917,7 +1917,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t6[i] = t17[i];
     }
   }
-  UNROLL for (int i = 0; i < 8; ++i) st(p_final_h + ((i64)sequence * d.heads + head) * 4096 + ((x_N + i) * 64 + x_P), t6[i]);
+  UNROLL for (int i = 0; i < 8; ++i) if (p_final_h != nullptr) st(p_final_h + ((i64)sequence * d.heads + head) * 4096 + ((x_N + i) * 64 + x_P), t6[i]);
 }
 
 constexpr int kTablePrograms = 128, kTableLeast = 8;

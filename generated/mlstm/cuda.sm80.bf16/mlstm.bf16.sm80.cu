@@ -730,7 +730,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
   const int x__row = warp * 8;
   const int x_K = block * 32 + lane;
   float t0[1];
-  ldn<1>(&t0[0], p_n + ((i64)sequence * d.heads + head) * 64 + x_K);
+  { if (p_n != nullptr) ldn<1>(&t0[0], p_n + ((i64)sequence * d.heads + head) * 64 + x_K); else zeron<1>(&t0[0]); }
   float t1[1];
   t1[0] = t0[0];
    {
@@ -827,7 +827,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
       }
     }
   }
-  if (warp == 0) st(p_final_n + ((i64)sequence * d.heads + head) * 64 + x_K, t1[0]);
+  if (warp == 0 && p_final_n != nullptr) st(p_final_n + ((i64)sequence * d.heads + head) * 64 + x_K, t1[0]);
 }
 
 // Scores, solves and pointwise values of the chunks of C.
@@ -1024,7 +1024,7 @@ extern "C" __global__ void __launch_bounds__(256) C_join(const f32* __restrict__
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
   float t0[4];
-  ldn<4>(&t0[0], p_C + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)));
+  { if (p_C != nullptr) ldn<4>(&t0[0], p_C + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
    {
@@ -1249,7 +1249,7 @@ extern "C" __global__ void __launch_bounds__(256) C_final(f32* __restrict__ p_fi
       }
     }
   }
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_C + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+  if (p_final_C != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_C + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // The elementwise recurrence of n.
@@ -1265,7 +1265,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
   const int x__row = warp * 8;
   const int x_K = block * 32 + lane;
   float t0[1];
-  ldn<1>(&t0[0], p_n + ((i64)sequence * d.heads + head) * 64 + x_K);
+  { if (p_n != nullptr) ldn<1>(&t0[0], p_n + ((i64)sequence * d.heads + head) * 64 + x_K); else zeron<1>(&t0[0]); }
   float t1[1];
   t1[0] = t0[0];
    {
@@ -1671,7 +1671,7 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_join(const f32* __re
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
   float t0[4];
-  ldn<4>(&t0[0], p_d_final_C + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)));
+  { if (p_d_final_C != nullptr) ldn<4>(&t0[0], p_d_final_C + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
    {
@@ -2168,7 +2168,7 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
   const int x__row = warp * 8;
   const int x_K = block * 32 + lane;
   float t0[1];
-  ldn<1>(&t0[0], p_d_final_n + ((i64)sequence * d.heads + head) * 64 + x_K);
+  { if (p_d_final_n != nullptr) ldn<1>(&t0[0], p_d_final_n + ((i64)sequence * d.heads + head) * 64 + x_K); else zeron<1>(&t0[0]); }
   float t1[1];
   t1[0] = t0[0];
    {
@@ -2388,9 +2388,9 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
   float t0[8];
-  UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t0[c * 4], p_n + ((i64)sequence * d.heads + head) * 64 + (x_K + c * 4));
+  UNROLL for (int c = 0; c < 2; ++c) { if (p_n != nullptr) ldn<4>(&t0[c * 4], p_n + ((i64)sequence * d.heads + head) * 64 + (x_K + c * 4)); else zeron<4>(&t0[c * 4]); }
   float t1[8];
-  UNROLL for (int i = 0; i < 8; ++i) ldn<1>(&t1[i], p_C + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V));
+  UNROLL for (int i = 0; i < 8; ++i) { if (p_C != nullptr) ldn<1>(&t1[i], p_C + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t1[i]); }
   float t2[8];
   UNROLL for (int i = 0; i < 8; ++i) t2[i] = t0[i];
   float t3[8];
@@ -2464,8 +2464,8 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t3[i] = t18[i];
     }
   }
-  UNROLL for (int i = 0; i < 8; ++i) if (block == 0 && lane == 0) st(p_final_n + ((i64)sequence * d.heads + head) * 64 + (x_K + i), t2[i]);
-  UNROLL for (int i = 0; i < 8; ++i) st(p_final_C + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t3[i]);
+  UNROLL for (int i = 0; i < 8; ++i) if (block == 0 && lane == 0 && p_final_n != nullptr) st(p_final_n + ((i64)sequence * d.heads + head) * 64 + (x_K + i), t2[i]);
+  UNROLL for (int i = 0; i < 8; ++i) if (p_final_C != nullptr) st(p_final_C + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t3[i]);
 }
 
 constexpr int kTablePrograms = 128, kTableLeast = 8;

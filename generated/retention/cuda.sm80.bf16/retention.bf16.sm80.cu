@@ -881,7 +881,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
   float t0[4];
-  ldn<4>(&t0[0], p_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)));
+  { if (p_S != nullptr) ldn<4>(&t0[0], p_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
    {
@@ -1095,7 +1095,7 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
       }
     }
   }
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+  if (p_final_S != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
@@ -1317,7 +1317,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
   float t0[4];
-  ldn<4>(&t0[0], p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)));
+  { if (p_d_final_S != nullptr) ldn<4>(&t0[0], p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
    {
@@ -1653,7 +1653,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   float t6[1];
   t6[0] = log1pf(t5[0]);
   float t7[8];
-  UNROLL for (int i = 0; i < 8; ++i) ldn<1>(&t7[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V));
+  UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t7[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t7[i]); }
   float t8[8];
   UNROLL for (int i = 0; i < 8; ++i) t8[i] = t7[i];
    {
@@ -1688,7 +1688,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t8[i] = t14[i];
     }
   }
-  UNROLL for (int i = 0; i < 8; ++i) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t8[i]);
+  UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t8[i]);
 }
 
 constexpr int kTablePrograms = 128, kTableLeast = 8;

@@ -195,7 +195,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
   float t1[1];
   t1[0] = m_log_sigmoid(t0[0]);
   float t2[1];
-  ldn<1>(&t2[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D);
+  { if (p_h != nullptr) ldn<1>(&t2[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<1>(&t2[0]); }
   float t3[1];
   t3[0] = t2[0];
    {
@@ -308,7 +308,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
       t3[0] = t23[0];
     }
   }
-  if (warp == 0) st(p_final_h + ((i64)sequence * d.heads + head) * 64 + x_D, t3[0]);
+  if (warp == 0 && p_final_h != nullptr) st(p_final_h + ((i64)sequence * d.heads + head) * 64 + x_D, t3[0]);
 }
 
 // The elementwise recurrence of h.
@@ -328,7 +328,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
   float t1[1];
   t1[0] = m_log_sigmoid(t0[0]);
   float t2[1];
-  ldn<1>(&t2[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D);
+  { if (p_h != nullptr) ldn<1>(&t2[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<1>(&t2[0]); }
   float t3[1];
   t3[0] = t2[0];
    {
@@ -464,7 +464,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
   float t3[1];
   t3[0] = m_sigmoid(t2[0]);
   float t4[1];
-  ldn<1>(&t4[0], p_d_final_h + ((i64)sequence * d.heads + head) * 64 + x_D);
+  { if (p_d_final_h != nullptr) ldn<1>(&t4[0], p_d_final_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<1>(&t4[0]); }
   float t5[1];
   t5[0] = t4[0];
    {
@@ -764,7 +764,7 @@ extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p
   float t1[2];
   UNROLL for (int j = 0; j < 2; ++j) t1[j] = m_log_sigmoid(t0[j]);
   float t2[2];
-  ldn<2>(&t2[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D);
+  { if (p_h != nullptr) ldn<2>(&t2[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<2>(&t2[0]); }
   float t3[2];
   UNROLL for (int j = 0; j < 2; ++j) t3[j] = t2[j];
    {
@@ -811,7 +811,7 @@ extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p
       UNROLL for (int j = 0; j < 2; ++j) t3[j] = t21[j];
     }
   }
-  { const float v[] = {t3[0], t3[1]}; stn<2>(p_final_h + ((i64)sequence * d.heads + head) * 64 + x_D, v); }
+  if (p_final_h != nullptr) { const float v[] = {t3[0], t3[1]}; stn<2>(p_final_h + ((i64)sequence * d.heads + head) * 64 + x_D, v); }
 }
 
 constexpr int kTablePrograms = 128, kTableLeast = 8;

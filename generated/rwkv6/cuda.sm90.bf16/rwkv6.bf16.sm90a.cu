@@ -930,7 +930,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
   float t0[4];
-  ldn<4>(&t0[0], p_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)));
+  { if (p_S != nullptr) ldn<4>(&t0[0], p_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
    {
@@ -1125,7 +1125,7 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
       }
     }
   }
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+  if (p_final_S != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Scores, solves and pointwise values of the chunks of S.
@@ -1392,7 +1392,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
   float t0[4];
-  ldn<4>(&t0[0], p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)));
+  { if (p_d_final_S != nullptr) ldn<4>(&t0[0], p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
    {
@@ -1800,7 +1800,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   float t0[8];
   UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t0[c * 4], p_u + ((i64)0 * d.heads + head) * 64 + (x_K + c * 4));
   float t1[8];
-  UNROLL for (int i = 0; i < 8; ++i) ldn<1>(&t1[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V));
+  UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t1[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t1[i]); }
   float t2[8];
   UNROLL for (int i = 0; i < 8; ++i) t2[i] = t1[i];
    {
@@ -1845,7 +1845,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t2[i] = t9[i];
     }
   }
-  UNROLL for (int i = 0; i < 8; ++i) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t2[i]);
+  UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t2[i]);
 }
 
 constexpr int kTablePrograms = 128, kTableLeast = 8;
