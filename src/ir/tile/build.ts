@@ -22,7 +22,7 @@ export interface KernelBuilder {
   exp(a: TileId): TileId;
   reduce(op: 'sum' | 'max' | 'min', axis: Axis, arg: TileId): TileId;
   contract(a: TileId, b: TileId, axis: Axis): TileId;
-  compose(a: TileId, b: TileId): TileId;
+  compose(a: TileId, b: TileId, fine?: boolean): TileId;
   swap(arg: TileId): TileId;
   cumsum(arg: TileId, how?: { exclusive?: boolean; reverse?: boolean }): TileId;
   shift(arg: TileId, by: 1 | -1, edge?: TileId): TileId;
@@ -32,7 +32,7 @@ export interface KernelBuilder {
   dscoreRow(a: TileId, y: TileId, g: TileId, axis: Axis, how: { before: boolean; strict: boolean }): TileId;
   dscoreCol(a: TileId, x: TileId, g: TileId, axis: Axis, how: { before: boolean; strict: boolean }): TileId;
   dgate(a: TileId, x: TileId, y: TileId, decay: TileId, before: boolean): TileId;
-  inverse(arg: TileId): TileId;
+  inverse(arg: TileId, fine?: boolean): TileId;
   recur(decay: TileId, write: TileId, init: TileId, reverse: boolean): TileId;
   /** Runs `body` on the carried tiles; it returns their next values. Returns the tiles that hold the last values. */
   loop(over: TileLoop['over'], reverse: boolean, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[]): readonly TileId[];
@@ -102,7 +102,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     exp: (a) => map('exp', a),
     reduce: (op, axis, arg) => define(withoutAxes(axesOf(arg), [axis]), { op: 'reduce', reduce: op, axis, arg }),
     contract: (a, b, axis) => define(withoutAxes(union(a, b), [axis]), { op: 'contract', a, b, axis }),
-    compose: (a, b) => define([ROW, COL], { op: 'compose', a, b }),
+    compose: (a, b, fine = false) => define([ROW, COL], { op: 'compose', a, b, fine }),
     swap: (arg) => define(swapped(axesOf(arg)), { op: 'swap', arg }),
     cumsum: (arg, how = {}) => define(axesOf(arg), { op: 'cumsum', arg, exclusive: how.exclusive ?? false, reverse: how.reverse ?? false }),
     shift: (arg, by, edge) => define(axesOf(arg), { op: 'shift', arg, by, edge }),
@@ -112,7 +112,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     dscoreRow: (a, y, g, axis, how) => define([ROW, axis], { op: 'dscoreRow', a, y, g, axis, ...how }),
     dscoreCol: (a, x, g, axis, how) => define([COL, axis], { op: 'dscoreCol', a, x, g, axis, ...how }),
     dgate: (a, x, y, decay, before) => define(union(x, y, decay), { op: 'dgate', a, x, y, decay, before }),
-    inverse: (arg) => define([ROW, COL], { op: 'inverse', arg }),
+    inverse: (arg, fine = false) => define([ROW, COL], { op: 'inverse', arg, fine }),
     recur: (decay, writeTile, init, reverse) => define(union(decay, writeTile), { op: 'recur', decay, write: writeTile, init, reverse }),
     loop(over, reverse, inits, writeBody) {
       const outerBody = body;

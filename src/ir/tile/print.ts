@@ -51,11 +51,12 @@ function printOp(op: TileOp): string {
     case 'load': return `load ${op.buffer}${op.rows === 'none' ? '' : ` ${op.rows}`}`;
     case 'literal': return `${op.value}`;
     case 'zeros': case 'head': case 'heads': return op.op;
-    case 'keep': case 'round': case 'swap': case 'inverse': return `${op.op} %${op.arg}`;
+    case 'keep': case 'round': case 'swap': return `${op.op} %${op.arg}`;
+    case 'inverse': return `inverse${op.fine ? ' fine' : ''} %${op.arg}`;
     case 'map': return `${op.fn} ${op.args.map((arg) => `%${arg}`).join(', ')}`;
     case 'reduce': return `${op.reduce}[${op.axis}] %${op.arg}`;
     case 'contract': return `contract[${op.axis}] %${op.a}, %${op.b}`;
-    case 'compose': return `compose %${op.a}, %${op.b}`;
+    case 'compose': return `compose${op.fine ? ' fine' : ''} %${op.a}, %${op.b}`;
     case 'cumsum': return `cumsum${op.exclusive ? ' exclusive' : ''}${op.reverse ? ' reversed' : ''} %${op.arg}`;
     case 'shift': return `shift ${op.by} %${op.arg}${op.edge === undefined ? '' : `, edge %${op.edge}`}`;
     case 'pick': return `pick ${op.row} %${op.arg}`;

@@ -148,10 +148,13 @@ export type TileOp =
    * `a` is [ROW, COL]; x, y and decay come with ROW and no other token axis. Factors, not logarithms: a decay of 0 is as good as any.
    */
   | { readonly op: 'dgate'; readonly a: TileId; readonly x: TileId; readonly y: TileId; readonly decay: TileId; readonly before: boolean }
-  /** [ROW, COL]: out[r,c] = sum over tokens m of a[r,m] * b[m,c], both [ROW, COL]: blocks of a solve with several unknowns per token. */
-  | { readonly op: 'compose'; readonly a: TileId; readonly b: TileId }
+  /**
+   * [ROW, COL]: out[r,c] = sum over tokens m of a[r,m] * b[m,c], both [ROW, COL]: blocks of a solve with several unknowns per token. `fine`, here and in
+   * `inverse`: to all digits of f32, where lowerings have cheaper products with fewer.
+   */
+  | { readonly op: 'compose'; readonly a: TileId; readonly b: TileId; readonly fine: boolean }
   /** (I - A)^{-1} for strictly lower A [ROW, COL]; unit lower triangular. 16x16 diagonal blocks by f32 substitution (docs/algorithms.md: solves). */
-  | { readonly op: 'inverse'; readonly arg: TileId }
+  | { readonly op: 'inverse'; readonly arg: TileId; readonly fine: boolean }
   /**
    * h[i] = a[i] * h[i-1] + x[i] along ROW, h[-1] = init (reverse: h[i] = a[i] * h[i+1] + x[i], h[C] = init). Rows after this step.
    * Callers make rows >= len neutral (a = 1, x = 0).

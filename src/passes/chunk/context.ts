@@ -2,6 +2,8 @@ import type { Axis } from '../../ir/common/axes.js';
 import { includesAll, unionAxes } from '../../ir/common/axes.js';
 import { nodeArguments, stageResults, type NodeId, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
 import type { TileBuffer } from '../../ir/tile/tile.js';
+import type { Range } from '../../ir/common/range.js';
+import { rangeOf } from '../normalize/ranges.js';
 import type { Draft, ProgramName } from './draft.js';
 import { graphOf, resultKey, type Graph } from './graph.js';
 
@@ -19,6 +21,8 @@ export interface Context {
   readonly rounded: Set<NodeId>;
   /** What decays are made of: stored in f32. */
   readonly exact: ReadonlySet<NodeId>;
+  /** Where a value lies, as far as declared ranges tell. */
+  range(id: NodeId): Range;
 }
 
 export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram): Context {
@@ -32,7 +36,10 @@ export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram)
     if (stage.kind === 'matrix' && stage.gate.kind !== 'none') [stage.gate.log, stage.gate.factor].forEach((id) => id !== undefined && visit(id));
     if (stage.kind === 'element' && stage.decay !== undefined) visit(stage.decay);
   }
-  return { draft, name, program, graph: graphOf(program.nodes, draft.sizeOf), wanted: new Set(), stored: new Map(), rounded: new Set(), exact };
+  const graph = graphOf(program.nodes, draft.sizeOf);
+  const ranges = new Map<NodeId, Range>();
+  const range = (id: NodeId) => rangeOf(graph.builder, draft.spec, id, ranges);
+  return { draft, name, program, graph, wanted: new Set(), stored: new Map(), rounded: new Set(), exact, range };
 }
 
 /** Where values are computed. A walk computes along `allowed` axes only and folds nothing along `split`; chunk kernels, also those of gradients, and token loops anything. */

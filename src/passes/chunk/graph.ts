@@ -30,17 +30,19 @@ export const resultKey = (stage: number, slot: number) => `${stage}.${slot}`;
 const ODD: readonly MathName[] = ['neg', 'tanh', 'silu', 'relu', 'gelu', 'abs', 'expm1', 'sign', 'erf', 'sin'];
 const FINITE: readonly MathName[] = ['exp', 'sigmoid', 'log_sigmoid', 'softplus', 'less', 'cos'];
 
+/** Answers a question about a value once. */
+export function memo<T>(compute: (id: NodeId) => T): (id: NodeId) => T {
+  // In boxes, since undefined is an answer too.
+  const known = new Map<NodeId, { readonly value: T }>();
+  return (id) => {
+    const box = known.get(id) ?? { value: compute(id) };
+    known.set(id, box);
+    return box.value;
+  };
+}
+
 export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => number): Graph {
   const builder = scanBuilder(nodes);
-  const memo = <T>(compute: (id: NodeId) => T) => {
-    // In boxes, since undefined is an answer too.
-    const known = new Map<NodeId, { readonly value: T }>();
-    return (id: NodeId): T => {
-      const box = known.get(id) ?? { value: compute(id) };
-      known.set(id, box);
-      return box.value;
-    };
-  };
   const node = (id: NodeId) => builder.nodes[id];
 
   const home = memo((id): number => {

@@ -102,15 +102,6 @@ export function roundedFor(graph: Graph, parts: Parts, adjoint?: MatrixAdjoint):
   return ids.filter((id) => id !== undefined).filter((id) => !graph.isStatic(id) && graph.axesOf(id).length > 0 && !isTensor(graph, id));
 }
 
-/**
- * Are operands that walks compute worth two products each (docs/algorithms.md: tolerances)? Where erases overwrite a state of few rows
- * more than once in a chunk, what is left of it is so much smaller than what it is made of that every rounding counts several times.
- */
-export function isFine({ draft }: Context, parts: Parts): boolean {
-  const { length } = parts.erasing;
-  return draft.halfOperands && length * draft.chunk >= 2 * draft.sizeOf(parts.row);
-}
-
 /** The walks of a stage. */
 export function walkSite(parts: Parts): Site {
   return { kind: 'walk', allowed: parts.stage.valueAxes, split: parts.value };

@@ -5,7 +5,8 @@ import type { TileId } from '../../ir/tile/tile.js';
 import { readersOf, stageBuffers, type ReaderId } from './buffers.js';
 import { CHUNK_SITE, markStored, stageName, valueBuffer, type Context } from './context.js';
 import { decaysIn } from './decay.js';
-import { isFine, type Parts, type ReadPart } from './parts.js';
+import { isFine } from './fine.js';
+import type { Parts, ReadPart } from './parts.js';
 import { baseTile, coefficient, scoreTile } from './scores.js';
 import { solveBlocks } from './solve.js';
 import { inParts, perToken, plus, scaled, widened } from './tiles.js';
@@ -79,9 +80,10 @@ function storeSolve(cx: Context, k: KernelBuilder, parts: Parts, index: number, 
   const { erasing, pure } = parts;
   if (erasing.length === 0) return;
   const buffers = stageBuffers(cx, parts, index);
-  const blocks = solveBlocks(k, erasing.length, (i, j) => score(erasing[i], erasing[j]));
+  const fine = isFine(cx, parts);
+  const blocks = solveBlocks(k, erasing.length, fine, (i, j) => score(erasing[i], erasing[j]));
   blocks.forEach((row, i) => row.forEach((block, j) => {
-    const [, ...rest] = inParts(k, block, isFine(cx, parts));
+    const [, ...rest] = inParts(k, block, fine);
     k.store(buffers.solve(erasing[i], erasing[j]), block);
     for (const part of rest) k.store(buffers.solveRest(erasing[i], erasing[j]), part);
   }));

@@ -4,7 +4,8 @@ import type { TileBuffer, TileId } from '../../ir/tile/tile.js';
 import { stageBuffers, type ReaderId } from './buffers.js';
 import { stageName, type Context } from './context.js';
 import { decaysIn } from './decay.js';
-import { isFine, walkOperands, walkSite, type Parts } from './parts.js';
+import { isFine } from './fine.js';
+import { walkOperands, walkSite, type Parts } from './parts.js';
 import { readerOf } from './prepare.js';
 import { baseTile, coefficient } from './scores.js';
 import { perToken, plus, scaled, sure, transposed, widened } from './tiles.js';
@@ -30,9 +31,10 @@ function pullState(w: ChunkWalk, reader: ReaderId, cotangent: TileId): TileId {
 /** Adjoint of writeState for what was written: column vectors, with their decays and numbers, times the cotangent of the state after the chunk. [ROW, V] */
 function pullWritten(w: ChunkWalk, source: number, cotangent: TileId): TileId {
   const { k, parts } = w;
-  if (parts.channels) return stateTimes(w, k.load(stageBuffers(w.cx, parts, w.index).cols(source)), cotangent);
+  const fine = isFine(w.cx, parts);
+  if (parts.channels) return stateTimes(w, k.load(stageBuffers(w.cx, parts, w.index).cols(source)), cotangent, fine);
   const { col } = parts.sources[source];
-  return scaled(k, stateTimes(w, baseTile(k, w.values, parts, col), cotangent), w.decays.toEnd(), coefficient(k, w.values, col));
+  return scaled(k, stateTimes(w, baseTile(k, w.values, parts, col), cotangent, fine), w.decays.toEnd(), coefficient(k, w.values, col));
 }
 
 /** Sum over the reads of P_r^T dO_r for the scores of source `j`: [ROW, V]. */

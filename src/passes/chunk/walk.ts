@@ -5,7 +5,8 @@ import type { TileBuffer, TileId, TileKernel } from '../../ir/tile/tile.js';
 import { stageBuffers, type ReaderId } from './buffers.js';
 import { isWanted, resultBuffer, stageName, type Context } from './context.js';
 import { decaysIn, type Decays } from './decay.js';
-import { isFine, walkOperands, walkSite, type Parts } from './parts.js';
+import { feedsDecay, isFine } from './fine.js';
+import { walkOperands, walkSite, type Parts } from './parts.js';
 import { readerOf, writesAhead, writing, writtenValue } from './prepare.js';
 import { baseTile, coefficient, scoreTile } from './scores.js';
 import { inParts, plus, scaled, sure, transposed } from './tiles.js';
@@ -35,11 +36,12 @@ export interface ChunkWalk {
 }
 
 /** Row vectors of a reader, with its decays and numbers, times the state: [ROW, V]. */
-export function readState(w: ChunkWalk, reader: ReaderId, state: TileId): TileId {
-  const { k, parts } = w;
+function readState(w: ChunkWalk, reader: ReaderId, state: TileId): TileId {
+  const { k, cx, parts } = w;
   const part = readerOf(parts, reader);
-  if (parts.channels) return stateTimes(w, k.load(stageBuffers(w.cx, parts, w.index).rows(reader)), state);
-  const product = stateTimes(w, baseTile(k, w.values, parts, part.row), state);
+  const fine = isFine(cx, parts) || (reader.kind === 'read' && feedsDecay(cx, w.index, reader.index));
+  if (parts.channels) return stateTimes(w, k.load(stageBuffers(cx, parts, w.index).rows(reader)), state, fine);
+  const product = stateTimes(w, baseTile(k, w.values, parts, part.row), state, fine);
   return scaled(k, product, w.decays.toRow(part.before), coefficient(k, w.values, part.row));
 }
 
@@ -53,8 +55,8 @@ export function writeState(w: ChunkWalk, source: number, written: TileId): TileI
 }
 
 /** Vectors of tokens times a state, or its cotangent: [ROW, V]. */
-export function stateTimes({ k, cx, parts }: ChunkWalk, vectors: TileId, state: TileId): TileId {
-  return sure(plus(k, ...inParts(k, state, isFine(cx, parts)).map((part) => k.contract(vectors, part, parts.row))));
+export function stateTimes({ k, parts }: ChunkWalk, vectors: TileId, state: TileId, fine: boolean): TileId {
+  return sure(plus(k, ...inParts(k, state, fine).map((part) => k.contract(vectors, part, parts.row))));
 }
 
 /** The sum over tokens of vectors times rows: [K, V]. */
@@ -117,7 +119,9 @@ function readResult(w: ChunkWalk, read: number, state: TileId, written: Readonly
     const score = readScore(w, read, j);
     if (parts.gate.kind !== 'channel' || parts.channels) {
       const fine = isFine(cx, parts) && parts.erasing.includes(j);
-      return plus(k, ...inParts(k, rows, fine).map((part) => k.contract(score, k.swap(part), COL)));
+      const [first, ...rest] = inParts(k, score, feedsDecay(cx, w.index, read) && !storesScores(cx, parts));
+      const times = (part: TileId, some: TileId) => k.contract(part, k.swap(some), COL);
+      return plus(k, ...inParts(k, rows, fine).map((part) => times(first, part)), ...rest.map((part) => times(part, rows)));
     }
     const { before, sees } = parts.reads[read];
     return k.dscoreRow(score, rows, w.decays.log(), parts.gate.axis, { before, strict: before || !sees[j] });

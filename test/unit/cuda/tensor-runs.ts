@@ -4,7 +4,8 @@ import { compileScan } from '../../../src/driver/compile.js';
 import { nodeHost } from '../../../src/driver/host.js';
 import { errorClasses } from '../../../src/driver/run/classes.js';
 import { compare } from '../../../src/driver/run/compare.js';
-import { drawTensors } from '../../../src/driver/run/draw.js';
+import { conditioning } from '../../../src/driver/run/conditioning.js';
+import { drawTensors, type DrawnTensor } from '../../../src/driver/run/draw.js';
 import { signatureOf } from '../../../src/driver/run/signature.js';
 import { gradSpec } from '../../../src/interp/spec-gradient.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
@@ -33,35 +34,47 @@ export interface TensorRun {
   readonly orders?: readonly string[];
   /** Watches for races; true if not given. */
   readonly races?: boolean;
+  /** Of the random values. */
+  readonly seed?: number;
+  /** Puts other values where random ones were drawn. */
+  readonly adjust?: (drawn: ReadonlyMap<string, DrawnTensor>) => void;
 }
 
 /** Results whose error exceeds what the driver allows its kind, by `program tensor`, with all errors. */
 export interface Judged {
   readonly failed: readonly string[];
   readonly errors: ReadonlyMap<string, number>;
+  /** By tensor: what becomes of the meaning when its inputs are rounded once more. */
+  responses(): ReadonlyMap<string, number>;
   /** Kernels that tensor cores run. */
   readonly kernels: readonly string[];
 }
 
 /** An example, compiled as the command line does, on emulated tensor cores beside the meaning of its text. */
 export async function judge(name: string, run: TensorRun): Promise<Judged> {
-  const source = openSource(host, `examples/${name}.lmoe`);
+  return judgeFile(`examples/${name}.lmoe`, run);
+}
+
+/** The same for the first scan of a file. */
+export async function judgeFile(file: string, run: TensorRun): Promise<Judged> {
+  const source = openSource(host, file);
   if (isProblem(source)) throw new Error(source.title);
   const spec = source.specs[0];
   const sizeOf = new Map(spec.axes.map((axis, i) => [axis.name, run.sizes[i % run.sizes.length]]));
   const made = await compileScan(host, source, spec, { target: run.target, dtype: run.dtype ?? 'bf16', sizes: sizeOf, command: 'test' });
-  if (!('plan' in made)) throw new Error(`${name} does not compile`);
+  if (!('plan' in made)) throw new Error(`${file} does not compile`);
   return judgeScan(made, sizeOf, run);
 }
 
 /** The same for any scan. */
 export function judgeScan({ spec, scan, module }: LoweredScan, sizeOf: ReadonlyMap<string, number>, run: Omit<TensorRun, 'sizes'>): Judged {
-  const { target, dtype = 'bf16', lengths = [70, 130], groups = 1, longest = 2, resets = false, orders = ['0', '1'], races = true } = run;
+  const { target, dtype = 'bf16', lengths = [70, 130], groups = 1, longest = 2, resets = false, orders = ['0', '1'], races = true, seed = 5, adjust } = run;
   if (scan === undefined) throw new Error(`${spec.name} has no chunks`);
   const heads = 2;
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
-  const drawn = drawTensors(spec, { B: 1, T: tokens, H: heads, G: groups, N: lengths.length }, sizeOf, { seed: 5 });
+  const drawn = drawTensors(spec, { B: 1, T: tokens, H: heads, G: groups, N: lengths.length }, sizeOf, { seed });
   if (resets) addResets(spec, gateNames(spec, scan), drawn);
+  adjust?.(drawn);
   const signature = signatureOf(spec);
   const plan = { tensors: module.buffers.map((buffer) => planTensor(module, buffer, dtype)) };
   const rounded = new Map([...signature.required, ...signature.initial, ...signature.cotangents].map(({ name, role }) => {
@@ -88,7 +101,12 @@ export function judgeScan({ spec, scan, module }: LoweredScan, sizeOf: ReadonlyM
       if (!passed) failed.add(`${key}: ${error.toExponential(2)} > ${allowed}`);
     }
   });
-  return { failed: [...failed], errors, kernels: module.kernels.filter((kernel) => lowerFragments({ module, target, dtype }, kernel) !== undefined).map((kernel) => kernel.name) };
+  const responses = () => {
+    const values = new Map([...rounded].map(([name, { data }]) => [name, data]));
+    const isIo = (name: string) => plan.tensors.find((tensor) => tensor.name === planName(plan, rounded.get(name)?.role ?? 'input', name))?.dtype !== 'f32';
+    return conditioning(spec, { sizes: sizeOf, heads, groups, lengths, batch: 1, tokens, cuSeqlens: undefined }, values, isIo, dtype, expected);
+  };
+  return { failed: [...failed], errors, responses, kernels: module.kernels.filter((kernel) => lowerFragments({ module, target, dtype }, kernel) !== undefined).map((kernel) => kernel.name) };
 }
 
 /** Every fifth log decay is -100, every eleventh -inf where its range has that; factors are small and 0. */

@@ -91,10 +91,10 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       return;
     }
     case 'inverse':
-      inverse(team, tile, op.arg);
+      inverse(team, tile, op);
       return;
     case 'compose':
-      compose(team, tile, op.a, op.b);
+      compose(team, tile, op);
       return;
     case 'dscore': case 'dscoreRow': case 'dscoreCol':
       // Made together with another one already?

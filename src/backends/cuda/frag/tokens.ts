@@ -61,9 +61,12 @@ export function inclusiveSums(team: Team, gate: TileId, moment: TileId): Tile32 
   return team.formsOf(sums).t32 ?? unsupported('sums without an array');
 }
 
+/** Template argument of a solve whose products have operands in two parts. */
+const fineText = ({ fine }: { readonly fine: boolean }) => (fine ? ', true' : '');
+
 /** Products inside a solve keep more digits than 16-bit operands have (docs/algorithms.md: solves). */
-export function compose(team: Team, tile: TileId, a: TileId, b: TileId): void {
-  const arrays = [a, b].map((id) => {
+export function compose(team: Team, tile: TileId, op: Extract<TileOp, { op: 'compose' }>): void {
+  const arrays = [op.a, op.b].map((id) => {
     const found = team.resolve(id);
     if (found.turned) unsupported('a composition of transposed tiles');
     return team.t32(found.id);
@@ -72,19 +75,19 @@ export function compose(team: Team, tile: TileId, a: TileId, b: TileId): void {
   for (const { piece } of arrays) team.willRead(piece, 'any');
   const out = team.newT32(ROW, COL);
   team.willWrite(out.piece, 'any');
-  alone(team, `compose_tf32<${out.stride}>(${[out, ...arrays].map((x) => x.pointer).join(', ')}, t);`);
+  alone(team, `compose_tf32<${out.stride}${fineText(op)}>(${[out, ...arrays].map((x) => x.pointer).join(', ')}, t);`);
   team.formsOf(tile).t32 = out;
 }
 
 /** (I - A)^-1, in place. */
-export function inverse(team: Team, tile: TileId, arg: TileId): void {
-  const { id, turned } = team.resolve(arg);
+export function inverse(team: Team, tile: TileId, op: Extract<TileOp, { op: 'inverse' }>): void {
+  const { id, turned } = team.resolve(op.arg);
   if (turned) unsupported('the inverse of a transposed tile');
   // In place: the array is the result's from now on.
   const t = team.t32(id);
   delete team.formsOf(id).t32;
   team.sync();
-  alone(team, `tri_inverse<${t.stride}>(${t.pointer}, t, ${OWN_BARRIER});`);
+  alone(team, `tri_inverse<${t.stride}${fineText(op)}>(${t.pointer}, t, ${OWN_BARRIER});`);
   team.willWrite(t.piece, 'any');
   team.formsOf(tile).t32 = t;
 }
