@@ -389,12 +389,23 @@ template <bool EXCLUSIVE, bool REVERSE> DEV void col_cumsum(float* out, const fl
   }
 }
 
-// D (16 x 8) += X (16 x 8k) Y (8k x 8), arrays of floats.
-template <int K8, int STRIDE> DEV void mma_tf32(float* d, const float* x, const float* y) {
+// D (16 x 8) += X (16 x 8k) Y (8k x 8), arrays of floats; FINE: operands in two parts, which leave nothing of a float out.
+template <int K8, int STRIDE, bool FINE> DEV void mma_tf32(float* d, const float* x, const float* y) {
   int r = lane_id() >> 2, c = lane_id() & 3;
   UNROLL for (int k = 0; k < K8; ++k) {
-    u32 a[4] = {tf32(x[r * STRIDE + k * 8 + c]), tf32(x[(r + 8) * STRIDE + k * 8 + c]), tf32(x[r * STRIDE + k * 8 + c + 4]), tf32(x[(r + 8) * STRIDE + k * 8 + c + 4])};
-    mma1688(d, a, tf32(y[(k * 8 + c) * STRIDE + r]), tf32(y[(k * 8 + c + 4) * STRIDE + r]));
+    const float xs[4] = {x[r * STRIDE + k * 8 + c], x[(r + 8) * STRIDE + k * 8 + c], x[r * STRIDE + k * 8 + c + 4], x[(r + 8) * STRIDE + k * 8 + c + 4]};
+    const float ys[2] = {y[(k * 8 + c) * STRIDE + r], y[(k * 8 + c + 4) * STRIDE + r]};
+    u32 a[4], b[2];
+    UNROLL for (int i = 0; i < 4; ++i) a[i] = tf32(xs[i]);
+    UNROLL for (int i = 0; i < 2; ++i) b[i] = tf32(ys[i]);
+    mma1688(d, a, b[0], b[1]);
+    if (FINE) {
+      u32 rest[4];
+      UNROLL for (int i = 0; i < 4; ++i) rest[i] = tf32(xs[i] - __uint_as_float(a[i]));
+      mma1688(d, rest, b[0], b[1]);
+      UNROLL for (int i = 0; i < 2; ++i) b[i] = tf32(ys[i] - __uint_as_float(b[i]));
+      mma1688(d, a, b[0], b[1]);
+    }
   }
 }
 template <int STRIDE> DEV void put_16x8(float* to, const float* d) {
@@ -405,7 +416,7 @@ template <int STRIDE> DEV void put_16x8(float* to, const float* d) {
 
 // (I - A)^-1 in place; A strictly lower, 64 x 64 floats. Diagonal blocks of 16 by substitution in f32 (docs/algorithms.md: solves; powers of A in less
 // precision cancel), then T21 = T22 A21 T11 for blocks of 16 and 32. Every warp owns columns; the block above the diagonal holds A21 T11 meanwhile.
-template <int STRIDE> DEV void tri_inverse(float* A, int t, int bar) {
+template <int STRIDE, bool FINE = false> DEV void tri_inverse(float* A, int t, int bar) {
   const int w = t >> 5;
   {
     float *block = A + (w * 16) * STRIDE + w * 16, x[16];
@@ -429,10 +440,10 @@ template <int STRIDE> DEV void tri_inverse(float* A, int t, int bar) {
     const int o = (w >> 1) * 32, n = (w & 1) * 8;
     float *above = A + o * STRIDE + o + 16 + n, *below = A + (o + 16) * STRIDE + o + n;
     float u[4] = {0.f, 0.f, 0.f, 0.f}, v[4] = {0.f, 0.f, 0.f, 0.f};
-    mma_tf32<2, STRIDE>(u, A + (o + 16) * STRIDE + o, A + o * STRIDE + o + n);
+    mma_tf32<2, STRIDE, FINE>(u, A + (o + 16) * STRIDE + o, A + o * STRIDE + o + n);
     put_16x8<STRIDE>(above, u);
     team_sync(bar);
-    mma_tf32<2, STRIDE>(v, A + (o + 16) * STRIDE + o + 16, above);
+    mma_tf32<2, STRIDE, FINE>(v, A + (o + 16) * STRIDE + o + 16, above);
     put_16x8<STRIDE>(below, v);
     __syncwarp();
     UNROLL for (int i = 0; i < 4; ++i) u[i] = 0.f;
@@ -445,12 +456,12 @@ template <int STRIDE> DEV void tri_inverse(float* A, int t, int bar) {
     float u[2][4], v[2][4];
     UNROLL for (int m = 0; m < 2; ++m) {
       UNROLL for (int i = 0; i < 4; ++i) u[m][i] = v[m][i] = 0.f;
-      mma_tf32<4, STRIDE>(u[m], A + (32 + m * 16) * STRIDE, A + n);
+      mma_tf32<4, STRIDE, FINE>(u[m], A + (32 + m * 16) * STRIDE, A + n);
       put_16x8<STRIDE>(above + m * 16 * STRIDE, u[m]);
     }
     team_sync(bar);
     UNROLL for (int m = 0; m < 2; ++m) {
-      mma_tf32<4, STRIDE>(v[m], A + (32 + m * 16) * STRIDE + 32, above);
+      mma_tf32<4, STRIDE, FINE>(v[m], A + (32 + m * 16) * STRIDE + 32, above);
       put_16x8<STRIDE>(below + m * 16 * STRIDE, v[m]);
     }
     __syncwarp();
@@ -461,11 +472,11 @@ template <int STRIDE> DEV void tri_inverse(float* A, int t, int bar) {
 }
 
 // 64 x 64 product of arrays; every warp makes 16 rows.
-template <int STRIDE> DEV void compose_tf32(float* out, const float* a, const float* b, int t) {
+template <int STRIDE, bool FINE = false> DEV void compose_tf32(float* out, const float* a, const float* b, int t) {
   const int row = (t >> 5) * 16;
   UNROLL for (int n = 0; n < 64; n += 8) {
     float d[4] = {0.f, 0.f, 0.f, 0.f};
-    mma_tf32<8, STRIDE>(d, a + row * STRIDE, b + n);
+    mma_tf32<8, STRIDE, FINE>(d, a + row * STRIDE, b + n);
     put_16x8<STRIDE>(out + row * STRIDE + n, d);
   }
 }
@@ -718,8 +729,8 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M7 = 18432, M0 = 18432, M1 = 26624, M2 = 36864, M4 = 26624, M5 = 45056, M6 = 53248, M8 = 45056, M9 = 18432, M10 = 26624, M12 = 0, M11 = 18432, M13 = 8192;
+extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M3 = 0, M7 = 18432, M0 = 18432, M1 = 26624, M2 = 36864, M4 = 26624, M5 = 45056, M6 = 53248, M8 = 45056, M9 = 18432, M10 = 26624, M11 = 18432, M13 = 0, M12 = 26624, M14 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -762,51 +773,58 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = ((-1.f) * f8_5[i]);
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)] = f10_7[i];
   team_sync(1);
-  tri_inverse<72>(((float*)(basep + M7)), t, 4);
+  tri_inverse<72, true>(((float*)(basep + M7)), t, 4);
   team_sync(1);
   float f11_8[32];
   UNROLL for (int i = 0; i < 32; ++i) f11_8[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
+  float f12_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = low(pack2(f11_8[i], 0.f));
+  float f13_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f11_8[i] - f12_9[i]);
   store_frag<4, 64, false>((base + M8), f11_8, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
-  float f12_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + frag_col(i)];
-  float f13_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_exp(f12_9[i]);
-  float f14_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f13_10[i] * 0.125f);
-  float f0_12[32];
-  load_frag<4, 64, false>(f0_12, (base + M2), 0);
-  float f15_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (f14_11[i] * f0_12[i]);
-  store_frag<4, 64, false>((base + M9), f15_13, 0);
+  store_frag<4, 64, false>((base + M9), f13_10, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
-  float f16_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_14[i] = (f13_10[i] * (-1.f));
+  tile_store<64, 1, 128>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
+  float f14_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = ((float*)(basep + M3))[frag_row(i) * 72 + frag_col(i)];
+  float f15_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f15_12[i] = m_exp(f14_11[i]);
+  float f16_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_13[i] = (f15_12[i] * 0.125f);
+  float f0_14[32];
+  load_frag<4, 64, false>(f0_14, (base + M2), 0);
   float f17_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f17_15[i] = (f16_14[i] * f7_2[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f17_15[i] = (f16_13[i] * f0_14[i]);
   store_frag<4, 64, false>((base + M10), f17_15, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M11))[i] = ((float*)(basep + M3))[4536 + i];
+  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
+  float f18_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_16[i] = (f15_12[i] * (-1.f));
+  float f19_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_17[i] = (f18_16[i] * f7_2[i]);
+  store_frag<4, 64, false>((base + M11), f19_17, 0);
   team_sync(1);
-  float f19_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_16[i] = (((float*)(basep + M11))[frag_col(i)] - f12_9[i]);
-  float f20_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_17[i] = m_exp(f19_16[i]);
+  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M12))[i] = ((float*)(basep + M3))[4536 + i];
+  team_sync(1);
   float f21_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_18[i] = (f20_17[i] * f1_1[i]);
-  store_frag<4, 64, false>((base + M12), f21_18, 0);
+  UNROLL for (int i = 0; i < 32; ++i) f21_18[i] = (((float*)(basep + M12))[frag_col(i)] - f14_11[i]);
+  float f22_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_19[i] = m_exp(f21_18[i]);
+  float f23_20[32];
+  UNROLL for (int i = 0; i < 32; ++i) f23_20[i] = (f22_19[i] * f1_1[i]);
+  store_frag<4, 64, false>((base + M13), f23_20, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M13))[i] = m_exp(((float*)(basep + M11))[i]);
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M13))[i]);
+  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M14))[i] = m_exp(((float*)(basep + M12))[i]);
+  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M14))[i]);
 }
 
 // Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_decay, const __grid_constant__ TensorMap m_w, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960, L6 = 49152, L7 = 57344;
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_decay, const __grid_constant__ TensorMap m_w, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960, L6 = 49152, L7 = 57344, L8 = 65536;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -817,31 +835,32 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 24576, full = base + 198912, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 0, stage0 = base + 24576, full = base + 223488, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
-    float r19_0[1];
+    float r40_0[1];
     team_sync(1);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 58368; (void)to;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      const u32 to = stage0 + n % 3 * 66560; (void)to;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r40_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
-        bar_expect(bar, 57344);
+        bar_expect(bar, 65536);
         tile_bulk<64, 1>(to + L0, m_w, v0, head, first, bar);
         tile_bulk<64, 1>(to + L1, m_v, v0, head, first, bar);
         tile_bulk<64, 1>(to + L2, m_ws_S_erase0, 0, head, first, bar);
         tile_bulk<64, 1>(to + L3, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5, m_ws_S_read0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L6, m_ws_S_col0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L4, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L5, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L6, m_ws_S_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L7, m_ws_S_col0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -858,9 +877,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 58368; (void)sa;
+      const u32 sa = stage0 + n % 3 * 66560; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L7))[i] = r19_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L8))[i] = r40_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
@@ -870,8 +889,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
         tile_clear<64, 1>((sa + L0), length, t);
         tile_clear<64, 1>((sa + L1), length, t);
         tile_clear<64, 1>((sa + L2), length, t);
-        tile_clear<64, 1>((sa + L5), length, t);
         tile_clear<64, 1>((sa + L6), length, t);
+        tile_clear<64, 1>((sa + L7), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -889,48 +908,100 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 58368; (void)sa;
+      const u32 sa = stage0 + n % 3 * 66560; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
-      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f15_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f15_3, a1_2, (sa + L5)); mma_commit();
-      float f2_4[32];
-      load_frag<4, 64, true>(f2_4, (sa + L0), 0);
-      float f3_5[32];
-      load_frag<4, 64, true>(f3_5, (sa + L1), 0);
-      float f4_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_6[i] = (f2_4[i] * f3_5[i]);
-      u32 a1_7[4][4]; pack<4>(a1_7, f1_1);
-      float f7_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_8[i] = f4_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f7_8, a1_7, (sa + L2)); mma_commit();
-      float f20_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_9[i] = (((float*)(sp + L7))[frag_col(i)] * f1_1[i]);
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
+      u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
+      float f8_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2)); mma_commit();
+      u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
+      float f32_6[32];
+      mma_open(); mma<64, 4, 64, false, true>(f32_6, a6_5, (sa + L6)); mma_commit();
+      float f7_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_7[i] = (f1_1[i] - f6_2[i]);
+      float f2_8[32];
+      load_frag<4, 64, true>(f2_8, (sa + L0), 0);
+      float f3_9[32];
+      load_frag<4, 64, true>(f3_9, (sa + L1), 0);
+      float f4_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_10[i] = (f2_8[i] * f3_9[i]);
+      float f41_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f41_11[i] = (((float*)(sp + L8))[frag_col(i)] * f1_1[i]);
+      mma_wait<1>();
+      mma_ready<sizeof(f8_4) / 4>(f8_4);
+      u32 a7_12[4][4]; pack<4>(a7_12, f7_7);
+      float f10_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_13[i] = f8_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f10_13, a7_12, (sa + L2)); mma_commit();
+      mma_wait<1>();
+      mma_ready<sizeof(f32_6) / 4>(f32_6);
+      u32 a7_14[4][4]; pack<4>(a7_14, f7_7);
+      float f34_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f34_15[i] = f32_6[i];
+      mma_open(); mma<64, 4, 64, false, false>(f34_15, a7_14, (sa + L6)); mma_commit();
+      mma_wait<1>();
+      mma_ready<sizeof(f10_13) / 4>(f10_13);
+      float f11_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_16[i] = (f10_13[i] + f4_10[i]);
+      float f13_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_17[i] = low(pack2(f11_16[i], 0.f));
+      u32 a13_18[4][4]; pack<4>(a13_18, f13_17);
+      float f16_19[32];
+      mma_open(); mma<64, 4, 64, false, true>(f16_19, a13_18, (sa + L3)); mma_commit();
+      float f14_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_20[i] = (f11_16[i] - f13_17[i]);
       mma_wait<0>();
-      mma_ready<sizeof(f15_3) / 4>(f15_3);
-      mma_ready<sizeof(f7_8) / 4>(f7_8);
-      u32 a7_10[4][4]; pack<4>(a7_10, f7_8);
-      float f10_11[32];
-      mma_open(); mma<64, 4, 64, false, true>(f10_11, a7_10, (sa + L3)); mma_commit();
+      mma_ready<sizeof(f34_15) / 4>(f34_15);
+      mma_ready<sizeof(f16_19) / 4>(f16_19);
+      u32 a14_21[4][4]; pack<4>(a14_21, f14_20);
+      float f21_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_22[i] = f16_19[i];
+      mma_open(); mma<64, 4, 64, false, false>(f21_22, a14_21, (sa + L3)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f10_11) / 4>(f10_11);
-      u32 a10_12[4][4]; pack<4>(a10_12, f10_11);
-      float f21_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = f20_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f21_13, a10_12, (sa + L6)); mma_commit();
-      u32 a10_14[4][4]; pack<4>(a10_14, f10_11);
-      float f16_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_15[i] = f15_3[i];
-      mma_open(); mma<64, 4, 64, false, false>(f16_15, a10_14, (sa + L4)); mma_commit();
+      mma_ready<sizeof(f21_22) / 4>(f21_22);
+      u32 a13_23[4][4]; pack<4>(a13_23, f13_17);
+      float f22_24[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_24[i] = f21_22[i];
+      mma_open(); mma<64, 4, 64, false, false>(f22_24, a13_23, (sa + L4)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f21_13) / 4>(f21_13);
-      mma_ready<sizeof(f16_15) / 4>(f16_15);
-      store_frag<4, 64, true>((oa + O0), f16_15, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f21_13[i];
+      mma_ready<sizeof(f22_24) / 4>(f22_24);
+      float f24_25[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_25[i] = low(pack2(f22_24[i], 0.f));
+      u32 a24_26[4][4]; pack<4>(a24_26, f24_25);
+      float f37_27[32];
+      mma_open(); mma<64, 4, 64, true, true>(f37_27, a24_26, (sa + L7)); mma_commit();
+      u32 a24_28[4][4]; pack<4>(a24_28, f24_25);
+      float f27_29[32];
+      mma_open(); mma<64, 4, 64, false, true>(f27_29, a24_28, (sa + L5)); mma_commit();
+      float f25_30[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_30[i] = (f22_24[i] - f24_25[i]);
+      mma_wait<1>();
+      mma_ready<sizeof(f37_27) / 4>(f37_27);
+      u32 a25_31[4][4]; pack<4>(a25_31, f25_30);
+      float f39_32[32];
+      UNROLL for (int i = 0; i < 32; ++i) f39_32[i] = f37_27[i];
+      mma_open(); mma<64, 4, 64, true, false>(f39_32, a25_31, (sa + L7)); mma_commit();
+      mma_wait<1>();
+      mma_ready<sizeof(f27_29) / 4>(f27_29);
+      u32 a25_33[4][4]; pack<4>(a25_33, f25_30);
+      float f30_34[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_34[i] = f27_29[i];
+      mma_open(); mma<64, 4, 64, false, false>(f30_34, a25_33, (sa + L5)); mma_commit();
+      mma_wait<1>();
+      mma_ready<sizeof(f39_32) / 4>(f39_32);
+      float f42_35[32];
+      UNROLL for (int i = 0; i < 32; ++i) f42_35[i] = (f41_11[i] + f39_32[i]);
+      mma_wait<0>();
+      mma_ready<sizeof(f30_34) / 4>(f30_34);
+      float f35_36[32];
+      UNROLL for (int i = 0; i < 32; ++i) f35_36[i] = (f34_15[i] + f30_34[i]);
+      store_frag<4, 64, true>((oa + O0), f35_36, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f42_35[i];
       bar_arrive(empty + n % 3 * 8);
     }
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
@@ -938,129 +1009,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const __grid_constant__ TensorMap m_w, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 49152, full = base + 174336, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
-  }
-  __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
-    float r13_0[1];
-    team_sync(1);
-    auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 41984; (void)to;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r13_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-      if (t == 0) {
-        const u32 bar = landed + n % 3 * 8;
-        bar_expect(bar, 40960);
-        tile_bulk<64, 1>(to + L0, m_w, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2, m_ws_S_erase0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4, m_ws_S_col0, 0, head, first, bar);
-      }
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    auto drain = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
-      tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-    };
-    if (walk_chunks > 0) issue(0);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 41984; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r13_0[k]; }
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
-      if (length < 64) {
-        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
-        tile_clear<64, 1>((sa + L2), length, t);
-        tile_clear<64, 1>((sa + L4), length, t);
-      }
-      team_sync(1);
-      bar_arrive(full + n % 3 * 8);
-    }
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-  }
-  else {
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 41984; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
-      store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      float f2_2[32];
-      load_frag<4, 64, true>(f2_2, (sa + L0), 0);
-      float f3_3[32];
-      load_frag<4, 64, true>(f3_3, (sa + L1), 0);
-      float f4_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_4[i] = (f2_2[i] * f3_3[i]);
-      u32 a1_5[4][4]; pack<4>(a1_5, f1_1);
-      float f7_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_6[i] = f4_4[i];
-      mma_open(); mma<64, 4, 64, false, false>(f7_6, a1_5, (sa + L2)); mma_commit();
-      float f14_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_7[i] = (((float*)(sp + L5))[frag_col(i)] * f1_1[i]);
-      mma_wait<0>();
-      mma_ready<sizeof(f7_6) / 4>(f7_6);
-      u32 a7_8[4][4]; pack<4>(a7_8, f7_6);
-      float f10_9[32];
-      mma_open(); mma<64, 4, 64, false, true>(f10_9, a7_8, (sa + L3)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f10_9) / 4>(f10_9);
-      u32 a10_10[4][4]; pack<4>(a10_10, f10_9);
-      float f15_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_11[i] = f14_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f15_11, a10_10, (sa + L4)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f15_11) / 4>(f15_11);
-      store_frag<4, 64, true>((oa + O1), f10_9, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f15_11[i];
-      bar_arrive(empty + n % 3 * 8);
-    }
-  }
-}
-
-// Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_erase0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const __grid_constant__ TensorMap m_w, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960, L6 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1079,23 +1028,185 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
-    float r18_0[1];
+    float r29_0[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 50176; (void)to;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      if (t == 0) {
+        const u32 bar = landed + n % 3 * 8;
+        bar_expect(bar, 49152);
+        tile_bulk<64, 1>(to + L0, m_w, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2, m_ws_S_erase0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L5, m_ws_S_col0, 0, head, first, bar);
+      }
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    auto drain = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 oa = out0 + n % 3 * 16384; (void)oa;
+      tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
+      tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
+    };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 50176; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6))[i] = r29_0[k]; }
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (n + 1 >= 3) drain(n + 1 - 3);
+      team_sync(1);
+      if (length < 64) {
+        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+        tile_clear<64, 1>((sa + L0), length, t);
+        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L2), length, t);
+        tile_clear<64, 1>((sa + L5), length, t);
+      }
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+  }
+  else {
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 50176; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 16384; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
+      u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
+      float f8_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2)); mma_commit();
+      float f7_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_5[i] = (f1_1[i] - f6_2[i]);
+      float f2_6[32];
+      load_frag<4, 64, true>(f2_6, (sa + L0), 0);
+      float f3_7[32];
+      load_frag<4, 64, true>(f3_7, (sa + L1), 0);
+      float f4_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (f2_6[i] * f3_7[i]);
+      float f30_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_9[i] = (((float*)(sp + L6))[frag_col(i)] * f1_1[i]);
+      mma_wait<0>();
+      mma_ready<sizeof(f8_4) / 4>(f8_4);
+      u32 a7_10[4][4]; pack<4>(a7_10, f7_5);
+      float f10_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_11[i] = f8_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f10_11, a7_10, (sa + L2)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f10_11) / 4>(f10_11);
+      float f11_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_12[i] = (f10_11[i] + f4_8[i]);
+      float f13_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_13[i] = low(pack2(f11_12[i], 0.f));
+      u32 a13_14[4][4]; pack<4>(a13_14, f13_13);
+      float f16_15[32];
+      mma_open(); mma<64, 4, 64, false, true>(f16_15, a13_14, (sa + L3)); mma_commit();
+      float f14_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_16[i] = (f11_12[i] - f13_13[i]);
+      mma_wait<0>();
+      mma_ready<sizeof(f16_15) / 4>(f16_15);
+      u32 a14_17[4][4]; pack<4>(a14_17, f14_16);
+      float f21_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_18[i] = f16_15[i];
+      mma_open(); mma<64, 4, 64, false, false>(f21_18, a14_17, (sa + L3)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f21_18) / 4>(f21_18);
+      u32 a13_19[4][4]; pack<4>(a13_19, f13_13);
+      float f22_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = f21_18[i];
+      mma_open(); mma<64, 4, 64, false, false>(f22_20, a13_19, (sa + L4)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f22_20) / 4>(f22_20);
+      float f24_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_21[i] = low(pack2(f22_20[i], 0.f));
+      u32 a24_22[4][4]; pack<4>(a24_22, f24_21);
+      float f26_23[32];
+      mma_open(); mma<64, 4, 64, true, true>(f26_23, a24_22, (sa + L5)); mma_commit();
+      float f25_24[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = (f22_20[i] - f24_21[i]);
+      mma_wait<0>();
+      mma_ready<sizeof(f26_23) / 4>(f26_23);
+      u32 a25_25[4][4]; pack<4>(a25_25, f25_24);
+      float f28_26[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_26[i] = f26_23[i];
+      mma_open(); mma<64, 4, 64, true, false>(f28_26, a25_25, (sa + L5)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f28_26) / 4>(f28_26);
+      float f31_27[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_27[i] = (f30_9[i] + f28_26[i]);
+      store_frag<4, 64, true>((oa + O1), f22_20, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_27[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+  }
+}
+
+// Carries the cotangent of S against time.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_erase0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960, L6 = 49152, L7 = 57344;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 49152, full = base + 223488, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r35_0[1];
     team_sync(1);
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 50176; (void)to;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      const u32 to = stage0 + n % 3 * 58368; (void)to;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r35_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
-        bar_expect(bar, 49152);
+        bar_expect(bar, 57344);
         tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
         tile_bulk<64, 1>(to + L1, m_ws_S_col0, 0, head, first, bar);
         tile_bulk<64, 1>(to + L2, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
         tile_bulk<64, 1>(to + L3, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4, m_ws_S_read0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L5, m_ws_S_erase0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L4, m_ws_S_rest0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L5, m_ws_S_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L6, m_ws_S_erase0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1113,9 +1224,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 50176; (void)sa;
+      const u32 sa = stage0 + n % 3 * 58368; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6))[i] = r18_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L7))[i] = r35_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
@@ -1124,8 +1235,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0), length, t);
         tile_clear<64, 1>((sa + L1), length, t);
-        tile_clear<64, 1>((sa + L4), length, t);
         tile_clear<64, 1>((sa + L5), length, t);
+        tile_clear<64, 1>((sa + L6), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1143,7 +1254,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 50176; (void)sa;
+      const u32 sa = stage0 + n % 3 * 58368; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
@@ -1151,36 +1262,73 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       proxy_fence();
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0));
-      float f8_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f8_3, a2_2, (sa + L2)); mma_commit();
-      float f19_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_4[i] = (((float*)(sp + L6))[frag_col(i)] * f1_1[i]);
-      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0));
-      float f20_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_6[i] = f19_4[i];
-      mma_open(); mma<64, 4, 64, true, false>(f20_6, a2_5, (sa + L4)); mma_commit();
+      float f12_3[32];
+      mma_open(); mma<64, 4, 64, true, true>(f12_3, a2_2, (sa + L2)); mma_commit();
+      float f4_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_4[i] = low(pack2(f1_1[i], 0.f));
+      u32 a4_5[4][4]; pack<4>(a4_5, f4_4);
+      float f6_6[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_6, a4_5, (sa + L1)); mma_commit();
+      float f5_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_7[i] = (f1_1[i] - f4_4[i]);
+      float f36_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f36_8[i] = (((float*)(sp + L7))[frag_col(i)] * f1_1[i]);
+      u32 a2_9[4][4]; load_as<4, 64, true>(a2_9, (sa + L0));
+      float f37_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f37_10[i] = f36_8[i];
+      mma_open(); mma<64, 4, 64, true, false>(f37_10, a2_9, (sa + L5)); mma_commit();
       mma_wait<1>();
-      mma_ready<sizeof(f8_3) / 4>(f8_3);
-      u32 a1_7[4][4]; pack<4>(a1_7, f1_1);
-      float f9_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_8[i] = f8_3[i];
-      mma_open(); mma<64, 4, 64, false, false>(f9_8, a1_7, (sa + L1)); mma_commit();
+      mma_ready<sizeof(f12_3) / 4>(f12_3);
+      mma_ready<sizeof(f6_6) / 4>(f6_6);
+      u32 a5_11[4][4]; pack<4>(a5_11, f5_7);
+      float f8_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f8_12[i] = f6_6[i];
+      mma_open(); mma<64, 4, 64, false, false>(f8_12, a5_11, (sa + L1)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f20_6) / 4>(f20_6);
-      mma_ready<sizeof(f9_8) / 4>(f9_8);
-      u32 a9_9[4][4]; pack<4>(a9_9, f9_8);
-      float f13_10[32];
-      mma_open(); mma<64, 4, 64, true, true>(f13_10, a9_9, (sa + L3)); mma_commit();
+      mma_ready<sizeof(f37_10) / 4>(f37_10);
+      mma_ready<sizeof(f8_12) / 4>(f8_12);
+      float f13_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_13[i] = (f8_12[i] + f12_3[i]);
+      float f15_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f15_14[i] = low(pack2(f13_13[i], 0.f));
+      u32 a15_15[4][4]; pack<4>(a15_15, f15_14);
+      float f19_16[32];
+      mma_open(); mma<64, 4, 64, true, true>(f19_16, a15_15, (sa + L3)); mma_commit();
+      float f16_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_17[i] = (f13_13[i] - f15_14[i]);
       mma_wait<0>();
-      mma_ready<sizeof(f13_10) / 4>(f13_10);
-      u32 a13_11[4][4]; pack<4>(a13_11, f13_10);
-      float f21_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_12[i] = f20_6[i];
-      mma_open(); mma<64, 4, 64, true, false>(f21_12, a13_11, (sa + L5)); mma_commit();
+      mma_ready<sizeof(f19_16) / 4>(f19_16);
+      u32 a16_18[4][4]; pack<4>(a16_18, f16_17);
+      float f25_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_19[i] = f19_16[i];
+      mma_open(); mma<64, 4, 64, true, false>(f25_19, a16_18, (sa + L3)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f21_12) / 4>(f21_12);
-      store_frag<4, 64, true>((oa + O1), f13_10, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f21_12[i];
+      mma_ready<sizeof(f25_19) / 4>(f25_19);
+      u32 a15_20[4][4]; pack<4>(a15_20, f15_14);
+      float f26_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f26_21[i] = f25_19[i];
+      mma_open(); mma<64, 4, 64, true, false>(f26_21, a15_20, (sa + L4)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f26_21) / 4>(f26_21);
+      float f30_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_22[i] = low(pack2(f26_21[i], 0.f));
+      u32 a30_23[4][4]; pack<4>(a30_23, f30_22);
+      float f32_24[32];
+      mma_open(); mma<64, 4, 64, true, true>(f32_24, a30_23, (sa + L6)); mma_commit();
+      float f31_25[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f26_21[i] - f30_22[i]);
+      mma_wait<0>();
+      mma_ready<sizeof(f32_24) / 4>(f32_24);
+      u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
+      float f34_27[32];
+      UNROLL for (int i = 0; i < 32; ++i) f34_27[i] = f32_24[i];
+      mma_open(); mma<64, 4, 64, true, false>(f34_27, a31_26, (sa + L6)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f34_27) / 4>(f34_27);
+      float f38_28[32];
+      UNROLL for (int i = 0; i < 32; ++i) f38_28[i] = (f37_10[i] + f34_27[i]);
+      store_frag<4, 64, true>((oa + O1), f26_21, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f38_28[i];
       bar_arrive(empty + n % 3 * 8);
     }
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }

@@ -407,12 +407,23 @@ template <bool EXCLUSIVE, bool REVERSE> DEV void col_cumsum(float* out, const fl
   }
 }
 
-// D (16 x 8) += X (16 x 8k) Y (8k x 8), arrays of floats.
-template <int K8, int STRIDE> DEV void mma_tf32(float* d, const float* x, const float* y) {
+// D (16 x 8) += X (16 x 8k) Y (8k x 8), arrays of floats; FINE: operands in two parts, which leave nothing of a float out.
+template <int K8, int STRIDE, bool FINE> DEV void mma_tf32(float* d, const float* x, const float* y) {
   int r = lane_id() >> 2, c = lane_id() & 3;
   UNROLL for (int k = 0; k < K8; ++k) {
-    u32 a[4] = {tf32(x[r * STRIDE + k * 8 + c]), tf32(x[(r + 8) * STRIDE + k * 8 + c]), tf32(x[r * STRIDE + k * 8 + c + 4]), tf32(x[(r + 8) * STRIDE + k * 8 + c + 4])};
-    mma1688(d, a, tf32(y[(k * 8 + c) * STRIDE + r]), tf32(y[(k * 8 + c + 4) * STRIDE + r]));
+    const float xs[4] = {x[r * STRIDE + k * 8 + c], x[(r + 8) * STRIDE + k * 8 + c], x[r * STRIDE + k * 8 + c + 4], x[(r + 8) * STRIDE + k * 8 + c + 4]};
+    const float ys[2] = {y[(k * 8 + c) * STRIDE + r], y[(k * 8 + c + 4) * STRIDE + r]};
+    u32 a[4], b[2];
+    UNROLL for (int i = 0; i < 4; ++i) a[i] = tf32(xs[i]);
+    UNROLL for (int i = 0; i < 2; ++i) b[i] = tf32(ys[i]);
+    mma1688(d, a, b[0], b[1]);
+    if (FINE) {
+      u32 rest[4];
+      UNROLL for (int i = 0; i < 4; ++i) rest[i] = tf32(xs[i] - __uint_as_float(a[i]));
+      mma1688(d, rest, b[0], b[1]);
+      UNROLL for (int i = 0; i < 2; ++i) b[i] = tf32(ys[i] - __uint_as_float(b[i]));
+      mma1688(d, a, b[0], b[1]);
+    }
   }
 }
 template <int STRIDE> DEV void put_16x8(float* to, const float* d) {
@@ -423,7 +434,7 @@ template <int STRIDE> DEV void put_16x8(float* to, const float* d) {
 
 // (I - A)^-1 in place; A strictly lower, 64 x 64 floats. Diagonal blocks of 16 by substitution in f32 (docs/algorithms.md: solves; powers of A in less
 // precision cancel), then T21 = T22 A21 T11 for blocks of 16 and 32. Every warp owns columns; the block above the diagonal holds A21 T11 meanwhile.
-template <int STRIDE> DEV void tri_inverse(float* A, int t, int bar) {
+template <int STRIDE, bool FINE = false> DEV void tri_inverse(float* A, int t, int bar) {
   const int w = t >> 5;
   {
     float *block = A + (w * 16) * STRIDE + w * 16, x[16];
@@ -447,10 +458,10 @@ template <int STRIDE> DEV void tri_inverse(float* A, int t, int bar) {
     const int o = (w >> 1) * 32, n = (w & 1) * 8;
     float *above = A + o * STRIDE + o + 16 + n, *below = A + (o + 16) * STRIDE + o + n;
     float u[4] = {0.f, 0.f, 0.f, 0.f}, v[4] = {0.f, 0.f, 0.f, 0.f};
-    mma_tf32<2, STRIDE>(u, A + (o + 16) * STRIDE + o, A + o * STRIDE + o + n);
+    mma_tf32<2, STRIDE, FINE>(u, A + (o + 16) * STRIDE + o, A + o * STRIDE + o + n);
     put_16x8<STRIDE>(above, u);
     team_sync(bar);
-    mma_tf32<2, STRIDE>(v, A + (o + 16) * STRIDE + o + 16, above);
+    mma_tf32<2, STRIDE, FINE>(v, A + (o + 16) * STRIDE + o + 16, above);
     put_16x8<STRIDE>(below, v);
     __syncwarp();
     UNROLL for (int i = 0; i < 4; ++i) u[i] = 0.f;
@@ -463,12 +474,12 @@ template <int STRIDE> DEV void tri_inverse(float* A, int t, int bar) {
     float u[2][4], v[2][4];
     UNROLL for (int m = 0; m < 2; ++m) {
       UNROLL for (int i = 0; i < 4; ++i) u[m][i] = v[m][i] = 0.f;
-      mma_tf32<4, STRIDE>(u[m], A + (32 + m * 16) * STRIDE, A + n);
+      mma_tf32<4, STRIDE, FINE>(u[m], A + (32 + m * 16) * STRIDE, A + n);
       put_16x8<STRIDE>(above + m * 16 * STRIDE, u[m]);
     }
     team_sync(bar);
     UNROLL for (int m = 0; m < 2; ++m) {
-      mma_tf32<4, STRIDE>(v[m], A + (32 + m * 16) * STRIDE + 32, above);
+      mma_tf32<4, STRIDE, FINE>(v[m], A + (32 + m * 16) * STRIDE + 32, above);
       put_16x8<STRIDE>(below + m * 16 * STRIDE, v[m]);
     }
     __syncwarp();
@@ -479,11 +490,11 @@ template <int STRIDE> DEV void tri_inverse(float* A, int t, int bar) {
 }
 
 // 64 x 64 product of arrays; every warp makes 16 rows.
-template <int STRIDE> DEV void compose_tf32(float* out, const float* a, const float* b, int t) {
+template <int STRIDE, bool FINE = false> DEV void compose_tf32(float* out, const float* a, const float* b, int t) {
   const int row = (t >> 5) * 16;
   UNROLL for (int n = 0; n < 64; n += 8) {
     float d[4] = {0.f, 0.f, 0.f, 0.f};
-    mma_tf32<8, STRIDE>(d, a + row * STRIDE, b + n);
+    mma_tf32<8, STRIDE, FINE>(d, a + row * STRIDE, b + n);
     put_16x8<STRIDE>(out + row * STRIDE + n, d);
   }
 }
