@@ -3,6 +3,8 @@ import { elements } from '../ir/common/axes.js';
 import type { MathName } from '../ir/common/dag.js';
 import { math } from '../math/index.js';
 
+const chained = math.chain.f64;
+
 /** A value in the machine's memory: its first cell and, for every cell of the box that an instruction visits, how far from there. */
 export interface Operand {
   readonly at: number;
@@ -15,7 +17,7 @@ export type Instruction =
   | { readonly kind: 'map'; readonly fn: MathName; readonly to: number; readonly count: number; readonly x: Operand; readonly y: Operand }
   /** to[i] = fold of x[i + j * stride] over j < size. */
   | { readonly kind: 'reduce'; readonly op: 'sum' | 'max' | 'min'; readonly to: number; readonly count: number; readonly x: Operand; readonly size: number; readonly stride: number }
-  /** to[i] += cotangent[i] * factor[i]: the chain rule, summed over the axes that `to` does not have. */
+  /** to[i] += cotangent[i] * factor[i], 0 where one of them is: the chain rule, summed over the axes that `to` does not have. */
   | { readonly kind: 'chain'; readonly to: Operand; readonly count: number; readonly cotangent: number; readonly factor: Operand }
   /** to[i + j * stride] += cotangent[i]: a sum, backwards. */
   | { readonly kind: 'spread'; readonly to: Operand; readonly count: number; readonly cotangent: number; readonly size: number; readonly stride: number }
@@ -38,7 +40,10 @@ export function execute(instructions: readonly Instruction[], m: Float64Array): 
       case 'chain': {
         const { to, count, cotangent, factor } = instruction;
         const [a, ai, f, fi] = [to.at, to.index, factor.at, factor.index];
-        for (let i = 0; i < count; i++) m[a + ai[i]] += m[cotangent + i] * m[f + fi[i]];
+        for (let i = 0; i < count; i++) {
+          const product = m[cotangent + i] * m[f + fi[i]];
+          m[a + ai[i]] += product === product ? product : chained(m[cotangent + i], m[f + fi[i]]);
+        }
         break;
       }
       case 'spread': {

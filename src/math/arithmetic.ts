@@ -8,6 +8,12 @@ export const sub = binary('sub', (x, y) => x - y, (b) => [b.literal(1), b.litera
 
 export const mul = binary('mul', (x, y) => x * y, (_, x, y) => [y, x], same((x, y) => `(${x} * ${y})`));
 
+/** x y, but 0 where one of them is, however large the other: a cotangent times a slope that may be beyond all numbers, in the limit. */
+export const chain = binary('chain', (x, y) => {
+  const product = x * y;
+  return Number.isNaN(product) && !Number.isNaN(x) && !Number.isNaN(y) ? 0 : product;
+}, (_, x, y) => [y, x], calls('m_chain', 'm_chain'));
+
 export const div = binary('div', (x, y) => x / y,
   (b, _, y, out) => [b.map('div', b.literal(1), y), b.map('neg', b.map('div', out, y))],
   same((x, y) => `(${x} / ${y})`));

@@ -208,7 +208,7 @@ function foldText(p: Printing, block: Block, op: Fold, at: At): string {
       code.line(`var ${sum} = ${floatLiteral(start)};`);
       code.open(`for (${turns(p, block, k, p.s.size(op.axis))})`);
       const term = element(p, innerBlock(block), op.arg, new Map(at).set(op.axis, variable(k)));
-      code.line(op.reduce === 'sum' ? `${sum} += ${term};` : `${sum} = ${op.reduce}(${sum}, ${term});`);
+      code.line(op.reduce === 'sum' ? `${sum} += ${term};` : `${sum} = m_${op.reduce}(${sum}, ${term});`);
       code.close();
       return joined(p, block, op.reduce, sum);
     }
@@ -228,7 +228,8 @@ function turns(p: Printing, block: Block, k: string, count: number): string {
 
 function joined(p: Printing, block: Block, fold: 'sum' | 'max' | 'min', value: string): string {
   if (!p.subgroups || !block.together) return value;
-  return `${{ sum: 'subgroupAdd', max: 'subgroupMax', min: 'subgroupMin' }[fold]}(${value})`;
+  if (fold === 'sum') return `subgroupAdd(${value})`;
+  return `select(${{ max: 'subgroupMax', min: 'subgroupMin' }[fold]}(${value}), subgroupAdd(${value}), subgroupAny(m_is_nan(${value})))`;
 }
 
 /**
@@ -240,8 +241,8 @@ function decayed(p: Printing, block: Block, op: Extract<Fold, { op: 'dscore' | '
   const token = (tile: TileId, inner: Block, index: Index, channel: Index) => element(p, inner, tile, new Map([[ROW, index], [COL, index], [op.axis, channel]]));
   const diagonal = !op.strict && !op.before;
   const exponent = p.fresh('e');
-  const add = (gate: string) => `${exponent} = max(${exponent} + ${gate}, -1e30f);`;
-  const decay = `exp(max(${exponent}, -100.0))`;
+  const add = (gate: string) => `${exponent} = m_floor(${exponent} + ${gate}, -1e30f);`;
+  const decay = `m_exp(m_floor(${exponent}, -100.0))`;
   const j = p.fresh('j');
   switch (op.op) {
     case 'dscore': {

@@ -117,7 +117,7 @@ function fileText(cx: WgslContext, kernel: TileKernel, lowered: LoweredKernel, o
     extensions: [...(lowered.resources.some((resource) => resource.kind === 'tensor' && resource.type === 'f16') ? ['f16'] : []), ...(subgroups ? ['subgroups'] : [])],
     resources: lowered.resources.map((resource, binding) => ({ binding, ...declaration(cx, resource) })),
     near: lowered.near > 0 ? [lowered.near] : [],
-    helpers: helpersOf([template(options.templates, 'rt/math.wgsl'), template(options.templates, 'rt/half.wgsl')], lowered.body),
+    helpers: helpersOf([template(options.templates, 'rt/math.wgsl'), template(options.templates, 'rt/half.wgsl'), template(options.templates, 'rt/number.wgsl')], lowered.body),
     doc: kernel.doc,
     workgroup: WORKGROUP,
     body: lowered.body,

@@ -47,7 +47,7 @@ export function isScan(op: TileOp): op is Scan {
 /** Time of a scalar function in reads of workgroup memory. */
 export function scalarCost(fn: MathName): number {
   switch (fn) {
-    case 'neg': case 'add': case 'sub': case 'mul': case 'min': case 'max': case 'abs': case 'sign': case 'less': case 'relu': return 0.25;
+    case 'neg': case 'add': case 'sub': case 'mul': case 'min': case 'max': case 'abs': case 'sign': case 'less': case 'relu': case 'chain': return 0.25;
     case 'div': case 'sqrt': return 2;
     case 'pow': case 'exp': case 'log': case 'sigmoid': case 'log_sigmoid': case 'softplus': case 'tanh': case 'silu': case 'gelu': case 'expm1':
     case 'log1p': case 'erf': case 'sin': case 'cos':

@@ -9,7 +9,7 @@ export type MathName =
   | 'exp' | 'log' | 'sigmoid' | 'log_sigmoid' | 'softplus' | 'tanh' | 'silu' | 'relu' | 'gelu'
   | 'sqrt' | 'abs' | 'min' | 'max' | 'expm1' | 'log1p' | 'sin' | 'cos'
   // needed by derivatives only
-  | 'sign' | 'less' | 'erf';
+  | 'sign' | 'less' | 'erf' | 'chain';
 
 /**
  * Nodes that Spec and the pointwise stages of Scan share. A value has named axes; `map` broadcasts by name.

@@ -42,12 +42,31 @@ export function specBuilder(): SpecBuilder {
     return node.kind === 'map' && node.fn === fn ? node.args[0] : undefined;
   };
 
+  /** 1 - x with all its digits where x is near 1, if its text shows how. */
+  const complement = (id: number, origin: Span): number | undefined => {
+    const map = (name: MathName, ...args: number[]) => builder.map(name, args, origin);
+    const exponent = argumentOf(id, 'exp');
+    if (exponent !== undefined) return map('neg', map('expm1', exponent));
+    const logit = argumentOf(id, 'sigmoid');
+    if (logit !== undefined) return map('sigmoid', map('neg', logit));
+    const node = nodes[id];
+    if (node.kind !== 'map' || node.fn !== 'mul') return undefined;
+    const [x, y] = node.args;
+    const one = builder.literal(1, origin);
+    const angle = argumentOf(x, 'tanh');
+    if (x === y && angle !== undefined) {
+      const double = map('mul', builder.literal(2, origin), angle);
+      return map('mul', builder.literal(4, origin), map('mul', map('sigmoid', double), map('sigmoid', map('neg', double))));
+    }
+    if (x === y) return map('mul', map('sub', one, x), map('add', one, x));
+    const rest = complement(x, origin);
+    return rest === undefined || complement(y, origin) === undefined ? undefined : map('add', rest, map('mul', x, map('sub', one, y)));
+  };
+
   /** Forms that a formula is read in, but not computed in: 1 - e^x and its kin cancel near 0, log(1 + e^x) overflows. */
   const rewritten = (fn: MathName, [x, y]: readonly number[], origin: Span): number | undefined => {
-    if (fn === 'sub' && value(x) === 1) {
-      const exponent = argumentOf(y, 'exp');
-      if (exponent !== undefined) return builder.map('neg', [builder.map('expm1', [exponent], origin)], origin);
-    }
+    if (fn === 'sub' && value(x) === 1) return complement(y, origin);
+    if (fn === 'neg') return argumentOf(x, 'neg');
     if (fn === 'sub' && value(y) === 1) {
       const exponent = argumentOf(x, 'exp');
       if (exponent !== undefined) return builder.map('expm1', [exponent], origin);
@@ -116,6 +135,6 @@ function foldOne(fn: MathName, x: number, y: number): number | undefined {
     case 'sqrt': return Math.sqrt(x);
     case 'abs': return Math.abs(x);
     case 'sigmoid': case 'log_sigmoid': case 'softplus': case 'tanh': case 'silu': case 'relu': case 'gelu': case 'expm1': case 'log1p':
-    case 'sin': case 'cos': case 'sign': case 'less': case 'erf': return undefined;
+    case 'sin': case 'cos': case 'sign': case 'less': case 'erf': case 'chain': return undefined;
   }
 }

@@ -2,7 +2,7 @@ import { includesAll, sameAxes, unionAxes, withoutAxes, type Axis } from '../com
 import type { MathName } from '../common/dag.js';
 import type { Spec, SpecNode } from './spec.js';
 
-const BINARY: readonly MathName[] = ['add', 'sub', 'mul', 'div', 'pow', 'min', 'max', 'less'];
+const BINARY: readonly MathName[] = ['add', 'sub', 'mul', 'div', 'pow', 'min', 'max', 'less', 'chain'];
 
 /** What is wrong with a Spec, one sentence each; [] if nothing. Every complaint is a mistake of ours, not of a user. */
 export function verifySpec(spec: Spec): readonly string[] {

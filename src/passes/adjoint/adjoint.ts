@@ -2,6 +2,7 @@ import { withoutAxes } from '../../ir/common/axes.js';
 import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
 import { homesOf, stageResults, type MatrixStage, type NodeId, type Root, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
+import { overflows } from './overflow.js';
 import { accumulate, pullBack, sumOver, type Cotangents } from './differentiate.js';
 
 /**
@@ -10,6 +11,7 @@ import { accumulate, pullBack, sumOver, type Cotangents } from './differentiate.
  */
 export function adjoint(spec: Spec, forward: ScanProgram): ScanProgram {
   const b = scanBuilder(forward.nodes);
+  const overflow = overflows(b, spec);
   const homes = homesOf(forward.nodes);
   const stages: Stage[] = [...forward.stages];
   const cotangents: Cotangents = new Map();
@@ -19,7 +21,7 @@ export function adjoint(spec: Spec, forward: ScanProgram): ScanProgram {
     accumulate(b, cotangents, root.value, b.node({ kind: 'cotangent', output: root.output, axes, origin }));
   }
   for (let home = forward.stages.length - 1; home >= -1; home--) {
-    for (let id = forward.nodes.length - 1; id >= 0; id--) if (homes[id] === home) pullBack(b, cotangents, id);
+    for (let id = forward.nodes.length - 1; id >= 0; id--) if (homes[id] === home) pullBack(b, cotangents, id, overflow);
     if (home >= 0) stages.push(pullBackStage(b, cotangents, forward.stages[home], home, stages.length, forward.nodes));
   }
   const roots: Root[] = [];

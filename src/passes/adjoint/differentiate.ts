@@ -14,8 +14,11 @@ export function accumulate(b: ScanBuilder, cotangents: Cotangents, node: NodeId,
   cotangents.set(node, known === undefined ? more : b.map('add', known, more));
 }
 
-/** One step of reverse mode: hands the cotangent of `id` on to its arguments. */
-export function pullBack(b: ScanBuilder, cotangents: Cotangents, id: NodeId): void {
+/**
+ * One step of reverse mode: hands the cotangent of `id` on to its arguments. Where it or the slope may be beyond all numbers (`overflow`), the other's 0
+ * is what their product goes to: sqrt(1 - e^g) has an infinite slope at g = 0, and g, a sigmoid that has underflowed, none.
+ */
+export function pullBack(b: ScanBuilder, cotangents: Cotangents, id: NodeId, overflow: (id: NodeId) => boolean): void {
   const cotangent = cotangents.get(id);
   const node = b.nodes[id];
   if (cotangent === undefined) return;
@@ -23,7 +26,8 @@ export function pullBack(b: ScanBuilder, cotangents: Cotangents, id: NodeId): vo
     const builder: MathBuilder<NodeId> = { literal: (v) => b.literal(v), map: (fn, ...args) => b.map(fn, ...args) };
     math[node.fn].derivative(builder, node.args, id).forEach((partial, i) => {
       if (partial === null) return;
-      const product = b.literalValue(partial) === 1 ? cotangent : b.map('mul', cotangent, partial);
+      const fn = b.literalValue(partial) === undefined && (overflow(cotangent) || overflow(partial)) ? 'chain' : 'mul';
+      const product = b.map(fn, cotangent, partial);
       const folded = withoutAxes(node.axes, b.axesOf(node.args[i]));
       accumulate(b, cotangents, node.args[i], sumOver(b, product, folded));
     });

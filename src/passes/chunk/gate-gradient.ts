@@ -1,5 +1,5 @@
 import { COL, ROW, type Axis } from '../../ir/common/axes.js';
-import type { TileId } from '../../ir/tile/tile.js';
+import { LEAST_LOG_DECAY, type TileId } from '../../ir/tile/tile.js';
 import type { ReaderId } from './buffers.js';
 import type { Gradients } from './gradients.js';
 import type { Vector } from './parts.js';
@@ -9,14 +9,18 @@ import { fold, plus, scaled, sure } from './tiles.js';
 
 /**
  * Gradient of the log decays of a chunk's tokens, without another look at the scores (docs/algorithms.md: the chunk): every running sum G_i occurs with what token
- * i reads (+) and writes (-), so dG = q dq - k dk, and the sum over the whole chunk with the state at its end. dg are the sums of dG from the end.
+ * i reads (+) and writes (-), so dG = q dq - k dk, and the sum over the whole chunk with the state at its end. dg are the sums of dG from the end, and 0
+ * where running sums end.
  * `reads`: readTerms, if another kernel has made them.
  */
 export function gateGradient(gradients: Gradients, reads: TileId | undefined): TileId {
   const { parts } = gradients;
   const { gate } = parts;
-  if (gate.kind === 'channel' && !parts.channels) return summed(gradients, valueTerms(gradients, gate.axis));
-  return summed(gradients, rowTerms(gradients, reads ?? readTerms(gradients)));
+  const terms = gate.kind === 'channel' && !parts.channels ? valueTerms(gradients, gate.axis) : rowTerms(gradients, reads ?? readTerms(gradients));
+  const total = summed(gradients, terms);
+  if (!parts.computedGate) return total;
+  // What is left of nothing after rounding may meet a slope beyond all numbers in what the gate was computed from.
+  return gradients.k.mul(total, gradients.k.map('less', gradients.k.literal(LEAST_LOG_DECAY), gradients.decays.log()));
 }
 
 interface Terms {

@@ -85,7 +85,7 @@ export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => numb
         const args = n.args.map(padding);
         if (args.includes('unknown')) return 'unknown';
         const zeros = args.every((x) => x === 'zero');
-        if (n.fn === 'mul') return args.includes('zero') ? 'zero' : 'finite';
+        if (n.fn === 'mul' || n.fn === 'chain') return args.includes('zero') ? 'zero' : 'finite';
         if (n.fn === 'add' || n.fn === 'sub' || n.fn === 'min' || n.fn === 'max' || ODD.includes(n.fn)) return zeros ? 'zero' : 'finite';
         if (n.fn === 'div' && isNonZero(literal(n.args[1]))) return args[0];
         if (n.fn === 'sqrt' || n.fn === 'log1p') return zeros ? 'zero' : 'unknown';

@@ -30,6 +30,8 @@ export interface Parts {
   readonly gate: Gate;
   /** Does the gate run along the row axis, so that decays are inside the scores? */
   readonly channels: boolean;
+  /** Is a log gate made of tensors rather than one of them? */
+  readonly computedGate: boolean;
   /** Must the pairs of a chunk cancel in the gradient of the gate to the last digit, though products round their operands (docs/algorithms.md: the chunk)? */
   readonly exactGate: boolean;
   readonly reads: readonly ReadPart[];
@@ -43,7 +45,9 @@ export interface Parts {
 export function partsOf(graph: Graph, stage: MatrixStage): Parts {
   const channels = stage.gate.kind === 'channel' && stage.gate.axis === stage.rowAxis;
   const several = stage.sources.filter((source) => source.erase !== undefined).length > 1;
-  const exactGate = stage.gate.kind !== 'none' && stage.gate.factor === undefined && (several || isComputed(graph, stage.gate.log));
+  const isLog = stage.gate.kind !== 'none' && stage.gate.factor === undefined;
+  const computedGate = isLog && isComputed(graph, stage.gate.log);
+  const exactGate = isLog && (several || computedGate);
   const vector = (node: NodeId): Vector => {
     const found = factored(graph, node);
     // A number per token in front of a score would round it differently for who reads and for who writes.
@@ -62,6 +66,7 @@ export function partsOf(graph: Graph, stage: MatrixStage): Parts {
     value: stage.valueAxes[0],
     gate: stage.gate,
     channels,
+    computedGate,
     exactGate,
     reads: stage.reads.map(read),
     erasing: indices.filter((i) => sources[i].erase !== undefined),

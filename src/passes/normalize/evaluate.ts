@@ -103,7 +103,7 @@ export function evaluator(spec: Spec): Evaluator {
           return form(scaleForm(toForm(args[0]), [inverse], node.axes));
         }
         case 'pow': case 'exp': case 'log': case 'sigmoid': case 'log_sigmoid': case 'softplus': case 'tanh': case 'silu': case 'relu': case 'gelu':
-        case 'sqrt': case 'abs': case 'min': case 'max': case 'expm1': case 'log1p': case 'sin': case 'cos': case 'sign': case 'less': case 'erf': {
+        case 'sqrt': case 'abs': case 'min': case 'max': case 'expm1': case 'log1p': case 'sin': case 'cos': case 'sign': case 'less': case 'erf': case 'chain': {
           const culprit = args.find((a) => a.kind === 'form' && a.form.state !== undefined);
           if (culprit?.kind === 'form') throw nonlinear(culprit.form, node, `\`${node.fn}(...)\` of the state`);
           return plain(b.map(node.fn, ...args.map((arg) => toNode(b, arg))));

@@ -86,27 +86,9 @@ function logOf(b: ScanBuilder, spec: Spec, factor: NodeId): Log | undefined {
       const base = logOf(b, spec, x);
       return base === undefined ? byRange(b, spec, factor) : { log: b.map('mul', y, base.log), smooth: base.smooth };
     }
-    const complement = node.fn === 'sub' && b.literalValue(x) === 1 ? b.nodes[y] : undefined;
-    if (complement?.kind === 'map' && complement.fn === 'sigmoid') return { log: b.map('log_sigmoid', b.map('neg', complement.args[0])), smooth: true };
-    const argument = node.fn === 'sub' && b.literalValue(x) === 1 ? squaredTanh(b, y) : undefined;
-    if (argument !== undefined) return { log: logSech2(b, argument), smooth: true };
     if (node.fn === 'sub' && b.literalValue(x) === 1 && rangeOf(b, spec, y).hi < 1) return { log: b.map('log1p', b.map('neg', y)), smooth: !isTrained(b, y) };
   }
   return byRange(b, spec, factor);
-}
-
-/** x of tanh(x)^2. */
-function squaredTanh(b: ScanBuilder, id: NodeId): NodeId | undefined {
-  const node = b.nodes[id];
-  if (node.kind !== 'map' || node.fn !== 'mul' || node.args[0] !== node.args[1]) return undefined;
-  const root = b.nodes[node.args[0]];
-  return root.kind === 'map' && root.fn === 'tanh' ? root.args[0] : undefined;
-}
-
-/** log(1 - tanh(x)^2): it is 4 sigmoid(2x) sigmoid(-2x), of which no digits are lost however large x is. */
-function logSech2(b: ScanBuilder, x: NodeId): NodeId {
-  const double = b.map('mul', b.literal(2), x);
-  return b.map('add', b.map('add', b.literal(Math.log(4)), b.map('log_sigmoid', double)), b.map('log_sigmoid', b.map('neg', double)));
 }
 
 function byRange(b: ScanBuilder, spec: Spec, factor: NodeId): Log | undefined {

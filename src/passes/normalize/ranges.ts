@@ -62,6 +62,7 @@ function mapRange(fn: MathName, args: readonly Range[], square: boolean): Range 
     case 'silu': case 'gelu': return { lo: x.lo >= 0 ? 0 : -0.3, hi: Math.max(x.hi, 0) };
     case 'sign': case 'erf': case 'sin': case 'cos': return { lo: -1, hi: 1 };
     case 'less': return { lo: 0, hi: 1 };
+    case 'chain': return ANY;
   }
 }
 

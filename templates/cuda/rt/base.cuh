@@ -14,6 +14,12 @@ struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;
 
+// Of two numbers, or NaN if one is none.
+DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
+DEV float log_decay(float x) { return max_nan(x, -80.f); }
+
 DEV float ld(const float* p) { return *p; }
 DEV float ld(const bf16* p) { return __uint_as_float((u32)p->bits << 16); }
 DEV float ld(const f16* p) { float r; asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(p->bits)); return r; }

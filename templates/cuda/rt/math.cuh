@@ -1,10 +1,14 @@
 // Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
-DEV float m_exp(float x) { return kExact ? expf(x) : __expf(x); }
+// Infinity times 0 would be NaN where the formula goes to 0, so exponentials end at the largest numbers. NaN stays NaN everywhere.
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
+// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
+DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { return 1.f / (1.f + m_exp(-x)); }
+DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
-DEV float m_silu(float x) { return x * m_sigmoid(x); }
-DEV float m_relu(float x) { return fmaxf(x, 0.f); }
+DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
+DEV float m_relu(float x) { return max_nan(x, 0.f); }
 DEV float m_gelu(float x) { return 0.5f * x * (1.f + erff(x * 0.70710678118654752f)); }
-DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : 0.f; }
+DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : x; }

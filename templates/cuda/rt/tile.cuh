@@ -128,8 +128,6 @@ template <int N> DEV void col_sums_part(float* part, const float* f, int columns
     if (lane_id() < 4) part[warp_id() * columns + c0 + frag_col(i)] = s;
   }
 }
-// Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
-DEV float log_decay(float x) { return fmaxf(x, -80.f); }
 // Running sum of 64 floats by one warp; result may be the argument. Two per lane.
 DEV void vec_cumsum(float* out, const float* in, bool exclusive, bool reverse) {
   int l = lane_id(), i0 = reverse ? 63 - 2 * l : 2 * l, i1 = reverse ? i0 - 1 : i0 + 1;
@@ -151,7 +149,7 @@ template <int N> DEV float vec_sum(const float* v) {
 // Largest (smallest) of N / 2 columns of each row.
 template <int N, bool MAX> DEV void row_extrema_to(float* out, const float* f) {
   float s[2] = {f[0], f[2]};
-  auto pick = [](float x, float y) { return MAX ? fmaxf(x, y) : fminf(x, y); };
+  auto pick = [](float x, float y) { return MAX ? max_nan(x, y) : min_nan(x, y); };
   UNROLL for (int i = 0; i < N; ++i) s[(i >> 1) & 1] = pick(s[(i >> 1) & 1], f[i]);
   UNROLL for (int h = 0; h < 2; ++h) {
     s[h] = pick(s[h], __shfl_xor_sync(~0u, s[h], 1));

@@ -1,4 +1,13 @@
-// Scalar functions in f32. WGSL leaves infinities and NaN open and promises few digits near zeros: none of these needs either.
+// Scalar functions in f32. WGSL leaves infinities and NaN open and promises few digits near zeros: none of these needs either. NaN stays NaN.
+
+fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
+fn m_min(x: f32, y: f32) -> f32 { return select(min(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_sign(x: f32) -> f32 { return select(sign(x), x, m_is_nan(x)); }
+// Infinity times 0 would be NaN where the formula goes to 0, so exponentials end at the largest numbers.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
+fn m_chain(x: f32, y: f32) -> f32 { return select(x * y, 0.0, (x == 0.0 || y == 0.0) && !(m_is_nan(x) || m_is_nan(y))); }
 
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
@@ -10,15 +19,15 @@ fn m_log1p(x: f32) -> f32 {
 }
 fn m_log(x: f32) -> f32 {
   if (x > 0.5 && x < 2.0) { return m_log1p(x - 1.0); }
-  return log(x);
+  return select(log(x), x, m_is_nan(x));
 }
 fn m_expm1(x: f32) -> f32 {
-  if (abs(x) > 0.5) { return exp(x) - 1.0; }
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
   return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
 }
 fn m_pow(x: f32, y: f32) -> f32 {
   if (x == 0.0) { return select(0.0, 1.0, y == 0.0); }
-  let r = exp(y * m_log(abs(x)));
+  let r = m_exp(y * m_log(abs(x)));
   return select(r, -r, x < 0.0 && fract(abs(y) * 0.5) != 0.0);
 }
 fn m_quarters(x: f32, quarters: f32) -> f32 {
@@ -35,17 +44,17 @@ fn m_quarters(x: f32, quarters: f32) -> f32 {
 fn m_sin(x: f32) -> f32 { return m_quarters(x, 0.0); }
 fn m_cos(x: f32) -> f32 { return m_quarters(x, 1.0); }
 fn m_sigmoid(x: f32) -> f32 {
-  let e = exp(-abs(x));
+  let e = m_exp(-abs(x));
   return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }
-fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(exp(-abs(x))); }
-fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(exp(-abs(x))); }
+fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(m_exp(-abs(x))); }
+fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(m_exp(-abs(x))); }
 fn m_tanh(x: f32) -> f32 {
   let e = m_expm1(-2.0 * abs(x));
   return -sign(x) * e / (2.0 + e);
 }
-fn m_silu(x: f32) -> f32 { return x * m_sigmoid(x); }
-fn m_relu(x: f32) -> f32 { return max(x, 0.0); }
+fn m_silu(x: f32) -> f32 { return m_chain(x, m_sigmoid(x)); }
+fn m_relu(x: f32) -> f32 { return m_max(x, 0.0); }
 fn m_erf(x: f32) -> f32 {
   let a = abs(x);
   if (a < 1.0) {

@@ -5,11 +5,13 @@ import { compileExample } from './compiled.js';
 import { compiler, runKernels } from './emulate.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
 import { lowerFor } from '../../../src/driver/compile.js';
+import { gradSpec } from '../../../src/interp/spec-gradient.js';
 import { frontend } from '../../../src/passes/frontend.js';
 import { seeds } from '../../property/case.js';
 import { randomRecurrence } from '../../property/recurrences.js';
 import { FACTOR_SCANS } from '../passes/factor-scans.js';
-import { specOf } from '../passes/scans.js';
+import { missing, NAN_SCANS, spoilt } from '../passes/nan-scans.js';
+import { draw, specOf } from '../passes/scans.js';
 import { judge, judgeScan, type TensorRun } from './tensor-runs.js';
 
 const SM90 = 'cuda.sm90' as const;
@@ -82,6 +84,23 @@ describe.skipIf(!compiler)('tensor core kernels of decays given as factors (skip
     // The others do not leave tensor cores for it.
     expect(kernels).toContain('S_gradients');
     expect(kernels).not.toContain('S_gradient_factor');
+  });
+});
+
+describe.skipIf(!compiler)('NaN in a gate reaches what follows on tensor cores (skipped where g++ is missing)', () => {
+  it.each(['a log gate', 'a log gate per channel', 'a factor and an erase'])('%s', (name) => {
+    const spec = specOf(NAN_SCANS[name]);
+    const sizes = new Map([['K', 64], ['V', 64]]);
+    const made = lowerFor(spec, { target: SM90, dtype: 'bf16', sizes }, 64);
+    if (!('module' in made)) throw new Error(name);
+    const drawn = draw(spec, sizes, [30, 7], 3);
+    const gate = spec.inputs[3].name;
+    const [[, given]] = spoilt(drawn, [gate], 37);
+    const wanted = gradSpec(spec, drawn.call, given, new Map());
+    expect(wanted.get('o')?.some(Number.isNaN)).toBe(true);
+    runKernels(made.module, { dtype: 'bf16', target: SM90, plain: false, call: drawn.call, longest: 2, programs: ['forward'], orders: ['0'], given }, (_program, _given, results) => {
+      expect(missing(wanted, (tensor) => results.get(tensor), ['o'])).toEqual([]);
+    });
   });
 });
 

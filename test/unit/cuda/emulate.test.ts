@@ -2,13 +2,17 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { IoDtype } from '../../../src/ir/common/dtype.js';
 import { frontend } from '../../../src/passes/frontend.js';
+import { gradSpec } from '../../../src/interp/spec-gradient.js';
+import { finalName } from '../../../src/ir/spec/names.js';
 import { lowerScan } from '../../../src/passes/pipeline.js';
 import { NO_EXAMPLES } from '../../examples.js';
 import { PROGRAMS, programOf } from '../../programs.js';
 import { randomCase } from '../../property/case.js';
+import { END_SCANS, setEnds } from '../passes/end-scans.js';
 import { addEnds, FACTOR_SCANS } from '../passes/factor-scans.js';
+import { missing, NAN_SCANS, spoilt } from '../passes/nan-scans.js';
 import { draw, specOf } from '../passes/scans.js';
-import { compiler, emulate } from './emulate.js';
+import { compiler, emulate, runKernels } from './emulate.js';
 
 interface Run {
   /** Tokens per chunk. */
@@ -62,6 +66,31 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
     addEnds(drawn);
     const { module } = lowerScan(spec, sizes, { chunk: 16 });
     check(emulate(module, { dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['forward', 'backward', 'step'], given: new Map([...drawn.given, ...drawn.cotangents]) }), 'f32');
+  });
+
+  it.each(Object.entries(END_SCANS))('formulas at the ends of their functions: %s', (_, scan) => {
+    const spec = specOf(scan.text);
+    const sizes = new Map(spec.axes.map((axis, i) => [axis.name, [16, 20][i % 2]]));
+    const drawn = draw(spec, sizes, [21, 0, 7], 3);
+    setEnds(scan, drawn);
+    const { module } = lowerScan(spec, sizes, { chunk: 16, exactGates: true });
+    check(emulate(module, { dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['forward', 'backward', 'step'], given: new Map([...drawn.given, ...drawn.cotangents]) }), 'f32');
+  });
+
+  it.each(Object.entries(NAN_SCANS))('NaN in an input reaches what follows: %s', (_, text) => {
+    const spec = specOf(text);
+    const sizes = new Map(spec.axes.map((axis, i) => [axis.name, [16, 20][i % 2]]));
+    const drawn = draw(spec, sizes, [30, 7], 3);
+    const { module } = lowerScan(spec, sizes, { chunk: 16 });
+    const states = new Map(spec.states.map((state) => [`final.${state.name}`, finalName(spec, state.name)]));
+    for (const [input, given] of spoilt(drawn, spec.inputs.map((x) => x.name), 37)) {
+      const wanted = gradSpec(spec, drawn.call, given, new Map());
+      const names = [...spec.outputs.map((output) => output.name), ...states.keys()];
+      const byPlan = new Map(names.map((name) => [name, wanted.get(states.get(name) ?? name) ?? new Float64Array()]));
+      runKernels(module, { dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['forward', 'step'], orders: ['0'], given }, (program, _given, results) => {
+        expect(missing(byPlan, (name) => results.get(name), names), `${program}, ${input}`).toEqual([]);
+      });
+    }
   });
 
   it('random recurrences', () => {

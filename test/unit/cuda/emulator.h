@@ -46,6 +46,9 @@ inline float __uint_as_float(u32 x) { float f; memcpy(&f, &x, 4); return f; }
 inline u32 __float_as_uint(float f) { u32 x; memcpy(&x, &f, 4); return x; }
 inline float __int_as_float(int x) { return __uint_as_float((u32)x); }
 inline float __expf(float x) { return expf(x); }
+inline float max_nan(float x, float y) { return x != x || y != y ? NAN : fmaxf(x, y); }
+inline float min_nan(float x, float y) { return x != x || y != y ? NAN : fminf(x, y); }
+inline float log_decay(float x) { return max_nan(x, -80.f); }
 
 DEV float ld(const float* p) { return *p; }
 DEV float ld(const bf16* p) { return __uint_as_float((u32)p->bits << 16); }

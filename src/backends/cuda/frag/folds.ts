@@ -25,7 +25,7 @@ export function rowExtremum(team: Team, tile: TileId, op: Extract<TileOp, { op: 
   const frag = team.frag(op.arg, row);
   if (frag.col !== op.axis || team.size(op.axis) % 8 !== 0) unsupported(`${op.reduce} over ${op.axis}`);
   const max = op.reduce === 'max';
-  foldRows(team, tile, row, (to) => `row_extrema_to<${team.size(op.axis) / 2 / team.parts}, ${max}>(${to}, ${frag.name});`, (x, y) => `${max ? 'fmaxf' : 'fminf'}(${x}, ${y})`);
+  foldRows(team, tile, row, (to) => `row_extrema_to<${team.size(op.axis) / 2 / team.parts}, ${max}>(${to}, ${frag.name});`, (x, y) => `${max ? 'max_nan' : 'min_nan'}(${x}, ${y})`);
 }
 
 /** Folds the rows of a fragment into the vector of `tile`; parts fold their columns and meet in shared memory. */

@@ -1,6 +1,6 @@
 import { COL, ROW, withoutAxes, type Axis } from '../../../ir/common/axes.js';
-import { LEAST_LOG_DECAY, type TileId, type TileOp } from '../../../ir/tile/tile.js';
-import { floatLiteral, type Code } from '../code.js';
+import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import type { Code } from '../code.js';
 
 export interface FoldWriter {
   readonly code: Code;
@@ -33,7 +33,7 @@ export function foldText(op: Extract<TileOp, { op: 'cumsum' | 'recur' | 'dgate' 
     if (recur) code.line(`acc = ${w.element(op.decay, here)} * acc + ${w.element(op.write, here)}; ${w.out(here)} = acc;`);
     else {
       const x = w.element(op.arg, here);
-      code.line(`const float x = ${op.reverse ? x : `fmaxf(${x}, ${floatLiteral(LEAST_LOG_DECAY)})`};`);
+      code.line(`const float x = ${op.reverse ? x : `log_decay(${x})`};`);
       code.line(op.exclusive ? `${w.out(here)} = acc; acc += x;` : `acc += x; ${w.out(here)} = acc;`);
     }
     code.close();

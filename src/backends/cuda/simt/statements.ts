@@ -15,8 +15,8 @@ function foldAxis(w: PlainWriter, tile: TileId, axis: Axis, all: readonly Axis[]
   const { size } = elements;
   const axes = arrayAxes(axesOf(tile));
   const start = how === 'sum' ? '0.f' : floatLiteral(how === 'max' ? -Infinity : Infinity);
-  const step = (x: string) => (how === 'sum' ? `acc += ${x};` : `acc = ${how === 'max' ? 'fmaxf' : 'fminf'}(acc, ${x});`);
-  const fn = how === 'sum' ? 'fold_sum' : how === 'max' ? 'fmaxf' : 'fminf';
+  const step = (x: string) => (how === 'sum' ? `acc += ${x};` : `acc = ${how}_nan(acc, ${x});`);
+  const fn = how === 'sum' ? 'fold_sum' : `${how}_nan`;
   const total = axes.reduce((n, each) => n * size(each), 1);
   const across = size(axis) >= 32 && (axes.length === 0 || arrayAxes(all)[all.length - 1] === axis);
   const writes = axes.length === 0 ? [] : [array(tile)];

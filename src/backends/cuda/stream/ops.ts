@@ -1,5 +1,5 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
-import { LEAST_LOG_DECAY, type TileId, type TileOp } from '../../../ir/tile/tile.js';
+import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import type { Place } from '../address.js';
 import { floatLiteral } from '../code.js';
 import { roundedText, scalarText } from '../scalar.js';
@@ -36,7 +36,7 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
       return;
     }
     case 'cumsum':
-      scanText(w, tile, { decay: undefined, write: (i, j) => (op.reverse ? w.at(op.arg, i, j) : `fmaxf(${w.at(op.arg, i, j)}, ${floatLiteral(LEAST_LOG_DECAY)})`), init: () => '0.f', reverse: op.reverse, exclusive: op.exclusive });
+      scanText(w, tile, { decay: undefined, write: (i, j) => (op.reverse ? w.at(op.arg, i, j) : `log_decay(${w.at(op.arg, i, j)})`), init: () => '0.f', reverse: op.reverse, exclusive: op.exclusive });
       return;
     case 'pick': pickText(w, tile, op); return;
     case 'shift': shiftText(w, tile, op); return;
@@ -53,8 +53,8 @@ function isOne(w: Writer, tile: TileId): boolean {
 
 const FOLDS = {
   sum: { start: '0.f', step: (x: string, y: string) => `${x} + ${y}`, fn: 'fold_sum' },
-  max: { start: floatLiteral(-Infinity), step: (x: string, y: string) => `fmaxf(${x}, ${y})`, fn: 'fmaxf' },
-  min: { start: floatLiteral(Infinity), step: (x: string, y: string) => `fminf(${x}, ${y})`, fn: 'fminf' },
+  max: { start: floatLiteral(-Infinity), step: (x: string, y: string) => `max_nan(${x}, ${y})`, fn: 'max_nan' },
+  min: { start: floatLiteral(Infinity), step: (x: string, y: string) => `min_nan(${x}, ${y})`, fn: 'min_nan' },
 } as const;
 
 /** Folds one axis of a value with `axes`: first what a thread holds, then over its lanes (warps). */
