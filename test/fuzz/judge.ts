@@ -118,7 +118,7 @@ async function kernelsOf(program: Program, targets: readonly (readonly [Target, 
         continue;
       }
       const texts = [...made.files.values(), JSON.stringify(made.plan)];
-      const odd = texts.map((text) => /\b(?:undefined|NaN|null|\[object Object\])\b|[^A-Za-z_]-?Infinity/.exec(text)?.[0]).find((found) => found !== undefined);
+      const odd = texts.map((text) => /(?<!\.)\b(?:undefined|NaN|null|\[object Object\])\b|[^A-Za-z_]-?Infinity/.exec(text)?.[0]).find((found) => found !== undefined);
       if (odd !== undefined) return fault(`${target} ${dtype} has the word ${odd}`);
     }
   } catch (error) {

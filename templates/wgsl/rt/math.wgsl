@@ -1,10 +1,10 @@
-// Scalar functions in f32. WGSL leaves infinities and NaN open and promises few digits near zeros: none of these needs either. NaN stays NaN.
+// Scalar functions in f32. WGSL leaves infinities open and promises few digits near zeros: none of these needs either. What is no number stays so.
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 fn m_min(x: f32, y: f32) -> f32 { return select(min(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 fn m_sign(x: f32) -> f32 { return select(sign(x), x, m_is_nan(x)); }
-// Infinity times 0 would be NaN where the formula goes to 0, so exponentials end at the largest numbers.
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 fn m_chain(x: f32, y: f32) -> f32 { return select(x * y, 0.0, (x == 0.0 || y == 0.0) && !(m_is_nan(x) || m_is_nan(y))); }
