@@ -16,10 +16,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Gate:
-    """Factors exp(log): one for the whole state (`axis` None), per row (0) or per channel of the value axis number `axis` - 1."""
+    """Factors exp(log): one for the whole state (`axis` None), per row (0) or per channel of the value axis number `axis` - 1.
+
+    `factor`: the gradient wanted is that of exp(log), which may be 0, and not that of log.
+    """
 
     log: Tensor
     axis: int | None = None
+    factor: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,12 @@ def permuted(x: Tensor, *order: int) -> Tensor:
 
 def softplus(x: Tensor) -> Tensor:
     return -torch.nn.functional.logsigmoid(-x)
+
+
+def chain(x: Tensor, y: Tensor) -> Tensor:
+    """x y, but 0 where one of them is, however large the other."""
+    product = x * y
+    return torch.where(torch.isnan(product) & ~torch.isnan(x) & ~torch.isnan(y), 0.0, product)
 
 
 def silu(x: Tensor) -> Tensor:
@@ -269,7 +279,7 @@ class _Chunk:
             if write.erase is not None:
                 out.append(results["erase"][i])
         if self.decay is not None:
-            out.append(self._gate_out(_spans_adjoint(d_decay * self.decay)))
+            out.append(self._gate_out(_factors_adjoint(d_decay, self.decay) if self.gate.factor else _spans_adjoint(d_decay * self.decay)))
         return out, self._state_out(d_first)
 
 
@@ -346,6 +356,11 @@ def _spans_adjoint(d: Tensor) -> Tensor:
     place = torch.arange(tokens + 1, device=d.device)
     later = d.flip(2).cumsum(2).flip(2)[:, :, 1:]
     return later.masked_fill(~(place[:tokens, None] >= place[None, :])[..., None], 0.0).sum(3)
+
+
+def _factors_adjoint(d: Tensor, decay: Tensor) -> Tensor:
+    """Cotangent of the factors from that of their products over spans: each span without the factor itself, since it may be 0."""
+    return torch.einsum("...abk,...mbk,...amk->...mk", d, decay[:, :, :-1], decay[:, :, :, 1:])
 
 
 def _folded(d: Tensor, decay: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ export const TORCH: Readonly<Record<MathName, TorchText>> = {
   sign: call('torch.sign'),
   less: call('less'),
   erf: call('torch.erf'),
+  chain: call('chain'),
 };
 
 export const ALGEBRA_FUNCTIONS = Object.values(TORCH).flatMap((text) => (text.kind === 'call' && !text.name.includes('.') ? [text.name] : []));

@@ -2,7 +2,7 @@
 const TAKEN = new Set([
   'False', 'None', 'True', 'and', 'as', 'assert', 'async', 'await', 'break', 'class', 'continue', 'def', 'del', 'elif', 'else', 'except', 'finally', 'for', 'from',
   'global', 'if', 'import', 'in', 'is', 'lambda', 'nonlocal', 'not', 'or', 'pass', 'raise', 'return', 'try', 'while', 'with', 'yield',
-  'self', 'torch', 'Tensor', 'number', 'permuted', 'softplus', 'silu', 'gelu', 'less', 'prefix', 'prefix_adjoint', 'outer_walk', 'outer_walk_adjoint', 'Gate', 'Read', 'Write',
+  'self', 'torch', 'Tensor', 'number', 'permuted', 'softplus', 'silu', 'gelu', 'less', 'chain', 'prefix', 'prefix_adjoint', 'outer_walk', 'outer_walk_adjoint', 'Gate', 'Read', 'Write',
   'initial_state', 'final_state', 'output_final_state', 'cu_seqlens', 'cu_seqlens_cpu', 'state', 'shards', 'heads', 'ctx', 'any', 'tuple', 'print',
   'register', 'Path', 'Reference', 'Signature', 'Named', 'Scan', 'PLANS', 'SCANS', 'MODULES', 'KERNELS', 'math', 'warmup', 'doctor', 'LmoecError',
 ]);

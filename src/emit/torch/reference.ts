@@ -1,5 +1,5 @@
 import type { Axis } from '../../ir/common/axes.js';
-import { stageOperands, stageResults, type MatrixStage, type NodeId, type Reader, type ScanNode, type ScanProgram, type TokenProgram } from '../../ir/scan/scan.js';
+import { stageOperands, stageResults, type Gate, type MatrixStage, type NodeId, type Reader, type ScanNode, type ScanProgram, type TokenProgram } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { numberValue, openBlock, tensorValue, type Block, type Value } from './block.js';
 import type { Member, Signature } from './signature.js';
@@ -210,11 +210,12 @@ function stagePrinter(spec: Spec, names: Names, program: ScanProgram, roots: rea
   const reader = (stage: MatrixStage, { row, before, sees }: Reader): string => (
     `Read(${block.along(row, [stage.rowAxis])}, ${tuple(sees.map((seen) => (seen ? 'True' : 'False')))}${before ? ', before=True' : ''})`
   );
+  const byFactor = ({ factor }: Exclude<Gate, { kind: 'none' }>) => (factor === undefined ? '' : ', factor=True');
   const matrixArguments = (stage: MatrixStage): readonly string[] => {
     const { gate } = stage;
     const gateText = gate.kind === 'none' ? 'None'
-      : gate.kind === 'scalar' ? `Gate(${block.along(gate.log, [])})`
-      : `Gate(${block.along(gate.log, [gate.axis])}, axis=${gate.axis === stage.rowAxis ? 0 : 1 + stage.valueAxes.indexOf(gate.axis)})`;
+      : gate.kind === 'scalar' ? `Gate(${block.along(gate.log, [])}${byFactor(gate)})`
+      : `Gate(${block.along(gate.log, [gate.axis])}, axis=${gate.axis === stage.rowAxis ? 0 : 1 + stage.valueAxes.indexOf(gate.axis)}${byFactor(gate)})`;
     const writes = stage.sources.map(({ col, value, erase }) => `Write(${[
       block.along(col, [stage.rowAxis]),
       ...(value === undefined ? [] : [block.along(value, stage.valueAxes)]),
