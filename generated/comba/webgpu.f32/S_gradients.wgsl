@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 3472>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Gradients of what the scan of S reads.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -50,7 +58,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x4 = select(0.0, arena[at_g_staged + r * heads], r < length);
-      sum += max(x4, -80.0);
+      sum += m_floor(x4, -80.0);
       near[r] = sum;
     }
   }
@@ -79,7 +87,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let x16 = near[r];
         let x17 = near[c];
         let x18 = x17;
-        let x15 = (exp(select(0.0, (x16 - x18), c <= r)) * select(0.0, m4[y][x], c <= r));
+        let x15 = (m_exp(select(0.0, (x16 - x18), c <= r)) * select(0.0, m4[y][x], c <= r));
         near[r * 16u + c + 144u] = x15;
       }
     }
@@ -94,7 +102,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     let x22 = near[r];
-    let x21 = exp(x22);
+    let x21 = m_exp(x22);
     near[r + 16u] = x21;
   }
   workgroupBarrier();
@@ -173,7 +181,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x57 = select(0.0, arena[at_g_staged + r * heads], r < length);
-      let own = max(x57, -80.0);
+      let own = m_floor(x57, -80.0);
       near[r + 32u] = sum;
       sum += own;
     }
@@ -203,7 +211,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let x69 = near[r + 32u];
         let x70 = near[c];
         let x71 = x70;
-        let x68 = (exp(select(0.0, (x69 - x71), c < r)) * select(0.0, m28[y][x], c < r));
+        let x68 = (m_exp(select(0.0, (x69 - x71), c < r)) * select(0.0, m28[y][x], c < r));
         near[r * 16u + c + 656u] = x68;
       }
     }
@@ -268,7 +276,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     let x96 = near[r];
-    let x95 = exp((t44 - x96));
+    let x95 = m_exp((t44 - x96));
     near[r + 80u] = x95;
   }
   workgroupBarrier();
@@ -334,7 +342,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     let x126 = near[r + 32u];
-    let x125 = exp(x126);
+    let x125 = m_exp(x126);
     near[r] = x125;
   }
   workgroupBarrier();
@@ -523,7 +531,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     sum209 += near[k210 + 160u];
   }
   let t87 = sum209;
-  let t88 = exp(t44);
+  let t88 = m_exp(t44);
   let t89 = (t88 * t87);
   var sum211 = 0.0f;
   for (var k212 = 0u; k212 < 16u + zero; k212++) {

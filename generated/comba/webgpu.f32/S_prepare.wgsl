@@ -11,6 +11,14 @@
 @group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 3088>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Scores, solves and pointwise values of the chunks of S.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -42,7 +50,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x3 = select(0.0, p_g[at_g + r * heads], r < length);
-      sum += max(x3, -80.0);
+      sum += m_floor(x3, -80.0);
       near[r] = sum;
     }
   }
@@ -67,7 +75,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let x10 = near[r];
         let x11 = near[c];
         let x12 = x11;
-        arena[at_ws_S_score0_0 + r * 16u + c] = ((exp(select(0.0, (x10 - x12), c <= r)) * 0.125f) * select(0.0, m3[y][x], c <= r));
+        arena[at_ws_S_score0_0 + r * 16u + c] = ((m_exp(select(0.0, (x10 - x12), c <= r)) * 0.125f) * select(0.0, m3[y][x], c <= r));
       }
     }
   }
@@ -83,7 +91,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x14 = select(0.0, p_g[at_g + r * heads], r < length);
-      let own = max(x14, -80.0);
+      let own = m_floor(x14, -80.0);
       near[r + 16u] = sum;
       sum += own;
     }
@@ -113,7 +121,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let c = first_c + x;
         let x23 = near[c];
         let x24 = x23;
-        let x22 = ((exp(select(0.0, (near[r + 16u] - x24), c < r)) * near[r + 32u]) * select(0.0, m15[y][x], c < r));
+        let x22 = ((m_exp(select(0.0, (near[r + 16u] - x24), c < r)) * near[r + 32u]) * select(0.0, m15[y][x], c < r));
         near[r * 16u + c + 48u] = x22;
       }
     }

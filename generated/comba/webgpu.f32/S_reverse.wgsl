@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 3872>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Carries the cotangent of S against time.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -85,7 +93,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let x10 = select(0.0, arena[at_g_staged + r * heads], r < length);
-        sum += max(x10, -80.0);
+        sum += m_floor(x10, -80.0);
         near[r] = sum;
       }
     }
@@ -95,7 +103,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x13 = near[r];
-      let x12 = exp((t7 - x13));
+      let x12 = m_exp((t7 - x13));
       near[r + 16u] = x12;
     }
     for (var i = lid; i < 256u + zero; i += 64u) {
@@ -157,7 +165,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x28 = near[r];
-      let x27 = (exp(x28) * 0.125f);
+      let x27 = (m_exp(x28) * 0.125f);
       near[r + 16u] = x27;
     }
     workgroupBarrier();
@@ -179,7 +187,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let x32 = select(0.0, arena[at_g_staged + r * heads], r < length);
-        let own = max(x32, -80.0);
+        let own = m_floor(x32, -80.0);
         near[r] = sum;
         sum += own;
       }
@@ -187,7 +195,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x33 = (exp(near[r]) * (-select(0.0, arena[at_beta_staged + r * heads], r < length)));
+      let x33 = (m_exp(near[r]) * (-select(0.0, arena[at_beta_staged + r * heads], r < length)));
       near[r + 16u] = x33;
     }
     workgroupBarrier();
@@ -204,7 +212,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x36 = select(0.0, p_p[at_k + r * heads_64 + i_K], r < length);
       near[r * 64u + i_K + 2848u] = x36;
     }
-    let t34 = exp(t7);
+    let t34 = m_exp(t7);
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;

@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 2608>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Carries S from chunk to chunk and keeps it for the gradients.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -88,7 +96,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let x11 = select(0.0, p_g[at_beta + r * heads], r < length);
-        let own = max(x11, -80.0);
+        let own = m_floor(x11, -80.0);
         near[r + 16u] = sum;
         sum += own;
       }
@@ -97,7 +105,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x13 = near[r];
-      let x12 = (exp(near[r + 16u]) * (-x13));
+      let x12 = (m_exp(near[r + 16u]) * (-x13));
       near[r + 32u] = x12;
     }
     workgroupBarrier();
@@ -142,7 +150,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let x23 = select(0.0, p_g[at_beta + r * heads], r < length);
-        sum += max(x23, -80.0);
+        sum += m_floor(x23, -80.0);
         near[r] = sum;
       }
     }
@@ -152,7 +160,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x26 = near[r];
-      let x25 = exp((t19 - x26));
+      let x25 = m_exp((t19 - x26));
       near[r + 16u] = x25;
     }
     workgroupBarrier();
@@ -163,7 +171,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x27 = (near[r + 16u] * x28);
       near[r * 16u + i_V + 288u] = x27;
     }
-    let t24 = exp(t19);
+    let t24 = m_exp(t19);
     workgroupBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;

@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 2608>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Carries S from chunk to chunk and reads it.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -83,7 +91,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let x10 = select(0.0, arena[at_g_staged + r * heads], r < length);
-        let own = max(x10, -80.0);
+        let own = m_floor(x10, -80.0);
         near[r + 16u] = sum;
         sum += own;
       }
@@ -92,7 +100,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x12 = near[r];
-      let x11 = (exp(near[r + 16u]) * (-x12));
+      let x11 = (m_exp(near[r + 16u]) * (-x12));
       near[r + 32u] = x11;
     }
     workgroupBarrier();
@@ -136,7 +144,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let x22 = select(0.0, arena[at_g_staged + r * heads], r < length);
-        sum += max(x22, -80.0);
+        sum += m_floor(x22, -80.0);
         near[r] = sum;
       }
     }
@@ -144,7 +152,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x24 = near[r];
-      let x23 = (exp(x24) * 0.125f);
+      let x23 = (m_exp(x24) * 0.125f);
       near[r + 16u] = x23;
     }
     workgroupBarrier();
@@ -191,7 +199,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x40 = near[r];
-      let x39 = exp((t29 - x40));
+      let x39 = m_exp((t29 - x40));
       near[r + 16u] = x39;
     }
     workgroupBarrier();
@@ -202,7 +210,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x41 = (near[r + 16u] * x42);
       near[r * 16u + i_V + 288u] = x41;
     }
-    let t34 = exp(t29);
+    let t34 = m_exp(t29);
     workgroupBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;

@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 3440>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Gradients of what the scan of S reads.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -53,7 +61,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      sum += max(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+      sum += m_floor(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
       near[r] = sum;
     }
   }
@@ -81,7 +89,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let c = first_c + x;
         let x14 = near[r];
         let x15 = near[c];
-        let x13 = exp(select(0.0, (x14 - x15), c <= r));
+        let x13 = m_exp(select(0.0, (x14 - x15), c <= r));
         near[r * 16u + c + 112u] = x13;
         let x16 = (x13 * select(0.0, m5[y][x], c <= r));
         near[r * 16u + c + 368u] = x16;
@@ -139,7 +147,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     let x34 = near[r];
-    let x33 = exp(x34);
+    let x33 = m_exp(x34);
     near[r + 16u] = x33;
   }
   workgroupBarrier();
@@ -353,7 +361,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     let x135 = near[r];
-    let x134 = exp((t56 - x135));
+    let x134 = m_exp((t56 - x135));
     near[r + 96u] = x134;
   }
   for (var i = lid; i < 64u + zero; i += 64u) {
@@ -1083,7 +1091,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     sum504 += near[k505 + 336u];
   }
   let t173 = sum504;
-  let t174 = exp(t56);
+  let t174 = m_exp(t56);
   let t175 = (t174 * t173);
   var sum506 = 0.0f;
   for (var k507 = 0u; k507 < 16u + zero; k507++) {

@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 3664>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Carries S from chunk to chunk and keeps it for the gradients.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -95,7 +103,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += max(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+        sum += m_floor(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
         near[r + 16u] = sum;
       }
     }
@@ -103,7 +111,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x14 = near[r + 16u];
-      let x15 = exp(x14);
+      let x15 = m_exp(x14);
       let x16 = near[r];
       let x13 = (x15 * (-x16));
       near[r + 32u] = x13;
@@ -138,7 +146,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x28 = near[r + 16u];
-      let x29 = exp(x28);
+      let x29 = m_exp(x28);
       let x30 = near[r + 48u];
       let x27 = (x29 * (-x30));
       near[r + 64u] = x27;
@@ -238,7 +246,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x69 = near[r + 16u];
-      let x68 = exp((t35 - x69));
+      let x68 = m_exp((t35 - x69));
       near[r] = x68;
     }
     workgroupBarrier();
@@ -253,7 +261,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x73 = (x71 * x74);
       near[r * 16u + i_V + 848u] = x73;
     }
-    let t42 = exp(t35);
+    let t42 = m_exp(t35);
     workgroupBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;

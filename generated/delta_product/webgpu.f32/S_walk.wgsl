@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 3680>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Carries S from chunk to chunk and reads it.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -90,7 +98,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += max(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+        sum += m_floor(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
         near[r + 16u] = sum;
       }
     }
@@ -98,7 +106,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x13 = near[r + 16u];
-      let x12 = exp(x13);
+      let x12 = m_exp(x13);
       near[r + 32u] = x12;
       let x15 = near[r];
       let x14 = (x12 * (-x15));
@@ -279,7 +287,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x84 = near[r + 16u];
-      let x83 = exp((t48 - x84));
+      let x83 = m_exp((t48 - x84));
       near[r] = x83;
     }
     workgroupBarrier();
@@ -294,7 +302,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x88 = (x86 * x89);
       near[r * 16u + i_V + 864u] = x88;
     }
-    let t55 = exp(t48);
+    let t55 = m_exp(t48);
     workgroupBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;

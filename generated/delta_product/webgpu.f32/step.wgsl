@@ -12,6 +12,12 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 2208>;
 
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Reads the tokens one at a time.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -39,7 +45,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_beta2_staged = dims[6].y + (token * heads + head);
     let at_q_staged = dims[4].z + (token * heads + head) * 64u;
     let t2 = arena[at_g_staged];
-    let t3 = exp(t2);
+    let t3 = m_exp(t2);
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
       let x1 = arena[at_k1_staged + i_K];

@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 3616>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Gradients of what the scan of S reads.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -52,7 +60,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      sum += max(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+      sum += m_floor(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
       near[r] = sum;
     }
   }
@@ -80,7 +88,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let c = first_c + x;
         let x15 = near[r];
         let x16 = near[c];
-        let x14 = exp(select(0.0, (x15 - x16), c <= r));
+        let x14 = m_exp(select(0.0, (x15 - x16), c <= r));
         near[r * 16u + c + 32u] = x14;
         let x17 = (x14 * select(0.0, m4[y][x], c <= r));
         near[r * 16u + c + 288u] = x17;
@@ -97,7 +105,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     let x21 = near[r];
-    let x20 = exp(x21);
+    let x20 = m_exp(x21);
     near[r + 16u] = x20;
   }
   workgroupBarrier();
@@ -253,7 +261,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     let x91 = near[r];
-    let x90 = exp((t38 - x91));
+    let x90 = m_exp((t38 - x91));
     near[r + 64u] = x90;
   }
   workgroupBarrier();
@@ -497,7 +505,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     sum209 += near[k210 + 160u];
   }
   let t80 = sum209;
-  let t81 = exp(t38);
+  let t81 = m_exp(t38);
   let t82 = (t81 * t80);
   var sum211 = 0.0f;
   for (var k212 = 0u; k212 < 16u + zero; k212++) {

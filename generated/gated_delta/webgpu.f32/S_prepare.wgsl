@@ -10,6 +10,14 @@
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 2320>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Scores, solves and pointwise values of the chunks of S.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -38,7 +46,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      sum += max(select(0.0, p_g[at_g + r * heads], r < length), -80.0);
+      sum += m_floor(select(0.0, p_g[at_g + r * heads], r < length), -80.0);
       near[r] = sum;
     }
   }
@@ -64,7 +72,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let c = first_c + x;
         let x12 = near[r];
         let x13 = near[c];
-        let x11 = exp(select(0.0, (x12 - x13), c <= r));
+        let x11 = m_exp(select(0.0, (x12 - x13), c <= r));
         near[r * 16u + c + 16u] = x11;
         arena[at_ws_S_score0_0 + r * 16u + c] = ((x11 * 0.125f) * select(0.0, m3[y][x], c <= r));
       }

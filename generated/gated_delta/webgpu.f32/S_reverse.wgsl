@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 3872>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Carries the cotangent of S against time.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -89,7 +97,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += max(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+        sum += m_floor(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
         near[r] = sum;
       }
     }
@@ -99,7 +107,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x14 = near[r];
-      let x13 = exp((t7 - x14));
+      let x13 = m_exp((t7 - x14));
       near[r + 16u] = x13;
     }
     for (var i = lid; i < 256u + zero; i += 64u) {
@@ -161,7 +169,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x29 = near[r];
-      let x30 = exp(x29);
+      let x30 = m_exp(x29);
       let x28 = (x30 * 0.125f);
       near[r + 16u] = x28;
     }
@@ -183,7 +191,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x35 = near[r];
-      let x36 = exp(x35);
+      let x36 = m_exp(x35);
       let x34 = (x36 * (-select(0.0, p_beta[at_beta + r * heads], r < length)));
       near[r + 16u] = x34;
     }
@@ -195,7 +203,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x37 = (near[r + 16u] * x38);
       near[r * 16u + i_V + 544u] = x37;
     }
-    let t31 = exp(t7);
+    let t31 = m_exp(t7);
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;

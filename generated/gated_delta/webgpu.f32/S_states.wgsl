@@ -11,6 +11,14 @@
 @group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 2608>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Carries S from chunk to chunk and keeps it for the gradients.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -91,7 +99,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += max(select(0.0, p_g[at_beta + r * heads], r < length), -80.0);
+        sum += m_floor(select(0.0, p_g[at_beta + r * heads], r < length), -80.0);
         near[r + 16u] = sum;
       }
     }
@@ -100,7 +108,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let r = i;
       let x14 = near[r + 16u];
       let x15 = near[r];
-      let x13 = (exp(x14) * (-x15));
+      let x13 = (m_exp(x14) * (-x15));
       near[r + 32u] = x13;
     }
     workgroupBarrier();
@@ -139,7 +147,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x26 = near[r + 16u];
-      let x25 = exp((t17 - x26));
+      let x25 = m_exp((t17 - x26));
       near[r] = x25;
     }
     workgroupBarrier();
@@ -150,7 +158,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x27 = (near[r] * x28);
       near[r * 16u + i_V + 288u] = x27;
     }
-    let t22 = exp(t17);
+    let t22 = m_exp(t17);
     workgroupBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;

@@ -10,6 +10,14 @@
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 3584>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Scores, solves and pointwise values of the chunks of S.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -47,11 +55,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e5 = 0.0;
       for (var j6 = c + 1u; j6 <= r; j6++) {
         let x8 = near[j6 * 64u + k7 + 2560u];
-        e5 = max(e5 + x8, -1e30f);
+        e5 = m_floor(e5 + x8, -1e30f);
       }
       let x9 = near[r * 64u + k7 + 512u];
       let x10 = near[c * 64u + k7 + 1536u];
-      sum4 += x9 * x10 * exp(max(e5, -100.0));
+      sum4 += x9 * x10 * m_exp(m_floor(e5, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = (0.125f * sum4);
   }
@@ -71,11 +79,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e15 = 0.0;
       for (var j16 = c + 1u; j16 <= r; j16++) {
         let x18 = near[j16 * 64u + k17 + 2560u];
-        e15 = max(e15 + x18, -1e30f);
+        e15 = m_floor(e15 + x18, -1e30f);
       }
       let x19 = arena[far + r * 64u + k17];
       let x20 = near[c * 64u + k17 + 1536u];
-      sum14 += x19 * x20 * exp(max(e15, -100.0));
+      sum14 += x19 * x20 * m_exp(m_floor(e15, -100.0));
     }
     let x13 = sum14;
     near[r * 16u + c] = x13;
@@ -103,7 +111,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x21 = near[r * 64u + i_K + 2560u];
-      sum += max(x21, -80.0);
+      sum += m_floor(x21, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
   }
@@ -113,7 +121,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let i_K = i % 64u;
     let r = i / 64u;
     let x23 = arena[far + r * 64u + i_K + 1024u];
-    let x22 = exp(x23);
+    let x22 = m_exp(x23);
     near[r * 64u + i_K + 2560u] = x22;
     let x24 = near[r * 64u + i_K + 512u];
     if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((x22 * 0.125f) * x24); }
@@ -122,12 +130,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let x26 = arena[far + i_K + 1984u];
     let x27 = x26;
     let x28 = near[r * 64u + i_K + 1536u];
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (exp((x27 - x23)) * x28); }
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((x27 - x23)) * x28); }
   }
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     let x29 = arena[far + i_K + 1984u];
     let x30 = x29;
-    arena[at_ws_S_decay + i_K] = exp(x30);
+    arena[at_ws_S_decay + i_K] = m_exp(x30);
   }
 }

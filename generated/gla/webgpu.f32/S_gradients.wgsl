@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 3584>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Gradients of what the scan of S reads.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -75,7 +83,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x13 = select(0.0, p_g[at_d_o + r * heads_64 + i_K], r < length);
-      sum += max(x13, -80.0);
+      sum += m_floor(x13, -80.0);
       arena[far + r * 64u + i_K] = sum;
     }
   }
@@ -116,12 +124,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         for (var j32 = r; j32 > 0u; j32--) {
           let p35 = j32 - 1u;
           let x36 = select(0.0, p_g[at_d_o + j32 * heads_64 + i_K], j32 < length);
-          e31 = max(e31 + x36, -1e30f);
+          e31 = m_floor(e31 + x36, -1e30f);
           let x37 = select(0.0, near[r * 16u + p35], p35 <= r);
           let x38 = near[p35 * 64u + i_K + 2560u];
-          sum30 += x37 * x38 * exp(max(e31, -100.0));
+          sum30 += x37 * x38 * m_exp(m_floor(e31, -100.0));
         }
-        let x28 = ((exp(x29) * m11[y][x]) + sum30);
+        let x28 = ((m_exp(x29) * m11[y][x]) + sum30);
         arena[far + r * 64u + i_K + 1024u] = x28;
         if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = (x28 * 0.125f); }
       }
@@ -143,9 +151,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e43 = 0.0;
     for (var j44 = c + 1u; j44 < 16u + zero; j44++) {
       let x47 = select(0.0, p_g[at_d_o + j44 * heads_64 + i_K], j44 < length);
-      e43 = max(e43 + x47, -1e30f);
+      e43 = m_floor(e43 + x47, -1e30f);
       let x48 = select(0.0, arena[at_q_staged + j44 * heads_64 + i_K], j44 < length);
-      sum42 += near[j44 * 16u + c + 256u] * x48 * exp(max(e43, -100.0));
+      sum42 += near[j44 * 16u + c + 256u] * x48 * m_exp(m_floor(e43, -100.0));
     }
     let x41 = sum42;
     arena[far + c * 64u + i_K + 2048u] = x41;
@@ -183,7 +191,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let x65 = arena[far + i_K + 960u];
         let x66 = x65;
         let x67 = arena[far + r * 64u + i_K];
-        let x64 = exp((x66 - x67));
+        let x64 = m_exp((x66 - x67));
         arena[far + i_K * 16u + r + 4096u] = x64;
         let x68 = (x64 * m21[y][x]);
         let x69 = (x68 + arena[far + r * 64u + i_K + 2048u]);
@@ -272,7 +280,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x107 = near[k104 * 64u + i_K + 2560u];
       sum103 += (x106 * x107);
     }
-    let x100 = ((exp(x102) * m38) + sum103);
+    let x100 = ((m_exp(x102) * m38) + sum103);
     near[i_K] = x100;
   }
   for (var i = lid; i < 64u + zero; i += 64u) {

@@ -18,6 +18,12 @@ struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;
 
+// Of two numbers; no number if one of them is none.
+DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
+DEV float log_decay(float x) { return max_nan(x, -80.f); }
+
 DEV float ld(const float* p) { return *p; }
 DEV float ld(const bf16* p) { return __uint_as_float((u32)p->bits << 16); }
 DEV float ld(const f16* p) { float r; asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(p->bits)); return r; }
@@ -26,15 +32,19 @@ DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
 // Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
-DEV float m_exp(float x) { return kExact ? expf(x) : __expf(x); }
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
+// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
+DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { return 1.f / (1.f + m_exp(-x)); }
+DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
-DEV float m_silu(float x) { return x * m_sigmoid(x); }
-DEV float m_relu(float x) { return fmaxf(x, 0.f); }
+DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
+DEV float m_relu(float x) { return max_nan(x, 0.f); }
 DEV float m_gelu(float x) { return 0.5f * x * (1.f + erff(x * 0.70710678118654752f)); }
-DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : 0.f; }
+DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : x; }
 
 // Instructions that C++ has no word for; everything above this file is plain arithmetic. Addresses are those of shared memory, 32 bits wide.
 DEV u32 saddr(const void* p) { return (u32)__cvta_generic_to_shared(p); }
@@ -305,8 +315,6 @@ template <int N> DEV void col_sums_part(float* part, const float* f, int columns
     if (lane_id() < 4) part[warp_id() * columns + c0 + frag_col(i)] = s;
   }
 }
-// Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
-DEV float log_decay(float x) { return fmaxf(x, -80.f); }
 // Running sum of 64 floats by one warp; result may be the argument. Two per lane.
 DEV void vec_cumsum(float* out, const float* in, bool exclusive, bool reverse) {
   int l = lane_id(), i0 = reverse ? 63 - 2 * l : 2 * l, i1 = reverse ? i0 - 1 : i0 + 1;
@@ -328,7 +336,7 @@ template <int N> DEV float vec_sum(const float* v) {
 // Largest (smallest) of N / 2 columns of each row.
 template <int N, bool MAX> DEV void row_extrema_to(float* out, const float* f) {
   float s[2] = {f[0], f[2]};
-  auto pick = [](float x, float y) { return MAX ? fmaxf(x, y) : fminf(x, y); };
+  auto pick = [](float x, float y) { return MAX ? max_nan(x, y) : min_nan(x, y); };
   UNROLL for (int i = 0; i < N; ++i) s[(i >> 1) & 1] = pick(s[(i >> 1) & 1], f[i]);
   UNROLL for (int h = 0; h < 2; ++h) {
     s[h] = pick(s[h], __shfl_xor_sync(~0u, s[h], 1));
@@ -878,7 +886,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const f32* __restri
       float f2_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
       float f3_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f3_3[i] = expm1f(f2_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f3_3[i] = m_expm1(f2_2[i]);
       team_sync(2);
       float f6_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = ((float*)(sp + L2))[frag_col(i) * 72 + frag_row(i)];
@@ -1048,7 +1056,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
       float f2_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f2_4[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
       float f3_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = expm1f(f2_4[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
       team_sync(2);
       float f14_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(sp + L4))[frag_col(i) * 72 + frag_row(i)];
@@ -1163,7 +1171,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   UNROLL for (int i = 0; i < 16; ++i) f1_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   row_extrema_to<16, true>((((float*)(basep + M3)) + part * 64), f1_0);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M2))[i] = fmaxf(((float*)(basep + M3))[0 + i], ((float*)(basep + M3))[64 + i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M2))[i] = max_nan(((float*)(basep + M3))[0 + i], ((float*)(basep + M3))[64 + i]);
   team_sync(1, 256);
   float f3_1[16];
   UNROLL for (int i = 0; i < 16; ++i) f3_1[i] = (f1_0[i] - ((float*)(basep + M2))[frag_row(i)]);
@@ -1181,7 +1189,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   float f8_4[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f9_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_5[i] = expm1f(f8_4[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f9_5[i] = m_expm1(f8_4[i]);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M1)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M7), f9_5, part * 2);
@@ -1670,7 +1678,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
       float f2_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f2_4[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
       float f3_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = expm1f(f2_4[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
       team_sync(2);
       float f14_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(sp + L4))[frag_col(i) * 72 + frag_row(i)];
@@ -2137,7 +2145,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   float f7_3[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_3[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f8_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = expm1f(f7_3[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = m_expm1(f7_3[i]);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M7), f4_2, part * 2);
@@ -2174,7 +2182,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   row_extrema_to<16, true>((((float*)(basep + M11)) + part * 64), f17_15);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M10))[i] = fmaxf(((float*)(basep + M11))[0 + i], ((float*)(basep + M11))[64 + i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M10))[i] = max_nan(((float*)(basep + M11))[0 + i], ((float*)(basep + M11))[64 + i]);
   team_sync(1, 256);
   float f19_16[16];
   UNROLL for (int i = 0; i < 16; ++i) f19_16[i] = (f17_15[i] - ((float*)(basep + M10))[frag_row(i)]);
@@ -2292,8 +2300,8 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   { auto* const at = p_ws_Kt_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_M); else zeron<2>(&t1[(i) * 2 + 0]); } }
   float t2[2];
   UNROLL for (int i = 0; i < 2; ++i) t2[i] = __int_as_float(0xff800000);
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[i] = fmaxf(t2[i], t1[(i) * 2 + j]);
-  UNROLL for (int i = 0; i < 2; ++i) t2[i] = lanes_fold(t2[i], [](float x, float y) { return fmaxf(x, y); });
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[i] = max_nan(t2[i], t1[(i) * 2 + j]);
+  UNROLL for (int i = 0; i < 2; ++i) t2[i] = lanes_fold(t2[i], [](float x, float y) { return max_nan(x, y); });
   float t3[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = (t1[(i) * 2 + j] - t2[i]);
   float t4[4];
@@ -2309,7 +2317,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   float t8[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t8[(i) * 2 + j] = (-t7[(i) * 2 + j]);
   float t9[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t9[(i) * 2 + j] = (t0[(i) * 2 + j] * t8[(i) * 2 + j]);
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t9[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t8[(i) * 2 + j]);
   float t10[2];
   UNROLL for (int i = 0; i < 2; ++i) t10[i] = 0.f;
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t10[i] = t10[i] + t9[(i) * 2 + j];
@@ -2321,11 +2329,11 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   float t12[2];
   UNROLL for (int i = 0; i < 2; ++i) t12[i] = (t11[0] / t5[i]);
   float t13[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[(i) * 2 + j] = (t0[(i) * 2 + j] * t12[i]);
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t12[i]);
   float t14[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t14[(i) * 2 + j] = (t13[(i) * 2 + j] + t10[i]);
   float t15[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = (t14[(i) * 2 + j] * t4[(i) * 2 + j]);
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = m_chain(t14[(i) * 2 + j], t4[(i) * 2 + j]);
   float t16[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = (-t15[(i) * 2 + j]);
   float t17[2];
@@ -2434,7 +2442,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       float f2_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
       float f4_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_2[i] * ((float*)(sp + L1))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = m_chain(f2_2[i], ((float*)(sp + L1))[frag_col(i)]);
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = ((float*)(sp + L3))[frag_col(i) * 72 + frag_row(i)];
       float f9_5[32];
@@ -2448,7 +2456,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       float f15_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f15_9[i] = (1.f - f14_6[i]);
       float f11_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = (f6_7[i] * f10_8[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = m_chain(f6_7[i], f10_8[i]);
       float f16_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L5))[frag_col(i)] * f15_9[i]);
       float f17_12[32];
@@ -2640,7 +2648,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       float f2_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
       float f4_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_2[i] * ((float*)(sp + L1))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = m_chain(f2_2[i], ((float*)(sp + L1))[frag_col(i)]);
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = ((float*)(sp + L3))[frag_col(i) * 72 + frag_row(i)];
       float f9_5[32];
@@ -2654,7 +2662,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       float f15_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f15_9[i] = (1.f - f14_6[i]);
       float f11_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = (f6_7[i] * f10_8[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = m_chain(f6_7[i], f10_8[i]);
       float f16_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L5))[frag_col(i)] * f15_9[i]);
       float f17_12[32];
@@ -2756,7 +2764,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f2_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   row_extrema_to<8, true>((((float*)(basep + M10)) + part * 64), f2_0);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M9))[i] = fmaxf(fmaxf(fmaxf(((float*)(basep + M10))[0 + i], ((float*)(basep + M10))[64 + i]), ((float*)(basep + M10))[128 + i]), ((float*)(basep + M10))[192 + i]);
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M9))[i] = max_nan(max_nan(max_nan(((float*)(basep + M10))[0 + i], ((float*)(basep + M10))[64 + i]), ((float*)(basep + M10))[128 + i]), ((float*)(basep + M10))[192 + i]);
   team_sync(1, 512);
   float f4_1[8];
   UNROLL for (int i = 0; i < 8; ++i) f4_1[i] = (f2_0[i] - ((float*)(basep + M9))[frag_row(i)]);
@@ -2771,7 +2779,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   float f0_3[8];
   UNROLL for (int i = 0; i < 8; ++i) f0_3[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f8_4[8];
-  UNROLL for (int i = 0; i < 8; ++i) f8_4[i] = (f0_3[i] * ((float*)(basep + M13))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 8; ++i) f8_4[i] = m_chain(f0_3[i], ((float*)(basep + M13))[frag_row(i)]);
   float f9_5[8];
   UNROLL for (int i = 0; i < 8; ++i) f9_5[i] = (f5_2[i] / ((float*)(basep + M11))[frag_row(i)]);
   float f10_6[8];
@@ -2779,7 +2787,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   float f11_7[8];
   UNROLL for (int i = 0; i < 8; ++i) f11_7[i] = (-f10_6[i]);
   float f12_8[8];
-  UNROLL for (int i = 0; i < 8; ++i) f12_8[i] = (f0_3[i] * f11_7[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f12_8[i] = m_chain(f0_3[i], f11_7[i]);
   row_sums_to<8>((((float*)(basep + M15)) + part * 64), f12_8);
   team_sync(1, 512);
   for (int i = t; i < 64; i += 512) ((float*)(basep + M14))[i] = ((float*)(basep + M15))[0 + i] + ((float*)(basep + M15))[64 + i] + ((float*)(basep + M15))[128 + i] + ((float*)(basep + M15))[192 + i];
@@ -2787,7 +2795,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   float f14_9[8];
   UNROLL for (int i = 0; i < 8; ++i) f14_9[i] = (f8_4[i] + ((float*)(basep + M14))[frag_row(i)]);
   float f15_10[8];
-  UNROLL for (int i = 0; i < 8; ++i) f15_10[i] = (f14_9[i] * f5_2[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f15_10[i] = m_chain(f14_9[i], f5_2[i]);
   float f16_11[8];
   UNROLL for (int i = 0; i < 8; ++i) f16_11[i] = (-f15_10[i]);
   row_sums_to<8>((((float*)(basep + M17)) + part * 64), f16_11);
@@ -2809,7 +2817,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   float f23_17[8];
   UNROLL for (int i = 0; i < 8; ++i) f23_17[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f24_18[8];
-  UNROLL for (int i = 0; i < 8; ++i) f24_18[i] = expm1f(f23_17[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f24_18[i] = m_expm1(f23_17[i]);
   float f25_19[8];
   UNROLL for (int i = 0; i < 8; ++i) f25_19[i] = (-f24_18[i]);
   team_sync(1, 512);
@@ -3016,7 +3024,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       float t7[2];
       ldn<2>(&t7[0], p_k + ((i64)token * d.heads + head) * 64 + x_K);
       float t8[8];
-      UNROLL for (int i = 0; i < 8; ++i) t8[i] = expm1f(t4[i]);
+      UNROLL for (int i = 0; i < 8; ++i) t8[i] = m_expm1(t4[i]);
       float t9[8];
       UNROLL for (int i = 0; i < 8; ++i) t9[i] = (-t8[i]);
       float t10[16];
@@ -3043,10 +3051,10 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t19[i] = lanes_fold(t19[i], [](float x, float y) { return fold_sum(x, y); });
       float t20[1];
       t20[0] = __int_as_float(0xff800000);
-      UNROLL for (int i = 0; i < 8; ++i) t20[0] = fmaxf(t20[0], t19[i]);
+      UNROLL for (int i = 0; i < 8; ++i) t20[0] = max_nan(t20[0], t19[i]);
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t20[0];
       __syncthreads();
-      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = fmaxf(x, (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]); t20[0] = x; }
+      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = max_nan(x, (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]); t20[0] = x; }
       float t21[8];
       UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t19[i] - t20[0]);
       float t22[8];

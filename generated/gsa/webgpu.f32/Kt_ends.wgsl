@@ -9,10 +9,18 @@
 @group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 2576>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_expm1(x: f32) -> f32 {
-  if (abs(x) > 0.5) { return exp(x) - 1.0; }
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
   return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
 }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // What every segment adds to Kt by its end.
 @compute @workgroup_size(64)
@@ -53,7 +61,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let x2 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-        sum += max(x2, -80.0);
+        sum += m_floor(x2, -80.0);
         near[r * 16u + i_M + 16u] = sum;
       }
     }
@@ -65,14 +73,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x5 = x4;
       let x6 = near[r * 16u + i_M + 16u];
       let x7 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-      let x3 = (exp((x5 - x6)) * (-m_expm1(x7)));
+      let x3 = (m_exp((x5 - x6)) * (-m_expm1(x7)));
       near[i_M * 16u + r + 272u] = x3;
     }
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
       let x9 = near[i_M + 256u];
       let x10 = x9;
-      let x8 = exp(x10);
+      let x8 = m_exp(x10);
       near[i_M] = x8;
     }
     workgroupBarrier();

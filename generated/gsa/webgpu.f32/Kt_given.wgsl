@@ -6,6 +6,17 @@
 @group(0) @binding(2) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 1088>;
 
+fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
+fn m_chain(x: f32, y: f32) -> f32 { return select(x * y, 0.0, (x == 0.0 || y == 0.0) && !(m_is_nan(x) || m_is_nan(y))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Cotangents of what was read of Kt.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -26,7 +37,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum2 = (-3.4028234663852886e+38f);
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
       let x4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
-      sum2 = max(sum2, x4);
+      sum2 = m_max(sum2, x4);
     }
     let x1 = sum2;
     near[r] = x1;
@@ -37,7 +48,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let r = i / 64u;
     let x6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
     let x7 = near[r];
-    let x5 = exp((x6 - x7));
+    let x5 = m_exp((x6 - x7));
     near[r * 64u + i_M + 64u] = x5;
   }
   workgroupBarrier();
@@ -59,7 +70,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x15 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k14], r < length);
       let x16 = near[r * 64u + k14 + 64u];
       let x17 = near[r + 16u];
-      sum13 += (x15 * (-((x16 / x17) / x17)));
+      sum13 += m_chain(x15, (-((x16 / x17) / x17)));
     }
     let x12 = sum13;
     near[r + 32u] = x12;
@@ -78,7 +89,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x23 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k22], r < length);
       let x24 = near[r + 32u];
       let x25 = near[r * 64u + k22 + 64u];
-      sum21 += (-(((x23 * near[r + 48u]) + x24) * x25));
+      sum21 += (-m_chain((m_chain(x23, near[r + 48u]) + x24), x25));
     }
     if (r < length) { arena[at_ws_value35 + r * heads] = sum21; }
   }

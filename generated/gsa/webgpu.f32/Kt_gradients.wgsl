@@ -12,10 +12,23 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 3136>;
 
+fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
+
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
+fn m_chain(x: f32, y: f32) -> f32 { return select(x * y, 0.0, (x == 0.0 || y == 0.0) && !(m_is_nan(x) || m_is_nan(y))); }
+
 fn m_expm1(x: f32) -> f32 {
-  if (abs(x) > 0.5) { return exp(x) - 1.0; }
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
   return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
 }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Gradients of what the scan of Kt reads.
 @compute @workgroup_size(64)
@@ -40,7 +53,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum2 = (-3.4028234663852886e+38f);
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
       let x4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
-      sum2 = max(sum2, x4);
+      sum2 = m_max(sum2, x4);
     }
     let x1 = sum2;
     near[r] = x1;
@@ -51,7 +64,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let r = i / 64u;
     let x6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
     let x7 = near[r];
-    let x5 = exp((x6 - x7));
+    let x5 = m_exp((x6 - x7));
     near[r * 64u + i_M + 64u] = x5;
   }
   workgroupBarrier();
@@ -75,7 +88,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x16 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k15], r < length);
       let x17 = near[r * 64u + k15 + 64u];
       let x18 = near[r + 16u];
-      sum14 += (x16 * (-((x17 / x18) / x18)));
+      sum14 += m_chain(x16, (-((x17 / x18) / x18)));
     }
     let x13 = sum14;
     near[r + 48u] = x13;
@@ -86,7 +99,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let r = i / 64u;
     let x20 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length);
     let x21 = near[r * 64u + i_M + 64u];
-    let x19 = (((x20 * near[r + 32u]) + near[r + 48u]) * x21);
+    let x19 = m_chain((m_chain(x20, near[r + 32u]) + near[r + 48u]), x21);
     near[r * 64u + i_M + 1088u] = x19;
   }
   workgroupBarrier();
@@ -123,11 +136,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e34 = 0.0;
       for (var j35 = c + 1u; j35 <= r; j35++) {
         let x37 = select(0.0, p_g[at_g + j35 * heads_64 + k36], j35 < length);
-        e34 = max(e34 + x37, -1e30f);
+        e34 = m_floor(e34 + x37, -1e30f);
       }
       let x38 = near[r * 64u + k36 + 2112u];
       let x39 = arena[far + c * 64u + k36];
-      sum33 += x38 * x39 * exp(max(e34, -100.0));
+      sum33 += x38 * x39 * m_exp(m_floor(e34, -100.0));
     }
     let x32 = sum33;
     near[r * 16u + c] = x32;
@@ -144,7 +157,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x41 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-      sum += max(x41, -80.0);
+      sum += m_floor(x41, -80.0);
       arena[far + r * 64u + i_M + 1024u] = sum;
     }
   }
@@ -153,7 +166,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let i_M = i % 64u;
     let r = i / 64u;
     let x43 = arena[far + r * 64u + i_M + 1024u];
-    let x42 = exp(x43);
+    let x42 = m_exp(x43);
     arena[far + r * 64u + i_M + 2048u] = x42;
     let x45 = near[r * 64u + i_M + 2112u];
     let x44 = (x42 * x45);
@@ -232,7 +245,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let x79 = arena[far + i_M + 1984u];
     let x80 = x79;
     let x81 = arena[far + r * 64u + i_M + 1024u];
-    let x78 = exp((x80 - x81));
+    let x78 = m_exp((x80 - x81));
     arena[far + i_M * 16u + r + 5120u] = x78;
     let x83 = arena[far + r * 64u + i_M];
     let x82 = (x78 * x83);
@@ -348,10 +361,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var j129 = r; j129 > 0u; j129--) {
       let p132 = j129 - 1u;
       let x133 = select(0.0, p_g[at_g + j129 * heads_64 + i_M], j129 < length);
-      e128 = max(e128 + x133, -1e30f);
+      e128 = m_floor(e128 + x133, -1e30f);
       let x134 = (0.125f * select(0.0, near[r * 16u + p132], p132 <= r));
       let x135 = arena[far + p132 * 64u + i_M];
-      sum127 += x134 * x135 * exp(max(e128, -100.0));
+      sum127 += x134 * x135 * m_exp(m_floor(e128, -100.0));
     }
     let x126 = sum127;
     arena[far + r * 64u + i_M + 8192u] = x126;
@@ -365,10 +378,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e138 = 0.0;
     for (var j139 = c + 1u; j139 < 16u + zero; j139++) {
       let x143 = select(0.0, p_g[at_g + j139 * heads_64 + i_M], j139 < length);
-      e138 = max(e138 + x143, -1e30f);
+      e138 = m_floor(e138 + x143, -1e30f);
       let x144 = (0.125f * select(0.0, near[j139 * 16u + c], c <= j139));
       let x145 = near[j139 * 64u + i_M + 2112u];
-      sum137 += x144 * x145 * exp(max(e138, -100.0));
+      sum137 += x144 * x145 * m_exp(m_floor(e138, -100.0));
     }
     let x136 = sum137;
     arena[far + c * 64u + i_M + 9216u] = x136;
@@ -427,7 +440,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x174 = (x173 * arena[far + k171 * 64u + i_M + 10240u]);
       sum170 += (x172 * x174);
     }
-    let x167 = ((exp(x169) * m67) + sum170);
+    let x167 = ((m_exp(x169) * m67) + sum170);
     near[i_M] = x167;
   }
   for (var i = lid; i < 64u + zero; i += 64u) {
@@ -455,7 +468,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let x184 = (x183 * arena[far + r * 64u + i_M + 10240u]);
     let x185 = (x184 + arena[far + r * 64u + i_M + 9216u]);
     let x186 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-    let x187 = ((-(select(0.0, arena[at_ws_Vt_adjoint1 + r * heads_64 + i_M], r < length) + x185)) * exp(x186));
+    let x187 = ((-(select(0.0, arena[at_ws_Vt_adjoint1 + r * heads_64 + i_M], r < length) + x185)) * m_exp(x186));
     if (r < length) { p_d_g[at_g + r * heads_64 + i_M] = (x182 + x187); }
   }
 }

@@ -9,6 +9,17 @@
 @group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 2624>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
+fn m_chain(x: f32, y: f32) -> f32 { return select(x * y, 0.0, (x == 0.0 || y == 0.0) && !(m_is_nan(x) || m_is_nan(y))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Carries the cotangent of Kt against time.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -67,7 +78,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += max(select(0.0, p_g[at_g + r * heads_64 + i_M], r < length), -80.0);
+        sum += m_floor(select(0.0, p_g[at_g + r * heads_64 + i_M], r < length), -80.0);
         near[r * 16u + i_M + 64u] = sum;
       }
     }
@@ -76,11 +87,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_M = i % 16u;
       let r = i / 16u;
       let x7 = near[r * 16u + i_M + 64u];
-      let x8 = ((select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length) * near[r]) + near[r + 16u]);
+      let x8 = (m_chain(select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length), near[r]) + near[r + 16u]);
       let x9 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
       let x10 = near[r + 32u];
-      let x11 = select(0.0, ((x8 * exp((x9 - x10))) + (near[r + 48u] * (1.0f - select(0.0, 1.0, x9 < x10)))), r < length);
-      let x6 = ((exp(x7) * 0.125f) * x11);
+      let x11 = select(0.0, (m_chain(x8, m_exp((x9 - x10))) + (near[r + 48u] * (1.0f - select(0.0, 1.0, x9 < x10)))), r < length);
+      let x6 = ((m_exp(x7) * 0.125f) * x11);
       near[r * 16u + i_M + 320u] = x6;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
@@ -93,7 +104,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
       let x14 = near[i_M + 304u];
-      let x13 = exp(x14);
+      let x13 = m_exp(x14);
       near[i_M] = x13;
     }
     workgroupBarrier();

@@ -8,6 +8,12 @@
 @group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 64>;
 
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // The decay of every segment of Kt.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -46,6 +52,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     let x4 = near[i_M];
-    arena[at_ws_Kt_span + i_M] = exp(x4);
+    arena[at_ws_Kt_span + i_M] = m_exp(x4);
   }
 }

@@ -10,10 +10,18 @@
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 3072>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_expm1(x: f32) -> f32 {
-  if (abs(x) > 0.5) { return exp(x) - 1.0; }
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
   return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
 }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Carries Kt from chunk to chunk and keeps it for the gradients.
 @compute @workgroup_size(64)
@@ -79,7 +87,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let x6 = near[r * 16u + i_M];
-        sum += max(x6, -80.0);
+        sum += m_floor(x6, -80.0);
         near[r * 16u + i_M + 768u] = sum;
       }
     }
@@ -108,11 +116,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
           for (var j16 = r; j16 > 0u; j16--) {
             let p18 = j16 - 1u;
             let x19 = near[j16 * 16u + i_M];
-            e15 = max(e15 + x19, -1e30f);
+            e15 = m_floor(e15 + x19, -1e30f);
             let x20 = near[p18 * 16u + i_M + 256u];
-            sum14 += near[r * 16u + p18 + 512u] * x20 * exp(max(e15, -100.0));
+            sum14 += near[r * 16u + p18 + 512u] * x20 * m_exp(m_floor(e15, -100.0));
           }
-          if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((exp(x13) * 0.125f) * m8[y][x]) + sum14); }
+          if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((m_exp(x13) * 0.125f) * m8[y][x]) + sum14); }
         }
       }
     }
@@ -130,14 +138,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x24 = x23;
       let x25 = near[r * 16u + i_M + 768u];
       let x26 = near[r * 16u + i_M + 256u];
-      let x22 = (exp((x24 - x25)) * x26);
+      let x22 = (m_exp((x24 - x25)) * x26);
       near[i_M * 16u + r + 512u] = x22;
     }
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
       let x28 = near[i_M + 1008u];
       let x29 = x28;
-      let x27 = exp(x29);
+      let x27 = m_exp(x29);
       near[i_M] = x27;
     }
     workgroupBarrier();

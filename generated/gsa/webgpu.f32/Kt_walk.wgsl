@@ -10,10 +10,18 @@
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 3072>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_expm1(x: f32) -> f32 {
-  if (abs(x) > 0.5) { return exp(x) - 1.0; }
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
   return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
 }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Carries Kt from chunk to chunk and reads it.
 @compute @workgroup_size(64)
@@ -73,7 +81,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let x5 = near[r * 16u + i_M];
-        sum += max(x5, -80.0);
+        sum += m_floor(x5, -80.0);
         near[r * 16u + i_M + 768u] = sum;
       }
     }
@@ -102,11 +110,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
           for (var j15 = r; j15 > 0u; j15--) {
             let p17 = j15 - 1u;
             let x18 = near[j15 * 16u + i_M];
-            e14 = max(e14 + x18, -1e30f);
+            e14 = m_floor(e14 + x18, -1e30f);
             let x19 = near[p17 * 16u + i_M + 256u];
-            sum13 += near[r * 16u + p17 + 512u] * x19 * exp(max(e14, -100.0));
+            sum13 += near[r * 16u + p17 + 512u] * x19 * m_exp(m_floor(e14, -100.0));
           }
-          if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((exp(x12) * 0.125f) * m8[y][x]) + sum13); }
+          if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((m_exp(x12) * 0.125f) * m8[y][x]) + sum13); }
         }
       }
     }
@@ -124,14 +132,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x23 = x22;
       let x24 = near[r * 16u + i_M + 768u];
       let x25 = near[r * 16u + i_M + 256u];
-      let x21 = (exp((x23 - x24)) * x25);
+      let x21 = (m_exp((x23 - x24)) * x25);
       near[i_M * 16u + r + 512u] = x21;
     }
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
       let x27 = near[i_M + 1008u];
       let x28 = x27;
-      let x26 = exp(x28);
+      let x26 = m_exp(x28);
       near[i_M] = x26;
     }
     workgroupBarrier();

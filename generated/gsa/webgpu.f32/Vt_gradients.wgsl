@@ -10,10 +10,20 @@
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 3600>;
 
+fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
+
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_expm1(x: f32) -> f32 {
-  if (abs(x) > 0.5) { return exp(x) - 1.0; }
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
   return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
 }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Gradients of what the scan of Vt reads.
 @compute @workgroup_size(64)
@@ -85,7 +95,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x16 = near[r * 64u + i_M + 2576u];
-      sum += max(x16, -80.0);
+      sum += m_floor(x16, -80.0);
       arena[far + r * 64u + i_M + 1024u] = sum;
     }
   }
@@ -124,11 +134,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         for (var j35 = r; j35 > 0u; j35--) {
           let p37 = j35 - 1u;
           let x38 = near[j35 * 64u + i_M + 2576u];
-          e34 = max(e34 + x38, -1e30f);
+          e34 = m_floor(e34 + x38, -1e30f);
           let x39 = arena[far + p37 * 64u + i_M];
-          sum33 += near[r * 16u + p37 + 272u] * x39 * exp(max(e34, -100.0));
+          sum33 += near[r * 16u + p37 + 272u] * x39 * m_exp(m_floor(e34, -100.0));
         }
-        let x31 = ((exp(x32) * m13[y][x]) + sum33);
+        let x31 = ((m_exp(x32) * m13[y][x]) + sum33);
         arena[far + r * 64u + i_M + 2048u] = x31;
         if (r < length) { arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M] = x31; }
       }
@@ -139,7 +149,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum41 = (-3.4028234663852886e+38f);
     for (var k42 = 0u; k42 < 64u + zero; k42++) {
       let x43 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k42], r < length);
-      sum41 = max(sum41, x43);
+      sum41 = m_max(sum41, x43);
     }
     let x40 = sum41;
     near[r] = x40;
@@ -149,7 +159,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let i_M = i % 64u;
     let r = i / 64u;
     let x45 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let x44 = exp((x45 - near[r]));
+    let x44 = m_exp((x45 - near[r]));
     arena[far + r * 64u + i_M + 3072u] = x44;
   }
   workgroupBarrier();
@@ -190,9 +200,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e57 = 0.0;
     for (var j58 = c + 1u; j58 < 16u + zero; j58++) {
       let x61 = near[j58 * 64u + i_M + 2576u];
-      e57 = max(e57 + x61, -1e30f);
+      e57 = m_floor(e57 + x61, -1e30f);
       let x62 = arena[far + j58 * 64u + i_M + 4096u];
-      sum56 += near[j58 * 16u + c + 272u] * x62 * exp(max(e57, -100.0));
+      sum56 += near[j58 * 16u + c + 272u] * x62 * m_exp(m_floor(e57, -100.0));
     }
     let x55 = sum56;
     arena[far + c * 64u + i_M + 5120u] = x55;
@@ -231,7 +241,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let x79 = arena[far + i_M + 1984u];
         let x80 = x79;
         let x81 = arena[far + r * 64u + i_M + 1024u];
-        let x78 = exp((x80 - x81));
+        let x78 = m_exp((x80 - x81));
         arena[far + i_M * 16u + r + 6144u] = x78;
         let x82 = (x78 * m29[y][x]);
         let x83 = (x82 + arena[far + r * 64u + i_M + 5120u]);
@@ -261,7 +271,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x97 = arena[far + k94 * 64u + i_M];
       sum93 += ((-1.0f) * (x96 * x97));
     }
-    let x90 = ((exp(x92) * m40) + sum93);
+    let x90 = ((m_exp(x92) * m40) + sum93);
     near[i_M + 16u] = x90;
   }
   for (var i = lid; i < 64u + zero; i += 64u) {

@@ -7,10 +7,20 @@
 @group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 3088>;
 
+fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
+
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_expm1(x: f32) -> f32 {
-  if (abs(x) > 0.5) { return exp(x) - 1.0; }
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
   return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
 }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Scores, solves and pointwise values of the chunks of Vt.
 @compute @workgroup_size(64)
@@ -35,7 +45,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum2 = (-3.4028234663852886e+38f);
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
       let x4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
-      sum2 = max(sum2, x4);
+      sum2 = m_max(sum2, x4);
     }
     let x1 = sum2;
     near[r] = x1;
@@ -45,7 +55,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let i_M = i % 64u;
     let r = i / 64u;
     let x6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let x5 = exp((x6 - near[r]));
+    let x5 = m_exp((x6 - near[r]));
     near[r * 64u + i_M + 16u] = x5;
   }
   workgroupBarrier();
@@ -90,11 +100,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e20 = 0.0;
       for (var j21 = c + 1u; j21 <= r; j21++) {
         let x23 = near[j21 * 64u + k22 + 2064u];
-        e20 = max(e20 + x23, -1e30f);
+        e20 = m_floor(e20 + x23, -1e30f);
       }
       let x24 = near[r * 64u + k22 + 1040u];
       let x25 = arena[far + c * 64u + k22];
-      sum19 += x24 * x25 * exp(max(e20, -100.0));
+      sum19 += x24 * x25 * m_exp(m_floor(e20, -100.0));
     }
     arena[at_ws_Vt_score0_0 + r * 16u + c] = ((x18 * (-1.0f)) * sum19);
   }
@@ -104,7 +114,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x26 = near[r * 64u + i_M + 2064u];
-      sum += max(x26, -80.0);
+      sum += m_floor(x26, -80.0);
       arena[far + r * 64u + i_M + 1024u] = sum;
     }
   }
@@ -115,16 +125,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let x27 = arena[far + r * 64u + i_M + 1024u];
     let x28 = near[r + 16u];
     let x29 = near[r * 64u + i_M + 1040u];
-    if (r < length) { arena[at_ws_Vt_read0 + r * heads_64 + i_M] = ((exp(x27) * x28) * x29); }
+    if (r < length) { arena[at_ws_Vt_read0 + r * heads_64 + i_M] = ((m_exp(x27) * x28) * x29); }
     let x30 = arena[far + i_M + 1984u];
     let x31 = x30;
     let x32 = arena[far + r * 64u + i_M];
-    if (r < length) { arena[at_ws_Vt_col0 + r * heads_64 + i_M] = ((exp((x31 - x27)) * (-1.0f)) * x32); }
+    if (r < length) { arena[at_ws_Vt_col0 + r * heads_64 + i_M] = ((m_exp((x31 - x27)) * (-1.0f)) * x32); }
   }
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     let x33 = arena[far + i_M + 1984u];
     let x34 = x33;
-    arena[at_ws_Vt_decay + i_M] = exp(x34);
+    arena[at_ws_Vt_decay + i_M] = m_exp(x34);
   }
 }

@@ -12,6 +12,12 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 2>;
 var<workgroup> near: array<f32, 1600>;
 
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // The adjoint of the elementwise recurrence of h.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -42,7 +48,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_D = i % 32u;
       let r = i / 32u;
-      let x1 = exp(select(0.0, p_g[at_g + r * heads_64 + i_D], r < length));
+      let x1 = m_exp(select(0.0, p_g[at_g + r * heads_64 + i_D], r < length));
       near[r * 32u + i_D + 64u] = x1;
     }
     workgroupBarrier();

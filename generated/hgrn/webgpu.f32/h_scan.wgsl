@@ -10,6 +10,12 @@
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 2>;
 var<workgroup> near: array<f32, 544>;
 
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // The elementwise recurrence of h.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -39,7 +45,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = x1;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum = exp(select(0.0, p_g[at_g + r * heads_64 + i_D], r < length)) * sum + select(0.0, p_x[at_g + r * heads_64 + i_D], r < length);
+        sum = m_exp(select(0.0, p_g[at_g + r * heads_64 + i_D], r < length)) * sum + select(0.0, p_x[at_g + r * heads_64 + i_D], r < length);
         near[r * 32u + i_D + 32u] = sum;
       }
     }

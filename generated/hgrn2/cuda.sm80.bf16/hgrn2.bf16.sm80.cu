@@ -18,6 +18,12 @@ struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;
 
+// Of two numbers; no number if one of them is none.
+DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
+DEV float log_decay(float x) { return max_nan(x, -80.f); }
+
 DEV float ld(const float* p) { return *p; }
 DEV float ld(const bf16* p) { return __uint_as_float((u32)p->bits << 16); }
 DEV float ld(const f16* p) { float r; asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(p->bits)); return r; }
@@ -26,15 +32,19 @@ DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
 // Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
-DEV float m_exp(float x) { return kExact ? expf(x) : __expf(x); }
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
+// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
+DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { return 1.f / (1.f + m_exp(-x)); }
+DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
-DEV float m_silu(float x) { return x * m_sigmoid(x); }
-DEV float m_relu(float x) { return fmaxf(x, 0.f); }
+DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
+DEV float m_relu(float x) { return max_nan(x, 0.f); }
 DEV float m_gelu(float x) { return 0.5f * x * (1.f + erff(x * 0.70710678118654752f)); }
-DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : 0.f; }
+DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : x; }
 
 // Instructions that C++ has no word for; everything above this file is plain arithmetic. Addresses are those of shared memory, 32 bits wide.
 DEV u32 saddr(const void* p) { return (u32)__cvta_generic_to_shared(p); }
@@ -287,8 +297,6 @@ template <int N> DEV void col_sums_part(float* part, const float* f, int columns
     if (lane_id() < 4) part[warp_id() * columns + c0 + frag_col(i)] = s;
   }
 }
-// Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
-DEV float log_decay(float x) { return fmaxf(x, -80.f); }
 // Running sum of 64 floats by one warp; result may be the argument. Two per lane.
 DEV void vec_cumsum(float* out, const float* in, bool exclusive, bool reverse) {
   int l = lane_id(), i0 = reverse ? 63 - 2 * l : 2 * l, i1 = reverse ? i0 - 1 : i0 + 1;
@@ -310,7 +318,7 @@ template <int N> DEV float vec_sum(const float* v) {
 // Largest (smallest) of N / 2 columns of each row.
 template <int N, bool MAX> DEV void row_extrema_to(float* out, const float* f) {
   float s[2] = {f[0], f[2]};
-  auto pick = [](float x, float y) { return MAX ? fmaxf(x, y) : fminf(x, y); };
+  auto pick = [](float x, float y) { return MAX ? max_nan(x, y) : min_nan(x, y); };
   UNROLL for (int i = 0; i < N; ++i) s[(i >> 1) & 1] = pick(s[(i >> 1) & 1], f[i]);
   UNROLL for (int h = 0; h < 2; ++h) {
     s[h] = pick(s[h], __shfl_xor_sync(~0u, s[h], 1));
@@ -747,7 +755,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   float f1_0[16];
   UNROLL for (int i = 0; i < 16; ++i) f1_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f2_1[16];
-  UNROLL for (int i = 0; i < 16; ++i) f2_1[i] = expm1f(f1_0[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f2_1[i] = m_expm1(f1_0[i]);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M0)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M2), f2_1, part * 2);
@@ -1505,7 +1513,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f7_3[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_3[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f8_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = expm1f(f7_3[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = m_expm1(f7_3[i]);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M7)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M8), f4_2, part * 2);
@@ -1659,7 +1667,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       float t4[8];
       UNROLL for (int i = 0; i < 8; ++i) t4[i] = (t3[i] * t1[i]);
       float t5[8];
-      UNROLL for (int i = 0; i < 8; ++i) t5[i] = expm1f(t2[i]);
+      UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_expm1(t2[i]);
       float t6[8];
       UNROLL for (int i = 0; i < 8; ++i) t6[i] = (-t5[i]);
       float t7[1];

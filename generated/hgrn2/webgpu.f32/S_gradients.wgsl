@@ -12,10 +12,18 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 3584>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_expm1(x: f32) -> f32 {
-  if (abs(x) > 0.5) { return exp(x) - 1.0; }
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
   return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
 }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Gradients of what the scan of S reads.
 @compute @workgroup_size(64)
@@ -84,7 +92,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x16 = near[r * 64u + i_K + 2560u];
-      sum += max(x16, -80.0);
+      sum += m_floor(x16, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
   }
@@ -123,11 +131,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         for (var j35 = r; j35 > 0u; j35--) {
           let p37 = j35 - 1u;
           let x38 = near[j35 * 64u + i_K + 2560u];
-          e34 = max(e34 + x38, -1e30f);
+          e34 = m_floor(e34 + x38, -1e30f);
           let x39 = arena[far + p37 * 64u + i_K];
-          sum33 += near[r * 16u + p37 + 256u] * x39 * exp(max(e34, -100.0));
+          sum33 += near[r * 16u + p37 + 256u] * x39 * m_exp(m_floor(e34, -100.0));
         }
-        let x31 = ((exp(x32) * m13[y][x]) + sum33);
+        let x31 = ((m_exp(x32) * m13[y][x]) + sum33);
         arena[far + r * 64u + i_K + 2048u] = x31;
         if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = (x31 * 0.125f); }
       }
@@ -146,7 +154,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let x42 = arena[far + i_K + 1984u];
     let x43 = x42;
     let x44 = arena[far + r * 64u + i_K + 1024u];
-    let x41 = exp((x43 - x44));
+    let x41 = m_exp((x43 - x44));
     arena[far + i_K * 16u + r + 3072u] = x41;
     let x46 = arena[far + r * 64u + i_K];
     let x45 = (x41 * x46);
@@ -220,9 +228,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e72 = 0.0;
     for (var j73 = c + 1u; j73 < 16u + zero; j73++) {
       let x76 = near[j73 * 64u + i_K + 2560u];
-      e72 = max(e72 + x76, -1e30f);
+      e72 = m_floor(e72 + x76, -1e30f);
       let x77 = near[j73 * 64u + i_K + 512u];
-      sum71 += near[j73 * 16u + c + 256u] * x77 * exp(max(e72, -100.0));
+      sum71 += near[j73 * 16u + c + 256u] * x77 * m_exp(m_floor(e72, -100.0));
     }
     let x70 = sum71;
     arena[far + c * 64u + i_K + 5120u] = x70;
@@ -280,7 +288,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x106 = arena[far + k103 * 64u + i_K];
       sum102 += ((-1.0f) * (x105 * x106));
     }
-    let x99 = ((exp(x101) * m42) + sum102);
+    let x99 = ((m_exp(x101) * m42) + sum102);
     near[i_K] = x99;
   }
   workgroupBarrier();
@@ -307,6 +315,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let x114 = (x113 * arena[far + r * 64u + i_K + 6144u]);
     let x115 = (x114 + arena[far + r * 64u + i_K + 5120u]);
     let x116 = near[r * 64u + i_K + 2560u];
-    if (r < length) { p_d_g[at_d_o + r * heads_64 + i_K] = ((near[r * 64u + i_K + 1536u] + near[i_K]) + ((-x115) * exp(x116))); }
+    if (r < length) { p_d_g[at_d_o + r * heads_64 + i_K] = ((near[r * 64u + i_K + 1536u] + near[i_K]) + ((-x115) * m_exp(x116))); }
   }
 }

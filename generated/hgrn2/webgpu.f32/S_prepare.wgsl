@@ -8,10 +8,18 @@
 @group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 4096>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_expm1(x: f32) -> f32 {
-  if (abs(x) > 0.5) { return exp(x) - 1.0; }
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
   return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
 }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Scores, solves and pointwise values of the chunks of S.
 @compute @workgroup_size(64)
@@ -48,11 +56,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e5 = 0.0;
       for (var j6 = c + 1u; j6 <= r; j6++) {
         let x8 = near[j6 * 64u + k7 + 1024u];
-        e5 = max(e5 + x8, -1e30f);
+        e5 = m_floor(e5 + x8, -1e30f);
       }
       let x9 = near[r * 64u + k7];
       let x10 = near[c * 64u + k7 + 2048u];
-      sum4 += x9 * x10 * exp(max(e5, -100.0));
+      sum4 += x9 * x10 * m_exp(m_floor(e5, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = (t6 * sum4);
   }
@@ -62,7 +70,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x11 = near[r * 64u + i_K + 1024u];
-      sum += max(x11, -80.0);
+      sum += m_floor(x11, -80.0);
       near[r * 64u + i_K + 3072u] = sum;
     }
   }
@@ -72,16 +80,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let r = i / 64u;
     let x12 = near[r * 64u + i_K + 3072u];
     let x13 = near[r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((exp(x12) * 0.125f) * x13); }
+    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((m_exp(x12) * 0.125f) * x13); }
     let x14 = near[i_K + 4032u];
     let x15 = x14;
     let x16 = near[r * 64u + i_K + 2048u];
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = ((exp((x15 - x12)) * (-1.0f)) * x16); }
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = ((m_exp((x15 - x12)) * (-1.0f)) * x16); }
   }
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     let x17 = near[i_K + 4032u];
     let x18 = x17;
-    arena[at_ws_S_decay + i_K] = exp(x18);
+    arena[at_ws_S_decay + i_K] = m_exp(x18);
   }
 }

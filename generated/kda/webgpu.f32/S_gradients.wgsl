@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 3328>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Gradients of what the scan of S reads.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -85,10 +93,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var j18 = r; j18 > 0u; j18--) {
       let p21 = j18 - 1u;
       let x22 = select(0.0, p_g[at_d_o + j18 * heads_64 + i_K], j18 < length);
-      e17 = max(e17 + x22, -1e30f);
+      e17 = m_floor(e17 + x22, -1e30f);
       let x23 = select(0.0, near[r * 16u + p21], p21 <= r);
       let x24 = select(0.0, p_k[at_k + p21 * groups_64 + i_K], p21 < length);
-      sum16 += x23 * x24 * exp(max(e17, -100.0));
+      sum16 += x23 * x24 * m_exp(m_floor(e17, -100.0));
     }
     let x15 = sum16;
     arena[far + r * 64u + i_K] = x15;
@@ -99,7 +107,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x25 = select(0.0, p_g[at_d_o + r * heads_64 + i_K], r < length);
-      sum += max(x25, -80.0);
+      sum += m_floor(x25, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
   }
@@ -132,7 +140,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
         let x41 = arena[far + r * 64u + i_K + 1024u];
-        let x40 = exp(x41);
+        let x40 = m_exp(x41);
         arena[far + r * 64u + i_K + 2048u] = x40;
         let x42 = m12[y][x];
         arena[far + r * 64u + i_K + 3072u] = x42;
@@ -158,9 +166,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e48 = 0.0;
     for (var j49 = c + 1u; j49 < 16u + zero; j49++) {
       let x52 = select(0.0, p_g[at_d_o + j49 * heads_64 + i_K], j49 < length);
-      e48 = max(e48 + x52, -1e30f);
+      e48 = m_floor(e48 + x52, -1e30f);
       let x53 = select(0.0, arena[at_q_staged + j49 * groups_64 + i_K], j49 < length);
-      sum47 += near[j49 * 16u + c + 256u] * x53 * exp(max(e48, -100.0));
+      sum47 += near[j49 * 16u + c + 256u] * x53 * m_exp(m_floor(e48, -100.0));
     }
     let x46 = sum47;
     arena[far + c * 64u + i_K + 4096u] = x46;
@@ -216,9 +224,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e72 = 0.0;
     for (var j73 = c + 1u; j73 < 16u + zero; j73++) {
       let x75 = select(0.0, p_g[at_d_o + j73 * heads_64 + i_K], j73 < length);
-      e72 = max(e72 + x75, -1e30f);
+      e72 = m_floor(e72 + x75, -1e30f);
       let x76 = select(0.0, p_k[at_k + j73 * groups_64 + i_K], j73 < length);
-      sum71 += near[j73 * 16u + c + 288u] * x76 * exp(max(e72, -100.0));
+      sum71 += near[j73 * 16u + c + 288u] * x76 * m_exp(m_floor(e72, -100.0));
     }
     let x70 = sum71;
     arena[far + c * 64u + i_K + 5120u] = x70;
@@ -274,7 +282,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let x106 = arena[far + i_K + 1984u];
         let x107 = x106;
         let x108 = arena[far + r * 64u + i_K + 1024u];
-        let x105 = (exp((x107 - x108)) * m29[y][x]);
+        let x105 = (m_exp((x107 - x108)) * m29[y][x]);
         arena[far + i_K * 16u + r + 6144u] = x105;
         let x109 = ((x105 + arena[far + r * 64u + i_K + 4096u]) + arena[far + r * 64u + i_K + 5120u]);
         arena[far + i_K * 16u + r + 7168u] = x109;
@@ -283,10 +291,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         for (var j113 = r; j113 > 0u; j113--) {
           let p114 = j113 - 1u;
           let x115 = select(0.0, p_g[at_d_o + j113 * heads_64 + i_K], j113 < length);
-          e112 = max(e112 + x115, -1e30f);
+          e112 = m_floor(e112 + x115, -1e30f);
           let x116 = select(0.0, near[r * 16u + p114 + 32u], p114 < r);
           let x117 = select(0.0, p_k[at_k + p114 * groups_64 + i_K], p114 < length);
-          sum111 += x116 * x117 * exp(max(e112, -100.0));
+          sum111 += x116 * x117 * m_exp(m_floor(e112, -100.0));
         }
         let x110 = sum111;
         arena[far + r * 64u + i_K + 8192u] = x110;
@@ -336,7 +344,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x140 = select(0.0, p_k[at_k + k138 * groups_64 + i_K], k138 < length);
       sum137 += (x139 * x140);
     }
-    let x134 = ((exp(x136) * m50) + sum137);
+    let x134 = ((m_exp(x136) * m50) + sum137);
     near[i_K + 32u] = x134;
   }
   workgroupBarrier();

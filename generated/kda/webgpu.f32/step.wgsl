@@ -12,6 +12,12 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 2192>;
 
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Reads the tokens one at a time.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -40,7 +46,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_q_staged = dims[4].z + (token * groups + group) * 64u;
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = exp(p_g[at_g + i_K]);
+      let x1 = m_exp(p_g[at_g + i_K]);
       near[i_K + 16u] = x1;
       let x2 = p_k[at_k + i_K];
       near[i_K + 80u] = x2;

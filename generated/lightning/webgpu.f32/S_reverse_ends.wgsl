@@ -9,6 +9,11 @@
 @group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 4>;
 var<workgroup> near: array<f32, 3616>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -20,14 +25,17 @@ fn m_log1p(x: f32) -> f32 {
 
 fn m_log(x: f32) -> f32 {
   if (x > 0.5 && x < 2.0) { return m_log1p(x - 1.0); }
-  return log(x);
+  return select(log(x), x, m_is_nan(x));
 }
 
 fn m_pow(x: f32, y: f32) -> f32 {
   if (x == 0.0) { return select(0.0, 1.0, y == 0.0); }
-  let r = exp(y * m_log(abs(x)));
+  let r = m_exp(y * m_log(abs(x)));
   return select(r, -r, x < 0.0 && fract(abs(y) * 0.5) != 0.0);
 }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // What every segment adds to the cotangent of S by its start.
 @compute @workgroup_size(64)
@@ -65,7 +73,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += max(select(0.0, t9, r < length), -80.0);
+        sum += m_floor(select(0.0, t9, r < length), -80.0);
         near[r] = sum;
       }
     }
@@ -73,7 +81,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x2 = near[r];
-      let x1 = exp(x2);
+      let x1 = m_exp(x2);
       near[r + 16u] = x1;
     }
     workgroupBarrier();
@@ -91,7 +99,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
     let x5 = near[15u];
     let t19 = x5;
-    let t20 = exp(t19);
+    let t20 = m_exp(t19);
     workgroupBarrier();
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;

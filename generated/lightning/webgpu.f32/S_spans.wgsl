@@ -6,6 +6,9 @@
 @group(0) @binding(2) var<storage, read> segments: array<u32>;
 @group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 4>;
 
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -17,14 +20,17 @@ fn m_log1p(x: f32) -> f32 {
 
 fn m_log(x: f32) -> f32 {
   if (x > 0.5 && x < 2.0) { return m_log1p(x - 1.0); }
-  return log(x);
+  return select(log(x), x, m_is_nan(x));
 }
 
 fn m_pow(x: f32, y: f32) -> f32 {
   if (x == 0.0) { return select(0.0, 1.0, y == 0.0); }
-  let r = exp(y * m_log(abs(x)));
+  let r = m_exp(y * m_log(abs(x)));
   return select(r, -r, x < 0.0 && fract(abs(y) * 0.5) != 0.0);
 }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // The decay of every segment of S.
 @compute @workgroup_size(64)
@@ -58,7 +64,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let next12 = t15;
     t12 = next12;
   }
-  let t16 = exp(t12);
+  let t16 = m_exp(t12);
   if (lid == 0u) {
     arena[at_ws_S_span] = t16;
   }

@@ -9,6 +9,11 @@
 @group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 4>;
 var<workgroup> near: array<f32, 3616>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -20,14 +25,17 @@ fn m_log1p(x: f32) -> f32 {
 
 fn m_log(x: f32) -> f32 {
   if (x > 0.5 && x < 2.0) { return m_log1p(x - 1.0); }
-  return log(x);
+  return select(log(x), x, m_is_nan(x));
 }
 
 fn m_pow(x: f32, y: f32) -> f32 {
   if (x == 0.0) { return select(0.0, 1.0, y == 0.0); }
-  let r = exp(y * m_log(abs(x)));
+  let r = m_exp(y * m_log(abs(x)));
   return select(r, -r, x < 0.0 && fract(abs(y) * 0.5) != 0.0);
 }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 @compute @workgroup_size(64)
@@ -79,7 +87,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += max(select(0.0, t9, r < length), -80.0);
+        sum += m_floor(select(0.0, t9, r < length), -80.0);
         near[r] = sum;
       }
     }
@@ -89,7 +97,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x5 = near[r];
-      let x4 = exp((t16 - x5));
+      let x4 = m_exp((t16 - x5));
       near[r + 16u] = x4;
     }
     workgroupBarrier();
@@ -99,7 +107,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x6 = (near[r + 16u] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
       near[r * 32u + i_V + 32u] = x6;
     }
-    let t21 = exp(t16);
+    let t21 = m_exp(t16);
     workgroupBarrier();
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;

@@ -18,6 +18,12 @@ struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;
 
+// Of two numbers; no number if one of them is none.
+DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
+DEV float log_decay(float x) { return max_nan(x, -80.f); }
+
 DEV float ld(const float* p) { return *p; }
 DEV float ld(const bf16* p) { return __uint_as_float((u32)p->bits << 16); }
 DEV float ld(const f16* p) { float r; asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(p->bits)); return r; }
@@ -26,15 +32,19 @@ DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
 // Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
-DEV float m_exp(float x) { return kExact ? expf(x) : __expf(x); }
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
+// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
+DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { return 1.f / (1.f + m_exp(-x)); }
+DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
-DEV float m_silu(float x) { return x * m_sigmoid(x); }
-DEV float m_relu(float x) { return fmaxf(x, 0.f); }
+DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
+DEV float m_relu(float x) { return max_nan(x, 0.f); }
 DEV float m_gelu(float x) { return 0.5f * x * (1.f + erff(x * 0.70710678118654752f)); }
-DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : 0.f; }
+DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : x; }
 
 // Instructions that C++ has no word for; everything above this file is plain arithmetic. Addresses are those of shared memory, 32 bits wide.
 DEV u32 saddr(const void* p) { return (u32)__cvta_generic_to_shared(p); }
@@ -305,8 +315,6 @@ template <int N> DEV void col_sums_part(float* part, const float* f, int columns
     if (lane_id() < 4) part[warp_id() * columns + c0 + frag_col(i)] = s;
   }
 }
-// Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
-DEV float log_decay(float x) { return fmaxf(x, -80.f); }
 // Running sum of 64 floats by one warp; result may be the argument. Two per lane.
 DEV void vec_cumsum(float* out, const float* in, bool exclusive, bool reverse) {
   int l = lane_id(), i0 = reverse ? 63 - 2 * l : 2 * l, i1 = reverse ? i0 - 1 : i0 + 1;
@@ -328,7 +336,7 @@ template <int N> DEV float vec_sum(const float* v) {
 // Largest (smallest) of N / 2 columns of each row.
 template <int N, bool MAX> DEV void row_extrema_to(float* out, const float* f) {
   float s[2] = {f[0], f[2]};
-  auto pick = [](float x, float y) { return MAX ? fmaxf(x, y) : fminf(x, y); };
+  auto pick = [](float x, float y) { return MAX ? max_nan(x, y) : min_nan(x, y); };
   UNROLL for (int i = 0; i < N; ++i) s[(i >> 1) & 1] = pick(s[(i >> 1) & 1], f[i]);
   UNROLL for (int h = 0; h < 2; ++h) {
     s[h] = pick(s[h], __shfl_xor_sync(~0u, s[h], 1));
@@ -1552,7 +1560,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse_first(f32* __restric
 
 // Gradients of what the scan of h reads.
 extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_dt, const bf16* __restrict__ p_ws_h_states, const bf16* __restrict__ p_ws_h_cotangents, bf16* __restrict__ p_ws_d_B_heads, bf16* __restrict__ p_ws_d_C_heads, f32* __restrict__ p_ws_d_A_log_chunks, f32* __restrict__ p_ws_d_dt_bias_chunks, f32* __restrict__ p_ws_d_D_chunks, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M14 = 49152, M15 = 57344, M19 = 0, M31 = 0, M32 = 8192, M6 = 49152, M7 = 65536, M8 = 65792, M9 = 49408, M10 = 49664, M11 = 66048, M12 = 49152, M13 = 66304, M16 = 49152, M17 = 49408, M18 = 32768, M20 = 33024, M21 = 0, M22 = 256, M23 = 512, M24 = 256, M25 = 8192, M26 = 16384, M27 = 8448, M28 = 8704, M29 = 8960, M30 = 16640, M33 = 0, M34 = 256, M35 = 512, M36 = 768, M37 = 0, M38 = 256, M39 = 0;
+  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M14 = 49152, M15 = 57344, M19 = 0, M33 = 0, M34 = 8192, M6 = 49152, M7 = 65536, M8 = 65792, M9 = 49408, M10 = 66048, M11 = 66304, M12 = 49152, M13 = 66560, M16 = 49152, M17 = 49408, M18 = 32768, M20 = 33024, M21 = 0, M22 = 256, M23 = 512, M24 = 256, M25 = 8192, M26 = 8448, M27 = 8704, M28 = 16384, M29 = 8960, M30 = 9216, M31 = 9472, M32 = 16640, M35 = 0, M36 = 256, M37 = 512, M38 = 768, M39 = 0, M40 = 256, M41 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1643,12 +1651,12 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   float f38_24[32];
   UNROLL for (int i = 0; i < 32; ++i) f38_24[i] = (((float*)(basep + M8))[frag_row(i)] * f35_22[i]);
   u32 a0_25[4][4]; pack<4>(a0_25, f0_1);
-  float f88_26[32];
-  mma_open(); mma<64, 4, 64, false, true>(f88_26, a0_25, (base + M4)); mma_commit();
+  float f91_26[32];
+  mma_open(); mma<64, 4, 64, false, true>(f91_26, a0_25, (base + M4)); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f88_26) / 4>(f88_26);
+  mma_ready<sizeof(f91_26) / 4>(f91_26);
   float f40_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_27[i] = (f88_26[i] * ((float*)(basep + M8))[frag_col(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f40_27[i] = (f91_26[i] * ((float*)(basep + M8))[frag_col(i)]);
   float f41_28[32];
   UNROLL for (int i = 0; i < 32; ++i) f41_28[i] = (frag_col(i) <= frag_row(i) ? f40_27[i] : 0.f);
   float f42_29[32];
@@ -1712,36 +1720,38 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   if (t < 32) vec_cumsum(((float*)(basep + M25)), ((float*)(basep + M24)), false, true);
   team_sync(1);
   for (int i = t; i < 64; i += 128) ((float*)(basep + M26))[i] = (((float*)(basep + M25))[i] + s67_49);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M27))[i] = (((float*)(basep + M26))[i] * s10_8);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M28))[i] = (((float*)(basep + M16))[i] + ((float*)(basep + M27))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M29))[i] = m_sigmoid(((float*)(basep + M7))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M30))[i] = (((float*)(basep + M28))[i] * ((float*)(basep + M29))[i]);
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M30))[i]);
-  store_frag<4, 64, false>((base + M31), f56_41, 0);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M27))[i] = ((-80.f) < ((float*)(basep + M10))[i] ? 1.f : 0.f);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M28))[i] = (((float*)(basep + M26))[i] * ((float*)(basep + M27))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M29))[i] = m_chain(((float*)(basep + M28))[i], s10_8);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M30))[i] = (((float*)(basep + M16))[i] + ((float*)(basep + M29))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M31))[i] = m_sigmoid(((float*)(basep + M7))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M32))[i] = m_chain(((float*)(basep + M30))[i], ((float*)(basep + M31))[i]);
+  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M32))[i]);
+  store_frag<4, 64, false>((base + M33), f56_41, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_B_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M31), t);
-  store_frag<4, 64, false>((base + M32), f48_34, 0);
+  tile_store<64, 1, 128>(p_ws_d_B_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M33), t);
+  store_frag<4, 64, false>((base + M34), f48_34, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_C_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M32), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M33))[i] = (((float*)(basep + M26))[i] * ((float*)(basep + M8))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M34))[i] = (-((float*)(basep + M33))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M35))[i] = (((float*)(basep + M34))[i] * s9_7);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M36))[i] = (i < length ? ((float*)(basep + M35))[i] : 0.f);
+  tile_store<64, 1, 128>(p_ws_d_C_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M34), t);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M35))[i] = (((float*)(basep + M28))[i] * ((float*)(basep + M8))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M36))[i] = (-((float*)(basep + M35))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M37))[i] = m_chain(((float*)(basep + M36))[i], s9_7);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M38))[i] = (i < length ? ((float*)(basep + M37))[i] : 0.f);
   team_sync(1);
-  const float s79_50 = vec_sum<64>(((float*)(basep + M36)));
-  if (t == 0) st(p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1, s79_50);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M37))[i] = (i < length ? ((float*)(basep + M30))[i] : 0.f);
+  const float s82_50 = vec_sum<64>(((float*)(basep + M38)));
+  if (t == 0) st(p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1, s82_50);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M39))[i] = (i < length ? ((float*)(basep + M32))[i] : 0.f);
   team_sync(1);
-  const float s81_51 = vec_sum<64>(((float*)(basep + M37)));
-  if (t == 0) st(p_ws_d_dt_bias_chunks + ((i64)chunk * d.heads + head) * 1, s81_51);
-  float f82_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f82_52[i] = (f0_1[i] * f35_22[i]);
-  row_sums_to<32>(((float*)(basep + M38)), f82_52);
+  const float s84_51 = vec_sum<64>(((float*)(basep + M39)));
+  if (t == 0) st(p_ws_d_dt_bias_chunks + ((i64)chunk * d.heads + head) * 1, s84_51);
+  float f85_52[32];
+  UNROLL for (int i = 0; i < 32; ++i) f85_52[i] = (f0_1[i] * f35_22[i]);
+  row_sums_to<32>(((float*)(basep + M40)), f85_52);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M39))[i] = (i < length ? ((float*)(basep + M38))[i] : 0.f);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M41))[i] = (i < length ? ((float*)(basep + M40))[i] : 0.f);
   team_sync(1);
-  const float s85_53 = vec_sum<64>(((float*)(basep + M39)));
-  if (t == 0) st(p_ws_d_D_chunks + ((i64)chunk * d.heads + head) * 1, s85_53);
+  const float s88_53 = vec_sum<64>(((float*)(basep + M41)));
+  if (t == 0) st(p_ws_d_D_chunks + ((i64)chunk * d.heads + head) * 1, s88_53);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

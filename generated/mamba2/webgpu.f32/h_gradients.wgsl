@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 3952>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
+fn m_chain(x: f32, y: f32) -> f32 { return select(x * y, 0.0, (x == 0.0 || y == 0.0) && !(m_is_nan(x) || m_is_nan(y))); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -22,11 +30,14 @@ fn m_log1p(x: f32) -> f32 {
 }
 
 fn m_sigmoid(x: f32) -> f32 {
-  let e = exp(-abs(x));
+  let e = m_exp(-abs(x));
   return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }
 
-fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(exp(-abs(x))); }
+fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Gradients of what the scan of h reads.
 @compute @workgroup_size(64)
@@ -99,7 +110,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   let t8 = arena[at_A_log_staged];
-  let t9 = exp(t8);
+  let t9 = m_exp(t8);
   let t10 = (-t9);
   let t12 = arena[at_dt_bias_staged];
   for (var i = lid; i < 16u + zero; i += 64u) {
@@ -114,7 +125,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x17 = near[r];
-      sum += max(select(0.0, (t10 * x17), r < length), -80.0);
+      let x18 = select(0.0, (t10 * x17), r < length);
+      sum += m_floor(x18, -80.0);
       near[r + 16u] = sum;
     }
   }
@@ -122,181 +134,181 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    let x19 = near[r + 16u];
-    let x20 = near[c + 16u];
-    let x18 = exp(select(0.0, (x19 - x20), c <= r));
-    near[r * 16u + c + 368u] = x18;
+    let x20 = near[r + 16u];
+    let x21 = near[c + 16u];
+    let x19 = m_exp(select(0.0, (x20 - x21), c <= r));
+    near[r * 16u + c + 368u] = x19;
   }
   workgroupBarrier();
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x22 = near[c * 16u + r + 368u];
-    let x23 = near[c * 16u + r + 112u];
-    let x21 = (x22 * select(0.0, x23, r <= c));
-    near[c * 16u + r + 624u] = x21;
+    let x23 = near[c * 16u + r + 368u];
+    let x24 = near[c * 16u + r + 112u];
+    let x22 = (x23 * select(0.0, x24, r <= c));
+    near[c * 16u + r + 624u] = x22;
   }
   workgroupBarrier();
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_P = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum25 = vec4<f32>();
     var sum26 = vec4<f32>();
     var sum27 = vec4<f32>();
     var sum28 = vec4<f32>();
-    for (var k24 = 0u; k24 < 16u + zero; k24++) {
-      let x29 = near[k24 * 64u + first_i_P + 880u];
-      let x30 = near[k24 * 64u + first_i_P + 881u];
-      let x31 = near[k24 * 64u + first_i_P + 882u];
-      let x32 = near[k24 * 64u + first_i_P + 883u];
-      let b33 = vec4<f32>(x29, x30, x31, x32);
-      sum25 += near[k24 * 16u + first_r + 624u] * b33;
-      sum26 += near[k24 * 16u + first_r + 625u] * b33;
-      sum27 += near[k24 * 16u + first_r + 626u] * b33;
-      sum28 += near[k24 * 16u + first_r + 627u] * b33;
+    var sum29 = vec4<f32>();
+    for (var k25 = 0u; k25 < 16u + zero; k25++) {
+      let x30 = near[k25 * 64u + first_i_P + 880u];
+      let x31 = near[k25 * 64u + first_i_P + 881u];
+      let x32 = near[k25 * 64u + first_i_P + 882u];
+      let x33 = near[k25 * 64u + first_i_P + 883u];
+      let b34 = vec4<f32>(x30, x31, x32, x33);
+      sum26 += near[k25 * 16u + first_r + 624u] * b34;
+      sum27 += near[k25 * 16u + first_r + 625u] * b34;
+      sum28 += near[k25 * 16u + first_r + 626u] * b34;
+      sum29 += near[k25 * 16u + first_r + 627u] * b34;
     }
-    var m25 = array<vec4<f32>, 4>(sum25, sum26, sum27, sum28);
-    var sum35 = vec4<f32>();
+    var m25 = array<vec4<f32>, 4>(sum26, sum27, sum28, sum29);
     var sum36 = vec4<f32>();
     var sum37 = vec4<f32>();
     var sum38 = vec4<f32>();
-    for (var k34 = 0u; k34 < 64u + zero; k34++) {
-      let x39 = near[first_r * 64u + k34 + 2928u];
-      let x40 = near[first_r * 64u + k34 + 2992u];
-      let x41 = near[first_r * 64u + k34 + 3056u];
-      let x42 = near[first_r * 64u + k34 + 3120u];
-      let x43 = arena[at_ws_h_cotangents + k34 * 64u + first_i_P];
-      let x44 = arena[at_ws_h_cotangents + k34 * 64u + first_i_P + 1u];
-      let x45 = arena[at_ws_h_cotangents + k34 * 64u + first_i_P + 2u];
-      let x46 = arena[at_ws_h_cotangents + k34 * 64u + first_i_P + 3u];
-      let b47 = vec4<f32>(x43, x44, x45, x46);
-      sum35 += x39 * b47;
-      sum36 += x40 * b47;
-      sum37 += x41 * b47;
-      sum38 += x42 * b47;
+    var sum39 = vec4<f32>();
+    for (var k35 = 0u; k35 < 64u + zero; k35++) {
+      let x40 = near[first_r * 64u + k35 + 2928u];
+      let x41 = near[first_r * 64u + k35 + 2992u];
+      let x42 = near[first_r * 64u + k35 + 3056u];
+      let x43 = near[first_r * 64u + k35 + 3120u];
+      let x44 = arena[at_ws_h_cotangents + k35 * 64u + first_i_P];
+      let x45 = arena[at_ws_h_cotangents + k35 * 64u + first_i_P + 1u];
+      let x46 = arena[at_ws_h_cotangents + k35 * 64u + first_i_P + 2u];
+      let x47 = arena[at_ws_h_cotangents + k35 * 64u + first_i_P + 3u];
+      let b48 = vec4<f32>(x44, x45, x46, x47);
+      sum36 += x40 * b48;
+      sum37 += x41 * b48;
+      sum38 += x42 * b48;
+      sum39 += x43 * b48;
     }
-    var m27 = array<vec4<f32>, 4>(sum35, sum36, sum37, sum38);
+    var m27 = array<vec4<f32>, 4>(sum36, sum37, sum38, sum39);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_P = first_i_P + x;
-        let x48 = m25[y][x];
-        arena[far + r * 64u + i_P] = x48;
-        let x49 = m27[y][x];
-        arena[far + r * 64u + i_P + 1024u] = x49;
+        let x49 = m25[y][x];
+        arena[far + r * 64u + i_P] = x49;
+        let x50 = m27[y][x];
+        arena[far + r * 64u + i_P + 1024u] = x50;
       }
     }
   }
-  let x50 = near[31u];
-  let t28 = x50;
+  let x51 = near[31u];
+  let t28 = x51;
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x52 = near[r + 16u];
-    let x51 = exp((t28 - x52));
-    near[r + 32u] = x51;
+    let x53 = near[r + 16u];
+    let x52 = m_exp((t28 - x53));
+    near[r + 32u] = x52;
   }
   workgroupBarrier();
   storageBarrier();
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_P = i % 64u;
     let r = i / 64u;
-    let x53 = near[r * 64u + i_P + 880u];
-    let x54 = near[r + 32u];
-    let x55 = ((x54 * arena[far + r * 64u + i_P + 1024u]) + arena[far + r * 64u + i_P]);
-    let x56 = near[r];
-    if (r < length) { p_d_x[at_d_o + r * heads_64 + i_P] = ((x53 * t1) + (x55 * x56)); }
+    let x54 = near[r * 64u + i_P + 880u];
+    let x55 = near[r + 32u];
+    let x56 = ((x55 * arena[far + r * 64u + i_P + 1024u]) + arena[far + r * 64u + i_P]);
+    let x57 = near[r];
+    if (r < length) { p_d_x[at_d_o + r * heads_64 + i_P] = ((x54 * t1) + (x56 * x57)); }
   }
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum58 = 0.0f;
-    for (var k59 = 0u; k59 < 64u + zero; k59++) {
-      let x60 = near[r + 32u];
-      let x61 = ((x60 * arena[far + r * 64u + k59 + 1024u]) + arena[far + r * 64u + k59]);
-      let x62 = select(0.0, p_x[at_d_o + r * heads_64 + k59], r < length);
-      sum58 += (x61 * x62);
+    var sum59 = 0.0f;
+    for (var k60 = 0u; k60 < 64u + zero; k60++) {
+      let x61 = near[r + 32u];
+      let x62 = ((x61 * arena[far + r * 64u + k60 + 1024u]) + arena[far + r * 64u + k60]);
+      let x63 = select(0.0, p_x[at_d_o + r * heads_64 + k60], r < length);
+      sum59 += (x62 * x63);
     }
-    let x57 = sum58;
-    near[r + 48u] = x57;
+    let x58 = sum59;
+    near[r + 48u] = x58;
   }
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_P = i % 64u;
     let r = i / 64u;
-    let x64 = near[r];
-    let x65 = select(0.0, p_x[at_d_o + r * heads_64 + i_P], r < length);
-    let x63 = (x64 * x65);
-    arena[far + r * 64u + i_P + 2048u] = x63;
+    let x65 = near[r];
+    let x66 = select(0.0, p_x[at_d_o + r * heads_64 + i_P], r < length);
+    let x64 = (x65 * x66);
+    arena[far + r * 64u + i_P + 2048u] = x64;
   }
   storageBarrier();
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
-    var sum67 = vec2<f32>();
     var sum68 = vec2<f32>();
-    for (var k66 = 0u; k66 < 64u + zero; k66++) {
-      let x69 = near[first_r * 64u + k66 + 880u];
-      let x70 = near[first_r * 64u + k66 + 944u];
-      let x71 = arena[far + first_c * 64u + k66 + 2048u];
-      let x72 = arena[far + first_c * 64u + k66 + 2112u];
-      let b73 = vec2<f32>(x71, x72);
-      sum67 += x69 * b73;
-      sum68 += x70 * b73;
+    var sum69 = vec2<f32>();
+    for (var k67 = 0u; k67 < 64u + zero; k67++) {
+      let x70 = near[first_r * 64u + k67 + 880u];
+      let x71 = near[first_r * 64u + k67 + 944u];
+      let x72 = arena[far + first_c * 64u + k67 + 2048u];
+      let x73 = arena[far + first_c * 64u + k67 + 2112u];
+      let b74 = vec2<f32>(x72, x73);
+      sum68 += x70 * b74;
+      sum69 += x71 * b74;
     }
-    var m41 = array<vec2<f32>, 2>(sum67, sum68);
+    var m41 = array<vec2<f32>, 2>(sum68, sum69);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x75 = near[r * 16u + c + 368u];
-        let x74 = (x75 * select(0.0, m41[y][x], c <= r));
-        near[r * 16u + c + 624u] = x74;
+        let x76 = near[r * 16u + c + 368u];
+        let x75 = (x76 * select(0.0, m41[y][x], c <= r));
+        near[r * 16u + c + 624u] = x75;
       }
     }
   }
   workgroupBarrier();
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum77 = 0.0f;
-    for (var k78 = 0u; k78 < 16u + zero; k78++) {
-      let x79 = near[r * 16u + k78 + 624u];
-      let x80 = near[r * 16u + k78 + 112u];
-      let x81 = (x79 * select(0.0, x80, k78 < r));
-      sum77 += x81;
+    var sum78 = 0.0f;
+    for (var k79 = 0u; k79 < 16u + zero; k79++) {
+      let x80 = near[r * 16u + k79 + 624u];
+      let x81 = near[r * 16u + k79 + 112u];
+      let x82 = (x80 * select(0.0, x81, k79 < r));
+      sum78 += x82;
     }
-    let x76 = sum77;
-    near[r + 64u] = x76;
-    let x83 = near[r + 16u];
-    let x82 = exp(x83);
-    near[r + 80u] = x82;
+    let x77 = sum78;
+    near[r + 64u] = x77;
+    let x84 = near[r + 16u];
+    let x83 = m_exp(x84);
+    near[r + 80u] = x83;
   }
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_N = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum85 = vec4<f32>();
     var sum86 = vec4<f32>();
     var sum87 = vec4<f32>();
     var sum88 = vec4<f32>();
-    for (var k84 = 0u; k84 < 64u + zero; k84++) {
-      let x89 = near[first_r * 64u + k84 + 880u];
-      let x90 = near[first_r * 64u + k84 + 944u];
-      let x91 = near[first_r * 64u + k84 + 1008u];
-      let x92 = near[first_r * 64u + k84 + 1072u];
-      let x93 = arena[at_ws_h_states + first_i_N * 64u + k84];
-      let x94 = arena[at_ws_h_states + first_i_N * 64u + k84 + 64u];
-      let x95 = arena[at_ws_h_states + first_i_N * 64u + k84 + 128u];
-      let x96 = arena[at_ws_h_states + first_i_N * 64u + k84 + 192u];
-      let b97 = vec4<f32>(x93, x94, x95, x96);
-      sum85 += x89 * b97;
-      sum86 += x90 * b97;
-      sum87 += x91 * b97;
-      sum88 += x92 * b97;
+    var sum89 = vec4<f32>();
+    for (var k85 = 0u; k85 < 64u + zero; k85++) {
+      let x90 = near[first_r * 64u + k85 + 880u];
+      let x91 = near[first_r * 64u + k85 + 944u];
+      let x92 = near[first_r * 64u + k85 + 1008u];
+      let x93 = near[first_r * 64u + k85 + 1072u];
+      let x94 = arena[at_ws_h_states + first_i_N * 64u + k85];
+      let x95 = arena[at_ws_h_states + first_i_N * 64u + k85 + 64u];
+      let x96 = arena[at_ws_h_states + first_i_N * 64u + k85 + 128u];
+      let x97 = arena[at_ws_h_states + first_i_N * 64u + k85 + 192u];
+      let b98 = vec4<f32>(x94, x95, x96, x97);
+      sum86 += x90 * b98;
+      sum87 += x91 * b98;
+      sum88 += x92 * b98;
+      sum89 += x93 * b98;
     }
-    var m48 = array<vec4<f32>, 4>(sum85, sum86, sum87, sum88);
+    var m48 = array<vec4<f32>, 4>(sum86, sum87, sum88, sum89);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_N = first_i_N + x;
-        let x98 = m48[y][x];
-        arena[far + r * 64u + i_N + 3072u] = x98;
+        let x99 = m48[y][x];
+        arena[far + r * 64u + i_N + 3072u] = x99;
       }
     }
   }
@@ -304,56 +316,56 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   storageBarrier();
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum100 = 0.0f;
-    for (var k101 = 0u; k101 < 64u + zero; k101++) {
-      let x102 = (near[r + 80u] * arena[far + r * 64u + k101 + 3072u]);
-      let x103 = near[r * 64u + k101 + 1904u];
-      sum100 += (x102 * x103);
+    var sum101 = 0.0f;
+    for (var k102 = 0u; k102 < 64u + zero; k102++) {
+      let x103 = (near[r + 80u] * arena[far + r * 64u + k102 + 3072u]);
+      let x104 = near[r * 64u + k102 + 1904u];
+      sum101 += (x103 * x104);
     }
-    let x99 = sum100;
-    near[r + 16u] = x99;
+    let x100 = sum101;
+    near[r + 16u] = x100;
   }
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
-    var sum105 = 0.0f;
-    for (var k106 = 0u; k106 < 16u + zero; k106++) {
-      let x107 = near[k106 * 16u + c + 624u];
-      let x108 = near[k106 * 16u + c + 112u];
-      let x109 = (x107 * select(0.0, x108, c < k106));
-      sum105 += x109;
+    var sum106 = 0.0f;
+    for (var k107 = 0u; k107 < 16u + zero; k107++) {
+      let x108 = near[k107 * 16u + c + 624u];
+      let x109 = near[k107 * 16u + c + 112u];
+      let x110 = (x108 * select(0.0, x109, c < k107));
+      sum106 += x110;
     }
-    let x104 = sum105;
-    near[c + 96u] = x104;
+    let x105 = sum106;
+    near[c + 96u] = x105;
   }
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_N = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum111 = vec4<f32>();
     var sum112 = vec4<f32>();
     var sum113 = vec4<f32>();
     var sum114 = vec4<f32>();
-    for (var k110 = 0u; k110 < 64u + zero; k110++) {
-      let x115 = arena[far + first_r * 64u + k110 + 2048u];
-      let x116 = arena[far + first_r * 64u + k110 + 2112u];
-      let x117 = arena[far + first_r * 64u + k110 + 2176u];
-      let x118 = arena[far + first_r * 64u + k110 + 2240u];
-      let x119 = arena[at_ws_h_cotangents + first_i_N * 64u + k110];
-      let x120 = arena[at_ws_h_cotangents + first_i_N * 64u + k110 + 64u];
-      let x121 = arena[at_ws_h_cotangents + first_i_N * 64u + k110 + 128u];
-      let x122 = arena[at_ws_h_cotangents + first_i_N * 64u + k110 + 192u];
-      let b123 = vec4<f32>(x119, x120, x121, x122);
-      sum111 += x115 * b123;
-      sum112 += x116 * b123;
-      sum113 += x117 * b123;
-      sum114 += x118 * b123;
+    var sum115 = vec4<f32>();
+    for (var k111 = 0u; k111 < 64u + zero; k111++) {
+      let x116 = arena[far + first_r * 64u + k111 + 2048u];
+      let x117 = arena[far + first_r * 64u + k111 + 2112u];
+      let x118 = arena[far + first_r * 64u + k111 + 2176u];
+      let x119 = arena[far + first_r * 64u + k111 + 2240u];
+      let x120 = arena[at_ws_h_cotangents + first_i_N * 64u + k111];
+      let x121 = arena[at_ws_h_cotangents + first_i_N * 64u + k111 + 64u];
+      let x122 = arena[at_ws_h_cotangents + first_i_N * 64u + k111 + 128u];
+      let x123 = arena[at_ws_h_cotangents + first_i_N * 64u + k111 + 192u];
+      let b124 = vec4<f32>(x120, x121, x122, x123);
+      sum112 += x116 * b124;
+      sum113 += x117 * b124;
+      sum114 += x118 * b124;
+      sum115 += x119 * b124;
     }
-    var m55 = array<vec4<f32>, 4>(sum111, sum112, sum113, sum114);
+    var m55 = array<vec4<f32>, 4>(sum112, sum113, sum114, sum115);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_N = first_i_N + x;
-        let x124 = m55[y][x];
-        arena[far + r * 64u + i_N + 4096u] = x124;
+        let x125 = m55[y][x];
+        arena[far + r * 64u + i_N + 4096u] = x125;
       }
     }
   }
@@ -361,162 +373,167 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   storageBarrier();
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum126 = 0.0f;
-    for (var k127 = 0u; k127 < 64u + zero; k127++) {
-      let x128 = near[r + 32u];
-      let x129 = (x128 * arena[far + r * 64u + k127 + 4096u]);
-      let x130 = near[r * 64u + k127 + 2928u];
-      sum126 += (x129 * x130);
+    var sum127 = 0.0f;
+    for (var k128 = 0u; k128 < 64u + zero; k128++) {
+      let x129 = near[r + 32u];
+      let x130 = (x129 * arena[far + r * 64u + k128 + 4096u]);
+      let x131 = near[r * 64u + k128 + 2928u];
+      sum127 += (x130 * x131);
     }
-    let x125 = sum126;
-    near[r + 112u] = x125;
+    let x126 = sum127;
+    near[r + 112u] = x126;
   }
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_N = i;
-    var sum132 = 0.0;
-    for (var k131 = 0u; k131 < 64u + zero; k131++) {
-      let x133 = arena[at_ws_h_states + i_N * 64u + k131];
-      let b134 = x133;
-      let x135 = arena[at_ws_h_cotangents + i_N * 64u + k131];
-      let b136 = x135;
-      sum132 += b134 * b136;
+    var sum133 = 0.0;
+    for (var k132 = 0u; k132 < 64u + zero; k132++) {
+      let x134 = arena[at_ws_h_states + i_N * 64u + k132];
+      let b135 = x134;
+      let x136 = arena[at_ws_h_cotangents + i_N * 64u + k132];
+      let b137 = x136;
+      sum133 += b135 * b137;
     }
-    let m61 = sum132;
-    let x137 = m61;
-    near[i_N + 128u] = x137;
+    let m61 = sum133;
+    let x138 = m61;
+    near[i_N + 128u] = x138;
   }
   workgroupBarrier();
-  var sum138 = 0.0f;
-  for (var k139 = 0u; k139 < 64u + zero; k139++) {
-    sum138 += near[k139 + 128u];
+  var sum139 = 0.0f;
+  for (var k140 = 0u; k140 < 64u + zero; k140++) {
+    sum139 += near[k140 + 128u];
   }
-  let t62 = sum138;
-  let t63 = exp(t28);
+  let t62 = sum139;
+  let t63 = m_exp(t28);
   let t64 = (t63 * t62);
-  var sum140 = 0.0f;
-  for (var k141 = 0u; k141 < 16u + zero; k141++) {
-    let x142 = near[k141 + 112u];
-    sum140 += x142;
+  var sum141 = 0.0f;
+  for (var k142 = 0u; k142 < 16u + zero; k142++) {
+    let x143 = near[k142 + 112u];
+    sum141 += x143;
   }
-  let t65 = sum140;
+  let t65 = sum141;
   let t66 = (t64 + t65);
   workgroupBarrier();
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let x143 = near[r + 112u];
-      sum += ((near[r + 16u] + near[r + 64u]) + (-(x143 + near[r + 96u])));
+      let x144 = near[r + 112u];
+      sum += ((near[r + 16u] + near[r + 64u]) + (-(x144 + near[r + 96u])));
       near[r + 128u] = sum;
     }
   }
   workgroupBarrier();
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x144 = (near[r + 128u] + t66);
-    let x145 = (select(0.0, arena[at_dt_staged + r * heads], r < length) + t12);
-    let x146 = ((near[r + 48u] + (x144 * t10)) * m_sigmoid(x145));
-    if (r < length) { p_d_dt[at_d_dt + r * heads] = x146; }
+    let x145 = near[r];
+    let x146 = select(0.0, (t10 * x145), r < length);
+    let x147 = ((near[r + 128u] + t66) * select(0.0, 1.0, (-80.0f) < x146));
+    let x148 = (select(0.0, arena[at_dt_staged + r * heads], r < length) + t12);
+    let x149 = m_chain((near[r + 48u] + m_chain(x147, t10)), m_sigmoid(x148));
+    if (r < length) { p_d_dt[at_d_dt + r * heads] = x149; }
   }
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_N = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum148 = vec4<f32>();
-    var sum149 = vec4<f32>();
-    var sum150 = vec4<f32>();
     var sum151 = vec4<f32>();
-    for (var k147 = 0u; k147 < 16u + zero; k147++) {
-      let x152 = near[k147 * 16u + first_r + 624u];
-      let x153 = near[k147 * 16u + first_r + 625u];
-      let x154 = near[k147 * 16u + first_r + 626u];
-      let x155 = near[k147 * 16u + first_r + 627u];
-      let x156 = near[k147 * 64u + first_i_N + 1904u];
-      let x157 = near[k147 * 64u + first_i_N + 1905u];
-      let x158 = near[k147 * 64u + first_i_N + 1906u];
-      let x159 = near[k147 * 64u + first_i_N + 1907u];
-      let b160 = vec4<f32>(x156, x157, x158, x159);
-      sum148 += x152 * b160;
-      sum149 += x153 * b160;
-      sum150 += x154 * b160;
-      sum151 += x155 * b160;
+    var sum152 = vec4<f32>();
+    var sum153 = vec4<f32>();
+    var sum154 = vec4<f32>();
+    for (var k150 = 0u; k150 < 16u + zero; k150++) {
+      let x155 = near[k150 * 16u + first_r + 624u];
+      let x156 = near[k150 * 16u + first_r + 625u];
+      let x157 = near[k150 * 16u + first_r + 626u];
+      let x158 = near[k150 * 16u + first_r + 627u];
+      let x159 = near[k150 * 64u + first_i_N + 1904u];
+      let x160 = near[k150 * 64u + first_i_N + 1905u];
+      let x161 = near[k150 * 64u + first_i_N + 1906u];
+      let x162 = near[k150 * 64u + first_i_N + 1907u];
+      let b163 = vec4<f32>(x159, x160, x161, x162);
+      sum151 += x155 * b163;
+      sum152 += x156 * b163;
+      sum153 += x157 * b163;
+      sum154 += x158 * b163;
     }
-    var m76 = array<vec4<f32>, 4>(sum148, sum149, sum150, sum151);
-    var sum162 = vec4<f32>();
-    var sum163 = vec4<f32>();
-    var sum164 = vec4<f32>();
+    var m79 = array<vec4<f32>, 4>(sum151, sum152, sum153, sum154);
     var sum165 = vec4<f32>();
-    for (var k161 = 0u; k161 < 16u + zero; k161++) {
-      let x166 = near[first_r * 16u + k161 + 624u];
-      let x167 = near[first_r * 16u + k161 + 640u];
-      let x168 = near[first_r * 16u + k161 + 656u];
-      let x169 = near[first_r * 16u + k161 + 672u];
-      let x170 = near[k161 * 64u + first_i_N + 2928u];
-      let x171 = x170;
-      let x172 = near[k161 * 64u + first_i_N + 2929u];
-      let x173 = x172;
-      let x174 = near[k161 * 64u + first_i_N + 2930u];
-      let x175 = x174;
-      let x176 = near[k161 * 64u + first_i_N + 2931u];
-      let x177 = x176;
-      let b178 = vec4<f32>(x171, x173, x175, x177);
-      sum162 += x166 * b178;
-      sum163 += x167 * b178;
-      sum164 += x168 * b178;
-      sum165 += x169 * b178;
+    var sum166 = vec4<f32>();
+    var sum167 = vec4<f32>();
+    var sum168 = vec4<f32>();
+    for (var k164 = 0u; k164 < 16u + zero; k164++) {
+      let x169 = near[first_r * 16u + k164 + 624u];
+      let x170 = near[first_r * 16u + k164 + 640u];
+      let x171 = near[first_r * 16u + k164 + 656u];
+      let x172 = near[first_r * 16u + k164 + 672u];
+      let x173 = near[k164 * 64u + first_i_N + 2928u];
+      let x174 = x173;
+      let x175 = near[k164 * 64u + first_i_N + 2929u];
+      let x176 = x175;
+      let x177 = near[k164 * 64u + first_i_N + 2930u];
+      let x178 = x177;
+      let x179 = near[k164 * 64u + first_i_N + 2931u];
+      let x180 = x179;
+      let b181 = vec4<f32>(x174, x176, x178, x180);
+      sum165 += x169 * b181;
+      sum166 += x170 * b181;
+      sum167 += x171 * b181;
+      sum168 += x172 * b181;
     }
-    var m78 = array<vec4<f32>, 4>(sum162, sum163, sum164, sum165);
+    var m81 = array<vec4<f32>, 4>(sum165, sum166, sum167, sum168);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_N = first_i_N + x;
-        let x179 = near[r + 32u];
-        let x180 = (x179 * arena[far + r * 64u + i_N + 4096u]);
-        if (r < length) { arena[at_ws_d_B_heads + r * heads_64 + i_N] = (x180 + m76[y][x]); }
-        let x181 = (near[r + 80u] * arena[far + r * 64u + i_N + 3072u]);
-        if (r < length) { arena[at_ws_d_C_heads + r * heads_64 + i_N] = (x181 + m78[y][x]); }
+        let x182 = near[r + 32u];
+        let x183 = (x182 * arena[far + r * 64u + i_N + 4096u]);
+        if (r < length) { arena[at_ws_d_B_heads + r * heads_64 + i_N] = (x183 + m79[y][x]); }
+        let x184 = (near[r + 80u] * arena[far + r * 64u + i_N + 3072u]);
+        if (r < length) { arena[at_ws_d_C_heads + r * heads_64 + i_N] = (x184 + m81[y][x]); }
       }
     }
   }
-  var sum182 = 0.0f;
-  for (var k183 = 0u; k183 < 16u + zero; k183++) {
-    let x184 = (near[k183 + 128u] + t66);
-    let x185 = near[k183];
-    sum182 += select(0.0, ((-(x184 * x185)) * t9), k183 < length);
+  var sum185 = 0.0f;
+  for (var k186 = 0u; k186 < 16u + zero; k186++) {
+    let x187 = near[k186];
+    let x188 = select(0.0, (t10 * x187), k186 < length);
+    let x189 = ((near[k186 + 128u] + t66) * select(0.0, 1.0, (-80.0f) < x188));
+    sum185 += select(0.0, m_chain((-(x189 * x187)), t9), k186 < length);
   }
-  let t84 = sum182;
+  let t87 = sum185;
   if (lid == 0u) {
-    arena[at_ws_d_A_log_chunks] = t84;
+    arena[at_ws_d_A_log_chunks] = t87;
   }
-  var sum186 = 0.0f;
-  for (var k187 = 0u; k187 < 16u + zero; k187++) {
-    let x188 = (near[k187 + 128u] + t66);
-    let x189 = (select(0.0, arena[at_dt_staged + k187 * heads], k187 < length) + t12);
-    let x190 = ((near[k187 + 48u] + (x188 * t10)) * m_sigmoid(x189));
-    sum186 += select(0.0, x190, k187 < length);
+  var sum190 = 0.0f;
+  for (var k191 = 0u; k191 < 16u + zero; k191++) {
+    let x192 = near[k191];
+    let x193 = select(0.0, (t10 * x192), k191 < length);
+    let x194 = ((near[k191 + 128u] + t66) * select(0.0, 1.0, (-80.0f) < x193));
+    let x195 = (select(0.0, arena[at_dt_staged + k191 * heads], k191 < length) + t12);
+    let x196 = m_chain((near[k191 + 48u] + m_chain(x194, t10)), m_sigmoid(x195));
+    sum190 += select(0.0, x196, k191 < length);
   }
-  let t86 = sum186;
+  let t89 = sum190;
   if (lid == 0u) {
-    arena[at_ws_d_dt_bias_chunks] = t86;
+    arena[at_ws_d_dt_bias_chunks] = t89;
   }
   workgroupBarrier();
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum192 = 0.0f;
-    for (var k193 = 0u; k193 < 64u + zero; k193++) {
-      let x194 = near[r * 64u + k193 + 880u];
-      let x195 = select(0.0, p_x[at_d_o + r * heads_64 + k193], r < length);
-      sum192 += (x194 * x195);
+    var sum198 = 0.0f;
+    for (var k199 = 0u; k199 < 64u + zero; k199++) {
+      let x200 = near[r * 64u + k199 + 880u];
+      let x201 = select(0.0, p_x[at_d_o + r * heads_64 + k199], r < length);
+      sum198 += (x200 * x201);
     }
-    let x191 = sum192;
-    near[r] = x191;
+    let x197 = sum198;
+    near[r] = x197;
   }
   workgroupBarrier();
-  var sum196 = 0.0f;
-  for (var k197 = 0u; k197 < 16u + zero; k197++) {
-    sum196 += select(0.0, near[k197], k197 < length);
+  var sum202 = 0.0f;
+  for (var k203 = 0u; k203 < 16u + zero; k203++) {
+    sum202 += select(0.0, near[k203], k203 < length);
   }
-  let t90 = sum196;
+  let t93 = sum202;
   if (lid == 0u) {
-    arena[at_ws_d_D_chunks] = t90;
+    arena[at_ws_d_D_chunks] = t93;
   }
 }

@@ -11,6 +11,11 @@
 @group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 2064>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -20,7 +25,10 @@ fn m_log1p(x: f32) -> f32 {
   return 2.0 * s * p;
 }
 
-fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(exp(-abs(x))); }
+fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Scores, solves and pointwise values of the chunks of h.
 @compute @workgroup_size(64)
@@ -51,7 +59,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     near[c * 64u + i_N + 1040u] = x2;
   }
   let t5 = p_A_log[at_A_log];
-  let t6 = exp(t5);
+  let t6 = m_exp(t5);
   let t7 = (-t6);
   let t9 = p_dt_bias[at_A_log];
   for (var i = lid; i < 1u + zero; i += 64u) {
@@ -59,7 +67,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x3 = select(0.0, (t7 * m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t9))), r < length);
-      sum += max(x3, -80.0);
+      sum += m_floor(x3, -80.0);
       near[r] = sum;
     }
   }
@@ -81,7 +89,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let c = first_c + x;
         let x8 = near[r];
         let x9 = near[c];
-        arena[at_ws_h_score0_0 + r * 16u + c] = (exp(select(0.0, (x8 - x9), c <= r)) * select(0.0, m3[y][x], c <= r));
+        arena[at_ws_h_score0_0 + r * 16u + c] = (m_exp(select(0.0, (x8 - x9), c <= r)) * select(0.0, m3[y][x], c <= r));
       }
     }
   }

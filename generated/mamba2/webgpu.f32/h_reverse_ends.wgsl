@@ -12,6 +12,11 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 3616>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -21,7 +26,10 @@ fn m_log1p(x: f32) -> f32 {
   return 2.0 * s * p;
 }
 
-fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(exp(-abs(x))); }
+fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // What every segment adds to the cotangent of h by its start.
 @compute @workgroup_size(64)
@@ -44,7 +52,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_h_local_cotangent = dims[2].w + (segment * heads + head) * 4096u + block;
   let t0 = p_dt_bias[at_dt_bias];
   let t1 = p_A_log[at_dt_bias];
-  let t2 = exp(t1);
+  let t2 = m_exp(t1);
   let t3 = (-t2);
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
@@ -64,7 +72,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let x1 = select(0.0, (t3 * m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0))), r < length);
-        sum += max(x1, -80.0);
+        sum += m_floor(x1, -80.0);
         near[r] = sum;
       }
     }
@@ -72,7 +80,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x3 = near[r];
-      let x2 = exp(x3);
+      let x2 = m_exp(x3);
       near[r + 16u] = x2;
     }
     workgroupBarrier();
@@ -90,7 +98,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
     let x6 = near[15u];
     let t17 = x6;
-    let t18 = exp(t17);
+    let t18 = m_exp(t17);
     workgroupBarrier();
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_P = (i % 8u) * 4u;

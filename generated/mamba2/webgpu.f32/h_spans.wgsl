@@ -9,6 +9,9 @@
 @group(0) @binding(5) var<storage, read> segments: array<u32>;
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 6>;
 
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -18,7 +21,10 @@ fn m_log1p(x: f32) -> f32 {
   return 2.0 * s * p;
 }
 
-fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(exp(-abs(x))); }
+fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // The decay of every segment of h.
 @compute @workgroup_size(64)
@@ -35,7 +41,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_A_log = head;
   let at_ws_h_span = dims[1].w + (segment * heads + head);
   let t0 = p_A_log[at_A_log];
-  let t1 = exp(t0);
+  let t1 = m_exp(t0);
   let t2 = (-t1);
   let t3 = p_dt_bias[at_A_log];
   var t7 = 0.0f;
@@ -54,7 +60,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let next7 = t14;
     t7 = next7;
   }
-  let t15 = exp(t7);
+  let t15 = m_exp(t7);
   if (lid == 0u) {
     arena[at_ws_h_span] = t15;
   }

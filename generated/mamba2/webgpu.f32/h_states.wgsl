@@ -12,6 +12,11 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 3632>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -21,7 +26,10 @@ fn m_log1p(x: f32) -> f32 {
   return 2.0 * s * p;
 }
 
-fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(exp(-abs(x))); }
+fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Carries h from chunk to chunk and keeps it for the gradients.
 @compute @workgroup_size(64)
@@ -44,7 +52,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads_64 = heads * 64u;
   let t0 = p_dt_bias[at_dt_bias];
   let t1 = p_A_log[at_dt_bias];
-  let t2 = exp(t1);
+  let t2 = m_exp(t1);
   let t3 = (-t2);
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
@@ -84,7 +92,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let x4 = near[r];
-        sum += max(select(0.0, (t3 * x4), r < length), -80.0);
+        sum += m_floor(select(0.0, (t3 * x4), r < length), -80.0);
         near[r + 16u] = sum;
       }
     }
@@ -94,7 +102,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x7 = near[r + 16u];
-      let x6 = exp((t15 - x7));
+      let x6 = m_exp((t15 - x7));
       near[r + 32u] = x6;
     }
     workgroupBarrier();
@@ -105,7 +113,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x8 = (near[r + 32u] * (x9 * select(0.0, p_x[at_x + r * heads_64 + i_P], r < length)));
       near[r * 32u + i_P + 48u] = x8;
     }
-    let t20 = exp(t15);
+    let t20 = m_exp(t15);
     workgroupBarrier();
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_P = (i % 8u) * 4u;

@@ -12,6 +12,11 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 2592>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -21,7 +26,10 @@ fn m_log1p(x: f32) -> f32 {
   return 2.0 * s * p;
 }
 
-fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(exp(-abs(x))); }
+fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Carries h from chunk to chunk and reads it.
 @compute @workgroup_size(64)
@@ -47,7 +55,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_h_local = dims[2].x + (segment * heads + head) * 4096u + block;
   let t0 = arena[at_dt_bias_staged];
   let t1 = arena[at_A_log_staged];
-  let t2 = exp(t1);
+  let t2 = m_exp(t1);
   let t3 = (-t2);
   let t4 = arena[at_D_staged];
   for (var i = lid; i < 1024u + zero; i += 64u) {
@@ -90,7 +98,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let x6 = near[r];
-        sum += max(select(0.0, (t3 * x6), r < length), -80.0);
+        sum += m_floor(select(0.0, (t3 * x6), r < length), -80.0);
         near[r + 16u] = sum;
       }
     }
@@ -98,7 +106,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x8 = near[r + 16u];
-      let x7 = exp(x8);
+      let x7 = m_exp(x8);
       near[r] = x7;
     }
     workgroupBarrier();
@@ -146,7 +154,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x25 = near[r + 16u];
-      let x24 = exp((t26 - x25));
+      let x24 = m_exp((t26 - x25));
       near[r] = x24;
     }
     workgroupBarrier();
@@ -157,7 +165,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x26 = (near[r] * x27);
       near[r * 16u + i_P + 288u] = x26;
     }
-    let t31 = exp(t26);
+    let t31 = m_exp(t26);
     workgroupBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_P = (i % 4u) * 4u;

@@ -12,6 +12,9 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 2128>;
 
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -21,7 +24,10 @@ fn m_log1p(x: f32) -> f32 {
   return 2.0 * s * p;
 }
 
-fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(exp(-abs(x))); }
+fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Reads the tokens one at a time.
 @compute @workgroup_size(64)
@@ -41,7 +47,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_h = (sequence * heads + head) * 4096u + block;
   let t0 = arena[at_dt_bias_staged];
   let t1 = arena[at_A_log_staged];
-  let t2 = exp(t1);
+  let t2 = m_exp(t1);
   let t3 = (-t2);
   let t4 = arena[at_D_staged];
   for (var i = lid; i < 1024u + zero; i += 64u) {
@@ -59,7 +65,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let t8 = (t7 + t0);
     let t9 = m_softplus(t8);
     let t10 = (t3 * t9);
-    let t11 = exp(t10);
+    let t11 = m_exp(t10);
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_N = i;
       let x1 = p_B[at_B + i_N];

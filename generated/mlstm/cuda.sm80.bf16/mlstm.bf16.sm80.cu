@@ -18,6 +18,12 @@ struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;
 
+// Of two numbers; no number if one of them is none.
+DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
+DEV float log_decay(float x) { return max_nan(x, -80.f); }
+
 DEV float ld(const float* p) { return *p; }
 DEV float ld(const bf16* p) { return __uint_as_float((u32)p->bits << 16); }
 DEV float ld(const f16* p) { float r; asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(p->bits)); return r; }
@@ -26,15 +32,19 @@ DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
 // Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
-DEV float m_exp(float x) { return kExact ? expf(x) : __expf(x); }
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
+// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
+DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { return 1.f / (1.f + m_exp(-x)); }
+DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
-DEV float m_silu(float x) { return x * m_sigmoid(x); }
-DEV float m_relu(float x) { return fmaxf(x, 0.f); }
+DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
+DEV float m_relu(float x) { return max_nan(x, 0.f); }
 DEV float m_gelu(float x) { return 0.5f * x * (1.f + erff(x * 0.70710678118654752f)); }
-DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : 0.f; }
+DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : x; }
 
 // Instructions that C++ has no word for; everything above this file is plain arithmetic. Addresses are those of shared memory, 32 bits wide.
 DEV u32 saddr(const void* p) { return (u32)__cvta_generic_to_shared(p); }
@@ -305,8 +315,6 @@ template <int N> DEV void col_sums_part(float* part, const float* f, int columns
     if (lane_id() < 4) part[warp_id() * columns + c0 + frag_col(i)] = s;
   }
 }
-// Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
-DEV float log_decay(float x) { return fmaxf(x, -80.f); }
 // Running sum of 64 floats by one warp; result may be the argument. Two per lane.
 DEV void vec_cumsum(float* out, const float* in, bool exclusive, bool reverse) {
   int l = lane_id(), i0 = reverse ? 63 - 2 * l : 2 * l, i1 = reverse ? i0 - 1 : i0 + 1;
@@ -328,7 +336,7 @@ template <int N> DEV float vec_sum(const float* v) {
 // Largest (smallest) of N / 2 columns of each row.
 template <int N, bool MAX> DEV void row_extrema_to(float* out, const float* f) {
   float s[2] = {f[0], f[2]};
-  auto pick = [](float x, float y) { return MAX ? fmaxf(x, y) : fminf(x, y); };
+  auto pick = [](float x, float y) { return MAX ? max_nan(x, y) : min_nan(x, y); };
   UNROLL for (int i = 0; i < N; ++i) s[(i >> 1) & 1] = pick(s[(i >> 1) & 1], f[i]);
   UNROLL for (int h = 0; h < 2; ++h) {
     s[h] = pick(s[h], __shfl_xor_sync(~0u, s[h], 1));
@@ -871,7 +879,7 @@ extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restri
   float t7[1];
   t7[0] = 1.f;
   float t8[2];
-  UNROLL for (int i = 0; i < 2; ++i) t8[i] = fmaxf(t6[i], t7[0]);
+  UNROLL for (int i = 0; i < 2; ++i) t8[i] = max_nan(t6[i], t7[0]);
   { auto* const at = p_ws_value18 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t8[i]); }
 }
 
@@ -1557,7 +1565,7 @@ extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict
   float t7[2];
   UNROLL for (int i = 0; i < 2; ++i) t7[i] = (t5[i] / t6[0]);
   float t8[2];
-  UNROLL for (int i = 0; i < 2; ++i) t8[i] = fmaxf(t7[i], t0[0]);
+  UNROLL for (int i = 0; i < 2; ++i) t8[i] = max_nan(t7[i], t0[0]);
   float t9[2];
   UNROLL for (int i = 0; i < 2; ++i) t9[i] = (t0[0] / t8[i]);
   { auto* const at = p_ws_value25 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t9[i]); }
@@ -1875,7 +1883,7 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_first(f32* __restric
 
 // Gradients of what the scan of C reads.
 extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M1 = 0, M7 = 18432, M26 = 0, M0 = 36864, M2 = 45056, M3 = 53248, M4 = 61440, M5 = 69632, M6 = 77824, M16 = 86016, M21 = 53248, M22 = 0, M27 = 36864, M49 = 0, M50 = 8192, M9 = 86016, M30 = 0, M33 = 512, M37 = 0, M42 = 0, M8 = 94208, M10 = 0, M11 = 94464, M12 = 94720, M13 = 94976, M14 = 0, M15 = 95232, M17 = 0, M18 = 256, M19 = 512, M20 = 95488, M23 = 8192, M24 = 95744, M25 = 96000, M28 = 512, M29 = 1024, M31 = 1280, M32 = 0, M34 = 1024, M35 = 1536, M36 = 512, M38 = 0, M39 = 256, M40 = 0, M41 = 512, M43 = 768, M44 = 1024, M45 = 1280, M46 = 1536, M47 = 1792, M48 = 8192;
+  constexpr u32 M1 = 0, M7 = 18432, M26 = 0, M0 = 36864, M2 = 45056, M3 = 53248, M4 = 61440, M5 = 69632, M6 = 77824, M16 = 86016, M21 = 53248, M22 = 0, M27 = 36864, M51 = 0, M52 = 8192, M9 = 86016, M30 = 0, M33 = 512, M37 = 0, M44 = 0, M8 = 94208, M10 = 0, M11 = 94464, M12 = 94720, M13 = 94976, M14 = 0, M15 = 95232, M17 = 0, M18 = 256, M19 = 95488, M20 = 95744, M23 = 8192, M24 = 96000, M25 = 96256, M28 = 512, M29 = 1024, M31 = 1280, M32 = 0, M34 = 1024, M35 = 1536, M36 = 512, M38 = 0, M39 = 256, M40 = 0, M41 = 512, M42 = 768, M43 = 512, M45 = 768, M46 = 1024, M47 = 1280, M48 = 1536, M49 = 1792, M50 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1908,7 +1916,7 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   for (int i = t; i < 64; i += 256) ((float*)(basep + M8))[i] = ((float*)(basep + M9))[0 + i] + ((float*)(basep + M9))[64 + i];
   for (int i = t; i < 64; i += 256) ((float*)(basep + M10))[i] = fabsf(((float*)(basep + M8))[i]);
   for (int i = t; i < 64; i += 256) ((float*)(basep + M11))[i] = (((float*)(basep + M10))[i] / 8.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = fmaxf(((float*)(basep + M11))[i], 1.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = max_nan(((float*)(basep + M11))[i], 1.f);
   for (int i = t; i < 64; i += 256) ((float*)(basep + M13))[i] = (1.f / ((float*)(basep + M12))[i]);
   cp_wait<5>();
   team_sync(1, 256);
@@ -1929,12 +1937,12 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   store_frag<2, 64, false>((base + M16), f12_5, part * 2);
   team_sync(1, 256);
   u32 a12_8[4][4]; load_as<4, 64, false>(a12_8, (base + M16));
-  float f94_9[16];
-  mma_open(); mma<32, 4, 64, false, true>(f94_9, a12_8, (base + M3), part * 32); mma_commit();
+  float f97_9[16];
+  mma_open(); mma<32, 4, 64, false, true>(f97_9, a12_8, (base + M3), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f94_9) / 4>(f94_9);
+  mma_ready<sizeof(f97_9) / 4>(f97_9);
   float f18_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_10[i] = (f94_9[i] * ((float*)(basep + M15))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f18_10[i] = (f97_9[i] * ((float*)(basep + M15))[(frag_col(i) + part * 32)]);
   float f19_11[16];
   UNROLL for (int i = 0; i < 16; ++i) f19_11[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f18_10[i] : 0.f);
   for (int i = t; i < 64; i += 256) ((float*)(basep + M17))[i] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
@@ -1954,12 +1962,12 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   store_frag<2, 64, false>((base + M21), f28_15, part * 2);
   team_sync(1, 256);
   u32 a28_16[4][4]; load_as<4, 64, true>(a28_16, (base + M21));
-  float f96_17[16];
-  mma_open(); mma<32, 4, 64, true, true>(f96_17, a28_16, (base + M0), part * 32); mma_commit();
+  float f99_17[16];
+  mma_open(); mma<32, 4, 64, true, true>(f99_17, a28_16, (base + M0), part * 32); mma_commit();
   mma_wait<0>();
-  mma_ready<sizeof(f96_17) / 4>(f96_17);
+  mma_ready<sizeof(f99_17) / 4>(f99_17);
   float f33_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_18[i] = (f96_17[i] * 0.125f);
+  UNROLL for (int i = 0; i < 16; ++i) f33_18[i] = (f99_17[i] * 0.125f);
   store_frag<2, 64, false>((base + M22), f16_7, part * 2);
   team_sync(1, 256);
   u32 a16_19[4][4]; load_as<4, 64, false>(a16_19, (base + M22));
@@ -1996,8 +2004,8 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   team_sync(1, 256);
   float f46_29[16];
   UNROLL for (int i = 0; i < 16; ++i) f46_29[i] = ((float*)(basep + M26))[(frag_col(i) + part * 32) * 72 + frag_row(i)];
-  float f99_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f99_30[i] = (f46_29[i] * ((float*)(basep + M25))[(frag_col(i) + part * 32)]);
+  float f102_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f102_30[i] = (f46_29[i] * ((float*)(basep + M25))[(frag_col(i) + part * 32)]);
   u32 a41_31[4][4]; load_as<4, 64, false>(a41_31, (base + M5));
   float f50_32[16];
   mma_open(); mma<32, 4, 64, true, true>(f50_32, a41_31, (base + M4), part * 32); mma_commit();
@@ -2005,12 +2013,12 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   mma_ready<sizeof(f50_32) / 4>(f50_32);
   float f51_33[16];
   UNROLL for (int i = 0; i < 16; ++i) f51_33[i] = (((float*)(basep + M24))[frag_row(i)] * f50_32[i]);
-  store_frag<2, 64, false>((base + M27), f99_30, part * 2);
+  store_frag<2, 64, false>((base + M27), f102_30, part * 2);
   team_sync(1, 256);
-  u32 a99_34[4][4]; load_as<4, 64, false>(a99_34, (base + M27));
+  u32 a102_34[4][4]; load_as<4, 64, false>(a102_34, (base + M27));
   float f52_35[16];
   UNROLL for (int i = 0; i < 16; ++i) f52_35[i] = f51_33[i];
-  mma_open(); mma<32, 4, 64, true, false>(f52_35, a99_34, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f52_35, a102_34, (base + M2), part * 32); mma_commit();
   mma_wait<0>();
   mma_ready<sizeof(f52_35) / 4>(f52_35);
   UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f52_35[i]); }
@@ -2062,43 +2070,45 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   if (t < 32) vec_cumsum(((float*)(basep + M39)), ((float*)(basep + M38)), false, true);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) ((float*)(basep + M40))[i] = (((float*)(basep + M39))[i] + s72_49);
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M40))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M41))[i] = ((-80.f) < ((float*)(basep + M19))[i] ? 1.f : 0.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M42))[i] = (((float*)(basep + M40))[i] * ((float*)(basep + M41))[i]);
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M42))[i]);
   cp_wait<0>();
   team_sync(1, 256);
-  float f76_50[16];
-  UNROLL for (int i = 0; i < 16; ++i) f76_50[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f77_51[16];
-  UNROLL for (int i = 0; i < 16; ++i) f77_51[i] = (f76_50[i] / ((float*)(basep + M12))[frag_row(i)]);
-  float f78_52[16];
-  UNROLL for (int i = 0; i < 16; ++i) f78_52[i] = (f77_51[i] / ((float*)(basep + M12))[frag_row(i)]);
-  float f79_53[16];
-  UNROLL for (int i = 0; i < 16; ++i) f79_53[i] = (-f78_52[i]);
-  float f80_54[16];
-  UNROLL for (int i = 0; i < 16; ++i) f80_54[i] = (f0_3[i] * f79_53[i]);
-  row_sums_to<16>((((float*)(basep + M42)) + part * 64), f80_54);
+  float f79_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f79_50[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f80_51[16];
+  UNROLL for (int i = 0; i < 16; ++i) f80_51[i] = (f79_50[i] / ((float*)(basep + M12))[frag_row(i)]);
+  float f81_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f81_52[i] = (f80_51[i] / ((float*)(basep + M12))[frag_row(i)]);
+  float f82_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f82_53[i] = (-f81_52[i]);
+  float f83_54[16];
+  UNROLL for (int i = 0; i < 16; ++i) f83_54[i] = (f0_3[i] * f82_53[i]);
+  row_sums_to<16>((((float*)(basep + M44)) + part * 64), f83_54);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M41))[i] = ((float*)(basep + M42))[0 + i] + ((float*)(basep + M42))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M43))[i] = (((float*)(basep + M11))[i] < 1.f ? 1.f : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M44))[i] = (1.f - ((float*)(basep + M43))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M45))[i] = (((float*)(basep + M41))[i] * ((float*)(basep + M44))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M46))[i] = (((float*)(basep + M45))[i] * 0.125f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M47))[i] = m_sign(((float*)(basep + M8))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M48))[i] = (((float*)(basep + M46))[i] * ((float*)(basep + M47))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M43))[i] = ((float*)(basep + M44))[0 + i] + ((float*)(basep + M44))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M45))[i] = (((float*)(basep + M11))[i] < 1.f ? 1.f : 0.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M46))[i] = (1.f - ((float*)(basep + M45))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M47))[i] = (((float*)(basep + M43))[i] * ((float*)(basep + M46))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M48))[i] = (((float*)(basep + M47))[i] * 0.125f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M49))[i] = m_sign(((float*)(basep + M8))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M50))[i] = (((float*)(basep + M48))[i] * ((float*)(basep + M49))[i]);
   team_sync(1, 256);
-  float f88_55[16];
-  UNROLL for (int i = 0; i < 16; ++i) f88_55[i] = (((float*)(basep + M48))[frag_row(i)] * f3_1[i]);
-  float f89_56[16];
-  UNROLL for (int i = 0; i < 16; ++i) f89_56[i] = (f58_40[i] * 0.125f);
-  float f90_57[16];
-  UNROLL for (int i = 0; i < 16; ++i) f90_57[i] = (f88_55[i] + f89_56[i]);
-  store_frag<2, 64, false>((base + M49), f90_57, part * 2);
+  float f91_55[16];
+  UNROLL for (int i = 0; i < 16; ++i) f91_55[i] = (((float*)(basep + M50))[frag_row(i)] * f3_1[i]);
+  float f92_56[16];
+  UNROLL for (int i = 0; i < 16; ++i) f92_56[i] = (f58_40[i] * 0.125f);
+  float f93_57[16];
+  UNROLL for (int i = 0; i < 16; ++i) f93_57[i] = (f91_55[i] + f92_56[i]);
+  store_frag<2, 64, false>((base + M51), f93_57, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M49), t);
-  float f91_58[16];
-  UNROLL for (int i = 0; i < 16; ++i) f91_58[i] = (f52_35[i] * ((float*)(basep + M15))[frag_row(i)]);
-  store_frag<2, 64, false>((base + M50), f91_58, part * 2);
+  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M51), t);
+  float f94_58[16];
+  UNROLL for (int i = 0; i < 16; ++i) f94_58[i] = (f52_35[i] * ((float*)(basep + M15))[frag_row(i)]);
+  store_frag<2, 64, false>((base + M52), f94_58, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M50), t);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M52), t);
 }
 
 // Pointwise values that fold an axis, before a scan.
@@ -2136,7 +2146,7 @@ extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict
   float t9[1];
   t9[0] = 1.f;
   float t10[2];
-  UNROLL for (int i = 0; i < 2; ++i) t10[i] = fmaxf(t8[i], t9[0]);
+  UNROLL for (int i = 0; i < 2; ++i) t10[i] = max_nan(t8[i], t9[0]);
   float t11[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t11[(i) * 2 + j] = (t1[(i) * 2 + j] / t10[i]);
   float t12[4];
@@ -2467,7 +2477,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       float t27[1];
       t27[0] = 1.f;
       float t28[1];
-      t28[0] = fmaxf(t26[0], t27[0]);
+      t28[0] = max_nan(t26[0], t27[0]);
       float t29[1];
       t29[0] = (t22[0] / t28[0]);
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t29[0]);

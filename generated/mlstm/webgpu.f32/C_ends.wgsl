@@ -11,6 +11,11 @@
 @group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 3632>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -21,11 +26,14 @@ fn m_log1p(x: f32) -> f32 {
 }
 
 fn m_sigmoid(x: f32) -> f32 {
-  let e = exp(-abs(x));
+  let e = m_exp(-abs(x));
   return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }
 
-fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(exp(-abs(x))); }
+fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // What every segment adds to C by its end.
 @compute @workgroup_size(64)
@@ -70,7 +78,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += max(select(0.0, m_log_sigmoid(select(0.0, p_f[at_i + r * heads], r < length)), r < length), -80.0);
+        sum += m_floor(select(0.0, m_log_sigmoid(select(0.0, p_f[at_i + r * heads], r < length)), r < length), -80.0);
         near[r + 16u] = sum;
       }
     }
@@ -80,7 +88,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x5 = near[r + 16u];
-      let x4 = exp((t11 - x5));
+      let x4 = m_exp((t11 - x5));
       near[r + 32u] = x4;
     }
     workgroupBarrier();
@@ -90,7 +98,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x6 = (near[r + 32u] * (select(0.0, p_v[at_v + r * heads_64 + i_V], r < length) * near[r]));
       near[r * 32u + i_V + 48u] = x6;
     }
-    let t16 = exp(t11);
+    let t16 = m_exp(t11);
     workgroupBarrier();
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;

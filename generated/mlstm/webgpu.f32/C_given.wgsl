@@ -6,6 +6,11 @@
 @group(0) @binding(2) var<storage, read> chunks: array<u32>;
 @group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 8>;
 
+fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Cotangents of what was read of C.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -26,6 +31,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x3 = (select(0.0, p_q[at_q + r * heads_64 + k2], r < length) * select(0.0, arena[at_ws_n_result0 + r * heads_64 + k2], r < length));
       sum1 += x3;
     }
-    if (r < length) { arena[at_ws_value25 + r * heads] = (1.0f / max((abs(sum1) / 8.0f), 1.0f)); }
+    if (r < length) { arena[at_ws_value25 + r * heads] = (1.0f / m_max((abs(sum1) / 8.0f), 1.0f)); }
   }
 }

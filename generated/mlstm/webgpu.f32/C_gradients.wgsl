@@ -12,6 +12,15 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 3152>;
 
+fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
+
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+fn m_sign(x: f32) -> f32 { return select(sign(x), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -22,11 +31,14 @@ fn m_log1p(x: f32) -> f32 {
 }
 
 fn m_sigmoid(x: f32) -> f32 {
-  let e = exp(-abs(x));
+  let e = m_exp(-abs(x));
   return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }
 
-fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(exp(-abs(x))); }
+fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Gradients of what the scan of C reads.
 @compute @workgroup_size(64)
@@ -67,7 +79,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let x2 = sum3;
     near[r] = x2;
     let x8 = (abs(x2) / 8.0f);
-    let x7 = max(x8, 1.0f);
+    let x7 = m_max(x8, 1.0f);
     near[r + 16u] = x7;
     let x9 = (1.0f / x7);
     near[r + 32u] = x9;
@@ -99,7 +111,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x15 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
-      sum += max(x15, -80.0);
+      sum += m_floor(x15, -80.0);
       near[r + 48u] = sum;
     }
   }
@@ -126,7 +138,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let c = first_c + x;
         let x25 = near[r + 48u];
         let x26 = near[c + 48u];
-        let x24 = exp(select(0.0, (x25 - x26), c <= r));
+        let x24 = m_exp(select(0.0, (x25 - x26), c <= r));
         near[r * 16u + c + 80u] = x24;
         let x27 = (x24 * select(0.0, m18[y][x], c <= r));
         near[r * 16u + c + 336u] = x27;
@@ -178,7 +190,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     let x47 = near[r + 48u];
-    let x46 = exp((t36 - x47));
+    let x46 = m_exp((t36 - x47));
     near[r + 64u] = x46;
   }
   workgroupBarrier();
@@ -320,7 +332,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let x102 = sum103;
     near[r + 80u] = x102;
     let x109 = near[r + 48u];
-    let x108 = exp(x109);
+    let x108 = m_exp(x109);
     near[r + 96u] = x108;
   }
   for (var i = lid; i < 64u + zero; i += 64u) {
@@ -412,7 +424,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     sum149 += near[k150 + 144u];
   }
   let t72 = sum149;
-  let t73 = exp(t36);
+  let t73 = m_exp(t36);
   let t74 = (t73 * t72);
   var sum151 = 0.0f;
   for (var k152 = 0u; k152 < 16u + zero; k152++) {
@@ -434,59 +446,60 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   workgroupBarrier();
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    if (r < length) { arena[at_ws_C_adjoint3 + r * heads] = (near[r + 144u] + t76); }
-    var sum156 = 0.0f;
-    for (var k157 = 0u; k157 < 64u + zero; k157++) {
-      let x158 = select(0.0, p_d_o[at_q + r * heads_64 + k157], r < length);
-      let x159 = near[r + 16u];
-      let x160 = (x158 * (-((select(0.0, arena[at_ws_C_result0 + r * heads_64 + k157], r < length) / x159) / x159)));
-      sum156 += x160;
+    let x155 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
+    if (r < length) { arena[at_ws_C_adjoint3 + r * heads] = ((near[r + 144u] + t76) * select(0.0, 1.0, (-80.0f) < x155)); }
+    var sum157 = 0.0f;
+    for (var k158 = 0u; k158 < 64u + zero; k158++) {
+      let x159 = select(0.0, p_d_o[at_q + r * heads_64 + k158], r < length);
+      let x160 = near[r + 16u];
+      let x161 = (x159 * (-((select(0.0, arena[at_ws_C_result0 + r * heads_64 + k158], r < length) / x160) / x160)));
+      sum157 += x161;
     }
-    let x161 = near[r];
-    let x162 = (abs(x161) / 8.0f);
-    let x155 = (((sum156 * (1.0f - select(0.0, 1.0, x162 < 1.0f))) * 0.125f) * sign(x161));
-    near[r + 48u] = x155;
+    let x162 = near[r];
+    let x163 = (abs(x162) / 8.0f);
+    let x156 = (((sum157 * (1.0f - select(0.0, 1.0, x163 < 1.0f))) * 0.125f) * m_sign(x162));
+    near[r + 48u] = x156;
   }
   workgroupBarrier();
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum164 = vec4<f32>();
     var sum165 = vec4<f32>();
     var sum166 = vec4<f32>();
     var sum167 = vec4<f32>();
-    for (var k163 = 0u; k163 < 16u + zero; k163++) {
-      let x168 = near[first_r * 16u + k163 + 336u];
-      let x169 = near[first_r * 16u + k163 + 352u];
-      let x170 = near[first_r * 16u + k163 + 368u];
-      let x171 = near[first_r * 16u + k163 + 384u];
-      let x172 = arena[far + k163 * 64u + first_i_K + 2048u];
-      let x173 = arena[far + k163 * 64u + first_i_K + 2049u];
-      let x174 = arena[far + k163 * 64u + first_i_K + 2050u];
-      let x175 = arena[far + k163 * 64u + first_i_K + 2051u];
-      let b176 = vec4<f32>(x172, x173, x174, x175);
-      sum164 += x168 * b176;
-      sum165 += x169 * b176;
-      sum166 += x170 * b176;
-      sum167 += x171 * b176;
+    var sum168 = vec4<f32>();
+    for (var k164 = 0u; k164 < 16u + zero; k164++) {
+      let x169 = near[first_r * 16u + k164 + 336u];
+      let x170 = near[first_r * 16u + k164 + 352u];
+      let x171 = near[first_r * 16u + k164 + 368u];
+      let x172 = near[first_r * 16u + k164 + 384u];
+      let x173 = arena[far + k164 * 64u + first_i_K + 2048u];
+      let x174 = arena[far + k164 * 64u + first_i_K + 2049u];
+      let x175 = arena[far + k164 * 64u + first_i_K + 2050u];
+      let x176 = arena[far + k164 * 64u + first_i_K + 2051u];
+      let b177 = vec4<f32>(x173, x174, x175, x176);
+      sum165 += x169 * b177;
+      sum166 += x170 * b177;
+      sum167 += x171 * b177;
+      sum168 += x172 * b177;
     }
-    var m93 = array<vec4<f32>, 4>(sum164, sum165, sum166, sum167);
+    var m96 = array<vec4<f32>, 4>(sum165, sum166, sum167, sum168);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x177 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + i_K], r < length);
-        let x178 = (near[r + 96u] * arena[far + r * 64u + i_K + 5120u]);
-        if (r < length) { p_d_q[at_q + r * heads_64 + i_K] = ((near[r + 48u] * x177) + ((x178 + m93[y][x]) * 0.125f)); }
+        let x178 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + i_K], r < length);
+        let x179 = (near[r + 96u] * arena[far + r * 64u + i_K + 5120u]);
+        if (r < length) { p_d_q[at_q + r * heads_64 + i_K] = ((near[r + 48u] * x178) + ((x179 + m96[y][x]) * 0.125f)); }
       }
     }
   }
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x179 = near[r + 64u];
-    let x180 = ((x179 * arena[far + r * 64u + i_V + 4096u]) + arena[far + r * 64u + i_V + 3072u]);
-    let x181 = near[r + 32u];
-    if (r < length) { p_d_v[at_q + r * heads_64 + i_V] = (x180 * x181); }
+    let x180 = near[r + 64u];
+    let x181 = ((x180 * arena[far + r * 64u + i_V + 4096u]) + arena[far + r * 64u + i_V + 3072u]);
+    let x182 = near[r + 32u];
+    if (r < length) { p_d_v[at_q + r * heads_64 + i_V] = (x181 * x182); }
   }
 }

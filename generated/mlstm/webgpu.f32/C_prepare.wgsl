@@ -9,6 +9,13 @@
 @group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 2064>;
 
+fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
+
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -18,7 +25,10 @@ fn m_log1p(x: f32) -> f32 {
   return 2.0 * s * p;
 }
 
-fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(exp(-abs(x))); }
+fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Scores, solves and pointwise values of the chunks of C.
 @compute @workgroup_size(64)
@@ -49,7 +59,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x4 = near[r * 64u + k3 + 16u];
       sum2 += (x4 * select(0.0, arena[at_ws_n_result0 + r * heads_64 + k3], r < length));
     }
-    if (r < length) { arena[at_ws_value18 + r * heads] = max((abs(sum2) / 8.0f), 1.0f); }
+    if (r < length) { arena[at_ws_value18 + r * heads] = m_max((abs(sum2) / 8.0f), 1.0f); }
   }
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
@@ -61,7 +71,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      sum += max(select(0.0, m_log_sigmoid(select(0.0, p_f[at_f + r * heads], r < length)), r < length), -80.0);
+      sum += m_floor(select(0.0, m_log_sigmoid(select(0.0, p_f[at_f + r * heads], r < length)), r < length), -80.0);
       near[r] = sum;
     }
   }
@@ -85,7 +95,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let c = first_c + x;
         let x12 = near[r];
         let x13 = near[c];
-        arena[at_ws_C_score0_0 + r * 16u + c] = ((exp(select(0.0, (x12 - x13), c <= r)) * 0.125f) * select(0.0, m11[y][x], c <= r));
+        arena[at_ws_C_score0_0 + r * 16u + c] = ((m_exp(select(0.0, (x12 - x13), c <= r)) * 0.125f) * select(0.0, m11[y][x], c <= r));
       }
     }
   }

@@ -9,6 +9,11 @@
 @group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 2064>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -18,7 +23,10 @@ fn m_log1p(x: f32) -> f32 {
   return 2.0 * s * p;
 }
 
-fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(exp(-abs(x))); }
+fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Scores, solves and pointwise values of the chunks of C.
 @compute @workgroup_size(64)
@@ -49,7 +57,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      sum += max(select(0.0, m_log_sigmoid(select(0.0, p_f[at_f + r * heads], r < length)), r < length), -80.0);
+      sum += m_floor(select(0.0, m_log_sigmoid(select(0.0, p_f[at_f + r * heads], r < length)), r < length), -80.0);
       near[r] = sum;
     }
   }
@@ -71,7 +79,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let c = first_c + x;
         let x7 = near[r];
         let x8 = near[c];
-        arena[at_ws_C_score0_0 + r * 16u + c] = ((exp(select(0.0, (x7 - x8), c <= r)) * 0.125f) * select(0.0, m3[y][x], c <= r));
+        arena[at_ws_C_score0_0 + r * 16u + c] = ((m_exp(select(0.0, (x7 - x8), c <= r)) * 0.125f) * select(0.0, m3[y][x], c <= r));
       }
     }
   }

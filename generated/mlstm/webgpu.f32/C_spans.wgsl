@@ -7,6 +7,9 @@
 @group(0) @binding(3) var<storage, read> segments: array<u32>;
 @group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 8>;
 
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -16,7 +19,10 @@ fn m_log1p(x: f32) -> f32 {
   return 2.0 * s * p;
 }
 
-fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(exp(-abs(x))); }
+fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // The decay of every segment of C.
 @compute @workgroup_size(64)
@@ -46,7 +52,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let next3 = t8;
     t3 = next3;
   }
-  let t9 = exp(t3);
+  let t9 = m_exp(t3);
   if (lid == 0u) {
     arena[at_ws_C_span] = t9;
   }

@@ -8,6 +8,13 @@
 @group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 32>;
 
+fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
+
+fn m_sign(x: f32) -> f32 { return select(sign(x), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Pointwise values that fold an axis, before a scan.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -32,7 +39,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let x1 = sum2;
     near[r] = x1;
     let x6 = (abs(x1) / 8.0f);
-    let x5 = max(x6, 1.0f);
+    let x5 = m_max(x6, 1.0f);
     near[r + 16u] = x5;
   }
   workgroupBarrier();
@@ -46,6 +53,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
     let x11 = near[r];
     let x12 = (abs(x11) / 8.0f);
-    if (r < length) { arena[at_ws_value45 + r * heads] = (((sum7 * (1.0f - select(0.0, 1.0, x12 < 1.0f))) * 0.125f) * sign(x11)); }
+    if (r < length) { arena[at_ws_value45 + r * heads] = (((sum7 * (1.0f - select(0.0, 1.0, x12 < 1.0f))) * 0.125f) * m_sign(x11)); }
   }
 }

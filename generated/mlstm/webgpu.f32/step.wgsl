@@ -12,6 +12,11 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 192>;
 
+fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -22,11 +27,14 @@ fn m_log1p(x: f32) -> f32 {
 }
 
 fn m_sigmoid(x: f32) -> f32 {
-  let e = exp(-abs(x));
+  let e = m_exp(-abs(x));
   return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }
 
-fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(exp(-abs(x))); }
+fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Reads the tokens one at a time.
 @compute @workgroup_size(64)
@@ -67,7 +75,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[i_K + 64u] = x1;
     }
     let t12 = m_log_sigmoid(t4);
-    let t13 = exp(t12);
+    let t13 = m_exp(t12);
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
       let x2 = (p_v[at_k + i_V] * t8);
@@ -100,7 +108,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let t23 = sum8;
     let t24 = abs(t23);
     let t26 = (t24 / 8.0f);
-    let t28 = max(t26, 1.0f);
+    let t28 = m_max(t26, 1.0f);
     workgroupBarrier();
     storageBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {

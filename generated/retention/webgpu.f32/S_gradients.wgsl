@@ -12,6 +12,11 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 4>;
 var<workgroup> near: array<f32, 3872>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -23,14 +28,17 @@ fn m_log1p(x: f32) -> f32 {
 
 fn m_log(x: f32) -> f32 {
   if (x > 0.5 && x < 2.0) { return m_log1p(x - 1.0); }
-  return log(x);
+  return select(log(x), x, m_is_nan(x));
 }
 
 fn m_pow(x: f32, y: f32) -> f32 {
   if (x == 0.0) { return select(0.0, 1.0, y == 0.0); }
-  let r = exp(y * m_log(abs(x)));
+  let r = m_exp(y * m_log(abs(x)));
   return select(r, -r, x < 0.0 && fract(abs(y) * 0.5) != 0.0);
 }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Gradients of what the scan of S reads.
 @compute @workgroup_size(64)
@@ -63,7 +71,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      sum += max(select(0.0, t11, r < length), -80.0);
+      sum += m_floor(select(0.0, t11, r < length), -80.0);
       near[r] = sum;
     }
   }
@@ -89,7 +97,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let c = first_c + x;
         let x12 = near[r];
         let x13 = near[c];
-        let x11 = exp(select(0.0, (x12 - x13), c <= r));
+        let x11 = m_exp(select(0.0, (x12 - x13), c <= r));
         near[r * 16u + c + 32u] = x11;
         let x14 = (x11 * select(0.0, m3[y][x], c <= r));
         near[r * 16u + c + 288u] = x14;
@@ -105,7 +113,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     let x17 = near[r];
-    let x16 = exp(x17);
+    let x16 = m_exp(x17);
     near[r + 16u] = x16;
   }
   workgroupBarrier();
@@ -180,7 +188,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     let x52 = near[r];
-    let x51 = exp((t36 - x52));
+    let x51 = m_exp((t36 - x52));
     near[r + 16u] = x51;
   }
   workgroupBarrier();

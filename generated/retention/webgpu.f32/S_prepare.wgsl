@@ -8,6 +8,11 @@
 @group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 4>;
 var<workgroup> near: array<f32, 2064>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -19,14 +24,17 @@ fn m_log1p(x: f32) -> f32 {
 
 fn m_log(x: f32) -> f32 {
   if (x > 0.5 && x < 2.0) { return m_log1p(x - 1.0); }
-  return log(x);
+  return select(log(x), x, m_is_nan(x));
 }
 
 fn m_pow(x: f32, y: f32) -> f32 {
   if (x == 0.0) { return select(0.0, 1.0, y == 0.0); }
-  let r = exp(y * m_log(abs(x)));
+  let r = m_exp(y * m_log(abs(x)));
   return select(r, -r, x < 0.0 && fract(abs(y) * 0.5) != 0.0);
 }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // Scores, solves and pointwise values of the chunks of S.
 @compute @workgroup_size(64)
@@ -60,7 +68,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      sum += max(select(0.0, t11, r < length), -80.0);
+      sum += m_floor(select(0.0, t11, r < length), -80.0);
       near[r] = sum;
     }
   }
@@ -82,7 +90,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let c = first_c + x;
         let x7 = near[r];
         let x8 = near[c];
-        arena[at_ws_S_score0_0 + r * 16u + c] = ((exp(select(0.0, (x7 - x8), c <= r)) * 0.125f) * select(0.0, m3[y][x], c <= r));
+        arena[at_ws_S_score0_0 + r * 16u + c] = ((m_exp(select(0.0, (x7 - x8), c <= r)) * 0.125f) * select(0.0, m3[y][x], c <= r));
       }
     }
   }

@@ -18,6 +18,12 @@ struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;
 
+// Of two numbers; no number if one of them is none.
+DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
+DEV float log_decay(float x) { return max_nan(x, -80.f); }
+
 DEV float ld(const float* p) { return *p; }
 DEV float ld(const bf16* p) { return __uint_as_float((u32)p->bits << 16); }
 DEV float ld(const f16* p) { float r; asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(p->bits)); return r; }
@@ -26,15 +32,19 @@ DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
 // Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
-DEV float m_exp(float x) { return kExact ? expf(x) : __expf(x); }
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
+// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
+DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { return 1.f / (1.f + m_exp(-x)); }
+DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
-DEV float m_silu(float x) { return x * m_sigmoid(x); }
-DEV float m_relu(float x) { return fmaxf(x, 0.f); }
+DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
+DEV float m_relu(float x) { return max_nan(x, 0.f); }
 DEV float m_gelu(float x) { return 0.5f * x * (1.f + erff(x * 0.70710678118654752f)); }
-DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : 0.f; }
+DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : x; }
 
 // Instructions that C++ has no word for; everything above this file is plain arithmetic. Addresses are those of shared memory, 32 bits wide.
 DEV u32 saddr(const void* p) { return (u32)__cvta_generic_to_shared(p); }
@@ -265,7 +275,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
       float t10[16];
       UNROLL for (int i = 0; i < 16; ++i) t10[i] = (t4[0] * t9[i]);
       float t11[16];
-      UNROLL for (int i = 0; i < 16; ++i) t11[i] = expm1f(t10[i]);
+      UNROLL for (int i = 0; i < 16; ++i) t11[i] = m_expm1(t10[i]);
       float t12[16];
       UNROLL for (int i = 0; i < 16; ++i) t12[i] = (-t11[i]);
       float t13[16];
@@ -399,7 +409,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
       float t10[16];
       UNROLL for (int i = 0; i < 16; ++i) t10[i] = (t4[0] * t9[i]);
       float t11[16];
-      UNROLL for (int i = 0; i < 16; ++i) t11[i] = expm1f(t10[i]);
+      UNROLL for (int i = 0; i < 16; ++i) t11[i] = m_expm1(t10[i]);
       float t12[16];
       UNROLL for (int i = 0; i < 16; ++i) t12[i] = (-t11[i]);
       float t13[16];
@@ -591,7 +601,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         float t18[16];
         UNROLL for (int i = 0; i < 16; ++i) t18[i] = (t17[0] * t10[i]);
         float t19[16];
-        UNROLL for (int i = 0; i < 16; ++i) t19[i] = expm1f(t18[i]);
+        UNROLL for (int i = 0; i < 16; ++i) t19[i] = m_expm1(t18[i]);
         float t20[16];
         UNROLL for (int i = 0; i < 16; ++i) t20[i] = (-t19[i]);
         float t21[16];
@@ -612,13 +622,13 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         float t30[16];
         UNROLL for (int i = 0; i < 16; ++i) t30[i] = (t29[0] / t21[i]);
         float t31[16];
-        UNROLL for (int i = 0; i < 16; ++i) t31[i] = (t28[i] * t30[i]);
+        UNROLL for (int i = 0; i < 16; ++i) t31[i] = m_chain(t28[i], t30[i]);
         float t32[16];
         UNROLL for (int i = 0; i < 16; ++i) t32[i] = (-t31[i]);
         float t33[16];
         UNROLL for (int i = 0; i < 16; ++i) t33[i] = m_exp(t18[i]);
         float t34[16];
-        UNROLL for (int i = 0; i < 16; ++i) t34[i] = (t32[i] * t33[i]);
+        UNROLL for (int i = 0; i < 16; ++i) t34[i] = m_chain(t32[i], t33[i]);
         float t35[16];
         UNROLL for (int i = 0; i < 16; ++i) t35[i] = (t34[i] * t17[0]);
         float t36[16];
@@ -655,7 +665,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         float t44[16];
         UNROLL for (int i = 0; i < 16; ++i) t44[i] = (t35[i] + t43[i]);
         float t45[16];
-        UNROLL for (int i = 0; i < 16; ++i) t45[i] = (t44[i] * t1[0]);
+        UNROLL for (int i = 0; i < 16; ++i) t45[i] = m_chain(t44[i], t1[0]);
         float t46[16];
         UNROLL for (int i = 0; i < 16; ++i) t46[i] = (t45[i] * t6[0]);
         float t47[16];
@@ -665,7 +675,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         float t49[16];
         UNROLL for (int i = 0; i < 16; ++i) t49[i] = (t8[i] * t48[i]);
         float t50[16];
-        UNROLL for (int i = 0; i < 16; ++i) t50[i] = (t46[i] * t49[i]);
+        UNROLL for (int i = 0; i < 16; ++i) t50[i] = m_chain(t46[i], t49[i]);
         { auto* const at = p_d_r + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 16; ++i) if ((x__row + i) < length) st(at + i * step + x_D, t50[i]); }
         float t51[16];
         UNROLL for (int i = 0; i < 16; ++i) t51[i] = (t27[i] * t21[i]);
@@ -679,9 +689,9 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         UNROLL for (int i = 0; i < 16; ++i) t55[i] = (t51[i] * t54[i]);
         { auto* const at = p_d_i + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 16; ++i) if ((x__row + i) < length) st(at + i * step + x_D, t55[i]); }
         float t56[16];
-        UNROLL for (int i = 0; i < 16; ++i) t56[i] = (t44[i] * t9[i]);
+        UNROLL for (int i = 0; i < 16; ++i) t56[i] = m_chain(t44[i], t9[i]);
         float t57[16];
-        UNROLL for (int i = 0; i < 16; ++i) t57[i] = (t56[i] * t3[0]);
+        UNROLL for (int i = 0; i < 16; ++i) t57[i] = m_chain(t56[i], t3[0]);
         float t58[16];
         UNROLL for (int i = 0; i < 16; ++i) t58[i] = (x__row + i) < length ? t57[i] : 0.f;
         float t59[1];
@@ -790,7 +800,7 @@ extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p
       float t12[2];
       UNROLL for (int j = 0; j < 2; ++j) t12[j] = (t11[0] * t8[j]);
       float t13[2];
-      UNROLL for (int j = 0; j < 2; ++j) t13[j] = expm1f(t12[j]);
+      UNROLL for (int j = 0; j < 2; ++j) t13[j] = m_expm1(t12[j]);
       float t14[2];
       UNROLL for (int j = 0; j < 2; ++j) t14[j] = (-t13[j]);
       float t15[2];

@@ -12,6 +12,12 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 3>;
 var<workgroup> near: array<f32, 2112>;
 
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
+fn m_chain(x: f32, y: f32) -> f32 { return select(x * y, 0.0, (x == 0.0 || y == 0.0) && !(m_is_nan(x) || m_is_nan(y))); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -22,16 +28,19 @@ fn m_log1p(x: f32) -> f32 {
 }
 
 fn m_expm1(x: f32) -> f32 {
-  if (abs(x) > 0.5) { return exp(x) - 1.0; }
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
   return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
 }
 
 fn m_sigmoid(x: f32) -> f32 {
-  let e = exp(-abs(x));
+  let e = m_exp(-abs(x));
   return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }
 
-fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(exp(-abs(x))); }
+fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // The adjoint of the elementwise recurrence of h.
 @compute @workgroup_size(64)
@@ -78,7 +87,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x8 = near[i_D];
       let x6 = (x7 * x8);
       near[r * 16u + i_D + 320u] = x6;
-      let x9 = exp(select(0.0, x6, r < length));
+      let x9 = m_exp(select(0.0, x6, r < length));
       near[r * 16u + i_D + 576u] = x9;
     }
     workgroupBarrier();
@@ -143,12 +152,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x34 = (2.0f * x33);
       let s35 = max(r, 1u) - 1u;
       let x36 = near[i_D + 48u];
-      let x27 = ((((-((x30 * x31) * (0.5f / x32))) * exp(x34)) * 2.0f) + ((x28 * select(near[s35 * 16u + i_D + 1600u], x36, r == 0u)) * exp(x33)));
+      let x27 = ((m_chain((-m_chain((x30 * x31), (0.5f / x32))), m_exp(x34)) * 2.0f) + ((x28 * select(near[s35 * 16u + i_D + 1600u], x36, r == 0u)) * m_exp(x33)));
       near[r * 16u + i_D + 1856u] = x27;
       let x37 = near[i_D];
       let x38 = near[r * 16u + i_D + 64u];
       let x39 = select(0.0, p_r[at_r + r * heads_64 + i_D], r < length);
-      if (r < length) { p_d_r[at_r + r * heads_64 + i_D] = (((x27 * x37) * 8.0f) * (x38 * m_sigmoid((-x39)))); }
+      if (r < length) { p_d_r[at_r + r * heads_64 + i_D] = m_chain((m_chain(x27, x37) * 8.0f), (x38 * m_sigmoid((-x39)))); }
       let x40 = select(0.0, p_i[at_r + r * heads_64 + i_D], r < length);
       if (r < length) { p_d_i[at_r + r * heads_64 + i_D] = ((x30 * x32) * (x31 * m_sigmoid((-x40)))); }
     }
@@ -161,7 +170,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let x41 = near[r * 16u + i_D + 1856u];
         let x42 = near[r * 16u + i_D + 64u];
         let x43 = (8.0f * x42);
-        sum = 1.0f * sum + select(0.0, ((x41 * x43) * near[i_D + 16u]), r < length);
+        sum = 1.0f * sum + select(0.0, m_chain(m_chain(x41, x43), near[i_D + 16u]), r < length);
         near[r * 16u + i_D + 320u] = sum;
       }
     }

@@ -11,6 +11,9 @@
 @group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 3>;
 var<workgroup> near: array<f32, 1088>;
 
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -21,16 +24,19 @@ fn m_log1p(x: f32) -> f32 {
 }
 
 fn m_expm1(x: f32) -> f32 {
-  if (abs(x) > 0.5) { return exp(x) - 1.0; }
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
   return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
 }
 
 fn m_sigmoid(x: f32) -> f32 {
-  let e = exp(-abs(x));
+  let e = m_exp(-abs(x));
   return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }
 
-fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(exp(-abs(x))); }
+fn m_log_sigmoid(x: f32) -> f32 { return min(x, 0.0) - m_log1p(m_exp(-abs(x))); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
 // The elementwise recurrence of h.
 @compute @workgroup_size(64)
@@ -81,7 +87,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = s;
         let x5 = near[r * 32u + i_D + 64u];
         let x6 = (sqrt((-m_expm1((2.0f * x5)))) * m_sigmoid(select(0.0, p_i[at_r + r * heads_64 + i_D], r < length)));
-        sum = exp(select(0.0, x5, r < length)) * sum + select(0.0, (x6 * select(0.0, p_x[at_r + r * heads_64 + i_D], r < length)), r < length);
+        sum = m_exp(select(0.0, x5, r < length)) * sum + select(0.0, (x6 * select(0.0, p_x[at_r + r * heads_64 + i_D], r < length)), r < length);
         near[r * 32u + i_D + 576u] = sum;
       }
     }

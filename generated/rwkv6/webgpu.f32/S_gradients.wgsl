@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 3408>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Gradients of what the scan of S reads.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -77,7 +85,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x13 = select(0.0, p_w[at_d_o + r * heads_64 + i_K], r < length);
-      let own = max(x13, -80.0);
+      let own = m_floor(x13, -80.0);
       arena[far + r * 64u + i_K] = sum;
       sum += own;
     }
@@ -117,11 +125,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
           let p32 = j31 - 1u;
           let x33 = select(0.0, near[r * 16u + p32 + 80u], p32 < r);
           let x34 = near[p32 * 64u + i_K + 2384u];
-          sum29 += x33 * x34 * exp(max(e30, -100.0));
+          sum29 += x33 * x34 * m_exp(m_floor(e30, -100.0));
           let x35 = select(0.0, p_w[at_d_o + p32 * heads_64 + i_K], p32 < length);
-          e30 = max(e30 + x35, -1e30f);
+          e30 = m_floor(e30 + x35, -1e30f);
         }
-        let x28 = ((exp(arena[far + r * 64u + i_K]) * m11[y][x]) + sum29);
+        let x28 = ((m_exp(arena[far + r * 64u + i_K]) * m11[y][x]) + sum29);
         arena[far + r * 64u + i_K + 1024u] = x28;
       }
     }
@@ -162,9 +170,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var j50 = c + 1u; j50 < 16u + zero; j50++) {
       let x52 = select(0.0, near[j50 * 16u + c + 80u], c < j50);
       let x53 = select(0.0, arena[at_r_staged + j50 * heads_64 + i_K], j50 < length);
-      sum48 += x52 * x53 * exp(max(e49, -100.0));
+      sum48 += x52 * x53 * m_exp(m_floor(e49, -100.0));
       let x54 = select(0.0, p_w[at_d_o + j50 * heads_64 + i_K], j50 < length);
-      e49 = max(e49 + x54, -1e30f);
+      e49 = m_floor(e49 + x54, -1e30f);
     }
     let x47 = sum48;
     arena[far + c * 64u + i_K + 2048u] = x47;
@@ -208,7 +216,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x70 = select(0.0, p_w[at_d_o + r * heads_64 + i_K], r < length);
-      sum += max(x70, -80.0);
+      sum += m_floor(x70, -80.0);
       near[r * 64u + i_K + 1360u] = sum;
     }
   }
@@ -220,7 +228,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let x72 = near[i_K + 2320u];
     let x73 = x72;
     let x74 = near[r * 64u + i_K + 1360u];
-    let x71 = exp((x73 - x74));
+    let x71 = m_exp((x73 - x74));
     arena[far + i_K * 16u + r + 4096u] = x71;
     let x76 = near[r];
     let x77 = select(0.0, arena[at_r_staged + r * heads_64 + i_K], r < length);
@@ -327,7 +335,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x126 = near[k123 * 64u + i_K + 2384u];
       sum122 += (x125 * x126);
     }
-    let x119 = ((exp(x121) * m49) + sum122);
+    let x119 = ((m_exp(x121) * m49) + sum122);
     near[i_K] = x119;
   }
   for (var i = lid; i < 64u + zero; i += 64u) {

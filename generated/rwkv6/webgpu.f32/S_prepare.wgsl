@@ -10,6 +10,14 @@
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 3136>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Scores, solves and pointwise values of the chunks of S.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -71,11 +79,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e10 = 0.0;
       for (var j11 = c + 1u; j11 < r; j11++) {
         let x13 = near[j11 * 64u + k12 + 2112u];
-        e10 = max(e10 + x13, -1e30f);
+        e10 = m_floor(e10 + x13, -1e30f);
       }
       let x14 = near[r * 64u + k12 + 1088u];
       let x15 = near[c * 64u + k12 + 64u];
-      sum9 += x14 * x15 * exp(max(e10, -100.0));
+      sum9 += x14 * x15 * m_exp(m_floor(e10, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = sum9;
   }
@@ -85,7 +93,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x16 = near[r * 64u + i_K + 2112u];
-      let own = max(x16, -80.0);
+      let own = m_floor(x16, -80.0);
       arena[far + r * 64u + i_K] = sum;
       sum += own;
     }
@@ -95,7 +103,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let i_K = i % 64u;
     let r = i / 64u;
     let x17 = near[r * 64u + i_K + 1088u];
-    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = (exp(arena[far + r * 64u + i_K]) * x17); }
+    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = (m_exp(arena[far + r * 64u + i_K]) * x17); }
   }
   workgroupBarrier();
   for (var i = lid; i < 64u + zero; i += 64u) {
@@ -104,7 +112,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x18 = near[r * 64u + i_K + 2112u];
-      sum += max(x18, -80.0);
+      sum += m_floor(x18, -80.0);
       near[r * 64u + i_K + 1088u] = sum;
     }
   }
@@ -116,12 +124,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let x20 = x19;
     let x21 = near[r * 64u + i_K + 1088u];
     let x22 = near[r * 64u + i_K + 64u];
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (exp((x20 - x21)) * x22); }
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((x20 - x21)) * x22); }
   }
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     let x23 = near[i_K + 2048u];
     let x24 = x23;
-    arena[at_ws_S_decay + i_K] = exp(x24);
+    arena[at_ws_S_decay + i_K] = m_exp(x24);
   }
 }

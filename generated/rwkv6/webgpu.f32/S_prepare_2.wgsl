@@ -9,6 +9,14 @@
 @group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 4096>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Scores, solves and pointwise values of the chunks of S.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -43,11 +51,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e5 = 0.0;
       for (var j6 = c + 1u; j6 < r; j6++) {
         let x8 = near[j6 * 64u + k7 + 2048u];
-        e5 = max(e5 + x8, -1e30f);
+        e5 = m_floor(e5 + x8, -1e30f);
       }
       let x9 = near[r * 64u + k7];
       let x10 = near[c * 64u + k7 + 1024u];
-      sum4 += x9 * x10 * exp(max(e5, -100.0));
+      sum4 += x9 * x10 * m_exp(m_floor(e5, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = sum4;
   }
@@ -57,7 +65,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x11 = near[r * 64u + i_K + 2048u];
-      let own = max(x11, -80.0);
+      let own = m_floor(x11, -80.0);
       near[r * 64u + i_K + 3072u] = sum;
       sum += own;
     }
@@ -67,7 +75,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let i_K = i % 64u;
     let r = i / 64u;
     let x12 = near[r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = (exp(near[r * 64u + i_K + 3072u]) * x12); }
+    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = (m_exp(near[r * 64u + i_K + 3072u]) * x12); }
   }
   workgroupBarrier();
   for (var i = lid; i < 64u + zero; i += 64u) {
@@ -76,7 +84,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x13 = near[r * 64u + i_K + 2048u];
-      sum += max(x13, -80.0);
+      sum += m_floor(x13, -80.0);
       near[r * 64u + i_K] = sum;
     }
   }
@@ -88,12 +96,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let x15 = x14;
     let x16 = near[r * 64u + i_K];
     let x17 = near[r * 64u + i_K + 1024u];
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (exp((x15 - x16)) * x17); }
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((x15 - x16)) * x17); }
   }
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     let x18 = near[i_K + 960u];
     let x19 = x18;
-    arena[at_ws_S_decay + i_K] = exp(x19);
+    arena[at_ws_S_decay + i_K] = m_exp(x19);
   }
 }

@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 4096>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Gradients of what the scan of S reads.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -111,7 +119,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x26 = select(0.0, arena[at_w_staged + r * heads_64 + i_K], r < length);
-      sum += max(x26, -80.0);
+      sum += m_floor(x26, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
   }
@@ -152,10 +160,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         for (var j45 = r; j45 > 0u; j45--) {
           let p48 = j45 - 1u;
           let x49 = select(0.0, arena[at_w_staged + j45 * heads_64 + i_K], j45 < length);
-          e44 = max(e44 + x49, -1e30f);
+          e44 = m_floor(e44 + x49, -1e30f);
           let x50 = select(0.0, near[r * 16u + p48], p48 <= r);
           let x51 = select(0.0, arena[at_k_staged + p48 * heads_64 + i_K], p48 < length);
-          sum43 += x50 * x51 * exp(max(e44, -100.0));
+          sum43 += x50 * x51 * m_exp(m_floor(e44, -100.0));
         }
         let x55 = select(0.0, near[r * 16u + r + 256u], r <= r);
         let x56 = select(0.0, arena[at_b_staged + r * heads_64 + i_K], r < length);
@@ -164,12 +172,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         for (var j54 = r; j54 > 0u; j54--) {
           let p57 = j54 - 1u;
           let x58 = select(0.0, arena[at_w_staged + j54 * heads_64 + i_K], j54 < length);
-          e53 = max(e53 + x58, -1e30f);
+          e53 = m_floor(e53 + x58, -1e30f);
           let x59 = select(0.0, near[r * 16u + p57 + 256u], p57 <= r);
           let x60 = select(0.0, arena[at_b_staged + p57 * heads_64 + i_K], p57 < length);
-          sum52 += x59 * x60 * exp(max(e53, -100.0));
+          sum52 += x59 * x60 * m_exp(m_floor(e53, -100.0));
         }
-        let x41 = (((exp(x42) * m18[y][x]) + sum43) + sum52);
+        let x41 = (((m_exp(x42) * m18[y][x]) + sum43) + sum52);
         arena[far + r * 64u + i_K + 2048u] = x41;
         if (r < length) { p_d_r[at_d_r + r * heads_64 + i_K] = x41; }
       }
@@ -184,10 +192,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e63 = 0.0;
     for (var j64 = c + 1u; j64 < 16u + zero; j64++) {
       let x68 = select(0.0, arena[at_w_staged + j64 * heads_64 + i_K], j64 < length);
-      e63 = max(e63 + x68, -1e30f);
+      e63 = m_floor(e63 + x68, -1e30f);
       let x69 = select(0.0, near[j64 * 16u + c], c <= j64);
       let x70 = select(0.0, arena[at_r_staged + j64 * heads_64 + i_K], j64 < length);
-      sum62 += x69 * x70 * exp(max(e63, -100.0));
+      sum62 += x69 * x70 * m_exp(m_floor(e63, -100.0));
     }
     let x61 = sum62;
     arena[far + c * 64u + i_K + 3072u] = x61;
@@ -228,9 +236,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var j85 = c + 1u; j85 < 16u + zero; j85++) {
       let x87 = select(0.0, near[j85 * 16u + c], c < j85);
       let x88 = select(0.0, arena[at_a_staged + j85 * heads_64 + i_K], j85 < length);
-      sum83 += x87 * x88 * exp(max(e84, -100.0));
+      sum83 += x87 * x88 * m_exp(m_floor(e84, -100.0));
       let x89 = select(0.0, arena[at_w_staged + j85 * heads_64 + i_K], j85 < length);
-      e84 = max(e84 + x89, -1e30f);
+      e84 = m_floor(e84 + x89, -1e30f);
     }
     let x82 = sum83;
     arena[far + c * 64u + i_K + 4096u] = x82;
@@ -268,7 +276,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let x106 = arena[far + i_K + 1984u];
         let x107 = x106;
         let x108 = arena[far + r * 64u + i_K + 1024u];
-        let x105 = exp((x107 - x108));
+        let x105 = m_exp((x107 - x108));
         arena[far + i_K * 16u + r + 6144u] = x105;
         let x110 = (x105 * m31[y][x]);
         let x109 = ((x110 + arena[far + r * 64u + i_K + 3072u]) + arena[far + r * 64u + i_K + 4096u]);
@@ -287,11 +295,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e114 = 0.0;
       for (var j115 = c + 1u; j115 < r; j115++) {
         let x117 = select(0.0, arena[at_w_staged + j115 * heads_64 + k116], j115 < length);
-        e114 = max(e114 + x117, -1e30f);
+        e114 = m_floor(e114 + x117, -1e30f);
       }
       let x118 = select(0.0, arena[at_a_staged + r * heads_64 + k116], r < length);
       let x119 = select(0.0, arena[at_k_staged + c * heads_64 + k116], c < length);
-      sum113 += x118 * x119 * exp(max(e114, -100.0));
+      sum113 += x118 * x119 * m_exp(m_floor(e114, -100.0));
     }
     let x112 = sum113;
     near[r * 16u + c + 768u] = x112;
@@ -397,7 +405,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x162 = select(0.0, arena[at_w_staged + r * heads_64 + i_K], r < length);
-      let own = max(x162, -80.0);
+      let own = m_floor(x162, -80.0);
       near[r * 64u + i_K + 768u] = sum;
       sum += own;
     }
@@ -436,9 +444,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
           let p181 = j180 - 1u;
           let x182 = select(0.0, near[r * 16u + p181], p181 < r);
           let x183 = select(0.0, arena[at_k_staged + p181 * heads_64 + i_K], p181 < length);
-          sum178 += x182 * x183 * exp(max(e179, -100.0));
+          sum178 += x182 * x183 * m_exp(m_floor(e179, -100.0));
           let x184 = select(0.0, arena[at_w_staged + p181 * heads_64 + i_K], p181 < length);
-          e179 = max(e179 + x184, -1e30f);
+          e179 = m_floor(e179 + x184, -1e30f);
         }
         var sum185 = 0.0;
         var e186 = 0.0;
@@ -446,11 +454,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
           let p188 = j187 - 1u;
           let x189 = select(0.0, near[r * 16u + p188 + 512u], p188 < r);
           let x190 = select(0.0, arena[at_b_staged + p188 * heads_64 + i_K], p188 < length);
-          sum185 += x189 * x190 * exp(max(e186, -100.0));
+          sum185 += x189 * x190 * m_exp(m_floor(e186, -100.0));
           let x191 = select(0.0, arena[at_w_staged + p188 * heads_64 + i_K], p188 < length);
-          e186 = max(e186 + x191, -1e30f);
+          e186 = m_floor(e186 + x191, -1e30f);
         }
-        let x177 = (((exp(near[r * 64u + i_K + 768u]) * m57[y][x]) + sum178) + sum185);
+        let x177 = (((m_exp(near[r * 64u + i_K + 768u]) * m57[y][x]) + sum178) + sum185);
         near[r * 64u + i_K + 3072u] = x177;
       }
     }
@@ -465,10 +473,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e194 = 0.0;
     for (var j195 = c + 1u; j195 < 16u + zero; j195++) {
       let x199 = select(0.0, arena[at_w_staged + j195 * heads_64 + i_K], j195 < length);
-      e194 = max(e194 + x199, -1e30f);
+      e194 = m_floor(e194 + x199, -1e30f);
       let x200 = select(0.0, near[j195 * 16u + c + 256u], c <= j195);
       let x201 = select(0.0, arena[at_r_staged + j195 * heads_64 + i_K], j195 < length);
-      sum193 += x200 * x201 * exp(max(e194, -100.0));
+      sum193 += x200 * x201 * m_exp(m_floor(e194, -100.0));
     }
     let x192 = sum193;
     near[c * 64u + i_K + 768u] = x192;
@@ -477,9 +485,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var j205 = c + 1u; j205 < 16u + zero; j205++) {
       let x207 = select(0.0, near[j205 * 16u + c + 512u], c < j205);
       let x208 = select(0.0, arena[at_a_staged + j205 * heads_64 + i_K], j205 < length);
-      sum203 += x207 * x208 * exp(max(e204, -100.0));
+      sum203 += x207 * x208 * m_exp(m_floor(e204, -100.0));
       let x209 = select(0.0, arena[at_w_staged + j205 * heads_64 + i_K], j205 < length);
-      e204 = max(e204 + x209, -1e30f);
+      e204 = m_floor(e204 + x209, -1e30f);
     }
     let x202 = sum203;
     near[c * 64u + i_K + 1792u] = x202;
@@ -549,7 +557,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x246 = select(0.0, arena[at_b_staged + k243 * heads_64 + i_K], k243 < length);
       sum242 += (x245 * x246);
     }
-    let x234 = (((exp(x236) * m76) + sum237) + sum242);
+    let x234 = (((m_exp(x236) * m76) + sum237) + sum242);
     near[i_K] = x234;
   }
   workgroupBarrier();

@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 3584>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Scores, solves and pointwise values of the chunks of S.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -52,11 +60,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e5 = 0.0;
       for (var j6 = c + 1u; j6 <= r; j6++) {
         let x8 = near[j6 * 64u + k7 + 2560u];
-        e5 = max(e5 + x8, -1e30f);
+        e5 = m_floor(e5 + x8, -1e30f);
       }
       let x9 = near[r * 64u + k7 + 512u];
       let x10 = near[c * 64u + k7 + 1536u];
-      sum4 += x9 * x10 * exp(max(e5, -100.0));
+      sum4 += x9 * x10 * m_exp(m_floor(e5, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = sum4;
     var sum11 = 0.0;
@@ -64,11 +72,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e12 = 0.0;
       for (var j13 = c + 1u; j13 <= r; j13++) {
         let x15 = near[j13 * 64u + k14 + 2560u];
-        e12 = max(e12 + x15, -1e30f);
+        e12 = m_floor(e12 + x15, -1e30f);
       }
       let x16 = near[r * 64u + k14 + 512u];
       let x17 = select(0.0, p_b[at_r + c * heads_64 + k14], c < length);
-      sum11 += x16 * x17 * exp(max(e12, -100.0));
+      sum11 += x16 * x17 * m_exp(m_floor(e12, -100.0));
     }
     arena[at_ws_S_score0_1 + r * 16u + c] = sum11;
     var sum19 = 0.0;
@@ -76,11 +84,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e20 = 0.0;
       for (var j21 = c + 1u; j21 < r; j21++) {
         let x23 = near[j21 * 64u + k22 + 2560u];
-        e20 = max(e20 + x23, -1e30f);
+        e20 = m_floor(e20 + x23, -1e30f);
       }
       let x24 = select(0.0, p_a[at_r + r * heads_64 + k22], r < length);
       let x25 = select(0.0, p_b[at_r + c * heads_64 + k22], c < length);
-      sum19 += x24 * x25 * exp(max(e20, -100.0));
+      sum19 += x24 * x25 * m_exp(m_floor(e20, -100.0));
     }
     let x18 = sum19;
     near[r * 16u + c] = x18;
@@ -106,11 +114,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e28 = 0.0;
       for (var j29 = c + 1u; j29 < r; j29++) {
         let x31 = near[j29 * 64u + k30 + 2560u];
-        e28 = max(e28 + x31, -1e30f);
+        e28 = m_floor(e28 + x31, -1e30f);
       }
       let x32 = select(0.0, p_a[at_r + r * heads_64 + k30], r < length);
       let x33 = near[c * 64u + k30 + 1536u];
-      sum27 += x32 * x33 * exp(max(e28, -100.0));
+      sum27 += x32 * x33 * m_exp(m_floor(e28, -100.0));
     }
     let x26 = sum27;
     near[r * 16u + c] = x26;
@@ -152,7 +160,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x41 = near[r * 64u + i_K + 2560u];
-      sum += max(x41, -80.0);
+      sum += m_floor(x41, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
   }
@@ -162,7 +170,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let r = i / 64u;
     let x42 = arena[far + r * 64u + i_K + 1024u];
     let x43 = near[r * 64u + i_K + 512u];
-    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = (exp(x42) * x43); }
+    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = (m_exp(x42) * x43); }
   }
   workgroupBarrier();
   for (var i = lid; i < 64u + zero; i += 64u) {
@@ -171,7 +179,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let x44 = near[r * 64u + i_K + 2560u];
-      let own = max(x44, -80.0);
+      let own = m_floor(x44, -80.0);
       near[r * 64u + i_K] = sum;
       sum += own;
     }
@@ -181,11 +189,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let i_K = i % 64u;
     let r = i / 64u;
     let x45 = select(0.0, p_a[at_r + r * heads_64 + i_K], r < length);
-    if (r < length) { arena[at_ws_S_erase1 + r * heads_64 + i_K] = (exp(near[r * 64u + i_K]) * x45); }
+    if (r < length) { arena[at_ws_S_erase1 + r * heads_64 + i_K] = (m_exp(near[r * 64u + i_K]) * x45); }
     let x47 = arena[far + i_K + 1984u];
     let x48 = x47;
     let x49 = arena[far + r * 64u + i_K + 1024u];
-    let x46 = exp((x48 - x49));
+    let x46 = m_exp((x48 - x49));
     near[i_K * 16u + r + 2560u] = x46;
     let x50 = near[r * 64u + i_K + 1536u];
     if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (x46 * x50); }
@@ -196,6 +204,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let i_K = i;
     let x52 = arena[far + i_K + 1984u];
     let x53 = x52;
-    arena[at_ws_S_decay + i_K] = exp(x53);
+    arena[at_ws_S_decay + i_K] = m_exp(x53);
   }
 }

@@ -12,6 +12,14 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 3120>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Gradients of what the scan of S reads.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -41,7 +49,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      sum += max(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+      sum += m_floor(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
       near[r] = sum;
     }
   }
@@ -67,7 +75,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let c = first_c + x;
         let x12 = near[r];
         let x13 = near[c];
-        let x11 = exp(select(0.0, (x12 - x13), c <= r));
+        let x11 = m_exp(select(0.0, (x12 - x13), c <= r));
         near[r * 16u + c + 48u] = x11;
         let x14 = (x11 * select(0.0, m3[y][x], c <= r));
         near[r * 16u + c + 304u] = x14;
@@ -84,7 +92,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     let x18 = near[r];
-    let x17 = exp(x18);
+    let x17 = m_exp(x18);
     near[r + 16u] = x17;
   }
   workgroupBarrier();
@@ -194,7 +202,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     let x70 = near[r];
-    let x69 = exp((t29 - x70));
+    let x69 = m_exp((t29 - x70));
     near[r + 32u] = x69;
   }
   workgroupBarrier();
@@ -372,7 +380,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     sum146 += near[k147 + 80u];
   }
   let t59 = sum146;
-  let t60 = exp(t29);
+  let t60 = m_exp(t29);
   let t61 = (t60 * t59);
   var sum148 = 0.0f;
   for (var k149 = 0u; k149 < 16u + zero; k149++) {

@@ -7,6 +7,12 @@
 @group(0) @binding(3) var<storage, read> segments: array<u32>;
 @group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 5>;
 
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // The decay of every segment of S.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -35,7 +41,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let next3 = t6;
     t3 = next3;
   }
-  let t7 = exp(t3);
+  let t7 = m_exp(t3);
   if (lid == 0u) {
     arena[at_ws_S_span] = t7;
   }

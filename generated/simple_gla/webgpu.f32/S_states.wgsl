@@ -10,6 +10,14 @@
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 3616>;
 
+fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+
+// Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
+fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// Is it no number? The bits say so; a compiler may take it that comparisons never do.
+fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
 // Carries S from chunk to chunk and keeps it for the gradients.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -56,7 +64,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += max(select(0.0, p_g[at_g + r * heads], r < length), -80.0);
+        sum += m_floor(select(0.0, p_g[at_g + r * heads], r < length), -80.0);
         near[r] = sum;
       }
     }
@@ -66,7 +74,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let x5 = near[r];
-      let x4 = exp((t6 - x5));
+      let x4 = m_exp((t6 - x5));
       near[r + 16u] = x4;
     }
     workgroupBarrier();
@@ -76,7 +84,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x6 = (near[r + 16u] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
       near[r * 32u + i_V + 32u] = x6;
     }
-    let t11 = exp(t6);
+    let t11 = m_exp(t6);
     workgroupBarrier();
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
