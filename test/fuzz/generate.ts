@@ -209,6 +209,11 @@ export function generate(seed: number): Program {
       const seen = chance(0.8) ? value : past;
       const found = chance(0.9) ? infix('@', k, seen, [col]) : infix('@', seen, k, [col]);
       const strength = gate([], 1);
+      if (chance(0.05)) {
+        const number: Term = chance(0.5) ? call('sum', [found], [], [col]) : infix('@', found, call('l2norm', [leaf([col])], [col]), []);
+        value = infix('-', value, chance(0.5) ? infix('*', k, number, [row]) : call('outer', [infix('*', k, number, [row]), leaf([col])], tensor.shape), tensor.shape);
+        continue;
+      }
       const change = chance(0.6) ? infix('*', strength, infix('-', term([col], 1), found, [col]), [col]) : { kind: 'negated', args: [infix('*', found, strength, [col])], shape: [col] } as const;
       const more: Term = infix('+', value, call('outer', [k, change], tensor.shape), tensor.shape);
       value = chance(0.4) ? mine(more) : more;
@@ -229,6 +234,13 @@ export function generate(seed: number): Program {
     const shape = chance(0.7) ? tensor.shape : tensor.shape.filter(() => chance(0.5));
     const kept = chance(0.1) ? past : chance(0.5) ? infix('*', gate(shape, 2), past, tensor.shape) : infix('*', past, gate(shape, 2), tensor.shape);
     const write = term(tensor.shape, 2);
+    if (tensor.shape.length === 1 && chance(0.15)) {
+      // A vector that is read by its own update, as matrices are.
+      const k = bind(call('l2norm', [leaf(tensor.shape)], tensor.shape, tensor.shape));
+      const decayed = infix('*', gate(chance(0.5) ? [] : tensor.shape, 1), past, tensor.shape);
+      const found = infix('@', k, chance(0.5) ? decayed : past, []);
+      return infix('+', decayed, infix('*', k, infix('*', gate([], 1), infix('-', term([], 1), found, []), []), tensor.shape), tensor.shape);
+    }
     return chance(0.7) ? infix('+', kept, write, tensor.shape) : chance(0.5) ? infix('+', write, kept, tensor.shape) : infix('-', kept, write, tensor.shape);
   };
 

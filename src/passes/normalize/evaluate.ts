@@ -162,7 +162,15 @@ export function evaluator(spec: Spec): Evaluator {
         return plain(collapse(b, { ...f, terms: f.terms.map((t) => sumTerm(b, t, node.axis, node.origin)), axes: node.axes }));
       }
       if (node.op !== 'sum') throw nonlinear(f, node, `\`${node.op}\` over the state`);
-      if (f.decay === undefined) return form({ ...f, terms: f.terms.map((t) => sumTerm(b, t, node.axis, node.origin)), axes: node.axes });
+      if (f.decay === undefined) {
+        const terms = f.terms.map((t): Term => {
+          const read = t.read === undefined || f.state !== own ? undefined : erases[t.read];
+          if (read === undefined || !readAxes(read).includes(node.axis)) return sumTerm(b, t, node.axis, node.origin);
+          // There is no form for it, but another reason to refuse the update may be the better one.
+          return { factors: [], read: erases.push({ ...read, again: { axis: node.axis, origin: node.origin } }) - 1 };
+        });
+        return form({ ...f, terms, axes: node.axes });
+      }
       const raw: RawRead = { form: f, axis: node.axis, origin: node.origin };
       if (f.state === own) {
         erases.push(raw);
@@ -173,13 +181,15 @@ export function evaluator(spec: Spec): Evaluator {
       return plain(readResult(info, raw));
     };
 
+    const readAxes = (read: RawRead) => withoutAxes(read.form.axes, [read.axis]);
+
     /** A read by others: what it sees of its own token beyond whole writes is added as plain products. */
     const readResult = (info: StateInfo & { kind: 'matrix' }, raw: RawRead): NodeId => {
       const b = builder.at(raw.origin);
       const { rest } = resolveRead(b, raw, info.form, writesOf(b, info.form, raw.axis), raw.axis, spec.states[info.form.state ?? 0].name);
       const seen = raw.form.terms.filter((t) => !rest.includes(t));
       info.reads.push({ ...raw, form: { ...raw.form, terms: seen } });
-      const axes = withoutAxes(raw.form.axes, [raw.axis]);
+      const axes = readAxes(raw);
       const result = b.node({ kind: 'result', stage: info.stage, slot: info.reads.length - 1, axes, origin: raw.origin });
       return rest.reduce((sum, term) => {
         const { factors, read } = sumTerm(b, term, raw.axis, raw.origin);
@@ -201,12 +211,21 @@ export function evaluator(spec: Spec): Evaluator {
       // Another state as it is: entry by entry.
       if (value.kind === 'form' && value.form.state !== undefined && value.form.state !== state) throw usedElementwise(value.form.state);
       const axes = spec.states[state].axes;
+      if (value.kind === 'form') checkReads(value.form, erases, spec.states[state].name);
       const form = value.kind === 'form' ? { ...value.form, state, axes }
         : { state, decay: undefined, terms: [{ factors: [value.node], read: undefined }], axes };
       return { form, erases };
     },
     finish: (state, info) => void infos.set(state, info),
   };
+}
+
+/** What an update reads of its state is written as it is: folded once more, every channel would depend on all others. */
+function checkReads(form: Form, erases: readonly RawRead[], name: string): void {
+  const again = form.terms.map(({ read }) => (read === undefined ? undefined : erases[read].again)).find((found) => found !== undefined);
+  if (again === undefined) return;
+  throw refuse('E306', again.origin, `what is read of \`${name}\` is folded again before it is written`, `this folds \`${again.axis}\` of the read`,
+    'every channel of the state would depend on all others: keep the axis, or read a state that this update does not write');
 }
 
 /** Arguments of a Spec node. */

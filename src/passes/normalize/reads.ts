@@ -10,6 +10,8 @@ export interface RawRead {
   readonly form: Form;
   readonly axis: Axis;
   readonly origin: Span;
+  /** A fold of what was read over another axis of it, for which there is no form. */
+  readonly again?: { readonly axis: Axis; readonly origin: Span };
 }
 
 /** The terms of an update that share a column vector. */
