@@ -25,7 +25,7 @@ class Request:
 class Bound:
     def __init__(self, request, kernels, index):
         plan, extents = request.plan, request.extents
-        self.request, self.index, self.plan = request, index, plan
+        self.request, self.index, self.plan, self._checks = request, index, plan, CHECK
         self._launches = launches = Launches(plan, request.program, request.wanted, extents["heads"] == extents["groups"], ONE_LANE)
         aliases = {name: plan.in_place[name] for name in request.wanted if name in plan.in_place} if request.in_place else {}
         self.results = [name for name in request.wanted if name not in aliases]
@@ -138,7 +138,9 @@ class Bound:
             self.ops.append((driver().cuEventRecord, (events[key].event, streams[lane]), ("an event", None)))
         def wait(key, lane):
             self.ops.append((driver().cuStreamWaitEvent, (streams[lane], events[key].event, 0), ("an event", None)))
-        if not launches.one_lane:
+        beside = [i for i in launches.kept if launches.lane(i) == 1]
+        # The second lane begins after what came before the program, and ends before what comes after: where no launch sees to it, an event does.
+        if beside and START in launches.begins(beside[0]):
             record("fork", 0)
             wait("fork", 1)
         for i in range(len(launches.all)):
@@ -155,7 +157,7 @@ class Bound:
                     self.ops.append(self._launch_op(kernel["name"], kernels[kernel["name"]], grid, kernel["block"], kernel["sharedBytes"], params, lane))
             if i in awaited:
                 record(i, lane)
-        if not launches.one_lane:
+        if beside and not launches.joined(beside[-1]):
             record("join", 1)
             wait("join", 0)
         self._keep.append(events)
@@ -212,7 +214,7 @@ class Bound:
         """Launches on torch's current stream. `pointers`: of what is given, in order. Returns the results."""
         made = [host.empty(*form) for form in self.made]
         memory = host.empty((self.arena_bytes,), (1,), host.torch.uint8)
-        if CHECK:
+        if self._checks:
             for tensor in (*made, memory):
                 # NaN in every element type.
                 tensor.reshape(-1).view(host.torch.uint8).fill_(255)
@@ -237,21 +239,23 @@ class Bound:
         if self.request.keeps_tables and main not in self._table_streams:
             self._use_tables(main)
         self._run(self.ops)
-        return made
-
-    def arranged(self, made):
-        """Results as the caller gets them: a gradient for each argument."""
-        if self._order is None:
-            return tuple(made)
-        return tuple(None if at is None else made[at] for at in self._order)
+        return tuple(made) if self._order is None else tuple([None if at is None else made[at] for at in self._order])
 
     def _run(self, ops):
         for function, args, what in ops:
             code = function(*args)
             if code:
-                self._explain(code, what)
-            if CHECK and not host.capturing():
+                self._again(code, function, args, what)
+            if self._checks and not host.capturing():
                 check(driver().cuCtxSynchronize(), f"{self.plan.scan}: running {what[0]}")
+
+    def _again(self, code, function, args, what):
+        """A thread that has launched nothing yet may have no context."""
+        if code == cuda.INVALID_CONTEXT:
+            cuda.ensure_context(self.index)
+            code = function(*args)
+        if code:
+            self._explain(code, what)
 
     def _explain(self, code, what):
         name, grid = what

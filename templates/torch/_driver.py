@@ -94,14 +94,8 @@ def handle():
     return ctypes.c_void_p()
 
 
-_bound_threads = threading.local()
-
-
 def ensure_context(index):
     """Gives this thread the context that torch uses on a device, which is the current one of torch."""
-    known = _bound_threads.__dict__
-    if index in known:
-        return
     library, context = driver(), handle()
     check(library.cuCtxGetCurrent(ctypes.byref(context)), "finding the context")
     if not context:
@@ -109,7 +103,6 @@ def ensure_context(index):
         check(library.cuDeviceGet(ctypes.byref(device), index), f"opening device {index}")
         check(library.cuDevicePrimaryCtxRetain(ctypes.byref(context), device), f"opening device {index}")
         check(library.cuCtxSetCurrent(context), f"opening device {index}")
-    known[index] = True
 
 
 class Side:

@@ -167,6 +167,15 @@ class Launches:
             found = self._before[i] = {START}.union(direct, *(self.before(j) for j in direct))
         return found
 
+    def begins(self, i):
+        """What launch i of the second lane, or any before it there, waits for; START if for nothing."""
+        waits = [wait for j in range(i + 1) if self.lane(j) == 1 for wait in self.all[j]["waits"]]
+        return waits or [START]
+
+    def joined(self, i):
+        """Does the first lane wait for launch i of the second, or for a later one?"""
+        return any(wait >= i for j in range(i, len(self.all)) if self.lane(j) == 0 for wait in self.all[j]["waits"])
+
     def users(self, name):
         return [i for i in self.kept if any("tensor" in arg and self.place(arg["tensor"]) == name for arg in self.kernels[i]["args"])]
 

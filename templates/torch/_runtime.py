@@ -145,16 +145,16 @@ class Program:
         return self._run(tuple(key), args, cotangents, cu_seqlens, lengths, wanted, in_place, index, pointers, offsets)
 
     def _run(self, key, args, cotangents, cu_seqlens, lengths, wanted, in_place, index, pointers, offsets):
-        cuda.ensure_context(index)
         try:
             free = self.free[key]
             bound = free.pop()
         except (KeyError, IndexError):
+            cuda.ensure_context(index)
             bound = self._bind(args, cotangents, cu_seqlens, lengths, wanted, in_place, index)
             free = self._shelf(key)
-        made = bound(pointers, offsets)
+        results = bound(pointers, offsets)
         free.append(bound)
-        return bound.arranged(made)
+        return results
 
     def _shelf(self, key):
         with self._lock:

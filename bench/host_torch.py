@@ -1,0 +1,101 @@
+"""Host time of calls of a PyTorch package, in microseconds: python3 bench/host_torch.py FOLDER..., each made by `lmoec build --target torch`.
+
+Rows: the runtime alone, the operator (torch's dispatcher around it), the function with gradients; FLA's function of the same name where it is installed.
+A call's host time is that of a burst so short that no queue fills up, divided by its calls; the least of many bursts."""
+import importlib
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "test" / "gpu"))
+from torch_runtime import Subject  # noqa: E402
+
+BURST, BURSTS = 20, 60
+
+
+def host_time(run):
+    for _ in range(5):
+        run()
+    best = float("inf")
+    for _ in range(BURSTS):
+        torch.cuda.synchronize()
+        begin = time.perf_counter()
+        for _ in range(BURST):
+            run()
+        best = min(best, (time.perf_counter() - begin) / BURST)
+    return best * 1e6
+
+
+def backward_time(run):
+    """Of the backward passes of graphs that were made before."""
+    best = float("inf")
+    for _ in range(BURSTS):
+        results = [run() for _ in range(BURST)]
+        torch.cuda.synchronize()
+        begin = time.perf_counter()
+        for result, cotangent in results:
+            result.backward(cotangent)
+        best = min(best, (time.perf_counter() - begin) / BURST)
+    return best * 1e6
+
+
+def rows(subject):
+    package, scan, operators = subject.package, subject.scan, subject.package._ops.SCANS[subject.name]
+    args = subject.draw(batch=1, tokens=128, heads=4, groups=4, states=False)
+    token = subject.draw(batch=1, heads=4, groups=4, token=True)
+    outputs = scan.forward(args, final=False)
+    cotangents = [torch.randn_like(x) for x in outputs] + [None] * len(subject.reference.signature.states)
+    given = [x for x in args if x is not None]
+    wanted = tuple(x is not None for x in args)
+    offsets = torch.tensor([0, 50, 128], dtype=torch.int32, device="cuda")
+    yield "runtime", "forward", host_time(lambda: scan.forward(args, final=False))
+    yield "runtime", "backward", host_time(lambda: scan.backward(args, cotangents, wanted=wanted))
+    yield "runtime", "forward, packed", host_time(lambda: scan.forward(args, offsets, final=False))
+    yield "runtime", "step in place", host_time(lambda: scan.step(token, in_place=True))
+    with torch.no_grad():
+        yield "operator", "forward", host_time(lambda: operators.forward(*args, None))
+        yield "operator", "backward", host_time(lambda: operators.backward(*args, None, *cotangents))
+        yield "operator", "step", host_time(lambda: operators.step(*token))
+    function = getattr(package, subject.name, None)
+    inputs, params = len(subject.reference.signature.inputs), {named.name: x for named, x in zip(subject.reference.signature.params, args[len(subject.reference.signature.inputs):])}
+    leaves = [x.detach().requires_grad_() for x in given[:inputs]]
+    call = lambda: function(*leaves, **params)
+    yield "function", "forward, with gradients", host_time(call)
+    yield "function", "backward", backward_time(lambda: (call()[0], cotangents[0]))
+
+
+def fla_rows(subject):
+    try:
+        ops = importlib.import_module("fla.ops." + subject.name)
+    except ImportError:
+        return
+    chunk = getattr(ops, "chunk_" + subject.name, None)
+    if chunk is None:
+        return
+    args = [x.detach().requires_grad_() for x in subject.draw(batch=1, tokens=128, heads=4, groups=4, states=False) if x is not None]
+    run = lambda: chunk(*args)[0]
+    yield "FLA", "forward, with gradients", host_time(run)
+    cotangent = torch.randn_like(run())
+    yield "FLA", "backward", backward_time(lambda: (run(), cotangent))
+
+
+def main(folders):
+    print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}; B=1 T=128 H=4")
+    print(f"{'scan':14}{'what':12}{'call':26}{'us':>8}")
+    for folder in folders:
+        path = Path(folder).resolve()
+        name = next(each.name for each in path.iterdir() if (each / "_runtime.py").exists())
+        sys.path.insert(0, str(path))
+        package = importlib.import_module(name)
+        for part in ("_ops", "_reference", "_host", "_runtime"):
+            setattr(package, part, importlib.import_module(f"{name}.{part}"))
+        for scan_name, scan in zip(package._ops.SCANS, package._ops.KERNELS):
+            subject = Subject(package, scan_name, scan, scan.suitable(torch.cuda.current_device())[0])
+            for what, call, micros in (*rows(subject), *fla_rows(subject)):
+                print(f"{scan_name:14}{what:12}{call:26}{micros:8.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,275 @@
+"""Checks the runtime of PyTorch packages on a CUDA device: python3 test/gpu/torch_runtime.py FOLDER..., each made by `lmoec build --target torch`.
+
+Values against the package's reference in float64, graphs replayed with other data and other offsets, streams, threads, lanes, poisoned memory, images."""
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from pathlib import Path
+
+import torch
+
+# Of rms(difference) / rms(expected): results, gradients, gradients of gates and what else is exact (src/driver/tolerance.ts).
+ALLOWED = {torch.bfloat16: (6e-3, 8e-3, 2e-2), torch.float16: (6e-3, 8e-3, 2e-2), torch.float32: (1e-4, 1e-4, 1e-4)}
+NEGLIGIBLE = 1e-6
+PACKED = [0, 64, 65, 65, 300, 315]
+failures, passes = [], 0
+
+
+def check(what, fine, detail=""):
+    global passes
+    if fine:
+        passes += 1
+    else:
+        failures.append(f"{what} {detail}")
+        print(f"FAILED {what} {detail}", flush=True)
+
+
+def error(found, expected):
+    scale = expected.double().norm().item()
+    difference = (found.double() - expected.double()).norm().item()
+    return difference / scale if scale > 0 else difference
+
+
+class Subject:
+    """One scan of a package with one plan."""
+
+    def __init__(self, package, name, scan, plan):
+        self.package, self.name, self.scan, self.plan = package, name, scan, plan
+        self.reference = package._reference.SCANS[name]
+        self.label = f"{name} {plan.dtype} {plan.size_text()}"
+        self.dtype = package._host.DTYPES[plan.dtype]
+
+    def draw(self, batch=2, tokens=300, heads=4, groups=2, sequences=None, states=True, token=False, seed=0):
+        signature, generator = self.reference.signature, torch.Generator("cuda").manual_seed(seed)
+        lead = (batch,) if token else (batch, tokens)
+
+        def make(named, outer):
+            shape = (*outer, *(self.plan.sizes[axis] for axis in named.axes))
+            x = torch.randn(shape, generator=generator, device="cuda")
+            if named.high < float("inf"):
+                x = named.high - torch.nn.functional.softplus(x) if named.low == -float("inf") else named.low + (named.high - named.low) * torch.sigmoid(x)
+            elif named.low > -float("inf"):
+                x = named.low + torch.nn.functional.softplus(x)
+            elif named.axes:
+                x = x / shape[-1] ** 0.5
+            return x.to(self.dtype if named.io else torch.float32)
+
+        args = [make(named, (*lead, groups if named.group else heads)) for named in signature.inputs]
+        args += [make(named, (heads,)) for named in signature.params]
+        return args + [make(named, (sequences or batch, heads)) if states else None for named in signature.states]
+
+    def cotangents(self, results, states=True, seed=1):
+        generator, outputs = torch.Generator("cuda").manual_seed(seed), len(self.reference.signature.outputs)
+        return [torch.randn(x.shape, generator=generator, device="cuda").to(x.dtype) if i < outputs or states else None for i, x in enumerate(results)]
+
+    def compare(self, what, found, expected):
+        for i, (x, y) in enumerate(zip(found, expected)):
+            if x is None:
+                continue
+            kind = 0 if not what.startswith("backward") else 2 if x.dtype == torch.float32 else 1
+            allowed, wrong = ALLOWED[self.dtype][kind], error(x, y)
+            near = (x.double() - y.double()).abs().max().item() <= NEGLIGIBLE
+            check(f"{self.label} {what} result {i}", (wrong <= allowed or near) and x.shape == y.shape, f"error {wrong:.2e}, allowed {allowed}")
+
+
+def wide(tensors):
+    return [None if x is None else x.double() if x.is_floating_point() else x for x in tensors]
+
+
+def same(found, expected):
+    return all((x is None and y is None) or torch.equal(x.view(torch.uint8), y.view(torch.uint8)) for x, y in zip(found, expected))
+
+
+def values(s):
+    for what, states, offsets in (("batch", True, None), ("batch, no states", False, None), ("packed", True, PACKED), ("packed, no states", False, PACKED)):
+        sequences = None if offsets is None else len(offsets) - 1
+        args = s.draw(batch=2 if offsets is None else 1, tokens=300 if offsets is None else offsets[-1], sequences=sequences, states=states)
+        for kind in (torch.int32, torch.int64) if offsets else (None,):
+            cu = None if offsets is None else torch.tensor(offsets, dtype=kind, device="cuda")
+            torch.cuda.set_sync_debug_mode("error")
+            found = s.scan.forward(args, cu)
+            outputs = s.scan.forward(args, cu, final=False)
+            torch.cuda.set_sync_debug_mode("default")
+            expected = s.reference.forward(wide(args), cu)
+            s.compare(f"forward, {what} {kind or ''}", found, expected)
+            check(f"{s.label} forward, {what}: without final states the same", same(outputs, found[:len(outputs)]))
+            cotangents = s.cotangents(found, states)
+            grads = s.scan.backward(args, cotangents, cu)
+            s.compare(f"backward, {what} {kind or ''}", grads, s.reference.backward(wide(args), wide(cotangents), cu))
+            check(f"{s.label} {what}: the same bits twice", same(s.scan.backward(args, cotangents, cu), grads) and same(s.scan.forward(args, cu), found))
+            if offsets:
+                check(f"{s.label} {what}: offsets that the host knows", same(s.scan.forward(args, cu.cpu()), found))
+    args = s.draw(batch=3, token=True)
+    found = s.scan.step(args)
+    s.compare("step", found, s.reference.step(wide(args)))
+    states = [x.clone() for x in args[len(args) - len(s.reference.signature.states):]]
+    outputs = s.scan.step([*args[:len(args) - len(states)], *states], in_place=True)
+    check(f"{s.label} step in place", same([*outputs, *states], found))
+
+
+def graphs(s):
+    """Data and offsets of a captured graph change between replays."""
+    args = s.draw(batch=1, tokens=PACKED[-1], sequences=len(PACKED) - 1)
+    cu = torch.tensor(PACKED, dtype=torch.int32, device="cuda")
+    run = lambda: (s.scan.forward(args, cu), s.scan.backward(args, cotangents, cu), s.scan.forward([*rows], None))
+    cotangents = s.cotangents(s.scan.forward(args, cu))
+    rows = s.draw(batch=2, tokens=100, seed=4)
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        run()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = run()
+    for seed, offsets in ((11, PACKED), (12, [0, 1, 100, 200, 300, 315]), (13, [0, 0, 0, 315, 315, 315])):
+        for into, new in zip([*args, *rows], [*s.draw(batch=1, tokens=PACKED[-1], sequences=len(PACKED) - 1, seed=seed), *s.draw(batch=2, tokens=100, seed=seed)]):
+            into.copy_(new)
+        cu.copy_(torch.tensor(offsets, dtype=torch.int32))
+        graph.replay()
+        # Whatever was made ready for eager calls may go: a graph keeps its own.
+        for program in s.scan._programs.values():
+            program.forget()
+        torch.cuda.empty_cache()
+        graph.replay()
+        eager = run()
+        torch.cuda.synchronize()
+        check(f"{s.label} graph, offsets {offsets}", all(same(x, y) for x, y in zip(captured, eager)))
+
+
+def streams(s):
+    args = s.draw(seed=21)
+    found = s.scan.forward(args)
+    cotangents = s.cotangents(found)
+    grads = s.scan.backward(args, cotangents)
+    torch.cuda.synchronize()
+    wrong = []
+
+    def work(index):
+        try:
+            stream = torch.cuda.Stream()
+            with torch.cuda.stream(stream):
+                for _ in range(30):
+                    x, y = s.scan.forward(args), s.scan.backward(args, cotangents)
+                    if not (same(x, found) and same(y, grads)):
+                        wrong.append(index)
+        except Exception:
+            wrong.append(traceback.format_exc())
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check(f"{s.label} threads and streams", not wrong, str(wrong[:1]))
+    # A stream that begins while another fills what is kept from call to call.
+    for program in s.scan._programs.values():
+        program.forget()
+    first, second = torch.cuda.Stream(), torch.cuda.Stream()
+    with torch.cuda.stream(first):
+        torch.cuda._sleep(20_000_000)
+        s.scan.forward(args)
+    with torch.cuda.stream(second):
+        late = s.scan.forward(args)
+    torch.cuda.synchronize()
+    check(f"{s.label} tables that another stream makes", same(late, found))
+    bound = s.package._bound
+    bound.ONE_LANE = True
+    for program in s.scan._programs.values():
+        program.forget()
+    check(f"{s.label} one lane", same(s.scan.forward(args), found) and same(s.scan.backward(args, cotangents), grads))
+    bound.ONE_LANE, bound.CHECK = False, True
+    for program in s.scan._programs.values():
+        program.forget()
+    s.package._runtime.CHECK = True
+    check(f"{s.label} poisoned memory", same(s.scan.forward(args), found) and same(s.scan.backward(args, cotangents), grads))
+    bound.CHECK = s.package._runtime.CHECK = False
+
+
+def tensors(s):
+    args = s.draw(seed=31)
+    found = s.scan.forward(args)
+    shifted = torch.empty(args[0].numel() + 1, dtype=args[0].dtype, device="cuda")[1:].view(args[0].shape)
+    shifted.copy_(args[0])
+    check(f"{s.label} data that begins anywhere", same(s.scan.forward([shifted, *args[1:]]), found))
+    for what, wrong in (("device", args[0].cpu()), ("strides", args[0].transpose(0, 1).contiguous().transpose(0, 1)), ("dtype", args[0].double()), ("size", args[0][..., :8].contiguous()),
+                        ("tokens", args[0][:, 1:].contiguous())):
+        try:
+            s.scan.forward([args[0], wrong, *args[2:]] if what != "size" else [wrong, *args[1:]])
+            check(f"{s.label} wrong {what}", False, "nobody minds")
+        except s.package._runtime.LmoecError as refusal:
+            check(f"{s.label} wrong {what}", len(refusal.remedy) > 0)
+    torch.cuda.synchronize()
+    del found
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    found = s.scan.forward(args)
+    kept = torch.cuda.memory_allocated() - before
+    size = sum(-(-x.numel() * x.element_size() // 512) * 512 for x in found)
+    check(f"{s.label} memory after a call", kept == size, f"{kept} bytes, results have {size}")
+
+
+def images(folder, name):
+    """Without the cubin for this device: PTX, NVRTC with its cache, and a message where there is nothing."""
+    if torch.cuda.get_device_capability() != (9, 0):
+        return
+    script = f"import sys; sys.path.insert(0, sys.argv[1]); import {name} as p; from {name} import _ops; [scan.warmup() for scan in _ops.KERNELS]; print('loaded')"
+
+    def attempt(what, remove, expected, environment=None):
+        with tempfile.TemporaryDirectory() as copy:
+            shutil.copytree(folder, copy, dirs_exist_ok=True)
+            for path in Path(copy).rglob("*"):
+                if path.exists() and any(path.match(pattern) for pattern in remove):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            done = subprocess.run([sys.executable, "-c", script, copy], capture_output=True, text=True, env={**os.environ, **(environment or {})})
+            last = (done.stdout + done.stderr).strip().splitlines()[-1]
+            check(f"{name} images, {what}", expected in last, last)
+            print(f"{name} images, {what}: {last}")
+
+    with tempfile.TemporaryDirectory() as cache:
+        attempt("cubin of sm_80 is refused, its PTX is not", ["*.sm90.*"], "loaded")
+        attempt("PTX alone", ["*.cubin"], "loaded")
+        attempt("NVRTC", ["*.cubin", "*.ptx"], "loaded", {"LMOEC_CACHE": cache})
+        check(f"{name} cache", len(list(Path(cache).glob("*.cubin"))) > 0)
+        attempt("NVRTC, from the cache", ["*.cubin", "*.ptx"], "loaded", {"LMOEC_CACHE": cache})
+        attempt("no image", ["*.cubin", "*.ptx", "*.cu"], "ship", {"LMOEC_CACHE": cache})
+        attempt("no NVRTC", ["*.cubin", "*.ptx"], "LMOEC_NVRTC", {"LMOEC_CACHE": f"{cache}/other", "LMOEC_NVRTC": "/nowhere.so"})
+        attempt("built for another device", ["*.sm90.*", "*.sm80.*"], "files are missing")
+
+
+def main(folders):
+    print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}", flush=True)
+    for folder in folders:
+        path = Path(folder).resolve()
+        name = next(each.name for each in path.iterdir() if (each / "_runtime.py").exists())
+        sys.path.insert(0, str(path))
+        package = importlib.import_module(name)
+        for part in ("_ops", "_reference", "_host", "_bound", "_runtime"):
+            setattr(package, part, importlib.import_module(f"{name}.{part}"))
+        kernels = dict(zip(package._ops.SCANS, package._ops.KERNELS))
+        for scan_name, scan in kernels.items():
+            suitable = scan.suitable(torch.cuda.current_device())
+            for plan in [plan for plan in suitable if plan.target == suitable[0].target]:
+                subject = Subject(package, scan_name, scan, plan)
+                for part in (values, graphs, streams, tensors):
+                    before = len(failures)
+                    try:
+                        part(subject)
+                    except Exception:
+                        torch.cuda.set_sync_debug_mode("default")
+                        check(f"{subject.label} {part.__name__}", False, traceback.format_exc())
+                    print(f"{subject.label} {part.__name__}: {'ok' if len(failures) == before else 'FAILED'}", flush=True)
+        if folder == folders[0]:
+            images(path, name)
+            print(package._runtime.doctor(kernels.values()), flush=True)
+    print(f"{passes} passed, {len(failures)} failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
