@@ -2,6 +2,7 @@ import type { IToken } from 'chevrotain';
 import type { Diagnostic } from '../src/diagnostics/diagnostic.js';
 import type { AstFile } from '../src/ir/ast/ast.js';
 import { commentReader } from './comments.js';
+import { depthError } from './depth.js';
 import { bracketError, expectationError, lexicalErrors } from './errors.js';
 import { LmoeParser } from './rules.js';
 import { lexer } from './tokens.js';
@@ -19,6 +20,8 @@ export function parse(file: string, text: string): Parsed {
   const lexed = lexer.tokenize(text);
   const lexical = lexicalErrors(file, text, lexed);
   if (lexical.length > 0) return { ast: undefined, diagnostics: lexical };
+  const deep = depthError(file, lexed.tokens);
+  if (deep !== undefined) return { ast: undefined, diagnostics: [deep] };
   const ast = parser.parseFile(file, text.length, lexed.tokens, commentReader(file, text, comments(lexed.groups['comments'])));
   const error = parser.errors[0];
   if (error === undefined) return { ast, diagnostics: [] };

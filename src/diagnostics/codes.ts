@@ -17,6 +17,7 @@ export const CODES = {
   E103: error('a bracket is not closed, or closed by another'),
   E104: error('a reserved word'),
   E105: error('a comment without end'),
+  E106: error('a formula that is too deep'),
 
   E201: error('unknown name'),
   E202: error('the axes of an operator do not line up'),

@@ -1,13 +1,16 @@
 /** Told wherever `.T`, `^T` or a raised T shows up. */
 export const NO_TRANSPOSES = 'there are no transposes: `@` contracts the axis that both sides have, `outer(k, v)` makes a matrix of two vectors';
 
+/** Longer names are compared with nothing: that takes the product of their lengths. */
+const LONGEST = 64;
+
 /** The candidate that was probably meant, if one is near: at most a third of its letters differ. */
 export function suggest(written: string, candidates: Iterable<string>): string | undefined {
   let best: { name: string; distance: number } | undefined;
   for (const name of candidates) {
-    if (name === written) continue;
-    const distance = name.toLowerCase() === written.toLowerCase() ? 0.5 : editDistance(written, name);
     const limit = Math.max(1, Math.floor(Math.max(written.length, name.length) / 3));
+    if (name === written || Math.max(written.length, name.length) > LONGEST || Math.abs(written.length - name.length) > limit) continue;
+    const distance = name.toLowerCase() === written.toLowerCase() ? 0.5 : editDistance(written, name);
     const short = Math.min(written.length, name.length) < 2 && distance >= 1;
     if (!short && distance <= limit && (best === undefined || distance < best.distance)) best = { name, distance };
   }

@@ -24,6 +24,9 @@ export function frontend(file: string, text: string, read: Read = () => undefine
   return load(file, text, read, new Map(), []);
 }
 
+/** Files that may be open while another is read. */
+const DEEPEST_IMPORT = 32;
+
 /** `open` are the files that are being read, from the first to this one: meeting one of them again is a cycle. */
 function load(file: string, text: string, read: Read, done: Map<string, Frontend>, open: readonly string[]): Frontend {
   const { ast, diagnostics } = parse(file, text);
@@ -80,6 +83,9 @@ function importFrom(item: ImportItem, file: string, read: Read, done: Map<string
     return fail(diagnostic('E218', 'an import names a .lmoe file', origin, 'another kind of file', { help: [`did you mean "${written}.lmoe"?`] }));
   }
   const known = done.get(path);
+  if (known === undefined && open.length >= DEEPEST_IMPORT) {
+    return fail(diagnostic('E218', `imports are more than ${DEEPEST_IMPORT} files deep`, origin, `${path} is not read`, { help: ['import what is needed from where it is declared, not through other files'] }));
+  }
   const text = known === undefined ? read(path) : undefined;
   if (known === undefined && text === undefined) {
     return fail(diagnostic('E218', `${path} cannot be read`, origin, 'imported here', { help: ['the path is relative to this file, and leads to a plain file'] }));
@@ -111,5 +117,5 @@ function beside(file: string, path: string): string {
 
 /** A file imported twice has its mistakes once. */
 function unique(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
-  return diagnostics.filter((d, i) => diagnostics.indexOf(d) === i);
+  return [...new Set(diagnostics)];
 }

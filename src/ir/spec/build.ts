@@ -7,6 +7,8 @@ import type { SpecNode } from './spec.js';
 export interface SpecBuilder {
   readonly nodes: readonly SpecNode[];
   axesOf(id: number): readonly Axis[];
+  /** Operations from the node down to a tensor or a number, on the longest way. */
+  depthOf(id: number): number;
   literal(value: number, origin: Span): number;
   size(axis: Axis, origin: Span): number;
   head(origin: Span): number;
@@ -23,11 +25,13 @@ export interface SpecBuilder {
 export function specBuilder(): SpecBuilder {
   const nodes: SpecNode[] = [];
   const known = new Map<string, number>();
+  const depths: number[] = [];
 
-  const add = (key: string, node: SpecNode): number => {
+  const add = (key: string, node: SpecNode, args: readonly number[] = []): number => {
     const found = known.get(key);
     if (found !== undefined) return found;
     known.set(key, nodes.length);
+    depths.push(args.length === 0 ? 0 : 1 + Math.max(...args.map((arg) => depths[arg])));
     return nodes.push(node) - 1;
   };
 
@@ -90,6 +94,7 @@ export function specBuilder(): SpecBuilder {
   const builder: SpecBuilder = {
     nodes,
     axesOf: (id) => nodes[id].axes,
+    depthOf: (id) => depths[id],
     literal: (v, origin) => add(`literal ${Object.is(v, -0) ? '-0' : v}`, { kind: 'literal', value: v, axes: [], origin }),
     size: (axis, origin) => add(`size ${axis}`, { kind: 'size', axis, axes: [], origin }),
     head: (origin) => add('head', { kind: 'head', axes: [], origin }),
@@ -102,11 +107,11 @@ export function specBuilder(): SpecBuilder {
       if (folded !== undefined) return builder.literal(folded, origin);
       const better = rewritten(fn, args, origin);
       if (better !== undefined) return better;
-      return add(`${fn} ${args.join(' ')}`, { kind: 'map', fn, args, axes: unionAxes(...args.map((a) => nodes[a].axes)), origin });
+      return add(`${fn} ${args.join(' ')}`, { kind: 'map', fn, args, axes: unionAxes(...args.map((a) => nodes[a].axes)), origin }, args);
     },
     reduce(op, axis, arg, origin) {
       if (!includesAll(nodes[arg].axes, [axis])) throw new Error(`node ${arg} has no axis ${axis} to fold`);
-      return add(`${op} ${axis} ${arg}`, { kind: 'reduce', op, axis, arg, axes: withoutAxes(nodes[arg].axes, [axis]), origin });
+      return add(`${op} ${axis} ${arg}`, { kind: 'reduce', op, axis, arg, axes: withoutAxes(nodes[arg].axes, [axis]), origin }, [arg]);
     },
   };
   return builder;

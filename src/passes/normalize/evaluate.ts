@@ -2,7 +2,7 @@ import { unionAxes, withoutAxes } from '../../ir/common/axes.js';
 import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
 import type { NodeId } from '../../ir/scan/scan.js';
 import type { Spec, SpecNode } from '../../ir/spec/spec.js';
-import { addForms, collapse, scaleForm, sumTerm, type Form, type Term } from './forms.js';
+import { addForms, collapse, MOST_TERMS, scaleForm, sumTerm, type Form, type Term } from './forms.js';
 import { resolveRead, writesOf, type RawRead } from './reads.js';
 import { refuse } from './refusal.js';
 
@@ -28,8 +28,6 @@ export interface UsedElementwise { readonly usedElementwise: number }
 export function usedElementwise(state: number): UsedElementwise {
   return { usedElementwise: state };
 }
-
-const PRODUCT_LIMIT = 64;
 
 /** Reads Spec nodes as values affine in the states (a small abstract interpretation). */
 export function evaluator(spec: Spec): Evaluator {
@@ -92,8 +90,8 @@ export function evaluator(spec: Spec): Evaluator {
         return plain(b.map(node.fn, ...args.map((arg) => toNode(b, arg))));
       }
       switch (node.fn) {
-        case 'add': return form(addForms(b, sameState(toForm(args[0]), toForm(args[1]), node), toForm(args[1])));
-        case 'sub': return form(addForms(b, sameState(toForm(args[0]), toForm(args[1]), node), scaleForm(toForm(args[1]), [b.literal(-1)], [])));
+        case 'add': return form(bounded(addForms(b, sameState(toForm(args[0]), toForm(args[1]), node), toForm(args[1])), node));
+        case 'sub': return form(bounded(addForms(b, sameState(toForm(args[0]), toForm(args[1]), node), scaleForm(toForm(args[1]), [b.literal(-1)], [])), node));
         case 'neg': return form(scaleForm(toForm(args[0]), [b.literal(-1)], []));
         case 'mul': return form(multiply(toForm(args[0]), toForm(args[1]), node));
         case 'div': {
@@ -130,6 +128,17 @@ export function evaluator(spec: Spec): Evaluator {
       return x;
     };
 
+    /** Sums of sums would otherwise have as many terms as there are ways through them. */
+    const bounded = (f: Form, node: SpecNode): Form => {
+      if (f.terms.length <= MOST_TERMS) return f;
+      const b = builder.at(node.origin);
+      const single = (terms: readonly Term[]): Term => ({ factors: [collapse(b, { ...f, terms })], read: undefined });
+      // Other states than matrices are written entry by entry anyway.
+      if (f.state === undefined || (spec.states[f.state].axes.length !== 2 && f.terms.every((term) => term.read === undefined))) return { ...f, terms: [single(f.terms)] };
+      throw refuse('E306', node.origin, `the update of \`${name(f.state)}\` has more than ${MOST_TERMS} terms`, `${f.terms.length} terms`,
+        'add up the vectors that are written along the same one: `outer(k, v + w)` in place of `outer(k, v) + outer(k, w)`');
+    };
+
     const multiply = (x: Form, y: Form, node: SpecNode): Form => {
       const b = builder.at(node.origin);
       if (x.state !== undefined && y.state !== undefined) throw nonlinear(x, node, 'a product of the state with itself');
@@ -138,7 +147,7 @@ export function evaluator(spec: Spec): Evaluator {
       // (a (x) b + c (x) d) * S: as one factor if it multiplies S itself, distributed over the terms otherwise.
       if (stateful.decay !== undefined) return scaleForm(stateful, [collapse(b, free)], free.axes);
       const terms: Term[] = stateful.terms.flatMap((s) => free.terms.map((f) => ({ factors: [...s.factors, ...f.factors], read: s.read })));
-      if (terms.length > PRODUCT_LIMIT) return scaleForm(stateful, [collapse(b, free)], free.axes);
+      if (terms.length > MOST_TERMS) return scaleForm(stateful, [collapse(b, free)], free.axes);
       return { state: stateful.state, decay: undefined, terms, axes: unionAxes(x.axes, y.axes) };
     };
 

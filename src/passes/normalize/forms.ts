@@ -32,10 +32,30 @@ export function scaleForm(form: Form, factors: readonly NodeId[], axes: readonly
   };
 }
 
-/** Sum of two forms of the same state (or of no state). Two decays of S[t-1] add up to one factor. */
+/** Terms of a form: each is a write of its own if its vector differs from the others', and tokens then weigh on one another as often. */
+export const MOST_TERMS = 64;
+
+/** Sum of two forms of the same state (or of no state). Two decays of S[t-1] add up to one factor, and so do terms of no state that differ by a number only. */
 export function addForms(b: ScanBuilder, x: Form, y: Form): Form {
   const decay = x.decay && y.decay ? [b.map('add', b.product(x.decay), b.product(y.decay))] : (x.decay ?? y.decay);
-  return { state: x.state ?? y.state, decay, terms: [...x.terms, ...y.terms], axes: unionAxes(x.axes, y.axes) };
+  const state = x.state ?? y.state;
+  const terms = [...x.terms, ...y.terms];
+  return { state, decay, terms: state === undefined ? collect(b, terms) : terms, axes: unionAxes(x.axes, y.axes) };
+}
+
+function collect(b: ScanBuilder, terms: readonly Term[]): readonly Term[] {
+  const vectors = ({ factors }: Term) => factors.filter((f) => b.literalValue(f) === undefined);
+  const like = new Map<string, Term[]>();
+  for (const term of terms) {
+    const key = vectors(term).sort((m, n) => m - n).join(' ');
+    like.set(key, [...(like.get(key) ?? []), term]);
+  }
+  return [...like.values()].map((same) => {
+    const [first] = same;
+    if (same.length === 1) return first;
+    const sum = b.literal(same.reduce((total, { factors }) => total + literalProduct(b, factors), 0));
+    return { factors: [sum, ...vectors(first)], read: first.read };
+  });
 }
 
 /** The plain value of a form that reads nothing. */

@@ -14,7 +14,8 @@ export function gateOf(b: ScanBuilder, spec: Spec, state: number, decay: readonl
   const factors = decay.filter((f) => b.literalValue(f) !== 1);
   if (factors.length === 0) return { kind: 'none' };
   const axes = gateAxes(b, factors);
-  const logs = factors.map((f) => logOf(b, spec, f) ?? notPositive(b, spec, state, f));
+  const logOf = logarithms(b, spec);
+  const logs = factors.map((f) => logOf(f) ?? notPositive(b, spec, state, f));
   const log = logs.map((x) => x.log).reduce((sum, x) => b.map('add', sum, x));
   const factor = logs.every((x) => x.smooth) ? undefined : b.product(factors);
   if (axes.length === 0) return { kind: 'scalar', log, factor, constant: isStatic(b, log) };
@@ -36,7 +37,10 @@ function notPositive(b: ScanBuilder, spec: Spec, state: number, factor: NodeId):
 /** Declared ranges that would prove the factor positive, if there are any. */
 function provable(b: ScanBuilder, spec: Spec, factor: NodeId): string | undefined {
   const names = new Set<string>();
+  const seen = new Set<NodeId>();
   const visit = (id: NodeId): void => {
+    if (seen.has(id)) return;
+    seen.add(id);
     const node = b.nodes[id];
     const declared = node.kind === 'input' ? spec.inputs[node.input] : node.kind === 'param' ? spec.params[node.param] : undefined;
     if (declared !== undefined && isAny(declared.range)) names.add(declared.name);
@@ -48,7 +52,7 @@ function provable(b: ScanBuilder, spec: Spec, factor: NodeId): string | undefine
     const ranged = <D extends { readonly range: Range }>(declared: readonly D[]) => declared.map((d) => (isAny(d.range) ? { ...d, range } : d));
     const tried: Spec = { ...spec, inputs: ranged(spec.inputs), params: ranged(spec.params) };
     const list = [...names].map((name) => `\`${name}\``).join(' and ');
-    if (logOf(b, tried, factor) !== undefined) return `or declare ${list} \`in ${text}\`, if that is what ${names.size === 1 ? 'it is' : 'they are'}`;
+    if (logarithms(b, tried)(factor) !== undefined) return `or declare ${list} \`in ${text}\`, if that is what ${names.size === 1 ? 'it is' : 'they are'}`;
   }
   return undefined;
 }
@@ -67,32 +71,42 @@ interface Log {
 
 /**
  * log of a positive factor, read off its text where possible (exp(g) gives g, sigmoid(z) gives log_sigmoid(z)), so that no digits are lost;
- * undefined if nothing proves it positive.
+ * undefined if nothing proves it positive. Values with several readers are read once.
  */
-function logOf(b: ScanBuilder, spec: Spec, factor: NodeId): Log | undefined {
+function logarithms(b: ScanBuilder, spec: Spec): (factor: NodeId) => Log | undefined {
+  const known = new Map<NodeId, Log | undefined>();
+  const ranges = new Map<NodeId, Range>();
+  const logOf = (factor: NodeId): Log | undefined => {
+    if (!known.has(factor)) known.set(factor, logOfNode(b, spec, factor, logOf, ranges));
+    return known.get(factor);
+  };
+  return logOf;
+}
+
+function logOfNode(b: ScanBuilder, spec: Spec, factor: NodeId, logOf: (factor: NodeId) => Log | undefined, ranges: Map<NodeId, Range>): Log | undefined {
   const node = b.nodes[factor];
   if (node.kind === 'literal') return node.value > 0 ? { log: b.literal(Math.log(node.value)), smooth: true } : undefined;
   if (node.kind === 'map') {
     const [x, y] = node.args;
     const both = (fn: 'add' | 'sub') => {
-      const [lx, ly] = [logOf(b, spec, x), logOf(b, spec, y)];
+      const [lx, ly] = [logOf(x), logOf(y)];
       return lx === undefined || ly === undefined ? undefined : { log: b.map(fn, lx.log, ly.log), smooth: lx.smooth && ly.smooth };
     };
     if (node.fn === 'exp') return { log: x, smooth: true };
     if (node.fn === 'sigmoid') return { log: b.map('log_sigmoid', x), smooth: true };
-    if (node.fn === 'mul') return both('add') ?? byRange(b, spec, factor);
-    if (node.fn === 'div') return both('sub') ?? byRange(b, spec, factor);
+    if (node.fn === 'mul') return both('add') ?? byRange(b, spec, factor, ranges);
+    if (node.fn === 'div') return both('sub') ?? byRange(b, spec, factor, ranges);
     if (node.fn === 'pow') {
-      const base = logOf(b, spec, x);
-      return base === undefined ? byRange(b, spec, factor) : { log: b.map('mul', y, base.log), smooth: base.smooth };
+      const base = logOf(x);
+      return base === undefined ? byRange(b, spec, factor, ranges) : { log: b.map('mul', y, base.log), smooth: base.smooth };
     }
-    if (node.fn === 'sub' && b.literalValue(x) === 1 && rangeOf(b, spec, y).hi < 1) return { log: b.map('log1p', b.map('neg', y)), smooth: !isTrained(b, y) };
+    if (node.fn === 'sub' && b.literalValue(x) === 1 && rangeOf(b, spec, y, ranges).hi < 1) return { log: b.map('log1p', b.map('neg', y)), smooth: !isTrained(b, y) };
   }
-  return byRange(b, spec, factor);
+  return byRange(b, spec, factor, ranges);
 }
 
-function byRange(b: ScanBuilder, spec: Spec, factor: NodeId): Log | undefined {
-  const range: Range = rangeOf(b, spec, factor);
+function byRange(b: ScanBuilder, spec: Spec, factor: NodeId, ranges: Map<NodeId, Range>): Log | undefined {
+  const range = rangeOf(b, spec, factor, ranges);
   const smooth = !isTrained(b, factor);
   if (range.lo > 0) return { log: b.map('log', factor), smooth };
   if (range.lo === 0) return { log: b.map('log', b.map('max', factor, b.literal(SMALLEST_DECAY))), smooth };

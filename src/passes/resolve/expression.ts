@@ -1,5 +1,5 @@
 import { diagnostic, type Diagnostic } from '../../diagnostics/diagnostic.js';
-import { didYouMean, NO_TRANSPOSES, suggest } from '../../diagnostics/suggest.js';
+import { NO_TRANSPOSES, suggest } from '../../diagnostics/suggest.js';
 import type { BinaryOperator, Expr, Ident } from '../../ir/ast/ast.js';
 import { printExpr } from '../../ir/ast/print.js';
 import { includesAll, type Axis } from '../../ir/common/axes.js';
@@ -96,7 +96,7 @@ function unknownName(scope: Scope, text: string, origin: Span): Diagnostic {
   const nearest = suggest(text, visibleNames(scope));
   const hint = HABITS[text] ?? [];
   return diagnostic('E201', `unknown name \`${text}\``, origin, 'not declared', {
-    help: hint.length > 0 ? hint : nearest === undefined ? ['declare it: an input, a `param`, a `state`, a `const` or a `let`'] : didYouMean(text, visibleNames(scope)),
+    help: hint.length > 0 ? hint : nearest === undefined ? ['declare it: an input, a `param`, a `state`, a `const` or a `let`'] : [`did you mean \`${nearest}\`?`],
     ...(nearest === undefined || hint.length > 0 ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }),
   });
 }

@@ -1,6 +1,6 @@
 import { diagnostic, hasErrors, type Diagnostic } from '../../diagnostics/diagnostic.js';
 import { didYouMean } from '../../diagnostics/suggest.js';
-import type { Axes, ScanItem, Statement } from '../../ir/ast/ast.js';
+import type { Axes, Expr, ScanItem, Statement } from '../../ir/ast/ast.js';
 import { sameAxes, type Axis } from '../../ir/common/axes.js';
 import type { Span } from '../../ir/common/span.js';
 import { specBuilder } from '../../ir/spec/build.js';
@@ -18,12 +18,18 @@ export interface Resolved {
   readonly diagnostics: readonly Diagnostic[];
 }
 
+/** Nobody reads more errors than these: the statements after them are not looked at. */
+const ENOUGH = 100;
+
 /** Ast -> Spec of one scan: names resolved, axes checked, `@`, `outer` and norms written out. */
 export function resolveScan(item: ScanItem): Resolved {
   const diagnostics: Diagnostic[] = [];
   const declared = declare(item, (d) => diagnostics.push(d));
   const { scope, pasts } = makeScope(item, declared, diagnostics);
-  for (const statement of item.body) resolveStatement(scope, statement);
+  for (const statement of item.body) {
+    if (diagnostics.length >= ENOUGH) return { spec: undefined, diagnostics: inOrder(diagnostics) };
+    resolveStatement(scope, statement);
+  }
   for (const binding of scope.bindings.values()) {
     if ((binding.kind === 'state' || binding.kind === 'output') && !scope.assigned.has(binding.name)) report(scope, neverAssigned(binding));
   }
@@ -68,7 +74,7 @@ function resolveStatement(scope: Scope, statement: Statement): void {
     case 'param': case 'state': return;
     case 'const': case 'let': {
       const { text: name, origin } = statement.name;
-      const value = checked(scope, statement, resolveExpr(scope, statement.value));
+      const value = checked(scope, statement, valueOf(scope, statement.value));
       const problem = nameProblem(name, origin, scope.bindings.get(name)?.origin ?? scope.axes.get(name));
       if (problem) report(scope, problem);
       if (problem === undefined || RESERVED.has(name)) scope.bindings.set(name, { kind: statement.kind, name, origin, value });
@@ -81,12 +87,24 @@ function resolveStatement(scope: Scope, statement: Statement): void {
       if (binding?.kind !== 'state' && binding?.kind !== 'output') report(scope, notAssignable(scope, statement, binding));
       else if (first !== undefined) report(scope, twice(name, origin, first.origin));
       else {
-        const value = withAxes(scope, binding.axes, binding.origin, `\`${name}\` is declared`, statement.value.origin, resolveExpr(scope, statement.value));
+        const value = withAxes(scope, binding.axes, binding.origin, `\`${name}\` is declared`, statement.value.origin, valueOf(scope, statement.value));
         scope.assigned.set(name, { value, origin });
       }
       return;
     }
   }
+}
+
+/** Operations that a value may lie above what it is made of. Gradients are several times as deep, and passes follow them to the ground. */
+const DEEPEST = 256;
+
+/** The value of a statement's formula; E106 where it is deeper than passes can follow. */
+function valueOf(scope: Scope, formula: Expr): Node {
+  const value = resolveExpr(scope, formula);
+  if (value === undefined || scope.builder.depthOf(value) <= DEEPEST) return value;
+  return report(scope, diagnostic('E106', `this value is more than ${DEEPEST} operations deep`, formula.origin, `${scope.builder.depthOf(value)} operations, each of the result of another`, {
+    help: ['write it with fewer: add up or multiply in pairs, or hand in as an input what does not depend on a state'],
+  }));
 }
 
 /** The value of a `let` or `const` against its own declaration. */
@@ -185,17 +203,17 @@ function unused(scope: Scope): Diagnostic[] {
 }
 
 function makeSpec(item: ScanItem, declared: Declarations, scope: Scope, pasts: ReadonlyMap<number, number>): Spec {
-  const valueOf = (name: string): number => {
+  const assigned = (name: string): number => {
     const value = scope.assigned.get(name)?.value;
     if (value === undefined) throw new Error(`\`${name}\` has no value although nothing was reported`);
     return value;
   };
-  const states: SpecState[] = declared.states.map(({ name, axes, origin }) => ({ name, axes, next: valueOf(name), hidden: false, origin }));
+  const states: SpecState[] = declared.states.map(({ name, axes, origin }) => ({ name, axes, next: assigned(name), hidden: false, origin }));
   for (const input of pasts.keys()) {
     const { name, axes, origin } = declared.inputs[input];
     states.push({ name: freeName(`${name}_prev`, scope), axes, next: scope.builder.input(input, axes, origin), hidden: true, origin });
   }
-  const outputs: SpecOutput[] = declared.outputs.map(({ name, axes, origin }) => ({ name, axes, value: valueOf(name), origin }));
+  const outputs: SpecOutput[] = declared.outputs.map(({ name, axes, origin }) => ({ name, axes, value: assigned(name), origin }));
   return {
     name: item.name.text, doc: docOf(item), mode: item.sequential ? 'sequential' : 'chunked', axes: declared.axes,
     inputs: declared.inputs, params: declared.params, states, outputs, nodes: scope.builder.nodes, origin: item.origin,
