@@ -1,77 +1,16 @@
 import type { Extent, Plan } from '../ir/plan/plan.js';
-import { fromHalves, toHalves } from '../support/float.js';
+import { briefShape, kindName } from '../support/brief.js';
 import type { CallSizes } from './extents.js';
 import { planName, resultName } from './names.js';
 import { cubinName, ptxName } from './cuda/names.js';
-import { RuntimeError, type CallTensors, type DeviceTensor, type ElementType, type HostArray, type LoadedPlan, type Runtime } from './runtime.js';
+import { OFFSETS_RULE, offsetsFault } from './offsets.js';
+import { RuntimeError, type CallTensors, type DeviceTensor, type ElementType, type LoadedPlan, type Runtime } from './runtime.js';
+import { axisNames, expectTensor, inElements, type Tensor } from './tensors.js';
 
-/**
- * A tensor whose type names its axes in memory order, so that `Tensor<'B H T K'>` where `Tensor<'B T H K'>` belongs does not compile.
- * The values lie in a typed array, copied to the device for a call (f32 numbers in the element type of the kernels), or on the device already.
- */
-export interface Tensor<Axes extends string> {
-  readonly axes: Axes;
-  readonly shape: readonly number[];
-  readonly values: HostArray | DeviceTensor;
-}
+export { read, readFloats, release, tensor, upload, type Tensor, type TensorValues } from './tensors.js';
 
 /** Reads one file of a package of kernels, by its name relative to the binding. */
 export type ReadFile = (name: string) => Promise<Uint8Array>;
-
-/** What a tensor can be made of: numbers in any array, the 16 bits of bf16 or f16, or what is on the device already. */
-export type TensorValues = HostArray | Float64Array | readonly number[] | DeviceTensor;
-
-/**
- * A tensor from values: `tensor('B T H K', [2, 100, 4, 64], array)`. bf16 and f16 come as their 16 bits, or as numbers that are rounded; f64 numbers
- * and plain arrays become f32. Throws a RuntimeError where names, extents and values do not belong together.
- */
-export function tensor<const Axes extends string>(axes: Axes, shape: readonly number[], given: TensorValues): Tensor<Axes> {
-  const names = axisNames(axes);
-  const values = isNumbers(given) ? Float32Array.from(given) : given;
-  if (names.length !== shape.length) throw new RuntimeError(`'${axes}' names ${names.length} axes, the shape has ${shape.length}: [${shape.join(', ')}]`, 'give one extent for each axis');
-  const expected = count(shape);
-  const found = ArrayBuffer.isView(values) ? values.length : count(values.shape);
-  if (expected !== found) throw new RuntimeError(`'${axes}' [${shape.join(', ')}] has ${expected} elements, the values ${found}`, 'check the extents');
-  return { axes, shape, values };
-}
-
-/** Copies a tensor to the device once, for many calls. Numbers are rounded to a 16-bit `dtype`. */
-export function upload<Axes extends string>(runtime: Runtime, host: Tensor<Axes>, dtype: ElementType = 'f32'): Tensor<Axes> {
-  if (!ArrayBuffer.isView(host.values)) return host;
-  return { ...host, values: runtime.upload(inElements(host.values, dtype), dtype, host.shape) };
-}
-
-/** f32 numbers in the elements that a kernel reads; what has 16 bits already stays. */
-function inElements(values: HostArray, dtype: ElementType | undefined): HostArray {
-  return values instanceof Float32Array && (dtype === 'bf16' || dtype === 'f16') ? toHalves(dtype, values) : values;
-}
-
-/** Fetches the values of a tensor as they lie in memory; a typed array is given back as it is. */
-export async function read(runtime: Runtime, from: Tensor<string>): Promise<HostArray> {
-  return ArrayBuffer.isView(from.values) ? from.values : runtime.download(from.values);
-}
-
-/** Fetches the values of a tensor as numbers, whatever its element type. */
-export async function readFloats(runtime: Runtime, from: Tensor<string>): Promise<Float32Array> {
-  const values = await read(runtime, from);
-  if (values instanceof Float32Array) return values;
-  const dtype = ArrayBuffer.isView(from.values) ? undefined : from.values.dtype;
-  if (dtype === 'bf16' || dtype === 'f16') return fromHalves(dtype, values);
-  throw new RuntimeError('16-bit values of a typed array do not say whether they are bf16 or f16', 'convert them with what made them');
-}
-
-/** Gives the device memory of a tensor back. */
-export function release(from: Tensor<string>): void {
-  if (!ArrayBuffer.isView(from.values)) from.values.release();
-}
-
-function isNumbers(values: TensorValues): values is Float64Array | readonly number[] {
-  return values instanceof Float64Array || Array.isArray(values);
-}
-
-function axisNames(axes: string): readonly string[] {
-  return axes.split(' ').filter((name) => name !== '');
-}
 
 type Tensors = Readonly<Record<string, Tensor<string> | undefined>>;
 
@@ -142,7 +81,10 @@ function bound(loaded: LoadedPlan): OpenScan {
   const dtypes = new Map(plan.tensors.map((item) => [item.name, item.dtype]));
   const values = (tensors: Tensors, role: 'initial' | 'cotangent' | undefined, step = false): CallTensors => Object.fromEntries(Object.entries(tensors).map(([name, item]) => {
     const known = role === undefined ? name : planName(plan, role, name);
-    if (item !== undefined) checkAxes(plan, known, item.axes, step);
+    if (item !== undefined) {
+      expectTensor(item, `${plan.scan}: ${name}`);
+      checkAxes(plan, known, item.axes, step);
+    }
     return [known, item !== undefined && ArrayBuffer.isView(item.values) ? inElements(item.values, dtypes.get(known)) : item?.values];
   }));
   const results = (made: Readonly<Record<string, DeviceTensor>>, role: 'result' | 'gradient', lead: Lead): Results => ({
@@ -234,12 +176,11 @@ function leadOf(plan: Plan, inputs: Tensors, cuSeqlens: ArrayLike<number> | unde
 
 function lengthsOf(plan: Plan, batch: number, tokens: number, cuSeqlens: ArrayLike<number> | undefined): readonly number[] {
   if (cuSeqlens === undefined) return Array.from({ length: batch }, () => tokens);
-  const offsets = Array.from(cuSeqlens);
-  const lengths = offsets.slice(1).map((end, i) => end - offsets[i]);
-  if (batch !== 1 || offsets[0] !== 0 || offsets[offsets.length - 1] !== tokens || lengths.some((length) => length < 0)) {
-    throw new RuntimeError(`${plan.scan}: cuSeqlens [${offsets.join(', ')}] does not cut ${batch} x ${tokens} tokens`, 'the batch is 1 and the offsets go from 0 to the number of tokens');
-  }
-  return lengths;
+  const given: unknown = cuSeqlens;
+  const numbers = typeof given === 'object' && given !== null && 'length' in given;
+  const fault = numbers ? offsetsFault(cuSeqlens, batch, tokens) : `is ${kindName(given)}`;
+  if (fault !== undefined) throw new RuntimeError(`${plan.scan}: cuSeqlens ${fault}`, `it holds ${OFFSETS_RULE}`);
+  return Array.from({ length: cuSeqlens.length - 1 }, (_, i) => cuSeqlens[i + 1] - cuSeqlens[i]);
 }
 
 function agree(plan: Plan, name: string, shape: readonly number[], what: string, known: number | undefined, found: number): void {
@@ -247,15 +188,11 @@ function agree(plan: Plan, name: string, shape: readonly number[], what: string,
 }
 
 function mismatch(plan: Plan, name: string, expected: string, shape: readonly number[]): RuntimeError {
-  return new RuntimeError(`${plan.scan}: ${name} [${shape.join(', ')}] does not fit: expected ${expected}`, 'all tensors of a call agree in batch, tokens, heads and groups');
+  return new RuntimeError(`${plan.scan}: ${name} ${briefShape(shape)} does not fit: expected ${expected}`, 'all tensors of a call agree in batch, tokens, heads and groups');
 }
 
 /** [tokens, ...] -> [B, T, ...], or [B, ...] in a step. */
 function userShape(declared: readonly Extent[], found: readonly number[], lead: Lead): readonly number[] {
   if (declared[0] !== 'tokens') return found;
   return [lead.batch, ...(lead.tokens === undefined ? [] : [lead.tokens]), ...found.slice(1)];
-}
-
-function count(shape: readonly number[]): number {
-  return shape.reduce((n, extent) => n * extent, 1);
 }

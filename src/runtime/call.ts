@@ -1,7 +1,10 @@
 import type { Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
+import { kindName } from '../support/brief.js';
 import { newHostArray } from './arrays.js';
 import { chunkTable, segmentTable, sequenceTable, shapeOf, type CallSizes, type Extents } from './extents.js';
+import { releasedTensor } from './lifetime.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type HostArray, type Program } from './runtime.js';
+import { areValues } from './tensors.js';
 
 /** What binding the tensors of a call asks of a device. */
 export interface CallMemory<T extends DeviceTensor> {
@@ -100,6 +103,8 @@ export function bindTensors<T extends DeviceTensor>(
             throw new RuntimeError(`${plan.scan}: the ${declared.role} ${declared.name} is missing`, `pass ${declared.name} [${shape.join(', ')}]`);
           }
           tensors.set(declared.name, memory.zeros(declared.name, declared.dtype, shape));
+        } else if (!areValues(value)) {
+          throw new RuntimeError(`${plan.scan}: ${declared.name} is ${kindName(value)}`, 'pass a typed array or a tensor of the device');
         } else if (ArrayBuffer.isView(value)) {
           checkArray(declared.dtype, shape, value, declared.name);
           const copy = memory.fresh(declared.dtype, shape);
@@ -145,6 +150,7 @@ export function checkArray(dtype: ElementType, shape: readonly number[], data: H
 }
 
 function ownTensor<T extends DeviceTensor>(plan: Plan, declared: PlanTensor, shape: readonly number[], value: DeviceTensor, memory: CallMemory<T>): T {
+  if ('released' in value && value.released === true) throw releasedTensor(`${plan.scan}: ${declared.name}`);
   const own = memory.own(value);
   if ('remedy' in own) throw new RuntimeError(`${plan.scan}: ${declared.name} lives on another device`, own.remedy);
   // [B, T, ...] and [tokens, ...] are the same memory.

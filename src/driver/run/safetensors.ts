@@ -1,3 +1,4 @@
+import { briefShape, briefText, kindName } from '../../support/brief.js';
 import { fromHalves, toHalves } from '../../support/float.js';
 import { problem, type Problem } from '../problem.js';
 import { repeatedKey } from './json-keys.js';
@@ -52,8 +53,8 @@ export function readSafetensors(bytes: Uint8Array, path: string): ReadonlyMap<st
       continue;
     }
     const entry = readEntry(name, value);
-    if ('fault' in entry) return wrong(`tensor \`${name}\`: ${entry.fault}`, entry.help);
-    if (entry.end > data.length) return wrong(`tensor \`${name}\`: its bytes end at ${entry.end}, the data has ${data.length}`, TRUNCATED);
+    if ('fault' in entry) return wrong(`tensor \`${briefText(name)}\`: ${entry.fault}`, entry.help);
+    if (entry.end > data.length) return wrong(`tensor \`${briefText(name)}\`: its bytes end at ${entry.end}, the data has ${data.length}`, TRUNCATED);
     entries.push(entry);
   }
   const gap = findGap(entries, data.length);
@@ -78,11 +79,11 @@ function parseHeader(bytes: Uint8Array): Readonly<Record<string, unknown>> | str
   try {
     header = JSON.parse(text);
   } catch (error) {
-    return `its header is no JSON: ${error instanceof Error ? error.message : String(error)}`;
+    return `its header is no JSON: ${briefText(error instanceof Error ? error.message : String(error), 120)}`;
   }
   if (!text.startsWith('{') || !isRecord(header)) return 'its header is no JSON object';
   const repeated = repeatedKey(text);
-  return repeated === undefined ? header : `its header names \`${repeated}\` twice`;
+  return repeated === undefined ? header : `its header names \`${briefText(repeated)}\` twice`;
 }
 
 function readEntry(name: string, value: unknown): Entry | { readonly fault: string; readonly help: string } {
@@ -92,14 +93,14 @@ function readEntry(name: string, value: unknown): Entry | { readonly fault: stri
   if (typeof written !== 'string') return damaged('its dtype is missing');
   const dtype = written.toLowerCase();
   if (!isDtype(dtype) || written !== written.toUpperCase()) {
-    return { fault: `its dtype is ${written}`, help: `store it as one of ${Object.keys(BYTES).map((known) => known.toUpperCase()).join(', ')}` };
+    return { fault: `its dtype is ${briefText(written)}`, help: `store it as one of ${Object.keys(BYTES).map((known) => known.toUpperCase()).join(', ')}` };
   }
-  if (!isCounts(shape)) return damaged(`its shape is ${JSON.stringify(shape)}, no list of extents`);
-  if (!isCounts(offsets) || offsets.length !== 2) return damaged(`its data_offsets are ${JSON.stringify(offsets)}, no pair of offsets`);
+  if (!isCounts(shape)) return damaged(`its shape is ${listName(shape)}, no list of extents`);
+  if (!isCounts(offsets) || offsets.length !== 2) return damaged(`its data_offsets are ${listName(offsets)}, no pair of offsets`);
   const [begin, end] = offsets;
   if (end < begin) return damaged(`its bytes end at ${end}, before they begin at ${begin}`);
   const expected = shape.reduce((n, extent) => n * extent, 1) * BYTES[dtype];
-  if (end - begin !== expected) return damaged(`${written} [${shape.join(', ')}] needs ${expected} bytes, its data_offsets [${begin}, ${end}] hold ${end - begin}`);
+  if (end - begin !== expected) return damaged(`${written} ${briefShape(shape)} needs ${expected} bytes, its data_offsets [${begin}, ${end}] hold ${end - begin}`);
   return { name, dtype, shape, begin, end };
 }
 
@@ -108,11 +109,16 @@ function findGap(entries: readonly Entry[], length: number): string | undefined 
   let at = 0;
   let before = '';
   for (const { name, begin, end } of [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
-    if (begin < at) return `tensor \`${name}\` starts at byte ${begin} of the data, inside of \`${before}\`, which ends at ${at}`;
+    if (begin < at) return `tensor \`${briefText(name)}\` starts at byte ${begin} of the data, inside of \`${briefText(before)}\`, which ends at ${at}`;
     if (begin > at) return `bytes ${at} to ${begin} of the data belong to no tensor`;
     [at, before] = [end, name];
   }
   return at < length ? `bytes ${at} to ${length} of the data belong to no tensor` : undefined;
+}
+
+/** `[2, -1]`; what is no list of numbers by its kind, however large or deep. */
+function listName(value: unknown): string {
+  return Array.isArray(value) && value.every((n) => typeof n === 'number') ? briefShape(value) : kindName(value);
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,5 +1,7 @@
 import type { AxisSizes } from '../../ir/common/axes.js';
 import type { Spec } from '../../ir/spec/spec.js';
+import { OFFSETS_RULE, offsetsFault } from '../../runtime/offsets.js';
+import { briefList, briefShape, briefText } from '../../support/brief.js';
 import { problem, type Problem } from '../problem.js';
 import { signatureOf, type Signature, type SignatureTensor } from './signature.js';
 
@@ -52,9 +54,12 @@ export function validate(spec: Spec, tensors: ReadonlyMap<string, AnyTensor>): V
       problems.push(problem('E501', `${tensor.role} \`${tensor.name}\` is missing: expected ${layout(tensor)}`, `add a tensor named \`${tensor.name}\` to the inputs; they hold ${listed(tensors)}`));
     }
   }
-  for (const name of tensors.keys()) {
-    if (name === CU_SEQLENS || name.startsWith(EXPECTED_PREFIX) || known.some((tensor) => tensor.name === name)) continue;
-    problems.push(problem('E502', `\`${name}\` is no tensor of \`${spec.name}\``, `remove it, or rename it; \`${spec.name}\` takes ${known.map((tensor) => tensor.name).join(', ')} and ${CU_SEQLENS}`));
+  const names = new Set([CU_SEQLENS, ...known.map((tensor) => tensor.name)]);
+  const strangers = [...tensors.keys()].filter((name) => !names.has(name) && !name.startsWith(EXPECTED_PREFIX));
+  if (strangers.length > 0) {
+    const [subject, it] = strangers.length === 1 ? [`\`${briefText(strangers[0])}\` is no tensor`, 'it'] : [`${briefList(strangers.map((name) => `\`${briefText(name)}\``))} are no tensors`, 'them'];
+    const takes = `\`${spec.name}\` takes ${known.map((tensor) => tensor.name).join(', ')} and ${CU_SEQLENS}`;
+    problems.push(problem('E502', `${subject} of \`${spec.name}\``, `remove ${it}, or rename ${it}; ${takes}`));
   }
   for (const tensor of known) {
     const found = tensors.get(tensor.name);
@@ -106,7 +111,7 @@ export function layout(tensor: Pick<SignatureTensor, 'leading' | 'axes'>): strin
 }
 
 function listed(tensors: ReadonlyMap<string, unknown>): string {
-  return tensors.size === 0 ? 'nothing' : [...tensors.keys()].join(', ');
+  return tensors.size === 0 ? 'nothing' : briefList([...tensors.keys()]);
 }
 
 /** Binds or compares every extent; one problem per tensor at most. */
@@ -131,19 +136,15 @@ function unify(tensor: SignatureTensor, found: AnyTensor, symbols: Symbols, head
 }
 
 function shape(tensor: AnyTensor): string {
-  return `[${tensor.shape.join(', ')}]`;
+  return briefShape(tensor.shape);
 }
 
 function checkOffsets(tensor: AnyTensor, offsets: readonly number[], batch: number, tokens: number): Problem[] {
-  const wrong = (text: string) => [problem('E505', `\`${CU_SEQLENS}\` ${text}`, 'it holds N + 1 offsets that start at 0, never decrease and end at the number of tokens')];
+  const wrong = (text: string) => [problem('E505', `\`${CU_SEQLENS}\` ${text}`, `it holds ${OFFSETS_RULE}`)];
   if (tensor.dtype !== 'i32' && tensor.dtype !== 'i64') return wrong(`must be int32 or int64, found ${tensor.dtype}`);
   if (tensor.shape.length !== 1 || offsets.length < 2) return wrong(`must be [N + 1], found ${shape(tensor)}`);
-  if (batch !== 1) return wrong(`is given, so the batch must be 1, found ${batch}`);
-  if (offsets[0] !== 0) return wrong(`must start at 0, found ${offsets[0]}`);
-  const falling = offsets.findIndex((offset, i) => i > 0 && offset < offsets[i - 1]);
-  if (falling >= 0) return wrong(`decreases from ${offsets[falling - 1]} to ${offsets[falling]} at entry ${falling}`);
-  const last = offsets[offsets.length - 1];
-  return last === tokens ? [] : wrong(`ends at ${last}, but there are ${tokens} tokens`);
+  const fault = offsetsFault(offsets, batch, tokens);
+  return fault === undefined ? [] : wrong(fault);
 }
 
 function checkValues(tensor: SignatureTensor, found: AnyTensor): Problem[] {

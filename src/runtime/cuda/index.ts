@@ -2,6 +2,7 @@ import type { Plan, PlanKernel } from '../../ir/plan/plan.js';
 import { bindTensors, callTables, createPool, elementCount, isUngrouped, kernelNamed, type CallMemory, type Pool } from '../call.js';
 import { newHostArray } from '../arrays.js';
 import { extentsOf, gridOf, type CallSizes } from '../extents.js';
+import { lifetime, releasedTensor } from '../lifetime.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type KernelTime, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';
 import { loadAddon, nvrtcFolders, type DeviceInfo, type FunctionInfo, type NativeCuda, type NvrtcStatus, type StreamHandle } from './addon.js';
 import { loadKernels } from './kernels.js';
@@ -76,6 +77,7 @@ function openRuntime(native: NativeCuda, info: DeviceInfo, driver: string): Cuda
     borrow: (pointer, dtype, shape) => borrow(native, pointer, dtype, shape),
     async download(tensor) {
       if (!isCudaTensor(tensor)) throw new RuntimeError('this tensor belongs to another runtime', 'download it with the runtime that made it');
+      if (tensor.released) throw releasedTensor('the tensor');
       const array = newHostArray(tensor.dtype, elementCount(tensor.shape));
       expectOk(await native.download(tensor.buffer, 0, array), 'downloading a tensor');
       return array;
@@ -94,7 +96,9 @@ async function loadPlan(native: NativeCuda, info: DeviceInfo, plan: Plan, files:
   const pool = createPool((_, dtype, shape) => allocate(native, dtype, shape));
   const lanes = createLanes(native);
 
+  const life = lifetime(plan.scan);
   const call = async (program: Program, tensors: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
+    life.check();
     const prepared = prepare(native, plan, program, tensors, sizes, options, pool);
     try {
       lanes.run(plan.programs[program], (i, stream) => {
@@ -115,6 +119,7 @@ async function loadPlan(native: NativeCuda, info: DeviceInfo, plan: Plan, files:
     backward: (tensors, sizes, options) => call('backward', tensors, sizes, options),
     step: (tensors, sizes, options) => call('step', tensors, sizes, options),
     async profile(program, tensors, sizes, repeats = 5) {
+      life.check();
       const prepared = prepare(native, plan, program, tensors, sizes, {}, pool);
       const start = expectOk(native.createEvent(), 'making an event');
       const end = expectOk(native.createEvent(), 'making an event');
@@ -131,10 +136,10 @@ async function loadPlan(native: NativeCuda, info: DeviceInfo, plan: Plan, files:
       for (const tensor of Object.values(prepared.results)) tensor.release();
       return prepared.launches.map(({ kernel }, i) => ({ kernel: kernel.name, microseconds: best[i] }));
     },
-    release() {
+    release: () => life.end(() => {
       pool.release();
       kernels.release();
-    },
+    }),
   };
 }
 

@@ -9,6 +9,7 @@ export interface CudaTensor extends DeviceTensor {
   readonly kind: 'cuda';
   readonly buffer: BufferHandle;
   readonly bytes: number;
+  readonly released: boolean;
   /** Device address, for other libraries. */
   readonly pointer: bigint;
 }
@@ -61,6 +62,9 @@ function tensorOf(native: NativeCuda, buffer: BufferHandle, dtype: ElementType, 
     shape: [...shape],
     buffer,
     bytes,
+    get released() {
+      return released;
+    },
     get pointer() {
       return native.pointer(buffer);
     },

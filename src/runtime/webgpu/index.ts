@@ -1,6 +1,7 @@
 import type { Plan, PlanArg, PlanKernel } from '../../ir/plan/plan.js';
 import { bindTensors, callTables, createPool, kernelNamed, type CallMemory, type Pool } from '../call.js';
 import { extentsOf, gridOf, type CallSizes } from '../extents.js';
+import { lifetime, releasedTensor } from '../lifetime.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';
 import { ADAPTER_REMEDY, checked, describeAdapter, openDevice, webGpu, type AdapterCapabilities, type OpenDevice } from './adapter.js';
 import { arenaLayout } from './arena.js';
@@ -54,10 +55,11 @@ function openRuntime({ device, description, capabilities }: OpenDevice): WebGpuR
       alive();
       return allocate(device, dtype, shape, 'a tensor');
     },
-    borrow: (buffer, dtype, shape): WebGpuTensor => ({ kind: 'webgpu', dtype, shape: [...shape], device, buffer, bytes: buffer.size, release() {} }),
+    borrow: (buffer, dtype, shape): WebGpuTensor => ({ kind: 'webgpu', dtype, shape: [...shape], device, buffer, bytes: buffer.size, released: false, release() {} }),
     async download(tensor) {
       alive();
       if (!isWebGpuTensor(tensor) || tensor.device !== device) throw new RuntimeError('this tensor belongs to another runtime', 'download it with the runtime that made it');
+      if (tensor.released) throw releasedTensor('the tensor');
       return checked(device, 'downloading a tensor', () => download(tensor));
     },
     async load(plan, files) {
@@ -71,8 +73,10 @@ function openRuntime({ device, description, capabilities }: OpenDevice): WebGpuR
 function loadPlan(device: GPUDevice, plan: Plan, pipelines: Pipelines, alive: () => void): LoadedPlan {
   // New memory is zero.
   const pool = createPool((name, dtype, shape) => allocate(device, dtype, shape, name));
+  const life = lifetime(plan.scan);
   const call = async (program: Program, tensors: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
     alive();
+    life.check();
     return checked(device, `${plan.scan}, ${program}`, async () => submit(device, plan, pipelines, pool, program, tensors, sizes, options));
   };
   return {
@@ -80,7 +84,7 @@ function loadPlan(device: GPUDevice, plan: Plan, pipelines: Pipelines, alive: ()
     forward: (tensors, sizes, options) => call('forward', tensors, sizes, options),
     backward: (tensors, sizes, options) => call('backward', tensors, sizes, options),
     step: (tensors, sizes, options) => call('step', tensors, sizes, options),
-    release: () => pool.release(),
+    release: () => life.end(() => pool.release()),
   };
 }
 

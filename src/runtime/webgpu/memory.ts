@@ -9,6 +9,7 @@ export interface WebGpuTensor extends DeviceTensor {
   readonly device: GPUDevice;
   readonly buffer: GPUBuffer;
   readonly bytes: number;
+  readonly released: boolean;
 }
 
 // GPUBufferUsage and GPUMapMode are globals of browsers only.
@@ -37,6 +38,9 @@ export function allocate(device: GPUDevice, dtype: ElementType, shape: readonly 
     device,
     buffer,
     bytes,
+    get released() {
+      return released;
+    },
     release() {
       if (released) return;
       released = true;

@@ -92,7 +92,7 @@ describe('safetensors', () => {
     expect(a(entry('F32', [-2], 0, 8))).toMatch(/its shape is \[-2\], no list of extents/);
     expect(a(entry('F32', [1.5], 0, 6))).toMatch(/its shape is \[1\.5\]/);
     expect(a(entry('F32', [2 ** 40, 2 ** 40], 0, 8))).toMatch(/needs 4\.8\d*e\+24 bytes/);
-    expect(a('{"dtype":"F32","shape":2,"data_offsets":[0,8]}')).toMatch(/its shape is 2/);
+    expect(a('{"dtype":"F32","shape":2,"data_offsets":[0,8]}')).toMatch(/its shape is the number 2/);
     expect(a('{"dtype":"F32","shape":[2],"data_offsets":[0]}')).toMatch(/its data_offsets are \[0\], no pair/);
     expect(a('{"shape":[2],"data_offsets":[0,8]}')).toMatch(/its dtype is missing/);
     expect(a('7')).toMatch(/its entry is no JSON object/);
@@ -110,6 +110,18 @@ describe('safetensors', () => {
     expect(two(entry('F32', [4], 0, 16), entry('F32', [2], 4, 12))).toMatch(/tensor `b` starts at byte 4 of the data, inside of `a`/);
     expect(two(entry('F32', [1], 0, 4), entry('F32', [2], 8, 16))).toMatch(/bytes 4 to 8 of the data belong to no tensor/);
     expect(two(entry('F32', [1], 0, 4), entry('F32', [1], 4, 8))).toMatch(/bytes 8 to 16 of the data belong to no tensor/);
+  });
+
+  it('refuses headers of any depth and size in one short line', () => {
+    const deep = (n: number): string => `${'['.repeat(n)}1${']'.repeat(n)}`;
+    const headers = [
+      `{"a":{"dtype":"F32","shape":${deep(10_000)},"data_offsets":[0,4]}}`, `{"a":{"dtype":"F32","shape":[1],"data_offsets":${deep(10_000)}}}`, deep(10_000),
+      `{"a":{"dtype":"F32","shape":[${'2,'.repeat(100_000)}2],"data_offsets":[0,4]}}`, `{"${'a'.repeat(1_000_000)}":{"dtype":"${'F'.repeat(1_000_000)}"}}`,
+    ];
+    for (const header of headers) {
+      expect(refusal(file(header, 4))).toMatch(/^E506 /);
+      expect(refusal(file(header, 4)).length).toBeLessThan(350);
+    }
   });
 
   it('refuses names that occur twice', () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Plan } from '../../../src/ir/plan/plan.js';
 import { openScan, read, readFloats, tensor } from '../../../src/runtime/bindings.js';
 import type { CallSizes } from '../../../src/runtime/extents.js';
-import type { CallTensors, DeviceTensor, LoadedPlan, Runtime } from '../../../src/runtime/runtime.js';
+import { RuntimeError, type CallTensors, type DeviceTensor, type LoadedPlan, type Runtime } from '../../../src/runtime/runtime.js';
 import { plan as sample } from '../emit/sample.js';
 
 const plan: Plan = {
@@ -91,6 +91,37 @@ describe('calls of a binding', () => {
     await expect(scan.forward(inputs(1, 5, 4, 2), {}, [0, 4])).rejects.toThrow(/cuSeqlens/);
     expect(() => tensor('B T', [2, 3], new Float32Array(5))).toThrow(/6 elements, the values 5/);
     expect(() => tensor('B T H', [2, 3], new Float32Array(6))).toThrow(/names 3 axes/);
+  });
+
+  it('refuses offsets that are none, by name and in one short line', async () => {
+    const scan = await open();
+    const many = Float64Array.from({ length: 1_000_000 }, (_, i) => 1_000_000 - i).fill(0, 0, 1);
+    const cases: readonly [unknown, string][] = [
+      [[0, 2.5, 9], 'holds the number 2.5 at entry 1, no whole number'], [[0, NaN, 9], 'holds the number NaN at entry 1'], [[0, 6, 4, 9], 'decreases from 6 to 4 at entry 2'],
+      [[1, 9], 'must start at 0, found 1'], [[0, 8], 'ends at 8, but there are 9 tokens'], [[0], 'holds 1 offsets'], [BigInt64Array.of(0n, 9n), 'holds the bigint 0 at entry 0'],
+      [many, 'decreases from 999999 to 999998 at entry 2'], [null, 'is null'], [9, 'is the number 9'],
+    ];
+    for (const [given, fault] of cases) {
+      const refused = expect(scan.forward(inputs(1, 9, 4, 2), {}, given as never)).rejects;
+      await refused.toThrow(`two_faced: cuSeqlens ${fault}`);
+      await refused.toBeInstanceOf(RuntimeError);
+      await refused.toMatchObject({ message: expect.stringMatching(/^.{1,120}$/) });
+    }
+    await expect(scan.forward(inputs(2, 9, 4, 2), {}, [0, 9])).rejects.toThrow('so the batch must be 1, found 2');
+  });
+
+  it('refuses what is no tensor', async () => {
+    const scan = await open();
+    const { q } = inputs(1, 2, 4, 2);
+    for (const [given, found] of [[null, 'null'], [[[1]], 'an array'], [new Float32Array(24), 'a Float32Array'], [{ ...q, values: null }, 'an object'], [{ ...q, shape: [1, NaN] }, 'an object']]) {
+      const refused = expect(scan.forward({ ...inputs(1, 2, 4, 2), v: given as never }, {})).rejects;
+      await refused.toThrow(`two_faced: v is ${String(found)}, expected a tensor`);
+      await refused.toBeInstanceOf(RuntimeError);
+    }
+    const numbers: readonly unknown[] = [null, undefined, 'text', 3, [1, null], [1n, 2n], new Uint8Array(2), new BigInt64Array(2), {}];
+    for (const values of numbers) expect(() => tensor('B T', [1, 2], values as never)).toThrow(RuntimeError);
+    for (const shape of [null, [1, 2.5], [1, -2], [1, NaN], 'ab']) expect(() => tensor('B T', shape as never, [1, 2])).toThrow(RuntimeError);
+    await expect(read(fakeRuntime([]), null as never)).rejects.toThrow(RuntimeError);
   });
 
   it('takes numbers in any array', () => {

@@ -11,7 +11,7 @@ const tensor = (name: string): PlanArg => ({ kind: 'tensor', tensor: name, acces
 function device(pointer: bigint, dtype: CudaTensor['dtype'], shape: readonly number[]): CudaTensor {
   // The packing never looks into a handle.
   const buffer = {} as BufferHandle;
-  return { kind: 'cuda', dtype, shape, buffer, bytes: 0, pointer, release() {} };
+  return { kind: 'cuda', dtype, shape, buffer, bytes: 0, released: false, pointer, release() {} };
 }
 
 const extents = { tokens: 100, heads: 4, groups: 2, sequences: 1, chunks: 2, segments: 3 };

@@ -43,6 +43,21 @@ async function runtimeTests(runtime: WebGpuRuntime): Promise<void> {
     expect([...await runtime.download(again)].slice(0, 3)).toEqual([20, 21, 22]);
   });
 
+  it('refuses what is no tensor, and what was given back', async () => {
+    // JavaScript and casts get here with anything.
+    for (const [given, found] of [[null, 'null'], [[1, 2], 'an array'], ['text', "the text 'text'"], [{}, 'an object'], [new Uint8Array(12), 'a Uint8Array']] as const) {
+      await expect(loaded.forward({ x: given as never }, sizes)).rejects.toThrow(new RegExp(`^sums: x is ${found}`));
+    }
+    const gone = runtime.upload(values, 'f32', [2, 2, 3]);
+    gone.release();
+    await expect(loaded.forward({ x: gone }, sizes)).rejects.toThrow('sums: x was released');
+    await expect(runtime.download(gone)).rejects.toThrow('the tensor was released');
+    const other = await runtime.load(plan, files);
+    other.release();
+    other.release();
+    await expect(other.forward({ x: values }, sizes)).rejects.toThrow('sums was released');
+  });
+
   it('lends a buffer of the device as a tensor', async () => {
     const own = runtime.gpu.createBuffer({ size: values.byteLength, usage: 0x8c });
     runtime.gpu.queue.writeBuffer(own, 0, values);
