@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { compiler } from '../unit/cuda/emulate.js';
 import { generate } from './generate.js';
 import { judge, TARGETS, type Verdict } from './judge.js';
 import { printProgram } from './program.js';
@@ -20,12 +21,13 @@ it(`programs from seed ${FIRST} on, for ${SECONDS} s: compile or are refused, an
   for (; Date.now() < end; seed++) {
     const program = generate(seed);
     const targets = seed % 20 === 0 ? TARGETS : [TARGETS[seed % TARGETS.length]];
-    const verdict = await judge(program, targets);
+    const emulated = ALL && compiler && seed % 150 === 0;
+    const verdict = await judge(program, targets, emulated);
     const key = verdict.kind === 'refused' ? `refused ${verdict.code}` : verdict.kind;
     counts.set(key, (counts.get(key) ?? 0) + 1);
     const kind = kindOf(verdict);
     if (verdict.kind !== 'fault' || faults.has(kind)) continue;
-    const smallest = await shrunk(program, async (candidate) => kindOf(await judge(candidate, targets)) === kind);
+    const smallest = await shrunk(program, async (candidate) => kindOf(await judge(candidate, targets, emulated)) === kind, emulated ? 30 : 400);
     faults.set(kind, `seed ${seed}: ${verdict.what}\n${printProgram(smallest)}`);
     if (ALL) process.stdout.write(`${faults.get(kind)}\n`);
   }

@@ -10,6 +10,7 @@ import { frontend } from '../../src/passes/frontend.js';
 import { normalize } from '../../src/passes/normalize/normalize.js';
 import { isRefusal } from '../../src/passes/normalize/refusal.js';
 import { randomSource } from '../../src/support/random.js';
+import { emulationFault } from './emulated.js';
 import { compareTiles, type CompareOptions } from '../property/tiles.js';
 import { printProgram, type Program } from './program.js';
 
@@ -34,8 +35,8 @@ function crash(stage: string, error: unknown): Verdict {
   return fault(`${stage}: ${text}`);
 }
 
-/** What becomes of a program: its numbers in tiles against its meaning, and its kernels for some targets. */
-export async function judge(program: Program, targets: readonly (readonly [Target, 'f32' | 'bf16' | 'f16'])[]): Promise<Verdict> {
+/** What becomes of a program: its numbers in tiles against its meaning, and its kernels for some targets. `emulated`: CUDA kernels run, too. */
+export async function judge(program: Program, targets: readonly (readonly [Target, 'f32' | 'bf16' | 'f16'])[], emulated = false): Promise<Verdict> {
   const text = printProgram(program);
   let spec: Spec | undefined;
   try {
@@ -53,13 +54,13 @@ export async function judge(program: Program, targets: readonly (readonly [Targe
       if (!isRefusal(error)) return crash('normalize', error);
     }
   }
-  const numbers = numbersOf(program, spec);
+  const numbers = numbersOf(program, spec, emulated);
   if (numbers.kind === 'fault') return numbers;
   const kernels = await kernelsOf(program, targets, numbers.kind === 'refused');
   return kernels ?? numbers;
 }
 
-function numbersOf(program: Program, spec: Spec): Verdict {
+function numbersOf(program: Program, spec: Spec, emulated: boolean): Verdict {
   const seed = Number(/\d+$/.exec(program.name)?.[0] ?? 1);
   const random = randomSource(seed, 'call');
   const lengths = SHAPES[random.below(SHAPES.length)];
@@ -75,7 +76,8 @@ function numbersOf(program: Program, spec: Spec): Verdict {
   const given = new Map(tensors.filter(([name]) => !results.has(name)));
   const cotangents = new Map(tensors.filter(([name]) => results.has(name)));
   try {
-    const made = compareTiles(spec, { sizes: program.sizes, heads: 2, groups, lengths }, given, cotangents, options);
+    const call = { sizes: program.sizes, heads: 2, groups, lengths };
+    const made = compareTiles(spec, call, given, cotangents, options);
     const wanted = [...made.tensors.values()].map((tensor) => rms(tensor.wanted));
     const most = Math.max(0, ...wanted);
     if (!(most < 1e6)) return { kind: 'wild' };
@@ -83,7 +85,8 @@ function numbersOf(program: Program, spec: Spec): Verdict {
       const error = found === undefined ? NaN : rms(found.map((x, i) => x - meant[i]));
       if (!(error <= 1e-8 * rms(meant) + 1e-11 * Math.max(1, most))) return fault(`${name} is off by ${error} of ${rms(meant)} (${JSON.stringify(options)})`);
     }
-    return { kind: 'right' };
+    const odd = emulated && tokens > 0 ? emulationFault(spec, call, given, seed % 2 === 0) : undefined;
+    return odd === undefined ? { kind: 'right' } : fault(odd);
   } catch (error) {
     if (isRefusal(error)) return placed(error.code, error.origin);
     return crash('numbers', error);
