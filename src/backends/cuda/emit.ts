@@ -32,8 +32,8 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
   const module = withFreeNames(given, options.templates);
   const cx: CudaContext = { module, target: options.target, dtype: options.dtype };
   const file = `${module.name}.${options.dtype}.${options.target === 'cuda.sm90' ? 'sm90a' : options.target.replace('cuda.', '')}.cu`;
-  const lowered = module.kernels.map((kernel) => ({ kernel, code: lower(cx, kernel, options.plain ?? false) }));
-  const kernels = lowered.map(({ kernel, code }) => planKernel(cx, kernel, code, file));
+  const lowered = module.kernels.map((kernel) => ({ kernel, ...lower(cx, kernel, options.plain ?? false) }));
+  const kernels = lowered.map((one) => planKernel(cx, one.kernel, one, file));
   const tensors = [...module.buffers.map((buffer): PlanTensor => ({ ...planTensor(module, buffer, options.dtype), ...(isOptional(buffer) && { optional: true }) })), ...lowered.flatMap(({ code }) => code.scratch)];
   const plan: Plan = {
     format: 'lmoec-plan-2',
@@ -84,9 +84,20 @@ function withFreeNames(module: TileModule, templates: CudaOptions['templates']):
   return { ...module, kernels: module.kernels.map((kernel) => ({ ...kernel, name: of(kernel.name) })), programs: { forward: forward.map(of), backward: backward.map(of), step: step.map(of) } };
 }
 
-function lower(cx: CudaContext, kernel: TileKernel, plain: boolean): LoweredKernel {
-  if (plain) return lowerSimt(cx, kernel);
-  return lowerStream(cx, kernel) ?? lowerFragments(cx, kernel) ?? lowerSimt(cx, kernel);
+interface Chosen extends Pick<PlanKernel, 'lowering' | 'plainWhy'> {
+  readonly code: LoweredKernel;
+}
+
+/** The first lowering that takes a kernel. */
+function lower(cx: CudaContext, kernel: TileKernel, plain: boolean): Chosen {
+  if (plain) return { code: lowerSimt(cx, kernel), lowering: 'plain', plainWhy: 'asked for' };
+  const registers = lowerStream(cx, kernel);
+  if (registers !== undefined) return { code: registers, lowering: 'registers' };
+  let plainWhy = '';
+  const fragments = lowerFragments(cx, kernel, (reason) => {
+    plainWhy = reason;
+  });
+  return fragments === undefined ? { code: lowerSimt(cx, kernel), lowering: 'plain', plainWhy } : { code: fragments, lowering: 'tensor cores' };
 }
 
 function template(templates: CudaOptions['templates'], name: string): string {
@@ -95,7 +106,7 @@ function template(templates: CudaOptions['templates'], name: string): string {
   return text;
 }
 
-function planKernel(cx: CudaContext, kernel: TileKernel, code: LoweredKernel, file: string): PlanKernel {
+function planKernel(cx: CudaContext, kernel: TileKernel, { code, lowering, plainWhy }: Chosen, file: string): PlanKernel {
   const { flops, bytes } = costsOf(cx.module, kernel, cx.dtype);
   return {
     name: kernel.name,
@@ -106,6 +117,8 @@ function planKernel(cx: CudaContext, kernel: TileKernel, code: LoweredKernel, fi
     sharedBytes: code.sharedBytes,
     grid: code.grid,
     args: code.args,
+    lowering,
+    ...(plainWhy !== undefined && { plainWhy }),
     flops,
     bytes,
   };

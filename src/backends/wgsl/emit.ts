@@ -60,6 +60,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
       sharedBytes: lowered.near * 4,
       grid: packs.has(kernel.name) ? [[...outerExtents(kernel.outer)], [1], [1]] : gridOf(kernel, how.blocks),
       args: lowered.resources.map(argOf),
+      lowering: 'plain',
       ...costsOf(staged, kernel, options.dtype),
     };
   });

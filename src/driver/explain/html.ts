@@ -22,7 +22,7 @@ export function explainHtml(template: string, e: Explanation, scan: ScanProgram 
     paragraphs: e.doc.split('\n').filter((line) => line.trim() !== ''),
     formula: formulaText,
     states: e.states.map((state) => ({ ...state, axes: state.axes.join(', '), writes: state.writes.join('  +  ') })),
-    outputs: e.outputs,
+    outputs: [...e.lets.map((text) => `let ${text}`), ...e.outputs],
     target: `${e.target}, ${e.dtype}, chunks of ${e.chunk} tokens, ${Object.entries(e.sizes).map(([axis, size]) => `${axis} = ${size}`).join(', ')}`,
     call: `B = ${e.call.batch}, T = ${e.call.tokens}, H = ${e.call.heads}${e.call.groups === e.call.heads ? '' : `, G = ${e.call.groups}`}`,
     machine: `${e.machine.name}, ${quantity(e.machine.bandwidth, 'B/s')} and ${quantity(e.machine.matrixRate, 'FLOP/s')}`,

@@ -1,5 +1,5 @@
-import type { Extent, Plan, PlanKernel } from '../../ir/plan/plan.js';
-import { formula, type ScanNames } from '../../ir/scan/print.js';
+import type { Extent, Lowering, Plan, PlanKernel } from '../../ir/plan/plan.js';
+import { CONTRACTED, formula, type ScanNames } from '../../ir/scan/print.js';
 import { nodeArguments, stageOperands, type Gate, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { gridOf, polynomial, type CallSizes, type Extents, extentsOf } from '../../runtime/extents.js';
@@ -11,10 +11,12 @@ export interface Machine {
   readonly bandwidth: number;
   /** FLOP/s of dense 16-bit matrix products with f32 accumulation. */
   readonly matrixRate: number;
+  /** FLOP/s of f32 outside of tensor cores. */
+  readonly plainRate: number;
 }
 
-/** Measured on the device: copy bandwidth and a large bf16 product. */
-export const H200: Machine = { name: 'H200', bandwidth: 4.28e12, matrixRate: 790e12 };
+/** Measured on the device: copy bandwidth and a large bf16 product. From its data sheet: f32. */
+export const H200: Machine = { name: 'H200', bandwidth: 4.28e12, matrixRate: 790e12, plainRate: 67e12 };
 
 export interface StateText {
   readonly name: string;
@@ -37,6 +39,9 @@ export interface KernelCost {
   /** The larger of bytes / bandwidth and flops / rate, in seconds. */
   readonly seconds: number;
   readonly bound: 'memory' | 'arithmetic';
+  readonly lowering: Lowering;
+  /** Of plain kernels: why not a better one. */
+  readonly plainWhy: string | undefined;
   readonly blocks: number;
   readonly threads: number;
   readonly sharedBytes: number;
@@ -60,6 +65,8 @@ export interface Explanation {
   readonly place: string;
   readonly doc: string;
   readonly mode: Spec['mode'];
+  /** Names for values that are long and used more than once: `x1 = ...`. */
+  readonly lets: readonly string[];
   readonly states: readonly StateText[];
   readonly outputs: readonly string[];
   readonly target: string;
@@ -77,13 +84,15 @@ export interface Explanation {
 export function explain(spec: Spec, scan: ScanProgram | undefined, plan: Plan, call: Explanation['call'], place: string, machine: Machine = H200): Explanation {
   const sizes: CallSizes = { heads: call.heads, groups: call.groups, lengths: Array.from({ length: call.batch }, () => call.tokens) };
   const one: CallSizes = { ...sizes, lengths: sizes.lengths.map(() => 1) };
+  const writer = scan === undefined ? undefined : writerOf(spec, scan);
   return {
     scan: spec.name,
     place,
     doc: spec.doc,
     mode: spec.mode,
-    states: scan === undefined ? stepwiseStates(spec) : scan.stages.flatMap((stage, i) => stateText(spec, scan, stage, i)),
-    outputs: scan === undefined ? [] : outputTexts(spec, scan),
+    lets: writer?.lets ?? [],
+    states: scan === undefined || writer === undefined ? stepwiseStates(spec) : scan.stages.flatMap((stage, i) => stateText(spec, scan, writer, stage, i)),
+    outputs: scan === undefined || writer === undefined ? [] : outputTexts(spec, scan, writer),
     target: plan.target,
     dtype: plan.dtype,
     chunk: plan.chunk,
@@ -119,7 +128,7 @@ function programCost(plan: Plan, program: 'forward' | 'backward' | 'step', sizes
 function kernelCost(plan: Plan, kernel: PlanKernel, extents: Extents, machine: Machine): KernelCost {
   const flops = polynomial(kernel.flops, extents);
   const bytes = polynomial(kernel.bytes, extents);
-  const [memory, arithmetic] = [bytes / machine.bandwidth, flops / machine.matrixRate];
+  const [memory, arithmetic] = [bytes / machine.bandwidth, flops / (kernel.lowering === 'tensor cores' ? machine.matrixRate : machine.plainRate)];
   const factors: readonly Extent[] = kernel.grid.flat();
   const named = (access: 'read' | 'write') => kernel.args.flatMap((arg) => {
     if (arg.kind === 'tensor' && (arg.access === access || arg.access === 'readwrite')) return [arg.tensor];
@@ -135,6 +144,8 @@ function kernelCost(plan: Plan, kernel: PlanKernel, extents: Extents, machine: M
     blocks: gridOf(kernel, extents).reduce((n, d) => n * d, 1),
     threads: kernel.block,
     sharedBytes: kernel.sharedBytes,
+    lowering: kernel.lowering,
+    plainWhy: kernel.plainWhy,
     walk: factors.includes('chunks') ? 'chunks' : factors.includes('segments') ? 'segments' : factors.includes('sequences') ? 'sequences' : 'once',
     reads: [...new Set(named('read'))],
     writes: [...new Set(named('write'))],
@@ -153,10 +164,51 @@ function stepwiseStates(spec: Spec): StateText[] {
   }));
 }
 
-/** Results of stages are written as what they are: `(q @ S)`, `h`. */
-function readNames(spec: Spec, scan: ScanProgram): (id: NodeId) => string | undefined {
+interface Writer {
+  /** Definitions of what is used more than once, each before its users. */
+  readonly lets: readonly string[];
+  show(id: NodeId): string;
+  /** The value as the left operand of `@`. */
+  showRow(id: NodeId): string;
+}
+
+/** Operations that are written out again rather than named. */
+const SHORT = 2;
+
+/** Writes the values of a scan: results of stages as what they are (`q @ S`, `h`), and what is long and used more than once under a name of its own. */
+function writerOf(spec: Spec, scan: ScanProgram): Writer {
   const names = namesOf(spec);
-  const stop = (id: NodeId): string | undefined => {
+  const given = new Map<NodeId, string>();
+  const partsOf = (id: NodeId): readonly NodeId[] => {
+    const node = scan.nodes[id];
+    const stage = node.kind === 'result' ? scan.stages[node.stage] : undefined;
+    const row = node.kind === 'result' && stage?.kind === 'matrix' ? stage.reads[node.slot]?.row : undefined;
+    return row === undefined ? nodeArguments(node) : [row];
+  };
+  const wanted = [
+    ...scan.stages.flatMap((stage) => (stage.kind === 'matrix' || stage.kind === 'element' ? stageOperands(stage) : [])),
+    ...scan.roots.flatMap((root) => (root.kind === 'output' ? [root.value] : [])),
+  ];
+  const uses = new Map<NodeId, number>();
+  const order: NodeId[] = [];
+  const visit = (id: NodeId): void => {
+    uses.set(id, (uses.get(id) ?? 0) + 1);
+    if (uses.get(id) !== 1) return;
+    partsOf(id).forEach(visit);
+    order.push(id);
+  };
+  wanted.forEach(visit);
+  const taken = new Set([...Object.values(names).flat(), ...spec.axes.map(({ name }) => name)]);
+  const sizes = new Map<NodeId, number>();
+  let count = 0;
+  const fresh = (): string => {
+    const name = `x${++count}`;
+    return taken.has(name) ? fresh() : name;
+  };
+  const written = (id: NodeId): string => readText(id) ?? formula(scan.nodes, names, id, (other) => (other === id ? undefined : stop(other)));
+  const stop = (id: NodeId): string | undefined => given.get(id) ?? readText(id);
+  const show = (id: NodeId): string => formula(scan.nodes, names, id, stop);
+  const readText = (id: NodeId): string | undefined => {
     const node: ScanNode = scan.nodes[id];
     if (node.kind !== 'result') return undefined;
     const stage = scan.stages[node.stage];
@@ -164,30 +216,39 @@ function readNames(spec: Spec, scan: ScanProgram): (id: NodeId) => string | unde
       case 'matrix': {
         const read = stage.reads[node.slot];
         if (read === undefined) return `written(${names.states[stage.state]})`;
-        return `(${formula(scan.nodes, names, read.row, stop)} @ ${seen(read, names.states[stage.state])})`;
+        return `(${formula(scan.nodes, names, read.row, stop, CONTRACTED)} @ ${seen(read, names.states[stage.state], stage.gate, show)})`;
       }
       case 'element': return node.slot === 0 ? names.states[stage.state] : `${names.states[stage.state]}[t-1]`;
       case 'matrix-adjoint': case 'element-adjoint': return `adjoint(${names.states[stage.of.state]})`;
     }
   };
-  return stop;
+  const lets: string[] = [];
+  for (const id of order) {
+    const parts = partsOf(id);
+    const size = parts.length === 0 ? 0 : parts.reduce((sum, part) => sum + (given.has(part) ? 0 : sizes.get(part) ?? 0), 1);
+    sizes.set(id, size);
+    if ((uses.get(id) ?? 0) < 2 || size <= SHORT) continue;
+    const text = written(id);
+    const name = fresh();
+    lets.push(`${name} = ${text}`);
+    given.set(id, name);
+  }
+  return { lets, show, showRow: (id) => formula(scan.nodes, names, id, stop, CONTRACTED) };
 }
 
-function seen(read: Reader, state: string): string {
+/** What a read sees of a state: the old value, the old value after its decay, or the new one. */
+function seen(read: Reader, state: string, gate: Gate, show: (id: NodeId) => string): string {
   if (read.before) return `${state}[t-1]`;
-  return read.sees.length > 0 && !read.sees.includes(true) ? `decayed ${state}[t-1]` : state;
+  if (read.sees.length === 0 || read.sees.includes(true)) return state;
+  return gate.kind === 'none' ? `${state}[t-1]` : `(exp(${show(gate.log)}) * ${state}[t-1])`;
 }
 
-function outputTexts(spec: Spec, scan: ScanProgram): string[] {
-  const names = namesOf(spec);
-  const stop = readNames(spec, scan);
-  return scan.roots.flatMap((root) => (root.kind === 'output' ? [`${names.outputs[root.output]} = ${formula(scan.nodes, names, root.value, stop)}`] : []));
+function outputTexts(spec: Spec, scan: ScanProgram, { show }: Writer): string[] {
+  return scan.roots.flatMap((root) => (root.kind === 'output' ? [`${spec.outputs[root.output].name} = ${show(root.value)}`] : []));
 }
 
-function stateText(spec: Spec, scan: ScanProgram, stage: Stage, index: number): StateText[] {
+function stateText(spec: Spec, scan: ScanProgram, { show, showRow }: Writer, stage: Stage, index: number): StateText[] {
   const names = namesOf(spec);
-  const stop = readNames(spec, scan);
-  const show = (id: NodeId): string => formula(scan.nodes, names, id, stop);
   const pass = passOf(scan, index);
   switch (stage.kind) {
     case 'matrix': {
@@ -203,7 +264,7 @@ function stateText(spec: Spec, scan: ScanProgram, stage: Stage, index: number): 
         writes: stage.sources.map((source) => {
           const parts = [
             ...(source.value === undefined ? [] : [show(source.value)]),
-            ...(source.erase === undefined ? [] : [`(${show(source.erase.row)}) @ ${seen(source.erase, names.states[stage.state])}`]),
+            ...(source.erase === undefined ? [] : [`${showRow(source.erase.row)} @ ${seen(source.erase, names.states[stage.state], stage.gate, show)}`]),
           ];
           return `outer(${[show(source.col), parts.join(' + ')].join(', ')})`;
         }),

@@ -25,6 +25,7 @@ export function explainText(e: Explanation): string {
   const lines: string[] = [`${e.scan}    ${e.place}`];
   if (e.doc !== '') lines.push(...e.doc.split('\n').map((line) => `  ${line}`.trimEnd()));
   lines.push('');
+  if (e.lets.length > 0) lines.push(...rows('let', ...e.lets));
   for (const state of e.states) {
     lines.push(...rows(`${state.name} [${state.axes.join(', ')}]`, `${state.transition} · ${state.name}[t-1]${state.writes.map((write) => `  +  ${write}`).join('')}`));
     lines.push(...rows('gate', state.gate), ...rows('algorithm', state.algorithm));
@@ -42,9 +43,23 @@ export function explainText(e: Explanation): string {
 function programLines(name: string, cost: ProgramCost): string[] {
   if (cost.kernels.length === 0) return [`  ${name}: no kernels`, ''];
   const row = (kernel: KernelCost): string[] => [
-    `    ${kernel.name}`, `${kernel.blocks} x ${kernel.threads}`, quantity(kernel.flops, 'FLOP'), quantity(kernel.bytes, 'B'), duration(kernel.seconds), kernel.bound, kernel.doc,
+    `    ${kernel.name}`, `${kernel.blocks} x ${kernel.threads}`, quantity(kernel.flops, 'FLOP'), quantity(kernel.bytes, 'B'), duration(kernel.seconds), kernel.bound, kernel.lowering, kernel.doc,
   ];
-  const total = ['    all', '', quantity(cost.flops, 'FLOP'), quantity(cost.bytes, 'B'), duration(cost.seconds), '', `tensors moved once: ${quantity(cost.floorBytes, 'B')}`];
-  const head = ['    kernel', 'blocks x threads', 'FLOP', 'bytes', 'time', 'bound by', ''];
-  return [`  ${name}  ${cost.kernels.length} kernel${cost.kernels.length === 1 ? '' : 's'}`, ...columns([head, ...cost.kernels.map(row), total], [1, 2, 3, 4]), ''];
+  const total = ['    all', '', quantity(cost.flops, 'FLOP'), quantity(cost.bytes, 'B'), duration(cost.seconds), '', '', `tensors moved once: ${quantity(cost.floorBytes, 'B')}`];
+  const head = ['    kernel', 'blocks x threads', 'FLOP', 'bytes', 'time', 'bound by', 'lowering', ''];
+  return [`  ${name}  ${cost.kernels.length} kernel${cost.kernels.length === 1 ? '' : 's'}`, ...columns([head, ...cost.kernels.map(row), total], [1, 2, 3, 4]), ...remarks(cost), ''];
+}
+
+/** Traffic that is more than this many times what the tensors need gets a word. */
+const WASTEFUL = 4;
+
+/** What a user may want to change: kernels without tensor cores that have products, and traffic far beyond the tensors' own. */
+function remarks(cost: ProgramCost): string[] {
+  const plain = cost.kernels.filter(({ lowering, plainWhy }) => lowering === 'plain' && plainWhy !== undefined);
+  const reasons = [...new Set(plain.map(({ plainWhy }) => plainWhy))];
+  const times = cost.bytes / cost.floorBytes;
+  return [
+    ...reasons.map((why) => `    plain, not on tensor cores (${why}): ${plain.filter(({ plainWhy }) => plainWhy === why).map(({ name }) => name).join(', ')}`),
+    ...(times > WASTEFUL ? [`    warning: moves ${times.toFixed(1)} times its tensors; what lies between kernels costs more than what they are given`] : []),
+  ];
 }

@@ -81,10 +81,16 @@ export interface PlanKernel {
   readonly grid: readonly [readonly Extent[], readonly Extent[], readonly Extent[]];
   /** In parameter (CUDA) or binding (WebGPU) order. */
   readonly args: readonly PlanArg[];
+  readonly lowering: Lowering;
+  /** Of a plain kernel of a target with tensor cores: why it is not one of theirs. */
+  readonly plainWhy?: string;
   /** Per launch, both polynomials in the extents: sum of products. For `explain` and benches. */
   readonly flops: readonly (readonly Extent[])[];
   readonly bytes: readonly (readonly Extent[])[];
 }
+
+/** `registers`: no matrix products, tiles in the registers of the threads that own them. `tensor cores`: products of 16-bit operands. `plain`: everything else. */
+export type Lowering = 'registers' | 'tensor cores' | 'plain';
 
 export type PlanArg =
   | { readonly kind: 'tensor'; readonly tensor: string; readonly access: 'read' | 'write' | 'readwrite' }

@@ -13,10 +13,13 @@ const INFIX: Readonly<Partial<Record<string, { readonly sign: string; readonly l
   add: { sign: '+', level: 1 }, sub: { sign: '-', level: 1 }, mul: { sign: '*', level: 2 }, div: { sign: '/', level: 2 }, pow: { sign: '^', level: 4 },
 };
 
+/** What binds as tightly as an operand of `@`. */
+export const CONTRACTED = 3;
+
 const hasAxis = (axes: readonly Axis[], axis: Axis): boolean => axes.includes(axis);
 
 /** Formula of a node, written out down to the leaves (or to where `stop` gives a name). */
-export function formula(nodes: readonly ScanNode[], names: ScanNames, id: NodeId, stop: (id: NodeId) => string | undefined = () => undefined): string {
+export function formula(nodes: readonly ScanNode[], names: ScanNames, id: NodeId, stop: (id: NodeId) => string | undefined = () => undefined, within = 0): string {
   const write = (node: NodeId, level: number): string => {
     const named = stop(node);
     if (named !== undefined) return named;
@@ -45,15 +48,16 @@ export function formula(nodes: readonly ScanNode[], names: ScanNames, id: NodeId
           if (n.fn === 'neg') return level > 2 ? `(-${write(n.args[0], 3)})` : `-${write(n.args[0], 3)}`;
           return `${n.fn}(${n.args.map((arg) => write(arg, 0)).join(', ')})`;
         }
-        const right = n.fn === 'sub' || n.fn === 'div' ? infix.level + 1 : infix.level;
-        const text = `${write(n.args[0], infix.level)} ${infix.sign} ${write(n.args[1], right)}`;
+        // Operators group to the left, powers to the right: what groups otherwise keeps its parentheses.
+        const [left, right] = n.fn === 'pow' ? [infix.level + 1, infix.level] : [infix.level, infix.level + 1];
+        const text = `${write(n.args[0], left)} ${infix.sign} ${write(n.args[1], right)}`;
         return level > infix.level ? `(${text})` : text;
       }
     }
     n satisfies never;
     return '';
   };
-  return write(id, 0);
+  return write(id, within);
 }
 
 /** The program as text, for `--emit=scan` and golden files: shared nodes get names, stages follow, then what is left behind. */

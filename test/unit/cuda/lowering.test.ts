@@ -84,6 +84,27 @@ async function lowerings(name: string, target: CudaTarget, dtype: IoDtype): Prom
   return Object.fromEntries(module.kernels.map((kernel) => [kernel.name, kind(kernel)]));
 }
 
+describe('plans say which lowering each kernel got', () => {
+  const plainOf = async (name: string, target: CudaTarget) => {
+    const { plan } = await compileExample(name, 128, 'bf16', target);
+    return plan.kernels.filter(({ lowering }) => lowering === 'plain').map((kernel) => [kernel.name, kernel.plainWhy]);
+  };
+
+  it.each(EXAMPLES)('%s: as the lowerings themselves say', async (name) => {
+    for (const target of TARGETS) {
+      const { plan } = await compileExample(name, 128, 'bf16', target);
+      expect(Object.fromEntries(plan.kernels.map((kernel) => [kernel.name, kernel.lowering]))).toEqual(await lowerings(name, target, 'bf16'));
+      for (const kernel of plan.kernels) expect(kernel.plainWhy !== undefined, kernel.name).toBe(kernel.lowering === 'plain');
+    }
+  });
+
+  it.skipIf(NO_EXAMPLES)('small shared memory is the only reason for a plain kernel', async () => {
+    for (const name of EXAMPLES) {
+      for (const [kernel, why] of await plainOf(name, 'cuda.sm86')) expect(why, `${name} ${kernel}`).toMatch(/bytes of shared memory/);
+    }
+  });
+});
+
 /** Has it a product of matrices, or what is made of such? */
 function multiplies(kernel: TileModule['kernels'][number]): boolean {
   let found = false;

@@ -4,7 +4,7 @@ import { arenaLayout } from '../../../src/runtime/webgpu/arena.js';
 
 const extents = { tokens: 100, heads: 2, groups: 2, sequences: 1, chunks: 7, segments: 1 };
 const tensor = (name: string, ...shape: PlanTensor['shape']): PlanTensor => ({ name, role: 'workspace', dtype: 'f32', shape, axes: [] });
-const kernel = (name: string, tensors: readonly string[]): PlanKernel => ({ name, doc: '', file: '', entry: 'main', block: 64, sharedBytes: 0, grid: [[1], [1], [1]], args: [{ kind: 'arena', tensors }], flops: [], bytes: [] });
+const kernel = (name: string, tensors: readonly string[]): PlanKernel => ({ name, doc: '', file: '', entry: 'main', block: 64, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], args: [{ kind: 'arena', tensors }], flops: [], bytes: [] });
 const arena = ['rows', 'scratch', 'states', 'unused'];
 const plan: Plan = {
   format: 'lmoec-plan-2', scan: 'test', doc: '', source: { hash: '', compiler: '', command: '' }, target: 'webgpu', dtype: 'f32', sizes: {}, chunk: 16,

@@ -7,7 +7,7 @@ import { plan as sample } from '../emit/sample.js';
 
 const plan: Plan = {
   ...sample,
-  kernels: [{ name: 'k', doc: '', file: 'k.wgsl', entry: 'k', block: 64, sharedBytes: 0, grid: [[1], [1], [1]], args: [], flops: [], bytes: [] }],
+  kernels: [{ name: 'k', doc: '', file: 'k.wgsl', entry: 'k', block: 64, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], args: [], flops: [], bytes: [] }],
   tensors: [
     { name: 'q', role: 'input', dtype: 'f32', shape: ['tokens', 'groups', 2], axes: ['K'] },
     { name: 'v', role: 'input', dtype: 'f32', shape: ['tokens', 'heads', 3], axes: ['V'] },

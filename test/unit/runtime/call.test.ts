@@ -10,7 +10,7 @@ import { plan as sample } from '../emit/sample.js';
 
 const { module } = lowerScan(specOf('scan s(q: [K], k: [K] per group, v: [V]) -> o: [V] { state S: [K, V]  S = S[t-1] + outer(k, v)  o = q @ S }'), new Map([['K', 16], ['V', 16]]));
 const kernels = module.kernels.map((kernel): PlanKernel => ({
-  name: kernel.name, doc: '', file: 'k', entry: kernel.name, block: 64, sharedBytes: 0, grid: [[1], [1], [1]], flops: [], bytes: [],
+  name: kernel.name, doc: '', file: 'k', entry: kernel.name, block: 64, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], flops: [], bytes: [],
   args: module.buffers.map((buffer) => ({ kind: 'tensor', tensor: buffer.name, access: 'readwrite' })),
 }));
 const plan: Plan = { ...sample, tensors: module.buffers.map((buffer) => planTensor(module, buffer, 'bf16')), kernels, programs: planPrograms(module, kernels) };
