@@ -1,5 +1,6 @@
 // npm run test:gpu: every example, and every conformance file, on an NVIDIA GPU: cuda in f32 and bf16, and webgpu in f32 where an adapter
-// answers; packed sequences also in f16, by the kernels for sm_80 and sm_86 (through PTX where the device is newer) and by NVRTC. Needs no internet:
+// answers; small programs that once showed a fault in the same ways; packed sequences also in f16, by the kernels for sm_80 and sm_86 (through PTX
+// where the device is newer) and by NVRTC. Needs no internet:
 // dist/ is compiled again only where the TypeScript compiler is installed.
 //   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME] [--jobs N]
 // Conformance files are NAME.safetensors or NAME.CASE.safetensors and belong to examples/NAME.lmoe. Those of the repository are always run;
@@ -41,7 +42,16 @@ const moreWays = [
 ];
 const PACKED = ['--lengths', '64,1,200,15', '--size', 'H=2'];
 const shapes = [['--size', 'B=2,T=77,H=2'], ['--size', 'B=1,T=1,H=2'], ['--size', 'B=1,T=1000,H=4'], PACKED];
-const cases = examples().flatMap((example) => {
+// Small programs that once showed a fault, zero, strong and factor gates among them; and the weakest of gates, token by token for long.
+const programs = readdirSync(join(root, 'test/programs')).filter((name) => name.endsWith('.lmoe')).sort().map((name) => join(root, 'test/programs', name));
+const casesOfPrograms = programs.flatMap((path) => {
+  const name = basename(path, '.lmoe');
+  const shapesOf = [PACKED, ...(name === 'next_to_one' ? [['--size', 'B=1,T=16384,H=2']] : [])];
+  return shapesOf.flatMap((args) => ways.map((way) => (
+    { name, label: args[1], way, args: ['run', path, '--check', '--json', ...args, '--backend', way.backend, '--dtype', way.dtype, ...way.args] }
+  )));
+});
+const casesOfExamples = examples().flatMap((example) => {
   const name = basename(example, '.lmoe');
   const inputs = files.filter((file) => basename(file).startsWith(`${name}.`));
   const data = [
@@ -51,7 +61,8 @@ const cases = examples().flatMap((example) => {
   return data.flatMap(({ label, args }) => [...ways, ...(args === PACKED ? moreWays : [])].map((way) => (
     { name, label, way, args: ['run', example, '--check', '--json', ...args, '--backend', way.backend, '--dtype', way.dtype, ...way.args] }
   )));
-}).filter(({ name }) => values.only === undefined || name === values.only);
+});
+const cases = [...casesOfExamples, ...casesOfPrograms].filter(({ name }) => values.only === undefined || name === values.only);
 
 const row = (...cells) => console.log(columns(cells, [16, 14, 7, 10, -10, -10, -10]));
 row('scan', 'tensors', 'backend', 'dtype', 'outputs', 'step', 'gradients', '');

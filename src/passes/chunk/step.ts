@@ -1,10 +1,11 @@
 import { includesAll, type Axis } from '../../ir/common/axes.js';
-import { nodeArguments, stageOperands, type MatrixStage, type NodeId, type Reader, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
+import { nodeArguments, stageOperands, type ElementStage, type MatrixStage, type NodeId, type Reader, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { contextOf, largestAxis, stageName, stateOf, TOKEN_SITE, walkOf, type Context } from './context.js';
 import type { Draft } from './draft.js';
 import { storeRoot } from './roots.js';
+import { lessOne, steadyDecay, steadyNext } from './steady.js';
 import { plus, widened } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
 
@@ -26,8 +27,7 @@ export function lowerStep(draft: Draft, program: ScanProgram): void {
         switch (stage.kind) {
           case 'matrix': return matrixStep(k, values, stage, index, olds[index]);
           case 'element': {
-            const kept = stage.decay === undefined ? undefined : k.mul(values.tile(stage.decay), olds[index]);
-            const next = widened(k, plus(k, kept, stage.write === undefined ? undefined : values.tile(stage.write)), stage.axes);
+            const next = widened(k, elementStep(cx, k, values, stage, olds[index]), stage.axes);
             values.bind(index, 0, () => next);
             values.bind(index, 1, () => olds[index]);
             return next;
@@ -42,10 +42,22 @@ export function lowerStep(draft: Draft, program: ScanProgram): void {
   });
 }
 
+/** h = a h + b. */
+function elementStep(cx: Context, k: KernelBuilder, values: Values, { decay, write }: ElementStage, old: TileId): TileId | undefined {
+  const added = write === undefined ? undefined : values.tile(write);
+  if (decay === undefined) return added;
+  const little = lessOne(cx.graph.builder, decay);
+  if (little === undefined) return plus(k, k.mul(values.tile(decay), old), added);
+  return steadyNext(k, steadyDecay(k, values.tile(decay), values.tile(little)), old, added);
+}
+
 /** S = Lambda S + sum of outer products, the sources in the order in which they see each other. */
 function matrixStep(k: KernelBuilder, values: Values, stage: MatrixStage, index: number, old: TileId): TileId {
   const { rowAxis, valueAxes, gate, sources } = stage;
-  const decayed = gate.kind === 'none' ? old : k.mul(gate.factor === undefined ? k.exp(values.tile(gate.log)) : values.tile(gate.factor), old);
+  const log = gate.kind === 'none' ? undefined : values.tile(gate.log);
+  const factor = gate.kind === 'none' || gate.factor === undefined ? undefined : values.tile(gate.factor);
+  const decay = log === undefined ? undefined : steadyDecay(k, factor ?? k.exp(log), k.map('expm1', log));
+  const decayed = decay === undefined ? old : steadyNext(k, decay, old, undefined);
   const row = (id: NodeId) => widened(k, values.tile(id), [rowAxis]);
   const known = new Map<number, TileId>();
   const written = (j: number): TileId => {
@@ -61,7 +73,8 @@ function matrixStep(k: KernelBuilder, values: Values, stage: MatrixStage, index:
     const seen = sources.flatMap((source, j) => (reader.sees[j] ? [k.mul(k.contract(row(reader.row), row(source.col), rowAxis), written(j))] : []));
     return plus(k, state, ...seen) ?? state;
   };
-  const next = sources.reduce((state, source, j) => k.add(state, k.mul(row(source.col), written(j))), decayed);
+  const added = plus(k, ...sources.map((source, j) => k.mul(row(source.col), written(j))));
+  const next = decay === undefined ? plus(k, old, added) ?? old : steadyNext(k, decay, old, added);
   stage.reads.forEach((reader, slot) => {
     // What sees every write reads the new state.
     const all = sources.length > 0 && reader.sees.every((sees) => sees) && !(reader.before && gate.kind !== 'none');

@@ -11,6 +11,7 @@ import { randomCase } from '../../property/case.js';
 import { END_SCANS, setEnds } from '../passes/end-scans.js';
 import { addEnds, FACTOR_SCANS } from '../passes/factor-scans.js';
 import { missing, NAN_SCANS, spoilt } from '../passes/nan-scans.js';
+import { setSteady, STEADY_SCANS } from '../passes/steady-scans.js';
 import { draw, specOf } from '../passes/scans.js';
 import { compiler, emulate, runKernels } from './emulate.js';
 
@@ -91,6 +92,17 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
         expect(missing(byPlan, (name) => results.get(name), names), `${program}, ${input}`).toEqual([]);
       });
     }
+  });
+
+  it.each(Object.entries(STEADY_SCANS))('token by token, decays next to 1 stay exact for long: %s', (_, [text, input, value]) => {
+    const spec = specOf(text);
+    const sizes = new Map(spec.axes.map((axis) => [axis.name, 4]));
+    const drawn = draw(spec, sizes, [16384], 3, { heads: 1, groups: 1 });
+    setSteady(drawn, input, value);
+    const { module } = lowerScan(spec, sizes, { chunk: 16 });
+    const errors = emulate(module, { dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['step'], orders: ['0'], given: drawn.given });
+    expect([...errors].filter(([, error]) => !(error < 1e-5))).toEqual([]);
+    expect(errors.size).toBe(2);
   });
 
   it('random recurrences', () => {

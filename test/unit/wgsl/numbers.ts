@@ -7,13 +7,16 @@ import { compare } from '../../../src/driver/run/compare.js';
 import { runOnDevice } from '../../../src/driver/run/device.js';
 import { isProblem } from '../../../src/driver/session.js';
 import { gradSpec } from '../../../src/interp/spec-gradient.js';
+import { runSpec } from '../../../src/interp/spec.js';
 import { finalName } from '../../../src/ir/spec/names.js';
 import type { Spec } from '../../../src/ir/spec/spec.js';
 import { lowerScan } from '../../../src/passes/pipeline.js';
 import type { WebGpuRuntime } from '../../../src/runtime/webgpu/index.js';
+import { distance } from '../../property/tiles.js';
 import { openSoftwareGpu } from '../../webgpu/adapters.js';
 import { END_SCANS, setEnds } from '../passes/end-scans.js';
 import { missing, NAN_SCANS, spoilt } from '../passes/nan-scans.js';
+import { setSteady, STEADY_SCANS } from '../passes/steady-scans.js';
 import { draw, specOf, type Drawn } from '../passes/scans.js';
 import { plain } from './templates.js';
 
@@ -21,7 +24,8 @@ const LENGTHS = [30, 7];
 const TOKENS = 37;
 
 async function run(runtime: WebGpuRuntime, compiled: Omit<Compiled, 'warnings'>, { call, given, cotangents }: Drawn) {
-  const shape = { batch: 1, tokens: TOKENS, heads: call.heads, groups: call.groups, lengths: call.lengths, cuSeqlens: undefined, sizes: call.sizes };
+  const tokens = call.lengths.reduce((sum, length) => sum + length, 0);
+  const shape = { batch: 1, tokens, heads: call.heads, groups: call.groups, lengths: call.lengths, cuSeqlens: undefined, sizes: call.sizes };
   const found = await runOnDevice(nodeHost(), runtime, compiled, shape, new Map([...given, ...cotangents]), { step: true });
   if (isProblem(found)) throw new Error(found.title);
   return found;
@@ -54,6 +58,19 @@ export async function describeNumbers(name: 'swiftshader' | 'lavapipe'): Promise
       const judged = results.map(([tensor, data]) => compare(tensor, 'output', 'output', 'f32', data, wanted.get(tensor) ?? new Float64Array()));
       expect(judged.filter(({ passed }) => !passed)).toEqual([]);
       expect(judged.length).toBeGreaterThan(6);
+    });
+  });
+
+  describe(`token by token, decays next to 1 stay exact for long on ${name}`, () => {
+    it.each(Object.entries(STEADY_SCANS))('%s', async (_, [text, input, value]) => {
+      const spec = specOf(text);
+      const drawn = draw(spec, new Map(spec.axes.map((axis) => [axis.name, 4])), [16384], 3, { heads: 1, groups: 1 });
+      setSteady(drawn, input, value);
+      const wanted = runSpec(spec, drawn.call, drawn.given);
+      const { step } = await run(runtime, compiledOf(spec, drawn.call.sizes), { ...drawn, cotangents: new Map() });
+      const errors = [...step ?? []].map(([tensor, data]) => [tensor, distance(data, wanted.get(tensor) ?? new Float64Array())] as const);
+      expect(errors.filter(([, error]) => !(error < 1e-5))).toEqual([]);
+      expect(errors.length).toBeGreaterThan(0);
     });
   });
 

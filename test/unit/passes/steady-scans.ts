@@ -1,0 +1,17 @@
+import type { Drawn } from './scans.js';
+
+/** Scans whose decay is next to 1, with the numbers that make it so. */
+export const STEADY_SCANS: Readonly<Record<string, readonly [text: string, input: string, value: number]>> = {
+  'a log gate': ['scan s(q, k: [K], v: [V], g: [] in -inf..0) -> o: [V] { state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S }', 'g', -1e-5],
+  'a log gate per channel': ['scan s(q, k: [K], v: [V], g: [K] in -inf..0) -> o: [V] { state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S }', 'g', -1e-5],
+  'a sigmoid': ['scan s(q, k: [K], v: [V], f: []) -> o: [V] { state S: [K, V]  S = sigmoid(f) * S[t-1] + outer(k, v)  o = q @ S }', 'f', 11.5],
+  'a factor': ['scan s(q, k: [K], v: [V], a: [] in 0..1) -> o: [V] { state S: [K, V]  S = a * S[t-1] + outer(k, v)  o = q @ S }', 'a', 1 - 1e-5],
+  'a product': ['scan s(q, k: [K], v: [V], a: [] in 0..1) -> o: [V] { state S: [K, V]  S = a * exp(-1e-5) * S[t-1] + outer(k, v)  o = q @ S }', 'a', 1],
+  'an elementwise scan': ['scan s(x, g: [D]) -> o: [D] { state h: [D]  h = exp(g) * h[t-1] + x  o = h }', 'g', -1e-5],
+  'an elementwise scan by sigmoids': ['scan s(x, f: [D]) -> o: [D] { state h: [D]  h = sigmoid(f) * sigmoid(f) * h[t-1] + x  o = h }', 'f', 12.2],
+};
+
+/** A number that f32 has, at every token. */
+export function setSteady({ given }: Pick<Drawn, 'given'>, input: string, value: number): void {
+  given.get(input)?.fill(Math.fround(value));
+}
