@@ -15,6 +15,11 @@ var<workgroup> near: array<f32, 2128>;
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
 
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
+
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
@@ -44,24 +49,31 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_q_staged = dims[3].x + (token * heads + head) * 64u;
     let t2 = arena[at_g_staged];
     let t3 = m_exp(t2);
+    let t4 = m_expm1(t2);
+    let t7 = (1.0f + t4);
+    let t8 = select(0.0, 1.0, 0.5f < t7);
+    let t9 = (t8 * t4);
+    let t10 = (1.0f - t8);
+    let t11 = (t10 * t3);
+    let t12 = (t9 + t11);
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
       let x1 = p_k[at_k + i_K];
       near[i_K + 16u] = x1;
     }
-    let t7 = arena[at_beta_staged];
-    let t9 = (-t7);
+    let t18 = arena[at_beta_staged];
+    let t20 = (-t18);
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum3 = 0.0;
       for (var k2 = 0u; k2 < 64u + zero; k2++) {
-        let b4 = (t9 * p_p[at_k + k2]);
+        let b4 = (t20 * p_p[at_k + k2]);
         let x5 = near[k2 * 16u + i_V + 80u];
         let b6 = x5;
         sum3 += b4 * b6;
       }
-      let m12 = sum3;
-      let x7 = ((p_v[at_v + i_V] * t7) + m12);
+      let m23 = sum3;
+      let x7 = ((p_v[at_v + i_V] * t18) + m23);
       near[i_V] = x7;
     }
     workgroupBarrier();
@@ -69,27 +81,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i % 16u;
       let i_K = i / 16u;
       let x9 = near[i_K * 16u + i_V + 80u];
-      let x8 = ((t3 * x9) + (near[i_K + 16u] * near[i_V]));
+      let x10 = (t8 * x9);
+      let x11 = (t12 * x9);
+      let x8 = (x10 + (x11 + (near[i_K + 16u] * near[i_V])));
       near[i_K * 16u + i_V + 1104u] = x8;
     }
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum11 = 0.0;
-      for (var k10 = 0u; k10 < 64u + zero; k10++) {
-        let b12 = (arena[at_q_staged + k10] * 0.125f);
-        let x13 = near[k10 * 16u + i_V + 1104u];
-        let b14 = x13;
-        sum11 += b12 * b14;
+      var sum13 = 0.0;
+      for (var k12 = 0u; k12 < 64u + zero; k12++) {
+        let b14 = (arena[at_q_staged + k12] * 0.125f);
+        let x15 = near[k12 * 16u + i_V + 1104u];
+        let b16 = x15;
+        sum13 += b14 * b16;
       }
-      let m19 = sum11;
-      p_o[at_v + i_V] = m19;
+      let m31 = sum13;
+      p_o[at_v + i_V] = m31;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x15 = near[i_K * 16u + i_V + 1104u];
-      near[i_K * 16u + i_V + 80u] = x15;
+      let x17 = near[i_K * 16u + i_V + 1104u];
+      near[i_K * 16u + i_V + 80u] = x17;
     }
     workgroupBarrier();
     storageBarrier();
@@ -97,7 +111,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x16 = near[i_K * 16u + i_V + 80u];
-    p_final_S[at_S + i_K * 64u + i_V] = x16;
+    let x18 = near[i_K * 16u + i_V + 80u];
+    p_final_S[at_S + i_K * 64u + i_V] = x18;
   }
 }

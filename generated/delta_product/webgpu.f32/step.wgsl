@@ -15,6 +15,11 @@ var<workgroup> near: array<f32, 2208>;
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
 
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
+
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
@@ -46,92 +51,104 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_q_staged = dims[4].z + (token * heads + head) * 64u;
     let t2 = arena[at_g_staged];
     let t3 = m_exp(t2);
+    let t4 = m_expm1(t2);
+    let t7 = (1.0f + t4);
+    let t8 = select(0.0, 1.0, 0.5f < t7);
+    let t9 = (t8 * t4);
+    let t10 = (1.0f - t8);
+    let t11 = (t10 * t3);
+    let t12 = (t9 + t11);
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
       let x1 = arena[at_k1_staged + i_K];
       near[i_K + 32u] = x1;
     }
-    let t7 = arena[at_beta1_staged];
-    let t9 = (-t7);
+    let t18 = arena[at_beta1_staged];
+    let t20 = (-t18);
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum3 = 0.0;
       for (var k2 = 0u; k2 < 64u + zero; k2++) {
         let x4 = near[k2 + 32u];
-        let b5 = (t9 * x4);
+        let b5 = (t20 * x4);
         let x6 = near[k2 * 16u + i_V + 160u];
-        let x7 = (t3 * x6);
-        let b8 = x7;
-        sum3 += b5 * b8;
+        let x7 = (t8 * x6);
+        let x8 = (t12 * x6);
+        let x9 = (x7 + x8);
+        let b10 = x9;
+        sum3 += b5 * b10;
       }
-      let m11 = sum3;
-      let x9 = ((p_v1[at_v1 + i_V] * t7) + m11);
-      near[i_V] = x9;
+      let m22 = sum3;
+      let x11 = ((p_v1[at_v1 + i_V] * t18) + m22);
+      near[i_V] = x11;
     }
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x10 = p_k2[at_k2 + i_K];
-      near[i_K + 96u] = x10;
+      let x12 = p_k2[at_k2 + i_K];
+      near[i_K + 96u] = x12;
     }
-    let t17 = arena[at_beta2_staged];
-    let t19 = (-t17);
+    let t27 = arena[at_beta2_staged];
+    let t29 = (-t27);
     workgroupBarrier();
-    var sum11 = 0.0;
-    for (var k12 = 0u; k12 < 64u + zero; k12++) {
-      let x13 = near[k12 + 96u];
-      let x14 = (t19 * x13);
-      let x15 = near[k12 + 32u];
-      sum11 += x14 * x15;
+    var sum13 = 0.0;
+    for (var k14 = 0u; k14 < 64u + zero; k14++) {
+      let x15 = near[k14 + 96u];
+      let x16 = (t29 * x15);
+      let x17 = near[k14 + 32u];
+      sum13 += x16 * x17;
     }
-    let t22 = sum11;
+    let t32 = sum13;
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum17 = 0.0;
-      for (var k16 = 0u; k16 < 64u + zero; k16++) {
-        let x18 = near[k16 + 96u];
-        let x19 = (t19 * x18);
-        let b20 = x19;
-        let x21 = near[k16 * 16u + i_V + 160u];
-        let x22 = (t3 * x21);
-        let b23 = x22;
-        sum17 += b20 * b23;
+      var sum19 = 0.0;
+      for (var k18 = 0u; k18 < 64u + zero; k18++) {
+        let x20 = near[k18 + 96u];
+        let x21 = (t29 * x20);
+        let b22 = x21;
+        let x23 = near[k18 * 16u + i_V + 160u];
+        let x24 = (t8 * x23);
+        let x25 = (t12 * x23);
+        let x26 = (x24 + x25);
+        let b27 = x26;
+        sum19 += b22 * b27;
       }
-      let m21 = sum17;
-      let x25 = near[i_V];
-      let x24 = ((p_v2[at_v1 + i_V] * t17) + (m21 + (t22 * x25)));
-      near[i_V + 16u] = x24;
+      let m31 = sum19;
+      let x29 = near[i_V];
+      let x28 = ((p_v2[at_v1 + i_V] * t27) + (m31 + (t32 * x29)));
+      near[i_V + 16u] = x28;
     }
     workgroupBarrier();
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x27 = near[i_K * 16u + i_V + 160u];
-      let x28 = (t3 * x27);
-      let x29 = near[i_K + 32u];
-      let x30 = near[i_V];
-      let x31 = near[i_K + 96u];
-      let x26 = ((x28 + (x29 * x30)) + (x31 * near[i_V + 16u]));
-      near[i_K * 16u + i_V + 1184u] = x26;
+      let x31 = near[i_K * 16u + i_V + 160u];
+      let x32 = (t8 * x31);
+      let x33 = (t12 * x31);
+      let x34 = near[i_K + 32u];
+      let x35 = near[i_V];
+      let x36 = near[i_K + 96u];
+      let x30 = (x32 + (x33 + ((x34 * x35) + (x36 * near[i_V + 16u]))));
+      near[i_K * 16u + i_V + 1184u] = x30;
     }
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum33 = 0.0;
-      for (var k32 = 0u; k32 < 64u + zero; k32++) {
-        let b34 = (arena[at_q_staged + k32] * 0.125f);
-        let x35 = near[k32 * 16u + i_V + 1184u];
-        let b36 = x35;
-        sum33 += b34 * b36;
+      var sum38 = 0.0;
+      for (var k37 = 0u; k37 < 64u + zero; k37++) {
+        let b39 = (arena[at_q_staged + k37] * 0.125f);
+        let x40 = near[k37 * 16u + i_V + 1184u];
+        let b41 = x40;
+        sum38 += b39 * b41;
       }
-      let m31 = sum33;
-      p_o[at_v1 + i_V] = m31;
+      let m43 = sum38;
+      p_o[at_v1 + i_V] = m43;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x37 = near[i_K * 16u + i_V + 1184u];
-      near[i_K * 16u + i_V + 160u] = x37;
+      let x42 = near[i_K * 16u + i_V + 1184u];
+      near[i_K * 16u + i_V + 160u] = x42;
     }
     workgroupBarrier();
     storageBarrier();
@@ -139,7 +156,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x38 = near[i_K * 16u + i_V + 160u];
-    p_final_S[at_S + i_K * 64u + i_V] = x38;
+    let x43 = near[i_K * 16u + i_V + 160u];
+    p_final_S[at_S + i_K * 64u + i_V] = x43;
   }
 }

@@ -15,6 +15,11 @@ var<workgroup> near: array<f32, 2128>;
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
 
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
+
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
@@ -45,57 +50,66 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_v = (token * heads + head) * 64u + block;
     let t2 = arena[at_g_staged];
     let t3 = m_exp(t2);
+    let t4 = m_expm1(t2);
+    let t7 = (1.0f + t4);
+    let t8 = select(0.0, 1.0, 0.5f < t7);
+    let t9 = (t8 * t4);
+    let t10 = (1.0f - t8);
+    let t11 = (t10 * t3);
+    let t12 = (t9 + t11);
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
       let x1 = p_k[at_k + i_K];
       near[i_K + 16u] = x1;
     }
-    let t7 = arena[at_beta_staged];
-    let t9 = (-t7);
+    let t18 = arena[at_beta_staged];
+    let t20 = (-t18);
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum3 = 0.0;
       for (var k2 = 0u; k2 < 64u + zero; k2++) {
         let x4 = near[k2 + 16u];
-        let b5 = (t9 * x4);
+        let b5 = (t20 * x4);
         let x6 = near[k2 * 16u + i_V + 80u];
-        let x7 = (t3 * x6);
-        let b8 = x7;
-        sum3 += b5 * b8;
+        let x7 = (t8 * x6);
+        let x8 = (t12 * x6);
+        let b9 = (x7 + x8);
+        sum3 += b5 * b9;
       }
-      let m11 = sum3;
-      let x9 = ((p_v[at_v + i_V] * t7) + m11);
-      near[i_V] = x9;
+      let m22 = sum3;
+      let x10 = ((p_v[at_v + i_V] * t18) + m22);
+      near[i_V] = x10;
     }
     workgroupBarrier();
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x11 = near[i_K * 16u + i_V + 80u];
-      let x12 = (t3 * x11);
-      let x13 = near[i_K + 16u];
-      let x10 = (x12 + (x13 * near[i_V]));
-      near[i_K * 16u + i_V + 1104u] = x10;
+      let x12 = near[i_K * 16u + i_V + 80u];
+      let x13 = (t8 * x12);
+      let x14 = (t12 * x12);
+      let x15 = near[i_K + 16u];
+      let x11 = (x13 + (x14 + (x15 * near[i_V])));
+      near[i_K * 16u + i_V + 1104u] = x11;
     }
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum15 = 0.0;
-      for (var k14 = 0u; k14 < 64u + zero; k14++) {
-        let b16 = (p_q[at_k + k14] * 0.125f);
-        let x17 = near[k14 * 16u + i_V + 1104u];
-        let b18 = x17;
-        sum15 += b16 * b18;
+      var sum17 = 0.0;
+      for (var k16 = 0u; k16 < 64u + zero; k16++) {
+        let b18 = (p_q[at_k + k16] * 0.125f);
+        let x19 = near[k16 * 16u + i_V + 1104u];
+        let b20 = x19;
+        sum17 += b18 * b20;
       }
-      let m18 = sum15;
-      p_o[at_v + i_V] = m18;
+      let m30 = sum17;
+      p_o[at_v + i_V] = m30;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x19 = near[i_K * 16u + i_V + 1104u];
-      near[i_K * 16u + i_V + 80u] = x19;
+      let x21 = near[i_K * 16u + i_V + 1104u];
+      near[i_K * 16u + i_V + 80u] = x21;
     }
     workgroupBarrier();
     storageBarrier();
@@ -103,7 +117,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x20 = near[i_K * 16u + i_V + 80u];
-    p_final_S[at_S + i_K * 64u + i_V] = x20;
+    let x22 = near[i_K * 16u + i_V + 80u];
+    p_final_S[at_S + i_K * 64u + i_V] = x22;
   }
 }

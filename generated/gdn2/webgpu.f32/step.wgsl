@@ -10,10 +10,15 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
-var<workgroup> near: array<f32, 2256>;
+var<workgroup> near: array<f32, 2368>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
 
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
@@ -32,7 +37,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 208u] = p_S[at_S + i_K * 64u + i_V];
+    near[i_K * 16u + i_V + 320u] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
   for (var at_token = first_token; at_token < end_token; at_token++) {
@@ -44,56 +49,65 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_q_staged = dims[4].x + (token * heads + head) * 64u;
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = m_exp(p_g[at_g + i_K]);
-      near[i_K + 16u] = x1;
-      let x2 = arena[at_k_staged + i_K];
-      near[i_K + 80u] = x2;
-      let x3 = (p_b[at_g + i_K] * x2);
-      near[i_K + 144u] = x3;
+      let x2 = p_g[at_g + i_K];
+      let x1 = m_expm1(x2);
+      near[i_K] = x1;
+      let x3 = select(0.0, 1.0, 0.5f < (1.0f + x1));
+      near[i_K + 64u] = x3;
+      let x4 = ((x3 * x1) + ((1.0f - x3) * m_exp(x2)));
+      near[i_K + 128u] = x4;
+      let x5 = arena[at_k_staged + i_K];
+      near[i_K + 192u] = x5;
+      let x6 = (p_b[at_g + i_K] * x5);
+      near[i_K + 256u] = x6;
     }
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum5 = 0.0;
-      for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let b6 = (-near[k4 + 144u]);
-        let x7 = near[k4 * 16u + i_V + 208u];
-        let x8 = (near[k4 + 16u] * x7);
-        let b9 = x8;
-        sum5 += b6 * b9;
+      var sum8 = 0.0;
+      for (var k7 = 0u; k7 < 64u + zero; k7++) {
+        let b9 = (-near[k7 + 256u]);
+        let x10 = near[k7 + 64u];
+        let x11 = near[k7 * 16u + i_V + 320u];
+        let x12 = (x10 * x11);
+        let x13 = (near[k7 + 128u] * x11);
+        let b14 = (x12 + x13);
+        sum8 += b9 * b14;
       }
-      let m12 = sum5;
-      let x10 = ((p_w[at_w + i_V] * arena[at_v_staged + i_V]) + m12);
-      near[i_V] = x10;
+      let m23 = sum8;
+      let x15 = ((p_w[at_w + i_V] * arena[at_v_staged + i_V]) + m23);
+      near[i_V] = x15;
     }
     workgroupBarrier();
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x12 = near[i_K * 16u + i_V + 208u];
-      let x13 = (near[i_K + 16u] * x12);
-      let x14 = near[i_K + 80u];
-      let x11 = (x13 + (x14 * near[i_V]));
-      near[i_K * 16u + i_V + 1232u] = x11;
+      let x17 = near[i_K + 64u];
+      let x18 = near[i_K * 16u + i_V + 320u];
+      let x19 = (x17 * x18);
+      let x20 = (near[i_K + 128u] * x18);
+      let x21 = near[i_K + 192u];
+      let x16 = (x19 + (x20 + (x21 * near[i_V])));
+      near[i_K * 16u + i_V + 1344u] = x16;
     }
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum16 = 0.0;
-      for (var k15 = 0u; k15 < 64u + zero; k15++) {
-        let b17 = (arena[at_q_staged + k15] * 0.125f);
-        let x18 = near[k15 * 16u + i_V + 1232u];
-        let b19 = x18;
-        sum16 += b17 * b19;
+      var sum23 = 0.0;
+      for (var k22 = 0u; k22 < 64u + zero; k22++) {
+        let b24 = (arena[at_q_staged + k22] * 0.125f);
+        let x25 = near[k22 * 16u + i_V + 1344u];
+        let b26 = x25;
+        sum23 += b24 * b26;
       }
-      let m19 = sum16;
-      p_o[at_w + i_V] = m19;
+      let m31 = sum23;
+      p_o[at_w + i_V] = m31;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x20 = near[i_K * 16u + i_V + 1232u];
-      near[i_K * 16u + i_V + 208u] = x20;
+      let x27 = near[i_K * 16u + i_V + 1344u];
+      near[i_K * 16u + i_V + 320u] = x27;
     }
     workgroupBarrier();
     storageBarrier();
@@ -101,7 +115,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x21 = near[i_K * 16u + i_V + 208u];
-    p_final_S[at_S + i_K * 64u + i_V] = x21;
+    let x28 = near[i_K * 16u + i_V + 320u];
+    p_final_S[at_S + i_K * 64u + i_V] = x28;
   }
 }

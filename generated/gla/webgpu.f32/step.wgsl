@@ -10,10 +10,15 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
-var<workgroup> near: array<f32, 2192>;
+var<workgroup> near: array<f32, 2304>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
 
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
@@ -32,7 +37,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 144u] = p_S[at_S + i_K * 64u + i_V];
+    near[i_K * 16u + i_V + 256u] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
   for (var at_token = first_token; at_token < end_token; at_token++) {
@@ -42,42 +47,51 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_q_staged = dims[4].y + (token * heads + head) * 64u;
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = m_exp(p_g[at_g + i_K]);
-      near[i_K + 16u] = x1;
-      let x2 = p_k[at_g + i_K];
-      near[i_K + 80u] = x2;
+      let x2 = p_g[at_g + i_K];
+      let x1 = m_expm1(x2);
+      near[i_K] = x1;
+      let x3 = select(0.0, 1.0, 0.5f < (1.0f + x1));
+      near[i_K + 64u] = x3;
+      let x4 = ((x3 * x1) + ((1.0f - x3) * m_exp(x2)));
+      near[i_K + 128u] = x4;
+      let x5 = p_k[at_g + i_K];
+      near[i_K + 192u] = x5;
     }
+    workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      let x3 = p_v[at_v + i_V];
-      near[i_V] = x3;
+      let x6 = p_v[at_v + i_V];
+      near[i_V] = x6;
     }
     workgroupBarrier();
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x5 = near[i_K * 16u + i_V + 144u];
-      let x4 = ((near[i_K + 16u] * x5) + (near[i_K + 80u] * near[i_V]));
-      near[i_K * 16u + i_V + 1168u] = x4;
+      let x8 = near[i_K + 64u];
+      let x9 = near[i_K * 16u + i_V + 256u];
+      let x10 = (x8 * x9);
+      let x11 = (near[i_K + 128u] * x9);
+      let x7 = (x10 + (x11 + (near[i_K + 192u] * near[i_V])));
+      near[i_K * 16u + i_V + 1280u] = x7;
     }
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum7 = 0.0;
-      for (var k6 = 0u; k6 < 64u + zero; k6++) {
-        let b8 = (arena[at_q_staged + k6] * 0.125f);
-        let x9 = near[k6 * 16u + i_V + 1168u];
-        let b10 = x9;
-        sum7 += b8 * b10;
+      var sum13 = 0.0;
+      for (var k12 = 0u; k12 < 64u + zero; k12++) {
+        let b14 = (arena[at_q_staged + k12] * 0.125f);
+        let x15 = near[k12 * 16u + i_V + 1280u];
+        let b16 = x15;
+        sum13 += b14 * b16;
       }
-      let m12 = sum7;
-      p_o[at_v + i_V] = m12;
+      let m24 = sum13;
+      p_o[at_v + i_V] = m24;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x11 = near[i_K * 16u + i_V + 1168u];
-      near[i_K * 16u + i_V + 144u] = x11;
+      let x17 = near[i_K * 16u + i_V + 1280u];
+      near[i_K * 16u + i_V + 256u] = x17;
     }
     workgroupBarrier();
     storageBarrier();
@@ -85,7 +99,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x12 = near[i_K * 16u + i_V + 144u];
-    p_final_S[at_S + i_K * 64u + i_V] = x12;
+    let x18 = near[i_K * 16u + i_V + 256u];
+    p_final_S[at_S + i_K * 64u + i_V] = x18;
   }
 }

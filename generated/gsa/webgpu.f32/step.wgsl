@@ -10,7 +10,7 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 10>;
-var<workgroup> near: array<f32, 192>;
+var<workgroup> near: array<f32, 320>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 
@@ -56,117 +56,127 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
       let x2 = p_g[at_g + i_M];
-      let x1 = m_exp(x2);
+      let x1 = m_expm1(x2);
       near[i_M] = x1;
+      let x3 = select(0.0, 1.0, 0.5f < (1.0f + x1));
+      near[i_M + 64u] = x3;
+      let x4 = ((x3 * x1) + ((1.0f - x3) * m_exp(x2)));
+      near[i_M + 128u] = x4;
     }
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x3 = arena[at_k_staged + i_K];
-      near[i_K + 64u] = x3;
+      let x5 = arena[at_k_staged + i_K];
+      near[i_K + 192u] = x5;
     }
+    workgroupBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
-      let x5 = p_g[at_g + i_M];
-      let x4 = (-m_expm1(x5));
-      near[i_M + 128u] = x4;
+      let x7 = near[i_M];
+      let x6 = (-x7);
+      near[i_M + 256u] = x6;
     }
     workgroupBarrier();
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_K = i % 64u;
       let i_M = i / 64u;
-      let x7 = near[i_M];
-      let x8 = arena[far + i_K * 64u + i_M];
-      let x9 = near[i_M + 128u];
-      let x6 = ((x7 * x8) + (near[i_K + 64u] * x9));
-      arena[far + i_M * 64u + i_K + 8192u] = x6;
+      let x9 = near[i_M + 64u];
+      let x10 = arena[far + i_K * 64u + i_M];
+      let x11 = (x9 * x10);
+      let x12 = near[i_M + 128u];
+      let x13 = (x12 * x10);
+      let x14 = near[i_M + 256u];
+      let x8 = (x11 + (x13 + (near[i_K + 192u] * x14)));
+      arena[far + i_M * 64u + i_K + 8192u] = x8;
     }
-    workgroupBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
-      let x10 = arena[at_v_staged + i_V];
-      near[i_V + 64u] = x10;
+      let x15 = arena[at_v_staged + i_V];
+      near[i_V] = x15;
     }
     workgroupBarrier();
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_V = i % 64u;
       let i_M = i / 64u;
-      let x12 = near[i_M];
-      let x13 = arena[far + i_M * 64u + i_V + 4096u];
-      let x14 = near[i_M + 128u];
-      let x11 = ((x12 * x13) + (x14 * near[i_V + 64u]));
-      arena[far + i_M * 64u + i_V + 12288u] = x11;
+      let x17 = near[i_M + 64u];
+      let x18 = arena[far + i_M * 64u + i_V + 4096u];
+      let x19 = (x17 * x18);
+      let x20 = near[i_M + 128u];
+      let x21 = (x20 * x18);
+      let x22 = near[i_M + 256u];
+      let x16 = (x19 + (x21 + (x22 * near[i_V])));
+      arena[far + i_M * 64u + i_V + 12288u] = x16;
     }
     workgroupBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x15 = (arena[at_q_staged + i_K] * 0.125f);
-      near[i_K] = x15;
+      let x23 = (arena[at_q_staged + i_K] * 0.125f);
+      near[i_K] = x23;
     }
     workgroupBarrier();
     storageBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
-      var sum17 = 0.0;
-      for (var k16 = 0u; k16 < 64u + zero; k16++) {
-        let b18 = near[k16];
-        let x19 = arena[far + i_M * 64u + k16 + 8192u];
-        let b20 = x19;
-        sum17 += b18 * b20;
+      var sum25 = 0.0;
+      for (var k24 = 0u; k24 < 64u + zero; k24++) {
+        let b26 = near[k24];
+        let x27 = arena[far + i_M * 64u + k24 + 8192u];
+        let b28 = x27;
+        sum25 += b26 * b28;
       }
-      let m19 = sum17;
-      let x21 = m19;
-      near[i_M + 64u] = x21;
+      let m33 = sum25;
+      let x29 = m33;
+      near[i_M + 64u] = x29;
     }
     workgroupBarrier();
-    var sum22 = (-3.4028234663852886e+38f);
-    for (var k23 = 0u; k23 < 64u + zero; k23++) {
-      let x24 = near[k23 + 64u];
-      sum22 = m_max(sum22, x24);
+    var sum30 = (-3.4028234663852886e+38f);
+    for (var k31 = 0u; k31 < 64u + zero; k31++) {
+      let x32 = near[k31 + 64u];
+      sum30 = m_max(sum30, x32);
     }
-    let t20 = sum22;
+    let t34 = sum30;
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
-      let x26 = near[i_M + 64u];
-      let x25 = m_exp((x26 - t20));
-      near[i_M] = x25;
+      let x34 = near[i_M + 64u];
+      let x33 = m_exp((x34 - t34));
+      near[i_M] = x33;
     }
     workgroupBarrier();
-    var sum27 = 0.0f;
-    for (var k28 = 0u; k28 < 64u + zero; k28++) {
-      let x29 = near[k28];
-      sum27 += x29;
+    var sum35 = 0.0f;
+    for (var k36 = 0u; k36 < 64u + zero; k36++) {
+      let x37 = near[k36];
+      sum35 += x37;
     }
-    let t23 = sum27;
+    let t37 = sum35;
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
-      let x31 = near[i_M];
-      let x30 = (x31 / t23);
-      near[i_M + 64u] = x30;
+      let x39 = near[i_M];
+      let x38 = (x39 / t37);
+      near[i_M + 64u] = x38;
     }
     workgroupBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
-      var sum33 = 0.0;
-      for (var k32 = 0u; k32 < 64u + zero; k32++) {
-        let b34 = near[k32 + 64u];
-        let x35 = arena[far + k32 * 64u + i_V + 12288u];
-        let b36 = x35;
-        sum33 += b34 * b36;
+      var sum41 = 0.0;
+      for (var k40 = 0u; k40 < 64u + zero; k40++) {
+        let b42 = near[k40 + 64u];
+        let x43 = arena[far + k40 * 64u + i_V + 12288u];
+        let b44 = x43;
+        sum41 += b42 * b44;
       }
-      let m25 = sum33;
-      p_o[at_g + i_V] = m25;
+      let m39 = sum41;
+      p_o[at_g + i_V] = m39;
     }
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_M = i % 64u;
       let i_K = i / 64u;
-      let x37 = arena[far + i_M * 64u + i_K + 8192u];
-      arena[far + i_K * 64u + i_M] = x37;
+      let x45 = arena[far + i_M * 64u + i_K + 8192u];
+      arena[far + i_K * 64u + i_M] = x45;
     }
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_V = i % 64u;
       let i_M = i / 64u;
-      let x38 = arena[far + i_M * 64u + i_V + 12288u];
-      arena[far + i_M * 64u + i_V + 4096u] = x38;
+      let x46 = arena[far + i_M * 64u + i_V + 12288u];
+      arena[far + i_M * 64u + i_V + 4096u] = x46;
     }
     workgroupBarrier();
     storageBarrier();
@@ -174,13 +184,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_M = i % 64u;
     let i_K = i / 64u;
-    let x39 = arena[far + i_K * 64u + i_M];
-    p_final_Kt[at_Kt + i_K * 64u + i_M] = x39;
+    let x47 = arena[far + i_K * 64u + i_M];
+    p_final_Kt[at_Kt + i_K * 64u + i_M] = x47;
   }
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_V = i % 64u;
     let i_M = i / 64u;
-    let x40 = arena[far + i_M * 64u + i_V + 4096u];
-    p_final_Vt[at_Kt + i_M * 64u + i_V] = x40;
+    let x48 = arena[far + i_M * 64u + i_V + 4096u];
+    p_final_Vt[at_Kt + i_M * 64u + i_V] = x48;
   }
 }

@@ -541,17 +541,39 @@ extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
       float t2[2];
-      ldn<2>(&t2[0], p_g + ((i64)token * d.heads + head) * 64 + x_D);
+      ldn<2>(&t2[0], p_x + ((i64)token * d.heads + head) * 64 + x_D);
       float t3[2];
-      UNROLL for (int j = 0; j < 2; ++j) t3[j] = m_exp(t2[j]);
+      ldn<2>(&t3[0], p_g + ((i64)token * d.heads + head) * 64 + x_D);
       float t4[2];
-      UNROLL for (int j = 0; j < 2; ++j) t4[j] = (t3[j] * t1[j]);
+      UNROLL for (int j = 0; j < 2; ++j) t4[j] = m_exp(t3[j]);
       float t5[2];
-      ldn<2>(&t5[0], p_x + ((i64)token * d.heads + head) * 64 + x_D);
-      float t6[2];
-      UNROLL for (int j = 0; j < 2; ++j) t6[j] = (t4[j] + t5[j]);
-      { const float v[] = {t6[0], t6[1]}; stn<2>(p_o + ((i64)token * d.heads + head) * 64 + x_D, v); }
-      UNROLL for (int j = 0; j < 2; ++j) t1[j] = t6[j];
+      UNROLL for (int j = 0; j < 2; ++j) t5[j] = m_expm1(t3[j]);
+      float t6[1];
+      t6[0] = 0.5f;
+      float t7[1];
+      t7[0] = 1.f;
+      float t8[2];
+      UNROLL for (int j = 0; j < 2; ++j) t8[j] = (t7[0] + t5[j]);
+      float t9[2];
+      UNROLL for (int j = 0; j < 2; ++j) t9[j] = (t6[0] < t8[j] ? 1.f : 0.f);
+      float t10[2];
+      UNROLL for (int j = 0; j < 2; ++j) t10[j] = (t9[j] * t5[j]);
+      float t11[2];
+      UNROLL for (int j = 0; j < 2; ++j) t11[j] = (t7[0] - t9[j]);
+      float t12[2];
+      UNROLL for (int j = 0; j < 2; ++j) t12[j] = (t11[j] * t4[j]);
+      float t13[2];
+      UNROLL for (int j = 0; j < 2; ++j) t13[j] = (t10[j] + t12[j]);
+      float t14[2];
+      UNROLL for (int j = 0; j < 2; ++j) t14[j] = (t13[j] * t1[j]);
+      float t15[2];
+      UNROLL for (int j = 0; j < 2; ++j) t15[j] = (t9[j] * t1[j]);
+      float t16[2];
+      UNROLL for (int j = 0; j < 2; ++j) t16[j] = (t14[j] + t2[j]);
+      float t17[2];
+      UNROLL for (int j = 0; j < 2; ++j) t17[j] = (t15[j] + t16[j]);
+      { const float v[] = {t17[0], t17[1]}; stn<2>(p_o + ((i64)token * d.heads + head) * 64 + x_D, v); }
+      UNROLL for (int j = 0; j < 2; ++j) t1[j] = t17[j];
     }
   }
   if (p_final_h != nullptr) { const float v[] = {t1[0], t1[1]}; stn<2>(p_final_h + ((i64)sequence * d.heads + head) * 64 + x_D, v); }

@@ -8,10 +8,15 @@
 @group(0) @binding(4) var<storage, read_write> p_final_h: array<f32>;
 @group(0) @binding(5) var<storage, read> sequences: array<u32>;
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 2>;
-var<workgroup> near: array<f32, 64>;
+var<workgroup> near: array<f32, 96>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
 
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
@@ -37,10 +42,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_g = (token * heads + head) * 64u + block;
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x1 = m_exp(p_g[at_g + i_D]);
+      let x2 = p_g[at_g + i_D];
+      let x1 = m_expm1(x2);
       near[i_D + 32u] = x1;
-      let x2 = near[i_D];
-      let x3 = ((x1 * x2) + p_x[at_g + i_D]);
+      let x4 = select(0.0, 1.0, 0.5f < (1.0f + x1));
+      let x5 = near[i_D];
+      let x3 = ((x4 * x5) + ((((x4 * x1) + ((1.0f - x4) * m_exp(x2))) * x5) + p_x[at_g + i_D]));
+      near[i_D + 64u] = x3;
       p_o[at_g + i_D] = x3;
       near[i_D] = x3;
     }
@@ -49,7 +57,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   }
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    let x4 = near[i_D];
-    p_final_h[at_h + i_D] = x4;
+    let x6 = near[i_D];
+    p_final_h[at_h + i_D] = x6;
   }
 }

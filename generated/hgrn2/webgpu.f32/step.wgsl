@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_final_S: array<f32>;
 @group(0) @binding(6) var<storage, read> sequences: array<u32>;
 @group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 5>;
-var<workgroup> near: array<f32, 2192>;
+var<workgroup> near: array<f32, 2256>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 144u] = p_S[at_S + i_K * 64u + i_V];
+    near[i_K * 16u + i_V + 208u] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
   for (var at_token = first_token; at_token < end_token; at_token++) {
@@ -46,42 +46,48 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
       let x2 = p_g[at_g + i_K];
-      let x1 = m_exp(x2);
+      let x1 = m_expm1(x2);
       near[i_K + 16u] = x1;
-      let x3 = (-m_expm1(x2));
+      let x3 = select(0.0, 1.0, 0.5f < (1.0f + x1));
       near[i_K + 80u] = x3;
+      let x4 = ((x3 * x1) + ((1.0f - x3) * m_exp(x2)));
+      near[i_K + 144u] = x4;
     }
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      let x4 = p_v[at_v + i_V];
-      near[i_V] = x4;
+      let x5 = p_v[at_v + i_V];
+      near[i_V] = x5;
     }
     workgroupBarrier();
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x6 = near[i_K * 16u + i_V + 144u];
-      let x5 = ((near[i_K + 16u] * x6) + (near[i_K + 80u] * near[i_V]));
-      near[i_K * 16u + i_V + 1168u] = x5;
+      let x7 = near[i_K + 80u];
+      let x8 = near[i_K * 16u + i_V + 208u];
+      let x9 = (x7 * x8);
+      let x10 = (near[i_K + 144u] * x8);
+      let x11 = near[i_K + 16u];
+      let x6 = (x9 + (x10 + ((-x11) * near[i_V])));
+      near[i_K * 16u + i_V + 1232u] = x6;
     }
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum8 = 0.0;
-      for (var k7 = 0u; k7 < 64u + zero; k7++) {
-        let b9 = (p_q[at_g + k7] * 0.125f);
-        let x10 = near[k7 * 16u + i_V + 1168u];
-        let b11 = x10;
-        sum8 += b9 * b11;
+      var sum13 = 0.0;
+      for (var k12 = 0u; k12 < 64u + zero; k12++) {
+        let b14 = (p_q[at_g + k12] * 0.125f);
+        let x15 = near[k12 * 16u + i_V + 1232u];
+        let b16 = x15;
+        sum13 += b14 * b16;
       }
-      let m13 = sum8;
-      p_o[at_v + i_V] = m13;
+      let m24 = sum13;
+      p_o[at_v + i_V] = m24;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x12 = near[i_K * 16u + i_V + 1168u];
-      near[i_K * 16u + i_V + 144u] = x12;
+      let x17 = near[i_K * 16u + i_V + 1232u];
+      near[i_K * 16u + i_V + 208u] = x17;
     }
     workgroupBarrier();
     storageBarrier();
@@ -89,7 +95,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x13 = near[i_K * 16u + i_V + 144u];
-    p_final_S[at_S + i_K * 64u + i_V] = x13;
+    let x18 = near[i_K * 16u + i_V + 208u];
+    p_final_S[at_S + i_K * 64u + i_V] = x18;
   }
 }

@@ -1405,21 +1405,21 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       float t4[8];
       UNROLL for (int i = 0; i < 8; ++i) t4[i] = (t2[i] * t3[0]);
       float t5[8];
-      UNROLL for (int i = 0; i < 8; ++i) t5[i] = (t1[i] + t4[i]);
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t5[c * 8], p_b + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
       float t6[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t6[c * 8], p_b + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
-      float t7[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t7[c * 8], p_a + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
-      float t8[1];
-      t8[0] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) t8[0] = t8[0] + t7[i] * t1[i];
-      (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t8[0];
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t6[c * 8], p_a + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      float t7[1];
+      t7[0] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) t7[0] = t7[0] + t6[i] * t1[i];
+      (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t7[0];
       __syncthreads();
-      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t8[0] = x; }
+      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t7[0] = x; }
+      float t8[8];
+      UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t5[i] * t7[0]);
       float t9[8];
-      UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t6[i] * t8[0]);
+      UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t4[i] + t8[i]);
       float t10[8];
-      UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t5[i] + t9[i]);
+      UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t1[i] + t9[i]);
       float t11[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t11[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
       float t12[1];

@@ -59,8 +59,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let b8 = x7;
         sum5 += b6 * b8;
       }
-      let m8 = sum5;
-      let x9 = m8;
+      let m7 = sum5;
+      let x9 = m7;
       near[i_V + 16u] = x9;
     }
     workgroupBarrier();
@@ -68,7 +68,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i % 16u;
       let i_K = i / 16u;
       let x11 = near[i_K * 16u + i_V + 160u];
-      let x10 = ((x11 + (near[i_K + 32u] * near[i_V])) + (near[i_K + 96u] * near[i_V + 16u]));
+      let x10 = (x11 + ((near[i_K + 32u] * near[i_V]) + (near[i_K + 96u] * near[i_V + 16u])));
       near[i_K * 16u + i_V + 1184u] = x10;
     }
     workgroupBarrier();

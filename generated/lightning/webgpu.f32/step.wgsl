@@ -28,6 +28,11 @@ fn m_log(x: f32) -> f32 {
   return select(log(x), x, m_is_nan(x));
 }
 
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
+
 fn m_pow(x: f32, y: f32) -> f32 {
   if (x == 0.0) { return select(0.0, 1.0, y == 0.0); }
   let r = m_exp(y * m_log(abs(x)));
@@ -64,6 +69,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_k = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
     let t12 = m_exp(t9);
+    let t13 = m_expm1(t9);
+    let t15 = (1.0f + t13);
+    let t16 = select(0.0, 1.0, 0.5f < t15);
+    let t17 = (t16 * t13);
+    let t18 = (1.0f - t16);
+    let t19 = (t18 * t12);
+    let t20 = (t17 + t19);
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
       let x1 = p_k[at_k + i_K];
@@ -79,27 +91,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i % 16u;
       let i_K = i / 16u;
       let x4 = near[i_K * 16u + i_V + 80u];
-      let x3 = ((t12 * x4) + (near[i_K + 16u] * near[i_V]));
+      let x5 = (t16 * x4);
+      let x6 = (t20 * x4);
+      let x3 = (x5 + (x6 + (near[i_K + 16u] * near[i_V])));
       near[i_K * 16u + i_V + 1104u] = x3;
     }
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum6 = 0.0;
-      for (var k5 = 0u; k5 < 64u + zero; k5++) {
-        let b7 = p_q[at_k + k5];
-        let x8 = near[k5 * 16u + i_V + 1104u];
-        let b9 = x8;
-        sum6 += b7 * b9;
+      var sum8 = 0.0;
+      for (var k7 = 0u; k7 < 64u + zero; k7++) {
+        let b9 = p_q[at_k + k7];
+        let x10 = near[k7 * 16u + i_V + 1104u];
+        let b11 = x10;
+        sum8 += b9 * b11;
       }
-      let m19 = sum6;
-      p_o[at_v + i_V] = m19;
+      let m30 = sum8;
+      p_o[at_v + i_V] = m30;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x10 = near[i_K * 16u + i_V + 1104u];
-      near[i_K * 16u + i_V + 80u] = x10;
+      let x12 = near[i_K * 16u + i_V + 1104u];
+      near[i_K * 16u + i_V + 80u] = x12;
     }
     workgroupBarrier();
     storageBarrier();
@@ -107,7 +121,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x11 = near[i_K * 16u + i_V + 80u];
-    p_final_S[at_S + i_K * 64u + i_V] = x11;
+    let x13 = near[i_K * 16u + i_V + 80u];
+    p_final_S[at_S + i_K * 64u + i_V] = x13;
   }
 }

@@ -24,6 +24,11 @@ fn m_log1p(x: f32) -> f32 {
   return 2.0 * s * p;
 }
 
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
+
 fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(m_exp(-abs(x))); }
 
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
@@ -66,6 +71,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let t9 = m_softplus(t8);
     let t10 = (t3 * t9);
     let t11 = m_exp(t10);
+    let t12 = m_expm1(t10);
+    let t15 = (1.0f + t12);
+    let t16 = select(0.0, 1.0, 0.5f < t15);
+    let t17 = (t16 * t12);
+    let t18 = (1.0f - t16);
+    let t19 = (t18 * t11);
+    let t20 = (t17 + t19);
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_N = i;
       let x1 = p_B[at_B + i_N];
@@ -82,28 +94,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_P = i % 16u;
       let i_N = i / 16u;
       let x5 = near[i_N * 16u + i_P + 80u];
-      let x4 = ((t11 * x5) + (near[i_N + 16u] * near[i_P]));
+      let x6 = (t16 * x5);
+      let x7 = (t20 * x5);
+      let x4 = (x6 + (x7 + (near[i_N + 16u] * near[i_P])));
       near[i_N * 16u + i_P + 1104u] = x4;
     }
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_P = i;
-      var sum7 = 0.0;
-      for (var k6 = 0u; k6 < 64u + zero; k6++) {
-        let b8 = p_C[at_B + k6];
-        let x9 = near[k6 * 16u + i_P + 1104u];
-        let b10 = x9;
-        sum7 += b8 * b10;
+      var sum9 = 0.0;
+      for (var k8 = 0u; k8 < 64u + zero; k8++) {
+        let b10 = p_C[at_B + k8];
+        let x11 = near[k8 * 16u + i_P + 1104u];
+        let b12 = x11;
+        sum9 += b10 * b12;
       }
-      let m19 = sum7;
-      let x11 = p_x[at_x + i_P];
-      p_o[at_x + i_P] = (m19 + (t4 * x11));
+      let m31 = sum9;
+      let x13 = p_x[at_x + i_P];
+      p_o[at_x + i_P] = (m31 + (t4 * x13));
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_P = i % 16u;
       let i_N = i / 16u;
-      let x12 = near[i_N * 16u + i_P + 1104u];
-      near[i_N * 16u + i_P + 80u] = x12;
+      let x14 = near[i_N * 16u + i_P + 1104u];
+      near[i_N * 16u + i_P + 80u] = x14;
     }
     workgroupBarrier();
     storageBarrier();
@@ -111,7 +125,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_P = i % 16u;
     let i_N = i / 16u;
-    let x13 = near[i_N * 16u + i_P + 80u];
-    p_final_h[at_h + i_N * 64u + i_P] = x13;
+    let x15 = near[i_N * 16u + i_P + 80u];
+    p_final_h[at_h + i_N * 64u + i_P] = x15;
   }
 }

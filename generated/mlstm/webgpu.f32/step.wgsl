@@ -26,6 +26,11 @@ fn m_log1p(x: f32) -> f32 {
   return 2.0 * s * p;
 }
 
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
+
 fn m_sigmoid(x: f32) -> f32 {
   let e = m_exp(-abs(x));
   return select(e, 1.0, x >= 0.0) / (1.0 + e);
@@ -62,23 +67,39 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   storageBarrier();
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
-    let at_f_staged = dims[6].z + (token * heads + head);
     let at_i_staged = dims[6].y + (token * heads + head);
     let at_k = (token * heads + head) * 64u;
-    let t4 = arena[at_f_staged];
+    let at_f_staged = dims[6].z + (token * heads + head);
+    let t4 = arena[at_i_staged];
     let t5 = m_sigmoid(t4);
-    let t7 = arena[at_i_staged];
-    let t8 = m_sigmoid(t7);
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
       let x1 = p_k[at_k + i_K];
       near[i_K + 64u] = x1;
     }
-    let t12 = m_log_sigmoid(t4);
-    let t13 = m_exp(t12);
+    let t8 = arena[at_f_staged];
+    let t9 = m_sigmoid(t8);
+    let t10 = (-t8);
+    let t11 = m_sigmoid(t10);
+    let t12 = (-t11);
+    let t15 = (1.0f + t12);
+    let t16 = select(0.0, 1.0, 0.5f < t15);
+    let t17 = (t16 * t12);
+    let t18 = (1.0f - t16);
+    let t19 = (t18 * t9);
+    let t20 = (t17 + t19);
+    let t25 = m_log_sigmoid(t8);
+    let t26 = m_exp(t25);
+    let t27 = m_expm1(t25);
+    let t28 = (1.0f + t27);
+    let t29 = select(0.0, 1.0, 0.5f < t28);
+    let t30 = (t29 * t27);
+    let t31 = (1.0f - t29);
+    let t32 = (t31 * t26);
+    let t33 = (t30 + t32);
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
-      let x2 = (p_v[at_k + i_V] * t8);
+      let x2 = (p_v[at_k + i_V] * t5);
       near[i_V + 128u] = x2;
     }
     workgroupBarrier();
@@ -86,68 +107,70 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i % 64u;
       let i_K = i / 64u;
       let x4 = arena[far + i_K * 64u + i_V];
-      let x5 = near[i_K + 64u];
-      let x3 = ((t13 * x4) + (x5 * near[i_V + 128u]));
+      let x5 = (t29 * x4);
+      let x6 = (t33 * x4);
+      let x7 = near[i_K + 64u];
+      let x3 = (x5 + (x6 + (x7 * near[i_V + 128u])));
       arena[far + i_K * 64u + i_V + 4096u] = x3;
     }
     workgroupBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x7 = p_q[at_k + i_K];
-      let x6 = (x7 * 0.125f);
-      near[i_K + 128u] = x6;
+      let x9 = p_q[at_k + i_K];
+      let x8 = (x9 * 0.125f);
+      near[i_K + 128u] = x8;
     }
-    var sum8 = 0.0;
-    for (var k9 = 0u; k9 < 64u + zero; k9++) {
-      let x10 = p_q[at_k + k9];
-      let x11 = near[k9];
-      let x12 = near[k9 + 64u];
-      let x13 = ((t5 * x11) + (t8 * x12));
-      sum8 += x10 * x13;
+    var sum10 = 0.0;
+    for (var k11 = 0u; k11 < 64u + zero; k11++) {
+      let x12 = p_q[at_k + k11];
+      let x13 = near[k11];
+      let x14 = near[k11 + 64u];
+      let x15 = ((t16 * x13) + ((t20 * x13) + (t5 * x14)));
+      sum10 += x12 * x15;
     }
-    let t23 = sum8;
-    let t24 = abs(t23);
-    let t26 = (t24 / 8.0f);
-    let t28 = m_max(t26, 1.0f);
+    let t46 = sum10;
+    let t47 = abs(t46);
+    let t49 = (t47 / 8.0f);
+    let t50 = m_max(t49, 1.0f);
     workgroupBarrier();
     storageBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
-      var sum15 = 0.0;
-      for (var k14 = 0u; k14 < 64u + zero; k14++) {
-        let b16 = near[k14 + 128u];
-        let x17 = arena[far + k14 * 64u + i_V + 4096u];
-        let b18 = x17;
-        sum15 += b16 * b18;
+      var sum17 = 0.0;
+      for (var k16 = 0u; k16 < 64u + zero; k16++) {
+        let b18 = near[k16 + 128u];
+        let x19 = arena[far + k16 * 64u + i_V + 4096u];
+        let b20 = x19;
+        sum17 += b18 * b20;
       }
-      let m22 = sum15;
-      p_o[at_k + i_V] = (m22 / t28);
+      let m45 = sum17;
+      p_o[at_k + i_V] = (m45 / t50);
     }
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x19 = near[i_K];
-      let x20 = near[i_K + 64u];
-      let x21 = ((t5 * x19) + (t8 * x20));
-      near[i_K] = x21;
+      let x21 = near[i_K];
+      let x22 = near[i_K + 64u];
+      let x23 = ((t16 * x21) + ((t20 * x21) + (t5 * x22)));
+      near[i_K] = x23;
     }
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_V = i % 64u;
       let i_K = i / 64u;
-      let x22 = arena[far + i_K * 64u + i_V + 4096u];
-      arena[far + i_K * 64u + i_V] = x22;
+      let x24 = arena[far + i_K * 64u + i_V + 4096u];
+      arena[far + i_K * 64u + i_V] = x24;
     }
     workgroupBarrier();
     storageBarrier();
   }
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let x23 = near[i_K];
-    arena[at_final_n_staged + i_K] = x23;
+    let x25 = near[i_K];
+    arena[at_final_n_staged + i_K] = x25;
   }
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_V = i % 64u;
     let i_K = i / 64u;
-    let x24 = arena[far + i_K * 64u + i_V];
-    p_final_C[at_C + i_K * 64u + i_V] = x24;
+    let x26 = arena[far + i_K * 64u + i_V];
+    p_final_C[at_C + i_K * 64u + i_V] = x26;
   }
 }

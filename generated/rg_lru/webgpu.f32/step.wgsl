@@ -10,7 +10,7 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 3>;
-var<workgroup> near: array<f32, 192>;
+var<workgroup> near: array<f32, 160>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -66,16 +66,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let x2 = m_sigmoid(p_r[at_r + i_D]);
       near[i_D + 64u] = x2;
       let x4 = ((8.0f * x2) * near[i_D]);
-      let x3 = m_exp(x4);
+      let x3 = m_expm1(x4);
       near[i_D + 96u] = x3;
-      let x5 = m_expm1((2.0f * x4));
-      near[i_D + 128u] = x5;
-      let x6 = m_sigmoid(p_i[at_r + i_D]);
-      near[i_D + 160u] = x6;
+      let x6 = select(0.0, 1.0, 0.5f < (1.0f + x3));
       let x7 = near[i_D + 32u];
-      let x8 = ((x3 * x7) + ((sqrt((-x5)) * x6) * p_x[at_r + i_D]));
-      p_o[at_r + i_D] = x8;
-      near[i_D + 32u] = x8;
+      let x8 = ((((x6 * x3) + ((1.0f - x6) * m_exp(x4))) * x7) + ((sqrt((-m_expm1((2.0f * x4)))) * m_sigmoid(p_i[at_r + i_D])) * p_x[at_r + i_D]));
+      let x5 = ((x6 * x7) + x8);
+      near[i_D + 128u] = x5;
+      p_o[at_r + i_D] = x5;
+      near[i_D + 32u] = x5;
     }
     workgroupBarrier();
     storageBarrier();

@@ -10,10 +10,15 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
-var<workgroup> near: array<f32, 2272>;
+var<workgroup> near: array<f32, 2368>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
 
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
@@ -33,7 +38,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 224u] = p_S[at_S + i_K * 64u + i_V];
+    near[i_K * 32u + i_V + 320u] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
   for (var at_token = first_token; at_token < end_token; at_token++) {
@@ -43,51 +48,60 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_r_staged = dims[4].w + (token * heads + head) * 64u;
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = m_exp(p_w[at_w + i_K]);
-      near[i_K + 32u] = x1;
-      let x2 = p_k[at_w + i_K];
-      near[i_K + 96u] = x2;
+      let x2 = p_w[at_w + i_K];
+      let x1 = m_expm1(x2);
+      near[i_K] = x1;
+      let x3 = select(0.0, 1.0, 0.5f < (1.0f + x1));
+      near[i_K + 64u] = x3;
+      let x4 = ((x3 * x1) + ((1.0f - x3) * m_exp(x2)));
+      near[i_K + 128u] = x4;
+      let x5 = p_k[at_w + i_K];
+      near[i_K + 192u] = x5;
     }
+    workgroupBarrier();
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_V = i;
-      let x3 = p_v[at_v + i_V];
-      near[i_V] = x3;
+      let x6 = p_v[at_v + i_V];
+      near[i_V] = x6;
     }
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x4 = arena[at_r_staged + i_K];
-      near[i_K + 160u] = x4;
+      let x7 = arena[at_r_staged + i_K];
+      near[i_K + 256u] = x7;
     }
     workgroupBarrier();
-    var sum5 = 0.0;
-    for (var k6 = 0u; k6 < 64u + zero; k6++) {
-      let x7 = near[k6 + 96u];
-      let x8 = near[k6 + 160u];
-      sum5 += (x7 * arena[at_u_staged + k6]) * x8;
+    var sum8 = 0.0;
+    for (var k9 = 0u; k9 < 64u + zero; k9++) {
+      let x10 = near[k9 + 192u];
+      let x11 = near[k9 + 256u];
+      sum8 += (x10 * arena[at_u_staged + k9]) * x11;
     }
-    let t13 = sum5;
+    let t25 = sum8;
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_V = i;
-      var sum10 = 0.0;
-      for (var k9 = 0u; k9 < 64u + zero; k9++) {
-        let x11 = near[k9 + 160u];
-        let b12 = x11;
-        let x13 = near[k9 * 32u + i_V + 224u];
-        let b14 = x13;
-        sum10 += b12 * b14;
+      var sum13 = 0.0;
+      for (var k12 = 0u; k12 < 64u + zero; k12++) {
+        let x14 = near[k12 + 256u];
+        let b15 = x14;
+        let x16 = near[k12 * 32u + i_V + 320u];
+        let b17 = x16;
+        sum13 += b15 * b17;
       }
-      let m11 = sum10;
-      let x15 = near[i_V];
-      p_o[at_v + i_V] = (m11 + (x15 * t13));
+      let m23 = sum13;
+      let x18 = near[i_V];
+      p_o[at_v + i_V] = (m23 + (x18 * t25));
     }
     workgroupBarrier();
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let x16 = near[i_K * 32u + i_V + 224u];
-      let x17 = near[i_K + 96u];
-      let x18 = near[i_V];
-      near[i_K * 32u + i_V + 224u] = ((near[i_K + 32u] * x16) + (x17 * x18));
+      let x19 = near[i_K + 64u];
+      let x20 = near[i_K * 32u + i_V + 320u];
+      let x21 = (x19 * x20);
+      let x22 = (near[i_K + 128u] * x20);
+      let x23 = near[i_K + 192u];
+      let x24 = near[i_V];
+      near[i_K * 32u + i_V + 320u] = (x21 + (x22 + (x23 * x24)));
     }
     workgroupBarrier();
     storageBarrier();
@@ -95,7 +109,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x19 = near[i_K * 32u + i_V + 224u];
-    p_final_S[at_S + i_K * 64u + i_V] = x19;
+    let x25 = near[i_K * 32u + i_V + 320u];
+    p_final_S[at_S + i_K * 64u + i_V] = x25;
   }
 }

@@ -10,10 +10,15 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
-var<workgroup> near: array<f32, 2272>;
+var<workgroup> near: array<f32, 2368>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
 
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
@@ -32,7 +37,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 224u] = p_S[at_S + i_K * 64u + i_V];
+    near[i_K * 16u + i_V + 320u] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
   for (var at_token = first_token; at_token < end_token; at_token++) {
@@ -44,60 +49,69 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_o = (token * heads + head) * 64u + block;
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = m_exp(p_w[at_w + i_K]);
-      near[i_K + 32u] = x1;
-      let x2 = arena[at_k_staged + i_K];
-      near[i_K + 96u] = x2;
+      let x2 = p_w[at_w + i_K];
+      let x1 = m_expm1(x2);
+      near[i_K] = x1;
+      let x3 = select(0.0, 1.0, 0.5f < (1.0f + x1));
+      near[i_K + 64u] = x3;
+      let x4 = ((x3 * x1) + ((1.0f - x3) * m_exp(x2)));
+      near[i_K + 128u] = x4;
+      let x5 = arena[at_k_staged + i_K];
+      near[i_K + 192u] = x5;
     }
+    workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      let x3 = arena[at_v_staged + i_V];
-      near[i_V] = x3;
+      let x6 = arena[at_v_staged + i_V];
+      near[i_V] = x6;
     }
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x4 = p_b[at_w + i_K];
-      near[i_K + 160u] = x4;
+      let x7 = p_b[at_w + i_K];
+      near[i_K + 256u] = x7;
     }
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum6 = 0.0;
-      for (var k5 = 0u; k5 < 64u + zero; k5++) {
-        let b7 = p_a[at_w + k5];
-        let x8 = near[k5 * 16u + i_V + 224u];
-        let b9 = x8;
-        sum6 += b7 * b9;
+      var sum9 = 0.0;
+      for (var k8 = 0u; k8 < 64u + zero; k8++) {
+        let b10 = p_a[at_w + k8];
+        let x11 = near[k8 * 16u + i_V + 320u];
+        let b12 = x11;
+        sum9 += b10 * b12;
       }
-      let m11 = sum6;
-      let x10 = m11;
-      near[i_V + 16u] = x10;
+      let m21 = sum9;
+      let x13 = m21;
+      near[i_V + 16u] = x13;
     }
     workgroupBarrier();
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x12 = near[i_K * 16u + i_V + 224u];
-      let x11 = (((near[i_K + 32u] * x12) + (near[i_K + 96u] * near[i_V])) + (near[i_K + 160u] * near[i_V + 16u]));
-      near[i_K * 16u + i_V + 1248u] = x11;
+      let x15 = near[i_K + 64u];
+      let x16 = near[i_K * 16u + i_V + 320u];
+      let x17 = (x15 * x16);
+      let x18 = (near[i_K + 128u] * x16);
+      let x14 = (x17 + (x18 + ((near[i_K + 192u] * near[i_V]) + (near[i_K + 256u] * near[i_V + 16u]))));
+      near[i_K * 16u + i_V + 1344u] = x14;
     }
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum14 = 0.0;
-      for (var k13 = 0u; k13 < 64u + zero; k13++) {
-        let b15 = arena[at_r_staged + k13];
-        let x16 = near[k13 * 16u + i_V + 1248u];
-        let b17 = x16;
-        sum14 += b15 * b17;
+      var sum20 = 0.0;
+      for (var k19 = 0u; k19 < 64u + zero; k19++) {
+        let b21 = arena[at_r_staged + k19];
+        let x22 = near[k19 * 16u + i_V + 1344u];
+        let b23 = x22;
+        sum20 += b21 * b23;
       }
-      let m15 = sum14;
-      p_o[at_o + i_V] = m15;
+      let m27 = sum20;
+      p_o[at_o + i_V] = m27;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x18 = near[i_K * 16u + i_V + 1248u];
-      near[i_K * 16u + i_V + 224u] = x18;
+      let x24 = near[i_K * 16u + i_V + 1344u];
+      near[i_K * 16u + i_V + 320u] = x24;
     }
     workgroupBarrier();
     storageBarrier();
@@ -105,7 +119,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x19 = near[i_K * 16u + i_V + 224u];
-    p_final_S[at_S + i_K * 64u + i_V] = x19;
+    let x25 = near[i_K * 16u + i_V + 320u];
+    p_final_S[at_S + i_K * 64u + i_V] = x25;
   }
 }

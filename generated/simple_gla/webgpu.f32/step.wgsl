@@ -15,6 +15,11 @@ var<workgroup> near: array<f32, 2128>;
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
 
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
+
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
@@ -42,6 +47,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_v = (token * heads + head) * 64u + block;
     let t2 = arena[at_g_staged];
     let t3 = m_exp(t2);
+    let t4 = m_expm1(t2);
+    let t7 = (1.0f + t4);
+    let t8 = select(0.0, 1.0, 0.5f < t7);
+    let t9 = (t8 * t4);
+    let t10 = (1.0f - t8);
+    let t11 = (t10 * t3);
+    let t12 = (t9 + t11);
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
       let x1 = p_k[at_k + i_K];
@@ -57,27 +69,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i % 16u;
       let i_K = i / 16u;
       let x4 = near[i_K * 16u + i_V + 80u];
-      let x3 = ((t3 * x4) + (near[i_K + 16u] * near[i_V]));
+      let x5 = (t8 * x4);
+      let x6 = (t12 * x4);
+      let x3 = (x5 + (x6 + (near[i_K + 16u] * near[i_V])));
       near[i_K * 16u + i_V + 1104u] = x3;
     }
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum6 = 0.0;
-      for (var k5 = 0u; k5 < 64u + zero; k5++) {
-        let b7 = (p_q[at_k + k5] * 0.125f);
-        let x8 = near[k5 * 16u + i_V + 1104u];
-        let b9 = x8;
-        sum6 += b7 * b9;
+      var sum8 = 0.0;
+      for (var k7 = 0u; k7 < 64u + zero; k7++) {
+        let b9 = (p_q[at_k + k7] * 0.125f);
+        let x10 = near[k7 * 16u + i_V + 1104u];
+        let b11 = x10;
+        sum8 += b9 * b11;
       }
-      let m12 = sum6;
-      p_o[at_v + i_V] = m12;
+      let m24 = sum8;
+      p_o[at_v + i_V] = m24;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x10 = near[i_K * 16u + i_V + 1104u];
-      near[i_K * 16u + i_V + 80u] = x10;
+      let x12 = near[i_K * 16u + i_V + 1104u];
+      near[i_K * 16u + i_V + 80u] = x12;
     }
     workgroupBarrier();
     storageBarrier();
@@ -85,7 +99,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x11 = near[i_K * 16u + i_V + 80u];
-    p_final_S[at_S + i_K * 64u + i_V] = x11;
+    let x13 = near[i_K * 16u + i_V + 80u];
+    p_final_S[at_S + i_K * 64u + i_V] = x13;
   }
 }
