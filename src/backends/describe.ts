@@ -75,18 +75,21 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
     sums.set(key, { extents, count: (sums.get(key)?.count ?? 0) + count });
   };
   const elements = (axes: readonly Axis[]) => axes.reduce((n, axis) => n * axisSize(module, axis), 1);
-  const scan = (body: readonly TileStmt[], outer: readonly Extent[], inner: Extent): void => {
+  const scan = (body: readonly TileStmt[], outer: readonly Extent[], inner: Extent, tokens = outerExtents('token')): void => {
+    // Neighbours of tokens are those of other tokens: memory gives them once.
+    const loaded = new Set<string>();
     const access = (name: string) => {
       const buffer = module.buffers.find((candidate) => candidate.name === name);
       if (buffer === undefined) throw new Error(`${module.name}: no buffer ${name}`);
       const width = bytesOf(buffer.dtype === 'io' ? dtype : buffer.dtype);
-      add(bytes, [...(buffer.outer === 'token' ? outerExtents('token') : outer), inner], elements(buffer.axes) * width);
+      add(bytes, [...(buffer.outer === 'token' ? tokens : outer), inner], elements(buffer.axes) * width);
     };
     for (const stmt of body) {
       switch (stmt.kind) {
         case 'let': {
           const { op } = stmt;
-          if (op.op === 'load') access(op.buffer);
+          if (op.op === 'load' && !loaded.has(op.buffer)) access(op.buffer);
+          if (op.op === 'load') loaded.add(op.buffer);
           if (op.op === 'contract') add(flops, [...outer, inner], 2 * elements([...kernel.tiles[stmt.tile].axes, op.axis]));
           if (op.op === 'compose') add(flops, [...outer, inner], 2 * elements([ROW, ROW, COL]));
           if (op.op === 'dgate') add(flops, [...outer, inner], 3 * elements([COL, ...kernel.tiles[stmt.tile].axes]));
@@ -98,6 +101,7 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
           break;
         case 'loop':
           if (stmt.over === 'members') scan(stmt.body, outer, 'heads');
+          else if (stmt.only !== undefined) scan(stmt.body, outer, inner, [...outer, module.chunk]);
           else scan(stmt.body, [stmt.over], inner);
           break;
         default:

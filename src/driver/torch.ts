@@ -96,7 +96,7 @@ async function packageScan(host: Host, source: Source, spec: Spec, name: string,
     }
   }
   const token = forwardToken(spec);
-  const forward = spec.mode === 'sequential' ? undefined : normalize(spec);
+  const forward = spec.mode === 'sequential' ? undefined : normalize(spec, true);
   return {
     spec,
     signature: signatureOf(spec, ioDtypeOf(compiled[0].module)),

@@ -110,6 +110,26 @@ export function pickTile(arg: TileValue, row: 'first' | 'last', sizeOf: SizeOf):
   return out;
 }
 
+/** Row `row` becomes `of`. */
+export function putTile(arg: TileValue, of: TileValue, row: number): TileValue {
+  const out: TileValue = { ...arg, data: arg.data.slice() };
+  const step = strideOf(arg, ROW);
+  columns(out, [of], ([from], base) => {
+    out.data[base + row * step] = of.data[from];
+  });
+  return out;
+}
+
+/** Row `row`; zeros if undefined. */
+export function takeTile(arg: TileValue, row: number | undefined, sizeOf: SizeOf): TileValue {
+  const out = newValue(withoutAxes(arg.axes, [ROW]), sizeOf);
+  if (row === undefined) return out;
+  visit(out.sizes, [stridesAlong(arg, out.axes)], ([at], i) => {
+    out.data[i] = arg.data[at + row * strideOf(arg, ROW)];
+  });
+  return out;
+}
+
 export function maskTile(arg: TileValue, strict: boolean, sizeOf: SizeOf): TileValue {
   const out = newValue(arg.axes, sizeOf);
   const row = out.axes.map((axis) => (axis === ROW ? 1 : 0));

@@ -1,8 +1,8 @@
 import { COL, ROW, type Axis } from '../ir/common/axes.js';
-import type { TileBuffer, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from '../ir/tile/tile.js';
+import type { SequenceEnd, TileBuffer, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from '../ir/tile/tile.js';
 import {
-  composeTiles, contractTiles, cumsumTile, dgateTile, dscoreSide, dscoreTile, inverseTile, keepTile, mapTiles, maskTile, pickTile, recurTile, reduceTile, shiftTile,
-  swapTile,
+  composeTiles, contractTiles, cumsumTile, dgateTile, dscoreSide, dscoreTile, inverseTile, keepTile, mapTiles, maskTile, pickTile, putTile, recurTile, reduceTile, shiftTile,
+  swapTile, takeTile,
 } from './tile-ops.js';
 import { newValue, stridesAlong, visit, type TileValue } from './tile-value.js';
 
@@ -198,7 +198,13 @@ function runProgram(
     }
     const out = newValue([op.rows === 'col' ? COL : ROW, ...buffer.axes], sizeOf);
     const width = out.data.length / module.chunk;
-    for (let row = 0; row < (place.chunk?.length ?? 0); row++) out.data.set(data.subarray(at(row), at(row) + width), row * width);
+    const { first, length } = place.chunk ?? fail(`${op.buffer} needs a chunk`);
+    const { back = 0 } = op;
+    const [start, count] = back === 0 ? [first, length] : dims.sequences[place.sequence ?? fail(`${op.buffer} needs a sequence`)];
+    for (let row = 0; row < length; row++) {
+      const token = first + row - back;
+      if (token >= start && token < start + count) out.data.set(data.subarray(at(row - back), at(row - back) + width), row * width);
+    }
     return out;
   };
 
@@ -227,6 +233,14 @@ function runProgram(
 
   const rounded = (value: TileValue): TileValue => (launch.rounding === undefined ? value : { ...value, data: value.data.map(launch.rounding.io) });
 
+  /** The row of the token `at` tokens from an end of the sequence; undefined if it is in another chunk, or in none. */
+  const rowOf = ({ from, at }: { readonly from: SequenceEnd; readonly at: number }, place: Place): number | undefined => {
+    const { first, length } = place.chunk ?? fail('no chunk is known here');
+    const [start, count] = dims.sequences[place.sequence ?? fail('no sequence is known here')];
+    const row = (from === 'first' ? start + at : start + count - 1 - at) - first;
+    return row >= 0 && row < length ? row : undefined;
+  };
+
   const evaluate = (op: TileOp, axes: readonly Axis[], place: Place): TileValue => {
     const scalar = (value: number): TileValue => ({ axes: [], sizes: [], data: Float64Array.of(value) });
     switch (op.op) {
@@ -245,6 +259,11 @@ function runProgram(
       case 'cumsum': return cumsumTile(tile(op.arg), op.exclusive, op.reverse, sizeOf);
       case 'shift': return shiftTile(tile(op.arg), op.by, op.edge === undefined ? undefined : tile(op.edge), sizeOf);
       case 'pick': return pickTile(tile(op.arg), op.row, sizeOf);
+      case 'put': {
+        const row = rowOf(op, place);
+        return row === undefined ? tile(op.arg) : putTile(tile(op.arg), tile(op.of), row);
+      }
+      case 'take': return takeTile(tile(op.arg), rowOf(op, place), sizeOf);
       case 'mask': return maskTile(tile(op.arg), op.strict, sizeOf);
       case 'dscore': return dscoreTile(operand(op.x), operand(op.y), tile(op.g), op, sizeOf);
       case 'dscoreRow': return dscoreSide('row', operand(op.a), operand(op.y), tile(op.g), op, sizeOf);
@@ -261,7 +280,8 @@ function runProgram(
       case 'chunks': {
         if (place.segment !== undefined && isIdle(kernel, launch.segments, place.segment)) return [];
         const own = place.segment?.chunks ?? launch.chunks.filter((chunk) => kernel.outer === 'once' || chunk.sequence === place.sequence);
-        return own.map((chunk) => ({ ...place, chunk, sequence: chunk.sequence }));
+        const some = loop.only === undefined ? own : loop.only === 'first' ? own.slice(0, 1) : own.slice(-1);
+        return some.map((chunk) => ({ ...place, chunk, sequence: chunk.sequence }));
       }
       case 'segments':
         return launch.segments.filter((segment) => segment.sequence === place.sequence).map((segment) => ({ ...place, segment }));

@@ -1,4 +1,4 @@
-import type { TileBuffer, TileModule } from '../../ir/tile/tile.js';
+import type { SequenceEnd, TileBuffer, TileModule } from '../../ir/tile/tile.js';
 import { axisSize } from '../describe.js';
 
 /** Where in a launch a statement runs, as C expressions. Absent: not known there. */
@@ -31,6 +31,25 @@ export function cellElements(module: TileModule, buffer: TileBuffer): number {
 /** Elements between consecutive tokens (chunks, sequences) of a buffer, as C text. */
 export function outerStride(module: TileModule, buffer: TileBuffer): string {
   return `(i64)${buffer.inner === 'head' ? 'd.heads' : 'd.groups'} * ${cellElements(module, buffer)}`;
+}
+
+/** Row in the chunk of the token `at` from an end of its sequence, as C text; others than those of the chunk, where it is elsewhere. */
+export function endRow(place: Place, { from, at }: { readonly from: SequenceEnd; readonly at: number }): string {
+  return from === 'first' ? `(sequences[6 * ${place.sequence}] + ${at} - ${place.first})` : `(sequences[6 * ${place.sequence} + 1] - ${at + 1} - ${place.first})`;
+}
+
+/** The rows of a chunk whose token `back` before (after, if negative) is in the sequence: from `skip` on, below `rows`. C texts; `skip` undefined: from the first. */
+export function rowsBack(place: Place, back: number | undefined): { readonly skip: string | undefined; readonly rows: string } {
+  const length = place.length ?? '';
+  if (back === undefined) return { skip: undefined, rows: length };
+  if (back > 0) return { skip: endRow(place, { from: 'first', at: back }), rows: length };
+  const last = endRow(place, { from: 'last', at: -back - 1 });
+  return { skip: undefined, rows: `(${last} < ${length} ? ${last} : ${length})` };
+}
+
+/** The place of rows that are `back` tokens before the chunk's. */
+export function placeBack(place: Place, back: number | undefined): Place {
+  return back === undefined ? place : { ...place, first: `(${place.first} - ${back})` };
 }
 
 function needed(value: string | undefined, what: string, buffer: TileBuffer): string {

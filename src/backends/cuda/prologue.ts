@@ -52,7 +52,7 @@ export function chunkLines(code: Code, names: { readonly n: string; readonly suf
 /** Number of iterations of a loop. */
 export function loopCount(kernel: TileKernel, loop: TileLoop): string {
   switch (loop.over) {
-    case 'chunks': return kernel.outer === 'once' ? 'real_chunks' : 'walk_chunks';
+    case 'chunks': return kernel.outer === 'once' ? 'real_chunks' : loop.only !== undefined ? '(walk_chunks > 0)' : 'walk_chunks';
     case 'segments': return 'sequences[6 * sequence + 5]';
     case 'tokens': return '(walk_end - walk_first)';
     case 'members': return 'per_group';
@@ -68,7 +68,7 @@ export function iterationLines(code: Code, kernel: TileKernel, loop: TileLoop, n
       if (kernel.outer === 'once') {
         code.line(`const int chunk${s} = ${at}, first${s} = chunks[4 * chunk${s} + 1], length${s} = chunks[4 * chunk${s} + 2];`);
         code.line(`(void)first${s}, (void)length${s};`);
-      } else chunkLines(code, { n, suffix: s }, loop.reverse, tokens);
+      } else chunkLines(code, { n, suffix: s }, loop.reverse || loop.only === 'last', tokens);
       return { ...place, chunk: `chunk${s}`, first: `first${s}`, length: `length${s}` };
     case 'segments':
       code.line(`const int segment${s} = sequences[6 * sequence + 4] + ${at};`);

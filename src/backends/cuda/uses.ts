@@ -85,7 +85,7 @@ function valueOperands(op: TileOp): readonly TileId[] {
     case 'dscoreRow': return [op.a, op.y];
     case 'dscoreCol': return [op.a, op.x];
     case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'map': case 'reduce': case 'swap': case 'pick': case 'mask':
-    case 'keep': case 'round': case 'inverse': case 'shift': case 'contract': case 'compose': case 'dgate': case 'recur':
+    case 'keep': case 'round': case 'dgate': case 'inverse': case 'shift': case 'put': case 'take': case 'contract': case 'compose': case 'recur':
       return operandsOf(op);
   }
   op satisfies never;

@@ -1,7 +1,7 @@
 import { COL, ROW, withoutAxes, type Axis } from '../../ir/common/axes.js';
-import type { TileId, TileOp } from '../../ir/tile/tile.js';
+import type { SequenceEnd, TileId, TileOp } from '../../ir/tile/tile.js';
 import { math } from '../../math/index.js';
-import { cellBase, cellStrides, rowStride, type Binding, type Place } from './address.js';
+import { cellBase, cellStrides, rowStride, sequenceEnds, type Binding, type Place } from './address.js';
 import type { Home } from './homes.js';
 import type { Memory } from './memory.js';
 import { isFold, type Fold, type Product } from './roles.js';
@@ -120,7 +120,17 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
       const edge = op.edge === undefined ? '0.0' : element(p, block, op.edge, at);
       return `select(${element(p, block, op.arg, new Map(at).set(ROW, variable(from)))}, ${edge}, ${row} == ${op.by === 1 ? 0 : last}u)`;
     }
-    case 'cumsum': case 'recur': case 'dgate': case 'inverse': throw new Error(`${p.s.kernel.name}: ${op.op} has no element of its own`);
+    case 'put': {
+      const row = indexText(indexOf(p, at, ROW));
+      return `select(${element(p, block, op.arg, at)}, ${element(p, block, op.of, at)}, i32(${row}) == ${endRow(p, tile, op)})`;
+    }
+    case 'take': {
+      const [row, from] = [p.fresh('s'), p.fresh('s')];
+      block.code.line(`let ${row} = ${endRow(p, tile, op)};`);
+      block.code.line(`let ${from} = u32(clamp(${row}, 0, ${p.s.size(ROW) - 1}));`);
+      return `select(0.0, ${element(p, block, op.arg, new Map(at).set(ROW, variable(from)))}, ${row} >= 0 && ${row} < i32(${lengthOf(p, tile)}))`;
+    }
+    case 'cumsum': case 'dgate': case 'recur': case 'inverse': throw new Error(`${p.s.kernel.name}: ${op.op} has no element of its own`);
   }
   op satisfies never;
 }
@@ -135,7 +145,28 @@ function lengthOf(p: Printing, tile: TileId): string {
   return length;
 }
 
+/** Row of the token `at` from an end of the sequence, as an i32; others than those of the chunk, where it is elsewhere. */
+function endRow(p: Printing, tile: TileId, { from, at }: { readonly from: SequenceEnd; readonly at: number }): string {
+  const place = placeOf(p, tile);
+  const { first, end } = sequenceEnds(p.s, place);
+  return from === 'first' ? `(i32(${first}) + ${at} - i32(${place.token}))` : `(i32(${end}) - ${at + 1} - i32(${place.token}))`;
+}
+
+/** A token's neighbour so many before (after, if negative); 0 where the sequence has none, in whose place the chunk's first token is read. */
+function neighbourText(p: Printing, block: Block, tile: TileId, op: TileOp & { readonly op: 'load' }, at: At, back: number): string {
+  const place = placeOf(p, tile);
+  const { first, end } = sequenceEnds(p.s, place);
+  const row = indexText(indexOf(p, at, ROW));
+  const [inside, from] = [p.fresh('in'), p.fresh('s')];
+  const step = back > 0 ? `- ${back}u` : `+ ${-back}u`;
+  block.code.line(`let ${inside} = ${row} < ${lengthOf(p, tile)} && ${back > 0 ? `${place.token} + ${row} >= ${first} + ${back}u` : `${place.token} + ${row} ${step} < ${end}`};`);
+  // Offsets before the chunk's first token are large numbers, with which sums and products wrap around.
+  block.code.line(`let ${from} = select(0u, ${row} ${step}, ${inside});`);
+  return `select(0.0, ${readText(p, block, p.binding(op.buffer), bufferAddress(p, op.buffer, place, variable(from), at))}, ${inside})`;
+}
+
 function loadText(p: Printing, block: Block, tile: TileId, op: TileOp & { readonly op: 'load' }, at: At): string {
+  if (op.back !== undefined) return neighbourText(p, block, tile, op, at, op.back);
   const buffer = p.s.buffer(op.buffer);
   const binding = p.binding(op.buffer);
   const place = placeOf(p, tile);

@@ -102,7 +102,7 @@ function readsBy(s: Structure, tile: TileId, user: User, homes: ReadonlyMap<Tile
       const { op } = user;
       const out = s.elements(s.axes(user.tile));
       switch (op.op) {
-        case 'map': case 'keep': case 'round': case 'mask': case 'swap': case 'pick': case 'shift':
+        case 'map': case 'keep': case 'round': case 'mask': case 'swap': case 'pick': case 'shift': case 'put': case 'take':
           return trips * (homes.get(user.tile) === 'scalar' ? s.elements(s.axes(user.tile)) : evaluations.get(user.tile) ?? out);
         case 'contract': {
           const all = s.elements(unionAxes(s.axes(op.a), s.axes(op.b)));

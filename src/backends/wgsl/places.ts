@@ -82,9 +82,10 @@ export function openLoop(code: Code, kernel: TileKernel, loop: TileLoop, place: 
   switch (loop.over) {
     case 'chunks': {
       const all = kernel.outer === 'once';
-      const count = all ? 'dims[1].x' : 'chunk_count';
+      const count = all ? 'dims[1].x' : loop.only === undefined ? 'chunk_count' : 'min(chunk_count, 1u)';
       code.open(`for (var n = 0u; n < ${count}; n++)`);
-      code.line(`let nth = ${loop.reverse ? `${count} - 1u - n` : 'n'};`);
+      if (loop.only === 'last') code.line('let nth = chunk_count - 1u;');
+      else code.line(`let nth = ${loop.reverse ? `${count} - 1u - n` : 'n'};`);
       if (all) {
         code.line('let chunk = nth;');
         code.line('let sequence = chunks[4u * chunk];');

@@ -25,7 +25,7 @@ export function roleOf(op: TileOp): Role {
     case 'literal': case 'zeros': case 'head': case 'heads': return 'free';
     case 'load': return 'load';
     case 'map': case 'keep': case 'round': case 'mask': return 'pointwise';
-    case 'swap': case 'pick': case 'shift': return 'move';
+    case 'swap': case 'pick': case 'shift': case 'put': case 'take': return 'move';
     case 'contract': case 'compose': case 'reduce': case 'dscore': case 'dscoreRow': case 'dscoreCol': return 'fold';
     case 'cumsum': case 'recur': case 'dgate': case 'inverse': return 'scan';
   }

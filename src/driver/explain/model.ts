@@ -91,7 +91,8 @@ export function explain(spec: Spec, scan: ScanProgram | undefined, plan: Plan, c
     doc: spec.doc,
     mode: spec.mode,
     lets: writer?.lets ?? [],
-    states: scan === undefined || writer === undefined ? stepwiseStates(spec) : scan.stages.flatMap((stage, i) => stateText(spec, scan, writer, stage, i)),
+    states: scan === undefined || writer === undefined ? stepwiseStates(spec)
+      : [...loadedStates(spec, scan, writer), ...scan.stages.flatMap((stage, i) => stateText(spec, scan, writer, stage, i))],
     outputs: scan === undefined || writer === undefined ? [] : outputTexts(spec, scan, writer),
     target: plan.target,
     dtype: plan.dtype,
@@ -152,6 +153,19 @@ function kernelCost(plan: Plan, kernel: PlanKernel, extents: Extents, machine: M
   };
 }
 
+/** States that only say what tokens before were. That of an input is not the user's. */
+function loadedStates(spec: Spec, scan: ScanProgram, writer: Writer): StateText[] {
+  return scan.roots.flatMap((root): readonly StateText[] => (root.kind !== 'final' || spec.states[root.state].hidden ? [] : [{
+    name: spec.states[root.state].name,
+    axes: spec.states[root.state].axes,
+    transition: 'nothing is kept',
+    writes: [writer.show(root.value)],
+    gate: 'none',
+    algorithm: 'loaded from the tokens before, where it is read',
+    pass: 1,
+  }]));
+}
+
 function stepwiseStates(spec: Spec): StateText[] {
   return spec.states.filter((state) => !state.hidden).map((state) => ({
     name: state.name,
@@ -183,11 +197,12 @@ function writerOf(spec: Spec, scan: ScanProgram): Writer {
     const node = scan.nodes[id];
     const stage = node.kind === 'result' ? scan.stages[node.stage] : undefined;
     const row = node.kind === 'result' && stage?.kind === 'matrix' ? stage.reads[node.slot]?.row : undefined;
+    if (node.kind === 'past') return [];
     return row === undefined ? nodeArguments(node) : [row];
   };
   const wanted = [
     ...scan.stages.flatMap((stage) => (stage.kind === 'matrix' || stage.kind === 'element' ? stageOperands(stage) : [])),
-    ...scan.roots.flatMap((root) => (root.kind === 'output' ? [root.value] : [])),
+    ...scan.roots.flatMap((root) => (root.kind === 'output' || root.kind === 'final' ? [root.value] : [])),
   ];
   const uses = new Map<NodeId, number>();
   const order: NodeId[] = [];
@@ -210,6 +225,11 @@ function writerOf(spec: Spec, scan: ScanProgram): Writer {
   const show = (id: NodeId): string => formula(scan.nodes, names, id, stop);
   const readText = (id: NodeId): string | undefined => {
     const node: ScanNode = scan.nodes[id];
+    if (node.kind === 'past') {
+      const { name, hidden, next } = spec.states[node.states[node.states.length - 1]];
+      const input = spec.nodes[next];
+      return `${hidden && input.kind === 'input' ? names.inputs[input.input] : name}[t-1]`;
+    }
     if (node.kind !== 'result') return undefined;
     const stage = scan.stages[node.stage];
     switch (stage.kind) {

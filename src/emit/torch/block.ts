@@ -82,7 +82,7 @@ export function openBlock({ nodes, roots, leaf, sizeOf, taken }: BlockParts): Bl
       case 'size': return numberValue(sizeOf(node.axis));
       case 'map': return map(node);
       case 'reduce': return (node.op === 'sum' ? contraction(node) : undefined) ?? reduce(node);
-      case 'head': case 'heads': case 'input': case 'param': case 'cotangent': case 'result': return leaf(node);
+      case 'head': case 'heads': case 'input': case 'param': case 'cotangent': case 'result': case 'past': case 'ahead': case 'last': return leaf(node);
     }
   };
 

@@ -77,6 +77,7 @@ function leaves(spec: Spec, names: Names, result: (node: Extract<ScanNode, { kin
       case 'result': return tensorValue(result(node), node.axes);
       case 'head': return tensorValue(`torch.arange(${count}, dtype=${like}.dtype, device=${like}.device)`, []);
       case 'heads': return numberValue(count);
+      case 'past': case 'ahead': case 'last': throw new Error(`${node.kind}: a reference carries every state`);
       case 'literal': case 'size': case 'map': case 'reduce': throw new Error(`${node.kind} is no leaf`);
     }
   };

@@ -10,6 +10,8 @@ export interface ScanBuilder {
   literal(value: number): NodeId;
   map(fn: MathName, ...args: NodeId[]): NodeId;
   reduce(op: 'sum' | 'max' | 'min', axis: Axis, arg: NodeId): NodeId;
+  /** A value at the token before, which state `state` remembers. */
+  past(arg: NodeId, state: number, origin: Span): NodeId;
   /** Product of all, 1 for none. */
   product(factors: readonly NodeId[]): NodeId;
   axesOf(node: NodeId): readonly Axis[];
@@ -83,6 +85,12 @@ function builderOver(nodes: ScanNode[], known: Map<string, NodeId>, origin: Span
     literal,
     map,
     reduce: (op, axis, arg) => node({ kind: 'reduce', op, axis, arg, axes: withoutAxes(axesOf(arg), [axis]), origin }),
+    past(arg, state, at) {
+      const before = nodes[arg];
+      // The token before the one before.
+      if (before.kind === 'past') return node({ ...before, states: [...before.states, state], origin: at });
+      return node({ kind: 'past', arg, states: [state], axes: axesOf(arg), origin: at });
+    },
     product(factors) {
       if (factors.length === 0) return literal(1);
       return factors.slice(1).reduce((product, factor) => map('mul', product, factor), factors[0]);

@@ -32,6 +32,9 @@ export function formula(nodes: readonly ScanNode[], names: ScanNames, id: NodeId
       case 'input': return names.inputs[n.input];
       case 'param': return names.params[n.param];
       case 'cotangent': return `d_${names.outputs[n.output]}`;
+      case 'past': return `${names.states[n.states[n.states.length - 1]]}[t-1]`;
+      case 'ahead': return n.ahead === 0 ? `%${n.of}` : `%${n.of}[t+${n.ahead}]`;
+      case 'last': return `d_final.${names.states[n.state]}[T-${n.back + 1}]`;
       case 'result': return `stage${n.stage}.${n.slot}`;
       case 'reduce': {
         // A product summed over an axis is how a contraction is written out; `@` reads better.
@@ -80,6 +83,9 @@ export function printScan(program: ScanProgram, names: ScanNames): string {
       case 'output': return `${names.outputs[root.output]} = ${show(root.value)}`;
       case 'input-gradient': return `d_${names.inputs[root.input]} = ${show(root.value)}`;
       case 'param-gradient': return `d_${names.params[root.param]} = ${show(root.value)}`;
+      case 'final': return `final.${names.states[root.state]} = ${show(root.value)}`;
+      case 'initial-gradient': return `d_${names.states[root.state]} = ${show(root.value)} at token ${root.at}`;
+      case 'kept': return `keep %${root.value} = ${show(root.value)}`;
     }
   });
   const lets = nodes.flatMap((node, id) => (

@@ -20,6 +20,15 @@ export type ScanNode =
   | { readonly kind: 'param'; readonly param: number; readonly axes: readonly Axis[]; readonly origin: Span }
   /** Backward: the cotangent of output `output`. */
   | { readonly kind: 'cotangent'; readonly output: number; readonly axes: readonly Axis[]; readonly origin: Span }
+  /**
+   * `arg`, which is made of inputs and params alone, as many tokens before as there are `states`. The sequence's first tokens find there what the states
+   * were: in place of the last token before the sequence the first of them, of the one before that the second, and so on.
+   */
+  | { readonly kind: 'past'; readonly arg: NodeId; readonly states: readonly number[]; readonly axes: readonly Axis[]; readonly origin: Span }
+  /** Backward: value `of`, which a root of kind `kept` has left in memory, or a cotangent in memory, `ahead` tokens later; 0 beyond the sequence. Not an argument. */
+  | { readonly kind: 'ahead'; readonly of: NodeId; readonly ahead: number; readonly axes: readonly Axis[]; readonly origin: Span }
+  /** Backward: the cotangent of a state's last value, at the token `back` before the sequence's last; 0 at others. */
+  | { readonly kind: 'last'; readonly state: number; readonly back: number; readonly axes: readonly Axis[]; readonly origin: Span }
   /** What stage `stage` yields per token; `slot` counts its results (stageResults lists them). */
   | { readonly kind: 'result'; readonly stage: number; readonly slot: number; readonly axes: readonly Axis[]; readonly origin: Span };
 
@@ -115,7 +124,13 @@ export type Root =
   | { readonly kind: 'output'; readonly output: number; readonly value: NodeId }
   /** Gradient of an input (summed over the heads of its group) or of a param (summed over all tokens). */
   | { readonly kind: 'input-gradient'; readonly input: number; readonly value: NodeId | undefined }
-  | { readonly kind: 'param-gradient'; readonly param: number; readonly value: NodeId | undefined };
+  | { readonly kind: 'param-gradient'; readonly param: number; readonly value: NodeId | undefined }
+  /** The last value of a state that no stage carries, since tokens before say what it is. */
+  | { readonly kind: 'final'; readonly state: number; readonly value: NodeId }
+  /** Its initial value's gradient: the sum, over all roots of the state, of `value` at the token `at` after the sequence's first. */
+  | { readonly kind: 'initial-gradient'; readonly state: number; readonly at: number; readonly value: NodeId | undefined }
+  /** What other roots read `ahead`; `from` is the value whose cotangent it is. */
+  | { readonly kind: 'kept'; readonly value: NodeId; readonly from: NodeId };
 
 /** Axes of every result of a stage, in slot order. */
 export function stageResults(stage: Stage): readonly (readonly Axis[])[] {
@@ -157,8 +172,8 @@ export function stageOperands(stage: Stage): readonly NodeId[] {
 export function nodeArguments(node: ScanNode): readonly NodeId[] {
   switch (node.kind) {
     case 'map': return node.args;
-    case 'reduce': return [node.arg];
-    case 'literal': case 'size': case 'head': case 'heads': case 'input': case 'param': case 'cotangent': case 'result': return [];
+    case 'reduce': case 'past': return [node.arg];
+    case 'ahead': case 'last': case 'literal': case 'size': case 'head': case 'heads': case 'input': case 'param': case 'cotangent': case 'result': return [];
   }
 }
 

@@ -20,7 +20,7 @@ export function verifyScan(program: ScanProgram): readonly string[] {
   return faults;
 }
 
-function nodeFaults({ nodes, stages }: ScanProgram, node: ScanNode, id: NodeId): string[] {
+function nodeFaults({ nodes, stages, roots }: ScanProgram, node: ScanNode, id: NodeId): string[] {
   const faults: string[] = [];
   if (nodeArguments(node).some((arg) => arg >= id || nodes[arg] === undefined)) return ['reads a node that is not before it'];
   switch (node.kind) {
@@ -36,9 +36,22 @@ function nodeFaults({ nodes, stages }: ScanProgram, node: ScanNode, id: NodeId):
       else if (!sameAxes(axes, node.axes)) faults.push(`does not have the axes of result ${node.slot} of stage ${node.stage}`);
       break;
     }
-    case 'literal': case 'size': case 'head': case 'heads': case 'input': case 'param': case 'cotangent': break;
+    case 'past':
+      if (!sameAxes(node.axes, nodes[node.arg].axes)) faults.push('does not have the axes of what it is at other tokens');
+      if (node.states.length === 0) faults.push('is of no token before');
+      if (reachesResult(nodes, node.arg)) faults.push('is of tokens before of what a stage gives');
+      break;
+    case 'ahead':
+      if (nodes[node.of] === undefined || node.of >= id) faults.push('is of a node that is not before it');
+      else if (!roots.some((root) => root.kind === 'kept' && root.value === node.of) && nodes[node.of].kind !== 'cotangent') faults.push('is of what nothing keeps');
+      break;
+    case 'literal': case 'size': case 'head': case 'heads': case 'input': case 'param': case 'cotangent': case 'last': break;
   }
   return faults;
+}
+
+function reachesResult(nodes: readonly ScanNode[], id: NodeId): boolean {
+  return homesOf(nodes.slice(0, id + 1))[id] >= 0;
 }
 
 function stageFaults(program: ScanProgram, stage: Stage, index: number): readonly string[] {

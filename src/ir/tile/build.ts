@@ -1,12 +1,14 @@
 import { COL, ROW, includesAll, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
 import type { MathName } from '../common/dag.js';
-import type { TileBuffer, TileId, TileKernel, TileLoop, TileOp, TileStmt, TileType } from './tile.js';
+import type { SequenceEnd, TileBuffer, TileId, TileKernel, TileLoop, TileOp, TileStmt, TileType } from './tile.js';
 
 /** Writes one kernel; tiles get their axes from the operations. `T` in comments: a tile id. */
 export interface KernelBuilder {
   axesOf(tile: TileId): readonly Axis[];
   /** Token buffers: ROW by default. Inside token loops and for other buffers `rows` is ignored. */
   load(buffer: TileBuffer, rows?: 'row' | 'col'): TileId;
+  /** Rows of tokens `back` before (after, if negative). */
+  loadBack(buffer: TileBuffer, back: number): TileId;
   store(buffer: TileBuffer, value: TileId): void;
   literal(value: number): TileId;
   zeros(axes: readonly Axis[]): TileId;
@@ -27,6 +29,8 @@ export interface KernelBuilder {
   cumsum(arg: TileId, how?: { exclusive?: boolean; reverse?: boolean }): TileId;
   shift(arg: TileId, by: 1 | -1, edge?: TileId): TileId;
   pick(arg: TileId, row: 'first' | 'last'): TileId;
+  put(arg: TileId, of: TileId, from: SequenceEnd, at: number): TileId;
+  take(arg: TileId, from: SequenceEnd, at: number): TileId;
   mask(arg: TileId, strict: boolean): TileId;
   dscore(x: TileId, y: TileId, g: TileId, axis: Axis, how: { before: boolean; strict: boolean }): TileId;
   dscoreRow(a: TileId, y: TileId, g: TileId, axis: Axis, how: { before: boolean; strict: boolean }): TileId;
@@ -36,6 +40,8 @@ export interface KernelBuilder {
   recur(decay: TileId, write: TileId, init: TileId, reverse: boolean): TileId;
   /** Runs `body` on the carried tiles; it returns their next values. Returns the tiles that hold the last values. */
   loop(over: TileLoop['over'], reverse: boolean, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[]): readonly TileId[];
+  /** The same for one chunk of a sequence, if it has any. */
+  once(only: SequenceEnd, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[]): readonly TileId[];
 }
 
 export interface KernelHead {
@@ -72,6 +78,25 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
   const map = (fn: MathName, ...args: TileId[]) => define(union(...args), { op: 'map', fn, args });
   const swapped = (axes: readonly Axis[]) => axes.map((axis) => (axis === ROW ? COL : axis === COL ? ROW : axis));
 
+  const loop = (how: Pick<TileLoop, 'over' | 'reverse' | 'only'>, inits: readonly TileId[], writeBody: (carried: readonly TileId[]) => readonly TileId[]): readonly TileId[] => {
+    const outerBody = body;
+    const carried = inits.map((init) => (tiles.push({ axes: axesOf(init) }), tiles.length - 1));
+    const outside = here;
+    const around = known;
+    body = [];
+    known = [here, ...known];
+    here = new Map();
+    if (how.over === 'tokens') tokenLoops++;
+    const nexts = writeBody(carried);
+    if (how.over === 'tokens') tokenLoops--;
+    const inner = body;
+    body = outerBody;
+    here = outside;
+    known = around;
+    body.push({ kind: 'loop', ...how, carry: carried.map((tile, i) => ({ tile, init: inits[i], next: nexts[i] })), body: inner });
+    return carried;
+  };
+
   const k: KernelBuilder = {
     axesOf,
     load(buffer, rows = 'row') {
@@ -79,6 +104,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
       if (tokenLoops > 0) return define(buffer.axes, { op: 'load', buffer: buffer.name, rows: 'one' });
       return define([rows === 'row' ? ROW : COL, ...buffer.axes], { op: 'load', buffer: buffer.name, rows });
     },
+    loadBack: (buffer, back) => (back === 0 ? k.load(buffer) : define([ROW, ...buffer.axes], { op: 'load', buffer: buffer.name, rows: 'row', back })),
     store(buffer, value) {
       const expected = buffer.outer === 'token' && tokenLoops === 0 ? [ROW, ...buffer.axes] : buffer.axes;
       const found = axesOf(value);
@@ -107,6 +133,8 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     cumsum: (arg, how = {}) => define(axesOf(arg), { op: 'cumsum', arg, exclusive: how.exclusive ?? false, reverse: how.reverse ?? false }),
     shift: (arg, by, edge) => define(axesOf(arg), { op: 'shift', arg, by, edge }),
     pick: (arg, row) => define(withoutAxes(axesOf(arg), [ROW]), { op: 'pick', arg, row }),
+    put: (arg, of, from, at) => define(axesOf(arg), { op: 'put', arg, of, from, at }),
+    take: (arg, from, at) => define(withoutAxes(axesOf(arg), [ROW]), { op: 'take', arg, from, at }),
     mask: (arg, strict) => define(axesOf(arg), { op: 'mask', arg, strict }),
     dscore: (x, y, g, axis, how) => define([ROW, COL], { op: 'dscore', x, y, g, axis, ...how }),
     dscoreRow: (a, y, g, axis, how) => define([ROW, axis], { op: 'dscoreRow', a, y, g, axis, ...how }),
@@ -114,24 +142,8 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     dgate: (a, x, y, decay, before) => define(union(x, y, decay), { op: 'dgate', a, x, y, decay, before }),
     inverse: (arg, fine = false) => define([ROW, COL], { op: 'inverse', arg, fine }),
     recur: (decay, writeTile, init, reverse) => define(union(decay, writeTile), { op: 'recur', decay, write: writeTile, init, reverse }),
-    loop(over, reverse, inits, writeBody) {
-      const outerBody = body;
-      const carried = inits.map((init) => (tiles.push({ axes: axesOf(init) }), tiles.length - 1));
-      const outside = here;
-      const around = known;
-      body = [];
-      known = [here, ...known];
-      here = new Map();
-      if (over === 'tokens') tokenLoops++;
-      const nexts = writeBody(carried);
-      if (over === 'tokens') tokenLoops--;
-      const inner = body;
-      body = outerBody;
-      here = outside;
-      known = around;
-      body.push({ kind: 'loop', over, reverse, carry: carried.map((tile, i) => ({ tile, init: inits[i], next: nexts[i] })), body: inner });
-      return carried;
-    },
+    loop: (over, reverse, inits, writeBody) => loop({ over, reverse }, inits, writeBody),
+    once: (only, inits, writeBody) => loop({ over: 'chunks', reverse: false, only }, inits, writeBody),
   };
   write(k);
   return { name: head.name, doc: head.doc, outer: head.outer, inner: head.inner, split: head.split, ...(head.idle && { idle: head.idle }), tiles, body };

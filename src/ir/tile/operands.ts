@@ -5,7 +5,8 @@ export function operandsOf(op: TileOp): readonly TileId[] {
   switch (op.op) {
     case 'load': case 'literal': case 'zeros': case 'head': case 'heads': return [];
     case 'map': return op.args;
-    case 'reduce': case 'swap': case 'cumsum': case 'pick': case 'mask': case 'keep': case 'round': case 'inverse': return [op.arg];
+    case 'reduce': case 'swap': case 'cumsum': case 'pick': case 'mask': case 'keep': case 'round': case 'inverse': case 'take': return [op.arg];
+    case 'put': return [op.arg, op.of];
     case 'shift': return op.edge === undefined ? [op.arg] : [op.arg, op.edge];
     case 'contract': case 'compose': return [op.a, op.b];
     case 'dscore': return [op.x, op.y, op.g];

@@ -38,7 +38,7 @@ function printLoop(kernel: TileKernel, loop: TileLoop, indent: string): readonly
   const carried = loop.carry.map((carry) => `%${carry.tile} [${kernel.tiles[carry.tile].axes.join(', ')}] = %${carry.init}`).join(', ');
   const next = loop.carry.map((carry) => `%${carry.tile} <- %${carry.next}`).join(', ');
   return [
-    `${indent}loop ${loop.over}${loop.reverse ? ' reversed' : ''}${carried === '' ? '' : ` with ${carried}`} {`,
+    `${indent}loop ${loop.only === undefined ? '' : `${loop.only} of `}${loop.over}${loop.reverse ? ' reversed' : ''}${carried === '' ? '' : ` with ${carried}`} {`,
     ...printBody(kernel, loop.body, `${indent}  `),
     ...(next === '' ? [] : [`${indent}  next ${next}`]),
     `${indent}}`,
@@ -48,7 +48,7 @@ function printLoop(kernel: TileKernel, loop: TileLoop, indent: string): readonly
 function printOp(op: TileOp): string {
   const pairs = (how: { readonly before: boolean; readonly strict: boolean }) => (how.before ? ' before' : how.strict ? ' strict' : '');
   switch (op.op) {
-    case 'load': return `load ${op.buffer}${op.rows === 'none' ? '' : ` ${op.rows}`}`;
+    case 'load': return `load ${op.buffer}${op.rows === 'none' ? '' : ` ${op.rows}`}${op.back === undefined ? '' : ` back ${op.back}`}`;
     case 'literal': return `${op.value}`;
     case 'zeros': case 'head': case 'heads': return op.op;
     case 'keep': case 'round': case 'swap': return `${op.op} %${op.arg}`;
@@ -60,6 +60,8 @@ function printOp(op: TileOp): string {
     case 'cumsum': return `cumsum${op.exclusive ? ' exclusive' : ''}${op.reverse ? ' reversed' : ''} %${op.arg}`;
     case 'shift': return `shift ${op.by} %${op.arg}${op.edge === undefined ? '' : `, edge %${op.edge}`}`;
     case 'pick': return `pick ${op.row} %${op.arg}`;
+    case 'put': return `put %${op.of} at ${op.at} from the ${op.from} of %${op.arg}`;
+    case 'take': return `take ${op.at} from the ${op.from} of %${op.arg}`;
     case 'mask': return `mask${op.strict ? ' strict' : ''} %${op.arg}`;
     case 'dscore': return `dscore[${op.axis}]${pairs(op)} %${op.x}, %${op.y} by %${op.g}`;
     case 'dscoreRow': return `dscoreRow[${op.axis}]${pairs(op)} %${op.a}, %${op.y} by %${op.g}`;

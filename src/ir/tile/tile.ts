@@ -98,13 +98,20 @@ export interface TileLoop {
   readonly kind: 'loop';
   readonly over: 'chunks' | 'segments' | 'tokens' | 'members';
   readonly reverse: boolean;
+  /** The first or last chunk alone of a sequence, if it has any (over `chunks`, kernel outer `sequence`). */
+  readonly only?: SequenceEnd;
   readonly carry: readonly { readonly tile: TileId; readonly init: TileId; readonly next: TileId }[];
   readonly body: readonly TileStmt[];
 }
 
+export type SequenceEnd = 'first' | 'last';
+
 export type TileOp =
-  /** The current cell of a buffer. For `token` buffers `rows` names the token axis of the result (`row` = ROW, `col` = COL); `one` inside token loops. Rows >= len are 0. Others: `none`. */
-  | { readonly op: 'load'; readonly buffer: string; readonly rows: 'row' | 'col' | 'one' | 'none' }
+  /**
+   * The current cell of a buffer. For `token` buffers `rows` names the token axis of the result (`row` = ROW, `col` = COL); `one` inside token loops. Rows >= len are 0. Others: `none`.
+   * `back`, for rows of a chunk: row i is the token so many before (after, if negative), 0 where the sequence has none.
+   */
+  | { readonly op: 'load'; readonly buffer: string; readonly rows: 'row' | 'col' | 'one' | 'none'; readonly back?: number }
   | { readonly op: 'literal'; readonly value: number }
   | { readonly op: 'zeros' }
   /** Index of the head / number of heads, as a number. */
@@ -129,6 +136,10 @@ export type TileOp =
   | { readonly op: 'shift'; readonly arg: TileId; readonly by: 1 | -1; readonly edge: TileId | undefined }
   /** First row, or row C-1, of a tile with ROW. */
   | { readonly op: 'pick'; readonly arg: TileId; readonly row: 'first' | 'last' }
+  /** The same rows, but that of one token is `of` (axes without ROW), if it is in the chunk: the token `at` after the sequence's first, or before its last. */
+  | { readonly op: 'put'; readonly arg: TileId; readonly of: TileId; readonly from: SequenceEnd; readonly at: number }
+  /** The row of such a token; 0 if it is not in the chunk. */
+  | { readonly op: 'take'; readonly arg: TileId; readonly from: SequenceEnd; readonly at: number }
   /** [ROW, COL, ...]: keeps col <= row (strict: col < row), 0 elsewhere (selected, never multiplied: the rest may be inf). */
   | { readonly op: 'mask'; readonly arg: TileId; readonly strict: boolean }
   /**

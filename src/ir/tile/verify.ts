@@ -108,6 +108,7 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
         const buffer = bufferOf(op.buffer, scope);
         if (buffer === undefined) return undefined;
         const expected = buffer.outer !== 'token' ? 'none' : scope.token ? 'one' : op.rows === 'col' ? 'col' : 'row';
+        if (op.back !== undefined && (op.rows !== 'row' || !scope.sequence)) fault(`load ${op.buffer}: no neighbours of tokens are known here`);
         if (op.rows !== expected) fault(`load ${op.buffer}: rows '${op.rows}' where '${expected}' is meant`);
         return op.rows === 'row' ? [ROW, ...buffer.axes] : op.rows === 'col' ? [COL, ...buffer.axes] : buffer.axes;
       }
@@ -145,6 +146,12 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
       case 'pick':
         needs(op.arg, [ROW], 'operand');
         return withoutAxes(axesOf(op.arg), [ROW]);
+      case 'put': case 'take':
+        needs(op.arg, [ROW], 'operand');
+        if (!scope.chunk || !scope.sequence) fault(`${op.op}: no chunk of a sequence is known here`);
+        if (op.op === 'take') return withoutAxes(axesOf(op.arg), [ROW]);
+        if (!includesAll(withoutAxes(axesOf(op.arg), [ROW]), axesOf(op.of))) fault(`put: %${op.of} has axes the tile lacks`);
+        return axesOf(op.arg);
       case 'mask':
         needs(op.arg, [ROW, COL], 'operand');
         return axesOf(op.arg);
@@ -229,6 +236,7 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
           }
           if (stmt.over === 'chunks' && (scope.chunk || scope.token)) fault('a loop over chunks inside a chunk');
           if (stmt.over === 'chunks' && kernel.outer === 'sequence' && scope.segment) fault('a loop over chunks inside a loop over segments');
+          if (stmt.only !== undefined && (stmt.over !== 'chunks' || kernel.outer !== 'sequence')) fault('one chunk of what is no sequence');
           if (stmt.over === 'segments' && (kernel.outer !== 'sequence' || scope.segment || scope.chunk || scope.token)) fault('a loop over segments outside a sequence');
           if (stmt.over === 'tokens' && (kernel.outer !== 'sequence' || scope.chunk || scope.token)) fault('a loop over tokens outside a sequence');
           if (stmt.over === 'members' && (kernel.inner !== 'group' || scope.head)) fault('a loop over members outside a group');

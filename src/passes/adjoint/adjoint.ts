@@ -2,8 +2,9 @@ import { withoutAxes } from '../../ir/common/axes.js';
 import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
 import { homesOf, stageResults, type MatrixStage, type NodeId, type Root, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
-import { overflows } from './overflow.js';
+import { aheadOf } from './ahead.js';
 import { accumulate, pullBack, sumOver, type Cotangents } from './differentiate.js';
+import { overflows } from './overflow.js';
 
 /**
  * The backward program of a scan: reverse mode over its values, and for every stage its adjoint. The forward stages stay at their indices;
@@ -15,23 +16,44 @@ export function adjoint(spec: Spec, forward: ScanProgram): ScanProgram {
   const homes = homesOf(forward.nodes);
   const stages: Stage[] = [...forward.stages];
   const cotangents: Cotangents = new Map();
+  const ahead = aheadOf(b);
+  const roots: Root[] = [];
   for (const root of forward.roots) {
-    if (root.kind !== 'output') continue;
-    const { axes, origin } = spec.outputs[root.output];
-    accumulate(b, cotangents, root.value, b.node({ kind: 'cotangent', output: root.output, axes, origin }));
+    if (root.kind === 'output') {
+      const { axes, origin } = spec.outputs[root.output];
+      accumulate(b, cotangents, root.value, b.node({ kind: 'cotangent', output: root.output, axes, origin }));
+    }
+    if (root.kind === 'final') {
+      const { axes, origin } = spec.states[root.state];
+      accumulate(b, cotangents, root.value, b.node({ kind: 'last', state: root.state, back: 0, axes, origin }));
+      roots.push({ kind: 'initial-gradient', state: root.state, at: 0, value: undefined });
+    }
   }
+  /** What a value of earlier tokens gets goes back to them, and beyond the first to the states that stand for them. */
+  const pullBackPast = (id: NodeId): void => {
+    const node = b.nodes[id];
+    const cotangent = cotangents.get(id);
+    if (node.kind !== 'past' || cotangent === undefined) return;
+    const { arg, states } = node;
+    accumulate(b, cotangents, arg, ahead.later(cotangent, states.length, arg));
+    states.forEach((state, i) => roots.push({ kind: 'initial-gradient', state, at: states.length - 1 - i, value: ahead.later(cotangent, 0, arg) }));
+  };
   for (let home = forward.stages.length - 1; home >= -1; home--) {
-    for (let id = forward.nodes.length - 1; id >= 0; id--) if (homes[id] === home) pullBack(b, cotangents, id, overflow);
+    for (let id = forward.nodes.length - 1; id >= 0; id--) {
+      if (homes[id] !== home) continue;
+      pullBack(b, cotangents, id, overflow);
+      pullBackPast(id);
+    }
     if (home >= 0) stages.push(pullBackStage(b, cotangents, forward.stages[home], home, stages.length, forward.nodes));
   }
-  const roots: Root[] = [];
   const gradientOf = (wanted: (n: ScanNode) => boolean) => {
     const id = forward.nodes.findIndex(wanted);
-    return id < 0 ? undefined : cotangents.get(id);
+    const value = id < 0 ? undefined : cotangents.get(id);
+    return value === undefined ? undefined : ahead.settled(value);
   };
   spec.inputs.forEach((_, input) => roots.push({ kind: 'input-gradient', input, value: gradientOf((n) => n.kind === 'input' && n.input === input) }));
   spec.params.forEach((_, param) => roots.push({ kind: 'param-gradient', param, value: gradientOf((n) => n.kind === 'param' && n.param === param) }));
-  return { nodes: b.nodes, stages, roots };
+  return { nodes: b.nodes, stages, roots: [...roots, ...ahead.roots()] };
 }
 
 /** Appends the adjoint of stage `index` as stage `at` and hands its results on to the operands. */

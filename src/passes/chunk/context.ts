@@ -118,6 +118,8 @@ export function isInline(cx: Context, site: Site, id: NodeId, known = new Map<No
   const inline = ((): boolean => {
     switch (node.kind) {
       case 'literal': case 'size': case 'head': case 'heads': case 'param': case 'input': case 'cotangent': case 'result': return true;
+      // Walks load the tokens of their chunk only.
+      case 'past': case 'ahead': case 'last': return false;
       case 'map': return includesAll(site.allowed, node.axes) && node.args.every((arg) => isInline(cx, site, arg, known));
       case 'reduce': return node.axis !== site.split && includesAll(site.allowed, [node.axis, ...node.axes]) && isInline(cx, site, node.arg, known);
     }
@@ -151,11 +153,20 @@ function frontierOf(
     return parts.every((part) => part !== undefined) ? [...new Set(parts.flat())] : undefined;
   };
   // A vector over the split axis is cheaper made again than read back; a number per token is not.
-  if (node.axes.length > 0) {
+  if (node.axes.length > 0 && !(storable && joinsPast(cx, id))) {
     const parts = descend();
     if (parts !== undefined) return parts;
   }
   return storable ? [id] : descend();
+}
+
+/** Is several tensors, tokens before among them, brought together to one? That is then what is stored, with functions of it alone. */
+function joinsPast(cx: Context, id: NodeId): boolean {
+  const node = cx.graph.node(id);
+  if (node.kind === 'past') return true;
+  if (node.kind !== 'map' || !cx.graph.readsBack(id)) return false;
+  if (node.args.length === 1) return joinsPast(cx, node.args[0]);
+  return node.args.filter((arg) => !cx.graph.isStatic(arg) && cx.graph.axesOf(arg).length > 0).length > 1;
 }
 
 /** The frontier of values that are known to be available. */
@@ -172,6 +183,18 @@ export function valueBuffer(cx: Context, id: NodeId): TileBuffer {
   const axes = cx.graph.axesOf(id);
   if (cx.graph.isStatic(id)) return cx.draft.workspace(`value${id}`, 'once', axes, 'f32');
   return cx.draft.workspace(`value${id}`, 'token', axes, cx.exact.has(id) || axes.length === 0 ? 'f32' : 'io');
+}
+
+/** Where a cotangent waits for those who read it from other tokens: in f32 where it becomes the gradient of something that is. */
+export function keptBuffer(cx: Context, id: NodeId): TileBuffer {
+  const { inputs } = cx.draft.user;
+  const wide = (at: NodeId): boolean => {
+    const node = cx.graph.node(at);
+    return (node.kind === 'input' && inputs[node.input].dtype === 'f32') || nodeArguments(node).some(wide);
+  };
+  const roots = cx.program.roots.filter((root) => root.kind === 'kept' && root.value === id);
+  const exact = roots.some((root) => root.kind === 'kept' && wide(root.from));
+  return cx.draft.workspace(`kept${id}`, 'token', cx.graph.axesOf(id), exact || cx.graph.axesOf(id).length === 0 ? 'f32' : 'io');
 }
 
 /** Says that a kernel has stored the values. */

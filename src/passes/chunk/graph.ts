@@ -20,6 +20,10 @@ export interface Graph {
   /** A number once the sizes are known. */
   literal(id: NodeId): number | undefined;
   padding(id: NodeId): Padding;
+  /** Is it made of what is found at tokens before? */
+  readsBack(id: NodeId): boolean;
+  /** Is it made of what kernels leave at tokens after? */
+  readsAhead(id: NodeId): boolean;
   /** Results of stages that values depend on, as `stage.slot`. */
   results(ids: readonly NodeId[]): ReadonlySet<string>;
 }
@@ -54,7 +58,7 @@ export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => numb
     const n = node(id);
     switch (n.kind) {
       case 'literal': case 'size': case 'head': case 'heads': case 'param': return true;
-      case 'input': case 'cotangent': case 'result': return false;
+      case 'input': case 'past': case 'ahead': case 'last': case 'cotangent': case 'result': return false;
       case 'map': case 'reduce': return nodeArguments(n).every(isStatic);
     }
   });
@@ -69,7 +73,7 @@ export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => numb
         if (args.some((x) => x === undefined)) return undefined;
         return math[n.fn].f64(args[0] ?? NaN, args[1] ?? NaN);
       }
-      case 'head': case 'heads': case 'param': case 'input': case 'cotangent': case 'result': case 'reduce': return undefined;
+      case 'head': case 'heads': case 'param': case 'input': case 'cotangent': case 'result': case 'reduce': case 'past': case 'ahead': case 'last': return undefined;
     }
   });
 
@@ -78,9 +82,9 @@ export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => numb
     const value = literal(id);
     if (value !== undefined) return value === 0 ? 'zero' : Number.isFinite(value) ? 'finite' : 'unknown';
     switch (n.kind) {
-      case 'input': case 'cotangent': case 'result': return 'zero';
+      case 'input': case 'cotangent': case 'result': case 'ahead': case 'last': return 'zero';
       case 'literal': case 'size': case 'head': case 'heads': case 'param': return 'finite';
-      case 'reduce': return padding(n.arg);
+      case 'reduce': case 'past': return padding(n.arg);
       case 'map': {
         const args = n.args.map(padding);
         if (args.includes('unknown')) return 'unknown';
@@ -94,8 +98,13 @@ export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => numb
     }
   });
 
+  const reaches = (kind: ScanNode['kind']) => {
+    const found = memo((id: NodeId): boolean => node(id).kind === kind || nodeArguments(node(id)).some(found));
+    return found;
+  };
+
   return {
-    builder, node, home, isStatic, literal, padding,
+    builder, node, home, isStatic, literal, padding, readsBack: reaches('past'), readsAhead: reaches('ahead'),
     axesOf: (id) => builder.axesOf(id),
     results(ids) {
       const found = new Set<string>();

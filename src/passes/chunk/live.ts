@@ -86,7 +86,7 @@ export function liveBytes(kernel: TileKernel, sizeOf: (axis: Axis) => number, bu
         return;
       case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'swap':
         return;
-      case 'keep': case 'round': case 'map': case 'reduce': case 'pick': case 'mask': case 'recur':
+      case 'keep': case 'round': case 'map': case 'reduce': case 'pick': case 'mask': case 'recur': case 'put': case 'take':
         for (const arg of operandsOf(op)) element(arg, at);
         return;
     }

@@ -1,6 +1,7 @@
 import type { ElementStage, Root, ScanProgram, Stage } from '../../ir/scan/scan.js';
 import { stageOperands, stageResults } from '../../ir/scan/scan.js';
 import { CHUNK_SITE, contextOf, isWanted, markStored, needed, stageName, want, type Context, type Site } from './context.js';
+import { firstTokens, lastTokens } from './delays.js';
 import type { Draft } from './draft.js';
 import { elementAdjointKernel, elementKernel, elementSite } from './element.js';
 import { gradientKernels } from './gradient-kernels.js';
@@ -32,6 +33,10 @@ function ownResults(cx: Context, at: number): readonly number[] {
 function assignRoots(cx: Context, homeOf: (root: Root) => number): ReadonlyMap<number, readonly Root[]> {
   const assigned = new Map<number, Root[]>();
   for (const root of cx.program.roots) {
+    if (hasKernel(root)) {
+      if (root.value !== undefined) want(cx, [root.value], []);
+      continue;
+    }
     const home = homeOf(root);
     const fused = home >= 0 && isFused(cx, siteOf(cx, cx.program.stages[home]), root, ownResults(cx, home));
     const key = fused ? home : -1;
@@ -46,6 +51,9 @@ function assignRoots(cx: Context, homeOf: (root: Root) => number): ReadonlyMap<n
   });
   return assigned;
 }
+
+/** Roots at a sequence's ends have kernels of their own. */
+const hasKernel = (root: Root) => root.kind === 'final' || root.kind === 'initial-gradient';
 
 const valuesOf = (roots: readonly Root[]) => roots.flatMap((root) => (root.value === undefined ? [] : [root.value]));
 
@@ -80,6 +88,7 @@ export function lowerForward(draft: Draft, program: ScanProgram): void {
     }
   });
   restKernel(cx, roots.get(-1) ?? [], 'epilogue', 'Outputs from the results of all scans.');
+  lastTokens(cx);
 }
 
 /** Does another kernel than its walk read a result of the stage? */
@@ -103,6 +112,8 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
   const lastChunk = adjoints.length === 0 ? -1 : program.stages.indexOf(adjoints[adjoints.length - 1]);
   const firstAdjoint = program.stages.findIndex((stage) => stage.kind === 'matrix-adjoint' || stage.kind === 'element-adjoint');
   const roots = assignRoots(cx, (root) => {
+    // What other chunks leave is there when all are done.
+    if (root.value !== undefined && cx.graph.readsAhead(root.value)) return -1;
     const home = root.value === undefined ? -1 : cx.graph.home(root.value);
     return home >= firstAdjoint && firstAdjoint >= 0 ? home : lastChunk;
   });
@@ -143,6 +154,9 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
         return;
     }
   });
-  restKernel(cx, roots.get(-1) ?? [], 'gradients', 'Gradients that no scan yields.');
+  const rest = roots.get(-1) ?? [];
+  restKernel(cx, rest.filter((root) => root.kind === 'kept'), 'kept', 'Cotangents that other tokens read.');
+  restKernel(cx, rest.filter((root) => root.kind !== 'kept'), 'gradients', 'Gradients that no scan yields.');
+  firstTokens(cx);
   sumKernels(cx);
 }

@@ -2,7 +2,7 @@ import { ROW, includesAll } from '../../ir/common/axes.js';
 import type { Root } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { frontier, type Context, type Site } from './context.js';
+import { frontier, keptBuffer, type Context, type Site } from './context.js';
 import { widened } from './tiles.js';
 import type { Values } from './values.js';
 
@@ -33,6 +33,12 @@ export function storeRoot(cx: Context, k: KernelBuilder, values: Values, root: R
     case 'param-gradient':
       if (root.value !== undefined) k.store(paramPartial(cx, root.param), sumRows(cx, k, values.tile(root.value), cx.draft.spec.params[root.param].axes, byScan));
       return;
+    case 'kept':
+      k.store(keptBuffer(cx, root.value), values.tile(root.value));
+      return;
+    // Kernels of their own do.
+    case 'final': case 'initial-gradient':
+      return;
   }
 }
 
@@ -57,6 +63,8 @@ function rootAxes(cx: Context, root: Root): readonly string[] {
     case 'output': return spec.outputs[root.output].axes;
     case 'input-gradient': return spec.inputs[root.input].axes;
     case 'param-gradient': return spec.params[root.param].axes;
+    case 'kept': return cx.graph.axesOf(root.value);
+    case 'final': case 'initial-gradient': return spec.states[root.state].axes;
   }
 }
 

@@ -40,7 +40,7 @@ export function foldScales(program: ScanProgram, sizeOf: (axis: Axis) => number)
       case 'matrix-adjoint': case 'element-adjoint': throw new Error('scales are folded before differentiation');
     }
   });
-  const roots = program.roots.map((root): Root => (root.kind === 'output' ? { ...root, value: of(root.value) } : root));
+  const roots = program.roots.map((root): Root => (root.kind === 'output' || root.kind === 'final' ? { ...root, value: of(root.value) } : root));
   return { nodes: b.nodes, stages, roots };
 }
 
@@ -58,8 +58,8 @@ function scaleOf(node: ScanNode, result: NodeId, literal: (id: NodeId) => number
 function withArguments(node: ScanNode, of: (id: NodeId) => NodeId): ScanNode {
   switch (node.kind) {
     case 'map': return { ...node, args: node.args.map(of) };
-    case 'reduce': return { ...node, arg: of(node.arg) };
-    case 'literal': case 'size': case 'head': case 'heads': case 'input': case 'param': case 'cotangent': case 'result': return node;
+    case 'reduce': case 'past': return { ...node, arg: of(node.arg) };
+    case 'ahead': case 'last': case 'literal': case 'size': case 'head': case 'heads': case 'input': case 'param': case 'cotangent': case 'result': return node;
   }
 }
 

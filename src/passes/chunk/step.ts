@@ -19,10 +19,12 @@ export function lowerStep(draft: Draft, program: ScanProgram): void {
     // A state is carried once, whoever walks over it.
     const carried = program.stages.flatMap((stage, index) => (walkOf(stage) === 0 ? [index] : []));
     const place = (stage: Stage) => carried.findIndex((index) => stateOf(program.stages[index]) === stateOf(stage));
-    const inits = carried.map((index) => k.load(draft.user.initials[stateOf(program.stages[index])]));
+    const delays = program.roots.filter((root) => root.kind === 'final');
+    const inits = [...carried.map((index) => stateOf(program.stages[index])), ...delays.map(({ state }) => state)].map((state) => k.load(draft.user.initials[state]));
     const lasts = k.loop('tokens', false, inits, (states) => {
       const olds = program.stages.map((stage) => states[place(stage)]);
       const values = valuesIn(cx, k, TOKEN_SITE, outside);
+      delays.forEach(({ state }, i) => values.bindPast(state, states[carried.length + i]));
       const nexts = program.stages.map((stage, index) => {
         switch (stage.kind) {
           case 'matrix': return matrixStep(k, values, stage, index, olds[index]);
@@ -36,9 +38,10 @@ export function lowerStep(draft: Draft, program: ScanProgram): void {
         }
       });
       for (const root of program.roots) storeRoot(cx, k, values, root, false);
-      return carried.map((index) => nexts[index]);
+      return [...carried.map((index) => nexts[index]), ...delays.map(({ state, value }) => values.tile(value))];
     });
     carried.forEach((index, i) => k.store(draft.user.finals[stateOf(program.stages[index])], lasts[i]));
+    delays.forEach(({ state }, i) => k.store(draft.user.finals[state], lasts[carried.length + i]));
   });
 }
 

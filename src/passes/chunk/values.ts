@@ -1,10 +1,10 @@
-import type { Axis } from '../../ir/common/axes.js';
-import type { NodeId } from '../../ir/scan/scan.js';
-import { nodeArguments } from '../../ir/scan/scan.js';
+import { ROW, type Axis } from '../../ir/common/axes.js';
+import { nodeArguments, type NodeId, type ScanNode } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { resultBuffer, storedAt, type Context, type Site } from './context.js';
+import { keptBuffer, resultBuffer, storedAt, type Context, type Site } from './context.js';
 import { resultKey } from './graph.js';
+import { widened } from './tiles.js';
 
 /** Values of the program inside one body of one kernel; token tiles have ROW (none in token loops). */
 export interface Values {
@@ -15,6 +15,8 @@ export interface Values {
   finite(id: NodeId): TileId;
   /** Says how the kernel makes a result itself; called when somebody asks. */
   bind(stage: number, slot: number, make: () => TileId): void;
+  /** In token loops: the state before the token. */
+  bindPast(state: number, before: TileId): void;
 }
 
 /**
@@ -23,31 +25,48 @@ export interface Values {
  */
 export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Values): Values {
   const { graph, draft } = cx;
-  const known = new Map<NodeId, TileId>();
+  const known = new Map<string, TileId>();
+  const pasts = new Map<number, TileId>();
   const bound = new Map<string, () => TileId>();
   const paddedTiles = new Map<NodeId, TileId>();
 
-  const compute = (id: NodeId): TileId => {
+  /** `back`: at the token so many before. */
+  const compute = (id: NodeId, back: number): TileId => {
     const literal = graph.literal(id);
     if (literal !== undefined) return k.literal(literal);
     if (outside !== undefined && graph.isStatic(id)) return outside.tile(id);
     const stored = storedAt(cx, site, id);
-    if (stored !== undefined) return k.load(stored);
+    if (stored !== undefined) return k.loadBack(stored, back);
     const node = graph.node(id);
     switch (node.kind) {
       case 'literal': case 'size': throw new Error('a number is a literal');
       case 'head': return k.head();
       case 'heads': return k.heads();
-      case 'input': return k.load(draft.user.inputs[node.input]);
+      case 'input': return k.loadBack(draft.user.inputs[node.input], back);
       case 'param': return k.load(draft.user.params[node.param]);
-      case 'cotangent': return k.load(draft.user.outputCotangents[node.output]);
+      case 'cotangent': return k.loadBack(draft.user.outputCotangents[node.output], back);
+      case 'past': return past(node, back);
+      case 'ahead': return ahead(node.of, node.ahead);
+      case 'last': return k.put(k.zeros([ROW, ...node.axes]), k.load(draft.user.finalCotangents[node.state]), 'last', node.back);
       case 'result': {
         const make = bound.get(resultKey(node.stage, node.slot));
+        if (back !== 0) throw new Error('results of other tokens are not at hand');
         return make === undefined ? k.load(resultBuffer(cx, node.stage, node.slot)) : make();
       }
-      case 'map': return k.map(node.fn, ...node.args.map(tile));
-      case 'reduce': return product(node.arg, node.axis, node.op) ?? k.reduce(node.op, node.axis, tile(node.arg));
+      case 'map': return k.map(node.fn, ...node.args.map((arg) => at(arg, back)));
+      case 'reduce': return product(node.arg, node.axis, node.op) ?? k.reduce(node.op, node.axis, at(node.arg, back));
     }
+  };
+  const past = ({ arg, states }: ScanNode & { readonly kind: 'past' }, back: number): TileId => {
+    const before = pasts.get(states[states.length - 1]);
+    if (before !== undefined) return before;
+    const rows = widened(k, at(arg, back + states.length), [ROW]);
+    // The first token finds what the oldest state was.
+    return [...states].reverse().reduce((tokens, state, i) => k.put(tokens, k.load(draft.user.initials[state]), 'first', back + i), rows);
+  };
+  const ahead = (id: NodeId, by: number): TileId => {
+    const node = graph.node(id);
+    return k.loadBack(node.kind === 'cotangent' ? draft.user.outputCotangents[node.output] : keptBuffer(cx, id), -by);
   };
   /** In token loops a sum of products is a product of matrices, so that nobody has to hold the terms. */
   const product = (arg: NodeId, axis: Axis, op: 'sum' | 'max' | 'min'): TileId | undefined => {
@@ -56,13 +75,15 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
     const [a, b] = inner.args.map(tile);
     return k.axesOf(a).includes(axis) && k.axesOf(b).includes(axis) ? k.contract(a, b, axis) : undefined;
   };
-  const tile = (id: NodeId): TileId => {
-    const found = known.get(id);
+  const at = (id: NodeId, back: number): TileId => {
+    const key = `${id}@${back}`;
+    const found = known.get(key);
     if (found !== undefined) return found;
-    const made = compute(id);
-    known.set(id, made);
+    const made = compute(id, back);
+    known.set(key, made);
     return made;
   };
+  const tile = (id: NodeId): TileId => at(id, 0);
   const loaded = (id: NodeId) => storedAt(cx, site, id) !== undefined && !graph.isStatic(id);
   // What the kernel computes itself may hold anything beyond the sequence; loads give 0 there.
   const ownResult = (id: NodeId) => bound.size > 0 && [...graph.results([id])].some((key) => bound.has(key));
@@ -77,6 +98,7 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
     tile,
     padded: (id) => (loaded(id) || (graph.padding(id) === 'zero' && !graph.isStatic(id) && !ownResult(id)) ? tile(id) : kept(id)),
     finite: (id) => (loaded(id) || (graph.padding(id) !== 'unknown' && !ownResult(id)) ? tile(id) : kept(id)),
+    bindPast: (state, before) => void pasts.set(state, before),
     bind: (stage, slot, make) => void bound.set(resultKey(stage, slot), make),
   };
 }

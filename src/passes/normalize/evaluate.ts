@@ -11,6 +11,8 @@ export type Value = { readonly kind: 'plain'; readonly node: NodeId } | { readon
 /** What is known of a state once its update has been read. */
 export type StateInfo =
   | { readonly kind: 'element'; readonly stage: number; readonly form: Form }
+  /** What it is now is known from tokens alone: no stage carries it. */
+  | { readonly kind: 'delay'; readonly value: NodeId }
   | { readonly kind: 'matrix'; readonly stage: number; readonly form: Form; readonly erases: readonly RawRead[]; readonly reads: RawRead[] };
 
 export interface Evaluator {
@@ -58,7 +60,8 @@ export function evaluator(spec: Spec): Evaluator {
       if (own === undefined) {
         const finished = spec.states.findIndex((s, i) => s.next === id && infos.has(i) && reach[id].has(i));
         const info = finished < 0 ? undefined : infos.get(finished);
-        if (info) return info.kind === 'element' ? plain(resultNode(info.stage, 0, node)) : { kind: 'form', form: info.form };
+        if (info?.kind === 'element') return plain(resultNode(info.stage, 0, node));
+        if (info?.kind === 'matrix') return { kind: 'form', form: info.form };
       }
       switch (node.kind) {
         case 'literal': case 'size': case 'head': case 'heads': case 'param': case 'input':
@@ -68,6 +71,7 @@ export function evaluator(spec: Spec): Evaluator {
           const info = infos.get(node.state);
           if (info === undefined) throw new Error(`state ${node.state} is read before its stage exists`);
           if (info.kind === 'element') return plain(resultNode(info.stage, 1, node));
+          if (info.kind === 'delay') return plain(builder.past(info.value, node.state, node.origin));
           return { kind: 'form', form: { state: node.state, decay: [], terms: [], axes: node.axes } };
         }
         case 'map': return mapValue(node);

@@ -126,5 +126,5 @@ function reaches(b: ScanBuilder, id: NodeId, wanted: (node: ScanNode) => boolean
 
 /** Depends on nothing that changes from token to token. */
 export function isStatic(b: ScanBuilder, id: NodeId): boolean {
-  return !reaches(b, id, (node) => ['input', 'cotangent', 'result'].includes(node.kind), new Set());
+  return !reaches(b, id, (node) => ['input', 'past', 'cotangent', 'result'].includes(node.kind), new Set());
 }

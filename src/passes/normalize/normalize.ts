@@ -1,6 +1,7 @@
 import type { ScanBuilder } from '../../ir/scan/build.js';
 import type { ElementStage, NodeId, Root, ScanProgram, Stage } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
+import { delayOf } from './delay.js';
 import { argumentsOf, evaluator, usedElementwise, type StateInfo, type UsedElementwise, type Value } from './evaluate.js';
 import { collapse, type Form } from './forms.js';
 import { gateAxes } from './gates.js';
@@ -11,15 +12,16 @@ import { refuse, type Refusal } from './refusal.js';
 
 /**
  * Spec -> Scan: finds, from the text of the updates alone, one stage per state.
- * Throws a Refusal if the recurrence has no chunked form.
+ * Throws a Refusal if the recurrence has no chunked form. `carried`: states that only say what tokens before were have stages like others, for who cannot
+ * look at tokens before.
  */
-export function normalize(spec: Spec): ScanProgram {
+export function normalize(spec: Spec, carried = false): ScanProgram {
   const order = stateOrder(spec);
   const elementwise = new Set<number>();
   // A state that could be a matrix stage may turn out to be used entry by entry later on; then it has to be an elementwise scan.
   for (;;) {
     try {
-      return attempt(spec, order, elementwise);
+      return attempt(spec, order, elementwise, carried);
     } catch (error) {
       if (!isUsedElementwise(error) || elementwise.has(error.usedElementwise)) throw error;
       elementwise.add(error.usedElementwise);
@@ -27,13 +29,15 @@ export function normalize(spec: Spec): ScanProgram {
   }
 }
 
-function attempt(spec: Spec, order: readonly number[], elementwise: ReadonlySet<number>): ScanProgram {
+function attempt(spec: Spec, order: readonly number[], elementwise: ReadonlySet<number>, carried: boolean): ScanProgram {
   const ev = evaluator(spec);
   const b = ev.builder;
   const pending: { state: number; info: StateInfo }[] = [];
-  order.forEach((state, stage) => {
+  let stage = 0;
+  order.forEach((state) => {
     const { form, erases } = ev.update(state);
-    const info: StateInfo = !elementwise.has(state) && isMatrix(b, spec, state, form, erases)
+    const delay = carried ? undefined : delayOf(b, spec, state, form);
+    const info: StateInfo = delay !== undefined ? { kind: 'delay', value: delay } : !elementwise.has(state) && isMatrix(b, spec, state, form, erases)
       ? { kind: 'matrix', stage, form, erases, reads: [] }
       : { kind: 'element', stage, form };
     if (info.kind === 'element' && erases.length > 0) {
@@ -42,11 +46,17 @@ function attempt(spec: Spec, order: readonly number[], elementwise: ReadonlySet<
     }
     ev.finish(state, info);
     pending.push({ state, info });
+    if (info.kind !== 'delay') stage++;
   });
   const roots: Root[] = spec.outputs.map((output, index) => ({ kind: 'output', output: index, value: plainNode(b, ev.evaluate(output.value)) }));
-  const stages: Stage[] = pending.map(({ state, info }) => {
+  for (const { state, info } of pending) if (info.kind === 'delay') roots.push({ kind: 'final', state, value: info.value });
+  const stages = pending.flatMap(({ state, info }): readonly Stage[] => {
     const own = b.at(spec.nodes[spec.states[state].next].origin);
-    return info.kind === 'matrix' ? matrixStage(own, spec, state, info) : elementStage(own, spec, state, info.form);
+    switch (info.kind) {
+      case 'delay': return [];
+      case 'element': return [elementStage(own, spec, state, info.form)];
+      case 'matrix': return [matrixStage(own, spec, state, info)];
+    }
   });
   return inOrder({ nodes: b.nodes, stages, roots });
 }

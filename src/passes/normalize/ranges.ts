@@ -22,7 +22,7 @@ function rangeOfNode(b: ScanBuilder, spec: Spec, id: NodeId, of: (id: NodeId) =>
     case 'heads': return { lo: 1, hi: Infinity };
     case 'input': return spec.inputs[node.input].range;
     case 'param': return spec.params[node.param].range;
-    case 'cotangent': case 'result': return ANY;
+    case 'past': case 'ahead': case 'last': case 'cotangent': case 'result': return ANY;
     case 'map': return mapRange(node.fn, node.args.map(of), isSquare(node.fn, node.args));
     case 'reduce': {
       const range = of(node.arg);

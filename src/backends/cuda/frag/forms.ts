@@ -48,6 +48,7 @@ export interface Far {
   readonly colStride: string;
   /** Rows and columns that exist; others read 0. */
   readonly limit: string;
+  readonly skip: string | undefined;
   readonly width: string;
 }
 

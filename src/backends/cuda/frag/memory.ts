@@ -1,7 +1,7 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileBuffer, TileId, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
-import { bufferNamed, cellElements, cellIndex, cellOffset, outerStride, type Place } from '../address.js';
+import { bufferNamed, cellElements, cellIndex, cellOffset, outerStride, placeBack, rowsBack, type Place } from '../address.js';
 import { pointer, presence, type CudaContext } from '../lowered.js';
 import type { Piece } from './arena.js';
 import { turn, unsupported } from './forms.js';
@@ -20,6 +20,8 @@ export interface Cell {
   /** Rows and columns that exist. */
   readonly rows: string;
   readonly cols: string;
+  /** The first row that exists; undefined: the first. */
+  readonly skip: string | undefined;
   /** Held in 16 bits. */
   readonly half: boolean;
   /** As what copies of 16 bytes can bring it to shared memory: swizzled operands of 16 bits, or rows of tokens in f32. */
@@ -29,7 +31,9 @@ export interface Cell {
 }
 
 /** `split` text is the first element of this block on the split axis. */
-export function cellOf(cx: CudaContext, buffer: TileBuffer, tokenAxis: Axis | undefined, place: Place, split: Axis | undefined): Cell {
+export function cellOf(cx: CudaContext, buffer: TileBuffer, tokenAxis: Axis | undefined, here: Place, split: Axis | undefined, back?: number): Cell {
+  const place = placeBack(here, back);
+  const { skip, rows } = rowsBack(here, back);
   const { module } = cx;
   const axes = tokenAxis === undefined ? buffer.axes : [tokenAxis, ...buffer.axes];
   const strideOf = (axis: Axis) => {
@@ -39,7 +43,7 @@ export function cellOf(cx: CudaContext, buffer: TileBuffer, tokenAxis: Axis | un
   const shift = split !== undefined && buffer.axes.includes(split) ? ` + (i64)v0 * ${strideOf(split)}` : '';
   const extent = (axis: Axis | undefined) => {
     if (axis === undefined) return '1';
-    if (axis === tokenAxis) return place.length ?? unsupported(`tokens of ${buffer.name}`);
+    if (axis === tokenAxis) return place.length === undefined ? unsupported(`tokens of ${buffer.name}`) : rows;
     return axis === split ? 'v_here' : String(axisSize(module, axis));
   };
   const half = buffer.dtype === 'io' && cx.dtype !== 'f32';
@@ -56,6 +60,7 @@ export function cellOf(cx: CudaContext, buffer: TileBuffer, tokenAxis: Axis | un
     rowStride: tokenAxis !== undefined ? outerStride(module, buffer) : axes.length > 1 ? String(strideOf(axes[0])) : String(cellElements(module, buffer)),
     rows: there === undefined ? extent(axes[0]) : `(${there} ? ${extent(axes[0])} : 0)`,
     cols: extent(axes[1]),
+    skip,
     half,
     copied: half && axes.length === 2 ? 'tile' : array ? 'array' : undefined,
   };
@@ -65,7 +70,7 @@ export function loadCell(cx: CudaContext, op: Load, place: Place, split: Axis | 
   const buffer = bufferNamed(cx.module, op.buffer);
   const token = op.rows === 'row' ? ROW : op.rows === 'col' ? COL : undefined;
   if (op.rows === 'one') unsupported('loads of single tokens');
-  return cellOf(cx, buffer, token, place, split);
+  return cellOf(cx, buffer, token, place, split, op.back);
 }
 
 /** Bytes of shared memory that a copied cell takes. */
@@ -89,7 +94,7 @@ export function copyCell(team: Team, tile: TileId, cell: Cell, stage?: string): 
   const start = (piece: Piece, load: string) => {
     if (!staged) team.willWrite(piece, 'copy');
     const to = staged ? `(${stage} + ${piece.name})` : team.address(piece);
-    team.code.line(`${load}(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t);${staged ? '' : ' cp_commit();'}`);
+    team.code.line(`${load}(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t${cell.skip === undefined ? '' : `, ${cell.skip}`});${staged ? '' : ' cp_commit();'}`);
   };
   if (cell.copied === 'tile') {
     start(tileToCome(team, tile, cell, staged), `tile_load<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>`);
@@ -124,7 +129,7 @@ export function loadNow(team: Team, tile: TileId, cell: Cell): void {
       return;
     }
     case 2:
-      team.formsOf(tile).far = { pointer: `(${cell.at})`, rows: cell.axes[0], cols: cell.axes[1], rowStride: `(${cell.rowStride})`, colStride: '1', limit: cell.rows, width: cell.cols };
+      team.formsOf(tile).far = { pointer: `(${cell.at})`, rows: cell.axes[0], cols: cell.axes[1], rowStride: `(${cell.rowStride})`, colStride: '1', limit: cell.rows, width: cell.cols, skip: cell.skip };
       if (team.options.exported.has(tile)) team.t16(tile);
       return;
     default:
@@ -141,7 +146,7 @@ export function present(cell: Cell, text: string): string {
 /** Element i of a vector cell; tokens beyond the sequence are 0. */
 export function vectorElement(cell: Cell): string {
   const token = cell.buffer.outer === 'token';
-  return `(i < ${cell.rows} ? ld(${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}) : 0.f)`;
+  return `(i < ${cell.rows}${cell.skip === undefined ? '' : ` && i >= ${cell.skip}`} ? ld(${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}) : 0.f)`;
 }
 
 /** Writes a tile to its buffer. Returns what must follow a barrier of the team, if the tile goes through shared memory. */

@@ -2,7 +2,7 @@ import { ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { floatLiteral } from '../code.js';
 import { scalarText } from '../scalar.js';
-import type { Place } from '../address.js';
+import { endRow, type Place } from '../address.js';
 import { reduceSum, rowExtremum } from './folds.js';
 import { productText } from './product.js';
 import { decays } from './decays.js';
@@ -43,6 +43,15 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       else matrix(team, tile, (frag) => row(frag.row === ROW ? 'frag_row(i)' : team.colText(frag.col), argument(team, op.arg, 'matrix', frag)));
       return;
     }
+    case 'put': {
+      const choose = (token: string, of: string, arg: string) => `(${token} == ${endRow(place, op)} ? ${of} : ${arg})`;
+      if (axes.length === 1) vector(team, tile, ROW, () => choose('i', team.scalar(op.of), argument(team, op.arg, 'vector', undefined)));
+      else matrix(team, tile, (frag) => choose(team.tokenTexts(frag).token, argument(team, op.of, 'matrix', frag), argument(team, op.arg, 'matrix', frag)));
+      return;
+    }
+    case 'take':
+      unsupported('single tokens');
+      return;
     case 'mask':
       matrix(team, tile, (frag) => {
         const col = team.colText(frag.col);

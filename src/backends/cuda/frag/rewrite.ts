@@ -66,7 +66,7 @@ function withOperands(op: TileOp, replaced: (tile: TileId) => TileId): TileOp {
     case 'dscoreRow': return { ...op, a: replaced(op.a), y: replaced(op.y) };
     case 'dscoreCol': return { ...op, a: replaced(op.a), x: replaced(op.x) };
     case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'round': case 'map': case 'reduce': case 'swap': case 'cumsum':
-    case 'shift': case 'pick': case 'mask': case 'inverse': case 'compose': case 'dgate': case 'recur':
+    case 'shift': case 'put': case 'take': case 'pick': case 'mask': case 'dgate': case 'inverse': case 'compose': case 'recur':
       return op;
   }
 }

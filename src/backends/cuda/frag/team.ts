@@ -115,7 +115,7 @@ export function createTeam(options: TeamOptions) {
     if (f.far !== undefined) {
       const made = newFrag(id, row, col);
       const [r, c] = f.far.rows === row ? ['frag_row(i)', colText(col)] : [colText(col), 'frag_row(i)'];
-      each(made, `{ int r = ${r}, c = ${c}; ${made.name}[i] = r < ${f.far.limit} && c < ${f.far.width} ? ld(${f.far.pointer} + (i64)r * ${f.far.rowStride} + c * ${f.far.colStride}) : 0.f; }`);
+      each(made, `{ int r = ${r}, c = ${c}; ${made.name}[i] = r < ${f.far.limit}${f.far.skip === undefined ? '' : ` && r >= ${f.far.skip}`} && c < ${f.far.width} ? ld(${f.far.pointer} + (i64)r * ${f.far.rowStride} + c * ${f.far.colStride}) : 0.f; }`);
       return made;
     }
     const t = t32(id);
@@ -178,7 +178,7 @@ export function createTeam(options: TeamOptions) {
       const made = newT32(far.rows, far.cols);
       willWrite(made.piece, 'any');
       const n = size(far.cols);
-      code.line(`for (int i = t; i < ${64 * n}; i += ${threads}) { int r = i / ${n}, c = i % ${n}; ${made.pointer}[r * ${made.stride} + c] = r < ${far.limit}${far.width === String(n) ? '' : ` && c < ${far.width}`} ? ld(${far.pointer} + (i64)r * ${far.rowStride} + c * ${far.colStride}) : 0.f; }`);
+      code.line(`for (int i = t; i < ${64 * n}; i += ${threads}) { int r = i / ${n}, c = i % ${n}; ${made.pointer}[r * ${made.stride} + c] = r < ${far.limit}${far.skip === undefined ? '' : ` && r >= ${far.skip}`}${far.width === String(n) ? '' : ` && c < ${far.width}`} ? ld(${far.pointer} + (i64)r * ${far.rowStride} + c * ${far.colStride}) : 0.f; }`);
       f.t32 = made;
       return made;
     }

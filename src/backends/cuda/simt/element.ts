@@ -1,7 +1,7 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
-import { bufferNamed, cellOffset, type Place } from '../address.js';
+import { bufferNamed, cellOffset, endRow, placeBack, rowsBack, type Place } from '../address.js';
 import { floatLiteral, type Code } from '../code.js';
 import { pointer, presence, type CudaContext } from '../lowered.js';
 import { roundedText, scalarText } from '../scalar.js';
@@ -109,11 +109,13 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
     const axes = token === undefined ? buffer.axes : [token, ...buffer.axes];
     const row = (e: string) => (token === undefined ? '' : stepped(spot, token, e));
     const address = (e: string) => {
-      const here = token === undefined ? place : { ...place, first: `(${place.first} + ${row(e)})` };
+      const here = token === undefined ? place : { ...place, first: `(${placeBack(place, op.back).first} + ${row(e)})` };
       return `${pointer(buffer.name)} + ${cellOffset(module, buffer, here)} + ${globalIndex(buffer, spot, e)}`;
     };
+    const { skip, rows } = rowsBack(place, op.back);
+    const exists = (e: string) => `${row(e)} < ${rows}${skip === undefined ? '' : ` && ${row(e)} >= ${skip}`}`;
     const key = `${tile}|${axes.map((axis) => index(spot.at, axis)).join('|')}|${spot.along ?? ''}`;
-    return leaf(key, spot, axes, address, guardOf(buffer, token === undefined ? undefined : (e) => `${row(e)} < ${place.length}`));
+    return leaf(key, spot, axes, address, guardOf(buffer, token === undefined ? undefined : exists));
   };
 
   const array = (tile: TileId, spot: Spot): Neighbours => {
@@ -188,6 +190,16 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
         // The row beyond is not read: the edge's own stands in.
         const from = value(op.arg, elsewhere(new Map(at).set(ROW, `(${row} == ${beyond} ? ${beyond} : ${row} ${op.by === 1 ? '-' : '+'} 1)`)));
         return (e) => `(${row} == ${beyond} ? ${edge(e)} : ${from(e)})`;
+      }
+      case 'put': {
+        const [arg, of] = [value(op.arg, spot), value(op.of, spot)];
+        return (e) => `(${stepped(spot, ROW, e)} == ${endRow(place, op)} ? ${of(e)} : ${arg(e)})`;
+      }
+      case 'take': {
+        const row = endRow(place, op);
+        const inside = `(${row} >= 0 && ${row} < ${place.length})`;
+        const arg = value(op.arg, elsewhere(new Map(at).set(ROW, `(${inside} ? ${row} : 0)`), spot.along === ROW ? undefined : spot.along));
+        return (e) => `(${inside} ? ${arg(e)} : 0.f)`;
       }
       case 'mask': {
         const arg = value(op.arg, spot);

@@ -39,7 +39,7 @@ export function productAxes(kernel: TileKernel, op: TileOp): ProductAxes | undef
 /** Result elements are computed one by one from single elements of the operands. */
 function elementwise(op: TileOp): boolean {
   switch (op.op) {
-    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'map': case 'swap': case 'pick': case 'mask': case 'keep': case 'round': case 'shift':
+    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'map': case 'swap': case 'pick': case 'mask': case 'keep': case 'round': case 'shift': case 'put': case 'take':
       return true;
     case 'contract': case 'compose': case 'reduce': case 'cumsum': case 'recur': case 'inverse': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'dgate': return false;
   }
@@ -165,7 +165,7 @@ export function leavesOf(homes: Homes, tile: TileId, moved = false): readonly { 
   switch (home?.kind) {
     case undefined: return [];
     case 'inline': {
-      const moves = home.op.op === 'swap' || home.op.op === 'shift' || home.op.op === 'pick';
+      const moves = home.op.op === 'swap' || home.op.op === 'shift' || home.op.op === 'pick' || home.op.op === 'take';
       return operandsOf(home.op).flatMap((arg) => leavesOf(homes, arg, moved || moves));
     }
     case 'fused': return operandsOf(home.op).flatMap((arg) => leavesOf(homes, arg, true));

@@ -218,12 +218,12 @@ function contiguousAxis(w: ProductWriter, tile: TileId): Axis | undefined {
   switch (op.op) {
     case 'load': return axes.length < 2 ? undefined : axes[axes.length - 1];
     case 'map': return op.args.map((arg) => contiguousAxis(w, arg)).find((axis) => axis !== undefined);
-    case 'keep': case 'round': case 'mask': case 'shift': return contiguousAxis(w, op.arg);
+    case 'keep': case 'round': case 'mask': case 'shift': case 'put': return contiguousAxis(w, op.arg);
     case 'swap': {
       const inner = contiguousAxis(w, op.arg);
       return inner === '%row' ? '%col' : inner === '%col' ? '%row' : inner;
     }
-    case 'literal': case 'zeros': case 'head': case 'heads': case 'pick': case 'reduce': case 'contract': case 'compose': case 'cumsum': case 'dscore': case 'dscoreRow':
+    case 'literal': case 'zeros': case 'head': case 'heads': case 'pick': case 'take': case 'reduce': case 'contract': case 'compose': case 'cumsum': case 'dscore': case 'dscoreRow':
     case 'dscoreCol': case 'dgate': case 'inverse': case 'recur':
       return undefined;
   }

@@ -15,7 +15,7 @@ export function stageOf(kernel: TileKernel, size: (axis: Axis) => number): numbe
       case 'contract': case 'compose': floats = Math.max(floats, productStage(kernel, op, size)); break;
       case 'inverse': floats = Math.max(floats, (size(ROW) * size(ROW)) / 4); break;
       case 'dscore': case 'dscoreRow': case 'dscoreCol': floats = Math.max(floats, size(ROW) * pitchOf([ROW, op.axis], size)); break;
-      case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'round': case 'map': case 'swap': case 'pick': case 'shift': case 'mask':
+      case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'round': case 'map': case 'swap': case 'pick': case 'shift': case 'put': case 'take': case 'mask':
       case 'reduce': case 'cumsum': case 'dgate': case 'recur':
         break;
       default: op satisfies never;

@@ -120,7 +120,7 @@ export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place):
       return;
     }
     case 'dscore': case 'dscoreRow': case 'dscoreCol': decayText(w, tile, op, place); return;
-    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'round': case 'map': case 'swap': case 'pick': case 'shift': case 'mask':
+    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'round': case 'map': case 'swap': case 'pick': case 'shift': case 'put': case 'take': case 'mask':
       // What this kernel has stored may be what it reads.
       if (op.op === 'load' && storedBuffers(kernel.body).includes(op.buffer)) barriers.flush();
       w.assign(tile, operandsOf(op), place, (spot) => elements.operation(tile, op, spot), op.op === 'shift');

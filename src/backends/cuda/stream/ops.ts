@@ -1,6 +1,6 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
-import type { Place } from '../address.js';
+import { endRow, type Place } from '../address.js';
 import { floatLiteral } from '../code.js';
 import { roundedText, scalarText } from '../scalar.js';
 import type { Group } from './layout.js';
@@ -22,6 +22,7 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
     case 'head': assign(() => `(float)${place.head ?? place.group}`); return;
     case 'heads': assign(() => '(float)d.heads'); return;
     case 'keep': assign((i, j) => `${w.index(ROW, i, j)} < ${place.length} ? ${w.at(op.arg, i, j)} : 0.f`); return;
+    case 'put': assign((i, j) => `${w.index(ROW, i, j)} == ${endRow(place, op)} ? ${w.at(op.of, i, j)} : ${w.at(op.arg, i, j)}`); return;
     case 'round': assign((i, j) => roundedText(w.cx.dtype, w.at(op.arg, i, j))); return;
     case 'map': assign((i, j) => scalarText(op.fn, op.args.map((arg) => w.at(arg, i, j)))); return;
     case 'reduce': foldText(w, tile, op.axis, op.reduce, w.kernel.tiles[op.arg].axes, (i, j) => w.at(op.arg, i, j)); return;
@@ -40,7 +41,7 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
       return;
     case 'pick': pickText(w, tile, op); return;
     case 'shift': shiftText(w, tile, op); return;
-    case 'compose': case 'swap': case 'mask': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'dgate': case 'inverse':
+    case 'take': case 'compose': case 'swap': case 'mask': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'dgate': case 'inverse':
       throw new Error(`${op.op} in a kernel without matrices`);
   }
   op satisfies never;

@@ -37,7 +37,7 @@ export function ringOf(w: Writer, body: readonly TileStmt[]): Ring | undefined {
   const found: { tile: TileId; op: Load; width: number; type: string; at: number; start: number }[] = [];
   let stage = 0;
   for (const stmt of body) {
-    if (stmt.kind !== 'let' || stmt.op.op !== 'load' || stmt.op.rows !== 'row') continue;
+    if (stmt.kind !== 'let' || stmt.op.op !== 'load' || stmt.op.rows !== 'row' || stmt.op.back !== undefined) continue;
     const buffer = bufferNamed(cx.module, stmt.op.buffer);
     const group = lanes.find((candidate) => candidate.axes.length === buffer.axes.length && candidate.axes.every((axis, n) => buffer.axes[n] === axis));
     if (group === undefined || group.regs !== group.vec) continue;

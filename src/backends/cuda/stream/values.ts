@@ -1,7 +1,7 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
-import { bufferNamed, cellOffset, outerStride, type Place } from '../address.js';
+import { bufferNamed, cellOffset, outerStride, placeBack, rowsBack, type Place } from '../address.js';
 import type { Code } from '../code.js';
 import { elementType, pointer, presence, type CudaContext } from '../lowered.js';
 import { usesOf, type Uses } from '../uses.js';
@@ -137,7 +137,9 @@ interface Access {
 }
 
 /** `place.token`: inside a loop over tokens; `known`: names of first token and length, which may have a suffix. */
-function access(w: Writer, buffer: TileBuffer, place: Place): Access {
+function access(w: Writer, buffer: TileBuffer, here: Place, back?: number): Access {
+  const place = placeBack(here, back);
+  const { skip, rows: end } = rowsBack(here, back);
   const { cx, layout } = w;
   const rowed = buffer.outer === 'token' && place.token === undefined;
   const axes = rowed ? [ROW, ...buffer.axes] : buffer.axes;
@@ -159,7 +161,10 @@ function access(w: Writer, buffer: TileBuffer, place: Place): Access {
       const within = inner(i, j);
       return `${pointer(buffer.name)} + ${cellOffset(cx.module, buffer, row)}${within === '' ? '' : ` + ${within}`}`;
     },
-    guard: (i, j) => [...(rowed ? [`${w.index(ROW, i, j)} < ${place.length}`] : []), w.live(axes, i, j), presence(buffer) ?? ''].filter((text) => text !== '').join(' && '),
+    guard(i, j) {
+      const exists = rowed ? [`${w.index(ROW, i, j)} < ${end}`, ...(skip === undefined ? [] : [`${w.index(ROW, i, j)} >= ${skip}`])] : [];
+      return [...exists, w.live(axes, i, j), presence(buffer) ?? ''].filter((text) => text !== '').join(' && ');
+    },
   };
 }
 
@@ -179,7 +184,7 @@ type Load = Extract<TileOp, { op: 'load' }>;
 
 export function loadText(w: Writer, tile: TileId, op: Load, place: Place): void {
   const buffer = bufferNamed(w.cx.module, op.buffer);
-  const a = access(w, buffer, place);
+  const a = access(w, buffer, place, op.back);
   w.declare(tile);
   const wide = alongWarps(w, buffer, a, place);
   if (wide > 1) {
@@ -217,7 +222,7 @@ export function rawLoad(w: Writer, tile: TileId, op: Load, ahead: number): { rea
     words: Math.ceil((pieces * form.vec * (type === 'f32' || type === 'int' ? 4 : 2)) / 4),
     declare: () => w.code.line(`Few<${type}, ${form.vec}> raw${tile}[${ahead}][${pieces}];`),
     ask(place, slot) {
-      const a = access(w, buffer, place);
+      const a = access(w, buffer, place, op.back);
       overPieces(w, a, (i, j, piece) => {
         const guard = a.guard(i, j);
         const load = `raw${tile}[${slot}][${piece}] = few<${a.vec}>(${a.address(i, j)});`;
