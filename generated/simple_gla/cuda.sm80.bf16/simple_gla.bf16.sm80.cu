@@ -202,8 +202,8 @@ DEV void team_sync(int id, int threads = 128) {
 }
 
 // Copies R x 64P elements; rows >= rows and columns >= cols become 0. `stride` in elements.
-template <int R, int P, int THREADS = 128, typename E> DEV void tile_load(u32 dst, const E* src, i64 stride, int rows, int cols, int t) {
-  if (rows >= R && cols >= P * 64) {
+template <int R, int P, int THREADS = 128, typename E> DEV void tile_load(u32 dst, const E* src, i64 stride, int rows, int cols, int t, int skip = 0) {
+  if (rows >= R && cols >= P * 64 && skip <= 0) {
     // Nearly all tiles are full: one address each for source and target, then steps.
     const E* from = src + t / (8 * P) * stride + t % (8 * P) * 8;
     const u32 to = dst + swz<R>(t / (8 * P), t % (8 * P) * 8);
@@ -213,7 +213,7 @@ template <int R, int P, int THREADS = 128, typename E> DEV void tile_load(u32 ds
   }
   UNROLL for (int n = 0; n < R * P * 8 / THREADS; ++n) {
     int i = n * THREADS + t, r = i / (8 * P), x = i % (8 * P);
-    bool in = r < rows && x * 8 < cols;
+    bool in = r < rows && r >= skip && x * 8 < cols;
     cp_async(dst + swz<R>(r, x * 8), in ? src + r * stride + x * 8 : src, in ? 16 : 0);
   }
 }
@@ -223,15 +223,16 @@ template <int R, int P> DEV void tile_bulk(u32 dst, const TensorMap& map, int x,
 template <int P> DEV void tile_prefetch(const TensorMap& map, int x, int y, int z) { UNROLL for (int p = 0; p < P; ++p) bulk_prefetch(map, x + p * 64, y, z); }
 #endif
 // Rows that another sequence's tokens came to become 0.
-template <int R, int P, int THREADS = 128> DEV void tile_clear(u32 dst, int rows, int t) {
+template <int R, int P, int THREADS = 128> DEV void tile_clear(u32 dst, int rows, int t, int skip = 0) {
+  for (int i = t; i < skip * 8 * P; i += THREADS) fill16(dst + swz<R>(i / (8 * P), i % (8 * P) * 8), 0);
   for (int i = t + rows * 8 * P; i < R * 8 * P; i += THREADS) fill16(dst + swz<R>(i / (8 * P), i % (8 * P) * 8), 0);
 }
 // 64 rows of floats at a stride that is a multiple of 4; rows >= rows and columns >= cols become 0.
-template <int COLS, int STRIDE, int THREADS = 128> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int cols, int t) {
+template <int COLS, int STRIDE, int THREADS = 128> DEV void array_load(u32 dst, const float* src, i64 stride, int rows, int cols, int t, int skip = 0) {
   UNROLL for (int n = 0; n < (COLS * 16 + THREADS - 1) / THREADS; ++n) {
     int i = n * THREADS + t, r = i / (COLS / 4), x = i % (COLS / 4);
     if (COLS * 16 % THREADS != 0 && r >= 64) break;
-    bool in = r < rows && x * 4 < cols;
+    bool in = r < rows && r >= skip && x * 4 < cols;
     cp_async(dst + (r * STRIDE + x * 4) * 4, in ? src + r * stride + x * 4 : src, in ? 16 : 0);
   }
 }
