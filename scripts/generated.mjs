@@ -6,12 +6,18 @@ import { compile, root } from './setup.mjs';
 
 if (!compile()) process.exit(1);
 const examples = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.lmoe')).map((name) => `examples/${name}`).sort();
-const done = spawnSync(process.execPath, ['dist/src/cli/main.js', 'build', ...examples, '-o', 'generated', '--sources'], { cwd: root, stdio: 'inherit' });
-if (done.status === 0) {
-  // What no example makes any more goes; README.md stays.
-  const scans = new Set(examples.map((file) => file.replace(/^examples\/(.*)\.lmoe$/, '$1')));
-  for (const entry of existsSync(join(root, 'generated')) ? readdirSync(join(root, 'generated'), { withFileTypes: true }) : []) {
-    if (entry.isDirectory() && !scans.has(entry.name)) rmSync(join(root, 'generated', entry.name), { recursive: true });
+// Python packages with a class each: one state and gates of channels; chained states; groups and params.
+const packages = ['gla', 'gsa', 'mamba2'];
+const build = (files, ...options) => spawnSync(process.execPath, ['dist/src/cli/main.js', 'build', ...files, ...options, '--sources'], { cwd: root, stdio: 'inherit' }).status ?? 1;
+const status = build(examples, '-o', 'generated') || build(packages.map((name) => `examples/${name}.lmoe`), '-o', 'generated/torch', '--target', 'torch');
+/** What no example makes any more goes; README.md stays. */
+function clean(folder, names) {
+  for (const entry of existsSync(folder) ? readdirSync(folder, { withFileTypes: true }) : []) {
+    if (entry.isDirectory() && !names.has(entry.name)) rmSync(join(folder, entry.name), { recursive: true });
   }
 }
-process.exitCode = done.status ?? 1;
+if (status === 0) {
+  clean(join(root, 'generated'), new Set(['torch', ...examples.map((file) => file.replace(/^examples\/(.*)\.lmoe$/, '$1'))]));
+  clean(join(root, 'generated/torch'), new Set(packages));
+}
+process.exitCode = status;

@@ -74,7 +74,8 @@ class Signature:
             if dtype is None:
                 dtype, device = self.dtype(args), x.device
                 if dtype not in FLOATS:
-                    raise ValueError(f"{self.name}: {named.name} must be of a floating dtype, found {dtype}")
+                    first = next((x.name for x in self.inputs if x.io), named.name)
+                    raise ValueError(f"{self.name}: {first} must be of a floating dtype, found {dtype}")
             wanted = dtype if named.io else self.exact(dtype)
             if x.dtype != wanted:
                 raise ValueError(f"{self.name}: {named.name} must be {wanted}, found {x.dtype}")

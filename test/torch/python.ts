@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
 
-/** Python of LMOEC_PYTHON, else python3, if it has torch; else why there are no tests of what needs it. */
+/** Python of LMOEC_PYTHON, else python3, if it has torch and what tests need; else why there are no tests of what needs it. */
 function find(): { readonly python: string } | { readonly why: string } {
   const python = process.env['LMOEC_PYTHON'] ?? 'python3';
-  const done = spawnSync(python, ['-c', 'import torch; print(torch.__version__)'], { encoding: 'utf8' });
+  const done = spawnSync(python, ['-c', 'import torch, pytest, safetensors'], { encoding: 'utf8' });
   if (done.status === 0) return { python };
-  return { why: `${python} has no torch: python3 -m pip install torch, or name a Python that has it in LMOEC_PYTHON` };
+  return { why: `${python} lacks torch, pytest or safetensors: python3 -m pip install torch pytest numpy safetensors, or name a Python that has them in LMOEC_PYTHON` };
 }
 
 const found = find();

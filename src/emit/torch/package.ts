@@ -107,9 +107,10 @@ function init({ name, version, source, scans }: PackageParts, header: readonly s
     '',
     'from __future__ import annotations',
     '',
-    'from . import _ops, _reference',
+    // First, since it says which torch is too old for the others.
     'from ._runtime import LmoecError',
     'from ._runtime import doctor as _doctor',
+    'from . import _ops, _reference',
     ...scans.map(({ signature }) => `from .${signature.module} import ${exportsOf(signature).join(', ')}`),
     '',
     `__version__ = "${version}"`,
