@@ -66,6 +66,16 @@ describe.skipIf(reason !== undefined)(`Python packages${reason === undefined ? '
     expect(pytest(at)).toMatch(/^\d+ passed/);
   });
 
+  it('train as docs/pytorch.md shows', async () => {
+    const page = readFileSync(join(ROOT, 'docs/pytorch.md'), 'utf8');
+    const [formula, program] = ['lmoe', 'python'].map((kind) => new RegExp(`\\n\`\`\`${kind}\\n([^]*?)\n\`\`\``).exec(page)?.[1] ?? '');
+    const at = await packageIn(folder.path, 'memory', `${formula}\n`, new Map());
+    // Inductor would compile C++ for half a minute.
+    const quick = program.replace('fullgraph=True', 'fullgraph=True, backend="aot_eager"');
+    expect(quick).not.toBe(program);
+    expect(Number(python(['-c', `${quick}\nprint(loss.item())`], at))).toBeLessThan(6);
+  });
+
   it('say what to install where torch is too old', () => {
     const old = 'import sys, types; t = types.ModuleType("torch"); t.__version__ = "2.3.0"; t.Tensor = object; sys.modules["torch"] = t; import gla';
     expect(() => python(['-c', old], join(out, 'gla'))).toThrow(/ImportError: torch 2\.3\.0 is too old: install torch 2\.9 or later/);
