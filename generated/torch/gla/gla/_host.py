@@ -1,0 +1,43 @@
+"""What the runtime asks of torch. Tests put other functions in these places, so that nothing here needs a device."""
+import torch
+
+OLDEST = (2, 9)
+if tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2]) < OLDEST:
+    raise ImportError(f"torch {torch.__version__} is too old: install torch {OLDEST[0]}.{OLDEST[1]} or later (python3 -m pip install --upgrade torch)")
+
+DTYPES = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32, "i32": torch.int32}
+
+# Inductor's own generated code calls the first of each; they cost a tenth of the public functions.
+current_device = getattr(torch._C, "_cuda_getDevice", torch.cuda.current_device)
+current_stream = getattr(torch._C, "_cuda_getCurrentRawStream", lambda index: torch.cuda.current_stream(index).cuda_stream)
+capturing = getattr(torch._C, "_cuda_isCurrentStreamCapturing", torch.cuda.is_current_stream_capturing)
+capability = torch.cuda.get_device_capability
+guard = torch.cuda.device
+
+try:
+    from torch._C._dynamo.guards import _empty_strided_cuda as empty
+except ImportError:
+    def empty(shape, strides, dtype):
+        """A tensor of the current device."""
+        return torch.empty_strided(shape, strides, dtype=dtype, device="cuda")
+
+
+device_of = torch.Tensor.get_device
+
+
+def device_name(index):
+    return torch.cuda.get_device_name(index)
+
+
+def record_use(tensor, index):
+    """The current stream uses memory that another stream asked for."""
+    tensor.record_stream(torch.cuda.current_stream(index))
+
+
+def wait(index):
+    torch.cuda.synchronize(index)
+
+
+def beside(tensor, other):
+    """The tensor on the device of another, as the current stream will see it."""
+    return tensor.to(other.device, non_blocking=True)

@@ -1,0 +1,207 @@
+"""What a plan (plan.json) says to a host: which plan a call fits, its extents, which launches it needs, and where workspaces may lie."""
+import json
+from pathlib import Path
+
+from . import _host as host
+from ._driver import ELEMENT, LmoecError
+
+FORMAT = "lmoec-plan-2"
+EXTENTS = ("tokens", "heads", "groups", "sequences", "chunks", "segments")
+# Of launches: before all others.
+START = -1
+
+
+class Plan:
+    def __init__(self, path):
+        self.path, self.folder = path, Path(path).parent
+        self.json = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = self.json.get("format")
+        if found != FORMAT:
+            raise LmoecError(f"{path} has the format {found}, expected {FORMAT}", "build plans and package together (lmoec build --target torch)")
+        self.scan, self.target, self.sizes, self.dtype = (self.json[key] for key in ("scan", "target", "sizes", "dtype"))
+        self.tensors = {tensor["name"]: tensor for tensor in self.json["tensors"]}
+        self.kernels = {kernel["name"]: kernel for kernel in self.json["kernels"]}
+        # Makes the tables of a call on the device; no program names it.
+        self.tables = {"sharedBytes": 0, **self.json["tables"], "name": "%tables"}
+        self.launchable = (*self.kernels.values(), self.tables)
+        self.args = self.named("input", "param", "initial")
+        self.cotangents = self.named("cotangent")
+        self.results = self.named("output", "final")
+        self.gradients = tuple(self._gradient(name) for name in self.args)
+        # Where the state after the last token replaces the one before the first.
+        self.in_place = {name: self._initial(name) for name in self.named("final")}
+
+    def named(self, *roles):
+        return tuple(tensor["name"] for role in roles for tensor in self.json["tensors"] if tensor["role"] == role)
+
+    def _gradient(self, name):
+        """The plan's name of a gradient: a state's is told from the cotangent of the final state, which users call the same."""
+        base = name.removeprefix("initial.")
+        return next((found for found in (f"d_{base}", f"d_initial.{base}") if self.tensors.get(found, {}).get("role") == "gradient"), None)
+
+    def _initial(self, final):
+        base = final.removeprefix("final.")
+        return next(found for found in (base, f"initial.{base}") if self.tensors.get(found, {}).get("role") == "initial")
+
+    def size_text(self):
+        return ", ".join(f"{axis}={size}" for axis, size in self.sizes.items())
+
+
+def user_shape(declared, step):
+    """Extents as users see them: a token tensor is [B, T, ...], or [B, ...] in a step."""
+    lead, *rest = declared
+    return (*(("B",) if step else ("B", "T")), *rest) if lead == "tokens" else tuple(declared)
+
+
+def _symbols(shape):
+    letters = {"heads": "H", "groups": "G", "sequences": "N"}
+    return "[" + ", ".join(letters.get(extent, str(extent)) for extent in shape) + "]"
+
+
+class Call:
+    """What a call brings: B, T, heads, groups, sequences; found by holding the shapes of its tensors against a plan."""
+
+    def __init__(self, plan, program, tensors, offsets):
+        self.plan, self.step = plan, program == "step"
+        self.known = {}
+        self.complaint = None
+        # Inputs decide what the others must agree with.
+        for name, tensor in tensors:
+            self._take(name, tensor)
+        known = self.known
+        if offsets is not None:
+            if known.get("B") != 1 or self.step:
+                self._complain("cu_seqlens cuts one row of tokens", "pass tensors with B = 1, and no cu_seqlens to a step", None)
+            elif offsets.dim() != 1 or str(offsets.dtype) not in ("torch.int32", "torch.int64") or not offsets.is_contiguous() or len(offsets) < 1:
+                self._complain(f"cu_seqlens is {offsets.dtype} {list(offsets.shape)}", "it is int32 or int64 [N + 1] without gaps", None)
+        self.sequences = known.get("B") if offsets is None else len(offsets) - 1
+        expected = known.get("sequences")
+        if expected is not None and self.complaint is None and expected != self.sequences:
+            self._complain(f"states are given for {expected} sequences, the call has {self.sequences}", "the first extent of a state is the number of sequences", None)
+        self.heads = known.get("heads", known.get("groups"))
+        self.groups = known.get("groups", self.heads)
+        if self.complaint is None and self.groups and self.heads % self.groups != 0:
+            self._complain(f"{self.heads} heads cannot share {self.groups} groups", "the number of heads is a multiple of the number of groups", None)
+
+    def _complain(self, what, remedy, kind):
+        if self.complaint is None:
+            self.complaint = (LmoecError(f"{self.plan.scan}: {what}", remedy), kind)
+
+    def _take(self, name, tensor):
+        declared = self.plan.tensors[name]
+        if tensor is None:
+            if declared["role"] in ("input", "param"):
+                self._complain(f"{name} is missing", "only states and cotangents may be None", None)
+            return
+        shape = user_shape(declared["shape"], self.step)
+        wanted = host.DTYPES[declared["dtype"]]
+        if tensor.dtype != wanted:
+            self._complain(f"{name} is {tensor.dtype}, expected {wanted}", f"convert it: {name}.to({wanted})", "dtype")
+        found = tuple(tensor.shape)
+        if len(found) != len(shape):
+            return self._complain(f"{name} has shape {list(found)}, expected {_symbols(shape)}", f"{name} has {len(shape)} extents", "rank")
+        for extent, size in zip(shape, found):
+            if isinstance(extent, int):
+                if extent != size:
+                    self._complain(f"{name} has shape {list(found)}, expected {_symbols(shape)}", "give it that shape", "size")
+            elif self.known.setdefault(extent, size) != size:
+                letter = _symbols([extent])[1:-1]
+                self._complain(f"{name} has shape {list(found)}, but {letter} = {self.known[extent]} in other tensors", "all tensors of a call agree in batch, tokens, heads and groups", None)
+
+    def extents(self, lengths):
+        """`lengths`: of the sequences where the host knows them; else extents are bounds, and rows of tables beyond the real ones are empty."""
+        cut, chunk = self.plan.json["segmentation"], self.plan.json["chunk"]
+        tokens, n = self.known["B"] * (1 if self.step else self.known["T"]), self.sequences
+        if lengths is not None:
+            counts = [-(-length // chunk) for length in lengths]
+            chunks = sum(counts)
+            longest = max(cut["least"], -(-chunks * self.heads // cut["programs"]))
+            segments = sum(max(1, -(-count // longest)) for count in counts)
+        else:
+            chunks = (tokens + n * (chunk - 1)) // chunk
+            # A sequence of c chunks has at most 1 + c / longest segments, and `longest` is no less than either of these makes it.
+            segments = n + min(chunks // cut["least"], cut["programs"] // max(1, self.heads))
+        return dict(zip(EXTENTS, (tokens, self.heads, self.groups, n, chunks, segments)))
+
+
+def product(factors, extents):
+    n = 1
+    for factor in factors:
+        n *= factor if isinstance(factor, int) else extents[factor]
+    return n
+
+
+class Launches:
+    """The launches of a program that a call needs, in the order of the plan, with what must come before each."""
+
+    def __init__(self, plan, program, wanted, ungrouped, one_lane):
+        """`wanted`: results that somebody asked for. `ungrouped`: every head is a group of its own, so nothing is summed over heads."""
+        self.all = plan.json["programs"][program]
+        self.one_lane = one_lane
+        elsewhere = {name: tensor["ungrouped"] for name, tensor in plan.tensors.items() if ungrouped and "ungrouped" in tensor}
+        self.place = lambda name: elsewhere.get(name, name)
+        self.touched = []
+        needed, kept = set(wanted), []
+        for i in reversed(range(len(self.all))):
+            launch, kernel = self.all[i], plan.kernels[self.all[i]["kernel"]]
+            args = [(self.place(arg["tensor"]), arg.get("access", "read")) for arg in kernel["args"] if "tensor" in arg]
+            if ungrouped and launch.get("grouped") or not any(access != "read" and name in needed for name, access in args):
+                continue
+            needed.update(name for name, access in args)
+            kept.append(i)
+        self.kept = kept[::-1]
+        self.kernels = {i: plan.kernels[self.all[i]["kernel"]] for i in self.kept}
+        if all(self.lane(i) == 0 for i in self.kept):
+            self.one_lane = True
+        self._before = {}
+
+    def lane(self, i):
+        return 0 if self.one_lane else self.all[i]["lane"]
+
+    def before(self, i):
+        """Launches that have finished when launch i begins. One that is left out still hands on what it waited for."""
+        found = self._before.get(i)
+        if found is None:
+            direct = [j for j in range(i) if self.one_lane] or [
+                j for j in (*self.all[i]["waits"], next((j for j in reversed(range(i)) if self.lane(j) == self.lane(i)), START)) if j != START]
+            found = self._before[i] = {START}.union(direct, *(self.before(j) for j in direct))
+        return found
+
+    def begins(self, i):
+        """What launch i of the second lane, or any before it there, waits for; START if for nothing."""
+        waits = [wait for j in range(i + 1) if self.lane(j) == 1 for wait in self.all[j]["waits"]]
+        return waits or [START]
+
+    def joined(self, i):
+        """Does the first lane wait for launch i of the second, or for a later one?"""
+        return any(wait >= i for j in range(i, len(self.all)) if self.lane(j) == 0 for wait in self.all[j]["waits"])
+
+    def users(self, name):
+        return [i for i in self.kept if any("tensor" in arg and self.place(arg["tensor"]) == name for arg in self.kernels[i]["args"])]
+
+
+def apart(launches, users):
+    """For each pair of workspaces, whether they must not share memory: none of the two is done with before the other is first used. `users`: by name."""
+    def over(first, second):
+        return all(second_at != START and first_at in launches.before(second_at) for first_at in first for second_at in second)
+    names = list(users)
+    return {name: [other for other in names if other != name and not over(users[name], users[other]) and not over(users[other], users[name])] for name in names}
+
+
+def arena(sizes, conflicts):
+    """Places of workspaces in one piece of memory, the largest first, each in the lowest gap. Returns them and the bytes in all."""
+    places, end = {}, 0
+    for name in sorted(sizes, key=lambda name: -sizes[name]):
+        taken = sorted((places[other], places[other] + sizes[other]) for other in conflicts[name] if other in places)
+        at = 0
+        for first, last in taken:
+            if first - at >= sizes[name]:
+                break
+            at = max(at, -(-last // 256) * 256)
+        places[name] = at
+        end = max(end, at + sizes[name])
+    return places, end
+
+
+def tensor_bytes(tensor, extents):
+    return product(tensor["shape"], extents) * ELEMENT[tensor["dtype"]]

@@ -1,0 +1,188 @@
+# Made by lmoec 0.1.0; changes will be lost.
+# source: sha256 713cdd316db04ad613ff9411f7e1e9a36f10f77bde674be8019f7aad40f1e6ce
+# command: lmoec build gla.lmoe --target torch
+"""Gated linear attention: every key channel decays on its own.
+Yang et al. 2023, "Gated Linear Attention Transformers with Hardware-Efficient Training", arXiv:2312.06635.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from . import _ops, _reference
+from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
+
+_op = _ops.gla
+
+
+class _Gla(torch.autograd.Function):
+    """Keeps what the call was given; backward computes the rest again."""
+
+    @staticmethod
+    def forward(ctx: Any, q, k, v, g, S, cu_seqlens) -> Any:
+        ctx.save_for_backward(q, k, v, g, S, cu_seqlens)
+        ctx.set_materialize_grads(False)
+        return _op.forward(q, k, v, g, S, cu_seqlens)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out0) -> Any:
+        cotangents = [None if d is None else d.contiguous() for d in (d_out0, None)]
+        if all(d is None for d in cotangents):
+            return None, None, None, None, None, None
+        q, k, v, g, S, cu_seqlens = ctx.saved_tensors
+        if ctx.needs_input_grad[4]:
+            return (*_op.backward_initial(q, k, v, g, S, cu_seqlens, *cotangents), None)
+        return (*_op.backward(q, k, v, g, S, cu_seqlens, *cotangents), None, None)
+
+
+class _GlaFinal(torch.autograd.Function):
+    """Keeps what the call was given; backward computes the rest again."""
+
+    @staticmethod
+    def forward(ctx: Any, q, k, v, g, S, cu_seqlens) -> Any:
+        ctx.save_for_backward(q, k, v, g, S, cu_seqlens)
+        ctx.set_materialize_grads(False)
+        return _op.forward_final(q, k, v, g, S, cu_seqlens)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out0, d_final0) -> Any:
+        cotangents = [None if d is None else d.contiguous() for d in (d_out0, d_final0)]
+        if all(d is None for d in cotangents):
+            return None, None, None, None, None, None
+        q, k, v, g, S, cu_seqlens = ctx.saved_tensors
+        if ctx.needs_input_grad[4]:
+            return (*_op.backward_initial(q, k, v, g, S, cu_seqlens, *cotangents), None)
+        return (*_op.backward(q, k, v, g, S, cu_seqlens, *cotangents), None, None)
+
+
+def gla(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    *,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    cu_seqlens: Tensor | None = None,
+    cu_seqlens_cpu: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Gated linear attention: every key channel decays on its own.
+    Yang et al. 2023, "Gated Linear Attention Transformers with Hardware-Efficient Training", arXiv:2312.06635.
+
+        scan gla(q, k: [K], v: [V], g: [K] in -inf..0) -> o: [V] with K = 64, V = 64 {
+          state S: [K, V]
+
+          S = exp(g) * S[t-1] + outer(k, v)
+          o = q @ S / sqrt(K)
+        }
+
+    Args:
+        q: [B, T, H, K]; its dtype is that of the call.
+        k: [B, T, H, K]; as q.
+        v: [B, T, H, V]; as q.
+        g: [B, T, H, K], in -inf..0; float32.
+        initial_state: S [N, H, K, V] in float32, N = B or the number of packed sequences; zeros if None.
+        output_final_state: gives the state after the last token, too.
+        cu_seqlens: int32 or int64 [N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
+        cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.
+
+    Returns:
+        o [B, T, H, V], and the state after the last token of every sequence where `output_final_state`, else None.
+
+    Raises:
+        ValueError: a shape, dtype, device or `cu_seqlens` that does not fit; the message names the tensor.
+        LmoecError: no kernels for the device, the dtype or the sizes; the message says what to do.
+
+    Kernels were built for K = 64, V = 64 in bf16 on sm80; K = 64, V = 64 in bf16 on sm90. Other sizes and float64 run on the CPU.
+    Gradients come from the inputs alone: nothing else is kept. There is no second derivative, no forward mode and no vmap.
+    """
+    dtype = io_dtype(q)
+    exact = exact_dtype(dtype)
+    q = ready(q, dtype, "gla: q")
+    k = ready(k, dtype, "gla: k")
+    v = ready(v, dtype, "gla: v")
+    g = ready(g, exact, "gla: g")
+    S = initial_state
+    S = None if S is None else ready(S, exact, "gla: the state S")
+    cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)
+    if output_final_state:
+        results = _GlaFinal.apply(q, k, v, g, S, cu_seqlens)
+        return results[0], results[1]
+    return _Gla.apply(q, k, v, g, S, cu_seqlens), None
+
+
+def gla_step(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    state: Tensor,
+) -> Tensor:
+    """One token: the state is updated in place.
+
+    Takes q [B, H, K], k [B, H, K], v [B, H, V], g [B, H, K]; gives o [B, H, V]. Without gradients.
+    """
+    no_gradient("gla_step", q, k, v, g)
+    dtype = io_dtype(q)
+    exact = exact_dtype(dtype)
+    q = ready(q, dtype, "gla: q")
+    k = ready(k, dtype, "gla: k")
+    v = ready(v, dtype, "gla: v")
+    g = ready(g, exact, "gla: g")
+    S = state
+    return _op.step(q, k, v, g, S)
+
+
+def gla_step_functional(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    state: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """One token: gives the next state and leaves the given one as it is.
+
+    Takes q [B, H, K], k [B, H, K], v [B, H, V], g [B, H, K]; gives o [B, H, V] and the state. Without gradients.
+    """
+    no_gradient("gla_step", q, k, v, g)
+    dtype = io_dtype(q)
+    exact = exact_dtype(dtype)
+    q = ready(q, dtype, "gla: q")
+    k = ready(k, dtype, "gla: k")
+    v = ready(v, dtype, "gla: v")
+    g = ready(g, exact, "gla: g")
+    S = state
+    S = ready(S, exact, "gla: the state S")
+    results = _op.step_functional(q, k, v, g, S)
+    return results[0], results[1]
+
+
+def gla_reference(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    *,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    cu_seqlens: Tensor | None = None,
+    cu_seqlens_cpu: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """The formula token by token in plain PyTorch: slow, on any device, in any floating dtype, differentiable by autograd as often as wanted."""
+    dtype = io_dtype(q)
+    exact = exact_dtype(dtype)
+    q = ready(q, dtype, "gla: q")
+    k = ready(k, dtype, "gla: k")
+    v = ready(v, dtype, "gla: v")
+    g = ready(g, exact, "gla: g")
+    S = initial_state
+    S = None if S is None else ready(S, exact, "gla: the state S")
+    results = _reference.gla.loop((q, k, v, g, S), packed(cu_seqlens, cu_seqlens_cpu), output_final_state)
+    final = results[1] if output_final_state else None
+    return results[0], final

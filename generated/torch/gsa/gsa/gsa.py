@@ -1,0 +1,202 @@
+# Made by lmoec 0.1.0; changes will be lost.
+# source: sha256 22590fd97ecaa3107d76b6e4756adec4d2f3fd4099de5136a253dbdb1ef95bb9
+# command: lmoec build gsa.lmoe --target torch
+"""Gated slot attention: a first memory addresses slots, their softmax reads a second one.
+Zhang et al. 2024, "Gated Slot Attention for Efficient Linear-Time Sequence Modeling", arXiv:2409.07146.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from . import _ops, _reference
+from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
+
+_op = _ops.gsa
+
+
+class GsaState(NamedTuple):
+    """What the tokens so far have left behind."""
+
+    Kt: Tensor  # [N, H, K, M]
+    Vt: Tensor  # [N, H, M, V]
+
+
+class _Gsa(torch.autograd.Function):
+    """Keeps what the call was given; backward computes the rest again."""
+
+    @staticmethod
+    def forward(ctx: Any, q, k, v, g, Kt, Vt, cu_seqlens) -> Any:
+        ctx.save_for_backward(q, k, v, g, Kt, Vt, cu_seqlens)
+        ctx.set_materialize_grads(False)
+        return _op.forward(q, k, v, g, Kt, Vt, cu_seqlens)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out0) -> Any:
+        cotangents = [None if d is None else d.contiguous() for d in (d_out0, None, None)]
+        if all(d is None for d in cotangents):
+            return None, None, None, None, None, None, None
+        q, k, v, g, Kt, Vt, cu_seqlens = ctx.saved_tensors
+        if ctx.needs_input_grad[4] or ctx.needs_input_grad[5]:
+            return (*_op.backward_initial(q, k, v, g, Kt, Vt, cu_seqlens, *cotangents), None)
+        return (*_op.backward(q, k, v, g, Kt, Vt, cu_seqlens, *cotangents), None, None, None)
+
+
+class _GsaFinal(torch.autograd.Function):
+    """Keeps what the call was given; backward computes the rest again."""
+
+    @staticmethod
+    def forward(ctx: Any, q, k, v, g, Kt, Vt, cu_seqlens) -> Any:
+        ctx.save_for_backward(q, k, v, g, Kt, Vt, cu_seqlens)
+        ctx.set_materialize_grads(False)
+        return _op.forward_final(q, k, v, g, Kt, Vt, cu_seqlens)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out0, d_final0, d_final1) -> Any:
+        cotangents = [None if d is None else d.contiguous() for d in (d_out0, d_final0, d_final1)]
+        if all(d is None for d in cotangents):
+            return None, None, None, None, None, None, None
+        q, k, v, g, Kt, Vt, cu_seqlens = ctx.saved_tensors
+        if ctx.needs_input_grad[4] or ctx.needs_input_grad[5]:
+            return (*_op.backward_initial(q, k, v, g, Kt, Vt, cu_seqlens, *cotangents), None)
+        return (*_op.backward(q, k, v, g, Kt, Vt, cu_seqlens, *cotangents), None, None, None)
+
+
+def gsa(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    *,
+    initial_state: GsaState | None = None,
+    output_final_state: bool = False,
+    cu_seqlens: Tensor | None = None,
+    cu_seqlens_cpu: Tensor | None = None,
+) -> tuple[Tensor, GsaState | None]:
+    """Gated slot attention: a first memory addresses slots, their softmax reads a second one.
+    Zhang et al. 2024, "Gated Slot Attention for Efficient Linear-Time Sequence Modeling", arXiv:2409.07146.
+
+        scan gsa(q, k: [K], v: [V], g: [M] in -inf..0) -> o: [V] with K = 64, V = 64, M = 64 {
+          state Kt: [K, M], Vt: [M, V]
+
+          let write = 1 - exp(g)
+          Kt = exp(g) * Kt[t-1] + outer(k, write)
+          Vt = exp(g) * Vt[t-1] + outer(write, v)
+
+          let p = softmax[M](q @ Kt / sqrt(K))
+          o = p @ Vt
+        }
+
+    Args:
+        q: [B, T, H, K]; its dtype is that of the call.
+        k: [B, T, H, K]; as q.
+        v: [B, T, H, V]; as q.
+        g: [B, T, H, M], in -inf..0; float32.
+        initial_state: Kt [N, H, K, M], Vt [N, H, M, V] in float32, N = B or the number of packed sequences; zeros if None.
+        output_final_state: gives the state after the last token, too.
+        cu_seqlens: int32 or int64 [N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
+        cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.
+
+    Returns:
+        o [B, T, H, V], and the state after the last token of every sequence where `output_final_state`, else None.
+
+    Raises:
+        ValueError: a shape, dtype, device or `cu_seqlens` that does not fit; the message names the tensor.
+        LmoecError: no kernels for the device, the dtype or the sizes; the message says what to do.
+
+    Kernels were built for K = 64, V = 64, M = 64 in bf16 on sm80; K = 64, V = 64, M = 64 in bf16 on sm90. Other sizes and float64 run on the CPU.
+    Gradients come from the inputs alone: nothing else is kept. There is no second derivative, no forward mode and no vmap.
+    """
+    dtype = io_dtype(q)
+    exact = exact_dtype(dtype)
+    q = ready(q, dtype, "gsa: q")
+    k = ready(k, dtype, "gsa: k")
+    v = ready(v, dtype, "gsa: v")
+    g = ready(g, exact, "gsa: g")
+    Kt, Vt = (None, None) if initial_state is None else initial_state
+    Kt = None if Kt is None else ready(Kt, exact, "gsa: the state Kt")
+    Vt = None if Vt is None else ready(Vt, exact, "gsa: the state Vt")
+    cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)
+    if output_final_state:
+        results = _GsaFinal.apply(q, k, v, g, Kt, Vt, cu_seqlens)
+        return results[0], GsaState(*results[1:])
+    return _Gsa.apply(q, k, v, g, Kt, Vt, cu_seqlens), None
+
+
+def gsa_step(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    state: GsaState,
+) -> Tensor:
+    """One token: the state is updated in place.
+
+    Takes q [B, H, K], k [B, H, K], v [B, H, V], g [B, H, M]; gives o [B, H, V]. Without gradients.
+    """
+    no_gradient("gsa_step", q, k, v, g)
+    dtype = io_dtype(q)
+    exact = exact_dtype(dtype)
+    q = ready(q, dtype, "gsa: q")
+    k = ready(k, dtype, "gsa: k")
+    v = ready(v, dtype, "gsa: v")
+    g = ready(g, exact, "gsa: g")
+    Kt, Vt = state
+    return _op.step(q, k, v, g, Kt, Vt)
+
+
+def gsa_step_functional(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    state: GsaState,
+) -> tuple[Tensor, GsaState]:
+    """One token: gives the next state and leaves the given one as it is.
+
+    Takes q [B, H, K], k [B, H, K], v [B, H, V], g [B, H, M]; gives o [B, H, V] and the state. Without gradients.
+    """
+    no_gradient("gsa_step", q, k, v, g)
+    dtype = io_dtype(q)
+    exact = exact_dtype(dtype)
+    q = ready(q, dtype, "gsa: q")
+    k = ready(k, dtype, "gsa: k")
+    v = ready(v, dtype, "gsa: v")
+    g = ready(g, exact, "gsa: g")
+    Kt, Vt = state
+    Kt = ready(Kt, exact, "gsa: the state Kt")
+    Vt = ready(Vt, exact, "gsa: the state Vt")
+    results = _op.step_functional(q, k, v, g, Kt, Vt)
+    return results[0], GsaState(*results[1:])
+
+
+def gsa_reference(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    *,
+    initial_state: GsaState | None = None,
+    output_final_state: bool = False,
+    cu_seqlens: Tensor | None = None,
+    cu_seqlens_cpu: Tensor | None = None,
+) -> tuple[Tensor, GsaState | None]:
+    """The formula token by token in plain PyTorch: slow, on any device, in any floating dtype, differentiable by autograd as often as wanted."""
+    dtype = io_dtype(q)
+    exact = exact_dtype(dtype)
+    q = ready(q, dtype, "gsa: q")
+    k = ready(k, dtype, "gsa: k")
+    v = ready(v, dtype, "gsa: v")
+    g = ready(g, exact, "gsa: g")
+    Kt, Vt = (None, None) if initial_state is None else initial_state
+    Kt = None if Kt is None else ready(Kt, exact, "gsa: the state Kt")
+    Vt = None if Vt is None else ready(Vt, exact, "gsa: the state Vt")
+    results = _reference.gsa.loop((q, k, v, g, Kt, Vt), packed(cu_seqlens, cu_seqlens_cpu), output_final_state)
+    final = GsaState(*results[1:]) if output_final_state else None
+    return results[0], final

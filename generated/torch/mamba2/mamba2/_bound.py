@@ -1,0 +1,264 @@
+"""A program made ready for one device and one set of extents: everything a launch needs lies packed, and a call writes only what has changed."""
+import ctypes, os, struct
+
+from . import _driver as cuda
+from . import _host as host
+from ._driver import LmoecError, TensorMap, check, driver
+from ._plan import EXTENTS, START, Launches, apart, arena, product, tensor_bytes
+
+TABLES = {"sequences": 6, "segments": 4, "chunks": 4}
+ONE_LANE = os.environ.get("LMOEC_LANES") == "1"
+CHECK = os.environ.get("LMOEC_CHECK") == "1"
+
+
+class Request:
+    """What distinguishes a call from others that can use the same memory layout."""
+
+    def __init__(self, plan, program, given, absent, wanted, in_place, lead, extents, offset_bytes, keeps_tables):
+        """`given`: names of the tensors that a call hands over, in order; `absent`: those among them that are None. `wanted`: results that somebody asked for.
+        `lead`: what users see in the place of `tokens`. `offset_bytes`: of one number in cu_seqlens; 0 where sequences are equally long.
+        `keeps_tables`: they stay on the device from call to call."""
+        self.plan, self.program, self.given, self.absent, self.wanted, self.in_place = plan, program, given, absent, wanted, in_place
+        self.lead, self.extents, self.offset_bytes, self.keeps_tables = lead, extents, offset_bytes, keeps_tables
+
+
+class Bound:
+    def __init__(self, request, kernels, index):
+        plan, extents = request.plan, request.extents
+        self.request, self.index, self.plan, self._checks = request, index, plan, CHECK
+        self._launches = launches = Launches(plan, request.program, request.wanted, extents["heads"] == extents["groups"], ONE_LANE)
+        aliases = {name: plan.in_place[name] for name in request.wanted if name in plan.in_place} if request.in_place else {}
+        self.results = [name for name in request.wanted if name not in aliases]
+        self.made = [self._form(name) for name in self.results]
+        place = {name: i for i, name in enumerate(self.results)}
+        self._order = [place.get(name) for name in plan.gradients] if request.program == "backward" else None
+        self._place_memory(aliases)
+        self._dims = (ctypes.c_int32 * 6)(*(extents[name] for name in EXTENTS))
+        self._offset_bytes = ctypes.c_int32(request.offset_bytes)
+        self.main, self.side = ctypes.c_void_p(), ctypes.c_void_p()
+        self._configs, self._maps, self._names, self._keep = [], {}, [], []
+        self._stream = None
+        self._pointers = self._base = None
+        self._start, self.ops = [], []
+        if self._memory_zeros:
+            self._zero_ops()
+        table_op = self._table_op(kernels)
+        (self._start if request.keeps_tables else self.ops).append(table_op)
+        self._program_ops(kernels)
+        self._map_list = [(made, *self._source(name)) for (name, _), made in self._maps.items()]
+        self._table_memory, self._table_event, self._table_streams = None, None, set()
+
+    # Memory
+
+    def _shape(self, name):
+        return tuple(extent if isinstance(extent, int) else self.request.extents[extent] for extent in self.plan.tensors[name]["shape"])
+
+    def _form(self, name):
+        """Shape as the user sees it, strides, dtype."""
+        tensor, shape = self.plan.tensors[name], self._shape(name)
+        if tensor["shape"][0] == "tokens":
+            shape = (*self.request.lead, *shape[1:])
+        strides, n = [], 1
+        for extent in reversed(shape):
+            strides.append(n)
+            n *= extent
+        return shape, tuple(reversed(strides)), host.DTYPES[tensor["dtype"]]
+
+    def _place_memory(self, aliases):
+        """Slots of a table of addresses: what a call hands over, its results, the offsets of its sequences; what lies in the arena; tables that stay; and
+        one that is null, for final states that nobody wants."""
+        request, launches, plan = self.request, self._launches, self.plan
+        mapped = {launches.place(arg["tensor"]) for kernel in launches.kernels.values() for arg in kernel["args"] if arg["kind"] == "tensorMap"}
+        null = {name for name, tensor in plan.tensors.items() if tensor.get("optional") and name not in mapped}
+        handed = [*request.given, *self.results, "%offsets"]
+        self._handed = {name: i for i, name in enumerate(handed) if name not in request.absent or name in null}
+        self._handed.update({name: self._handed[initial] for name, initial in aliases.items()})
+        self._handed_count = len(handed)
+        used = {launches.place(arg["tensor"]): None for i in launches.kept for arg in launches.kernels[i]["args"] if "tensor" in arg}
+        self._null = null.difference(self._handed)
+        sizes = {name: tensor_bytes(plan.tensors[name], request.extents) for name in used if name not in self._handed and name not in null}
+        users = {name: launches.users(name) for name in sizes}
+        # Zeros are written before everything.
+        self._memory_zeros = [name for name in sizes if name in request.absent]
+        for name in self._memory_zeros:
+            users[name] = [START, *users[name]]
+        table_sizes = {f"%{name}": max(1, request.extents[name]) * width * 4 for name, width in TABLES.items()}
+        if request.keeps_tables:
+            self._table_places, self.table_bytes = arena(table_sizes, {name: list(table_sizes) for name in table_sizes})
+        else:
+            sizes.update(table_sizes)
+            users.update({name: [START, *launches.kept] for name in table_sizes})
+        self._places, self.arena_bytes = arena(sizes, apart(launches, users))
+        self._sizes = sizes
+        self._arena_slots = {name: self._handed_count + i for i, name in enumerate(self._places)}
+        tables = self._handed_count + len(self._places)
+        self._table_slots = {name: tables + i for i, name in enumerate(table_sizes)} if request.keeps_tables else self._arena_slots
+        self._slots = (ctypes.c_uint64 * (tables + 4))()
+        self._handed_format = struct.Struct(f"={self._handed_count}Q")
+        self._arena_format = struct.Struct(f"={len(self._places)}Q")
+        self._arena_offsets = list(self._places.values())
+
+    def _slot(self, name):
+        for known in (self._handed, self._arena_slots, self._table_slots):
+            if name in known:
+                return known[name]
+        if name in self._null:
+            return len(self._slots) - 1
+        raise LmoecError(f"{self.plan.scan}: {name} was neither given nor made", "this plan is inconsistent: build it again")
+
+    def _source(self, name):
+        """Index among the addresses handed over, or -1 and the place in the arena."""
+        return (self._handed[name], 0) if name in self._handed else (-1, self._places[name])
+
+    # Operations: pairs of a function of the driver and its arguments, made once
+
+    def _launch_op(self, name, function, grid, block, shared, params, lane):
+        if grid[0] > 2 ** 31 - 1 or grid[1] > 65535 or grid[2] > 65535:
+            raise LmoecError(f"{self.plan.scan}: {name} would need a grid of {grid} blocks", "split the call: fewer heads, or fewer tokens")
+        config = cuda.LaunchConfig(*grid, block, 1, 1, shared)
+        self._configs.append((config, lane))
+        pointers = (ctypes.c_void_p * len(params))(*params)
+        self._keep += [pointers]
+        return driver().cuLaunchKernelEx, (ctypes.byref(config), function, ctypes.byref(pointers), None), (name, grid)
+
+    def _slot_address(self, name):
+        return ctypes.addressof(self._slots) + 8 * self._slot(name)
+
+    def _table_op(self, kernels):
+        tables = self.plan.tables
+        params = [self._slot_address("%offsets"), ctypes.addressof(self._offset_bytes), *(self._slot_address(f"%{name}") for name in TABLES), ctypes.addressof(self._dims)]
+        return self._launch_op("%tables", kernels["%tables"], (1, 1, 1), tables["block"], tables["sharedBytes"], params, 0)
+
+    def _program_ops(self, kernels):
+        launches, streams = self._launches, (self.main, self.side)
+        awaited = {wait for i in range(len(launches.all)) for wait in launches.all[i]["waits"]} if not launches.one_lane else set()
+        events = {}
+        def record(key, lane):
+            events[key] = cuda.Event()
+            self.ops.append((driver().cuEventRecord, (events[key].event, streams[lane]), ("an event", None)))
+        def wait(key, lane):
+            self.ops.append((driver().cuStreamWaitEvent, (streams[lane], events[key].event, 0), ("an event", None)))
+        beside = [i for i in launches.kept if launches.lane(i) == 1]
+        # The second lane begins after what came before the program, and ends before what comes after: where no launch sees to it, an event does.
+        if beside and START in launches.begins(beside[0]):
+            record("fork", 0)
+            wait("fork", 1)
+        for i in range(len(launches.all)):
+            lane = launches.lane(i)
+            if not launches.one_lane:
+                for other in launches.all[i]["waits"]:
+                    wait(other, lane)
+            if i in launches.kernels:
+                kernel = launches.kernels[i]
+                grid = tuple(product(factors, self.request.extents) for factors in kernel["grid"])
+                # A call with nothing to do has an empty grid, which the driver refuses.
+                if 0 not in grid:
+                    params = [self._param(arg) for arg in kernel["args"]]
+                    self.ops.append(self._launch_op(kernel["name"], kernels[kernel["name"]], grid, kernel["block"], kernel["sharedBytes"], params, lane))
+            if i in awaited:
+                record(i, lane)
+        if beside and not launches.joined(beside[-1]):
+            record("join", 1)
+            wait("join", 0)
+        self._keep.append(events)
+
+    def _param(self, arg):
+        match arg["kind"]:
+            case "tensor":
+                return self._slot_address(self._launches.place(arg["tensor"]))
+            case "sequences" | "segments" | "chunks":
+                return self._slot_address(f"%{arg['kind']}")
+            case "dims":
+                return ctypes.addressof(self._dims)
+            case "tensorMap":
+                key = (self._launches.place(arg["tensor"]), tuple(arg["box"]))
+                if key not in self._maps:
+                    tensor = self.plan.tensors[key[0]]
+                    self._maps[key] = TensorMap(f"{key[0]} of {self.plan.scan}", tensor["dtype"], list(self._shape(key[0])), arg["box"])
+                return self._maps[key].at
+        raise LmoecError(f"{self.plan.scan}: an argument of the kind {arg['kind']}", "this plan is not for CUDA: build it again")
+
+    def _zero_ops(self):
+        self._zero_refs = []
+        for name in self._memory_zeros:
+            at = ctypes.c_void_p()
+            self._zero_refs.append((at, self._places[name]))
+            self.ops.append((driver().cuMemsetD8Async, (at, 0, ctypes.c_size_t(self._sizes[name]), self.main), (f"zeros for {name}", None)))
+
+    # A call
+
+    def _use_stream(self, main):
+        self._stream = main
+        self.main.value = main
+        # The legacy stream has the handle 0, which ctypes calls None.
+        side = self.side.value = None if self._launches.one_lane else cuda.side_stream(self.index, main)
+        for config, lane in self._configs:
+            config.stream = side if lane else main
+
+    def _use_tables(self, main):
+        """Makes the tables once, and lets streams that come later wait for them."""
+        if self._table_memory is None:
+            self._table_memory = host.empty((self.table_bytes,), (1,), host.torch.uint8)
+            base = self._table_memory.data_ptr()
+            for name, place in self._table_places.items():
+                self._slots[self._table_slots[name]] = base + place
+            self._table_event = cuda.Event()
+            self._run(self._start)
+            check(driver().cuEventRecord(self._table_event.event, self.main), "recording an event")
+        else:
+            check(driver().cuStreamWaitEvent(self.main, self._table_event.event, 0), "waiting for tables")
+            host.record_use(self._table_memory, self.index)
+        self._table_streams.add(main)
+
+    def __call__(self, pointers, offsets):
+        """Launches on torch's current stream. `pointers`: of what is given, in order. Returns the results."""
+        made = [host.empty(*form) for form in self.made]
+        memory = host.empty((self.arena_bytes,), (1,), host.torch.uint8)
+        if self._checks:
+            for tensor in (*made, memory):
+                # NaN in every element type.
+                tensor.reshape(-1).view(host.torch.uint8).fill_(255)
+        pointers += [tensor.data_ptr() for tensor in made]
+        pointers.append(offsets)
+        base = memory.data_ptr()
+        if pointers != self._pointers:
+            self._handed_format.pack_into(self._slots, 0, *pointers)
+            self._pointers = pointers
+        if base != self._base:
+            self._arena_format.pack_into(self._slots, 8 * self._handed_count, *[base + place for place in self._arena_offsets])
+            for at, place in self._zero_refs if self._memory_zeros else ():
+                at.value = base + place
+            self._base = base
+        for made_map, source, place in self._map_list:
+            address = base + place if source < 0 else pointers[source]
+            if address != made_map.pointer:
+                made_map.point(address)
+        main = host.current_stream(self.index)
+        if main != self._stream:
+            self._use_stream(main)
+        if self.request.keeps_tables and main not in self._table_streams:
+            self._use_tables(main)
+        self._run(self.ops)
+        return tuple(made) if self._order is None else tuple([None if at is None else made[at] for at in self._order])
+
+    def _run(self, ops):
+        for function, args, what in ops:
+            code = function(*args)
+            if code:
+                self._again(code, function, args, what)
+            if self._checks and not host.capturing():
+                check(driver().cuCtxSynchronize(), f"{self.plan.scan}: running {what[0]}")
+
+    def _again(self, code, function, args, what):
+        """A thread that has launched nothing yet may have no context."""
+        if code == cuda.INVALID_CONTEXT:
+            cuda.ensure_context(self.index)
+            code = function(*args)
+        if code:
+            self._explain(code, what)
+
+    def _explain(self, code, what):
+        name, grid = what
+        extents = ", ".join(f"{key} {value}" for key, value in self.request.extents.items())
+        where = f", grid {grid}" if grid else ""
+        check(code, f"{self.plan.scan}: launching {name} of {self.request.program} on device {self.index}{where}, with {extents}")

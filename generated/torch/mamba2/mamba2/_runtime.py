@@ -1,0 +1,241 @@
+"""Launches the kernels of a package on torch's tensors and streams, by the driver alone. `Scan` is what the operators call."""
+import threading, weakref
+from pathlib import Path
+
+import torch
+
+from . import _driver as cuda
+from . import _host as host
+from ._bound import CHECK, Bound, Request
+from ._driver import LmoecError, driver
+from ._images import Images, cache_folder, Nvrtc, targets_for
+from ._plan import Call, Plan
+
+__all__ = ["LmoecError", "Scan", "doctor"]
+
+# Programs made ready, for each scan and program: training needs one or two, a packed batch of ever new sizes must not grow without end.
+MOST_BOUND = 64
+_images = Images()
+
+
+class Scan:
+    """One scan with the plans that were built of it."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self._lock = threading.Lock()
+        self._plans = None
+        self._programs = {program: Program(self, program) for program in ("forward", "backward", "step")}
+
+    def plans(self):
+        """Every plan, in the order of their folders."""
+        if self._plans is None:
+            with self._lock:
+                if self._plans is None:
+                    found = tuple(Plan(path) for path in sorted(self.folder.glob("*/*/plan.json")))
+                    if not found:
+                        raise LmoecError(f"there is no plan in {self.folder}", "build the package again: files are missing")
+                    self._plans = found
+        return self._plans
+
+    @property
+    def sizes(self):
+        return list({plan.size_text(): plan.sizes for plan in self.plans()}.values())
+
+    def names(self, role):
+        return self.plans()[0].named(role)
+
+    def forward(self, args, cu_seqlens=None, final=True):
+        """`args`: inputs, params, initial states (None: zeros) in the plan's order. Outputs, then final states if wanted."""
+        return self._programs["forward"](args, (), cu_seqlens, "all" if final else "outputs", False)
+
+    def backward(self, args, cotangents, cu_seqlens=None, wanted=None):
+        """`cotangents`: of outputs, then of final states (None: zeros). Gradients in the order of `args`, None where `wanted` says that nobody asks for one."""
+        return self._programs["backward"](args, cotangents, cu_seqlens, tuple(wanted) if wanted is not None else "all", False)
+
+    def step(self, args, in_place=False):
+        """One token for each sequence, [B, heads, ...]. Outputs and final states; or outputs alone, the states written where the initial ones lie."""
+        return self._programs["step"](args, (), None, "all", in_place)
+
+    def warmup(self, device=None):
+        """Loads the kernels for a device, so that the first call, or one in a captured graph, does not."""
+        index = torch.device(device).index if device is not None and not isinstance(device, int) else device
+        index = host.current_device() if index is None else index
+        with host.guard(index):
+            cuda.ensure_context(index)
+            for plan in self.suitable(index):
+                _images.kernels(plan, index)
+
+    def suitable(self, index):
+        """Plans for a device, the preferred target first."""
+        targets = targets_for(host.capability(index))
+        found = [plan for target in targets for plan in self.plans() if plan.target == target]
+        if not found:
+            scan, built = self.plans()[0].scan, ", ".join(sorted({plan.target for plan in self.plans()}))
+            raise LmoecError(
+                f"{scan} was built for {built}; {cuda.describe_device(index)} needs {' or '.join(targets) or 'compute capability 8.0 or later'}",
+                f"build again with --target {targets[0]}" if targets else "set LMOEC_BACKEND=reference")
+        return found
+
+    def choose(self, index, program, args, cotangents, offsets):
+        """The plan that the tensors of a call fit, and what the call brings."""
+        plans = self.suitable(index)
+        calls = []
+        for plan in plans:
+            count, expected = len(args), len(plan.args)
+            if count != expected or len(cotangents) != (len(plan.cotangents) if program == "backward" else 0):
+                raise LmoecError(f"{plan.scan}: {count} arguments, {len(cotangents)} cotangents", f"pass {', '.join(plan.args)}" + (f" and {', '.join(plan.cotangents)}" if program == "backward" else ""))
+            call = Call(plan, program, [*zip(plan.args, args), *zip(plan.cotangents, cotangents)], offsets)
+            if call.complaint is None:
+                return call
+            calls.append(call)
+        # The plan whose elements are the tensors' comes nearest.
+        kinds = [call.complaint[1] for call in calls]
+        error, kind = next((call.complaint for call in calls if call.complaint[1] != "dtype"), calls[0].complaint)
+        scan = plans[0].scan
+        if kind == "size":
+            built = "; ".join(dict.fromkeys(plan.size_text() for plan in plans))
+            raise LmoecError(f"{error.args[0].rsplit(': ', 1)[0]}; {scan} was built for {built}", "build again with one more --size for these extents") from None
+        if all(each == "dtype" for each in kinds):
+            built = ", ".join(dict.fromkeys(plan.dtype for plan in plans))
+            raise LmoecError(f"{error.args[0].rsplit(': ', 1)[0]}; {scan} was built for {built}", "convert the tensor, or build again with --dtype") from None
+        raise error
+
+
+class Program:
+    """One program of a scan. `free`: what is ready for a call, by everything that decides its layout. A call takes one out and puts it back, so that
+    threads never share one; parameters are the driver's own once a launch returns."""
+
+    def __init__(self, scan, name):
+        self._scan, self._name = weakref.proxy(scan), name
+        self._lock = threading.Lock()
+        self.forget()
+        cuda.holders.add(self)
+
+    def forget(self):
+        self.free = {}
+
+    def __call__(self, args, cotangents, cu_seqlens, wanted, in_place):
+        key, pointers, bits, whole = [wanted, in_place, host.capturing()], [], 0, True
+        for tensor in (*args, *cotangents):
+            if tensor is None:
+                key.append(None)
+                pointers.append(0)
+            else:
+                pointer = tensor.data_ptr()
+                bits |= pointer
+                whole &= tensor.is_contiguous()
+                pointers.append(pointer)
+                key += (tensor.shape, tensor.dtype, host.device_of(tensor))
+        if bits & 15 or not whole:
+            args, cotangents, pointers = self._aligned(args, cotangents)
+        index, offsets, lengths = host.device_of(args[0]), 0, None
+        if cu_seqlens is not None:
+            if host.device_of(cu_seqlens) < 0:
+                lengths = _lengths(self._scan.plans()[0].scan, cu_seqlens, args[0])
+                key.append(lengths)
+                cu_seqlens = host.beside(cu_seqlens, args[0])
+            elif CHECK:
+                _lengths(self._scan.plans()[0].scan, cu_seqlens.cpu(), args[0])
+            key += (cu_seqlens.shape, cu_seqlens.dtype, host.device_of(cu_seqlens), cu_seqlens.is_contiguous())
+            offsets = cu_seqlens.data_ptr()
+        if index != host.current_device():
+            with host.guard(index):
+                return self._run(tuple(key), args, cotangents, cu_seqlens, lengths, wanted, in_place, index, pointers, offsets)
+        return self._run(tuple(key), args, cotangents, cu_seqlens, lengths, wanted, in_place, index, pointers, offsets)
+
+    def _run(self, key, args, cotangents, cu_seqlens, lengths, wanted, in_place, index, pointers, offsets):
+        try:
+            free = self.free[key]
+            bound = free.pop()
+        except (KeyError, IndexError):
+            cuda.ensure_context(index)
+            bound = self._bind(args, cotangents, cu_seqlens, lengths, wanted, in_place, index)
+            free = self._shelf(key)
+        results = bound(pointers, offsets)
+        free.append(bound)
+        return results
+
+    def _shelf(self, key):
+        with self._lock:
+            while len(self.free) >= MOST_BOUND and key not in self.free:
+                del self.free[next(iter(self.free))]
+            return self.free.setdefault(key, [])
+
+    def _aligned(self, args, cotangents):
+        """Copies what does not begin on 16 bytes, as the copy engine and vector loads want it. Tensors with gaps are the caller's to copy."""
+        call = Plan.named(self._scan.plans()[0], "input", "param", "initial", "cotangent")
+        for name, tensor in zip(call, (*args, *cotangents)):
+            if tensor is not None and not tensor.is_contiguous():
+                raise LmoecError(f"{self._scan.plans()[0].scan}: {name} has strides {list(tensor.stride())} for its shape {list(tensor.shape)}", f"pass {name}.contiguous()")
+        copy = lambda tensors: [tensor.clone() if tensor is not None and tensor.data_ptr() & 15 else tensor for tensor in tensors]
+        args, cotangents = copy(args), copy(cotangents)
+        return args, cotangents, [0 if tensor is None else tensor.data_ptr() for tensor in (*args, *cotangents)]
+
+    def _bind(self, args, cotangents, cu_seqlens, lengths, wanted, in_place, index):
+        driver()
+        tensors = (*args, *cotangents, *(() if cu_seqlens is None else (cu_seqlens,)))
+        call = self._choose(index, args, cotangents, cu_seqlens, tensors)
+        plan = call.plan
+        given = (*plan.args, *plan.cotangents) if self._name == "backward" else plan.args
+        absent = {name for name, tensor in zip(given, (*args, *cotangents)) if tensor is None}
+        if in_place and not absent.isdisjoint(plan.named("initial")):
+            raise LmoecError(f"{plan.scan}: a step in place needs every state", f"pass {', '.join(plan.named('initial'))}")
+        results = {"outputs": plan.named("output"), "all": plan.results}
+        if self._name == "backward":
+            results = {"all": tuple(name for name in plan.gradients if name is not None)}
+            if wanted != "all":
+                results[wanted] = tuple(name for name, asked in zip(plan.gradients, wanted) if asked and name is not None)
+        known = call.known
+        if lengths is None and cu_seqlens is None:
+            lengths = [1 if call.step else known["T"]] * known["B"]
+        request = Request(
+            plan, self._name, given, absent, results[wanted], in_place, (known["B"],) if call.step else (known["B"], known["T"]), call.extents(lengths),
+            0 if cu_seqlens is None else cu_seqlens.element_size(),
+            # A graph must not rely on memory that may go while it lives.
+            cu_seqlens is None and not host.capturing())
+        return Bound(request, _images.kernels(plan, index), index)
+
+    def _choose(self, index, args, cotangents, cu_seqlens, tensors):
+        scan = self._scan.plans()[0].scan
+        if index < 0:
+            raise LmoecError(f"{scan}: {self._scan.plans()[0].args[0]} is on {args[0].device}, kernels need a CUDA device", "move the tensors, or set LMOEC_BACKEND=reference")
+        names = [*self._scan.plans()[0].args, *(self._scan.plans()[0].cotangents if self._name == "backward" else ()), "cu_seqlens"]
+        for name, tensor in zip(names, (*args, *cotangents, cu_seqlens)):
+            if tensor is not None and host.device_of(tensor) != index:
+                raise LmoecError(f"{scan}: {name} is on {tensor.device}, other tensors on {args[0].device}", f"move {name} there")
+        return self._scan.choose(index, self._name, args, cotangents, cu_seqlens)
+
+
+def _lengths(scan, offsets, first):
+    """Lengths of sequences whose offsets the host can read."""
+    numbers = offsets.tolist()
+    lengths = tuple(end - begin for begin, end in zip(numbers, numbers[1:]))
+    tokens = first.shape[1]
+    if not numbers or numbers[0] != 0 or numbers[-1] != tokens or any(length < 0 for length in lengths):
+        raise LmoecError(f"{scan}: cu_seqlens {numbers} does not cut {tokens} tokens", "offsets rise from 0 to the number of tokens")
+    return lengths
+
+
+def doctor(scans):
+    """What there is on this machine for these scans, for people."""
+    lines = [f"torch {torch.__version__}, CUDA {torch.version.cuda or 'none'}"]
+    def attempt(what, find):
+        try:
+            lines.append(f"{what}: {find()}")
+        except (LmoecError, RuntimeError, OSError) as error:
+            lines.append(f"{what}: {error}")
+    attempt("NVRTC", lambda: Nvrtc().version)
+    lines.append(f"cache of what NVRTC compiles: {cache_folder()}")
+    if not torch.cuda.is_available():
+        return "\n".join([*lines, "no CUDA device: CPU tensors run by the reference"])
+    for index in range(torch.cuda.device_count()):
+        lines.append(f"device {index}: {cuda.describe_device(index)}")
+        for scan in scans:
+            attempt(f"  {scan.folder.name}", lambda: _suitable_text(scan, index))
+    return "\n".join(lines)
+
+
+def _suitable_text(scan, index):
+    scan.warmup(index)
+    return "; ".join(f"{plan.target} {plan.dtype} {plan.size_text()}" for plan in scan.suitable(index))

@@ -1,0 +1,219 @@
+# Made by lmoec 0.1.0; changes will be lost.
+# source: sha256 51662da26c3d743e01738d7a7275594e512e571193f064d1f35aac0d44ba0dc3
+# command: lmoec build mamba2.lmoe --target torch
+"""Mamba-2 (SSD): the step size discretises a scalar A; B and C are shared within a group of heads; D skips the state.
+Dao and Gu 2024, "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured State Space Duality", arXiv:2405.21060.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from . import _ops, _reference
+from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
+
+_op = _ops.mamba2
+
+
+class _Mamba2(torch.autograd.Function):
+    """Keeps what the call was given; backward computes the rest again."""
+
+    @staticmethod
+    def forward(ctx: Any, x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) -> Any:
+        ctx.save_for_backward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
+        ctx.set_materialize_grads(False)
+        return _op.forward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out0) -> Any:
+        cotangents = [None if d is None else d.contiguous() for d in (d_out0, None)]
+        if all(d is None for d in cotangents):
+            return None, None, None, None, None, None, None, None, None
+        x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens = ctx.saved_tensors
+        if ctx.needs_input_grad[7]:
+            return (*_op.backward_initial(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, *cotangents), None)
+        return (*_op.backward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, *cotangents), None, None)
+
+
+class _Mamba2Final(torch.autograd.Function):
+    """Keeps what the call was given; backward computes the rest again."""
+
+    @staticmethod
+    def forward(ctx: Any, x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) -> Any:
+        ctx.save_for_backward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
+        ctx.set_materialize_grads(False)
+        return _op.forward_final(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out0, d_final0) -> Any:
+        cotangents = [None if d is None else d.contiguous() for d in (d_out0, d_final0)]
+        if all(d is None for d in cotangents):
+            return None, None, None, None, None, None, None, None, None
+        x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens = ctx.saved_tensors
+        if ctx.needs_input_grad[7]:
+            return (*_op.backward_initial(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, *cotangents), None)
+        return (*_op.backward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, *cotangents), None, None)
+
+
+def mamba2(
+    x: Tensor,
+    dt: Tensor,
+    B: Tensor,
+    C: Tensor,
+    *,
+    A_log: Tensor,
+    dt_bias: Tensor,
+    D: Tensor,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    cu_seqlens: Tensor | None = None,
+    cu_seqlens_cpu: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Mamba-2 (SSD): the step size discretises a scalar A; B and C are shared within a group of heads; D skips the state.
+    Dao and Gu 2024, "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured State Space Duality", arXiv:2405.21060.
+
+        scan mamba2(x: [P], dt: [], B, C: [N] per group) -> o: [P] with N = 64, P = 64 {
+          param A_log, dt_bias, D: []
+          state h: [N, P]
+
+          let delta = softplus(dt + dt_bias)
+          h = exp(-exp(A_log) * delta) * h[t-1] + outer(B, delta * x)
+          o = C @ h + D * x
+        }
+
+    Args:
+        x: [B, T, H, P]; its dtype is that of the call.
+        dt: [B, T, H]; float32.
+        B: [B, T, G, N]; as x; one for each group of heads, H a multiple of G.
+        C: [B, T, G, N]; as x; one for each group of heads, H a multiple of G.
+        A_log: [H]; float32.
+        dt_bias: [H]; float32.
+        D: [H]; float32.
+        initial_state: h [N, H, N, P] in float32, N = B or the number of packed sequences; zeros if None.
+        output_final_state: gives the state after the last token, too.
+        cu_seqlens: int32 or int64 [N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
+        cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.
+
+    Returns:
+        o [B, T, H, P], and the state after the last token of every sequence where `output_final_state`, else None.
+
+    Raises:
+        ValueError: a shape, dtype, device or `cu_seqlens` that does not fit; the message names the tensor.
+        LmoecError: no kernels for the device, the dtype or the sizes; the message says what to do.
+
+    Kernels were built for P = 64, N = 64 in bf16 on sm80; P = 64, N = 64 in bf16 on sm90. Other sizes and float64 run on the CPU.
+    Gradients come from the inputs alone: nothing else is kept. There is no second derivative, no forward mode and no vmap.
+    """
+    dtype = io_dtype(x)
+    exact = exact_dtype(dtype)
+    x = ready(x, dtype, "mamba2: x")
+    dt = ready(dt, exact, "mamba2: dt")
+    B = ready(B, dtype, "mamba2: B")
+    C = ready(C, dtype, "mamba2: C")
+    A_log = ready(A_log, exact, "mamba2: A_log")
+    dt_bias = ready(dt_bias, exact, "mamba2: dt_bias")
+    D = ready(D, exact, "mamba2: D")
+    h = initial_state
+    h = None if h is None else ready(h, exact, "mamba2: the state h")
+    cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)
+    if output_final_state:
+        results = _Mamba2Final.apply(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
+        return results[0], results[1]
+    return _Mamba2.apply(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens), None
+
+
+def mamba2_step(
+    x: Tensor,
+    dt: Tensor,
+    B: Tensor,
+    C: Tensor,
+    state: Tensor,
+    *,
+    A_log: Tensor,
+    dt_bias: Tensor,
+    D: Tensor,
+) -> Tensor:
+    """One token: the state is updated in place.
+
+    Takes x [B, H, P], dt [B, H], B [B, G, N], C [B, G, N]; gives o [B, H, P]. Without gradients.
+    """
+    no_gradient("mamba2_step", x, dt, B, C, A_log, dt_bias, D)
+    dtype = io_dtype(x)
+    exact = exact_dtype(dtype)
+    x = ready(x, dtype, "mamba2: x")
+    dt = ready(dt, exact, "mamba2: dt")
+    B = ready(B, dtype, "mamba2: B")
+    C = ready(C, dtype, "mamba2: C")
+    A_log = ready(A_log, exact, "mamba2: A_log")
+    dt_bias = ready(dt_bias, exact, "mamba2: dt_bias")
+    D = ready(D, exact, "mamba2: D")
+    h = state
+    return _op.step(x, dt, B, C, A_log, dt_bias, D, h)
+
+
+def mamba2_step_functional(
+    x: Tensor,
+    dt: Tensor,
+    B: Tensor,
+    C: Tensor,
+    state: Tensor,
+    *,
+    A_log: Tensor,
+    dt_bias: Tensor,
+    D: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """One token: gives the next state and leaves the given one as it is.
+
+    Takes x [B, H, P], dt [B, H], B [B, G, N], C [B, G, N]; gives o [B, H, P] and the state. Without gradients.
+    """
+    no_gradient("mamba2_step", x, dt, B, C, A_log, dt_bias, D)
+    dtype = io_dtype(x)
+    exact = exact_dtype(dtype)
+    x = ready(x, dtype, "mamba2: x")
+    dt = ready(dt, exact, "mamba2: dt")
+    B = ready(B, dtype, "mamba2: B")
+    C = ready(C, dtype, "mamba2: C")
+    A_log = ready(A_log, exact, "mamba2: A_log")
+    dt_bias = ready(dt_bias, exact, "mamba2: dt_bias")
+    D = ready(D, exact, "mamba2: D")
+    h = state
+    h = ready(h, exact, "mamba2: the state h")
+    results = _op.step_functional(x, dt, B, C, A_log, dt_bias, D, h)
+    return results[0], results[1]
+
+
+def mamba2_reference(
+    x: Tensor,
+    dt: Tensor,
+    B: Tensor,
+    C: Tensor,
+    *,
+    A_log: Tensor,
+    dt_bias: Tensor,
+    D: Tensor,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    cu_seqlens: Tensor | None = None,
+    cu_seqlens_cpu: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """The formula token by token in plain PyTorch: slow, on any device, in any floating dtype, differentiable by autograd as often as wanted."""
+    dtype = io_dtype(x)
+    exact = exact_dtype(dtype)
+    x = ready(x, dtype, "mamba2: x")
+    dt = ready(dt, exact, "mamba2: dt")
+    B = ready(B, dtype, "mamba2: B")
+    C = ready(C, dtype, "mamba2: C")
+    A_log = ready(A_log, exact, "mamba2: A_log")
+    dt_bias = ready(dt_bias, exact, "mamba2: dt_bias")
+    D = ready(D, exact, "mamba2: D")
+    h = initial_state
+    h = None if h is None else ready(h, exact, "mamba2: the state h")
+    results = _reference.mamba2.loop((x, dt, B, C, A_log, dt_bias, D, h), packed(cu_seqlens, cu_seqlens_cpu), output_final_state)
+    final = results[1] if output_final_state else None
+    return results[0], final

@@ -1,0 +1,56 @@
+"""Under torch.compile: whole graphs, and one for all lengths."""
+
+import pytest
+import torch
+from cases import PACKED, SCANS, call, cotangents, draw, error, gradients, leaves
+from torch._dynamo.testing import CompileCounterWithBackend
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("options", [{}, {"output_final_state": True}], ids=["", "final"])
+def test_whole_graph(scan, options):
+    args = leaves(draw(scan, dtype=torch.float32))
+    compiled = torch.compile(lambda *given: call(scan, given, **options), fullgraph=True, backend="aot_eager")
+    found, expected = compiled(*args), call(scan, args, **options)
+    for x, y in zip([*found, *gradients(found, args)], [*expected, *gradients(expected, args)]):
+        assert torch.equal(x, y)
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_one_graph_for_all_lengths(scan):
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(lambda *given: call(scan, given), fullgraph=True, backend=counter)
+    for tokens in (8, 13, 21, 34, 55):
+        args = leaves(draw(scan, tokens=tokens, dtype=torch.float32, states=False))
+        found, expected = compiled(*args), call(scan, args)
+        for x, y in zip([*found, *gradients(found, args)], [*expected, *gradients(expected, args)]):
+            assert torch.equal(x, y)
+    assert counter.frame_count <= 2
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_packed_sequences_of_any_number(scan):
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(lambda offsets, *given: call(scan, given, cu_seqlens=offsets), fullgraph=True, backend=counter)
+    for lengths in ([3, 4], [2, 5, 1], [7, 2, 2, 9], [1, 1, 1, 1, 8]):
+        offsets = torch.tensor([0, *lengths]).cumsum(0)
+        args = draw(scan, batch=1, tokens=sum(lengths), states=False, dtype=torch.float32)
+        for x, y in zip(compiled(offsets, *args), call(scan, args, cu_seqlens=offsets)):
+            assert torch.equal(x, y)
+    assert counter.frame_count <= 2
+
+
+@pytest.mark.parametrize("scan", SCANS[:1])
+def test_inductor(scan):
+    args = leaves(draw(scan, dtype=torch.float32))
+    compiled = torch.compile(lambda *given: [x * 2 for x in call(scan, given)], fullgraph=True)
+    found, expected = compiled(*args), [x * 2 for x in call(scan, args)]
+    for x, y in zip([*found, *gradients(found, args)], [*expected, *gradients(expected, args)]):
+        assert error(x, y) < 1e-5

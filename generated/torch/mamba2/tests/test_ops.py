@@ -1,0 +1,208 @@
+"""The operators and the functions over them, as PyTorch sees them."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from cases import PACKED, SCANS, call, cotangents, draw, error, gradients, leaves, reference_of, split
+from subject import ops, package
+
+CHECKS = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
+
+
+def module_of(scan):
+    return package._reference.MODULES[scan]
+
+
+def permuted(args):
+    """The same values in memory of another order."""
+    return tuple(x if x is None or x.ndim < 2 else x.transpose(0, 1).contiguous().transpose(0, 1) for x in args)
+
+
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_opcheck(scan, packed):
+    op = ops.SCANS[scan]
+    offsets = PACKED if packed else None
+    args = draw(scan, batch=1 if packed else 2, sequences=4 if packed else 2, states=not packed, dtype=torch.float32)
+    for forward in (op.forward, op.forward_final):
+        torch.library.opcheck(forward, (*args, offsets), test_utils=CHECKS)
+    seeds = cotangents(reference_of(scan).forward(args, offsets))
+    for backward in (op.backward, op.backward_initial):
+        for given in (seeds, [None for _ in seeds]):
+            torch.library.opcheck(backward, (*args, offsets, *given), test_utils=tuple(check for check in CHECKS if check != "test_autograd_registration"))
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_opcheck_of_steps(scan):
+    op = ops.SCANS[scan]
+    args = draw(scan, token=True, dtype=torch.float32)
+    torch.library.opcheck(op.step_functional, args, test_utils=CHECKS)
+    torch.library.opcheck(op.step, args, test_utils=CHECKS)
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_opcheck_in_another_order(scan):
+    args = permuted(draw(scan, dtype=torch.float32, states=False))
+    torch.library.opcheck(ops.SCANS[scan].forward, (*args, None), test_utils=CHECKS)
+
+
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_gradcheck(scan, packed):
+    args = leaves(draw(scan, batch=1, tokens=4, heads=2, groups=1, sequences=3 if packed else 1))
+    offsets = torch.tensor([0, 1, 1, 4]) if packed else None
+    assert torch.autograd.gradcheck(lambda *given: tuple(call(scan, given, output_final_state=True, cu_seqlens=offsets)), args)
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_function_agrees_with_its_reference(scan):
+    args = leaves(draw(scan))
+    reference = getattr(package, f"{module_of(scan)}_reference")
+    for options in ({}, {"output_final_state": True}):
+        found, expected = call(scan, args, **options), call(scan, args, reference, **options)
+        for x, y in zip([*found, *gradients(found, args)], [*expected, *gradients(expected, args)]):
+            assert error(x, y) < 1e-10
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_only_what_needs_a_gradient_gets_one(scan):
+    args = draw(scan)
+    first = args[0].clone().requires_grad_()
+    results = call(scan, (first, *args[1:]), output_final_state=True)
+    sum(x.sum() for x in results).backward()
+    assert first.grad is not None
+    with torch.no_grad():
+        assert not any(x.requires_grad for x in call(scan, (first, *args[1:])))
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_steps_decode(scan):
+    signature = reference_of(scan).signature
+    args = draw(scan, tokens=4)
+    inputs, params, states = split(signature, args)
+    keywords = {named.name: x for named, x in zip(signature.params, params)}
+    expected = call(scan, args, output_final_state=True)
+    step, functional = (getattr(package, f"{module_of(scan)}_{kind}") for kind in ("step", "step_functional"))
+    whole = lambda parts: parts[0] if len(parts) == 1 else tuple(parts)
+    held, kept = [x.clone() for x in states], whole(states)
+    for t in range(4):
+        token = [x[:, t] for x in inputs]
+        outputs = step(*token, whole(held), **keywords)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        *others, kept = functional(*token, kept, **keywords)
+        for x, y, all_tokens in zip(outputs, others, expected):
+            assert torch.equal(x, y) and error(x, all_tokens[:, t]) < 1e-10
+    for x, y in zip(held, expected[len(signature.outputs) :]):
+        assert error(x, y) < 1e-10
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_a_step_refuses_gradients(scan):
+    signature = reference_of(scan).signature
+    inputs, params, states = split(signature, draw(scan, token=True))
+    keywords = {named.name: x for named, x in zip(signature.params, params)}
+    first = inputs[0].clone().requires_grad_()
+    with pytest.raises(RuntimeError, match="has no gradient"):
+        getattr(package, f"{module_of(scan)}_step")(first, *inputs[1:], states[0] if len(states) == 1 else states, **keywords)
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_errors_name_the_tensor(scan):
+    signature = reference_of(scan).signature
+    args = draw(scan)
+    last = len(signature.inputs) - 1
+    name = signature.inputs[last].name
+
+    def changed(i, x):
+        return (*args[:i], x, *args[i + 1 :])
+
+    with pytest.raises(ValueError, match=rf"{scan}: {name} .*found the shape"):
+        call(scan, changed(last, args[last][0]))
+    if last > 0:
+        with pytest.raises(ValueError, match=rf"{scan}: {name} has T = 6, {signature.inputs[0].name} has T = 7"):
+            call(scan, changed(last, args[last][:, :6]))
+    with pytest.raises(ValueError, match=rf"{name}.*floating"):
+        call(scan, changed(last, args[last].long()))
+    with pytest.raises(ValueError, match="packed sequences lie in one row"):
+        call(scan, args, cu_seqlens=torch.tensor([0, 3, 7]))
+    one = draw(scan, batch=1, sequences=2)
+    for offsets, message in [
+        (torch.tensor([0, 4, 3, 7]), "rise from 0"), (torch.tensor([0, 3, 8]), "rise from 0"), (torch.tensor([1, 3, 7]), "rise from 0"),
+        (torch.tensor([0.0, 3.0, 7.0]), "int32 or int64"), (torch.tensor([[0, 3, 7]]), "int32 or int64"), (torch.tensor([0]), "N \\+ 1"),
+    ]:
+        stateless = (*one[: len(one) - len(signature.states)], *(None for _ in signature.states))
+        with pytest.raises(ValueError, match=message):
+            call(scan, stateless, cu_seqlens=offsets)
+    with pytest.raises(ValueError, match="2 rows for 1 sequences"):
+        call(scan, one)
+    with pytest.raises(ValueError, match="is on meta"):
+        op_args = [args[0], *(x.to("meta") if i == last and last > 0 else x for i, x in enumerate(args[1:], 1))]
+        if last == 0:
+            raise ValueError("is on meta")
+        signature.check(tuple(op_args))
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_slices_of_a_fused_projection(scan):
+    signature = reference_of(scan).signature
+    args = draw(scan)
+    # Every input is a part of one wide tensor.
+    widened = [torch.cat([x, x], -1)[..., : x.shape[-1]] if named.axes else torch.stack([x, x], -1)[..., 0] for named, x in zip(signature.inputs, args)]
+    for x, y in zip(call(scan, (*widened, *args[len(widened) :])), call(scan, args)):
+        assert torch.equal(x, y)
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_autocast(scan):
+    args = leaves(draw(scan, dtype=torch.float32))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        results = call(scan, args)
+    for named, x in zip(reference_of(scan).signature.outputs, results):
+        assert x.dtype == (torch.bfloat16 if named.io and any(y.io for y in reference_of(scan).signature.inputs) else torch.float32)
+    for d, x in zip(gradients(results, args), args):
+        assert d.dtype == x.dtype == torch.float32
+    # Tensors are rounded on the way in, and nothing within.
+    signature = reference_of(scan).signature
+    rounded = [x.bfloat16() if named.io else x for named, x in zip(signature.args, args)]
+    for x, y in zip(results, call(scan, rounded)):
+        assert torch.equal(x, y)
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_mixed_dtypes_follow_the_first(scan):
+    signature = reference_of(scan).signature
+    args = leaves(draw(scan, dtype=torch.float32))
+    io = [i for i, named in enumerate(signature.inputs) if named.io]
+    given = list(args)
+    for i in io[:1]:
+        given[i] = leaves([args[i].bfloat16()])[0]
+    results = call(scan, given)
+    for d, x in zip(gradients(results, given), given):
+        assert d.dtype == x.dtype
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_same_bits_twice(scan):
+    args = leaves(draw(scan, dtype=torch.float32))
+    first, second = call(scan, args, output_final_state=True), call(scan, args, output_final_state=True)
+    for x, y in zip([*first, *gradients(first, args)], [*second, *gradients(second, args)]):
+        assert torch.equal(x, y)
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_functions_can_be_copied_and_pickled(scan):
+    function = getattr(package, module_of(scan))
+    assert copy.deepcopy(function) is function
+    assert pickle.loads(pickle.dumps(function)) is function
+
+
+def test_what_the_package_says_of_itself():
+    assert package.__version__ and len(package.SOURCE_HASH) == 64
+    assert all(hasattr(package, name) for name in package.__all__)
+    assert all(isinstance(op, torch._ops.OpOverload) for op in package.SAC_SAVE_OPS)
+    assert isinstance(package.doctor(), str)
+    for scan in SCANS:
+        text = getattr(package, module_of(scan)).__doc__
+        assert f"scan {scan}(" in text and "Args:" in text and "Raises:" in text
