@@ -47,16 +47,17 @@ export async function judge(program: Program, targets: readonly (readonly [Targe
   } catch (error) {
     return crash('front end', error);
   }
+  let matrices = false;
   if (spec.mode === 'chunked') {
     try {
-      normalize(spec);
+      matrices = normalize(spec).stages.some((stage) => stage.kind === 'matrix');
     } catch (error) {
       if (!isRefusal(error)) return crash('normalize', error);
     }
   }
   const numbers = numbersOf(program, spec, emulated);
   if (numbers.kind === 'fault') return numbers;
-  const kernels = await kernelsOf(program, targets, numbers.kind === 'refused');
+  const kernels = await kernelsOf(program, targets, numbers.kind === 'refused', matrices);
   return kernels ?? numbers;
 }
 
@@ -102,10 +103,9 @@ function placed(code: string, { file, start, end }: Diagnostic['primary']['span'
 }
 
 /** The kernels for sizes that matrices of a device may have; undefined where all is well. */
-async function kernelsOf(program: Program, targets: readonly (readonly [Target, 'f32' | 'bf16' | 'f16'])[], refused: boolean): Promise<Verdict | undefined> {
-  // Without a matrix state any size will do.
-  const any = program.tensors.every(({ role, shape }) => role !== 'state' || shape.length < 2);
-  const sizes = new Map([...program.sizes].map(([axis, size]) => [axis, any ? size + 4 * (size % 3) : 8 * (1 + size)]));
+async function kernelsOf(program: Program, targets: readonly (readonly [Target, 'f32' | 'bf16' | 'f16'])[], refused: boolean, matrices: boolean): Promise<Verdict | undefined> {
+  // Without a state that is read along vectors any size will do.
+  const sizes = new Map([...program.sizes].map(([axis, size]) => [axis, matrices ? 8 * (1 + size) : size + 4 * (size % 3)]));
   const source = sourceOf(host, FILE, printProgram({ ...program, sizes }));
   const [spec] = source.specs;
   const used = new Map([...sizes].filter(([name]) => spec.axes.some((axis) => axis.name === name)));

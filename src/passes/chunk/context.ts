@@ -109,6 +109,16 @@ export function want(cx: Context, ids: readonly NodeId[], own: readonly number[]
   }
 }
 
+/**
+ * Which of several values is the largest or least: asked where both the values and their extremum are made, since another kernel's roundings would tell
+ * the extremum from all of them.
+ */
+function isChoice(cx: Context, id: NodeId): boolean {
+  const node = cx.graph.node(id);
+  if (node.kind !== 'map' || node.fn !== 'less') return false;
+  return node.args.map(cx.graph.node).some((arg) => arg.kind === 'reduce' && arg.op !== 'sum');
+}
+
 /** Can a walk compute the value from what it may load? Tensors in memory are loaded whatever their axes. */
 export function isInline(cx: Context, site: Site, id: NodeId, known = new Map<NodeId, boolean>()): boolean {
   if (site.kind !== 'walk' || cx.stored.has(id) || cx.graph.literal(id) !== undefined) return true;
@@ -120,7 +130,7 @@ export function isInline(cx: Context, site: Site, id: NodeId, known = new Map<No
       case 'literal': case 'size': case 'head': case 'heads': case 'param': case 'input': case 'cotangent': case 'result': return true;
       // Walks load the tokens of their chunk only.
       case 'past': case 'ahead': case 'last': return false;
-      case 'map': return includesAll(site.allowed, node.axes) && node.args.every((arg) => isInline(cx, site, arg, known));
+      case 'map': return !isChoice(cx, id) && includesAll(site.allowed, node.axes) && node.args.every((arg) => isInline(cx, site, arg, known));
       case 'reduce': return node.axis !== site.split && includesAll(site.allowed, [node.axis, ...node.axes]) && isInline(cx, site, node.arg, known);
     }
   })();
@@ -153,7 +163,7 @@ function frontierOf(
     return parts.every((part) => part !== undefined) ? [...new Set(parts.flat())] : undefined;
   };
   // A vector over the split axis is cheaper made again than read back; a number per token is not.
-  if (node.axes.length > 0 && !(storable && joinsPast(cx, id))) {
+  if (node.axes.length > 0 && !isChoice(cx, id) && !(storable && joinsPast(cx, id))) {
     const parts = descend();
     if (parts !== undefined) return parts;
   }
