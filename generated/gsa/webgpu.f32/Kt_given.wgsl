@@ -3,7 +3,7 @@
 
 @group(0) @binding(0) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(1) var<storage, read> chunks: array<u32>;
-@group(0) @binding(2) var<uniform> dims: array<vec4<u32>, 10>;
+@group(0) @binding(2) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 1088>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
@@ -32,6 +32,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_value30 = dims[6].w + (token * heads + head);
   let at_ws_value11 = dims[7].x + (token * heads + head);
   let at_ws_value35 = dims[7].y + (token * heads + head);
+  let at_ws_value36 = dims[7].z + (token * heads + head) * 64u;
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum2 = (-3.4028234663852886e+38f);
@@ -92,5 +93,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       sum21 += (-m_chain((m_chain(x23, near[r + 48u]) + x24), x25));
     }
     if (r < length) { arena[at_ws_value35 + r * heads] = sum21; }
+  }
+  for (var i = lid; i < 1024u + zero; i += 64u) {
+    let i_M = i % 64u;
+    let r = i / 64u;
+    let x26 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let x27 = near[r];
+    if (r < length) { arena[at_ws_value36 + r * heads_64 + i_M] = select(0.0, 1.0, x26 < x27); }
   }
 }

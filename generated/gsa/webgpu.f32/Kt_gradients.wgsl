@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_d_g: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 10>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 3136>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[9].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 11264u;
+  let far = dims[9].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 11264u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
@@ -45,7 +45,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_Vt_adjoint0 = dims[6].x + (token * heads + head) * 64u;
   let at_g = (token * heads + head) * 64u;
   let at_ws_Kt_states = dims[4].w + (chunk * heads + head) * 4096u;
-  let at_ws_Kt_cotangents = dims[8].x + (chunk * heads + head) * 4096u;
+  let at_ws_Kt_cotangents = dims[8].y + (chunk * heads + head) * 4096u;
   let at_ws_Vt_adjoint3 = dims[6].z + (token * heads + head) * 64u;
   let at_ws_Vt_adjoint1 = dims[6].y + (token * heads + head) * 64u;
   for (var i = lid; i < 16u + zero; i += 64u) {

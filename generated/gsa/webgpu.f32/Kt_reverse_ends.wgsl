@@ -6,7 +6,7 @@
 @group(0) @binding(2) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(3) var<storage, read> sequences: array<u32>;
 @group(0) @binding(4) var<storage, read> segments: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 10>;
+@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 2624>;
 
 fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -34,7 +34,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
-  let at_ws_Kt_local_cotangent = dims[7].z + (segment * heads + head) * 4096u + block;
+  let at_ws_Kt_local_cotangent = dims[7].w + (segment * heads + head) * 4096u + block;
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
@@ -52,6 +52,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_g = (token * heads + head) * 64u + block;
     let at_ws_Vt_adjoint0 = dims[6].x + (token * heads + head) * 64u + block;
     let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u + block;
+    let at_ws_value36 = dims[7].z + (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
@@ -79,47 +80,46 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let r = i / 16u;
       let x6 = near[r * 16u + i_M + 64u];
       let x7 = (m_chain(select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length), near[r]) + near[r + 16u]);
-      let x8 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-      let x9 = near[r + 32u];
-      let x10 = select(0.0, (m_chain(x7, m_exp((x8 - x9))) + (near[r + 48u] * (1.0f - select(0.0, 1.0, x8 < x9)))), r < length);
-      let x5 = ((m_exp(x6) * 0.125f) * x10);
+      let x8 = m_exp((select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length) - near[r + 32u]));
+      let x9 = (near[r + 48u] * (1.0f - select(0.0, arena[at_ws_value36 + r * heads_64 + i_M], r < length)));
+      let x5 = ((m_exp(x6) * 0.125f) * select(0.0, (m_chain(x7, x8) + x9), r < length));
       near[r * 16u + i_M + 320u] = x5;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x11 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1600u] = x11;
+      let x10 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[r * 64u + i_K + 1600u] = x10;
     }
     workgroupBarrier();
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
-      let x13 = near[i_M + 304u];
-      let x12 = m_exp(x13);
-      near[i_M] = x12;
+      let x12 = near[i_M + 304u];
+      let x11 = m_exp(x12);
+      near[i_M] = x11;
     }
     workgroupBarrier();
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
+      var sum14 = vec4<f32>();
       var sum15 = vec4<f32>();
       var sum16 = vec4<f32>();
       var sum17 = vec4<f32>();
-      var sum18 = vec4<f32>();
-      for (var k14 = 0u; k14 < 16u + zero; k14++) {
-        let b19 = vec4<f32>(near[k14 * 16u + first_i_M + 320u], near[k14 * 16u + first_i_M + 321u], near[k14 * 16u + first_i_M + 322u], near[k14 * 16u + first_i_M + 323u]);
-        sum15 += near[k14 * 64u + first_i_K + 1600u] * b19;
-        sum16 += near[k14 * 64u + first_i_K + 1601u] * b19;
-        sum17 += near[k14 * 64u + first_i_K + 1602u] * b19;
-        sum18 += near[k14 * 64u + first_i_K + 1603u] * b19;
+      for (var k13 = 0u; k13 < 16u + zero; k13++) {
+        let b18 = vec4<f32>(near[k13 * 16u + first_i_M + 320u], near[k13 * 16u + first_i_M + 321u], near[k13 * 16u + first_i_M + 322u], near[k13 * 16u + first_i_M + 323u]);
+        sum14 += near[k13 * 64u + first_i_K + 1600u] * b18;
+        sum15 += near[k13 * 64u + first_i_K + 1601u] * b18;
+        sum16 += near[k13 * 64u + first_i_K + 1602u] * b18;
+        sum17 += near[k13 * 64u + first_i_K + 1603u] * b18;
       }
-      var m26 = array<vec4<f32>, 4>(sum15, sum16, sum17, sum18);
+      var m26 = array<vec4<f32>, 4>(sum14, sum15, sum16, sum17);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_M = first_i_M + x;
-          let x20 = near[i_K * 16u + i_M + 576u];
-          near[i_K * 16u + i_M + 576u] = ((near[i_M] * x20) + m26[y][x]);
+          let x19 = near[i_K * 16u + i_M + 576u];
+          near[i_K * 16u + i_M + 576u] = ((near[i_M] * x19) + m26[y][x]);
         }
       }
     }
@@ -128,7 +128,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    let x21 = near[i_K * 16u + i_M + 576u];
-    arena[at_ws_Kt_local_cotangent + i_K * 64u + i_M] = x21;
+    let x20 = near[i_K * 16u + i_M + 576u];
+    arena[at_ws_Kt_local_cotangent + i_K * 64u + i_M] = x20;
   }
 }

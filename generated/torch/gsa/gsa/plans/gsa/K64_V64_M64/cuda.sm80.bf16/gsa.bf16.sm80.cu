@@ -2217,7 +2217,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
 }
 
 // Cotangents of what was read of Kt.
-extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value35, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value35, bf16* __restrict__ p_ws_value36, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2274,11 +2274,14 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t17[i] = t17[i] + t16[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t17[i] = lanes_fold(t17[i], [](float x, float y) { return fold_sum(x, y); });
   { auto* const at = p_ws_value35 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t17[i]); }
+  float t18[4];
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t18[(i) * 2 + j] = (t1[(i) * 2 + j] < t2[i] ? 1.f : 0.f);
+  { auto* const at = p_ws_value36 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) if ((x__row + i) < length) { const float v[] = {t18[(i) * 2 + 0], t18[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
 }
 
 // What every segment adds to the cotangent of Kt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W1 = 18432, W2 = 18688, L4 = 0, L0 = 8192, L1 = 8448, L2 = 8704, L3 = 8960;
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, const bf16* __restrict__ p_ws_value36, f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W0 = 0, W1 = 18432, W2 = 18688, L4 = 0, L5 = 8192, L0 = 16384, L1 = 16640, L2 = 16896, L3 = 17152;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2290,7 +2293,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 19456, stage0 = base + 19456, full = base + 47104, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 19456, stage0 = base + 19456, full = base + 71680, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -2306,12 +2309,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 9216; (void)to;
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value35 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L4), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L4), p_ws_value36 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L5), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -2321,7 +2325,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 9216; (void)sa;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L0))[i] = r3_0[k]; }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r5_1[k]; }
@@ -2347,7 +2351,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 9216; (void)sa;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
@@ -2360,16 +2364,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f7_4[i] = r < length && c < v_here ? ld((p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       float f9_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (f7_4[i] - ((float*)(sp + L2))[frag_col(i)]);
-      float f14_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = (f7_4[i] < ((float*)(sp + L2))[frag_col(i)] ? 1.f : 0.f);
-      float f6_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_7[i] = (f4_3[i] + ((float*)(sp + L1))[frag_col(i)]);
-      float f10_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = m_exp(f9_5[i]);
+      float f6_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_6[i] = (f4_3[i] + ((float*)(sp + L1))[frag_col(i)]);
+      float f10_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = m_exp(f9_5[i]);
+      float f14_8[32];
+      load_frag<4, 64, true>(f14_8, (sa + L4), 0);
       float f15_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_9[i] = (1.f - f14_6[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f15_9[i] = (1.f - f14_8[i]);
       float f11_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = m_chain(f6_7[i], f10_8[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = m_chain(f6_6[i], f10_7[i]);
       float f16_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L3))[frag_col(i)] * f15_9[i]);
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
@@ -2397,7 +2401,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       u32 a24_19[4][4]; pack<4>(a24_19, f24_17);
       float f30_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_20[i] = f29_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L5)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f30_20) / 4>(f30_20);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f30_20[i];
@@ -2457,8 +2461,8 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 }
 
 // Carries the cotangent of Kt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W1 = 18432, W2 = 18688, O0 = 0, L4 = 0, L0 = 8192, L1 = 8448, L2 = 8704, L3 = 8960;
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, const bf16* __restrict__ p_ws_value36, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W0 = 0, W1 = 18432, W2 = 18688, O0 = 0, L4 = 0, L5 = 8192, L0 = 16384, L1 = 16640, L2 = 16896, L3 = 17152;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2470,7 +2474,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 19456, stage0 = base + 44032, full = base + 71680, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 19456, stage0 = base + 44032, full = base + 96256, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -2486,12 +2490,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 9216; (void)to;
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value35 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L4), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L4), p_ws_value36 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L5), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -2508,7 +2513,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 9216; (void)sa;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L0))[i] = r3_0[k]; }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r5_1[k]; }
@@ -2536,7 +2541,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 9216; (void)sa;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
@@ -2550,16 +2555,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f7_4[i] = r < length && c < v_here ? ld((p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       float f9_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (f7_4[i] - ((float*)(sp + L2))[frag_col(i)]);
-      float f14_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = (f7_4[i] < ((float*)(sp + L2))[frag_col(i)] ? 1.f : 0.f);
-      float f6_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_7[i] = (f4_3[i] + ((float*)(sp + L1))[frag_col(i)]);
-      float f10_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = m_exp(f9_5[i]);
+      float f6_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_6[i] = (f4_3[i] + ((float*)(sp + L1))[frag_col(i)]);
+      float f10_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = m_exp(f9_5[i]);
+      float f14_8[32];
+      load_frag<4, 64, true>(f14_8, (sa + L4), 0);
       float f15_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_9[i] = (1.f - f14_6[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f15_9[i] = (1.f - f14_8[i]);
       float f11_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = m_chain(f6_7[i], f10_8[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = m_chain(f6_6[i], f10_7[i]);
       float f16_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L3))[frag_col(i)] * f15_9[i]);
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
@@ -2587,7 +2592,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       u32 a24_19[4][4]; pack<4>(a24_19, f24_17);
       float f30_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_20[i] = f29_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L5)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f30_20) / 4>(f30_20);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f30_20[i];

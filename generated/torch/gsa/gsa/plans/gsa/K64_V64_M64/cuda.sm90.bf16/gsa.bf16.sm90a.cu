@@ -2285,7 +2285,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
 }
 
 // Cotangents of what was read of Kt.
-extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value35, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value35, bf16* __restrict__ p_ws_value36, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2342,11 +2342,14 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t17[i] = t17[i] + t16[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t17[i] = lanes_fold(t17[i], [](float x, float y) { return fold_sum(x, y); });
   { auto* const at = p_ws_value35 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t17[i]); }
+  float t18[4];
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t18[(i) * 2 + j] = (t1[(i) * 2 + j] < t2[i] ? 1.f : 0.f);
+  { auto* const at = p_ws_value36 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) if ((x__row + i) < length) { const float v[] = {t18[(i) * 2 + 0], t18[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
 }
 
 // What every segment adds to the cotangent of Kt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, f32* __restrict__ p_ws_Kt_local_cotangent, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W1 = 256, L0 = 0, L3 = 18432, L6 = 36864, L8 = 55296, L7 = 73728, L1 = 81920, L2 = 82176, L4 = 82432, L5 = 82688;
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, f32* __restrict__ p_ws_Kt_local_cotangent, const __grid_constant__ TensorMap m_ws_value36, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W0 = 0, W1 = 256, L0 = 0, L3 = 18432, L7 = 36864, L9 = 55296, L6 = 73728, L8 = 81920, L1 = 90112, L2 = 90368, L4 = 90624, L5 = 90880;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2358,7 +2361,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 166912, empty = full + 16, landed = empty + 16;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 183296, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -2374,25 +2377,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 2 * 82944; (void)to;
+      const u32 to = stage0 + n % 2 * 91136; (void)to;
       array_load<64, 72, 128>((to + L0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       array_load<64, 72, 128>((to + L3), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value35 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      array_load<64, 72, 128>((to + L6), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      array_load<64, 72, 128>((to + L7), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       cp_commit();
       if (t == 0) {
         const u32 bar = landed + n % 2 * 8;
-        bar_expect(bar, 8192);
-        tile_bulk<64, 1>(to + L7, m_q, 0, head, first, bar);
+        bar_expect(bar, 16384);
+        tile_bulk<64, 1>(to + L6, m_ws_value36, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L8, m_q, 0, head, first, bar);
       }
     };
     auto prefetch = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
+      tile_prefetch<1>(m_ws_value36, v0, head, first);
       tile_prefetch<1>(m_q, 0, head, first);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -2402,7 +2407,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 82944; (void)sa;
+      const u32 sa = stage0 + n % 2 * 91136; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_1[k]; }
@@ -2411,11 +2416,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       cp_wait<0>();
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
       if (length < 64) {
-        tile_clear<64, 1>((sa + L7), length, t);
+        tile_clear<64, 1>((sa + L6), length, t);
+        tile_clear<64, 1>((sa + L8), length, t);
       }
       team_sync(1);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(sp + L8)) + i, ((float*)(sp + L6)) + i, 72, i < 64);
+      for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(sp + L9)) + i, ((float*)(sp + L7)) + i, 72, i < 64);
       team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
@@ -2435,7 +2441,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 82944; (void)sa;
+      const u32 sa = stage0 + n % 2 * 91136; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 0; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
@@ -2448,25 +2454,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = ((float*)(sp + L3))[frag_col(i) * 72 + frag_row(i)];
       float f9_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (f7_4[i] - ((float*)(sp + L4))[frag_col(i)]);
-      float f14_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = (f7_4[i] < ((float*)(sp + L4))[frag_col(i)] ? 1.f : 0.f);
-      float f6_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_7[i] = (f4_3[i] + ((float*)(sp + L2))[frag_col(i)]);
-      float f10_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = m_exp(f9_5[i]);
+      float f6_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_6[i] = (f4_3[i] + ((float*)(sp + L2))[frag_col(i)]);
+      float f10_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = m_exp(f9_5[i]);
+      float f14_8[32];
+      load_frag<4, 64, true>(f14_8, (sa + L6), 0);
       float f15_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_9[i] = (1.f - f14_6[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f15_9[i] = (1.f - f14_8[i]);
       float f11_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = m_chain(f6_7[i], f10_8[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = m_chain(f6_6[i], f10_7[i]);
       float f16_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L5))[frag_col(i)] * f15_9[i]);
       float f17_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_12[i] = (f11_10[i] + f16_11[i]);
       float f20_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = ((float*)(sp + L8))[frag_col(i) * 72 + frag_row(i)];
+      UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = ((float*)(sp + L9))[frag_col(i) * 72 + frag_row(i)];
       float f21_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_14[i] = m_exp(f20_13[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W0))[i] = ((float*)(sp + L8))[4536 + i];
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W0))[i] = ((float*)(sp + L9))[4536 + i];
       float f18_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_15[i] = (frag_col(i) < length ? f17_12[i] : 0.f);
       float f23_16[32];
@@ -2480,7 +2486,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       u32 a24_19[4][4]; pack<4>(a24_19, f24_17);
       float f30_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_20[i] = f29_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L7)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L8)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f30_20) / 4>(f30_20);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f30_20[i];
@@ -2541,8 +2547,8 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 }
 
 // Carries the cotangent of Kt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W1 = 256, O0 = 0, L0 = 0, L3 = 18432, L6 = 36864, L8 = 55296, L7 = 73728, L1 = 81920, L2 = 82176, L4 = 82432, L5 = 82688;
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const __grid_constant__ TensorMap m_ws_value36, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W0 = 0, W1 = 256, O0 = 0, L0 = 0, L3 = 18432, L7 = 36864, L9 = 55296, L6 = 73728, L8 = 81920, L1 = 90112, L2 = 90368, L4 = 90624, L5 = 90880;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2554,7 +2560,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 17408, full = base + 183296, empty = full + 16, landed = empty + 16;
+  const u32 out0 = base + 1024, stage0 = base + 17408, full = base + 199680, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -2570,25 +2576,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 2 * 82944; (void)to;
+      const u32 to = stage0 + n % 2 * 91136; (void)to;
       array_load<64, 72, 128>((to + L0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       array_load<64, 72, 128>((to + L3), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value35 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      array_load<64, 72, 128>((to + L6), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      array_load<64, 72, 128>((to + L7), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       cp_commit();
       if (t == 0) {
         const u32 bar = landed + n % 2 * 8;
-        bar_expect(bar, 8192);
-        tile_bulk<64, 1>(to + L7, m_q, 0, head, first, bar);
+        bar_expect(bar, 16384);
+        tile_bulk<64, 1>(to + L6, m_ws_value36, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L8, m_q, 0, head, first, bar);
       }
     };
     auto prefetch = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
+      tile_prefetch<1>(m_ws_value36, v0, head, first);
       tile_prefetch<1>(m_q, 0, head, first);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -2605,7 +2613,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 82944; (void)sa;
+      const u32 sa = stage0 + n % 2 * 91136; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_1[k]; }
@@ -2614,11 +2622,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       cp_wait<0>();
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
       if (length < 64) {
-        tile_clear<64, 1>((sa + L7), length, t);
+        tile_clear<64, 1>((sa + L6), length, t);
+        tile_clear<64, 1>((sa + L8), length, t);
       }
       team_sync(1);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(sp + L8)) + i, ((float*)(sp + L6)) + i, 72, i < 64);
+      for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(sp + L9)) + i, ((float*)(sp + L7)) + i, 72, i < 64);
       team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
@@ -2640,7 +2649,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 82944; (void)sa;
+      const u32 sa = stage0 + n % 2 * 91136; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
@@ -2654,25 +2663,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = ((float*)(sp + L3))[frag_col(i) * 72 + frag_row(i)];
       float f9_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (f7_4[i] - ((float*)(sp + L4))[frag_col(i)]);
-      float f14_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = (f7_4[i] < ((float*)(sp + L4))[frag_col(i)] ? 1.f : 0.f);
-      float f6_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_7[i] = (f4_3[i] + ((float*)(sp + L2))[frag_col(i)]);
-      float f10_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = m_exp(f9_5[i]);
+      float f6_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_6[i] = (f4_3[i] + ((float*)(sp + L2))[frag_col(i)]);
+      float f10_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = m_exp(f9_5[i]);
+      float f14_8[32];
+      load_frag<4, 64, true>(f14_8, (sa + L6), 0);
       float f15_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_9[i] = (1.f - f14_6[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f15_9[i] = (1.f - f14_8[i]);
       float f11_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = m_chain(f6_7[i], f10_8[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = m_chain(f6_6[i], f10_7[i]);
       float f16_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L5))[frag_col(i)] * f15_9[i]);
       float f17_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_12[i] = (f11_10[i] + f16_11[i]);
       float f20_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = ((float*)(sp + L8))[frag_col(i) * 72 + frag_row(i)];
+      UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = ((float*)(sp + L9))[frag_col(i) * 72 + frag_row(i)];
       float f21_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_14[i] = m_exp(f20_13[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W0))[i] = ((float*)(sp + L8))[4536 + i];
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W0))[i] = ((float*)(sp + L9))[4536 + i];
       float f18_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_15[i] = (frag_col(i) < length ? f17_12[i] : 0.f);
       float f23_16[32];
@@ -2686,7 +2695,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       u32 a24_19[4][4]; pack<4>(a24_19, f24_17);
       float f30_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_20[i] = f29_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L7)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L8)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f30_20) / 4>(f30_20);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f30_20[i];
