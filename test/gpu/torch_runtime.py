@@ -237,7 +237,7 @@ def images(folder, name):
         attempt("NVRTC", ["*.cubin", "*.ptx"], "loaded", {"LMOEC_CACHE": cache})
         check(f"{name} cache", len(list(Path(cache).glob("*.cubin"))) > 0)
         attempt("NVRTC, from the cache", ["*.cubin", "*.ptx"], "loaded", {"LMOEC_CACHE": cache})
-        attempt("no image", ["*.cubin", "*.ptx", "*.cu"], "ship", {"LMOEC_CACHE": cache})
+        attempt("no image", ["*.cubin", "*.ptx", "*.cu"], "files are missing", {"LMOEC_CACHE": cache})
         attempt("no NVRTC", ["*.cubin", "*.ptx"], "LMOEC_NVRTC", {"LMOEC_CACHE": f"{cache}/other", "LMOEC_NVRTC": "/nowhere.so"})
         attempt("built for another device", ["*.sm90.*", "*.sm80.*"], "files are missing")
 

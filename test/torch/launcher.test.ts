@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -16,7 +16,7 @@ import { NO_EXAMPLES } from '../examples.js';
 import { compileExample } from '../unit/cuda/compiled.js';
 import { compiler } from '../unit/cuda/emulate.js';
 import { NO_TORCH, PYTHON } from './python.js';
-import { buildStandIn, copyRuntime } from './stand-in.js';
+import { buildRecorder, buildStandIn, copyRuntime } from './stand-in.js';
 
 interface Shape {
   readonly name: string;
@@ -103,5 +103,25 @@ describe.skipIf(skip)(`the runtime of PyTorch packages on emulated kernels (skip
     ['gla', 64, 'bf16'], ['gated_delta', 16, 'f32'], ['gsa', 16, 'f32'], ['mamba2', 16, 'bf16'], ['rg_lru', 64, 'bf16'],
   ] as const)('%s, size %i, %s', async (example, size, dtype) => {
     expect(await check(example, size, dtype)).toBe('');
+  });
+  it('launches, memory, messages', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'lmoec-torch-'));
+    try {
+      copyRuntime(folder);
+      buildRecorder(folder);
+      const { plan, files } = await compileExample('gla', 64, 'bf16', 'cuda.sm90');
+      const at = join(folder, 'plans/gla/K64_V64/cuda.sm90.bf16');
+      mkdirSync(at, { recursive: true });
+      writeFileSync(join(at, 'plan.json'), JSON.stringify(plan));
+      for (const [name, text] of files) writeFileSync(join(at, name), text);
+      writeFileSync(join(at, plan.kernels[0].file.replace('.cu', '.cubin')), 'machine code');
+      mkdirSync(join(folder, 'more'));
+      for (const name of ['comba', 'gated_delta', 'gsa', 'mamba2', 'mlstm', 'rwkv6']) {
+        writeFileSync(join(folder, 'more', `${name}.json`), JSON.stringify((await compileExample(name, 64, 'bf16', 'cuda.sm90')).plan));
+      }
+      expect(python('launches.py', folder)).toBe('');
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });

@@ -37,9 +37,10 @@ export function buildStandIn(folder: string, module: TileModule, dtype: IoDtype,
   return plan;
 }
 
-/** A libcuda.so.1 without kernels: launches are kept in its record only. */
+/** A libcuda.so.1 without kernels: launches are kept in its record only. And an NVRTC that compiles nothing. */
 export function buildRecorder(folder: string): void {
   buildLibrary(folder, ['#include "emulator.h"', readFileSync(join(import.meta.dirname, 'libcuda.cc'), 'utf8')].join('\n'));
+  execFileSync('cc', ['-w', '-fPIC', '-shared', '-o', join(folder, 'lib/libnvrtc.so'), join(import.meta.dirname, 'libnvrtc.c')], { stdio: 'pipe' });
 }
 
 function buildLibrary(folder: string, text: string): void {

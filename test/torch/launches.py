@@ -1,0 +1,330 @@
+"""What the runtime of a package asks of the driver and says to people, without a device (launcher.test.ts): gla for cuda.sm90 in bf16, K = V = 64."""
+import itertools
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import unittest
+import warnings
+from pathlib import Path
+
+import torch
+
+from stub import _driver, _host, _runtime, fake, library, record
+from pkg import _bound, _images, _plan
+
+FOLDER = Path(sys.argv[1])
+PLANS = FOLDER / "plans" / "gla"
+
+
+def draw(batch=2, tokens=100, heads=4, size=64, states=True):
+    shape = (batch, tokens, heads, size) if tokens else (batch, heads, size)
+    q, k, v = (torch.randn(shape).bfloat16() for _ in range(3))
+    return [q, k, v, -torch.rand(shape), torch.randn(batch, heads, size, size) if states else None]
+
+
+def launched(lines):
+    return [line.split()[1] for line in lines if line.startswith("launch")]
+
+
+class Fresh(unittest.TestCase):
+    """Every test has a scan of its own, which may have other files."""
+
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp())
+        shutil.copytree(PLANS, self.folder / "gla")
+        self.scan = _runtime.Scan(self.folder / "gla")
+        _runtime._images.forget()
+        fake.device, fake.capabilities, fake.capture = 0, {0: (9, 0), 1: (9, 0)}, False
+        self.environment = dict(os.environ)
+        record()
+
+    def tearDown(self):
+        fake.alive.clear()
+        os.environ.clear()
+        os.environ.update(self.environment)
+        shutil.rmtree(self.folder)
+
+    def set(self, **values):
+        # Through C, so that the libraries see it: os.environ calls putenv.
+        os.environ.update(values)
+
+    def refused(self, run, *words):
+        with self.assertRaises(_driver.LmoecError) as caught:
+            run()
+        for word in words:
+            self.assertIn(word, str(caught.exception))
+        self.assertGreater(len(caught.exception.remedy), 0)
+
+    def files(self, suffix):
+        return list(self.folder.rglob(f"*{suffix}"))
+
+
+class Launches(Fresh):
+    def test_order_of_launches_and_events(self):
+        self.addCleanup(lambda: delattr(fake.thread, "stream"))
+        fake.thread.stream = 50
+        self.scan.forward(draw())
+        lines = record()
+        side = next(line.split()[1] for line in lines if line.startswith("stream"))
+        on = lambda line: line.split()[7] if line.startswith("launch") else ""
+        kinds = [" ".join([*line.split()[:2], on(line)]).strip() for line in lines if line.split()[0] in ("launch", "record", "wait")]
+        # S_ends runs beside S_spans, after S_prepare and before S_join; nothing else needs an event but the tables, which stay.
+        self.assertEqual(kinds, [
+            "launch lmoec_tables 50", "record 50", "launch S_prepare 50", "record 50", "launch S_spans 50", f"wait {side}", f"launch S_ends {side}",
+            f"record {side}", "wait 50", "launch S_join 50", "launch S_walk 50", "launch S_final 50",
+        ])
+        fake.thread.stream = 70
+        self.scan.forward(draw())
+        lines = record()
+        self.assertNotIn("lmoec_tables", launched(lines), "tables are made once, another stream waits for them")
+        self.assertEqual(next(line for line in lines if line.split()[0] in ("wait", "launch")), "wait 70")
+        self.assertNotIn("50", [on(line) for line in lines], "nothing stays on the stream of the last call")
+
+    def test_only_what_somebody_wants(self):
+        self.scan.forward(draw(states=False), final=False)
+        self.assertNotIn("S_final", launched(record()))
+        cotangent = [torch.randn(2, 100, 4, 64).bfloat16(), None]
+        self.scan.backward(draw(states=False), cotangent, wanted=(True, True, True, True, False))
+        lines = record()
+        self.assertNotIn("S_reverse_first", launched(lines))
+        self.assertEqual([line for line in lines if line.startswith("memset")], [], "absent states are null pointers")
+        grads = self.scan.backward(draw(states=False), cotangent, wanted=(True, True, True, True, False))
+        self.assertEqual([g is None for g in grads], [False, False, False, False, True])
+        self.scan.backward(draw(), [None, torch.randn(2, 4, 64, 64)])
+        self.assertEqual(len([line for line in record() if line.startswith("memset")]), 1, "the copy engine reads the cotangent of o: zeros")
+
+    def test_offsets_make_tables_at_every_call(self):
+        args = draw(batch=1, tokens=100, states=False)
+        for _ in range(2):
+            self.scan.forward(args, torch.tensor([0, 40, 100]))
+            self.assertEqual(launched(record())[0], "lmoec_tables")
+
+    def test_what_is_ready_is_used_again(self):
+        args = draw()
+        self.scan.forward(args)
+        record()
+        held = self.scan.forward(args)
+        self.assertEqual(len([line for line in record() if line.split()[0] in ("library", "map")]), 0)
+        del held
+        for tokens in range(1, 100):
+            self.scan.forward(draw(batch=1, tokens=tokens, heads=1, states=False))
+            fake.alive.clear()
+        self.assertLessEqual(len(self.scan._programs["forward"].free), _runtime.MOST_BOUND)
+
+    def test_threads_share_nothing(self):
+        args, wrong = draw(), []
+
+        def work():
+            try:
+                for _ in range(40):
+                    self.scan.forward(args)
+            except Exception as error:
+                wrong.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(wrong, [])
+        (free,) = self.scan._programs["forward"].free.values()
+        self.assertLessEqual(len(free), 6)
+        self.assertEqual(len(set(map(id, free))), len(free))
+        self.assertGreaterEqual(len({line.split()[1] for line in record() if line.startswith("stream")}), 1)
+
+    def test_a_thread_without_a_context_gets_one(self):
+        self.scan.forward(draw())
+        record()
+        thread = threading.Thread(target=lambda: self.scan.forward(draw()))
+        thread.start()
+        thread.join()
+        self.assertEqual([line for line in record() if line.startswith("retain")], ["retain 0"])
+
+    def test_an_error_of_the_driver_names_the_kernel(self):
+        self.scan.forward(draw())
+        self.set(STUB_LAUNCH="719")
+        self.refused(lambda: self.scan.forward(draw()), "gla", "S_prepare", "CUDA_ERROR_LAUNCH_FAILED", "grid", "tokens 200")
+        del os.environ["STUB_LAUNCH"]
+        self.scan.forward(draw())
+
+    def test_step_in_place(self):
+        args = draw(tokens=None)
+        self.assertEqual(len(self.scan.step(args)), 2)
+        self.assertEqual(len(self.scan.step(args, in_place=True)), 1)
+        self.refused(lambda: self.scan.step(draw(tokens=None, states=False), in_place=True), "S", "pass")
+
+    def test_empty_calls(self):
+        self.assertEqual(self.scan.forward([x[:, :0] if i < 4 else x for i, x in enumerate(draw())])[0].shape, (2, 0, 4, 64))
+        nothing = [x[:0] for x in draw()]
+        self.assertEqual(self.scan.forward(nothing)[1].shape, (0, 4, 64, 64))
+
+    def test_misaligned_data_is_copied(self):
+        args = draw()
+        args[0] = torch.empty(args[0].numel() + 1, dtype=torch.bfloat16)[1:].view(args[0].shape)
+        self.scan.forward(args)
+
+    def test_a_forked_process_says_so(self):
+        self.scan.forward(draw())
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                self.scan.forward(draw())
+                os.write(write, b"nobody minds")
+            except _driver.LmoecError as error:
+                os.write(write, str(error).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        self.assertIn("spawn", os.read(read, 1000).decode())
+
+
+class Messages(Fresh):
+    def test_tensors_that_do_not_fit(self):
+        args = draw()
+        forward = lambda i, x, cu=None: (lambda: self.scan.forward([*args[:i], x, *args[i + 1:]], cu))
+        self.refused(forward(1, args[1].float()), "k is torch.float32", "torch.bfloat16")
+        self.refused(forward(3, args[3].bfloat16()), "g is torch.bfloat16", "torch.float32")
+        self.refused(forward(1, args[1][:, 1:].contiguous()), "k has shape [2, 99, 4, 64]", "T = 100")
+        self.refused(forward(1, args[1][:, :, 1:].contiguous()), "k has shape", "H = 4")
+        self.refused(forward(1, args[1][0]), "k has shape [100, 4, 64]", "[B, T, H, 64]")
+        self.refused(forward(1, args[1].transpose(1, 2)), "k has strides", "k.contiguous()")
+        self.refused(forward(1, None), "k is missing")
+        self.refused(forward(4, torch.zeros(3, 4, 64, 64)), "3 sequences, the call has 2")
+        self.refused(lambda: self.scan.forward(args[:4]), "4 arguments", "pass q, k, v, g, S")
+        self.refused(forward(4, None, torch.tensor([0, 100])), "cu_seqlens", "B = 1")
+        one = draw(batch=1, states=False)
+        self.refused(lambda: self.scan.forward(one, torch.tensor([0.0, 100.0])), "cu_seqlens is torch.float32", "int32 or int64")
+        elsewhere = args[2]
+        fake.elsewhere = {id(elsewhere)}
+        self.refused(forward(2, elsewhere), "v is on")
+        offsets = torch.tensor([0, 60, 50, 100])
+        fake.elsewhere = {id(offsets)}
+        self.refused(lambda: self.scan.forward(one, offsets), "does not cut 100 tokens")
+        fake.elsewhere = {id(args[0])}
+        self.refused(lambda: self.scan.forward(args), "need a CUDA device", "LMOEC_BACKEND=reference")
+        fake.elsewhere = set()
+
+    def test_other_sizes_and_dtypes(self):
+        self.refused(lambda: self.scan.forward(draw(size=128)), "built for K=64, V=64", "--size")
+        args = draw()
+        self.refused(lambda: self.scan.forward([x.half() for x in args[:3]] + args[3:]), "built for bf16", "--dtype")
+
+    def test_devices(self):
+        fake.capabilities[0] = (8, 0)
+        self.refused(lambda: self.scan.forward(draw()), "built for cuda.sm90", "--target cuda.sm80")
+        fake.capabilities[0] = (8, 9)
+        self.refused(lambda: self.scan.forward(draw()), "--target cuda.sm86")
+        fake.capabilities[0] = (7, 5)
+        self.refused(lambda: self.scan.forward(draw()), "compute capability 8.0 or later")
+        fake.capabilities[0] = (9, 0)
+        self.set(STUB_SHARED="60000")
+        self.refused(lambda: self.scan.forward(draw()), "KB of shared memory")
+
+    def test_images(self):
+        (cubin,), ptx = self.files(".cubin"), self.files(".cubin")[0].with_suffix(".ptx")
+        cubin.write_text("refuse 209")
+        ptx.write_text("PTX")
+        self.scan.forward(draw())
+        self.assertEqual([line for line in record() if line.startswith("library")], ["library refuse 209", "library PTX"])
+        _runtime._images.forget()
+        ptx.write_text("refuse 222")
+        self.files(".cu")[0].unlink()
+        self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup(0), "CUDA_ERROR_NO_BINARY_FOR_GPU, CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "update the NVIDIA driver")
+        cubin.unlink()
+        ptx.unlink()
+        self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup(0), "no cubin, PTX or source")
+
+    def test_nvrtc_and_its_cache(self):
+        self.files(".cubin")[0].unlink()
+        log, cache = self.folder / "log", self.folder / "cache"
+        self.set(LMOEC_NVRTC=str(FOLDER / "lib" / "libnvrtc.so"), STUB_NVRTC_LOG=str(log), LMOEC_CACHE=str(cache))
+        for _ in range(2):
+            _runtime._images.forget()
+            _runtime.Scan(self.folder / "gla").warmup(0)
+        self.assertEqual(log.read_text(), "--gpu-architecture=sm_90a\n", "the second process finds it in the cache")
+        self.assertEqual(len(list(cache.iterdir())), 1)
+        shutil.rmtree(cache)
+        cache.write_text("a file")
+        _runtime._images.forget()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            _runtime.Scan(self.folder / "gla").warmup(0)
+        self.assertIn("LMOEC_CACHE", str(caught[0].message))
+        _runtime._images.forget()
+        self.set(STUB_NVRTC_CODE="6")
+        self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup(0), "does not compile", "line 1: an error")
+        self.set(LMOEC_NVRTC=str(self.folder / "none.so"))
+        self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup(0), "no NVRTC library", "libnvrtc.so")
+
+    def test_files(self):
+        (path,) = self.files("plan.json")
+        old = json.loads(path.read_text())
+        path.write_text(json.dumps({**old, "format": "lmoec-plan-1"}))
+        self.refused(lambda: self.scan.forward(draw()), "lmoec-plan-1", "build")
+        path.unlink()
+        self.refused(lambda: _runtime.Scan(self.folder / "gla").forward(draw()), "there is no plan")
+
+    def test_the_driver(self):
+        held = _driver._library
+        try:
+            _driver._library = None
+            self.set(STUB_DRIVER="11080")
+            self.refused(_driver.driver, "CUDA 11.8", "525")
+            self.set(STUB_DRIVER="12000", STUB_INIT="100")
+            self.refused(_driver.driver, "CUDA_ERROR_NO_DEVICE", "CUDA_VISIBLE_DEVICES")
+            real, _driver.ctypes.CDLL = _driver.ctypes.CDLL, lambda name: (_ for _ in ()).throw(OSError("cannot open"))
+            self.refused(_driver.driver, "no CUDA driver", "LMOEC_BACKEND=reference")
+            _driver.ctypes.CDLL = real
+        finally:
+            _driver._library = held
+
+    def test_doctor(self):
+        self.assertIn("torch", _runtime.doctor([self.scan]))
+
+
+class Memory(unittest.TestCase):
+    """Workspaces that share memory are used in an order that lanes and events make sure of."""
+
+    def test_no_two_at_once(self):
+        paths = sorted(Path(FOLDER / "more").glob("*.json"))
+        self.assertGreater(len(paths), 3)
+        saved = 0
+        for path, program, ungrouped in itertools.product(paths, ("forward", "backward"), (False, True)):
+            plan = _plan.Plan(path)
+            wanted = [name for name in plan.gradients if name] if program == "backward" else plan.results
+            launches = _plan.Launches(plan, program, wanted, ungrouped, False)
+            extents = dict(zip(_plan.EXTENTS, (1000, 4, 4 if ungrouped else 2, 3, 20, 7)))
+            used = {launches.place(arg["tensor"]) for kernel in launches.kernels.values() for arg in kernel["args"] if "tensor" in arg}
+            sizes = {name: _plan.tensor_bytes(plan.tensors[name], extents) for name in sorted(used) if plan.tensors[name]["role"] == "workspace"}
+            users = {name: launches.users(name) for name in sizes}
+            places, end = _plan.arena(sizes, _plan.apart(launches, users))
+            self.assertLessEqual(max([0, *(places[name] + sizes[name] for name in sizes)]), end)
+            after = self.order(plan.json["programs"][program])
+            for x, y in itertools.combinations(sizes, 2):
+                if places[x] + sizes[x] <= places[y] or places[y] + sizes[y] <= places[x]:
+                    continue
+                first, second = sorted((x, y), key=lambda name: min(users[name]))
+                self.assertTrue(all(b in after[a] for a in users[first] for b in users[second]), f"{path.name} {program}: {first} {users[first]} and {second} {users[second]}")
+            saved += sum(sizes.values()) - end
+        self.assertGreater(saved, 0, "no memory is used twice")
+
+    @staticmethod
+    def order(launches):
+        """For each launch those that begin when it has ended, by following the edges."""
+        edges = {i: set() for i in range(len(launches))}
+        for i, launch in enumerate(launches):
+            for wait in launch["waits"]:
+                edges[wait].add(i)
+            later = [j for j in range(i + 1, len(launches)) if launches[j]["lane"] == launch["lane"]]
+            edges[i].update(later[:1])
+        after = {}
+        for i in reversed(range(len(launches))):
+            after[i] = edges[i].union(*(after[j] for j in edges[i]))
+        return after
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
