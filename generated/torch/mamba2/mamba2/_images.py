@@ -70,6 +70,8 @@ class Images:
             # The code of another device shows only now.
             self._libraries[plan.path, kernel["file"], index] = None
             refused.append(cuda.error_name(code))
+        if not refused:
+            raise LmoecError(f"there is no cubin, PTX or source of {kernel['file']} in {plan.folder}", "build the package again: files are missing")
         raise LmoecError(
             f"nothing that was built of {plan.scan} runs on {cuda.describe_device(index)} ({', '.join(refused)})",
             f"update the NVIDIA driver, build with an older CUDA toolkit, or ship {kernel['file']} for NVRTC")
