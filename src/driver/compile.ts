@@ -62,9 +62,10 @@ const lowerings = new WeakMap<Spec, Map<string, LoweredScan | Failed>>();
 export function lowerFor(spec: Spec, request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities'>, chunk = DEFAULT_CHUNK): LoweredScan | Failed {
   const { target, dtype, sizes, capabilities } = request;
   const exactGates = dtype === 'f32';
+  const narrowRange = dtype === 'f16';
   const options: LowerOptions = target === 'webgpu'
-    ? { chunk: chunkFor(sizes, capabilities), exactGates }
-    : { chunk, sharedBytes: tileMemory(target), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32' };
+    ? { chunk: chunkFor(sizes, capabilities), exactGates, narrowRange }
+    : { chunk, sharedBytes: tileMemory(target), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32', narrowRange };
   const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();
   lowerings.set(spec, known);
   const key = JSON.stringify([[...sizes], options]);

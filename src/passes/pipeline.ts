@@ -34,6 +34,8 @@ export interface LowerOptions {
   readonly exactGates?: boolean;
   /** Matrix products round their operands to 16 bits: where one rounding counts several times, operands come in two parts. Off unless told otherwise. */
   readonly halfOperands?: boolean;
+  /** `io` buffers hold numbers up to 65504 only: what depends on states or cotangents waits for other kernels in f32. Off unless told otherwise. */
+  readonly narrowRange?: boolean;
 }
 
 /** The chunk algorithm of a scan. */
@@ -57,6 +59,7 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
     sharedBytes: options.sharedBytes ?? Infinity,
     exactGates: options.exactGates ?? false,
     halfOperands: options.halfOperands ?? false,
+    narrowRange: options.narrowRange ?? false,
     exact,
   });
   if (spec.mode === 'sequential') {

@@ -1,6 +1,7 @@
 import { COL, ROW } from '../../ir/common/axes.js';
 import type { TileBuffer } from '../../ir/tile/tile.js';
 import { stageKey, type Context } from './context.js';
+import { isReadGate } from './fine.js';
 import type { Parts } from './parts.js';
 
 /** A reader of a stage: one of its reads, or the erase of one of its sources. */
@@ -51,6 +52,8 @@ export function stageBuffers(cx: Context, parts: Parts, index: number): StageBuf
   const state = [parts.row, ...values];
   const gateAxes = parts.gate.kind === 'channel' ? [parts.gate.axis] : [];
   const vectorType = values.length === 0 ? 'f32' : 'io';
+  const rowsType = draft.narrowRange ? 'f32' : vectorType;
+  const stateType = draft.narrowRange || isReadGate(cx, parts) ? 'f32' : 'io';
   return {
     score: (r, j) => draft.workspace(name(`score${r}_${j}`), 'chunk', [ROW, COL], 'io'),
     solve: (i, j) => draft.workspace(name(`solve${i}_${j}`), 'chunk', [ROW, COL], 'io'),
@@ -59,11 +62,11 @@ export function stageBuffers(cx: Context, parts: Parts, index: number): StageBuf
     cols: (j) => draft.workspace(name(`col${j}`), 'token', [parts.row], 'io'),
     whole: () => draft.workspace(name('decay'), 'chunk', gateAxes, 'f32'),
     write: (j) => draft.workspace(name(`given${j}`), 'token', values, vectorType),
-    written: (j) => draft.workspace(name(`written${j}`), 'token', values, vectorType),
-    solved: (j) => draft.workspace(name(`solved${j}`), 'token', values, vectorType),
+    written: (j) => draft.workspace(name(`written${j}`), 'token', values, rowsType),
+    solved: (j) => draft.workspace(name(`solved${j}`), 'token', values, rowsType),
     gateReads: () => draft.workspace(name('gate_reads'), 'token', gateAxes, 'f32'),
-    states: () => draft.workspace(name('states'), 'chunk', state, 'io'),
-    cotangents: () => draft.workspace(name('cotangents'), 'chunk', state, 'io'),
+    states: () => draft.workspace(name('states'), 'chunk', state, stateType),
+    cotangents: () => draft.workspace(name('cotangents'), 'chunk', state, stateType),
     span: () => draft.workspace(name('span'), 'segment', gateAxes, 'f32'),
     local: (reverse) => draft.workspace(name(reverse ? 'local_cotangent' : 'local'), 'segment', state, 'f32'),
     initial: () => draft.workspace(name('initial'), 'sequence', state, 'f32'),

@@ -192,7 +192,8 @@ export function needed(cx: Context, site: Site, ids: readonly NodeId[], own: rea
 export function valueBuffer(cx: Context, id: NodeId): TileBuffer {
   const axes = cx.graph.axesOf(id);
   if (cx.graph.isStatic(id)) return cx.draft.workspace(`value${id}`, 'once', axes, 'f32');
-  return cx.draft.workspace(`value${id}`, 'token', axes, cx.exact.has(id) || axes.length === 0 ? 'f32' : 'io');
+  const wide = cx.exact.has(id) || axes.length === 0 || (cx.draft.narrowRange && !cx.graph.isGiven(id));
+  return cx.draft.workspace(`value${id}`, 'token', axes, wide ? 'f32' : 'io');
 }
 
 /** Where a cotangent waits for those who read it from other tokens: in f32 where it becomes the gradient of something that is. */

@@ -23,6 +23,8 @@ interface Settings {
   readonly exactGates: boolean;
   /** Do products round their operands to 16 bits? */
   readonly halfOperands: boolean;
+  /** `io` buffers hold numbers of small range only: what depends on states or cotangents is kept in f32. */
+  readonly narrowRange: boolean;
 }
 
 export interface DraftOptions extends Settings {

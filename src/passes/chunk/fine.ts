@@ -52,3 +52,11 @@ export function feedsDecay({ draft, graph, exact }: Context, stage: number, slot
     return node.kind === 'result' && node.stage === stage && node.slot === slot;
   });
 }
+
+/**
+ * Is the decay itself made of what is read of a state? Its gradient at one token goes on to vectors that are judged as such, and is a sum over the whole
+ * state, which may happen to be small: state and cotangent are kept in f32 for it.
+ */
+export function isReadGate({ draft, graph }: Context, { gate }: Parts): boolean {
+  return draft.halfOperands && gate.kind !== 'none' && !graph.isGiven(gate.log);
+}

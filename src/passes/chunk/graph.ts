@@ -17,6 +17,8 @@ export interface Graph {
   home(id: NodeId): number;
   /** The same at every token. */
   isStatic(id: NodeId): boolean;
+  /** Made of inputs and params alone. */
+  isGiven(id: NodeId): boolean;
   /** A number once the sizes are known. */
   literal(id: NodeId): number | undefined;
   padding(id: NodeId): Padding;
@@ -63,6 +65,11 @@ export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => numb
     }
   });
 
+  const isGiven = memo((id): boolean => {
+    const n = node(id);
+    return n.kind !== 'result' && n.kind !== 'cotangent' && nodeArguments(n).every(isGiven);
+  });
+
   const literal = memo((id): number | undefined => {
     const n = node(id);
     switch (n.kind) {
@@ -104,7 +111,7 @@ export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => numb
   };
 
   return {
-    builder, node, home, isStatic, literal, padding, readsBack: reaches('past'), readsAhead: reaches('ahead'),
+    builder, node, home, isStatic, isGiven, literal, padding, readsBack: reaches('past'), readsAhead: reaches('ahead'),
     axesOf: (id) => builder.axesOf(id),
     results(ids) {
       const found = new Set<string>();

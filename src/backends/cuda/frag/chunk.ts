@@ -7,7 +7,7 @@ import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } 
 import { outerLines } from '../prologue.js';
 import { createArena } from './arena.js';
 import { gatherDecays, isDscore, type Gathered } from './gather.js';
-import { definitions, fusedSums, head, letText, offsetLines, RUNTIME, tokenRow } from './kernel.js';
+import { definitions, fusedSums, head, letText, offsetLines, runtimeOf, tokenRow } from './kernel.js';
 import { cellOf, copyBytes, copyCell, loadCell, loadNow, storeCell } from './memory.js';
 import { unsupported } from './forms.js';
 import { createTeam, type Parts } from './team.js';
@@ -117,7 +117,7 @@ function chunkOf(cx: CudaContext, { kernel, groups }: Gathered, { parts, blocks,
   for (const line of body.text().trimEnd().split('\n')) code.line(line);
   code.close();
   const sharedBytes = layout.fixedBytes + 1024;
-  return { text: code.text(), runtime: RUNTIME, block: team.threads, sharedBytes, grid: gridOf(kernel, 1), args, scratch: [] };
+  return { text: code.text(), runtime: runtimeOf(code.text()), block: team.threads, sharedBytes, grid: gridOf(kernel, 1), args, scratch: [] };
 }
 
 interface Copy {

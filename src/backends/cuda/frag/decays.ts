@@ -3,8 +3,13 @@ import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import type { Piece } from './arena.js';
 import { isDscore, type Dscore } from './gather.js';
 import { inclusiveSums, OWN_BARRIER } from './tokens.js';
-import { unsupported } from './forms.js';
+import { timesText, unsupported } from './forms.js';
 import type { Team } from './team.js';
+
+interface Operand {
+  readonly address: string;
+  readonly back: string | undefined;
+}
 
 type Score = Extract<TileOp, { op: 'dscore' }>;
 
@@ -23,7 +28,7 @@ export function decays(team: Team, tiles: readonly TileId[]): void {
   const from = team.parts === 1 ? '0' : `part * ${steps}`;
   const scratch: Piece[] = [];
   /** Addresses of operands whose rows are tokens; the first `scaled` of them leave their decayed values in shared memory. */
-  const operands = (ids: readonly TileId[], scaled: number): readonly string[] => {
+  const operands = (ids: readonly TileId[], scaled: number): readonly Operand[] => {
     const operandTiles = ids.map((id) => team.tokenRows(id));
     for (const { piece } of operandTiles) team.willRead(piece, 'any');
     team.sync();
@@ -33,26 +38,31 @@ export function decays(team: Team, tiles: readonly TileId[]): void {
       team.willWrite(piece, 'any');
       scratch.push(piece);
     }
-    return operandTiles.map(({ address }) => address);
+    return operandTiles.map((operand) => ({ address: operand.address, back: team.backOf(operand) }));
   };
   const { code } = team;
   const all = team.fresh('whole');
   if (first.op === 'dscore') {
     const { rows, cols, at } = gridOf(team, ops);
-    const addresses = operands([...cols, ...rows.map((op) => op.x)], cols.length);
+    const found = operands([...cols, ...rows.map((op) => op.x)], cols.length);
+    const addresses = found.map(({ address }) => address);
     const list = (texts: readonly string[]) => `{${texts.join(', ')}}`;
     const operandTexts = `${list(addresses.slice(cols.length))}, ${list(addresses.slice(0, cols.length))}, ${sums.pointer}, ${list(scratch.map((piece) => team.address(piece)))}`;
     const channels = `${from}, ${team.parts === 1 ? steps : `${from} + ${steps}`}`;
     code.line(`float ${all}[${rows.length * cols.length}][32]; decay_scores<${rows.length}, ${cols.length}, ${how(rows)}>(${all}, ${operandTexts}, ${channels}, ${own});`);
+    rows.forEach((_, n) => cols.forEach((__, m) => {
+      const back = timesText(found[cols.length + n].back, found[m].back);
+      if (back !== '') code.line(`UNROLL for (int i = 0; i < 32; ++i) ${all}[${n * cols.length + m}][i] = ${all}[${n * cols.length + m}][i]${back};`);
+    }));
     takeScores(team, tiles, (n) => `${all}[${at[n]}]`);
   } else {
     const rows = first.op === 'dscoreRow' ? ROW : COL;
-    const packed = ops.map((op) => (op.op === 'dscore' ? unsupported('scores among adjoints') : team.packed(op.a, rows).name));
+    const packed = ops.map((op) => (op.op === 'dscore' ? unsupported('scores among adjoints') : team.packed(op.a, rows)));
     const [shared] = operands([first.op === 'dscoreRow' ? first.y : first.x], 1);
-    code.line(`float ${all}[${ops.length}][${steps * 8}]; decay_sides<${ops.length}, ${steps}, ${how(ops)}, ${rows === COL}>(${all}, {${packed.join(', ')}}, ${shared}, ${sums.pointer}, ${team.address(scratch[0])}, ${from}, ${own});`);
+    code.line(`float ${all}[${ops.length}][${steps * 8}]; decay_sides<${ops.length}, ${steps}, ${how(ops)}, ${rows === COL}>(${all}, {${packed.map(({ name }) => name).join(', ')}}, ${shared.address}, ${sums.pointer}, ${team.address(scratch[0])}, ${from}, ${own});`);
     tiles.forEach((tile, n) => {
       const out = team.newFrag(tile, rows, first.axis);
-      team.each(out, `${out.name}[i] = ${all}[${n}][i];`);
+      team.each(out, `${out.name}[i] = ${all}[${n}][i]${timesText(packed[n].back, shared.back)};`);
     });
   }
   team.begin();

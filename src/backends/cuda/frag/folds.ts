@@ -1,7 +1,7 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { scalarText } from '../scalar.js';
-import { unsupported, type Frag } from './forms.js';
+import { timesText, unsupported, type Frag } from './forms.js';
 import type { Team } from './team.js';
 import { setScalar } from './values.js';
 
@@ -77,7 +77,7 @@ function reduceFar(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
     const { t16 } = team.formsOf(id);
     if (t16 !== undefined) {
       team.willRead(t16.piece, 'any');
-      return `tile_at<${team.pad(t16.rows)}>(${t16.address}, ${at(t16.rows)}, ${at(t16.cols)})`;
+      return `tile_at<${team.pad(t16.rows)}>(${t16.address}, ${at(t16.rows)}, ${at(t16.cols)})${timesText(team.backOf(t16))}`;
     }
     const op = team.options.defs.get(id);
     if (op?.op === 'map') return scalarText(op.fn, op.args.map(text));
@@ -93,10 +93,19 @@ function reduceFar(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
 /** The inner products of two tiles without token axis (states), row by row or column by column. */
 export function dotFar(team: Team, tile: TileId, a: TileId, b: TileId, axis: Axis): void {
   const kept = team.otherAxis(a, axis);
+  const [p, q] = [a, b].map((id) => team.formsOf(team.resolve(id).id).far);
+  if (p !== undefined && q !== undefined && p.rows === q.rows) {
+    const v = team.newVec(tile, kept);
+    if (v.piece !== undefined) team.willWrite(v.piece, 'any');
+    const shape = `<${team.size(p.rows)}, ${team.size(p.cols)}, ${team.threads}>`;
+    team.code.line(`${p.rows === kept ? 'fit_row_dots' : 'fit_col_dots'}${shape}(${v.pointer}, ${p.pointer}, ${p.rowStride}, ${q.pointer}, ${q.rowStride}, t);`);
+    return;
+  }
   const [x, y] = [a, b].map((id) => team.t16(id));
   if (x.rows !== y.rows) unsupported(`an inner product of tiles ${a} and ${b} that lie across each other`);
   for (const { piece } of [x, y]) team.willRead(piece, 'any');
+  const back = timesText(team.backOf(x), team.backOf(y));
   const v = team.newVec(tile, kept);
   if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
-  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += ${team.threads}) ${v.pointer}[i] = ${x.rows === kept ? `row_dot<${team.pad(kept)}, ${team.pad(axis)}>` : `col_dot<${team.pad(axis)}>`}(${x.address}, ${y.address}, i);`);
+  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += ${team.threads}) ${v.pointer}[i] = ${x.rows === kept ? `row_dot<${team.pad(kept)}, ${team.pad(axis)}>` : `col_dot<${team.pad(axis)}>`}(${x.address}, ${y.address}, i)${back};`);
 }

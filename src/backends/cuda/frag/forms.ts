@@ -17,6 +17,8 @@ export interface Tile16 {
   readonly address: string;
   readonly rows: Axis;
   readonly cols: Axis;
+  /** f16: where the largest |value| of every warp lies, if the tile holds values scaled by it (templates/cuda/rt/fit.cuh). */
+  readonly most?: Vec;
 }
 
 /** f32 array [64][stride]. */
@@ -61,6 +63,9 @@ export interface Forms {
   t32?: Tile32;
   far?: Far;
 }
+
+/** Text of factors that bring scaled operands back. */
+export const timesText = (...backs: readonly (string | undefined)[]) => backs.flatMap((back) => (back === undefined ? [] : [` * ${back}`])).join('');
 
 /** Axes are laid out in multiples of 64. */
 export const padded = (n: number) => Math.ceil(n / 64) * 64;

@@ -9,8 +9,10 @@ import { productText } from './product.js';
 import { argument } from './values.js';
 import type { Team } from './team.js';
 
-/** Files of templates/cuda that kernels of fragments need. */
-export const RUNTIME = ['rt/base.cuh', 'rt/math.cuh', 'rt/ptx.cuh', 'rt/tile.cuh', 'rt/mma.cuh', 'rt/solve.cuh', 'rt/decay.cuh'];
+const RUNTIME = ['rt/base.cuh', 'rt/math.cuh', 'rt/ptx.cuh', 'rt/tile.cuh', 'rt/mma.cuh', 'rt/solve.cuh', 'rt/decay.cuh'];
+
+/** Files of templates/cuda that the text of a kernel of fragments needs. */
+export const runtimeOf = (text: string): readonly string[] => (/\bfit_/.test(text) ? [...RUNTIME, 'rt/fit.cuh'] : RUNTIME);
 
 /** Tokens are the rows of fragments outside of walks. */
 export const tokenRow = (axes: readonly Axis[]): Axis | undefined => (axes.includes(ROW) ? ROW : axes.includes(COL) ? COL : undefined);

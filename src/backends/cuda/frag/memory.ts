@@ -171,7 +171,7 @@ export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((byte
   const row = team.options.rowOf(axes) ?? unsupported(`store of ${cell.buffer.name}`);
   const { id, turned } = team.resolve(value);
   const known = team.formsOf(id).t16;
-  if (cell.half && known !== undefined && team.formsOf(id).frags.length === 0) {
+  if (cell.half && known !== undefined && known.most === undefined && team.formsOf(id).frags.length === 0) {
     const memoryRows = turned ? turn(known.rows) : known.rows;
     if (memoryRows === rename(rows)) {
       team.willRead(known.piece, 'any');

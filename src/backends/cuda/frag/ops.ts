@@ -1,13 +1,13 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { floatLiteral } from '../code.js';
-import { scalarText } from '../scalar.js';
+import { roundedText, scalarText } from '../scalar.js';
 import { endRow, type Place } from '../address.js';
 import { reduceSum, rowExtremum } from './folds.js';
 import { productText } from './product.js';
 import { decays } from './decays.js';
 import { compose, cumsum, inverse } from './tokens.js';
-import { unsupported } from './forms.js';
+import { timesText, unsupported } from './forms.js';
 import type { Team } from './team.js';
 import { argument, elementwise, matrix, setScalar, vector } from './values.js';
 
@@ -35,7 +35,7 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       elementwise(team, tile, (args) => scalarText(op.fn, args), op.args);
       return;
     case 'round':
-      elementwise(team, tile, ([x]) => `low(pack2(${x}, 0.f))`, [op.arg]);
+      elementwise(team, tile, ([x]) => (team.fits ? roundedText('f16', x) : `low(pack2(${x}, 0.f))`), [op.arg]);
       return;
     case 'keep': {
       const row = (rowText: string, x: string) => `(${rowText} < ${place.length} ? ${x} : 0.f)`;
@@ -127,7 +127,8 @@ function pickRow(team: Team, tile: TileId, arg: TileId, axis: Axis, at: number):
   } else if (f.t16 !== undefined) {
     const { t16 } = f;
     team.willRead(t16.piece, 'any');
-    vector(team, tile, axis, () => `tile_at<${team.pad(t16.rows)}>(${t16.address}, ${t16.rows === ROW ? `${at}, i` : `i, ${at}`})`);
+    const back = timesText(team.backOf(t16));
+    vector(team, tile, axis, () => `tile_at<${team.pad(t16.rows)}>(${t16.address}, ${t16.rows === ROW ? `${at}, i` : `i, ${at}`})${back}`);
   } else {
     const frag = team.frag(id, ROW);
     const v = team.newVec(tile, axis);

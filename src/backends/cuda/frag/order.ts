@@ -16,7 +16,7 @@ export function createOrder({ code, barrier, parts }: OrderOptions) {
   const groups = new Map<Piece, number>();
   let begun = 0;
   let arrived = 0;
-  let pending: { name: string; pieces: readonly Piece[] }[] = [];
+  let pending: { readonly name: string; readonly pieces: readonly Piece[]; readonly sum: string; readonly finish: () => void }[] = [];
   let permanent = false;
   // What the statement being written reads, but has not read yet: barriers may come before that.
   const reading = new Set<Piece>();
@@ -71,7 +71,8 @@ export function createOrder({ code, barrier, parts }: OrderOptions) {
     code.line(`mma_wait<${pending.length - 1 - index}>();`);
     for (const done of pending.slice(0, index + 1)) {
       for (const piece of done.pieces) piece.last = Math.max(piece.last, epoch);
-      code.line(`mma_ready<sizeof(${done.name}) / 4>(${done.name});`);
+      code.line(`mma_ready<sizeof(${done.sum}) / 4>(${done.sum});`);
+      done.finish();
     }
     pending = pending.slice(index + 1);
   };
@@ -100,9 +101,9 @@ export function createOrder({ code, barrier, parts }: OrderOptions) {
     begin() {
       reading.clear();
     },
-    /** Marks a fragment as the result of a product that runs. */
-    running(name: string, pieces: readonly Piece[]) {
-      pending.push({ name, pieces });
+    /** Marks a fragment as the result of a product that runs, summed in `sum`, from which `finish` makes it. */
+    running(name: string, pieces: readonly Piece[], sum: string, finish: () => void) {
+      pending.push({ name, pieces, sum, finish });
     },
     /** Number of products begun after the one that makes one of these fragments; undefined if they are there. */
     begunAfter(names: readonly string[]): number | undefined {

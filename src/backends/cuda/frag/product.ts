@@ -1,6 +1,6 @@
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { dotFar, sumFrag } from './folds.js';
-import { unsupported, type Frag } from './forms.js';
+import { timesText, unsupported, type Frag } from './forms.js';
 import type { Team } from './team.js';
 
 type Contract = Extract<TileOp, { op: 'contract' }>;
@@ -27,13 +27,20 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
   const a = team.packed(left, row);
   pieces.push(...a.pieces);
   team.willRead(b.piece, 'any');
+  const back = timesText(a.back, team.backOf(b));
   const out = team.newFrag(tile, row, col);
   if (init !== undefined) team.each(out, `${out.name}[i] = ${init};`);
   const major = b.rows === op.axis;
   const width = team.pad(col) / team.parts;
   const from = team.parts === 1 ? '' : `, part * ${width}`;
-  team.code.line(`mma_open(); mma<${width}, ${a.steps}, ${team.pad(b.rows)}, ${major}, ${init === undefined}>(${out.name}, ${a.name}, ${b.address}${from}); mma_commit();`);
-  team.running(out.name, pieces);
+  // The product of scaled operands is brought back before it meets anything else.
+  const raw = back === '' ? out.name : `${out.name}_raw`;
+  if (back !== '') team.code.line(`float ${raw}[${team.values(col)}];`);
+  const fresh = init === undefined || back !== '';
+  team.code.line(`mma_open(); mma<${width}, ${a.steps}, ${team.pad(b.rows)}, ${major}, ${fresh}>(${raw}, ${a.name}, ${b.address}${from}); mma_commit();`);
+  team.running(out.name, pieces, raw, () => {
+    if (back !== '') team.each(out, `${out.name}[i] ${init === undefined ? '=' : '+='} ${raw}[i]${back};`);
+  });
 }
 
 /** A contraction to a vector: the product element by element, then a sum. */

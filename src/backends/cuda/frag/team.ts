@@ -4,7 +4,7 @@ import { axisSize } from '../../describe.js';
 import type { Code } from '../code.js';
 import type { CudaContext } from '../lowered.js';
 import type { Arena, Piece } from './arena.js';
-import { isToken, padded, turn, unsupported, type Forms, type Frag, type Tile16, type Tile32, type Vec } from './forms.js';
+import { isToken, padded, turn, unsupported, type Far, type Forms, type Frag, type Tile16, type Tile32, type Vec } from './forms.js';
 import { createOrder } from './order.js';
 
 /** Warpgroups of a team. */
@@ -39,6 +39,9 @@ export function createTeam(options: TeamOptions) {
   const forms = new Map<TileId, Forms>();
   const parts = options.parts ?? 1;
   const threads = 128 * parts;
+  /** Numbers are f32 of any size, operands made of them are not. */
+  const fits = cx.dtype === 'f16';
+  const warps = 4 * parts;
   const order = createOrder({ code, barrier: options.barrier, parts });
   const { willRead, willWrite, hasRead, ready } = order;
   let names = 0;
@@ -55,7 +58,7 @@ export function createTeam(options: TeamOptions) {
     if (own !== undefined) return own;
     const found = options.imported?.(id);
     if (found !== undefined) {
-      const mine: Forms = { frags: [], ...(found.vec && { vec: { ...found.vec, piece: undefined } }), ...(found.t16 && { t16: { ...found.t16, piece: { ...found.t16.piece, written: undefined } } }), ...(found.t32 && { t32: { ...found.t32, piece: { ...found.t32.piece, written: undefined } } }), ...(found.far && { far: found.far }) };
+      const mine: Forms = { frags: [], ...(found.vec && { vec: { ...found.vec, piece: undefined } }), ...(found.t16 && { t16: { ...found.t16, piece: { ...found.t16.piece, written: undefined }, ...(found.t16.most && { most: { ...found.t16.most, piece: undefined } }) } }), ...(found.t32 && { t32: { ...found.t32, piece: { ...found.t32.piece, written: undefined } } }), ...(found.far && { far: found.far }) };
       forms.set(id, mine);
       return mine;
     }
@@ -110,6 +113,8 @@ export function createTeam(options: TeamOptions) {
       const made = newFrag(id, row, col);
       code.line(`load_frag<${steps(col)}, ${pad(f.t16.rows)}, ${f.t16.rows !== row}>(${made.name}, ${f.t16.address}, ${stepText(col)});`);
       hasRead(f.t16.piece);
+      const back = backOf(f.t16);
+      if (back !== undefined) each(made, `${made.name}[i] *= ${back};`);
       return made;
     }
     if (f.far !== undefined) {
@@ -126,19 +131,61 @@ export function createTeam(options: TeamOptions) {
     return made;
   };
 
+  /** Where warps leave the largest of their values, once `measure` has told; readers are behind a barrier. */
+  const measured = (tile: TileId | undefined, measure: (to: string) => string): Vec | undefined => {
+    if (!fits) return undefined;
+    const piece = take(tile, warps * 4);
+    const pointer = pointerTo(piece);
+    willWrite(piece, 'any');
+    code.line(measure(pointer));
+    willRead(piece, 'any');
+    return { piece, pointer };
+  };
+  const upText = (most: Vec) => `fit_all<${warps}>(${most.pointer})`;
+  /** Name of what brings the values of a scaled tile back. */
+  const backOf = ({ most }: Tile16): string | undefined => {
+    if (most === undefined) return undefined;
+    willRead(most.piece, 'any');
+    const name = fresh('back');
+    code.line(`const float ${name} = fit_back(${upText(most)});`);
+    return name;
+  };
+  /** A fragment rounded into a tile, turned or not. */
+  const putDown = (tile: TileId | undefined, from: Frag, across: boolean, first?: () => void): Tile16 => {
+    const rows = across ? pad(from.col) : 64;
+    const piece = take(tile, 64 * pad(from.col) * 2);
+    if (fits) first?.();
+    const most = measured(tile, (to) => `fit_measure<${values(from.col)}>(${to}, ${from.name}, t);`);
+    willWrite(piece, 'any');
+    if (!fits) first?.();
+    const how = `<${steps(from.col)}, ${rows}, ${across}>(${address(piece)}, ${from.name}, ${stepText(from.col)}`;
+    code.line(most === undefined ? `store_frag${how});` : `fit_store${how}, ${upText(most)});`);
+    return { piece, address: address(piece), rows: across ? from.col : from.row, cols: across ? from.row : from.col, ...(most && { most }) };
+  };
+  /** An array in device memory, as a tile. */
+  const brought = (tile: TileId, far: Far): Tile16 => {
+    const piece = take(tile, pad(far.rows) * pad(far.cols) * 2);
+    const shape = `<${pad(far.rows)}, ${pad(far.cols) / 64}, ${threads}>`;
+    const from = `${far.pointer}, ${far.rowStride}, ${far.limit}, ${far.width}`;
+    const most = measured(tile, (to) => `fit_measure_far${shape}(${to}, ${from}, t);`);
+    willWrite(piece, 'any');
+    code.line(`fit_load_far${shape}(${address(piece)}, ${from}, ${most === undefined ? '1.f' : upText(most)}, t);`);
+    return { piece, address: address(piece), rows: far.rows, cols: far.cols, ...(most && { most }) };
+  };
+
   const t16 = (tile: TileId): Tile16 => {
     const { id, turned } = resolve(tile);
     const f = formsOf(id);
     if (f.t16 === undefined) {
-      const row = f.frags[0]?.row ?? options.rowOf(axesOf(id)) ?? unsupported(`tile ${id} has no row axis`);
-      const from = frag(id, row);
-      const piece = take(id, 64 * pad(from.col) * 2);
-      const made: Tile16 = { piece, address: address(piece), rows: from.row, cols: from.col };
-      willWrite(piece, 'any');
-      // Columns that only fill the tile are contracted over like the others.
-      if (pad(from.col) !== size(from.col)) each(from, `if (${colText(from.col)} >= ${size(from.col)}) ${from.name}[i] = 0.f;`);
-      code.line(`store_frag<${steps(from.col)}, 64, false>(${made.address}, ${from.name}, ${stepText(from.col)});`);
-      f.t16 = made;
+      const row = f.frags[0]?.row ?? options.rowOf(axesOf(id));
+      if (row === undefined && f.far !== undefined) f.t16 = brought(id, f.far);
+      else {
+        const from = frag(id, row ?? unsupported(`tile ${id} has no row axis`));
+        f.t16 = putDown(id, from, false, () => {
+          // Columns that only fill the tile are contracted over like the others.
+          if (pad(from.col) !== size(from.col)) each(from, `if (${colText(from.col)} >= ${size(from.col)}) ${from.name}[i] = 0.f;`);
+        });
+      }
     }
     const t = f.t16;
     return turned ? { ...t, rows: turn(t.rows), cols: turn(t.cols) } : t;
@@ -152,11 +199,7 @@ export function createTeam(options: TeamOptions) {
     if (known === undefined ? from === undefined || isToken(from.row) : isToken(known.rows)) return t16(tile);
     if (known !== undefined || from === undefined) return unsupported(`tile ${id} lies across`);
     ready(from.name);
-    const piece = take(undefined, pad(from.col) * pad(from.row) * 2);
-    const made: Tile16 = { piece, address: address(piece), rows: from.col, cols: from.row };
-    willWrite(piece, 'any');
-    code.line(`store_frag<${steps(from.col)}, ${pad(from.col)}, true>(${made.address}, ${from.name}, ${stepText(from.col)});`);
-    return made;
+    return putDown(undefined, from, true);
   };
   /** C text of the token and of the other index of element i of a fragment. */
   const tokenTexts = (frag: Frag): { token: string; channel: string } =>
@@ -192,7 +235,7 @@ export function createTeam(options: TeamOptions) {
   };
 
   /** A operand: packed fragments with rows `wanted`. */
-  const packed = (tile: TileId, wanted: Axis): { name: string; steps: number; pieces: Piece[] } => {
+  const packed = (tile: TileId, wanted: Axis): { name: string; steps: number; pieces: Piece[]; back?: string } => {
     const { id, turned } = resolve(tile);
     const row = turned ? turn(wanted) : wanted;
     const col = otherAxis(id, row);
@@ -206,7 +249,7 @@ export function createTeam(options: TeamOptions) {
       willRead(t.piece, 'any');
       code.line(`u32 ${name}[${all}][4]; load_as<${all}, ${pad(t.rows)}, ${t.rows !== row}>(${name}, ${t.address});`);
       hasRead(t.piece);
-      return { name, steps: all, pieces: [t.piece] };
+      return { name, steps: all, pieces: [t.piece], back: backOf(t) };
     }
     if (parts > 1) {
       frag(id, row);
@@ -215,8 +258,14 @@ export function createTeam(options: TeamOptions) {
     }
     const from = own ?? frag(id, row);
     ready(from.name);
-    code.line(`u32 ${name}[${all}][4]; pack<${all}>(${name}, ${from.name});`);
-    return { name, steps: all, pieces: [] };
+    // What lies in 16 bits as it is fits.
+    if (!fits || (f.t16 !== undefined && f.t16.most === undefined)) {
+      code.line(`u32 ${name}[${all}][4]; pack<${all}>(${name}, ${from.name});`);
+      return { name, steps: all, pieces: [] };
+    }
+    const back = fresh('back');
+    code.line(`u32 ${name}[${all}][4]; float ${back}[2]; fit_pack<${all}>(${name}, ${from.name}, ${back});`);
+    return { name, steps: all, pieces: [], back: `${back}[(i >> 1) & 1]` };
   };
 
   const vec = (tile: TileId, by: 'owner' | 'any'): string => {
@@ -249,7 +298,7 @@ export function createTeam(options: TeamOptions) {
   return {
     ...order,
     options, code, arena, parts, threads, values, colText, stepText, steps, axesOf, size, pad, fresh, resolve, formsOf, take, address, pointerTo,
-    newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, strideT32, newT32, packed, vec, newVec, scalar,
+    fits, backOf, newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, strideT32, newT32, packed, vec, newVec, scalar,
     /** Number of products begun after the one that makes this tile; undefined if it is there. */
     runningAfter: (tile: TileId) => order.begunAfter(formsOf(resolve(tile).id).frags.map(({ name }) => name)),
   };

@@ -5,7 +5,7 @@ import { chunkLines, outerLines } from '../prologue.js';
 import type { Arena } from './arena.js';
 import type { BulkCopy } from './bulk.js';
 import { NoRoom } from './forms.js';
-import { head, offsetLines, RUNTIME, slabs } from './kernel.js';
+import { head, offsetLines, runtimeOf, slabs } from './kernel.js';
 import type { Team } from './team.js';
 import type { Division } from './walk-division.js';
 
@@ -180,5 +180,5 @@ export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { r
   paste(walking.after.text());
   code.close();
   code.close();
-  return { text: code.text(), runtime: RUNTIME, block: 256, sharedBytes: bytes, grid: gridOf(kernel, blocks), args, scratch: [] };
+  return { text: code.text(), runtime: runtimeOf(code.text()), block: 256, sharedBytes: bytes, grid: gridOf(kernel, blocks), args, scratch: [] };
 }

@@ -70,6 +70,8 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): L
       else if (!isRaw(stmt)) loadNow(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
     }
     if (stmt.kind === 'store' && aside.includes(stmt)) {
+      // What others read of products must not be brought back in some blocks only.
+      if (team.fits) team.finish();
       parts.code.open('if (v0 == 0)');
       storeCell(team, stmt.value, division.cellOfStore(cx, stmt), undefined);
       parts.code.close();
