@@ -25,7 +25,7 @@ export const COMMANDS: readonly { readonly name: CommandName; readonly usage: st
       '  --package NAME       of the Python package (default: that of the file)',
       '  --version V          of the Python package (default: 0.1.0)',
       '  --scan NAME          only this scan',
-      '  --emit spec,scan,tile,plan,kernel  print these levels; without -o nothing is written',
+      '  --emit spec,scan,tile,plan,kernel  print these levels and write nothing; with -o, write them beside the kernels',
       '  --sources            leave nvcc out even if it is there: no .cubin, no .ptx',
       '  --watch              build again whenever a file changes',
     ],

@@ -1,13 +1,14 @@
 import { IO_DTYPES, type IoDtype } from '../ir/common/dtype.js';
 import type { Axis } from '../ir/common/axes.js';
-import type { Plan, Target } from '../ir/plan/plan.js';
+import type { Target } from '../ir/plan/plan.js';
 import type { Spec } from '../ir/spec/spec.js';
 import { bindingSurface } from '../emit/bindings/surface.js';
 import { printSurfaces } from '../emit/bindings/project.js';
 import { cubinName, ptxName } from '../runtime/cuda/names.js';
 import { jsonText } from '../support/text.js';
-import { compilerVersion, compileScan, defaultDtype, DEFAULT_TARGETS, type Compiled, type Failed } from './compile.js';
+import { compilerVersion, compileScan, defaultDtype, DEFAULT_TARGETS, variantFolder, type Compiled, type Failed } from './compile.js';
 import type { Host } from './host.js';
+import { levelFiles, type LEVELS } from './levels.js';
 import { compileCuda, findNvcc, type CudaJob } from './nvcc.js';
 import type { Output } from './output.js';
 import { problem, type Problem } from './problem.js';
@@ -25,6 +26,8 @@ export interface BuildOptions {
   readonly scan: string | undefined;
   /** Runs nvcc where it is found. */
   readonly machineCode: boolean;
+  /** Written as text too, beside the kernels. */
+  readonly levels: readonly (typeof LEVELS)[number][];
 }
 
 /** One scan with everything that was made of it. */
@@ -35,11 +38,6 @@ export interface BuiltScan {
 }
 
 export type BuildFailure = { readonly source: Source; readonly failed: Failed };
-
-/** `webgpu.f32`: the folder of a variant, which bindings know (runtime/bindings.ts). */
-export function variantFolder(plan: Pick<Plan, 'target' | 'dtype'>): string {
-  return `${plan.target}.${plan.dtype}`;
-}
 
 /** The command as generated files name it: what decides their content, and neither folders nor the order of options. */
 function commandOf(host: Host, source: Source, options: BuildOptions): string {
@@ -91,7 +89,7 @@ async function compileOne(host: Host, source: Source, spec: Spec, options: Build
   return { source, spec, variants };
 }
 
-/** What a build writes: one folder per scan, with `NAME.ts`, and `TARGET.DTYPE/plan.json` with the kernels beside it; one per Python package. */
+/** What a build writes: one folder per scan, with `NAME.ts`, and `TARGET.DTYPE/plan.json` with the kernels and levels beside it; one per Python package. */
 export interface Packages extends Output {
   /** Why there is no machine code though it was wanted. */
   readonly note: string | undefined;
@@ -104,7 +102,7 @@ export async function packagesOf(
   const packages = new Map<string, Map<string, string | Uint8Array>>();
   const jobs: CudaJob[] = python.flatMap((made) => made.jobs);
   for (const { spec, variants } of scans) {
-    const files = new Map<string, string | Uint8Array>();
+    const files = new Map<string, string | Uint8Array>(levelFiles(spec, variants, options.levels));
     packages.set(spec.name, files);
     for (const variant of variants) {
       const folder = variantFolder(variant.plan);

@@ -4,7 +4,7 @@ import type { Spec } from '../ir/spec/spec.js';
 import { printTiles } from '../ir/tile/print.js';
 import type { LoweredScan } from '../passes/pipeline.js';
 import { jsonText } from '../support/text.js';
-import type { Compiled } from './compile.js';
+import { variantFolder, type Compiled } from './compile.js';
 import { namesOf } from './explain/model.js';
 
 /** Levels that `--emit` prints. */
@@ -26,4 +26,18 @@ export function emitLevels(spec: Spec, variants: readonly (LoweredScan | Compile
     }
   });
   return texts.join('\n');
+}
+
+/** The same as files of a build: Spec and Scan beside the binding, Tile beside the kernels that came of it. Plans and kernels are files anyway. */
+export function levelFiles(spec: Spec, variants: readonly Compiled[], levels: readonly (typeof LEVELS)[number][]): ReadonlyMap<string, string> {
+  const [first] = variants;
+  if (first === undefined) return new Map();
+  return new Map(levels.flatMap((level): (readonly [string, string])[] => {
+    const file = `${spec.name}.${level}.txt`;
+    switch (level) {
+      case 'spec': case 'scan': return [[file, emitLevels(spec, [first], [level])]];
+      case 'tile': return variants.map((variant) => [`${variantFolder(variant.plan)}/${file}`, emitLevels(spec, [variant], [level])]);
+      case 'plan': case 'kernel': return [];
+    }
+  }));
 }

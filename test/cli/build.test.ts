@@ -107,6 +107,21 @@ describe('build', () => {
     expect(out).toMatch(/@compute/);
     expect(existsSync(at('lmoec-out'))).toBe(false);
   });
+
+  it('writes levels beside the kernels where a folder is named: the texts that check prints', () => {
+    const { code, out } = inFolder(['build', 'decaying.lmoe', '--emit', 'spec,scan,tile', '-o', 'levels', '--sources']);
+    expect({ code, out }).toEqual({ code: 0, out: 'levels/decaying: cuda.sm80 bf16, cuda.sm90 bf16, webgpu f32\n' });
+    const texts = filesOf('levels').filter((name) => name.endsWith('.txt'));
+    expect(texts.sort()).toEqual([
+      ...['cuda.sm80.bf16', 'cuda.sm90.bf16'].map((variant) => `decaying/${variant}/decaying.tile.txt`),
+      'decaying/decaying.scan.txt', 'decaying/decaying.spec.txt', 'decaying/webgpu.f32/decaying.tile.txt',
+    ].sort());
+    for (const level of ['spec', 'scan']) {
+      const printed = inFolder(['check', 'decaying.lmoe', '--emit', level]).out;
+      expect(readFileSync(at(`levels/decaying/decaying.${level}.txt`), 'utf8').trim()).toBe(printed.trim());
+    }
+    expect(readFileSync(at('levels/decaying/cuda.sm90.bf16/decaying.tile.txt'), 'utf8').trim()).toBe(inFolder(['check', 'decaying.lmoe', '--emit', 'tile']).out.trim());
+  });
 });
 
 describe('machine code', () => {

@@ -14,7 +14,6 @@ interface Wanted {
   readonly paths: readonly string[];
   /** undefined: nothing is written. */
   readonly out: string | undefined;
-  readonly emit: readonly (typeof LEVELS)[number][];
   /** Its targets may be none, where only a Python package is wanted. */
   readonly options: BuildOptions;
   readonly torch: TorchOptions | undefined;
@@ -53,13 +52,13 @@ export const build: Command = (args) => guarded(async () => {
   const wanted: Wanted = {
     paths: positionals,
     out: values.out ?? (emit.length === 0 ? 'lmoec-out' : undefined),
-    emit,
     options: {
       targets: named.length === 0 ? DEFAULT_TARGETS : targets,
       dtypes: dtypesGiven,
       sizes: sizesOf(values.size ?? []),
       scan: values.scan,
       machineCode: values.sources !== true,
+      levels: emit,
     },
     torch: torch ? {
       name: values.package,
@@ -95,8 +94,9 @@ async function buildRound(host: Host, ui: Ui, wanted: Wanted): Promise<Round> {
   ui.progress(undefined);
   for (const { source, failed } of 'failures' in built ? built.failures : 'failures' in python ? python.failures : []) reportFailure(ui, source, failed);
   if ('failures' in built || 'failures' in python) return { status: EXIT.failed, files };
-  if (wanted.emit.length > 0) ui.out(built.map(({ spec, variants }) => emitLevels(spec, variants, wanted.emit)).join('\n'));
-  return { status: wanted.out === undefined ? EXIT.ok : await write(host, ui, built, python, wanted.out, wanted.options), files };
+  if (wanted.out !== undefined) return { status: await write(host, ui, built, python, wanted.out, wanted.options), files };
+  ui.out(built.map(({ spec, variants }) => emitLevels(spec, variants, wanted.options.levels)).join('\n'));
+  return { status: EXIT.ok, files };
 }
 
 async function write(host: Host, ui: Ui, built: readonly BuiltScan[], python: readonly TorchPackage[], out: string, options: BuildOptions): Promise<number> {

@@ -30,7 +30,7 @@ const host = nodeHost();
 async function everything(doc: string, file: string) {
   const source = sourceOf(host, file, DECAYING);
   const told = { ...source, specs: source.specs.map((spec) => ({ ...spec, doc })) };
-  const options = { targets: ['cuda.sm80', 'cuda.sm90', 'webgpu'], dtypes: undefined, sizes: new Map(), scan: undefined, machineCode: false } as const;
+  const options = { targets: ['cuda.sm80', 'cuda.sm90', 'webgpu'], dtypes: undefined, sizes: new Map(), scan: undefined, machineCode: false, levels: [] } as const;
   const built = await compileAll(host, [told], options, () => undefined);
   if ('failures' in built) throw new Error('the scan does not compile');
   const python = await torchPackages(host, [told], { ...options, name: 'memory', version: '0.1.0', targets: ['cuda.sm80'], sizes: [new Map()] }, () => undefined);
