@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { checkScan } from '../../src/driver/compile.js';
 import { writeSafetensors, type WritableTensor } from '../../src/driver/run/safetensors.js';
 import { signatureOf, type Member } from '../../src/emit/torch/signature.js';
 import { gradSpec } from '../../src/interp/spec-gradient.js';
@@ -8,6 +9,8 @@ import { finalName } from '../../src/ir/spec/names.js';
 import type { Spec } from '../../src/ir/spec/spec.js';
 import { frontend } from '../../src/passes/frontend.js';
 import { EXAMPLES, EXAMPLES_FOLDER } from '../examples.js';
+import { generate } from '../fuzz/generate.js';
+import { printProgram } from '../fuzz/program.js';
 import { PROGRAMS } from '../programs.js';
 import { SCANS } from '../unit/passes/corpus.js';
 import { draw } from '../unit/passes/scans.js';
@@ -18,6 +21,14 @@ const LENGTHS = [37, 0, 1, 70];
 const LANES = { heads: 4, groups: 2 };
 const AXIS = 16;
 
+/** Random programs: those that have chunks, or run step by step. */
+const RANDOM = Array.from({ length: 30 }, (_, i) => i + 80).flatMap((seed) => {
+  const text = printProgram(generate(seed));
+  const { specs: [spec], diagnostics } = frontend('random.lmoe', text);
+  if (spec === undefined || diagnostics.some(({ code }) => code.startsWith('E'))) return [];
+  return 'module' in checkScan(spec, new Map(spec.axes.map(({ name }) => [name, AXIS]))) ? [[`random_${seed}`, text] as const] : [];
+});
+
 /** Every scan that the tests have, under a name of its own. */
 function corpus(): ReadonlyMap<string, string> {
   const read = (path: string) => readFileSync(path, 'utf8');
@@ -26,6 +37,7 @@ function corpus(): ReadonlyMap<string, string> {
     ...EXAMPLES.map((name) => [`example_${name}`, read(join(EXAMPLES_FOLDER, `${name}.lmoe`))] as const),
     ...PROGRAMS.map((name) => [`program_${name}`, read(join(import.meta.dirname, '../programs', `${name}.lmoe`))] as const),
     ...Object.values(SCANS).map((text, i) => [`scan_${i}`, text] as const),
+    ...RANDOM,
   ].map(([name, text]) => [name, named(text, name)]));
 }
 

@@ -14,7 +14,13 @@ scan stepwise(x, z: [D]) -> h: [D] with D = 16 sequential { param w: [D]  state 
 
 scan before(q, k: [K], v: [V]) -> o: [V], n: [] with K = 16, V = 16 { state S: [K, V]  S = 0.9 * S[t-1] + outer(k, v + 0.5 * v[t-1])  o = q @ S  n = q @ k }
 
-scan cp(lambda, class: [D]) -> self: [D] with D = 16 { state None: [D]  None = sigmoid(lambda) * None[t-1] + class  self = None }
+scan cp(lambda, class, results, tokens, dtype, d_out0: [D]) -> self: [D] with D = 16 {
+  state None, _m: [D]
+
+  None = sigmoid(lambda) * None[t-1] + class * results
+  _m = 0.5 * _m[t-1] + tokens * dtype
+  self = None + _m * d_out0
+}
 `;
 
 const reason = NO_TORCH ?? (NO_EXAMPLES ? 'there are no examples' : undefined);

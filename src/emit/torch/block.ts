@@ -29,6 +29,8 @@ export interface Block {
   value(id: NodeId): Value;
   /** A tensor along exactly these axes, in their order; those that it lacks have length 1. */
   along(id: NodeId, axes: readonly Axis[]): string;
+  /** The same as something that a method can be called of. */
+  whole(id: NodeId, axes: readonly Axis[]): string;
 }
 
 export interface BlockParts {
@@ -131,12 +133,12 @@ export function openBlock({ nodes, roots, leaf, sizeOf, taken }: BlockParts): Bl
     write: (line) => { lines.push(line); },
     fresh,
     value,
-    along(id, axes) {
-      const found = aligned(value(id), axes);
-      return found.number ? `number(${found.text})` : found.text;
-    },
+    along: (id, axes) => asTensor(aligned(value(id), axes)).text,
+    whole: (id, axes) => bracketed(asTensor(aligned(value(id), axes)), LEVEL.atom),
   };
 }
+
+const asTensor = (value: Value): Value => (value.number ? tensorValue(`number(${value.text})`, []) : value);
 
 type NodeOf<K extends ScanNode['kind']> = Extract<ScanNode, { kind: K }>;
 

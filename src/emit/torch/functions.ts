@@ -166,7 +166,7 @@ function result(signature: Signature, from: string, final: boolean): readonly st
   if (!final) return [count === 1 ? `return ${from}, None` : `return (*${from}, None)`];
   const whole = oneState(signature) ? [] : [`${stateName(signature)}(*results[${count}:])`];
   const heads = outputs.map((_, i) => `results[${i}]`);
-  return [`results = ${from}`, `return ${commas([...heads, ...(oneState(signature) ? [`results[${count}]`] : states.length === 0 ? ['None'] : whole)])}`];
+  return [...(from === 'results' ? [] : [`results = ${from}`]), `return ${commas([...heads, ...(oneState(signature) ? [`results[${count}]`] : states.length === 0 ? ['None'] : whole)])}`];
 }
 
 const resultType = (signature: Signature, end: string): string => `tuple[${commas([...signature.outputs.map(() => 'Tensor'), end])}]`;
@@ -174,7 +174,11 @@ const resultType = (signature: Signature, end: string): string => `tuple[${comma
 function wholeFunction(signature: Signature, texts: FunctionTexts): readonly string[] {
   const { module, name } = signature;
   const given = commas([...operands(signature), 'cu_seqlens']);
-  const apply = (final: boolean): string => `_${className(module)}${final ? 'Final' : ''}.apply(${given})`;
+  const call = (final: boolean): readonly string[] => {
+    const traced = `_${className(module)}${final ? 'Final' : ''}.apply(${given})`;
+    const plain = `_op.${final ? 'forward_final' : 'forward'}(${given})`;
+    return [`results = ${traced} if wanted else ${plain}`, ...result(signature, 'results', final)];
+  };
   return define(module, parameters(signature, false), resultType(signature, `${stateType(signature)} | None`), [
     ...docstring([
       ...(signature.doc === '' ? [`The scan \`${name}\`.`] : signature.doc.split('\n')),
@@ -196,12 +200,20 @@ function wholeFunction(signature: Signature, texts: FunctionTexts): readonly str
     ...prepared(signature, true),
     ...unpacked(signature, 'initial_state', true),
     'cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)',
-    ...(signature.states.length === 0 ? result(signature, apply(false), false) : [
-      'if output_final_state:',
-      ...indent(result(signature, apply(true), true)),
-      ...result(signature, apply(false), false),
-    ]),
+    ...needsGradient(signature),
+    ...(signature.states.length === 0 ? [] : ['if output_final_state:', ...indent(call(true))]),
+    ...call(false),
   ]);
+}
+
+/** Without gradients the operator alone is called: the autograd function costs as much again. */
+function needsGradient(signature: Signature): readonly string[] {
+  const parts = [
+    ...names([...signature.inputs, ...signature.params]).map((x) => `${x}.requires_grad`),
+    ...names(signature.states).map((x) => `(${x} is not None and ${x}.requires_grad)`),
+  ];
+  const line = `wanted = torch.is_grad_enabled() and (${parts.join(' or ')})`;
+  return line.length <= 130 ? [line] : ['wanted = torch.is_grad_enabled() and (', ...parts.map((part, i) => `    ${i === 0 ? '' : 'or '}${part}`), ')'];
 }
 
 const returnsText = (signature: Signature): string => signature.outputs.map((x) => `${x.python} ${shape(['B', 'T', 'H'], x)}`).join(', ');

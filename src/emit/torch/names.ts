@@ -4,6 +4,7 @@ const TAKEN = new Set([
   'global', 'if', 'import', 'in', 'is', 'lambda', 'nonlocal', 'not', 'or', 'pass', 'raise', 'return', 'try', 'while', 'with', 'yield',
   'self', 'torch', 'Tensor', 'number', 'permuted', 'softplus', 'silu', 'gelu', 'less', 'chain', 'prefix', 'prefix_adjoint', 'outer_walk', 'outer_walk_adjoint', 'Gate', 'Read', 'Write',
   'initial_state', 'final_state', 'output_final_state', 'cu_seqlens', 'cu_seqlens_cpu', 'state', 'shards', 'heads', 'ctx', 'any', 'tuple', 'print',
+  'dtype', 'exact', 'results', 'wanted', 'cotangents', 'tokens', 'd', 'ready', 'packed', 'io_dtype', 'exact_dtype', 'no_gradient', 'once_differentiable', 'NamedTuple', 'Any',
   'register', 'Path', 'Reference', 'Signature', 'Named', 'Scan', 'PLANS', 'SCANS', 'MODULES', 'KERNELS', 'math', 'warmup', 'doctor', 'LmoecError',
 ]);
 
@@ -12,7 +13,12 @@ const MODULES = new Set(['fla', 'cp', 'moe', 'modules', 'hf', 'titan', 'parallel
 
 /** A name of the formula as Python takes it. */
 export function pythonName(name: string): string {
-  return TAKEN.has(name) ? `${name}_` : name;
+  return TAKEN.has(name) || /^d_(out|final)\d+$/.test(name) ? `${name}_` : name;
+}
+
+/** The same as a field of a named tuple, which cannot begin with an underscore. */
+export function fieldName(name: string): string {
+  return pythonName(name).replace(/^_/, 'state_');
 }
 
 export function moduleName(scan: string): string {
@@ -21,7 +27,7 @@ export function moduleName(scan: string): string {
 
 /** Is it a name that `import` takes, and no module that everybody needs? */
 export function isPackageName(name: string): boolean {
-  return /^[A-Za-z_]\w*$/.test(name) && pythonName(name) === name;
+  return /^[A-Za-z]\w*$/.test(name) && pythonName(name) === name;
 }
 
 /** `two_faced` as `TwoFaced`. */

@@ -60,8 +60,8 @@ function namesOf(signature: Signature): Names {
   return { inputs, params, states, outputCotangents, stateCotangents, all: [...taken, 'heads', 'tokens', 'device'] };
 }
 
-/** Where leaves of a program are found. `result`: what stages gave. */
-function leaves(spec: Spec, names: Names, result: (node: Extract<ScanNode, { kind: 'result' }>) => string) {
+/** Where leaves of a program are found. `result`: what stages gave, whose axes may stand in another order than the node has them. */
+function leaves(spec: Spec, names: Names, result: (node: Extract<ScanNode, { kind: 'result' }>) => Value) {
   const like = [...names.inputs][0];
   const heads = [
     ...spec.inputs.flatMap((x, i) => (x.scope === 'head' ? [[names.inputs[i], x.axes.length] as const] : [])),
@@ -74,7 +74,7 @@ function leaves(spec: Spec, names: Names, result: (node: Extract<ScanNode, { kin
       case 'input': return tensorValue(names.inputs[node.input], node.axes);
       case 'param': return tensorValue(names.params[node.param], node.axes);
       case 'cotangent': return tensorValue(names.outputCotangents[node.output], node.axes);
-      case 'result': return tensorValue(result(node), node.axes);
+      case 'result': return result(node);
       case 'head': return tensorValue(`torch.arange(${count}, dtype=${like}.dtype, device=${like}.device)`, []);
       case 'heads': return numberValue(count);
       case 'past': case 'ahead': case 'last': throw new Error(`${node.kind}: a reference carries every state`);
@@ -106,7 +106,7 @@ function define(name: string, args: readonly string[], doc: string, body: readon
 function tokenFunction(spec: Spec, signature: Signature, names: Names, program: TokenProgram, name: string): string[] {
   const block = openBlock({
     nodes: program.nodes, roots: [...rootsOf(program), ...program.next], taken: names.all,
-    leaf: leaves(spec, names, (node) => names.states[node.stage]), sizeOf: sizes(spec, names),
+    leaf: leaves(spec, names, (node) => tensorValue(names.states[node.stage], spec.states[node.stage].axes)), sizeOf: sizes(spec, names),
   });
   const outputs = outputValues(block, program.roots, spec);
   const next = program.next.map((id, s) => wide(block, id, spec.states[s].axes, names.states[s]));
@@ -118,7 +118,9 @@ function tokenFunction(spec: Spec, signature: Signature, names: Names, program: 
 function tokenBackward(spec: Spec, signature: Signature, names: Names, program: TokenProgram, name: string): string[] {
   const count = spec.states.length;
   const pulled = program.pulled.filter((id) => id !== undefined);
-  const leaf = leaves(spec, names, (node) => (node.stage < count ? names.states[node.stage] : names.stateCotangents[node.stage - count]));
+  const leaf = leaves(spec, names, ({ stage }) => tensorValue(
+    stage < count ? names.states[stage] : names.stateCotangents[stage - count], spec.states[stage % count].axes,
+  ));
   const block = openBlock({ nodes: program.nodes, roots: [...rootsOf(program), ...pulled], leaf, sizeOf: sizes(spec, names), taken: names.all });
   const [inputs, params] = gradientValues(block, program.roots, spec);
   const states = program.pulled.map((id, s) => (id === undefined ? `torch.zeros_like(${names.states[s]})` : wide(block, id, spec.states[s].axes, names.states[s])));
@@ -127,7 +129,7 @@ function tokenBackward(spec: Spec, signature: Signature, names: Names, program: 
 
 /** A state with all its axes at full length. */
 function wide(block: Block, id: NodeId, axes: readonly Axis[], state: string): string {
-  return `(${block.along(id, axes)}).expand_as(${state})`.replace(/^\((\w+)\)/, '$1');
+  return `${block.whole(id, axes)}.expand_as(${state})`;
 }
 
 const backwardArguments = (names: Names) => [...names.inputs, ...names.params, ...names.states, ...names.outputCotangents, ...names.stateCotangents];
@@ -204,7 +206,7 @@ function stagePrinter(spec: Spec, names: Names, program: ScanProgram, roots: rea
     printStage(stage);
     const name = results.get(stage)?.[slot];
     if (name === undefined) throw new Error(`stage ${stage} has no result ${slot}`);
-    return name;
+    return tensorValue(name, stageResults(program.stages[stage])[slot]);
   });
   const block = openBlock({ nodes: program.nodes, roots: [...roots, ...operands], leaf, sizeOf: sizes(spec, names), taken: names.all });
 

@@ -1,7 +1,7 @@
 import type { Axis } from '../../ir/common/axes.js';
 import type { Range } from '../../ir/common/range.js';
 import type { Spec } from '../../ir/spec/spec.js';
-import { moduleName, pythonName } from './names.js';
+import { fieldName, moduleName, pythonName } from './names.js';
 
 /** A tensor of a scan as Python sees it. */
 export interface Member {
@@ -31,8 +31,8 @@ const ANY: Range = { lo: -Infinity, hi: Infinity };
 
 /** `isIo`: the tensors of the file contract that are rounded to the dtype of a build; `d_NAME` stands for an output, too. */
 export function signatureOf(spec: Spec, isIo: (name: string) => boolean): Signature {
-  const member = (taken: Set<string>, name: string, part: Partial<Member> & Pick<Member, 'axes' | 'io'>): Member => {
-    let python = pythonName(name.replace(/[^A-Za-z0-9_]/g, '_'));
+  const member = (taken: Set<string>, name: string, { field, ...part }: Partial<Member> & Pick<Member, 'axes' | 'io'> & { readonly field?: boolean }): Member => {
+    let python = field === true ? fieldName(name) : pythonName(name);
     while (taken.has(python)) python = `${python}_`;
     taken.add(python);
     return { name, python, group: false, hidden: false, range: ANY, ...part };
@@ -41,7 +41,7 @@ export function signatureOf(spec: Spec, isIo: (name: string) => boolean): Signat
   const made = new Set<string>();
   const inputs = spec.inputs.map((x) => member(given, x.name, { axes: x.axes, io: isIo(x.name), group: x.scope === 'group', range: x.range }));
   const params = spec.params.map((x) => member(given, x.name, { axes: x.axes, io: false, range: x.range }));
-  const states = spec.states.map((x) => member(given, x.name, { axes: x.axes, io: false, hidden: x.hidden }));
+  const states = spec.states.map((x) => member(given, x.name, { field: true, axes: x.axes, io: false, hidden: x.hidden }));
   const outputs = spec.outputs.map((x) => member(made, x.name, { axes: x.axes, io: isIo(`d_${x.name}`) }));
   return { name: spec.name, module: moduleName(spec.name), doc: spec.doc, inputs, params, states, outputs };
 }
