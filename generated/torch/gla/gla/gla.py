@@ -111,10 +111,18 @@ def gla(
     S = initial_state
     S = None if S is None else ready(S, exact, "gla: the state S")
     cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)
+    wanted = torch.is_grad_enabled() and (
+        q.requires_grad
+        or k.requires_grad
+        or v.requires_grad
+        or g.requires_grad
+        or (S is not None and S.requires_grad)
+    )
     if output_final_state:
-        results = _GlaFinal.apply(q, k, v, g, S, cu_seqlens)
+        results = _GlaFinal.apply(q, k, v, g, S, cu_seqlens) if wanted else _op.forward_final(q, k, v, g, S, cu_seqlens)
         return results[0], results[1]
-    return _Gla.apply(q, k, v, g, S, cu_seqlens), None
+    results = _Gla.apply(q, k, v, g, S, cu_seqlens) if wanted else _op.forward(q, k, v, g, S, cu_seqlens)
+    return results, None
 
 
 def gla_step(

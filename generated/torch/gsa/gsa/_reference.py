@@ -22,7 +22,7 @@ def _gsa_token(q, k, v, g, Kt, Vt):
     x4 = torch.einsum("...k,...mk->...m", q, x3) / torch.sqrt(number(q.shape[-1]))
     x5 = torch.exp(x4 - x4.amax(-1)[..., None])
     x6 = x1[..., :, None] * Vt + x2[..., :, None] * v[..., None, :]
-    return (torch.einsum("...m,...mv->...v", x5 / x5.sum(-1)[..., None], x6),), ((permuted(x3, 1, 0)).expand_as(Kt), x6.expand_as(Vt),)
+    return (torch.einsum("...m,...mv->...v", x5 / x5.sum(-1)[..., None], x6),), (permuted(x3, 1, 0).expand_as(Kt), x6.expand_as(Vt),)
 
 
 def _gsa_chunk(q, k, v, g, Kt, Vt):

@@ -123,10 +123,19 @@ def gsa(
     Kt = None if Kt is None else ready(Kt, exact, "gsa: the state Kt")
     Vt = None if Vt is None else ready(Vt, exact, "gsa: the state Vt")
     cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)
+    wanted = torch.is_grad_enabled() and (
+        q.requires_grad
+        or k.requires_grad
+        or v.requires_grad
+        or g.requires_grad
+        or (Kt is not None and Kt.requires_grad)
+        or (Vt is not None and Vt.requires_grad)
+    )
     if output_final_state:
-        results = _GsaFinal.apply(q, k, v, g, Kt, Vt, cu_seqlens)
+        results = _GsaFinal.apply(q, k, v, g, Kt, Vt, cu_seqlens) if wanted else _op.forward_final(q, k, v, g, Kt, Vt, cu_seqlens)
         return results[0], GsaState(*results[1:])
-    return _Gsa.apply(q, k, v, g, Kt, Vt, cu_seqlens), None
+    results = _Gsa.apply(q, k, v, g, Kt, Vt, cu_seqlens) if wanted else _op.forward(q, k, v, g, Kt, Vt, cu_seqlens)
+    return results, None
 
 
 def gsa_step(

@@ -122,10 +122,21 @@ def mamba2(
     h = initial_state
     h = None if h is None else ready(h, exact, "mamba2: the state h")
     cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)
+    wanted = torch.is_grad_enabled() and (
+        x.requires_grad
+        or dt.requires_grad
+        or B.requires_grad
+        or C.requires_grad
+        or A_log.requires_grad
+        or dt_bias.requires_grad
+        or D.requires_grad
+        or (h is not None and h.requires_grad)
+    )
     if output_final_state:
-        results = _Mamba2Final.apply(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
+        results = _Mamba2Final.apply(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) if wanted else _op.forward_final(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
         return results[0], results[1]
-    return _Mamba2.apply(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens), None
+    results = _Mamba2.apply(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) if wanted else _op.forward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
+    return results, None
 
 
 def mamba2_step(
