@@ -115,7 +115,7 @@ export class LmoeParser extends EmbeddedActionsParser {
     return this.ACTION(() => ({ names, axes, range, perGroup, origin: this.since(names[0].origin) }));
   });
 
-  readonly parameter = this.RULE('parameter', (): Declared => {
+  readonly ranged = this.RULE('ranged', (): Declared => {
     const names = this.SUBRULE(this.names);
     this.CONSUME(T.Colon);
     const axes = this.SUBRULE(this.axes);
@@ -167,12 +167,12 @@ export class LmoeParser extends EmbeddedActionsParser {
       } },
       { ALT: () => {
         this.CONSUME(T.Param);
-        this.AT_LEAST_ONE_SEP({ SEP: T.Comma, DEF: () => groups.push(this.SUBRULE(this.parameter)) });
+        this.AT_LEAST_ONE_SEP({ SEP: T.Comma, DEF: () => groups.push(this.SUBRULE(this.ranged)) });
         return this.ACTION(() => ({ kind: 'param', groups, ...this.layout(open) }));
       } },
       { ALT: () => {
         this.CONSUME(T.State);
-        this.AT_LEAST_ONE_SEP2({ SEP: T.Comma, DEF: () => groups.push(this.SUBRULE(this.declared)) });
+        this.AT_LEAST_ONE_SEP2({ SEP: T.Comma, DEF: () => groups.push(this.SUBRULE2(this.ranged)) });
         return this.ACTION(() => ({ kind: 'state', groups, ...this.layout(open) }));
       } },
       { ALT: () => {

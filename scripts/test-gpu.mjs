@@ -42,23 +42,25 @@ const moreWays = [
 ];
 const PACKED = ['--lengths', '64,1,200,15', '--size', 'H=2'];
 const shapes = [['--size', 'B=2,T=77,H=2'], ['--size', 'B=1,T=1,H=2'], ['--size', 'B=1,T=1000,H=4'], PACKED];
+// What passes from call to call is compared as well.
+const RANDOM = ['--states', 'random'];
 // Small programs that once showed a fault, zero, strong and factor gates among them; and the weakest of gates, token by token for long.
 const programs = readdirSync(join(root, 'test/programs')).filter((name) => name.endsWith('.lmoe')).sort().map((name) => join(root, 'test/programs', name));
 const casesOfPrograms = programs.flatMap((path) => {
   const name = basename(path, '.lmoe');
   const shapesOf = [PACKED, ...(name === 'next_to_one' ? [['--size', 'B=1,T=16384,H=2']] : [])];
   return shapesOf.flatMap((args) => ways.map((way) => (
-    { name, label: args[1], way, args: ['run', path, '--check', '--json', ...args, '--backend', way.backend, '--dtype', way.dtype, ...way.args] }
+    { name, label: args[1], way, args: ['run', path, '--check', '--json', ...args, ...RANDOM, '--backend', way.backend, '--dtype', way.dtype, ...way.args] }
   )));
 });
 const casesOfExamples = examples().flatMap((example) => {
   const name = basename(example, '.lmoe');
   const inputs = files.filter((file) => basename(file).startsWith(`${name}.`));
   const data = [
-    ...shapes.map((args) => ({ label: args[1], args })),
+    ...shapes.map((args) => ({ label: args[1], args: [...args, ...RANDOM] })),
     ...inputs.map((file) => ({ label: basename(file, '.safetensors').slice(name.length + 1) || 'reference', args: ['--inputs', file] })),
   ];
-  return data.flatMap(({ label, args }) => [...ways, ...(args === PACKED ? moreWays : [])].map((way) => (
+  return data.flatMap(({ label, args }) => [...ways, ...(args.includes(PACKED[1]) ? moreWays : [])].map((way) => (
     { name, label, way, args: ['run', example, '--check', '--json', ...args, '--backend', way.backend, '--dtype', way.dtype, ...way.args] }
   )));
 });

@@ -58,6 +58,7 @@ export const COMMANDS: readonly { readonly name: CommandName; readonly usage: st
       '  --size K=64,B=2,T=100,H=2,G=1   sizes for random tensors',
       '  --lengths 64,1,77    packed random sequences with so many tokens, instead of B and T',
       '  --seed N             of the random tensors (default: 1)',
+      '  --states random      draws initial states that have no declared range too, instead of zeros',
       '  --json               results of --check as JSON',
     ],
   },

@@ -61,6 +61,7 @@ export const CODES = {
   E504: error('a tensor holds a NaN'),
   E505: error('cu_seqlens are no offsets of sequences'),
   E506: error('a data file that cannot be understood'),
+  E507: error('the formula itself gives no finite number'),
 
   E601: error('no device answers'),
   E602: error('a device that cannot do this'),

@@ -23,6 +23,7 @@ function requestOf(args: readonly string[]) {
     size: { type: 'string', multiple: true },
     lengths: { type: 'string', multiple: true },
     seed: { type: 'string' },
+    states: { type: 'string' },
     json: { type: 'boolean' },
   });
   const [file, ...others] = positionals;
@@ -32,13 +33,13 @@ function requestOf(args: readonly string[]) {
   const sizes = sizesOf(values.size ?? []);
   const lengths = values.lengths === undefined ? undefined : list(values.lengths).map(lengthOf);
   if (lengths !== undefined && (sizes.has('B') || sizes.has('T'))) throw new UsageError('run: --lengths says what B and T are');
-  if (values.inputs !== undefined && (sizes.size > 0 || lengths !== undefined)) {
-    throw new UsageError('run: sizes come from the tensors of --inputs; --size and --lengths are for random ones');
+  if (values.inputs !== undefined && (sizes.size > 0 || lengths !== undefined || values.states !== undefined)) {
+    throw new UsageError('run: sizes and states come from the tensors of --inputs; --size, --lengths and --states are for random ones');
   }
   return {
     file,
     scan: values.scan,
-    from: values.inputs === undefined ? { sizes, lengths, seed } : { file: values.inputs },
+    from: values.inputs === undefined ? { sizes, lengths, seed, states: choice('--states', values.states ?? 'declared', ['declared', 'random']) } : { file: values.inputs },
     out: values.out,
     backend: values.backend === undefined ? undefined : choice('--backend', values.backend, BACKENDS),
     target: values.target === undefined ? undefined : choice('--target', values.target, TARGETS),
@@ -91,7 +92,8 @@ export const run: Command = (args) => guarded(async () => {
   }
 });
 
-function verdict({ passed, error, allowed, conditioning }: Comparison): string {
+function verdict({ passed, error, allowed, conditioning, meaningless }: Comparison): string {
+  if (meaningless !== undefined) return 'FAILED: the formula itself gives no number';
   if (passed) return error <= allowed ? 'ok' : 'ok: negligible';
   return conditioning === undefined ? 'FAILED' : `FAILED (one rounding of the inputs: ${conditioning.toExponential(1)})`;
 }
@@ -112,13 +114,15 @@ function show(ui: Ui, report: RunReport, options: { readonly check: boolean; rea
     const number = (value: number): string => (Number.isFinite(value) ? value.toExponential(1) : 'not finite');
     ui.out(table([
       ['tensor', '', 'rms error', 'allowed', 'largest difference', ''],
-      ...report.comparisons.map((c) => [c.name, c.role, number(c.error), number(c.allowed), number(c.maxDifference), verdict(c)]),
+      ...report.comparisons.map((c) => [c.name, c.role, ...(c.meaningless === undefined ? [number(c.error), number(c.allowed), number(c.maxDifference)] : ['', '', '']), verdict(c)]),
     ]));
   }
   if (failed.some(({ conditioning = 0, allowed }) => conditioning > allowed / 2)) {
     ui.err(`in ${report.dtype} this formula has fewer digits than is asked for: one rounding of the inputs moves what it means by the amounts above (docs/algorithms.md: tolerances)`);
   }
-  if (failed.length > 0) ui.err(`${failed.length} of ${report.comparisons.length} tensors differ by more than is allowed: ${failed.map((c) => `${c.role} ${c.name}`).join(', ')}`);
+  if (report.meaningless !== undefined) reportProblems(ui, [report.meaningless]);
+  const wrong = failed.filter(({ meaningless }) => meaningless === undefined);
+  if (wrong.length > 0) ui.err(`${wrong.length} of ${report.comparisons.length} tensors differ by more than is allowed: ${wrong.map((c) => `${c.role} ${c.name}`).join(', ')}`);
   if (options.out !== undefined) ui.out(`wrote ${options.out}`);
   return status;
 }

@@ -9,32 +9,45 @@ export interface Comparison {
   readonly maxDifference: number;
   readonly allowed: number;
   readonly passed: boolean;
+  /** The first element whose meaning is no finite number, if a device gave anything else there: it is not the device that fails. */
+  readonly meaningless?: number;
   /** Of what did not pass in 16 bits: what becomes of the oracle's result when its inputs are rounded once more (conditioning.ts). */
   readonly conditioning?: number;
 }
 
-/** rms(difference) / rms(expected), and the largest difference; Infinity if a value is not finite where it should be. */
-export function distance(found: ArrayLike<number>, expected: ArrayLike<number>): { readonly error: number; readonly maxDifference: number } {
+interface Distance {
+  readonly error: number;
+  readonly maxDifference: number;
+  readonly meaningless?: number;
+}
+
+/** rms(difference) / rms(expected), and the largest difference, where the expected values are finite; Infinity if a value is not finite where it should be. */
+export function distance(found: ArrayLike<number>, expected: ArrayLike<number>): Distance {
   let squares = 0;
   let reference = 0;
   let maxDifference = 0;
+  let meaningless: number | undefined;
   for (let i = 0; i < expected.length; i++) {
-    // Equal infinities differ by NaN; nothing else may.
-    const raw = found[i] === expected[i] ? 0 : Math.abs(found[i] - expected[i]);
+    if (!Number.isFinite(expected[i])) {
+      if (found[i] !== expected[i]) meaningless ??= i;
+      continue;
+    }
+    const raw = Math.abs(found[i] - expected[i]);
     const difference = Number.isNaN(raw) ? Infinity : raw;
     squares += difference * difference;
-    if (Number.isFinite(expected[i])) reference += expected[i] * expected[i];
+    reference += expected[i] * expected[i];
     maxDifference = Math.max(maxDifference, difference);
   }
   const ratio = squares === 0 ? 0 : Math.sqrt(squares) / Math.sqrt(reference);
-  return { error: maxDifference === Infinity ? Infinity : ratio, maxDifference };
+  return { error: maxDifference === Infinity ? Infinity : ratio, maxDifference, ...(meaningless === undefined ? {} : { meaningless }) };
 }
 
-/** Compares one tensor with the oracle's. Differences below NEGLIGIBLE pass whatever their ratio (a gradient that is zero has no other measure). */
+/** Compares one tensor with the oracle's, which must be finite numbers, or infinities that were found. Differences below NEGLIGIBLE pass whatever their ratio (a gradient that is zero has no other measure). */
 export function compare(name: string, role: Comparison['role'], kind: ErrorClass, dtype: IoDtype | 'f64', found: ArrayLike<number> | undefined, expected: ArrayLike<number>): Comparison {
   const allowed = tolerance(dtype, kind);
   if (found === undefined || found.length !== expected.length) return { name, role, error: Infinity, maxDifference: Infinity, allowed, passed: false };
-  const { error, maxDifference } = distance(found, expected);
+  const measured = distance(found, expected);
+  const { error, maxDifference, meaningless } = measured;
   const negligible = dtype !== 'f64' && maxDifference <= NEGLIGIBLE;
-  return { name, role, error, maxDifference, allowed, passed: error <= allowed || negligible };
+  return { name, role, ...measured, allowed, passed: meaningless === undefined && (error <= allowed || negligible) };
 }

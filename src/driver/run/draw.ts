@@ -1,5 +1,5 @@
 import { elements, type Axis, type AxisSizes } from '../../ir/common/axes.js';
-import type { Range } from '../../ir/common/range.js';
+import { isAny, type Range } from '../../ir/common/range.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { randomSource, type RandomSource } from '../../support/random.js';
 import { erasePairs } from './erase-pairs.js';
@@ -14,8 +14,13 @@ export interface Extents {
   readonly N: number;
 }
 
+/** Initial states without a declared range: zero, as sequences begin, or drawn as inputs are. Those with a range are drawn within it either way. */
+export type StateDraw = 'declared' | 'random';
+
 export interface DrawOptions {
   readonly seed: number;
+  /** Default: random. */
+  readonly states?: StateDraw;
   /** Vectors that reads fold point nearly the same way at every token, which is hard on the triangular solves of erasing recurrences. */
   readonly correlated?: boolean;
 }
@@ -41,6 +46,7 @@ export function drawTensors(spec: Spec, extents: Extents, sizes: AxisSizes, opti
   const drawn = new Map([...required, ...initial, ...cotangents].map((tensor): [string, DrawnTensor] => {
     const shape = [...tensor.leading.map((name) => extents[name]), ...elementsOf(tensor.axes, sizes)];
     const data = new Float32Array(shape.reduce((n, extent) => n * extent, 1));
+    if (tensor.role === 'initial' && options.states === 'declared' && isAny(tensor.range)) return [tensor.name, { dtype: 'f32', shape, data }];
     const lanes = tensor.leading.includes('G') ? extents.G : extents.H;
     fill(data, tensor, { lanes, folded, sizes, correlated: options.correlated === true, random: randomSource(options.seed, tensor.name) });
     return [tensor.name, { dtype: 'f32', shape, data }];
@@ -70,9 +76,8 @@ interface Manner {
 function fill(data: Float32Array, tensor: SignatureTensor, manner: Manner): void {
   const { range, axes } = tensor;
   const { random, sizes, lanes } = manner;
-  const unbounded = range.lo === -Infinity && range.hi === Infinity;
   const last = axes.at(-1);
-  if (tensor.role === 'input' && unbounded && last !== undefined && manner.folded.has(last)) {
+  if (tensor.role === 'input' && isAny(range) && last !== undefined && manner.folded.has(last)) {
     fillVectors(data, elements([last], sizes), elements(axes, sizes) * lanes, manner);
     return;
   }
@@ -100,7 +105,7 @@ function fillVectors(data: Float32Array, size: number, period: number, { correla
  */
 function within({ lo, hi }: Range, random: RandomSource, channel: number): number {
   const weak = channel % 2 === 0;
-  if (lo === -Infinity && hi === Infinity) return random.normal();
+  if (isAny({ lo, hi })) return random.normal();
   if (hi === Infinity) return lo + Math.abs(random.normal());
   if (lo === -Infinity || (hi === 0 && weak)) return Math.max(lo, hi - Math.log1p(Math.exp(weak ? random.normal() - 6 : 2 * random.normal() - 1)));
   // The nearest f32 may lie outside.

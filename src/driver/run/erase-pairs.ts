@@ -1,3 +1,4 @@
+import { isAny } from '../../ir/common/range.js';
 import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
 import type { NodeId } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
@@ -52,7 +53,7 @@ function rawInput(b: ScanBuilder, spec: Spec, id: NodeId): RawInput | undefined 
   const node = b.nodes[id];
   if (node.kind === 'input') {
     const input = spec.inputs[node.input];
-    return input.axes.length === 1 && input.range.lo === -Infinity && input.range.hi === Infinity ? { input, sign: 1 } : undefined;
+    return input.axes.length === 1 && isAny(input.range) ? { input, sign: 1 } : undefined;
   }
   if (node.kind !== 'map') return undefined;
   const [x, y] = node.args;

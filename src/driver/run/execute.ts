@@ -31,6 +31,8 @@ export interface RunRequest {
 export interface RunOutcome {
   /** Outputs, final states and gradients. */
   readonly results: Values;
+  /** What they mean; empty unless checked. */
+  readonly expected: Values;
   /** Empty unless checked. */
   readonly comparisons: readonly Comparison[];
 }
@@ -53,14 +55,14 @@ export async function execute(host: Host, request: RunRequest): Promise<RunOutco
   }
   if (runtime === undefined) {
     const results = runOracle(spec, call, values);
-    return { results, comparisons: request.check && dtype === 'f32' ? expectations(signature, request, results) : [] };
+    return { results, expected: new Map(), comparisons: request.check && dtype === 'f32' ? expectations(signature, request, results) : [] };
   }
   const compiled = await compileScan(host, source, spec, { target, dtype, sizes: call.sizes, command: 'lmoec run', capabilities: capabilitiesOf(runtime) });
   if (!('plan' in compiled)) return compiled;
   const found = await runOnDevice(host, runtime, compiled, call, values, { step: request.check });
   if (isProblem(found)) return found;
   const results = new Map([...found.forward, ...found.backward]);
-  if (!request.check) return { results, comparisons: [] };
+  if (!request.check) return { results, expected: new Map(), comparisons: [] };
   const expected = runOracle(spec, call, values);
   const classOf = errorClasses(spec, compiled.scan);
   const held = (tensor: SignatureTensor, role: Comparison['role'], values: Values): Comparison => (
@@ -72,10 +74,10 @@ export async function execute(host: Host, request: RunRequest): Promise<RunOutco
     ...all.map((tensor) => held(tensor, roleOf(tensor), results)),
     ...(step === undefined ? [] : signature.results.map((tensor) => held(tensor, 'step', step))),
   ];
-  if (dtype === 'f32' || comparisons.every(({ passed }) => passed)) return { results, comparisons };
+  if (dtype === 'f32' || comparisons.every(({ passed }) => passed)) return { results, expected, comparisons };
   // Is it the kernels, or is it the formula?
   const moved = conditioning(spec, call, values, isIo, dtype, expected);
-  return { results, comparisons: comparisons.map((comparison) => (comparison.passed ? comparison : { ...comparison, conditioning: moved.get(comparison.name) })) };
+  return { results, expected, comparisons: comparisons.map((comparison) => (comparison.passed ? comparison : { ...comparison, conditioning: moved.get(comparison.name) })) };
 }
 
 function roleOf({ role }: SignatureTensor): 'output' | 'final' | 'gradient' {

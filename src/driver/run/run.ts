@@ -9,11 +9,12 @@ import type { Problem } from '../problem.js';
 import { unreadable, type Source } from '../session.js';
 import type { Comparison } from './compare.js';
 import { execute } from './execute.js';
+import { meaningProblem } from './meaning.js';
 import type { Values } from './oracle.js';
 import { randomTensors, type RandomCall } from './random.js';
 import { readSafetensors, writeSafetensors } from './safetensors.js';
 import { signatureOf } from './signature.js';
-import { validate, type AnyTensor, type CallShape } from './validate.js';
+import { shapeOf, validate, type AnyTensor, type CallShape } from './validate.js';
 
 export interface RunReport {
   readonly scan: string;
@@ -24,6 +25,8 @@ export interface RunReport {
   readonly call: string;
   readonly results: Values;
   readonly comparisons: readonly Comparison[];
+  /** The formula itself gives no finite number (E507). */
+  readonly meaningless: Problem | undefined;
   /** The results as a safetensors file: f64 from the oracle, f32 from devices (which holds their 16-bit values exactly). */
   file(): Uint8Array;
 }
@@ -55,6 +58,7 @@ export function prepareRun(host: Host, source: Source, spec: Spec, from: RunInpu
         dtype,
         call: callText(call),
         ...outcome,
+        meaningless: meaningProblem(spec, call, outcome.comparisons, outcome.expected, 'file' in from ? undefined : from.states),
         file: () => writeResults(spec, call, outcome.results, runtime === undefined ? 'f64' : 'f32'),
       };
     },
@@ -74,12 +78,10 @@ function callText(call: CallShape): string {
 }
 
 function writeResults(spec: Spec, call: CallShape, results: Values, dtype: 'f32' | 'f64'): Uint8Array {
-  const extents = { B: call.batch, T: call.tokens, H: call.heads, G: call.groups, N: call.lengths.length };
   const signature = signatureOf(spec);
   const tensors = new Map([...signature.results, ...signature.gradients].flatMap((tensor) => {
     const data = results.get(tensor.name);
-    const shape = [...tensor.leading.map((name) => extents[name]), ...tensor.axes.map((axis) => call.sizes.get(axis) ?? 1)];
-    return data === undefined ? [] : [[tensor.name, { dtype, shape, data }] as const];
+    return data === undefined ? [] : [[tensor.name, { dtype, shape: shapeOf(tensor, call), data }] as const];
   }));
   return writeSafetensors(tensors);
 }

@@ -1,5 +1,5 @@
 import type { Axis } from '../../ir/common/axes.js';
-import type { Range } from '../../ir/common/range.js';
+import { ANY, type Range } from '../../ir/common/range.js';
 import { finalName } from '../../ir/spec/names.js';
 import type { Spec } from '../../ir/spec/spec.js';
 
@@ -31,8 +31,6 @@ export interface Signature {
   readonly gradients: readonly SignatureTensor[];
 }
 
-const ANYTHING: Range = { lo: -Infinity, hi: Infinity };
-
 /** The file contract of a scan (README: files in, files out). A state named like an output gives the output; its last value is `final.NAME`. */
 export function signatureOf(spec: Spec): Signature {
   const inputs = spec.inputs.map((input): SignatureTensor => ({
@@ -40,16 +38,16 @@ export function signatureOf(spec: Spec): Signature {
   }));
   const params = spec.params.map((param): SignatureTensor => ({ name: param.name, of: param.name, role: 'param', leading: ['H'], axes: param.axes, range: param.range }));
   const initial = spec.states.map((state): SignatureTensor => ({
-    name: state.name, of: state.name, role: 'initial', leading: ['N', 'H'], axes: state.axes, range: ANYTHING,
+    name: state.name, of: state.name, role: 'initial', leading: ['N', 'H'], axes: state.axes, range: state.range,
   }));
-  const outputs = spec.outputs.map((output): SignatureTensor => ({ name: output.name, of: output.name, role: 'output', leading: ['B', 'T', 'H'], axes: output.axes, range: ANYTHING }));
-  const finals = initial.map((state): SignatureTensor => ({ ...state, role: 'final', name: finalName(spec, state.of) }));
+  const outputs = spec.outputs.map((output): SignatureTensor => ({ name: output.name, of: output.name, role: 'output', leading: ['B', 'T', 'H'], axes: output.axes, range: ANY }));
+  const finals = initial.map((state): SignatureTensor => ({ ...state, role: 'final', name: finalName(spec, state.of), range: ANY }));
   const results = [...outputs, ...finals];
   return {
     required: [...inputs, ...params],
     initial,
     cotangents: results.map((tensor): SignatureTensor => ({ ...tensor, role: 'cotangent', name: `d_${tensor.name}` })),
     results,
-    gradients: [...inputs, ...params, ...initial].map((tensor): SignatureTensor => ({ ...tensor, role: 'gradient', name: `d_${tensor.name}`, range: ANYTHING })),
+    gradients: [...inputs, ...params, ...initial].map((tensor): SignatureTensor => ({ ...tensor, role: 'gradient', name: `d_${tensor.name}`, range: ANY })),
   };
 }

@@ -1,4 +1,5 @@
 import type { AxisSizes } from '../../ir/common/axes.js';
+import { isAny } from '../../ir/common/range.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { OFFSETS_RULE, offsetsFault } from '../../runtime/offsets.js';
 import { briefList, briefShape, briefText } from '../../support/brief.js';
@@ -160,8 +161,14 @@ function checkValues(tensor: SignatureTensor, found: AnyTensor): Problem[] {
   return [];
 }
 
+/** The extents of a tensor in a call. */
+export function shapeOf({ leading, axes }: Pick<SignatureTensor, 'leading' | 'axes'>, call: CallShape): number[] {
+  const extents = { B: call.batch, T: call.tokens, H: call.heads, G: call.groups, N: call.lengths.length };
+  return [...leading.map((name) => extents[name]), ...axes.map((axis) => call.sizes.get(axis) ?? 1)];
+}
+
 /** Row-major position of element `index`. */
-function position(index: number, extents: readonly number[]): number[] {
+export function position(index: number, extents: readonly number[]): number[] {
   let rest = index;
   return [...extents].reverse().map((extent) => {
     const at = rest % extent;
@@ -171,9 +178,9 @@ function position(index: number, extents: readonly number[]): number[] {
 }
 
 function rangeWarnings(signature: Signature, tensors: ReadonlyMap<string, AnyTensor>): string[] {
-  return signature.required.flatMap((tensor) => {
+  return [...signature.required, ...signature.initial].flatMap((tensor) => {
     const data = tensors.get(tensor.name)?.data;
-    if (data === undefined || (tensor.range.lo === -Infinity && tensor.range.hi === Infinity)) return [];
+    if (data === undefined || isAny(tensor.range)) return [];
     let outside = 0;
     let first = 0;
     for (let i = 0; i < data.length; i++) {

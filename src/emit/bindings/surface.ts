@@ -1,3 +1,4 @@
+import { isAny } from '../../ir/common/range.js';
 import type { Plan } from '../../ir/plan/plan.js';
 import { finalName } from '../../ir/spec/names.js';
 import type { Spec } from '../../ir/spec/spec.js';
@@ -66,14 +67,14 @@ function members(spec: Spec) {
   const params = spec.params.map((param): Member => ({ name: param.name, axes: axesText(['H'], param.axes), doc: `Parameter [${['H', ...param.axes].join(', ')}]${rangeText(param.range.lo, param.range.hi)}` }));
   const states = spec.states.map((state): Member => ({
     name: state.name, optional: state.hidden, axes: axesText(['N', 'H'], state.axes),
-    doc: `[${['N', 'H', ...state.axes].join(', ')}] in f32${state.hidden ? ': an input of the token before; zeros if left out' : ''}`,
+    doc: `[${['N', 'H', ...state.axes].join(', ')}] in f32${rangeText(state.range.lo, state.range.hi)}${state.hidden ? ': an input of the token before; zeros if left out' : ''}`,
   }));
   const outputs = spec.outputs.map((output): Member => ({ name: output.name, axes: axesText(['B', 'T', 'H'], output.axes), doc: `[${['B', 'T', 'H', ...output.axes].join(', ')}]` }));
   return { inputs, params, states, outputs };
 }
 
 function rangeText(lo: number, hi: number): string {
-  if (lo === -Infinity && hi === Infinity) return '';
+  if (isAny({ lo, hi })) return '';
   return `, in ${lo === -Infinity ? '-inf' : lo}..${hi === Infinity ? 'inf' : hi}`;
 }
 

@@ -1,3 +1,4 @@
+import { isAny } from '../../ir/common/range.js';
 import { className } from './names.js';
 import { docstring } from './text.js';
 import type { Member, Signature } from './signature.js';
@@ -221,13 +222,13 @@ const returnsText = (signature: Signature): string => signature.outputs.map((x) 
 function arguments_(signature: Signature): readonly string[] {
   const io = signature.inputs.filter((x) => x.io);
   const first = io[0]?.python;
-  const range = ({ range: { lo, hi } }: Member): string => (lo === -Infinity && hi === Infinity ? '' : `, in ${lo === -Infinity ? '-inf' : lo}..${hi === Infinity ? 'inf' : hi}`);
+  const range = ({ range: { lo, hi } }: Member): string => (isAny({ lo, hi }) ? '' : `, in ${lo === -Infinity ? '-inf' : lo}..${hi === Infinity ? 'inf' : hi}`);
   const about = (x: Member): string => (!x.io ? 'float32' : x.python === first ? 'its dtype is that of the call' : `as ${first}`);
   return [
     'Args:',
     ...signature.inputs.map((x) => `    ${x.python}: ${shape(['B', 'T', x.group ? 'G' : 'H'], x)}${range(x)}; ${about(x)}${x.group ? '; one for each group of heads, H a multiple of G' : ''}.`),
     ...signature.params.map((x) => `    ${x.python}: ${shape(['H'], x)}${range(x)}; float32.`),
-    `    initial_state: ${signature.states.map((x) => `${x.python} ${shape(['N', 'H'], x)}`).join(', ')} in float32, N = B or the number of packed sequences; zeros if None.`,
+    `    initial_state: ${signature.states.map((x) => `${x.python} ${shape(['N', 'H'], x)}${range(x).replace(',', '')}`).join(', ')} in float32, N = B or the number of packed sequences; zeros if None.`,
     '    output_final_state: gives the state after the last token, too.',
     '    cu_seqlens: int32 or int64 [N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).',
     '    cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.',

@@ -1,5 +1,5 @@
 import type { Axis } from '../../ir/common/axes.js';
-import type { Range } from '../../ir/common/range.js';
+import { ANY, type Range } from '../../ir/common/range.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { fieldName, moduleName, pythonName } from './names.js';
 
@@ -27,8 +27,6 @@ export interface Signature {
   readonly outputs: readonly Member[];
 }
 
-const ANY: Range = { lo: -Infinity, hi: Infinity };
-
 /** `isIo`: the tensors of the file contract that are rounded to the dtype of a build; `d_NAME` stands for an output, too. */
 export function signatureOf(spec: Spec, isIo: (name: string) => boolean): Signature {
   const member = (taken: Set<string>, name: string, { field, ...part }: Partial<Member> & Pick<Member, 'axes' | 'io'> & { readonly field?: boolean }): Member => {
@@ -41,7 +39,7 @@ export function signatureOf(spec: Spec, isIo: (name: string) => boolean): Signat
   const made = new Set<string>();
   const inputs = spec.inputs.map((x) => member(given, x.name, { axes: x.axes, io: isIo(x.name), group: x.scope === 'group', range: x.range }));
   const params = spec.params.map((x) => member(given, x.name, { axes: x.axes, io: false, range: x.range }));
-  const states = spec.states.map((x) => member(given, x.name, { field: true, axes: x.axes, io: false, hidden: x.hidden }));
+  const states = spec.states.map((x) => member(given, x.name, { field: true, axes: x.axes, io: false, hidden: x.hidden, range: x.range }));
   const outputs = spec.outputs.map((x) => member(made, x.name, { axes: x.axes, io: isIo(`d_${x.name}`) }));
   return { name: spec.name, module: moduleName(spec.name), doc: spec.doc, inputs, params, states, outputs };
 }

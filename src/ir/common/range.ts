@@ -8,3 +8,8 @@ export interface Range {
 }
 
 export const ANY: Range = { lo: -Infinity, hi: Infinity };
+
+/** Does the range leave everything open? */
+export function isAny({ lo, hi }: Range): boolean {
+  return lo === -Infinity && hi === Infinity;
+}

@@ -1,4 +1,4 @@
-import type { Range } from '../common/range.js';
+import { isAny, type Range } from '../common/range.js';
 import type { Spec, SpecNode } from './spec.js';
 
 /** One line per declaration and node, for `--emit spec` and for tests: `%7 = mul %5 %6 : [K, V]`. */
@@ -7,7 +7,7 @@ export function printSpec(spec: Spec): string {
   lines.push(`  axes ${spec.axes.map((a) => (a.defaultSize === undefined ? a.name : `${a.name}=${a.defaultSize}`)).join(' ')}`.trimEnd());
   for (const x of spec.inputs) lines.push(`  input ${x.name}: ${shape(x.axes)}${range(x.range)}${x.scope === 'group' ? ' per group' : ''}`);
   for (const x of spec.params) lines.push(`  param ${x.name}: ${shape(x.axes)}${range(x.range)}`);
-  for (const x of spec.states) lines.push(`  state ${x.name}: ${shape(x.axes)}${x.hidden ? ' hidden' : ''} = %${x.next}`);
+  for (const x of spec.states) lines.push(`  state ${x.name}: ${shape(x.axes)}${range(x.range)}${x.hidden ? ' hidden' : ''} = %${x.next}`);
   for (const x of spec.outputs) lines.push(`  output ${x.name}: ${shape(x.axes)} = %${x.value}`);
   spec.nodes.forEach((node, id) => lines.push(`  %${id} = ${printNode(spec, node)} : ${shape(node.axes)}`));
   return `${lines.join('\n')}\n`;
@@ -32,5 +32,5 @@ function shape(axes: readonly string[]): string {
 }
 
 function range({ lo, hi }: Range): string {
-  return lo === -Infinity && hi === Infinity ? '' : ` in ${lo}..${hi}`.replaceAll('Infinity', 'inf');
+  return isAny({ lo, hi }) ? '' : ` in ${lo}..${hi}`.replaceAll('Infinity', 'inf');
 }

@@ -47,11 +47,12 @@ export interface SpecParam {
   readonly origin: Span;
 }
 
-/** [N, H, ...axes] in f32. `next` is the node of the value after this step. */
+/** [N, H, ...axes] in f32. `next` is the node of the value after this step; `range` holds the initial value, and nothing is promised of later ones. */
 export interface SpecState {
   readonly name: string;
   readonly axes: readonly Axis[];
   readonly next: number;
+  readonly range: Range;
   /** Made by the compiler for `x[t-1]` of an input. To users it is a state like others, which a call may leave out. */
   readonly hidden: boolean;
   readonly origin: Span;

@@ -1,5 +1,5 @@
 import type { Axis } from '../../ir/common/axes.js';
-import type { Range } from '../../ir/common/range.js';
+import { isAny, type Range } from '../../ir/common/range.js';
 import type { ScanBuilder } from '../../ir/scan/build.js';
 import { nodeArguments, type Gate, type NodeId, type ScanNode } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
@@ -58,10 +58,6 @@ function provable(b: ScanBuilder, spec: Spec, factor: NodeId): string | undefine
 }
 
 const REMEDIES: readonly (readonly [string, Range])[] = [['0..1', { lo: 0, hi: 1 }], ['0..inf', { lo: 0, hi: Infinity }], ['-inf..0', { lo: -Infinity, hi: 0 }]];
-
-function isAny(range: Range): boolean {
-  return range.lo === -Infinity && range.hi === Infinity;
-}
 
 interface Log {
   readonly log: NodeId;

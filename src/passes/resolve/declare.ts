@@ -15,7 +15,7 @@ export interface Declarations {
   readonly axisOrigins: ReadonlyMap<Axis, Span>;
   readonly inputs: readonly SpecInput[];
   readonly params: readonly SpecParam[];
-  readonly states: readonly Named[];
+  readonly states: readonly DeclaredState[];
   readonly outputs: readonly Named[];
   readonly bindings: Map<string, Binding>;
 }
@@ -26,13 +26,17 @@ export interface Named {
   readonly origin: Span;
 }
 
+export interface DeclaredState extends Named {
+  readonly range: Range;
+}
+
 /** Names and axes of a scan. Inputs, params and states bring axes in; outputs and `with` use them. */
 export function declare(item: ScanItem, report: (d: Diagnostic) => void): Declarations {
   const axisOrigins = new Map<Axis, Span>();
   const bindings = new Map<string, Binding>();
   const inputs: SpecInput[] = [];
   const params: SpecParam[] = [];
-  const states: Named[] = [];
+  const states: DeclaredState[] = [];
   const outputs: Named[] = [];
 
   const bind = (binding: Binding): boolean => {
@@ -72,8 +76,8 @@ export function declare(item: ScanItem, report: (d: Diagnostic) => void): Declar
         if (bind({ kind: 'param', name, origin, index: params.length, axes })) params.push({ name, axes, range, origin });
       });
     } else if (statement.kind === 'state') {
-      each(statement.groups, ({ text: name, origin }, axes) => {
-        if (bind({ kind: 'state', name, origin, index: states.length, axes, output: undefined })) states.push({ name, axes, origin });
+      each(statement.groups, ({ text: name, origin }, axes, range) => {
+        if (bind({ kind: 'state', name, origin, index: states.length, axes, output: undefined })) states.push({ name, axes, range, origin });
       });
     }
   }

@@ -208,10 +208,10 @@ function makeSpec(item: ScanItem, declared: Declarations, scope: Scope, pasts: R
     if (value === undefined) throw new Error(`\`${name}\` has no value although nothing was reported`);
     return value;
   };
-  const states: SpecState[] = declared.states.map(({ name, axes, origin }) => ({ name, axes, next: assigned(name), hidden: false, origin }));
+  const states: SpecState[] = declared.states.map((state) => ({ ...state, next: assigned(state.name), hidden: false }));
   for (const input of pasts.keys()) {
-    const { name, axes, origin } = declared.inputs[input];
-    states.push({ name: freeName(`${name}_prev`, scope), axes, next: scope.builder.input(input, axes, origin), hidden: true, origin });
+    const { name, axes, range, origin } = declared.inputs[input];
+    states.push({ name: freeName(`${name}_prev`, scope), axes, next: scope.builder.input(input, axes, origin), range, hidden: true, origin });
   }
   const outputs: SpecOutput[] = declared.outputs.map(({ name, axes, origin }) => ({ name, axes, value: assigned(name), origin }));
   return {

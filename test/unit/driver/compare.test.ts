@@ -27,6 +27,14 @@ describe('error against the oracle', () => {
 
   it('lets equal infinities be equal', () => {
     expect(against([-Infinity, 1], [-Infinity, 1]).passed).toBe(true);
+    expect(against([Infinity, 1], [-Infinity, 1])).toMatchObject({ passed: false, meaningless: 0 });
+  });
+
+  it('fails where the meaning is no number, and says that it is the meaning', () => {
+    expect(against([1, NaN], [1, NaN])).toMatchObject({ passed: false, meaningless: 1 });
+    expect(against([1, 2], [1, NaN])).toMatchObject({ passed: false, meaningless: 1, error: 0 });
+    expect(against([3, 2], [1, NaN])).toMatchObject({ passed: false, meaningless: 1, error: 2 });
+    expect(against([NaN, 1], [1, 1])).not.toHaveProperty('meaningless');
   });
 
   it('holds f32 to 1e-4 and the oracle to 1e-10', () => {

@@ -65,11 +65,30 @@ describe('a check that fails', () => {
   afterAll(() => rmSync(folder, { recursive: true }));
   writeFileSync(join(folder, 'total.lmoe'), SUM);
 
+  it('blames the meaning where that is no number, and the states that were drawn so', async () => {
+    const host = nodeHost();
+    writeFileSync(join(folder, 'roots.lmoe'), 'scan roots(x: [D] in 0..1, y: [D]) -> o, p: [D] with D = 8 {\n  state h: [D]\n  h = 0.5 * h[t-1] + x\n  o = sqrt(h)\n  p = x * y\n}\n');
+    const source = openSource(host, join(folder, 'roots.lmoe'));
+    if (isProblem(source)) throw new Error(source.title);
+    const checked = async (states: 'declared' | 'random') => {
+      const prepared = prepareRun(host, source, source.specs[0], { sizes: new Map(), lengths: undefined, seed: 1, states });
+      if ('problems' in prepared) throw new Error(prepared.problems[0].title);
+      const report = await prepared.run(nothing(), { dtype: 'f32', target: 'cuda.sm80', check: true });
+      if (!('comparisons' in report)) throw new Error('no report');
+      return report;
+    };
+    expect((await checked('declared')).meaningless).toBeUndefined();
+    const { meaningless, comparisons } = await checked('random');
+    expect(meaningless).toMatchObject({ code: 'E507', title: expect.stringMatching(/on these tensors: `o` is NaN at \[0, 0, 0, \d\], /), help: [expect.stringMatching(/normal distribution: `h`;.*`state h: .*in 0\.\.inf`/), expect.anything()] });
+    expect(comparisons.filter((c) => c.meaningless !== undefined).map(({ name }) => name)).not.toContain('p');
+    expect(comparisons.find(({ name }) => name === 'p')).toMatchObject({ passed: false, error: 1 });
+  });
+
   it.each(['bf16', 'f32'] as const)('in %s says how much may be the formula, where there are roundings', async (dtype) => {
     const host = nodeHost();
     const source = openSource(host, join(folder, 'total.lmoe'));
     if (isProblem(source)) throw new Error(source.title);
-    const prepared = prepareRun(host, source, source.specs[0], { sizes: new Map(), lengths: undefined, seed: 1 });
+    const prepared = prepareRun(host, source, source.specs[0], { sizes: new Map(), lengths: undefined, seed: 1, states: 'declared' });
     if ('problems' in prepared) throw new Error(prepared.problems[0].title);
     const report = await prepared.run(nothing(), { dtype, target: 'cuda.sm80', check: true });
     if (!('comparisons' in report)) throw new Error('no report');

@@ -71,6 +71,22 @@ describe('random tensors', () => {
     expect(together).toBeGreaterThan(0.6);
   });
 
+  it('begin at zero, or within what is declared of a state, unless states are asked for', () => {
+    const ranged: Spec = { ...spec, states: spec.states.map((state) => ({ ...state, range: { lo: 1, hi: 2 } })) };
+    const declared = { seed: 3, states: 'declared' } as const;
+    expect(values('S', drawTensors(spec, extents, sizes, declared)).every((x) => x === 0)).toBe(true);
+    for (const options of [declared, { seed: 3 }]) {
+      const S = values('S', drawTensors(ranged, extents, sizes, options));
+      expect([Math.min(...S) >= 1, Math.max(...S) <= 2, Math.min(...S) < 1.1, Math.max(...S) > 1.9]).toEqual([true, true, true, true]);
+    }
+    expect(values('v', drawTensors(spec, extents, sizes, declared))).toEqual(values('v'));
+  });
+
+  it('are warned of where a given state lies elsewhere', () => {
+    const ranged: Spec = { ...spec, states: spec.states.map((state) => ({ ...state, range: { lo: 0, hi: Infinity } })) };
+    expect(validate(ranged, drawn)).toMatchObject({ warnings: [expect.stringMatching(/values of `S` lie outside of its range 0\.\.inf/)] });
+  });
+
   it('depend on the seed', () => {
     expect(drawTensors(spec, extents, sizes, { seed: 3 })).toEqual(drawn);
     expect(values('v', drawTensors(spec, extents, sizes, { seed: 4 }))).not.toEqual(values('v'));

@@ -18,9 +18,9 @@ export const spec: Spec = {
   ],
   params: [{ name: 'A_log', axes: [], range: ANY, origin }],
   states: [
-    { name: 'S', axes: ['K', 'V'], next: 0, hidden: false, origin },
-    { name: 'h', axes: ['V'], next: 0, hidden: false, origin },
-    { name: 'q_prev', axes: ['K'], next: 0, hidden: true, origin },
+    { name: 'S', axes: ['K', 'V'], next: 0, range: ANY, hidden: false, origin },
+    { name: 'h', axes: ['V'], next: 0, range: ANY, hidden: false, origin },
+    { name: 'q_prev', axes: ['K'], next: 0, range: ANY, hidden: true, origin },
   ],
   outputs: [{ name: 'o', axes: ['V'], value: 0, origin }, { name: 'h', axes: ['V'], value: 0, origin }],
   nodes: [{ kind: 'literal', value: 0, axes: [], origin }],

@@ -33,15 +33,15 @@ export const expression = sum;
 const names = fc.uniqueArray(name, { minLength: 1, maxLength: 3 }).map((list) => list.join(', '));
 const range = fc.tuple(fc.constantFrom('-inf', '0', '-5', '-exp(-0.5)'), fc.constantFrom('0', '1', 'inf', '2 * 3')).map(([lo, hi]) => ` in ${lo}..${hi}`);
 const declared = fc.tuple(names, axes).map(([n, a]) => `${n}: ${a}`);
-const parameter = fc.tuple(declared, fc.option(range, { nil: '' })).map(([d, r]) => `${d}${r}`);
-const input = fc.tuple(parameter, fc.constantFrom('', ' per group')).map(([p, g]) => `${p}${g}`);
+const ranged = fc.tuple(declared, fc.option(range, { nil: '' })).map(([d, r]) => `${d}${r}`);
+const input = fc.tuple(ranged, fc.constantFrom('', ' per group')).map(([p, g]) => `${p}${g}`);
 const list = (part: fc.Arbitrary<string>, minLength: number): fc.Arbitrary<string> => fc.array(part, { minLength, maxLength: 3 }).map((parts) => parts.join(', '));
 
 const statement = fc.oneof(
   fc.tuple(fc.constantFrom('const', 'let'), name, fc.option(axes, { nil: undefined }), expression).map(([kind, n, a, value]) => `${kind} ${n}${a === undefined ? '' : `: ${a}`} = ${value}`),
   fc.tuple(name, expression).map(([n, value]) => `${n} = ${value}`),
-  list(parameter, 1).map((groups) => `param ${groups}`),
-  list(declared, 1).map((groups) => `state ${groups}`),
+  list(ranged, 1).map((groups) => `param ${groups}`),
+  list(ranged, 1).map((groups) => `state ${groups}`),
 );
 
 const scan = fc.tuple(name, list(input, 0), list(declared, 1), fc.constantFrom('', ' sequential'), fc.constantFrom('', ' with K = 64', ' with K = 64, V = 128'), fc.array(statement, { maxLength: 4 }))

@@ -139,6 +139,15 @@ describe('Spec', () => {
     expect(spec.inputs.map((input) => input.range)).toEqual([{ lo: -Math.exp(-0.5), hi: 0 }, { lo: 6, hi: 16 }, { lo: -Infinity, hi: Infinity }, { lo: -Infinity, hi: Infinity }]);
   });
 
+  it('takes ranges of initial states, and relies on them for nothing', () => {
+    const text = (range: string) => `scan f(x: [D], a: [D] in 0..1) -> y: [D] {\n state h, _n: [D]${range}, m: [D]\n h = a * h[t-1] + x\n _n = x\n m = m[t-1] - x\n y = h + m + a[t-1]\n}`;
+    const [ranged, free] = [understood(text(' in 0..inf')), understood(text(''))];
+    const anything = { lo: -Infinity, hi: Infinity };
+    expect(ranged.states.map(({ name, range }) => [name, range])).toEqual([['h', { lo: 0, hi: Infinity }], ['_n', { lo: 0, hi: Infinity }], ['m', anything], ['a_prev', { lo: 0, hi: 1 }]]);
+    expect(ranged.nodes.map(({ origin: _, ...node }) => node)).toEqual(free.nodes.map(({ origin: _, ...node }) => node));
+    expect(printSpec(ranged)).toMatch(/^ {2}state h: \[D\] in 0\.\.inf = %\d+$/m);
+  });
+
   it('lets contextual words be names', () => {
     expect(understood('scan f(from, with: [K], group: []) -> per: [K] {\n per = from * group + with\n}').inputs.map((input) => input.name)).toEqual(['from', 'with', 'group']);
   });

@@ -1,0 +1,31 @@
+import { isAny } from '../../ir/common/range.js';
+import type { Spec } from '../../ir/spec/spec.js';
+import { briefList } from '../../support/brief.js';
+import { problem, type Problem } from '../problem.js';
+import type { Comparison } from './compare.js';
+import type { StateDraw } from './draw.js';
+import type { Values } from './oracle.js';
+import { signatureOf } from './signature.js';
+import { position, shapeOf, type CallShape } from './validate.js';
+
+/**
+ * E507 where a comparison found that the formula itself gives no finite number: for which tensors, where first, and which drawn state may be to blame.
+ * `states`: how initial states were drawn; undefined where the tensors come from a file.
+ */
+export function meaningProblem(spec: Spec, call: CallShape, comparisons: readonly Comparison[], expected: Values, states: StateDraw | undefined): Problem | undefined {
+  const { results, gradients } = signatureOf(spec);
+  // A gradient may have the name of an output; steps give the outputs again.
+  const places = comparisons.flatMap(({ name, role, meaningless: at }) => {
+    const tensor = (role === 'gradient' ? gradients : results).find((known) => known.name === name);
+    const value = at === undefined ? undefined : expected.get(name)?.[at];
+    if (at === undefined || tensor === undefined || value === undefined || role === 'step') return [];
+    return [`\`${name}\` is ${Number.isNaN(value) ? 'NaN' : value > 0 ? 'inf' : '-inf'} at [${position(at, shapeOf(tensor, call)).join(', ')}]`];
+  });
+  if (places.length === 0) return undefined;
+  const free = spec.states.filter(({ range, hidden }) => !hidden && isAny(range)).map(({ name }) => name);
+  const drawn = states !== 'random' || free.length === 0 ? [] : [
+    `initial states were drawn from a normal distribution: ${free.map((name) => `\`${name}\``).join(', ')}; say where they lie, as in \`state ${free[0]}: [...] in 0..inf\`, or leave --states random out`,
+  ];
+  const elsewhere = states === undefined ? 'look for a logarithm, root or quotient that these inputs and states leave undefined' : 'say in ranges where inputs, params and states lie, or give tensors of your own with --inputs';
+  return problem('E507', `the formula itself gives no finite number on these tensors: ${briefList(places)}`, ...drawn, elsewhere);
+}
