@@ -215,14 +215,15 @@ class Bound:
     def __call__(self, pointers, offsets):
         """Launches on torch's current stream. `pointers`: of what is given, in order. Returns the results."""
         made = [host.empty(*form) for form in self.made]
-        memory = host.empty((self.arena_bytes,), (1,), host.torch.uint8)
+        # Workspaces are torch's memory, for this call alone; a step has none.
+        memory = host.empty((self.arena_bytes,), (1,), host.torch.uint8) if self.arena_bytes else None
         if self._checks:
-            for tensor in (*made, memory):
+            for tensor in (*made, *(() if memory is None else (memory,))):
                 # NaN in every element type.
                 tensor.reshape(-1).view(host.torch.uint8).fill_(255)
         pointers += [tensor.data_ptr() for tensor in made]
         pointers.append(offsets)
-        base = memory.data_ptr()
+        base = memory.data_ptr() if memory is not None else None
         if pointers != self._pointers:
             self._handed_format.pack_into(self._slots, 0, *pointers)
             self._pointers = pointers
