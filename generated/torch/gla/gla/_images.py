@@ -13,7 +13,8 @@ _REFUSALS = {cuda.INVALID_IMAGE, cuda.NO_BINARY, cuda.PTX_VERSION, cuda.INVALID_
 
 
 def targets_for(capability):
-    """Targets in the order of preference. Blocks of 8.6, 8.9 and 12.x have 99 KB of shared memory (CUDA C++ Programming Guide, technical specifications)."""
+    """Targets in the order of preference. Blocks of 8.6, 8.9 and 12.x have 99 KB of shared memory (CUDA C++ Programming Guide,
+    technical specifications)."""
     major, minor = capability
     if capability == (9, 0):
         return ("cuda.sm90", "cuda.sm80")
@@ -23,8 +24,8 @@ def targets_for(capability):
 
 
 class Images:
-    """Kernels of a package by plan and device. A library is loaded once for a process; its kernels are loaded for a device when they are first asked for,
-    so that nothing is loaded while a graph is captured."""
+    """Kernels of a package by plan and device. All kernels of a plan are loaded for a device when one is first asked for, so that nothing is
+    loaded while a graph is captured."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -58,9 +59,10 @@ class Images:
             if code == 0 and kernel["sharedBytes"] > 48 * 1024:
                 code = driver().cuKernelSetAttribute(cuda.MAX_DYNAMIC_SHARED, kernel["sharedBytes"], found, index)
                 if code == cuda.INVALID_VALUE:
+                    wanted = f"{-(-kernel['sharedBytes'] // 1024)} KB of shared memory"
+                    device = cuda.describe_device(index)
                     raise LmoecError(
-                        f"{kernel['entry']} of {plan.scan} needs {-(-kernel['sharedBytes'] // 1024)} KB of shared memory, more than a block of {cuda.describe_device(index)} may have",
-                        "build with --target cuda.sm86")
+                        f"{kernel['entry']} of {plan.scan} needs {wanted}, more than a block of {device} may have", "build with --target cuda.sm86")
             if code == 0:
                 code = driver().cuKernelGetFunction(ctypes.byref(function), found)
             if code == 0:
@@ -71,7 +73,8 @@ class Images:
             self._libraries[plan.path, kernel["file"], index] = None
             refused.append(cuda.error_name(code))
         if not refused:
-            raise LmoecError(f"there is no cubin, PTX or source of {kernel['file']} in {plan.folder}", "build the package again: files are missing")
+            missing = f"there is no cubin, PTX or source of {kernel['file']} in {plan.folder}"
+            raise LmoecError(missing, "build the package again: files are missing")
         raise LmoecError(
             f"nothing that was built of {plan.scan} runs on {cuda.describe_device(index)} ({', '.join(refused)})",
             f"update the NVIDIA driver, build with an older CUDA toolkit, or ship {kernel['file']} for NVRTC")
@@ -125,7 +128,9 @@ def compiled(source, architecture):
         # Whoever reads meanwhile sees all of it or nothing.
         os.replace(file.name, path)
     except OSError as error:
-        warnings.warn(f"{source.name} was compiled but cannot be kept in {path.parent} ({error}): every process compiles it again. Set LMOEC_CACHE to a folder that can be written.")
+        warnings.warn(
+            f"{source.name} was compiled but cannot be kept in {path.parent} ({error}): every process compiles it again. "
+            "Set LMOEC_CACHE to a folder that can be written.")
     return cubin
 
 
@@ -173,8 +178,9 @@ def _nvrtc_library():
     except ImportError:
         pass
     given = os.environ.get("LMOEC_NVRTC")
-    found = [name for folder in folders for name in sorted(glob.glob(str(folder / "**" / "libnvrtc*.so*"), recursive=True)) if "builtins" not in name and ".alt." not in name]
-    for name in [given] if given else [*found, "libnvrtc.so.13", "libnvrtc.so.12"]:
+    found = [name for folder in folders for name in sorted(glob.glob(str(folder / "**" / "libnvrtc*.so*"), recursive=True))]
+    usual = [name for name in found if "builtins" not in name and ".alt." not in name]
+    for name in [given] if given else [*usual, "libnvrtc.so.13", "libnvrtc.so.12"]:
         try:
             return ctypes.CDLL(name)
         except OSError:

@@ -17,7 +17,8 @@ class Plan:
         self.json = json.loads(Path(path).read_text(encoding="utf-8"))
         found = self.json.get("format")
         if found != FORMAT:
-            raise LmoecError(f"{path} has the format {found}, expected {FORMAT}", "build plans and package together (lmoec build --target torch)")
+            remedy = "build plans and package together (lmoec build --target torch)"
+            raise LmoecError(f"{path} has the format {found}, expected {FORMAT}", remedy)
         self.scan, self.target, self.sizes, self.dtype = (self.json[key] for key in ("scan", "target", "sizes", "dtype"))
         self.tensors = {tensor["name"]: tensor for tensor in self.json["tensors"]}
         self.kernels = {kernel["name"]: kernel for kernel in self.json["kernels"]}
@@ -72,16 +73,18 @@ class Call:
         if offsets is not None:
             if known.get("B") != 1 or self.step:
                 self._complain("cu_seqlens cuts one row of tokens", "pass tensors with B = 1, and no cu_seqlens to a step", None)
-            elif offsets.dim() != 1 or str(offsets.dtype) not in ("torch.int32", "torch.int64") or not offsets.is_contiguous() or len(offsets) < 1:
+            elif offsets.dim() != 1 or len(offsets) < 1 or not offsets.is_contiguous() or offsets.dtype not in host.OFFSETS:
                 self._complain(f"cu_seqlens is {offsets.dtype} {list(offsets.shape)}", "it is int32 or int64 [N + 1] without gaps", None)
         self.sequences = known.get("B") if offsets is None else len(offsets) - 1
         expected = known.get("sequences")
         if expected is not None and self.complaint is None and expected != self.sequences:
-            self._complain(f"states are given for {expected} sequences, the call has {self.sequences}", "the first extent of a state is the number of sequences", None)
+            what = f"states are given for {expected} sequences, the call has {self.sequences}"
+            self._complain(what, "the first extent of a state is the number of sequences", None)
         self.heads = known.get("heads", known.get("groups"))
         self.groups = known.get("groups", self.heads)
         if self.complaint is None and self.groups and self.heads % self.groups != 0:
-            self._complain(f"{self.heads} heads cannot share {self.groups} groups", "the number of heads is a multiple of the number of groups", None)
+            what = f"{self.heads} heads cannot share {self.groups} groups"
+            self._complain(what, "the number of heads is a multiple of the number of groups", None)
 
     def _complain(self, what, remedy, kind):
         if self.complaint is None:
@@ -106,10 +109,11 @@ class Call:
                     self._complain(f"{name} has shape {list(found)}, expected {_symbols(shape)}", "give it that shape", "size")
             elif self.known.setdefault(extent, size) != size:
                 letter = _symbols([extent])[1:-1]
-                self._complain(f"{name} has shape {list(found)}, but {letter} = {self.known[extent]} in other tensors", "all tensors of a call agree in batch, tokens, heads and groups", None)
+                what = f"{name} has shape {list(found)}, but {letter} = {self.known[extent]} in other tensors"
+                self._complain(what, "all tensors of a call agree in batch, tokens, heads and groups", None)
 
     def extents(self, lengths):
-        """`lengths`: of the sequences where the host knows them; else extents are bounds, and rows of tables beyond the real ones are empty."""
+        """`lengths`: of the sequences where the host knows them; else extents are bounds, and rows of tables beyond real ones are empty."""
         cut, chunk = self.plan.json["segmentation"], self.plan.json["chunk"]
         tokens, n = self.known["B"] * (1 if self.step else self.known["T"]), self.sequences
         if lengths is not None:
@@ -162,8 +166,8 @@ class Launches:
         """Launches that have finished when launch i begins. One that is left out still hands on what it waited for."""
         found = self._before.get(i)
         if found is None:
-            direct = [j for j in range(i) if self.one_lane] or [
-                j for j in (*self.all[i]["waits"], next((j for j in reversed(range(i)) if self.lane(j) == self.lane(i)), START)) if j != START]
+            same_lane = [j for j in range(i) if self.lane(j) == self.lane(i)]
+            direct = same_lane if self.one_lane else [*self.all[i]["waits"], *same_lane[-1:]]
             found = self._before[i] = {START}.union(direct, *(self.before(j) for j in direct))
         return found
 
@@ -181,11 +185,13 @@ class Launches:
 
 
 def apart(launches, users):
-    """For each pair of workspaces, whether they must not share memory: none of the two is done with before the other is first used. `users`: by name."""
+    """For each workspace those that it must not share memory with: none of the two is done with before the other is first used.
+    `users`: launches, by name."""
     def over(first, second):
         return all(second_at != START and first_at in launches.before(second_at) for first_at in first for second_at in second)
-    names = list(users)
-    return {name: [other for other in names if other != name and not over(users[name], users[other]) and not over(users[other], users[name])] for name in names}
+    def at_once(x, y):
+        return x != y and not over(users[x], users[y]) and not over(users[y], users[x])
+    return {name: [other for other in users if at_once(name, other)] for name in users}
 
 
 def arena(sizes, conflicts):

@@ -1,4 +1,4 @@
-"""A program made ready for one device and one set of extents: everything a launch needs lies packed, and a call writes only what has changed."""
+"""A program made ready for one device and one set of extents: all that a launch needs lies packed, a call writes only what has changed."""
 import ctypes, os, struct
 
 from . import _driver as cuda
@@ -15,8 +15,8 @@ class Request:
     """What distinguishes a call from others that can use the same memory layout."""
 
     def __init__(self, plan, program, given, absent, wanted, in_place, lead, extents, offset_bytes, keeps_tables):
-        """`given`: names of the tensors that a call hands over, in order; `absent`: those among them that are None. `wanted`: results that somebody asked for.
-        `lead`: what users see in the place of `tokens`. `offset_bytes`: of one number in cu_seqlens; 0 where sequences are equally long.
+        """`given`: names of the tensors that a call hands over, in order; `absent`: those among them that are None.
+        `wanted`: results that somebody asked for. `lead`: what users see in the place of `tokens`. `offset_bytes`: of one number in cu_seqlens; 0 where sequences are equally long.
         `keeps_tables`: they stay on the device from call to call."""
         self.plan, self.program, self.given, self.absent, self.wanted, self.in_place = plan, program, given, absent, wanted, in_place
         self.lead, self.extents, self.offset_bytes, self.keeps_tables = lead, extents, offset_bytes, keeps_tables
@@ -126,7 +126,8 @@ class Bound:
 
     def _table_op(self, kernels):
         tables = self.plan.tables
-        params = [self._slot_address("%offsets"), ctypes.addressof(self._offset_bytes), *(self._slot_address(f"%{name}") for name in TABLES), ctypes.addressof(self._dims)]
+        places = [self._slot_address(f"%{name}") for name in TABLES]
+        params = [self._slot_address("%offsets"), ctypes.addressof(self._offset_bytes), *places, ctypes.addressof(self._dims)]
         return self._launch_op("%tables", kernels["%tables"], (1, 1, 1), tables["block"], tables["sharedBytes"], params, 0)
 
     def _program_ops(self, kernels):
@@ -154,7 +155,8 @@ class Bound:
                 # A call with nothing to do has an empty grid, which the driver refuses.
                 if 0 not in grid:
                     params = [self._param(arg) for arg in kernel["args"]]
-                    self.ops.append(self._launch_op(kernel["name"], kernels[kernel["name"]], grid, kernel["block"], kernel["sharedBytes"], params, lane))
+                    function, block, shared = kernels[kernel["name"]], kernel["block"], kernel["sharedBytes"]
+                    self.ops.append(self._launch_op(kernel["name"], function, grid, block, shared, params, lane))
             if i in awaited:
                 record(i, lane)
         if beside and not launches.joined(beside[-1]):
@@ -213,14 +215,15 @@ class Bound:
     def __call__(self, pointers, offsets):
         """Launches on torch's current stream. `pointers`: of what is given, in order. Returns the results."""
         made = [host.empty(*form) for form in self.made]
-        memory = host.empty((self.arena_bytes,), (1,), host.torch.uint8)
+        # Workspaces are torch's memory, for this call alone; a step has none.
+        memory = host.empty((self.arena_bytes,), (1,), host.torch.uint8) if self.arena_bytes else None
         if self._checks:
-            for tensor in (*made, memory):
+            for tensor in (*made, *(() if memory is None else (memory,))):
                 # NaN in every element type.
                 tensor.reshape(-1).view(host.torch.uint8).fill_(255)
         pointers += [tensor.data_ptr() for tensor in made]
         pointers.append(offsets)
-        base = memory.data_ptr()
+        base = memory.data_ptr() if memory is not None else None
         if pointers != self._pointers:
             self._handed_format.pack_into(self._slots, 0, *pointers)
             self._pointers = pointers

@@ -87,7 +87,8 @@ def error_name(code, library=None):
 
 def check(code, doing, library=None):
     if code != 0:
-        raise LmoecError(f"{doing}: {error_name(code, library)}", REMEDIES.get(code, "see doctor() of this package for the state of the device"))
+        remedy = REMEDIES.get(code, "see doctor() of this package for the state of the device")
+        raise LmoecError(f"{doing}: {error_name(code, library)}", remedy)
 
 
 def handle():
@@ -106,7 +107,7 @@ def ensure_context(index):
 
 
 class Side:
-    """The stream of the second lane, beside a stream of torch: one for each stream and thread, so that a capture meets nobody else's work."""
+    """The stream of the second lane, beside a stream of torch: one for each stream and thread, so that a capture meets no other work."""
 
     def __init__(self):
         self.stream = handle()

@@ -3,9 +3,11 @@ import torch
 
 OLDEST = (2, 9)
 if tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2]) < OLDEST:
-    raise ImportError(f"torch {torch.__version__} is too old: install torch {OLDEST[0]}.{OLDEST[1]} or later (python3 -m pip install --upgrade torch)")
+    needed = f"install torch {OLDEST[0]}.{OLDEST[1]} or later (python3 -m pip install --upgrade torch)"
+    raise ImportError(f"torch {torch.__version__} is too old: {needed}")
 
 DTYPES = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32, "i32": torch.int32}
+OFFSETS = (torch.int32, torch.int64)
 
 # Inductor's own generated code calls the first of each; they cost a tenth of the public functions.
 current_device = getattr(torch._C, "_cuda_getDevice", torch.cuda.current_device)

@@ -50,11 +50,13 @@ class Scan:
         return self._programs["forward"](args, (), cu_seqlens, "all" if final else "outputs", False)
 
     def backward(self, args, cotangents, cu_seqlens=None, wanted=None):
-        """`cotangents`: of outputs, then of final states (None: zeros). Gradients in the order of `args`, None where `wanted` says that nobody asks for one."""
+        """`cotangents`: of outputs, then of final states (None: zeros). Gradients in the order of `args`, None where `wanted` says that
+        nobody asks for one."""
         return self._programs["backward"](args, cotangents, cu_seqlens, tuple(wanted) if wanted is not None else "all", False)
 
     def step(self, args, in_place=False):
-        """One token for each sequence, [B, heads, ...]. Outputs and final states; or outputs alone, the states written where the initial ones lie."""
+        """One token for each sequence, [B, heads, ...]. Outputs and final states; or outputs alone, the states written where the initial
+        ones lie."""
         return self._programs["step"](args, (), None, "all", in_place)
 
     def warmup(self, device=None):
@@ -72,8 +74,9 @@ class Scan:
         found = [plan for target in targets for plan in self.plans() if plan.target == target]
         if not found:
             scan, built = self.plans()[0].scan, ", ".join(sorted({plan.target for plan in self.plans()}))
+            needs = " or ".join(targets) or "compute capability 8.0 or later"
             raise LmoecError(
-                f"{scan} was built for {built}; {cuda.describe_device(index)} needs {' or '.join(targets) or 'compute capability 8.0 or later'}",
+                f"{scan} was built for {built}; {cuda.describe_device(index)} needs {needs}",
                 f"build again with --target {targets[0]}" if targets else "set LMOEC_BACKEND=reference")
         return found
 
@@ -84,7 +87,8 @@ class Scan:
         for plan in plans:
             count, expected = len(args), len(plan.args)
             if count != expected or len(cotangents) != (len(plan.cotangents) if program == "backward" else 0):
-                raise LmoecError(f"{plan.scan}: {count} arguments, {len(cotangents)} cotangents", f"pass {', '.join(plan.args)}" + (f" and {', '.join(plan.cotangents)}" if program == "backward" else ""))
+                names = ", ".join((*plan.args, *(plan.cotangents if program == "backward" else ())))
+                raise LmoecError(f"{plan.scan}: {count} arguments, {len(cotangents)} cotangents", f"pass {names}")
             call = Call(plan, program, [*zip(plan.args, args), *zip(plan.cotangents, cotangents)], offsets)
             if call.complaint is None:
                 return call
@@ -92,19 +96,19 @@ class Scan:
         # The plan whose elements are the tensors' comes nearest.
         kinds = [call.complaint[1] for call in calls]
         error, kind = next((call.complaint for call in calls if call.complaint[1] != "dtype"), calls[0].complaint)
-        scan = plans[0].scan
+        scan, what = plans[0].scan, str(error).removesuffix(f": {error.remedy}")
         if kind == "size":
             built = "; ".join(dict.fromkeys(plan.size_text() for plan in plans))
-            raise LmoecError(f"{error.args[0].rsplit(': ', 1)[0]}; {scan} was built for {built}", "build again with one more --size for these extents") from None
+            raise LmoecError(f"{what}; {scan} was built for {built}", "build again with one more --size for these extents")
         if all(each == "dtype" for each in kinds):
             built = ", ".join(dict.fromkeys(plan.dtype for plan in plans))
-            raise LmoecError(f"{error.args[0].rsplit(': ', 1)[0]}; {scan} was built for {built}", "convert the tensor, or build again with --dtype") from None
+            raise LmoecError(f"{what}; {scan} was built for {built}", "convert the tensor, or build again with --dtype")
         raise error
 
 
 class Program:
-    """One program of a scan. `free`: what is ready for a call, by everything that decides its layout. A call takes one out and puts it back, so that
-    threads never share one; parameters are the driver's own once a launch returns."""
+    """One program of a scan. `free`: what is ready for a call, by everything that decides its layout. A call takes one out and puts it back,
+    so that threads never share one; parameters are the driver's own once a launch returns."""
 
     def __init__(self, scan, name):
         self._scan, self._name = weakref.proxy(scan), name
@@ -116,7 +120,7 @@ class Program:
         self.free = {}
 
     def __call__(self, args, cotangents, cu_seqlens, wanted, in_place):
-        key, pointers, bits, whole = [wanted, in_place, host.capturing()], [], 0, True
+        key, pointers, bits, whole = [wanted, in_place], [], 0, True
         for tensor in (*args, *cotangents):
             if tensor is None:
                 key.append(None)
@@ -139,18 +143,22 @@ class Program:
                 _lengths(self._scan.plans()[0].scan, cu_seqlens.cpu(), args[0])
             key += (cu_seqlens.shape, cu_seqlens.dtype, host.device_of(cu_seqlens), cu_seqlens.is_contiguous())
             offsets = cu_seqlens.data_ptr()
-        if index != host.current_device():
-            with host.guard(index):
-                return self._run(tuple(key), args, cotangents, cu_seqlens, lengths, wanted, in_place, index, pointers, offsets)
-        return self._run(tuple(key), args, cotangents, cu_seqlens, lengths, wanted, in_place, index, pointers, offsets)
+        if index == host.current_device():
+            return self._run(key, args, cotangents, cu_seqlens, lengths, index, pointers, offsets)
+        with host.guard(index):
+            return self._run(key, args, cotangents, cu_seqlens, lengths, index, pointers, offsets)
 
-    def _run(self, key, args, cotangents, cu_seqlens, lengths, wanted, in_place, index, pointers, offsets):
+    def _run(self, key, args, cotangents, cu_seqlens, lengths, index, pointers, offsets):
+        wanted, in_place = key[:2]
+        # Of offsets, tables are made at every call; others stay, but not for a graph, which may live longer.
+        keeps_tables = cu_seqlens is None and not host.capturing()
+        key = (keeps_tables, *key)
         try:
             free = self.free[key]
             bound = free.pop()
         except (KeyError, IndexError):
             cuda.ensure_context(index)
-            bound = self._bind(args, cotangents, cu_seqlens, lengths, wanted, in_place, index)
+            bound = self._bind(args, cotangents, cu_seqlens, lengths, wanted, in_place, index, keeps_tables)
             free = self._shelf(key)
         results = bound(pointers, offsets)
         free.append(bound)
@@ -163,16 +171,17 @@ class Program:
             return self.free.setdefault(key, [])
 
     def _aligned(self, args, cotangents):
-        """Copies what does not begin on 16 bytes, as the copy engine and vector loads want it. Tensors with gaps are the caller's to copy."""
+        """Copies what does not begin on 16 bytes, as the copy engine and vector loads want it. Tensors with gaps are the caller's."""
         call = Plan.named(self._scan.plans()[0], "input", "param", "initial", "cotangent")
         for name, tensor in zip(call, (*args, *cotangents)):
             if tensor is not None and not tensor.is_contiguous():
-                raise LmoecError(f"{self._scan.plans()[0].scan}: {name} has strides {list(tensor.stride())} for its shape {list(tensor.shape)}", f"pass {name}.contiguous()")
+                scan, strides = self._scan.plans()[0].scan, list(tensor.stride())
+                raise LmoecError(f"{scan}: {name} has strides {strides} for its shape {list(tensor.shape)}", f"pass {name}.contiguous()")
         copy = lambda tensors: [tensor.clone() if tensor is not None and tensor.data_ptr() & 15 else tensor for tensor in tensors]
         args, cotangents = copy(args), copy(cotangents)
         return args, cotangents, [0 if tensor is None else tensor.data_ptr() for tensor in (*args, *cotangents)]
 
-    def _bind(self, args, cotangents, cu_seqlens, lengths, wanted, in_place, index):
+    def _bind(self, args, cotangents, cu_seqlens, lengths, wanted, in_place, index, keeps_tables):
         driver()
         tensors = (*args, *cotangents, *(() if cu_seqlens is None else (cu_seqlens,)))
         call = self._choose(index, args, cotangents, cu_seqlens, tensors)
@@ -189,17 +198,17 @@ class Program:
         known = call.known
         if lengths is None and cu_seqlens is None:
             lengths = [1 if call.step else known["T"]] * known["B"]
+        lead = (known["B"],) if call.step else (known["B"], known["T"])
         request = Request(
-            plan, self._name, given, absent, results[wanted], in_place, (known["B"],) if call.step else (known["B"], known["T"]), call.extents(lengths),
-            0 if cu_seqlens is None else cu_seqlens.element_size(),
-            # A graph must not rely on memory that may go while it lives.
-            cu_seqlens is None and not host.capturing())
+            plan, self._name, given, absent, results[wanted], in_place, lead, call.extents(lengths),
+            0 if cu_seqlens is None else cu_seqlens.element_size(), keeps_tables)
         return Bound(request, _images.kernels(plan, index), index)
 
     def _choose(self, index, args, cotangents, cu_seqlens, tensors):
         scan = self._scan.plans()[0].scan
         if index < 0:
-            raise LmoecError(f"{scan}: {self._scan.plans()[0].args[0]} is on {args[0].device}, kernels need a CUDA device", "move the tensors, or set LMOEC_BACKEND=reference")
+            what = f"{scan}: {self._scan.plans()[0].args[0]} is on {args[0].device}, kernels need a CUDA device"
+            raise LmoecError(what, "move the tensors, or set LMOEC_BACKEND=reference")
         names = [*self._scan.plans()[0].args, *(self._scan.plans()[0].cotangents if self._name == "backward" else ()), "cu_seqlens"]
         for name, tensor in zip(names, (*args, *cotangents, cu_seqlens)):
             if tensor is not None and host.device_of(tensor) != index:
