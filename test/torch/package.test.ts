@@ -8,11 +8,13 @@ import { NO_TORCH } from './python.js';
 
 const example = (name: string): string => readFileSync(join(ROOT, `examples/${name}.lmoe`), 'utf8');
 
-/** What examples do not have: a scan that runs step by step, an input of the token before, two outputs, names that Python keeps for itself. */
+/** What examples do not have: a scan that runs step by step, an input of the token before, two outputs, no state, names that Python keeps for itself. */
 const OTHERS = `
 scan stepwise(x, z: [D]) -> h: [D] with D = 16 sequential { param w: [D]  state h: [D]  h = tanh(w * h[t-1] + x) * sigmoid(z) }
 
 scan before(q, k: [K], v: [V]) -> o: [V], n: [] with K = 16, V = 16 { state S: [K, V]  S = 0.9 * S[t-1] + outer(k, v + 0.5 * v[t-1])  o = q @ S  n = q @ k }
+
+scan forgetful(x: [D], y: []) -> o: [D], n: [] with D = 16 { param w: [D]  o = 2 * x * w  n = sum[D](x) * y }
 
 scan cp(lambda, class, results, tokens, dtype, d_out0: [D]) -> self: [D] with D = 16 {
   state None, _m: [D]
