@@ -127,21 +127,27 @@ def test_errors_name_the_tensor(scan):
         call(scan, changed(last, args[last].long()))
     with pytest.raises(ValueError, match="packed sequences lie in one row"):
         call(scan, args, cu_seqlens=torch.tensor([0, 3, 7]))
-    one = draw(scan, batch=1, sequences=2)
+    inputs, params, states = split(signature, draw(scan, batch=1, sequences=2))
     for offsets, message in [
         (torch.tensor([0, 4, 3, 7]), "rise from 0"), (torch.tensor([0, 3, 8]), "rise from 0"), (torch.tensor([1, 3, 7]), "rise from 0"),
         (torch.tensor([0.0, 3.0, 7.0]), "int32 or int64"), (torch.tensor([[0, 3, 7]]), "int32 or int64"), (torch.tensor([0]), "N \\+ 1"),
     ]:
-        stateless = (*one[: len(one) - len(signature.states)], *(None for _ in signature.states))
         with pytest.raises(ValueError, match=message):
-            call(scan, stateless, cu_seqlens=offsets)
-    with pytest.raises(ValueError, match="2 rows for 1 sequences"):
-        call(scan, one)
-    with pytest.raises(ValueError, match="is on meta"):
-        op_args = [args[0], *(x.to("meta") if i == last and last > 0 else x for i, x in enumerate(args[1:], 1))]
-        if last == 0:
-            raise ValueError("is on meta")
-        signature.check(tuple(op_args))
+            call(scan, (*inputs, *params, *(None for _ in states)), cu_seqlens=offsets)
+    if states:
+        with pytest.raises(ValueError, match=f"the state {signature.states[0].name} has 2 rows for 1 sequences"):
+            call(scan, (*inputs, *params, *states))
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_tensors_of_two_devices(scan):
+    signature = reference_of(scan).signature
+    args = draw(scan, dtype=torch.float32)
+    last = len(signature.args) - 1
+    if last == 0:
+        pytest.skip("a single tensor is on a single device")
+    with pytest.raises(ValueError, match=f"{signature.args[last].name} is on meta, {signature.args[0].name} on cpu"):
+        signature.check((*args[:last], args[last].to("meta")))
 
 
 @pytest.mark.parametrize("scan", SCANS)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cases import PACKED, SCANS, cotangents, draw, error, gradients, leaves, reference_of, split
+from cases import SCANS, cotangents, draw, error, gradients, leaves, reference_of, split
 
 
 def close(found, expected, limit=1e-10):

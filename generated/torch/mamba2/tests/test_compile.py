@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from cases import PACKED, SCANS, call, cotangents, draw, error, gradients, leaves
+from cases import SCANS, call, draw, error, gradients, leaves, reference_of, split
+from subject import package
 from torch._dynamo.testing import CompileCounterWithBackend
 
 
@@ -45,6 +46,22 @@ def test_packed_sequences_of_any_number(scan):
         for x, y in zip(compiled(offsets, *args), call(scan, args, cu_seqlens=offsets)):
             assert torch.equal(x, y)
     assert counter.frame_count <= 2
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_decoding(scan):
+    signature = reference_of(scan).signature
+    inputs, params, states = split(signature, draw(scan, token=True, dtype=torch.float32))
+    keywords = {named.name: x for named, x in zip(signature.params, params)}
+    whole = lambda parts: parts[0] if len(parts) == 1 else tuple(parts)
+    step = getattr(package, f"{package._reference.MODULES[scan]}_step")
+    compiled = torch.compile(lambda state, *given: step(*given, state, **keywords), fullgraph=True, backend="aot_eager")
+    found, expected = [x.clone() for x in states], [x.clone() for x in states]
+    with torch.no_grad():
+        for _ in range(2):
+            ours, theirs = compiled(whole(found), *inputs), step(*inputs, whole(expected), **keywords)
+            for x, y in zip([*(ours if isinstance(ours, tuple) else (ours,)), *found], [*(theirs if isinstance(theirs, tuple) else (theirs,)), *expected]):
+                assert torch.equal(x, y)
 
 
 @pytest.mark.parametrize("scan", SCANS[:1])
