@@ -1,6 +1,6 @@
 import type { Root } from '../../ir/scan/scan.js';
 import { CHUNK_SITE, type Context } from './context.js';
-import { plus } from './tiles.js';
+import { plus, widened } from './tiles.js';
 import { valuesIn } from './values.js';
 
 /** The last values of states that no stage carries: of a sequence's last token, or what they were if there is none. */
@@ -29,7 +29,7 @@ export function firstTokens(cx: Context): void {
       const values = valuesIn(cx, k, CHUNK_SITE);
       return states.map((state) => {
         const terms = roots.flatMap(({ state: of, at, value }) => (of !== state || value === undefined ? [] : [k.take(values.tile(value), 'first', at)]));
-        return plus(k, ...terms) ?? k.zeros(cx.draft.spec.states[state].axes);
+        return widened(k, plus(k, ...terms), cx.draft.spec.states[state].axes);
       });
     });
     states.forEach((state, i) => k.store(initialGradients[state], first[i]));

@@ -15,6 +15,7 @@ export const DELAYS: Readonly<Record<string, string>> = {
   'a computed value of the token before': `scan s(q, k: [K], v: [V], z: []) -> o: [V] { param w: [V]  state last: [V], S: [K, V]
     last = silu(w * v) * sigmoid(z)  S = 0.8 * S[t-1] + outer(k, last + 0.5 * last[t-1])  o = q @ S + last[t-1] }`,
   'no other state': 'scan s(x, z: [D]) -> y: [D], n: [] { param w: [D]  state two: [D], one: [D]  one = x[t-1]  two = one[t-1]  y = w * two * z + z[t-1]  n = sum[D](two[t-1] * x) }',
+  'sums over what was': 'scan s(x, z: [D]) -> y: [], m: [] { param w: [D]  state two: [D]  two = x[t-1]  y = sum[D](z[t-1])  m = y * mean[D](two[t-1]) + sum[D](w * x) }',
   'only what is remembered': 'scan s(x: [D]) -> y: [D] { state a: [D], b: [D]  a = x  b = a[t-1]  y = b }',
   'an elementwise state of it': 'scan s(x, f: [D]) -> h: [D] { param c: [D]  state x1: [D], h: [D]  x1 = x[t-1]  h = sigmoid(f + f[t-1]) * h[t-1] + c * x * x1[t-1] + rmsnorm[D](x1) }',
   'a convolution of what is computed': 'scan s(x: [D]) -> y: [D] { param c: [D]  state u: [D], u1: [D]  u = tanh(c * x)  u1 = u[t-1]  y = u - c * u1 + u1[t-1] }',
