@@ -139,17 +139,16 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
   return {
     shapes,
     dtypes: scan.dtypes,
-    async forward(inputs, options = {}) {
-      const results = await scan.forward({ q: inputs.q, k1: inputs.k1, k2: inputs.k2, v1: inputs.v1, v2: inputs.v2, g: inputs.g, beta1: inputs.beta1, beta2: inputs.beta2 }, { ...options.state }, options.cuSeqlens);
+    async forward(inputs, options) {
+      const results = await scan.forward(inputs, options);
       return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') } };
     },
-    async backward(inputs, grads, options = {}) {
-      const cotangents = { 'd_o': grads.o, 'd_S': grads.state?.S };
-      const results = await scan.backward({ q: inputs.q, k1: inputs.k1, k2: inputs.k2, v1: inputs.v1, v2: inputs.v2, g: inputs.g, beta1: inputs.beta1, beta2: inputs.beta2 }, { ...options.state }, cotangents, options.cuSeqlens);
+    async backward(inputs, grads, options) {
+      const results = await scan.backward(inputs, grads, options);
       return { q: results.take('d_q', 'B T H K'), k1: results.take('d_k1', 'B T H K'), k2: results.take('d_k2', 'B T H K'), v1: results.take('d_v1', 'B T H V'), v2: results.take('d_v2', 'B T H V'), g: results.take('d_g', 'B T H'), beta1: results.take('d_beta1', 'B T H'), beta2: results.take('d_beta2', 'B T H'), state: { S: results.take('d_S', 'N H K V') } };
     },
     async step(state, inputs) {
-      const results = await scan.step({ ...state }, { q: inputs.q, k1: inputs.k1, k2: inputs.k2, v1: inputs.v1, v2: inputs.v2, g: inputs.g, beta1: inputs.beta1, beta2: inputs.beta2 });
+      const results = await scan.step(state, inputs);
       return { o: results.take('o', 'B H V'), state: { S: results.take('S', 'N H K V') } };
     },
     release: () => scan.release(),

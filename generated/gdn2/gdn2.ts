@@ -127,17 +127,16 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
   return {
     shapes,
     dtypes: scan.dtypes,
-    async forward(inputs, options = {}) {
-      const results = await scan.forward({ q: inputs.q, k: inputs.k, v: inputs.v, g: inputs.g, b: inputs.b, w: inputs.w }, { ...options.state }, options.cuSeqlens);
+    async forward(inputs, options) {
+      const results = await scan.forward(inputs, options);
       return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') } };
     },
-    async backward(inputs, grads, options = {}) {
-      const cotangents = { 'd_o': grads.o, 'd_S': grads.state?.S };
-      const results = await scan.backward({ q: inputs.q, k: inputs.k, v: inputs.v, g: inputs.g, b: inputs.b, w: inputs.w }, { ...options.state }, cotangents, options.cuSeqlens);
+    async backward(inputs, grads, options) {
+      const results = await scan.backward(inputs, grads, options);
       return { q: results.take('d_q', 'B T H K'), k: results.take('d_k', 'B T H K'), v: results.take('d_v', 'B T H V'), g: results.take('d_g', 'B T H K'), b: results.take('d_b', 'B T H K'), w: results.take('d_w', 'B T H V'), state: { S: results.take('d_S', 'N H K V') } };
     },
     async step(state, inputs) {
-      const results = await scan.step({ ...state }, { q: inputs.q, k: inputs.k, v: inputs.v, g: inputs.g, b: inputs.b, w: inputs.w });
+      const results = await scan.step(state, inputs);
       return { o: results.take('o', 'B H V'), state: { S: results.take('S', 'N H K V') } };
     },
     release: () => scan.release(),

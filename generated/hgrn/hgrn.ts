@@ -103,17 +103,16 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
   return {
     shapes,
     dtypes: scan.dtypes,
-    async forward(inputs, options = {}) {
-      const results = await scan.forward({ x: inputs.x, g: inputs.g }, { ...options.state }, options.cuSeqlens);
+    async forward(inputs, options) {
+      const results = await scan.forward(inputs, options);
       return { o: results.take('o', 'B T H D'), state: { h: results.take('h', 'N H D') } };
     },
-    async backward(inputs, grads, options = {}) {
-      const cotangents = { 'd_o': grads.o, 'd_h': grads.state?.h };
-      const results = await scan.backward({ x: inputs.x, g: inputs.g }, { ...options.state }, cotangents, options.cuSeqlens);
+    async backward(inputs, grads, options) {
+      const results = await scan.backward(inputs, grads, options);
       return { x: results.take('d_x', 'B T H D'), g: results.take('d_g', 'B T H D'), state: { h: results.take('d_h', 'N H D') } };
     },
     async step(state, inputs) {
-      const results = await scan.step({ ...state }, { x: inputs.x, g: inputs.g });
+      const results = await scan.step(state, inputs);
       return { o: results.take('o', 'B H D'), state: { h: results.take('h', 'N H D') } };
     },
     release: () => scan.release(),

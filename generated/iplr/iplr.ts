@@ -121,17 +121,16 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
   return {
     shapes,
     dtypes: scan.dtypes,
-    async forward(inputs, options = {}) {
-      const results = await scan.forward({ q: inputs.q, k: inputs.k, v: inputs.v, a: inputs.a, b: inputs.b }, { ...options.state }, options.cuSeqlens);
+    async forward(inputs, options) {
+      const results = await scan.forward(inputs, options);
       return { o: results.take('o', 'B T H V'), state: { S: results.take('S', 'N H K V') } };
     },
-    async backward(inputs, grads, options = {}) {
-      const cotangents = { 'd_o': grads.o, 'd_S': grads.state?.S };
-      const results = await scan.backward({ q: inputs.q, k: inputs.k, v: inputs.v, a: inputs.a, b: inputs.b }, { ...options.state }, cotangents, options.cuSeqlens);
+    async backward(inputs, grads, options) {
+      const results = await scan.backward(inputs, grads, options);
       return { q: results.take('d_q', 'B T H K'), k: results.take('d_k', 'B T H K'), v: results.take('d_v', 'B T H V'), a: results.take('d_a', 'B T H K'), b: results.take('d_b', 'B T H K'), state: { S: results.take('d_S', 'N H K V') } };
     },
     async step(state, inputs) {
-      const results = await scan.step({ ...state }, { q: inputs.q, k: inputs.k, v: inputs.v, a: inputs.a, b: inputs.b });
+      const results = await scan.step(state, inputs);
       return { o: results.take('o', 'B H V'), state: { S: results.take('S', 'N H K V') } };
     },
     release: () => scan.release(),

@@ -133,17 +133,16 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
   return {
     shapes,
     dtypes: scan.dtypes,
-    async forward(inputs, options = {}) {
-      const results = await scan.forward({ x: inputs.x, dt: inputs.dt, B: inputs.B, C: inputs.C, A_log: inputs.A_log, dt_bias: inputs.dt_bias, D: inputs.D }, { ...options.state }, options.cuSeqlens);
+    async forward(inputs, options) {
+      const results = await scan.forward(inputs, options);
       return { o: results.take('o', 'B T H P'), state: { h: results.take('h', 'N H N P') } };
     },
-    async backward(inputs, grads, options = {}) {
-      const cotangents = { 'd_o': grads.o, 'd_h': grads.state?.h };
-      const results = await scan.backward({ x: inputs.x, dt: inputs.dt, B: inputs.B, C: inputs.C, A_log: inputs.A_log, dt_bias: inputs.dt_bias, D: inputs.D }, { ...options.state }, cotangents, options.cuSeqlens);
+    async backward(inputs, grads, options) {
+      const results = await scan.backward(inputs, grads, options);
       return { x: results.take('d_x', 'B T H P'), dt: results.take('d_dt', 'B T H'), B: results.take('d_B', 'B T G N'), C: results.take('d_C', 'B T G N'), A_log: results.take('d_A_log', 'H'), dt_bias: results.take('d_dt_bias', 'H'), D: results.take('d_D', 'H'), state: { h: results.take('d_h', 'N H N P') } };
     },
     async step(state, inputs) {
-      const results = await scan.step({ ...state }, { x: inputs.x, dt: inputs.dt, B: inputs.B, C: inputs.C, A_log: inputs.A_log, dt_bias: inputs.dt_bias, D: inputs.D });
+      const results = await scan.step(state, inputs);
       return { o: results.take('o', 'B H P'), state: { h: results.take('h', 'N H N P') } };
     },
     release: () => scan.release(),

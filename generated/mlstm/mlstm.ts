@@ -123,17 +123,16 @@ export async function load(runtime: Runtime, read: ReadFile = filesBeside(import
   return {
     shapes,
     dtypes: scan.dtypes,
-    async forward(inputs, options = {}) {
-      const results = await scan.forward({ q: inputs.q, k: inputs.k, v: inputs.v, i: inputs.i, f: inputs.f }, { ...options.state }, options.cuSeqlens);
+    async forward(inputs, options) {
+      const results = await scan.forward(inputs, options);
       return { o: results.take('o', 'B T H V'), state: { C: results.take('C', 'N H K V'), n: results.take('n', 'N H K') } };
     },
-    async backward(inputs, grads, options = {}) {
-      const cotangents = { 'd_o': grads.o, 'd_C': grads.state?.C, 'd_n': grads.state?.n };
-      const results = await scan.backward({ q: inputs.q, k: inputs.k, v: inputs.v, i: inputs.i, f: inputs.f }, { ...options.state }, cotangents, options.cuSeqlens);
+    async backward(inputs, grads, options) {
+      const results = await scan.backward(inputs, grads, options);
       return { q: results.take('d_q', 'B T H K'), k: results.take('d_k', 'B T H K'), v: results.take('d_v', 'B T H V'), i: results.take('d_i', 'B T H'), f: results.take('d_f', 'B T H'), state: { C: results.take('d_C', 'N H K V'), n: results.take('d_n', 'N H K') } };
     },
     async step(state, inputs) {
-      const results = await scan.step({ ...state }, { q: inputs.q, k: inputs.k, v: inputs.v, i: inputs.i, f: inputs.f });
+      const results = await scan.step(state, inputs);
       return { o: results.take('o', 'B H V'), state: { C: results.take('C', 'N H K V'), n: results.take('n', 'N H K') } };
     },
     release: () => scan.release(),

@@ -15,11 +15,6 @@ export function propertyKey(name: string): string {
   return isIdentifier(name) ? name : quoted(name);
 }
 
-/** `object.name`. */
-export function propertyOf(object: string, name: string): string {
-  return isIdentifier(name) ? `${object}.${name}` : `${object}[${quoted(name)}]`;
-}
-
 function isIdentifier(name: string): boolean {
   return /^[A-Za-z_$][\w$]*$/.test(name);
 }

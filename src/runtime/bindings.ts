@@ -1,11 +1,11 @@
-import type { Extent, Plan } from '../ir/plan/plan.js';
+import type { Extent, Plan, PlanTensor } from '../ir/plan/plan.js';
 import { briefShape, kindName } from '../support/brief.js';
 import type { CallSizes } from './extents.js';
-import { planName, resultName } from './names.js';
+import { planName, resultName, userName } from './names.js';
 import { cubinName, ptxName } from './cuda/names.js';
 import { OFFSETS_RULE, offsetsFault } from './offsets.js';
 import { RuntimeError, type CallTensors, type DeviceTensor, type ElementType, type LoadedPlan, type Runtime } from './runtime.js';
-import { axisNames, expectTensor, inElements, type Tensor } from './tensors.js';
+import { axisNames, expectRecord, expectTensor, inElements, isList, member, type Tensor } from './tensors.js';
 
 export { read, readFloats, release, tensor, upload, type Tensor, type TensorValues } from './tensors.js';
 
@@ -14,19 +14,25 @@ export type ReadFile = (name: string) => Promise<Uint8Array>;
 
 type Tensors = Readonly<Record<string, Tensor<string> | undefined>>;
 
+/** What a call may be given besides inputs. */
+export interface OpenOptions {
+  readonly state?: object;
+  readonly cuSeqlens?: ArrayLike<number>;
+}
+
 /** Results of a call; `take` says which axes each has. */
 export interface Results {
   take<const Axes extends string>(name: string, axes: Axes): Tensor<Axes>;
 }
 
-/** What generated bindings call. */
+/** What generated bindings call. They say the types; what was really given is looked at here, so that anything else is refused in words. */
 export interface OpenScan {
   readonly plan: Plan;
   /** Of inputs, params, states and outputs, by name. */
   readonly dtypes: Readonly<Record<string, ElementType>>;
-  forward(inputs: Tensors, state: Tensors, cuSeqlens?: ArrayLike<number>): Promise<Results>;
-  backward(inputs: Tensors, state: Tensors, cotangents: Tensors, cuSeqlens?: ArrayLike<number>): Promise<Results>;
-  step(state: Tensors, inputs: Tensors): Promise<Results>;
+  forward(inputs: object, options?: OpenOptions): Promise<Results>;
+  backward(inputs: object, grads: object, options?: OpenOptions): Promise<Results>;
+  step(state: object, inputs: object): Promise<Results>;
   release(): void;
 }
 
@@ -79,14 +85,41 @@ async function readFiles(readFile: ReadFile, folder: string, plan: Plan): Promis
 function bound(loaded: LoadedPlan): OpenScan {
   const { plan } = loaded;
   const dtypes = new Map(plan.tensors.map((item) => [item.name, item.dtype]));
-  const values = (tensors: Tensors, role: 'initial' | 'cotangent' | undefined, step = false): CallTensors => Object.fromEntries(Object.entries(tensors).map(([name, item]) => {
-    const known = role === undefined ? name : planName(plan, role, name);
-    if (item !== undefined) {
+  /** Tensors that a call brings, by the names of the plan: those of `role` that lie in `given`, or those of states in `states`. */
+  const named = (roles: readonly PlanTensor['role'][], states: boolean, given: unknown, step = false): Tensors => {
+    const found: Record<string, Tensor<string>> = {};
+    for (const { role, name } of plan.tensors) {
+      const user = userName({ role, name });
+      const item = roles.includes(role) && user.state === states ? member(given, user.name) : undefined;
+      if (item === undefined) continue;
       expectTensor(item, `${plan.scan}: ${name}`);
-      checkAxes(plan, known, item.axes, step);
+      checkAxes(plan, name, item.axes, step);
+      found[name] = item;
     }
-    return [known, item !== undefined && ArrayBuffer.isView(item.values) ? inElements(item.values, dtypes.get(known)) : item?.values];
-  }));
+    return found;
+  };
+  const inputsOf = (given: unknown, step = false): Tensors => {
+    const needed = plan.tensors.filter(({ role }) => role === 'input' || role === 'param').map(({ name }) => name);
+    return named(['input', 'param'], false, expectRecord(given, `${plan.scan}: the inputs`, needed), step);
+  };
+  const statesOf = (given: unknown): Tensors => {
+    const known = plan.tensors.filter(({ role }) => role === 'initial').map((item) => userName(item).name);
+    return named(['initial'], true, expectRecord(given, `${plan.scan}: the state`, known));
+  };
+  const optionsOf = (given: unknown) => {
+    const options = given === undefined ? {} : expectRecord(given, `${plan.scan}: the options`, ['state', 'cuSeqlens']);
+    return { state: statesOf(member(options, 'state') ?? {}), cuSeqlens: member(options, 'cuSeqlens') };
+  };
+  const cotangentsOf = (given: unknown): Tensors => {
+    const known = plan.tensors.filter(({ role }) => role === 'cotangent').map(userName);
+    const among = (state: boolean) => known.filter((user) => user.state === state).map(({ name }) => name);
+    const grads = expectRecord(given, `${plan.scan}: the cotangents`, among(false));
+    const states = expectRecord(member(grads, 'state') ?? {}, `${plan.scan}: the cotangents of the state`, among(true));
+    return { ...named(['cotangent'], false, grads), ...named(['cotangent'], true, states) };
+  };
+  const values = (tensors: Tensors): CallTensors => Object.fromEntries(Object.entries(tensors).map(([name, item]) => (
+    [name, item !== undefined && ArrayBuffer.isView(item.values) ? inElements(item.values, dtypes.get(name)) : item?.values]
+  )));
   const results = (made: Readonly<Record<string, DeviceTensor>>, role: 'result' | 'gradient', lead: Lead): Results => ({
     take(name, axes) {
       const known = role === 'gradient' ? planName(plan, 'gradient', name) : resultName(plan, name);
@@ -100,20 +133,20 @@ function bound(loaded: LoadedPlan): OpenScan {
   return {
     plan,
     dtypes: Object.fromEntries(shown.map(({ name, dtype }) => [name, dtype])),
-    async forward(inputs, state, cuSeqlens) {
-      const tensors = { ...values(inputs, undefined), ...values(state, 'initial') };
+    async forward(given, options) {
+      const [inputs, { state, cuSeqlens }] = [inputsOf(given), optionsOf(options)];
       const lead = leadOf(plan, inputs, cuSeqlens, false);
-      return results(await loaded.forward(tensors, lead.sizes), 'result', lead);
+      return results(await loaded.forward(values({ ...inputs, ...state }), lead.sizes), 'result', lead);
     },
-    async backward(inputs, state, cotangents, cuSeqlens) {
-      const tensors = { ...values(inputs, undefined), ...values(state, 'initial'), ...values(cotangents, 'cotangent') };
+    async backward(given, grads, options) {
+      const [inputs, cotangents, { state, cuSeqlens }] = [inputsOf(given), cotangentsOf(grads), optionsOf(options)];
       const lead = leadOf(plan, inputs, cuSeqlens, false);
-      return results(await loaded.backward(tensors, lead.sizes), 'gradient', lead);
+      return results(await loaded.backward(values({ ...inputs, ...state, ...cotangents }), lead.sizes), 'gradient', lead);
     },
-    async step(state, inputs) {
-      const tensors = { ...values(inputs, undefined, true), ...values(state, 'initial', true) };
+    async step(before, given) {
+      const [state, inputs] = [statesOf(before), inputsOf(given, true)];
       const lead = leadOf(plan, inputs, undefined, true);
-      return results(await loaded.step(tensors, lead.sizes), 'result', lead);
+      return results(await loaded.step(values({ ...inputs, ...state }), lead.sizes), 'result', lead);
     },
     release: () => loaded.release(),
   };
@@ -146,7 +179,7 @@ interface Lead {
   readonly sizes: CallSizes;
 }
 
-function leadOf(plan: Plan, inputs: Tensors, cuSeqlens: ArrayLike<number> | undefined, step: boolean): Lead {
+function leadOf(plan: Plan, inputs: Tensors, cuSeqlens: unknown, step: boolean): Lead {
   const skip = step ? 1 : 2;
   let batch: number | undefined;
   let tokens: number | undefined;
@@ -174,13 +207,12 @@ function leadOf(plan: Plan, inputs: Tensors, cuSeqlens: ArrayLike<number> | unde
   return { batch, tokens: step ? undefined : tokens, sizes: { heads, groups, lengths: lengthsOf(plan, batch, tokens, cuSeqlens) } };
 }
 
-function lengthsOf(plan: Plan, batch: number, tokens: number, cuSeqlens: ArrayLike<number> | undefined): readonly number[] {
+function lengthsOf(plan: Plan, batch: number, tokens: number, cuSeqlens: unknown): readonly number[] {
   if (cuSeqlens === undefined) return Array.from({ length: batch }, () => tokens);
-  const given: unknown = cuSeqlens;
-  const numbers = typeof given === 'object' && given !== null && 'length' in given;
-  const fault = numbers ? offsetsFault(cuSeqlens, batch, tokens) : `is ${kindName(given)}`;
-  if (fault !== undefined) throw new RuntimeError(`${plan.scan}: cuSeqlens ${fault}`, `it holds ${OFFSETS_RULE}`);
-  return Array.from({ length: cuSeqlens.length - 1 }, (_, i) => cuSeqlens[i + 1] - cuSeqlens[i]);
+  const numbers = isList(cuSeqlens) ? cuSeqlens : undefined;
+  const fault = numbers === undefined ? `is ${kindName(cuSeqlens)}` : offsetsFault(numbers, batch, tokens);
+  if (numbers === undefined || fault !== undefined) throw new RuntimeError(`${plan.scan}: cuSeqlens ${fault}`, `it holds ${OFFSETS_RULE}`);
+  return Array.from({ length: numbers.length - 1 }, (_, i) => numbers[i + 1] - numbers[i]);
 }
 
 function agree(plan: Plan, name: string, shape: readonly number[], what: string, known: number | undefined, found: number): void {

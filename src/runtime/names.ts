@@ -21,6 +21,15 @@ function marked(role: PlanTensor['role'], name: string): string {
   }
 }
 
+/** What users call a tensor that they give, and whether they give it among the states. Names of users have no dots. */
+export function userName({ role, name }: Pick<PlanTensor, 'role' | 'name'>): { readonly name: string; readonly state: boolean } {
+  switch (role) {
+    case 'initial': return { name: name.replace(/^initial\./, ''), state: true };
+    case 'cotangent': return { name: name.replace(/^d_(final\.)?/, ''), state: name.startsWith('d_final.') };
+    case 'input': case 'param': case 'output': case 'final': case 'gradient': case 'workspace': return { name, state: false };
+  }
+}
+
 /** The plan's name of an output or a final state. */
 export function resultName(plan: Plan, name: string): string {
   const output = plan.tensors.find((tensor) => tensor.role === 'output' && tensor.name === name);

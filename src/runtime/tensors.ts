@@ -1,4 +1,4 @@
-import { briefShape, kindName } from '../support/brief.js';
+import { briefList, briefShape, kindName } from '../support/brief.js';
 import { fromHalves, toHalves } from '../support/float.js';
 import { RuntimeError, type DeviceTensor, type ElementType, type HostArray, type Runtime } from './runtime.js';
 
@@ -34,11 +34,24 @@ export function tensor<const Axes extends string>(axes: Axes, shape: readonly nu
 const VALUES = 'pass numbers, a Float32Array, the 16 bits of bf16 or f16 in a Uint16Array, or a tensor of the device';
 
 /** Types say so when a program is compiled; JavaScript and casts get here with anything. `whose` names what was given. */
-export function expectTensor(value: Tensor<string>, whose: string): void {
-  const given: unknown = value;
+export function expectTensor(given: unknown, whose: string): asserts given is Tensor<string> {
   const fits = typeof given === 'object' && given !== null && 'axes' in given && 'shape' in given && 'values' in given
     && typeof given.axes === 'string' && isShape(given.shape) && areValues(given.values);
   if (!fits) throw new RuntimeError(`${whose} is ${kindName(given)}, expected a tensor`, 'make one: tensor(\'B T H K\', [batch, tokens, heads, size], values)');
+}
+
+/** Something whose members have names; says which it wants otherwise. */
+export function expectRecord(given: unknown, whose: string, names: readonly string[]): object {
+  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given;
+  throw new RuntimeError(`${whose} ${whose.endsWith('s') ? 'are' : 'is'} ${kindName(given)}, expected an object`, `pass { ${briefList(names)} }`);
+}
+
+export function member(of: unknown, name: string): unknown {
+  return typeof of === 'object' && of !== null ? Reflect.get(of, name) : undefined;
+}
+
+export function isList(given: unknown): given is ArrayLike<number> {
+  return typeof given === 'object' && given !== null && 'length' in given;
 }
 
 function isShape(shape: unknown): shape is readonly number[] {

@@ -2,7 +2,7 @@ import { isAny } from '../../ir/common/range.js';
 import type { Plan } from '../../ir/plan/plan.js';
 import { finalName } from '../../ir/spec/names.js';
 import type { Spec } from '../../ir/spec/spec.js';
-import { propertyKey, propertyOf, quoted } from '../typescript.js';
+import { propertyKey, quoted } from '../typescript.js';
 
 /** One generated TypeScript file as plain data; project.ts prints it. */
 export interface FileSurface {
@@ -120,7 +120,6 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
     ] },
   ];
 
-  const object = (list: readonly Member[], from: string): string => `{ ${list.map((member) => `${propertyKey(member.name)}: ${propertyOf(from, member.name)}`).join(', ')} }`;
   const got = (member: Member, tensor = member.name): string => `${propertyKey(member.name)}: results.take(${quoted(tensor)}, ${quoted(member.axes)})`;
   const stateOf = (list: readonly Member[], tensor: (state: string) => string): string => `state: { ${list.map((member) => got(member, tensor(member.name))).join(', ')} }`;
   const body = [
@@ -128,17 +127,16 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
     'return {',
     '  shapes,',
     '  dtypes: scan.dtypes,',
-    '  async forward(inputs, options = {}) {',
-    `    const results = await scan.forward(${object([...inputs, ...params], 'inputs')}, { ...options.state }, options.cuSeqlens);`,
+    '  async forward(inputs, options) {',
+    '    const results = await scan.forward(inputs, options);',
     `    return { ${[...outputs.map((member) => got(member)), stateOf(states, (state) => finalName(spec, state))].join(', ')} };`,
     '  },',
-    '  async backward(inputs, grads, options = {}) {',
-    `    const cotangents = { ${[...outputs.map((member) => `${quoted(`d_${member.name}`)}: ${propertyOf('grads', member.name)}`), ...states.map((member) => `${quoted(`d_${finalName(spec, member.name)}`)}: ${propertyOf('grads.state?', member.name)}`)].join(', ')} };`,
-    `    const results = await scan.backward(${object([...inputs, ...params], 'inputs')}, { ...options.state }, cotangents, options.cuSeqlens);`,
+    '  async backward(inputs, grads, options) {',
+    '    const results = await scan.backward(inputs, grads, options);',
     `    return { ${[...[...inputs, ...params].map((member) => got(member, `d_${member.name}`)), stateOf(states, (state) => `d_${state}`)].join(', ')} };`,
     '  },',
     '  async step(state, inputs) {',
-    `    const results = await scan.step({ ...state }, ${object([...inputs, ...params], 'inputs')});`,
+    '    const results = await scan.step(state, inputs);',
     `    return { ${[...outputs.map((member) => `${propertyKey(member.name)}: results.take(${quoted(member.name)}, ${quoted(stepAxes(member.axes))})`), stateOf(states, (state) => finalName(spec, state))].join(', ')} };`,
     '  },',
     '  release: () => scan.release(),',

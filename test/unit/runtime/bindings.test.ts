@@ -52,7 +52,7 @@ describe('calls of a binding', () => {
 
   it('cuts packed sequences at the offsets', async () => {
     const calls: { tensors: CallTensors; sizes: CallSizes }[] = [];
-    await (await open(calls)).forward(inputs(1, 9, 4, 2), {}, [0, 4, 4, 9]);
+    await (await open(calls)).forward(inputs(1, 9, 4, 2), { cuSeqlens: [0, 4, 4, 9] });
     expect(calls[0].sizes.lengths).toEqual([4, 0, 5]);
   });
 
@@ -66,7 +66,7 @@ describe('calls of a binding', () => {
   it('calls cotangents of final states by the names of the plan', async () => {
     const calls: { tensors: CallTensors; sizes: CallSizes }[] = [];
     const dS = new Float32Array(24);
-    await (await open(calls)).backward(inputs(1, 5, 4, 2), {}, { d_S: tensor('N H K V', [1, 4, 2, 3], dS) });
+    await (await open(calls)).backward(inputs(1, 5, 4, 2), { state: { S: tensor('N H K V', [1, 4, 2, 3], dS) } });
     expect(calls[0].tensors['d_final.S']).toBe(dS);
   });
 
@@ -88,7 +88,7 @@ describe('calls of a binding', () => {
     const scan = await open();
     await expect(scan.forward({ ...inputs(2, 5, 4, 2), v: tensor('B T H V', [2, 6, 4, 3], new Float32Array(144)) }, {})).rejects.toThrow(/v \[2, 6, 4, 3\].*number of tokens = 5/);
     await expect(scan.forward(inputs(1, 5, 3, 2), {})).rejects.toThrow(/3 heads cannot share 2 groups/);
-    await expect(scan.forward(inputs(1, 5, 4, 2), {}, [0, 4])).rejects.toThrow(/cuSeqlens/);
+    await expect(scan.forward(inputs(1, 5, 4, 2), { cuSeqlens: [0, 4] })).rejects.toThrow(/cuSeqlens/);
     expect(() => tensor('B T', [2, 3], new Float32Array(5))).toThrow(/6 elements, the values 5/);
     expect(() => tensor('B T H', [2, 3], new Float32Array(6))).toThrow(/names 3 axes/);
   });
@@ -102,12 +102,32 @@ describe('calls of a binding', () => {
       [many, 'decreases from 999999 to 999998 at entry 2'], [null, 'is null'], [9, 'is the number 9'],
     ];
     for (const [given, fault] of cases) {
-      const refused = expect(scan.forward(inputs(1, 9, 4, 2), {}, given as never)).rejects;
+      const refused = expect(scan.forward(inputs(1, 9, 4, 2), { cuSeqlens: given as never })).rejects;
       await refused.toThrow(`two_faced: cuSeqlens ${fault}`);
       await refused.toBeInstanceOf(RuntimeError);
       await refused.toMatchObject({ message: expect.stringMatching(/^.{1,120}$/) });
     }
-    await expect(scan.forward(inputs(2, 9, 4, 2), {}, [0, 9])).rejects.toThrow('so the batch must be 1, found 2');
+    await expect(scan.forward(inputs(2, 9, 4, 2), { cuSeqlens: [0, 9] })).rejects.toThrow('so the batch must be 1, found 2');
+  });
+
+  it('refuses arguments that are missing or no objects, with what they should be', async () => {
+    const scan = await open();
+    const given = inputs(1, 2, 4, 2);
+    for (const [value, found] of [[null, 'null'], [undefined, 'undefined'], [3, 'the number 3'], ['q', "the text 'q'"], [[given], 'an array']]) {
+      const odd = value as never;
+      const cases: (readonly [() => Promise<unknown>, string, string])[] = [
+        [() => scan.forward(odd), `the inputs are ${String(found)}, expected an object`, 'pass { q, v }'], [() => scan.backward(odd, {}), `the inputs are ${String(found)}`, 'pass { q, v }'],
+        [() => scan.step({}, odd), `the inputs are ${String(found)}`, 'pass { q, v }'], [() => scan.step(odd, given), `the state is ${String(found)}`, 'pass { S }'],
+        [() => scan.backward(given, odd), `the cotangents are ${String(found)}`, 'pass { o }'],
+      ];
+      if (value !== undefined) cases.push([() => scan.forward(given, odd), `the options are ${String(found)}`, 'pass { state, cuSeqlens }']);
+      if (value !== undefined && value !== null) cases.push([() => scan.forward(given, { state: odd }), `the state is ${String(found)}`, 'pass { S }']);
+      for (const [call, message, remedy] of cases) {
+        await expect(call()).rejects.toBeInstanceOf(RuntimeError);
+        await expect(call()).rejects.toMatchObject({ message: expect.stringContaining(`two_faced: ${message}`), remedy });
+      }
+    }
+    await expect(scan.forward({})).rejects.toBeInstanceOf(RuntimeError);
   });
 
   it('refuses what is no tensor', async () => {
@@ -135,8 +155,8 @@ describe('calls of a binding', () => {
     const heads = tensor('B H T V', [2, 4, 4, 3], new Float32Array(96));
     const state = tensor('H N K V', [4, 2, 2, 3], new Float32Array(48));
     await expect(scan.forward({ q, v: heads }, {})).rejects.toThrow(/v has the axes 'B H T V', expected 'B T H V'/);
-    await expect(scan.forward({ q, v }, { S: state })).rejects.toThrow(/S has the axes 'H N K V', expected 'N H K V'/);
-    await expect(scan.backward({ q, v }, {}, { d_o: heads })).rejects.toThrow(/d_o has the axes 'B H T V', expected 'B T H V'/);
+    await expect(scan.forward({ q, v }, { state: { S: state } })).rejects.toThrow(/S has the axes 'H N K V', expected 'N H K V'/);
+    await expect(scan.backward({ q, v }, { o: heads })).rejects.toThrow(/d_o has the axes 'B H T V', expected 'B T H V'/);
     await expect(scan.step({}, { q, v })).rejects.toThrow(/q has the axes 'B T G K', expected 'B G K'/);
   });
 

@@ -40,16 +40,16 @@ function carryTests(device: WebGpuRuntime): void {
       })),
       mix,
     });
-    const cotangent = (from: number, to: number) => ({ d_o: tensor('B T H V', [1, to - from, 1, 4], d_o.slice(4 * from, 4 * to)) });
+    const cotangent = (from: number, to: number) => ({ o: tensor('B T H V', [1, to - from, 1, 4], d_o.slice(4 * from, 4 * to)) });
     const values = async (results: Results, name: string, axes: string) => [...await readFloats(device, results.take(name, axes))];
 
-    const all = await scan.backward(inputs(0, T), {}, cotangent(0, T));
+    const all = await scan.backward(inputs(0, T), cotangent(0, T));
     const cut = 7;
     const left = await scan.forward(inputs(0, cut), {});
     const state = { S: left.take('S', 'N H K V'), k_prev: left.take('k_prev', 'N H K') };
-    const right = await scan.backward(inputs(cut, T), state, cotangent(cut, T));
-    const handed = { d_S: right.take('d_S', 'N H K V'), d_k_prev: right.take('d_k_prev', 'N H K') };
-    const first = await scan.backward(inputs(0, cut), {}, { ...cotangent(0, cut), ...handed });
+    const right = await scan.backward(inputs(cut, T), cotangent(cut, T), { state });
+    const handed = { S: right.take('d_S', 'N H K V'), k_prev: right.take('d_k_prev', 'N H K') };
+    const first = await scan.backward(inputs(0, cut), { ...cotangent(0, cut), state: handed });
     for (const [name, axes] of [['d_k', 'B T H K'], ['d_q', 'B T H K'], ['d_v', 'B T H V'], ['d_g', 'B T H']]) {
       const expected = await values(all, name, axes);
       const found = [...await values(first, name, axes), ...await values(right, name, axes)];
