@@ -51,7 +51,7 @@ def our_call(plan, case, inputs, shape, cotangents=None):
     B, T, H, _ = shape
     heads = case.heads(H) if callable(case.heads) else case.heads or H
     given = dict(inputs, **(cotangents or {}))
-    return plan.prepare("backward" if cotangents else "forward", given, [T] * B, heads, case.groups, poison=False)
+    return plan.prepare("backward" if cotangents else "forward", given, [T] * B, heads, case.groups)
 
 
 def rms(found, expected):

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import torch
 
-from stub import _host, _runtime, fake, record
+from stub import _host, _runtime, fake
+
+import pkg
+import pkg._bound, pkg._images, pkg._plan  # noqa: E401
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "bench"))
+import lmoec_plan  # noqa: E402
+
+# The stand-ins are in this copy of the runtime.
+lmoec_plan.runtime = lambda: pkg
 
 folder = Path(sys.argv[1])
 failures = []
@@ -55,10 +64,32 @@ def run(scan, case):
         fake.capture, fake.elsewhere = False, set()
 
 
+def bench(case):
+    """bench/lmoec_plan.py, which has the same runtime under it."""
+    (path,) = (folder / "plans").glob("*/*/*/plan.json")
+    plan = lmoec_plan.Plan(path)
+    args = [load(entry) for entry in case["args"]]
+    given = {name: x for name, x in zip((*plan.loaded.args, *plan.loaded.cotangents), [*args, *map(load, case["cotangents"])])}
+    first = args[0]
+    lengths = [end - begin for begin, end in zip(case["offsets"], case["offsets"][1:])] if case["offsets"] else [first.shape[1]] * first.shape[0]
+    groups = min(x.shape[2] for x in args[:len(plan.loaded.named("input"))])
+    heads = max(x.shape[2] for x in args[:len(plan.loaded.named("input"))])
+    fake.alive.append(given)
+    tensors, launch = plan.prepare(case["program"], given, lengths, heads, groups)
+    launch()
+    fake.alive.append(launch)
+    fake.wait()
+    names = plan.loaded.gradients if case["program"] == "backward" else plan.loaded.results
+    for what, name, expected in zip(case["names"], names, case["expected"]):
+        judge(f"bench: {case['name']} {case['program']} {what}", tensors[name], expected, case["allowed"][what])
+
+
 cases = json.loads((folder / "cases.json").read_text())
 scan = _runtime.Scan(folder / "plans" / cases["scan"])
 for case in cases["cases"]:
     run(scan, case)
+    if case["program"] != "step":
+        bench(case)
 print("\n".join(failures))
 print(f"{len(cases['cases'])} cases, {len(failures)} failures", file=sys.stderr)
 sys.exit(1 if failures else 0)
