@@ -114,18 +114,23 @@ class Call:
 
     def extents(self, lengths):
         """`lengths`: of the sequences where the host knows them; else extents are bounds, and rows of tables beyond real ones are empty."""
-        cut, chunk = self.plan.json["segmentation"], self.plan.json["chunk"]
-        tokens, n = self.known["B"] * (1 if self.step else self.known["T"]), self.sequences
-        if lengths is not None:
-            counts = [-(-length // chunk) for length in lengths]
-            chunks = sum(counts)
-            longest = max(cut["least"], -(-chunks * self.heads // cut["programs"]))
-            segments = sum(max(1, -(-count // longest)) for count in counts)
-        else:
-            chunks = (tokens + n * (chunk - 1)) // chunk
-            # A sequence of c chunks has at most 1 + c / longest segments, and `longest` is no less than either of these makes it.
-            segments = n + min(chunks // cut["least"], cut["programs"] // max(1, self.heads))
-        return dict(zip(EXTENTS, (tokens, self.heads, self.groups, n, chunks, segments)))
+        tokens = self.known["B"] * (1 if self.step else self.known["T"])
+        return extents_of(self.plan, tokens, self.heads, self.groups, self.sequences, lengths)
+
+
+def extents_of(plan, tokens, heads, groups, n, lengths):
+    """Numbers for the names in a plan, of `n` sequences whose lengths may be unknown (None)."""
+    cut, chunk = plan.json["segmentation"], plan.json["chunk"]
+    if lengths is not None:
+        counts = [-(-length // chunk) for length in lengths]
+        chunks = sum(counts)
+        longest = max(cut["least"], -(-chunks * heads // cut["programs"]))
+        segments = sum(max(1, -(-count // longest)) for count in counts)
+    else:
+        chunks = (tokens + n * (chunk - 1)) // chunk
+        # A sequence of c chunks has at most 1 + c / longest segments, and `longest` is no less than either of these makes it.
+        segments = n + min(chunks // cut["least"], cut["programs"] // max(1, heads))
+    return dict(zip(EXTENTS, (tokens, heads, groups, n, chunks, segments)))
 
 
 def product(factors, extents):
