@@ -3,9 +3,10 @@ import type { Extent, Plan, PlanArg, PlanKernel, PlanTensor } from './plan.js';
 type Program = keyof Plan['programs'];
 
 const PROGRAMS: readonly Program[] = ['forward', 'backward', 'step'];
-const GIVEN: ReadonlySet<PlanTensor['role']> = new Set<PlanTensor['role']>(['input', 'param', 'initial', 'cotangent']);
+const rolesOf = (...roles: readonly PlanTensor['role'][]): ReadonlySet<PlanTensor['role']> => new Set(roles);
+const GIVEN = rolesOf('input', 'param', 'initial', 'cotangent');
 const RESULTS: Readonly<Record<Program, ReadonlySet<PlanTensor['role']>>> = {
-  forward: new Set<PlanTensor['role']>(['output', 'final']), backward: new Set<PlanTensor['role']>(['gradient']), step: new Set<PlanTensor['role']>(['output', 'final']),
+  forward: rolesOf('output', 'final'), backward: rolesOf('gradient'), step: rolesOf('output', 'final'),
 };
 
 /** Everything that is wrong with a plan, one sentence each; empty when a host may run it. Every complaint is a mistake of ours. */
@@ -16,7 +17,9 @@ export function verifyPlan(plan: Plan): readonly string[] {
     ...(tensors.size === plan.tensors.length ? [] : ['two tensors share a name']),
     ...(kernels.size === plan.kernels.length ? [] : ['two kernels share a name']),
     ...plan.tensors.flatMap((tensor) => shapeFaults(tensor.name, tensor.shape)),
-    ...plan.tensors.flatMap(({ name, ungrouped }) => (ungrouped === undefined || tensors.has(ungrouped) ? [] : [`${name} may lie in ${ungrouped}, which there is not`])),
+    ...plan.tensors.flatMap(({ name, ungrouped }) => (
+      ungrouped === undefined || tensors.has(ungrouped) ? [] : [`${name} may lie in ${ungrouped}, which there is not`]
+    )),
     ...plan.arena.flatMap((name) => (tensors.get(name)?.role === 'workspace' ? [] : [`the arena has ${name}, which is no workspace`])),
     ...plan.kernels.flatMap((kernel) => kernelFaults(plan, kernel, tensors)),
     ...PROGRAMS.flatMap((program) => [...orderFaults(plan, program, kernels), ...flowFaults(plan, program, kernels, tensors)]),
@@ -24,18 +27,24 @@ export function verifyPlan(plan: Plan): readonly string[] {
 }
 
 function shapeFaults(what: string, factors: readonly Extent[]): readonly string[] {
-  return factors.flatMap((factor) => (typeof factor !== 'number' || (Number.isInteger(factor) && factor > 0) ? [] : [`${what} has an extent of ${factor}`]));
+  const odd = factors.filter((factor) => typeof factor === 'number' && !(Number.isInteger(factor) && factor > 0));
+  return odd.map((factor) => `${what} has an extent of ${factor}`);
 }
 
 function kernelFaults(plan: Plan, kernel: PlanKernel, tensors: ReadonlyMap<string, PlanTensor>): readonly string[] {
-  const named = kernel.args.flatMap(namesIn);
+  const { name, grid, block, sharedBytes, args } = kernel;
+  const strangers = args.flatMap(namesIn).filter((tensor) => !tensors.has(tensor));
+  const outside = args.flatMap((arg) => (arg.kind === 'arena' ? arg.tensors.filter((tensor) => !plan.arena.includes(tensor)) : []));
+  const given = args.flatMap((arg) => (
+    arg.kind === 'tensor' && arg.access !== 'read' && GIVEN.has(tensors.get(arg.tensor)?.role ?? 'workspace') ? [arg.tensor] : []
+  ));
   return [
-    ...kernel.grid.flatMap((dimension) => [...(dimension.length === 0 ? [`${kernel.name} has an empty grid`] : []), ...shapeFaults(kernel.name, dimension)]),
-    ...(Number.isInteger(kernel.block) && kernel.block > 0 && kernel.block <= 1024 ? [] : [`${kernel.name} has blocks of ${kernel.block} threads`]),
-    ...(Number.isInteger(kernel.sharedBytes) && kernel.sharedBytes >= 0 ? [] : [`${kernel.name} has ${kernel.sharedBytes} bytes of shared memory`]),
-    ...named.flatMap((name) => (tensors.has(name) ? [] : [`${kernel.name} takes ${name}, which there is not`])),
-    ...kernel.args.flatMap((arg) => (arg.kind === 'arena' ? arg.tensors.filter((name) => !plan.arena.includes(name)).map((name) => `${kernel.name} takes ${name}, which is not in the arena`) : [])),
-    ...kernel.args.flatMap((arg) => (arg.kind === 'tensor' && arg.access !== 'read' && GIVEN.has(tensors.get(arg.tensor)?.role ?? 'workspace') ? [`${kernel.name} writes ${arg.tensor}, which the user gives`] : [])),
+    ...grid.flatMap((dimension) => [...(dimension.length === 0 ? [`${name} has an empty grid`] : []), ...shapeFaults(name, dimension)]),
+    ...(Number.isInteger(block) && block > 0 && block <= 1024 ? [] : [`${name} has blocks of ${block} threads`]),
+    ...(Number.isInteger(sharedBytes) && sharedBytes >= 0 ? [] : [`${name} has ${sharedBytes} bytes of shared memory`]),
+    ...strangers.map((tensor) => `${name} takes ${tensor}, which there is not`),
+    ...outside.map((tensor) => `${name} takes ${tensor}, which is not in the arena`),
+    ...given.map((tensor) => `${name} writes ${tensor}, which the user gives`),
   ];
 }
 
@@ -48,7 +57,7 @@ function namesIn(arg: PlanArg): readonly string[] {
 }
 
 /** Tensors that a kernel reads without writing them, and those that it writes. Of the arena it may do either with what it names. */
-function touched(kernel: PlanKernel): { readonly reads: readonly string[]; readonly writes: readonly string[]; readonly either: readonly string[] } {
+function touched(kernel: PlanKernel): Readonly<Record<'reads' | 'writes' | 'either', readonly string[]>> {
   const of = (wanted: (arg: PlanArg) => boolean) => kernel.args.filter(wanted).flatMap(namesIn);
   return {
     reads: of((arg) => arg.kind === 'tensorMap' || (arg.kind === 'tensor' && arg.access === 'read')),
@@ -69,7 +78,9 @@ function orderFaults(plan: Plan, program: Program, kernels: ReadonlyMap<string, 
   launches.forEach((launch, at) => {
     const kernel = kernels.get(launch.kernel);
     const direct = [last[launch.lane], ...launch.waits].filter((index) => index !== undefined);
-    if (direct.some((index) => index >= at || index < 0)) faults.push(`${program} waits in ${launch.kernel} for a launch that is not before it`);
+    if (direct.some((index) => index >= at || index < 0)) {
+      faults.push(`${program} waits in ${launch.kernel} for a launch that is not before it`);
+    }
     const done = new Set(direct.filter((index) => index < at).flatMap((index) => [index, ...(before[index] ?? [])]));
     before.push(done);
     last[launch.lane] = at;
@@ -82,7 +93,8 @@ function orderFaults(plan: Plan, program: Program, kernels: ReadonlyMap<string, 
     for (const name of [...reads, ...mayWrite]) {
       const rivals = [...(writers.get(name) ?? []), ...(mayWrite.includes(name) ? readers.get(name) ?? [] : [])];
       const open = rivals.find((index) => !done.has(index));
-      if (open !== undefined) faults.push(`${program} may run ${launch.kernel} beside ${launches[open].kernel}, though both touch ${name}`);
+      if (open === undefined) continue;
+      faults.push(`${program} may run ${launch.kernel} beside ${launches[open].kernel}, though both touch ${name}`);
     }
     for (const name of reads) readers.set(name, [...(readers.get(name) ?? []), at]);
     for (const name of mayWrite) writers.set(name, [...(writers.get(name) ?? []), at]);
@@ -91,7 +103,9 @@ function orderFaults(plan: Plan, program: Program, kernels: ReadonlyMap<string, 
 }
 
 /** What is read was given or written before; all results are written. */
-function flowFaults(plan: Plan, program: Program, kernels: ReadonlyMap<string, PlanKernel>, tensors: ReadonlyMap<string, PlanTensor>): readonly string[] {
+function flowFaults(
+  plan: Plan, program: Program, kernels: ReadonlyMap<string, PlanKernel>, tensors: ReadonlyMap<string, PlanTensor>,
+): readonly string[] {
   if (plan.programs[program].length === 0) return [];
   const faults: string[] = [];
   const written = new Set(plan.tensors.filter(({ role }) => GIVEN.has(role)).map(({ name }) => name));
@@ -99,9 +113,12 @@ function flowFaults(plan: Plan, program: Program, kernels: ReadonlyMap<string, P
     const kernel = kernels.get(launch.kernel);
     if (kernel === undefined) continue;
     const { reads, writes, either } = touched(kernel);
-    for (const name of reads) if (!written.has(name)) faults.push(`${program} launches ${launch.kernel}, which reads ${name} before any kernel has written it`);
+    const early = reads.filter((name) => !written.has(name));
+    faults.push(...early.map((name) => `${program} launches ${launch.kernel}, which reads ${name} before any kernel has written it`));
     [...writes, ...either].forEach((name) => written.add(name));
   }
-  for (const { name, role } of tensors.values()) if (RESULTS[program].has(role) && !written.has(name)) faults.push(`${program} does not write ${name}`);
+  for (const { name, role } of tensors.values()) {
+    if (RESULTS[program].has(role) && !written.has(name)) faults.push(`${program} does not write ${name}`);
+  }
   return faults;
 }

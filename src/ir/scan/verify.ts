@@ -1,9 +1,10 @@
 import { includesAll, sameAxes, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
 import {
-  homesOf, nodeArguments, stageOperands, stageResults, type MatrixStage, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage,
+  homesOf, nodeArguments, stageOperands, stageResults,
+  type MatrixStage, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage,
 } from './scan.js';
 
-/** Everything that is wrong with a program, one sentence each; empty when it is well formed. Every complaint is a mistake of ours, not of a user. */
+/** Everything that is wrong with a program, one sentence each; empty when it is well formed. Every complaint is a mistake of ours. */
 export function verifyScan(program: ScanProgram): readonly string[] {
   const { nodes, stages, roots } = program;
   const faults: string[] = [];
@@ -13,10 +14,13 @@ export function verifyScan(program: ScanProgram): readonly string[] {
   const homes = homesOf(nodes);
   stages.forEach((stage, index) => {
     const late = stageOperands(stage).filter((id) => nodes[id] === undefined || homes[id] >= index);
-    if (late.length > 0) faults.push(`stage ${index} reads ${[...new Set(late)].map((id) => `node ${id} of stage ${homes[id]}`).join(', ')}`);
+    const named = [...new Set(late)].map((id) => `node ${id} of stage ${homes[id]}`);
+    if (named.length > 0) faults.push(`stage ${index} reads ${named.join(', ')}`);
     faults.push(...stageFaults(program, stage, index).map((text) => `stage ${index} ${text}`));
   });
-  for (const root of roots) if (root.value !== undefined && nodes[root.value] === undefined) faults.push(`a ${root.kind} is node ${root.value}, which there is not`);
+  for (const { kind, value } of roots) {
+    if (value !== undefined && nodes[value] === undefined) faults.push(`a ${kind} is node ${value}, which there is not`);
+  }
   return faults;
 }
 
@@ -25,10 +29,14 @@ function nodeFaults({ nodes, stages, roots }: ScanProgram, node: ScanNode, id: N
   if (nodeArguments(node).some((arg) => arg >= id || nodes[arg] === undefined)) return ['reads a node that is not before it'];
   switch (node.kind) {
     case 'map':
-      if (!sameAxes(node.axes, unionAxes(...node.args.map((arg) => nodes[arg].axes)))) faults.push(`${node.fn} does not have the axes of its arguments`);
+      if (!sameAxes(node.axes, unionAxes(...node.args.map((arg) => nodes[arg].axes)))) {
+        faults.push(`${node.fn} does not have the axes of its arguments`);
+      }
       break;
     case 'reduce':
-      if (!sameAxes(node.axes, withoutAxes(nodes[node.arg].axes, [node.axis]))) faults.push(`does not have the axes that folding ${node.axis} leaves`);
+      if (!sameAxes(node.axes, withoutAxes(nodes[node.arg].axes, [node.axis]))) {
+        faults.push(`does not have the axes that folding ${node.axis} leaves`);
+      }
       break;
     case 'result': {
       const axes = stages[node.stage] && stageResults(stages[node.stage])[node.slot];
@@ -43,7 +51,9 @@ function nodeFaults({ nodes, stages, roots }: ScanProgram, node: ScanNode, id: N
       break;
     case 'ahead':
       if (nodes[node.of] === undefined || node.of >= id) faults.push('is of a node that is not before it');
-      else if (!roots.some((root) => root.kind === 'kept' && root.value === node.of) && nodes[node.of].kind !== 'cotangent') faults.push('is of what nothing keeps');
+      else if (nodes[node.of].kind !== 'cotangent' && !roots.some((root) => root.kind === 'kept' && root.value === node.of)) {
+        faults.push('is of what nothing keeps');
+      }
       break;
     case 'literal': case 'size': case 'head': case 'heads': case 'input': case 'param': case 'cotangent': case 'last': break;
   }
@@ -55,7 +65,7 @@ function reachesResult(nodes: readonly ScanNode[], id: NodeId): boolean {
 }
 
 function stageFaults(program: ScanProgram, stage: Stage, index: number): readonly string[] {
-  const within = (id: NodeId | undefined, axes: readonly Axis[], what: string) => (
+  const within: Within = (id, axes, what) => (
     id === undefined || includesAll(axes, program.nodes[id]?.axes ?? []) ? [] : [`has a ${what} with axes beyond ${axes.join(', ')}`]
   );
   switch (stage.kind) {
@@ -73,21 +83,30 @@ function stageFaults(program: ScanProgram, stage: Stage, index: number): readonl
   }
 }
 
-function matrixFaults(stage: MatrixStage, within: (id: NodeId | undefined, axes: readonly Axis[], what: string) => readonly string[]): readonly string[] {
+/** Complains about a value with other axes than it may have. */
+type Within = (id: NodeId | undefined, axes: readonly Axis[], what: string) => readonly string[];
+
+function matrixFaults(stage: MatrixStage, within: Within): readonly string[] {
   const { rowAxis, valueAxes, gate, sources, reads, exported } = stage;
   const readerFaults = (reader: Reader, what: string) => [
     ...within(reader.row, [rowAxis], what),
     ...(reader.sees.length === sources.length ? [] : [`has a ${what} that does not say of every write whether it is seen`]),
-    ...(reader.before && gate.kind !== 'none' && reader.sees.includes(true) ? [`has a ${what} of the state before its decay that sees writes after it`] : []),
+    ...(reader.before && gate.kind !== 'none' && reader.sees.includes(true)
+      ? [`has a ${what} of the state before its decay that sees writes after it`] : []),
   ];
   const sees = (i: number, j: number) => sources[i].erase?.sees[j] === true;
   return [
     ...(valueAxes.includes(rowAxis) ? ['folds one of its value axes'] : []),
     ...(gate.kind === 'none' ? [] : within(gate.log, gate.kind === 'channel' ? [gate.axis] : [], 'gate')),
-    ...sources.flatMap((source) => [...within(source.col, [rowAxis], 'column'), ...within(source.value, valueAxes, 'written value'), ...(source.erase ? readerFaults(source.erase, 'row of an erase') : [])]),
+    ...sources.flatMap(({ col, value, erase }) => [
+      ...within(col, [rowAxis], 'column'), ...within(value, valueAxes, 'written value'),
+      ...(erase ? readerFaults(erase, 'row of an erase') : []),
+    ]),
     ...reads.flatMap((read) => readerFaults(read, 'row of a read')),
     // The system that a chunk solves is triangular: of two writes one comes first.
-    ...sources.flatMap((_, i) => sources.slice(0, i + 1).flatMap((_, j) => (sees(i, j) && sees(j, i) ? [`has writes ${j} and ${i} that see each other`] : []))),
+    ...sources.flatMap((_, i) => sources.slice(0, i + 1).flatMap((_, j) => (
+      sees(i, j) && sees(j, i) ? [`has writes ${j} and ${i} that see each other`] : []
+    ))),
     ...(exported.every((j) => sources[j] !== undefined) ? [] : ['hands out a write that there is not']),
   ];
 }
