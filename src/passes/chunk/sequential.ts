@@ -7,17 +7,19 @@ import { backwardToken, forwardToken } from '../adjoint/token.js';
 import { contextOf, largestAxis, TOKEN_SITE, type Context } from './context.js';
 import type { Draft } from './draft.js';
 import { paramPartial, storeRoot, sumKernels } from './roots.js';
+import { steadyToken } from './steady.js';
 import { widened } from './tiles.js';
 import { hoist, valuesIn } from './values.js';
 
 /** All programs of a scan that runs step by step: loops over tokens; backward keeps the state before every token. */
 export function lowerSequential(draft: Draft): void {
   const { spec } = draft;
-  const forward = forwardToken(spec);
+  const plain = forwardToken(spec);
+  const forward = steadyToken(plain);
   for (const name of ['forward', 'step'] as const) tokenKernel(contextOf(draft, name, programOf(forward)), forward, false);
-  const backward = backwardToken(spec, forward);
+  const backward = steadyToken(backwardToken(spec, plain));
   const cx = contextOf(draft, 'backward', programOf(backward));
-  tokenKernel({ ...cx, program: { ...cx.program, roots: [] } }, forward, true);
+  tokenKernel({ ...cx, program: { ...cx.program, roots: [] } }, backward, true);
   reverseKernel(cx, backward);
   paramKernel(cx);
   sumKernels(cx);
