@@ -5,15 +5,29 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { openApt } from './apt.mjs';
 
-const caches = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'lmoec');
+const uid = process.getuid?.() ?? 0;
+const caches = cacheFolder();
 const cache = join(caches, 'swiftshader');
 const SWIFTSHADER = [cache, '/usr/lib/chromium', '/usr/lib/chromium-browser', '/opt/google/chrome', '/usr/lib64/chromium-browser'];
 const ICD_FOLDERS = ['/usr/share/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/etc/vulkan/icd.d'];
 const LOADERS = ['/usr/lib', '/usr/lib64', '/lib', `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`, '/usr/local/lib'];
+
+/** A user without a home has what is cached among the temporary files. */
+function cacheFolder() {
+  const { XDG_CACHE_HOME: shared = '' } = process.env;
+  if (isAbsolute(shared)) return join(shared, 'lmoec');
+  try {
+    const home = homedir();
+    if (isAbsolute(home)) return join(home, '.cache', 'lmoec');
+  } catch {
+    // Neither HOME nor an entry for the user.
+  }
+  return join(tmpdir(), `lmoec-cache-${uid}`);
+}
 
 /** The variables that make the Vulkan loader take one driver. The loader and some drivers complain where there is no XDG_RUNTIME_DIR. */
 export function environmentOf(gpu) {
@@ -21,7 +35,7 @@ export function environmentOf(gpu) {
   const lavapipe = { LP_NATIVE_VECTOR_WIDTH: '128', MESA_SHADER_CACHE_DIR: caches };
   const env = { ...process.env, VK_ICD_FILENAMES: gpu.icd, VK_DRIVER_FILES: gpu.icd, ...(gpu.name === 'lavapipe' ? lavapipe : {}) };
   if (!env.XDG_RUNTIME_DIR) {
-    env.XDG_RUNTIME_DIR = join(tmpdir(), `lmoec-runtime-${process.getuid?.() ?? 0}`);
+    env.XDG_RUNTIME_DIR = join(tmpdir(), `lmoec-runtime-${uid}`);
     mkdirSync(env.XDG_RUNTIME_DIR, { recursive: true, mode: 0o700 });
     chmodSync(env.XDG_RUNTIME_DIR, 0o700);
   }

@@ -9,6 +9,11 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
+/** Is nothing there at all? */
+export function isMissing(error: unknown): boolean {
+  return codeOf(error) === 'ENOENT';
+}
+
 /** Says in words what the operating system said in letters. */
 export function whyUnwritable(path: string, error: unknown): string {
   switch (codeOf(error)) {

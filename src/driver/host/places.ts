@@ -1,8 +1,9 @@
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { isAbandoned, PASSING } from './abandoned.js';
+import { isMissing, whyUnwritable } from './failure.js';
 import { catchInterrupts, unfinished } from './interrupts.js';
-import { whyUnwritable } from './failure.js';
 
 /** Where compiled kernels are kept between runs; undefined where the user has no place of his own. */
 export function cacheFolder(): string | undefined {
@@ -29,16 +30,17 @@ export interface Temporary {
   discard(): void;
 }
 
-/** A new empty folder for temporary files, or why there is none. */
+/** A new empty folder for temporary files, or why there is none. What killed processes left beside it is cleared. */
 export function temporaryFolder(): Temporary | string {
   catchInterrupts();
   const place = tmpdir();
   let path: string;
   try {
     accessSync(place, constants.W_OK);
-    path = mkdtempSync(join(place, 'lmoec-'));
+    clearTemporary(place);
+    path = mkdtempSync(join(place, PASSING));
   } catch (error) {
-    return `there is no place for temporary files: ${whyUnwritable(place, error)}`;
+    return `there is no place for temporary files: ${isMissing(error) ? `the folder ${place} is not there` : whyUnwritable(place, error)}`;
   }
   unfinished.add(path);
   return {
@@ -48,4 +50,21 @@ export function temporaryFolder(): Temporary | string {
       unfinished.delete(path);
     },
   };
+}
+
+let cleared = false;
+
+/** Once per process: what others leave while it runs, the next one clears. */
+function clearTemporary(place: string): void {
+  if (cleared) return;
+  cleared = true;
+  for (const name of readdirSync(place)) {
+    const path = join(place, name);
+    if (unfinished.has(path) || !isAbandoned(name, path)) continue;
+    try {
+      rmSync(path, { recursive: true, force: true });
+    } catch {
+      // It does no harm.
+    }
+  }
 }

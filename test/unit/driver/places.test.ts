@@ -1,3 +1,7 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { cacheFolder, temporaryFolder } from '../../../src/driver/host/places.js';
 
@@ -25,6 +29,23 @@ describe('the cache', () => {
 describe('temporary files', () => {
   it('need a place that is there', () => {
     vi.stubEnv('TMPDIR', '/no/such/place');
-    expect(temporaryFolder()).toMatch(/^there is no place for temporary files: \/no\/such\/place cannot be written/);
+    expect(temporaryFolder()).toMatch(/^there is no place for temporary files: the folder \/no\/such\/place is not there$/);
+  });
+
+  it('of processes that were killed are cleared by the next one, those of others stay', async () => {
+    const place = mkdtempSync(join(tmpdir(), 'lmoec-test-'));
+    vi.stubEnv('TMPDIR', place);
+    // Modules of their own: a process clears once.
+    vi.resetModules();
+    const { PASSING } = await import('../../../src/driver/host/abandoned.js');
+    const machine = PASSING.split('-')[2];
+    const dead = spawnSync(process.execPath, ['--version']).pid;
+    const names = { gone: `lmoec-${dead}-${machine}-AbCd12`, alive: `lmoec-${process.ppid}-${machine}-AbCd12`, elsewhere: `lmoec-${dead}-00000000-AbCd12`, room: `.lmoec-${dead}-${machine}-AbCd12`, other: 'lmoec-notes' };
+    for (const name of Object.values(names)) mkdirSync(join(place, name));
+    const made = (await import('../../../src/driver/host/places.js')).temporaryFolder();
+    if (typeof made === 'string') throw new Error(made);
+    expect(readdirSync(place).filter((name) => !made.path.endsWith(name)).sort()).toEqual([names.room, names.alive, names.elsewhere, names.other].sort());
+    made.discard();
+    rmSync(place, { recursive: true });
   });
 });
