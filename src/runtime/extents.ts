@@ -1,4 +1,6 @@
 import type { Extent, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
+import { kindName } from '../support/brief.js';
+import { RuntimeError } from './runtime.js';
 
 /** What a call brings: the sizes that a plan leaves open. */
 export interface CallSizes {
@@ -13,6 +15,7 @@ export interface CallSizes {
 export type Extents = Readonly<Record<Exclude<Extent, number>, number>>;
 
 export function extentsOf(plan: Pick<Plan, 'chunk' | 'segmentation'>, call: CallSizes): Extents {
+  checkSizes(call);
   const counts = chunkCounts(plan, call);
   return {
     tokens: call.lengths.reduce((sum, length) => sum + length, 0),
@@ -22,6 +25,18 @@ export function extentsOf(plan: Pick<Plan, 'chunk' | 'segmentation'>, call: Call
     chunks: counts.reduce((sum, count) => sum + count, 0),
     segments: segmentCounts(plan, call).reduce((sum, count) => sum + count, 0),
   };
+}
+
+/** Types say that they are numbers, not which. */
+function checkSizes({ heads, groups, lengths }: CallSizes): void {
+  const isCount = (size: unknown, least: number) => typeof size === 'number' && Number.isSafeInteger(size) && size >= least;
+  for (const [name, size] of [['heads', heads], ['groups', groups]] as const) {
+    if (!isCount(size, 1)) throw new RuntimeError(`${name} is ${kindName(size)}`, `${name} is a whole number from 1 on`);
+  }
+  if (heads % groups !== 0) throw new RuntimeError(`${heads} heads cannot share ${groups} groups`, 'heads must be a multiple of groups');
+  if (!Array.isArray(lengths)) throw new RuntimeError(`lengths is ${kindName(lengths)}`, 'lengths holds the tokens of every sequence');
+  const odd = lengths.findIndex((length) => !isCount(length, 0));
+  if (odd >= 0) throw new RuntimeError(`lengths holds ${kindName(lengths[odd])} at entry ${odd}`, 'lengths holds the tokens of every sequence, whole numbers from 0 on');
 }
 
 /** Chunks of every sequence. */

@@ -70,4 +70,13 @@ describe('tensors of a run', () => {
     const result = validate(spec, changed('g', { ...g, data }));
     expect('warnings' in result ? result.warnings : []).toEqual(['1 values of `g` lie outside of its range -inf..0 (the first is 0.5); kernels may lose digits there']);
   });
+
+  it('names a few of very many strangers, once', () => {
+    const tensors = good();
+    for (let i = 0; i < 100_000; i++) tensors.set(`stranger_${i}`, zeros(1));
+    const found = titles(tensors);
+    expect(found).toEqual([expect.stringMatching(/^E502 `stranger_0`, .*`stranger_7` and 99992 more are no tensors of `two_faced`$/)]);
+    const result = validate(spec, tensors);
+    expect('problems' in result && JSON.stringify(result.problems).length).toBeLessThan(600);
+  });
 });

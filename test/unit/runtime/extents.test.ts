@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { chunkTable, extentsOf, polynomial, product, segmentTable, sequenceTable } from '../../../src/runtime/extents.js';
+import { RuntimeError } from '../../../src/runtime/runtime.js';
 
 const plan = { chunk: 4, segmentation: { programs: 1, least: 1 } };
 const call = { heads: 6, groups: 2, lengths: [5, 0, 8] };
@@ -28,5 +29,18 @@ describe('extents of a call', () => {
     expect(extentsOf(cut, long).segments).toBe(3);
     expect([...segmentTable(cut, long)]).toEqual([0, 0, 4, 0, 0, 4, 3, 1, 1, 7, 1, 0]);
     expect(extentsOf({ ...cut, segmentation: { programs: 1000, least: 7 } }, long).segments).toBe(2);
+  });
+
+  it('refuses sizes that are none', () => {
+    const cases: readonly [object, string][] = [
+      [{ heads: 2.5 }, 'heads is the number 2.5'], [{ heads: 0 }, 'heads is the number 0'], [{ groups: NaN }, 'groups is the number NaN'], [{ heads: '6' }, "heads is the text '6'"],
+      [{ heads: 3 }, '3 heads cannot share 2 groups'], [{ lengths: [4, 1.5] }, 'lengths holds the number 1.5 at entry 1'], [{ lengths: [-1] }, 'lengths holds the number -1 at entry 0'],
+      [{ lengths: null }, 'lengths is null'], [{ lengths: [NaN] }, 'lengths holds the number NaN at entry 0'],
+    ];
+    for (const [change, message] of cases) {
+      const made = () => extentsOf(plan, { ...call, ...change });
+      expect(made).toThrow(RuntimeError);
+      expect(made).toThrow(message);
+    }
   });
 });
