@@ -51,7 +51,10 @@ export async function torchPackages(
     else failures.push({ source, failed: result });
   }
   const twice = made.find(({ folder }, i) => made.some((other, j) => j < i && other.folder === folder));
-  if (twice !== undefined) failures.push({ source: sources[0], failed: problem('E705', `two files both make a package \`${twice.folder}\``, 'build them one at a time, with --package') });
+  if (twice !== undefined) {
+    const failed = problem('E705', `two files both make a package \`${twice.folder}\``, 'build them one at a time, with --package');
+    failures.push({ source: sources[0], failed });
+  }
   return failures.length > 0 ? { failures } : made;
 }
 
@@ -115,7 +118,8 @@ function declarationOf(source: Source, spec: Spec): string {
 function packageName(host: Host, source: Source, given: string | undefined): string | Problem {
   const name = given ?? host.basename(source.file).replace(/\.lmoe$/, '').replace(/[-. ]/g, '_');
   if (isPackageName(name)) return name;
-  return problem('E705', `a package cannot be called \`${name}\`: Python cannot import it, or it would hide a module that is needed`, 'choose another with --package NAME: letters, digits and _');
+  const title = `a package cannot be called \`${name}\`: Python cannot import it, or it would hide a module that is needed`;
+  return problem('E705', title, 'choose another with --package NAME: letters, digits and _');
 }
 
 /** The command as generated files name it: what decides their content, and neither folders nor the order of options. */

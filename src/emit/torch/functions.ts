@@ -157,7 +157,8 @@ function unpacked(signature: Signature, from: string, optional: boolean): readon
     return `${state} = ${optional || hidden[i] ? `None if ${state} is None else ${made}` : made}`;
   });
   if (own.length === 0) return [];
-  const source = oneState(signature) ? `${own[0]} = ${from}` : `${commas(own)} = ${optional ? `${tuple(own.map(() => 'None'))} if ${from} is None else ` : ''}${from}`;
+  const absent = optional ? `${tuple(own.map(() => 'None'))} if ${from} is None else ` : '';
+  const source = oneState(signature) ? `${own[0]} = ${from}` : `${commas(own)} = ${absent}${from}`;
   return [source, ...cast];
 }
 
@@ -167,7 +168,8 @@ function result(signature: Signature, from: string, final: boolean): readonly st
   if (!final) return [count === 1 ? `return ${from}, None` : `return (*${from}, None)`];
   const whole = oneState(signature) ? [] : [`${stateName(signature)}(*results[${count}:])`];
   const heads = outputs.map((_, i) => `results[${i}]`);
-  return [...(from === 'results' ? [] : [`results = ${from}`]), `return ${commas([...heads, ...(oneState(signature) ? [`results[${count}]`] : states.length === 0 ? ['None'] : whole)])}`];
+  const state = oneState(signature) ? [`results[${count}]`] : states.length === 0 ? ['None'] : whole;
+  return [...(from === 'results' ? [] : [`results = ${from}`]), `return ${commas([...heads, ...state])}`];
 }
 
 const resultType = (signature: Signature, end: string): string => `tuple[${commas([...signature.outputs.map(() => 'Tensor'), end])}]`;
@@ -223,12 +225,14 @@ function arguments_(signature: Signature): readonly string[] {
   const io = signature.inputs.filter((x) => x.io);
   const first = io[0]?.python;
   const range = ({ range: { lo, hi } }: Member): string => (isAny({ lo, hi }) ? '' : `, in ${lo === -Infinity ? '-inf' : lo}..${hi === Infinity ? 'inf' : hi}`);
+  const states = signature.states.map((x) => `${x.python} ${shape(['N', 'H'], x)}${range(x).replace(',', '')}`);
+  const shared = '; one for each group of heads, H a multiple of G';
   const about = (x: Member): string => (!x.io ? 'float32' : x.python === first ? 'its dtype is that of the call' : `as ${first}`);
   return [
     'Args:',
-    ...signature.inputs.map((x) => `    ${x.python}: ${shape(['B', 'T', x.group ? 'G' : 'H'], x)}${range(x)}; ${about(x)}${x.group ? '; one for each group of heads, H a multiple of G' : ''}.`),
+    ...signature.inputs.map((x) => `    ${x.python}: ${shape(['B', 'T', x.group ? 'G' : 'H'], x)}${range(x)}; ${about(x)}${x.group ? shared : ''}.`),
     ...signature.params.map((x) => `    ${x.python}: ${shape(['H'], x)}${range(x)}; float32.`),
-    `    initial_state: ${signature.states.map((x) => `${x.python} ${shape(['N', 'H'], x)}${range(x).replace(',', '')}`).join(', ')} in float32, N = B or the number of packed sequences; zeros if None.`,
+    `    initial_state: ${states.join(', ')} in float32, N = B or the number of packed sequences; zeros if None.`,
     '    output_final_state: gives the state after the last token, too.',
     '    cu_seqlens: int32 or int64 [N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).',
     '    cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.',
@@ -245,7 +249,8 @@ function stepFunction(signature: Signature, inPlace: boolean): readonly string[]
     ? [...(oneState(signature) ? [`${names(states)[0]} = state`] : states.length === 0 ? [] : [`${commas(names(states))} = state`])]
     : unpacked(signature, 'state', false);
   const tensors = commas([...names(inputs), ...names(params)]);
-  const returns = inPlace ? (signature.outputs.length === 1 ? 'Tensor' : resultType(signature, '').replace(', ]', ']')) : resultType(signature, stateType(signature));
+  const outputs = signature.outputs.map(() => 'Tensor');
+  const returns = !inPlace ? resultType(signature, stateType(signature)) : outputs.length === 1 ? 'Tensor' : `tuple[${commas(outputs)}]`;
   return define(inPlace ? `${module}_step` : `${module}_step_functional`, parameters(signature, true), returns, [
     ...docstring([title, '', `Takes ${heads.join(', ')}; gives ${gives}${inPlace ? '' : ' and the state'}. Without gradients.`]),
     `no_gradient("${name}_step", ${tensors})`,

@@ -155,6 +155,9 @@ function operators({ scans, identity }: PackageParts, header: readonly string[])
   ]);
 }
 
+/** What printed references name besides scalar functions. */
+const ALGEBRA = ['Gate', 'Read', 'Write', 'number', 'outer_walk', 'outer_walk_adjoint', 'permuted', 'prefix', 'prefix_adjoint'];
+
 function reference(scans: readonly PackageScan[], header: readonly string[]): string {
   const lines = [
     ...header,
@@ -166,7 +169,7 @@ function reference(scans: readonly PackageScan[], header: readonly string[]): st
     '',
     'import torch',
     '',
-    `from ._algebra import ${['Gate', 'Read', 'Write', 'number', 'outer_walk', 'outer_walk_adjoint', 'permuted', 'prefix', 'prefix_adjoint', ...ALGEBRA_FUNCTIONS].sort().join(', ')}`,
+    `from ._algebra import ${[...ALGEBRA, ...ALGEBRA_FUNCTIONS].sort().join(', ')}`,
     'from ._drive import Reference',
     'from ._signature import Named, Signature',
   ];
@@ -184,6 +187,7 @@ function reference(scans: readonly PackageScan[], header: readonly string[]): st
 function readme({ name, scans, source }: PackageParts): string {
   const { signature } = scans[0];
   const shapes = signature.inputs.map((x) => `${x.python} [${['B', 'T', x.group ? 'G' : 'H', ...x.axes].join(', ')}]`).join(', ');
+  const args = [...signature.inputs.map((x) => x.python), ...signature.params.map((x) => `${x.python}=${x.python}`)];
   return joined([
     `# ${name}`,
     '',
@@ -195,9 +199,11 @@ function readme({ name, scans, source }: PackageParts): string {
     '```python',
     `from ${name} import ${signature.module}`,
     '',
-    `${signature.outputs.map((x) => x.python).join(', ')}, state = ${signature.module}(${[...signature.inputs.map((x) => x.python), ...signature.params.map((x) => `${x.python}=${x.python}`)].join(', ')}, output_final_state=True)    # ${shapes}`,
+    `# ${shapes}`,
+    `${signature.outputs.map((x) => x.python).join(', ')}, state = ${signature.module}(${args.join(', ')}, output_final_state=True)`,
     '```',
     '',
-    `On NVIDIA GPUs this runs compiled kernels, on the CPU a reference in PyTorch; \`${name}.doctor()\` says which and why. \`help(${name}.${signature.module})\` has shapes, dtypes and errors.`,
+    `On NVIDIA GPUs this runs compiled kernels, on the CPU a reference in PyTorch; \`${name}.doctor()\` says which and why.`,
+    `\`help(${name}.${signature.module})\` has shapes, dtypes and errors.`,
   ]);
 }

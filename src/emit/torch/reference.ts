@@ -15,8 +15,16 @@ export interface ReferencePrograms {
 /** Tokens that chunks have: few where decays of channels are written out for every pair of tokens. */
 const CHUNK = { plain: 64, channels: 16 };
 
-/** The functions of one scan, and the names under which `Reference` takes them. */
-export function printReference(spec: Spec, signature: Signature, programs: ReferencePrograms): { readonly lines: readonly string[]; readonly token: string; readonly chunk: string; readonly backward: string; readonly size: number } {
+/** The functions of one scan, and their names as `Reference` (templates/torch/_drive.py) takes them. */
+interface PrintedReference {
+  readonly lines: readonly string[];
+  readonly token: string;
+  readonly chunk: string;
+  readonly backward: string;
+  readonly size: number;
+}
+
+export function printReference(spec: Spec, signature: Signature, programs: ReferencePrograms): PrintedReference {
   const name = signature.module;
   const names = namesOf(signature);
   const { chunked } = programs;
@@ -123,8 +131,13 @@ function tokenBackward(spec: Spec, signature: Signature, names: Names, program: 
   ));
   const block = openBlock({ nodes: program.nodes, roots: [...rootsOf(program), ...pulled], leaf, sizeOf: sizes(spec, names), taken: names.all });
   const [inputs, params] = gradientValues(block, program.roots, spec);
-  const states = program.pulled.map((id, s) => (id === undefined ? `torch.zeros_like(${names.states[s]})` : wide(block, id, spec.states[s].axes, names.states[s])));
-  return define(name, backwardArguments(names), `Cotangents of one token, from those of what it gave.`, [...block.lines, `return ${tuple(inputs)}, ${tuple(params)}, ${tuple(states)}`]);
+  const states = program.pulled.map((id, s) => {
+    const state = names.states[s];
+    return id === undefined ? `torch.zeros_like(${state})` : wide(block, id, spec.states[s].axes, state);
+  });
+  return define(name, backwardArguments(names), 'Cotangents of one token, from those of what it gave.', [
+    ...block.lines, `return ${tuple(inputs)}, ${tuple(params)}, ${tuple(states)}`,
+  ]);
 }
 
 /** A state with all its axes at full length. */
@@ -134,7 +147,9 @@ function wide(block: Block, id: NodeId, axes: readonly Axis[], state: string): s
 
 const backwardArguments = (names: Names) => [...names.inputs, ...names.params, ...names.states, ...names.outputCotangents, ...names.stateCotangents];
 
-const rootsOf = (program: { readonly roots: ScanProgram['roots'] }): readonly NodeId[] => program.roots.flatMap((root) => (root.value === undefined ? [] : [root.value]));
+function rootsOf({ roots }: Pick<ScanProgram, 'roots'>): readonly NodeId[] {
+  return roots.flatMap((root) => (root.value === undefined ? [] : [root.value]));
+}
 
 function outputValues(block: Block, roots: ScanProgram['roots'], spec: Spec): readonly string[] {
   return spec.outputs.map((output, index) => {
