@@ -69,7 +69,8 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
 def build_sdist(sdist_directory, config_settings=None):
     project = _project()
     stem = f"{project['name']}-{project['version']}"
-    files = [*((name, (HERE / name).read_bytes()) for name in ("pyproject.toml", "_backend.py", "README.md")), *_files(HERE, HERE / project["name"]), *_files(HERE, HERE / "tests")]
+    files = [(name, (HERE / name).read_bytes()) for name in ("pyproject.toml", "_backend.py", "README.md")]
+    files += [*_files(HERE, HERE / project["name"]), *_files(HERE, HERE / "tests")]
     files.append(("PKG-INFO", _metadata(project).encode()))
     with tarfile.open(Path(sdist_directory) / f"{stem}.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as archive:
         for path, data in files:
