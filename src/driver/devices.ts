@@ -3,6 +3,7 @@ import type { Target } from '../ir/plan/plan.js';
 import { cudaStatus, type CudaRuntime, type CudaRuntimeStatus } from '../runtime/cuda/index.js';
 import type { WebGpuRuntime } from '../runtime/webgpu/index.js';
 import { RuntimeError, type Runtime, type RuntimeStatus } from '../runtime/runtime.js';
+import { softwareDriver } from './adapters.js';
 import { findNvcc, type Nvcc } from './nvcc.js';
 import type { Host } from './host.js';
 import { problem, type Problem } from './problem.js';
@@ -22,12 +23,14 @@ export interface Devices {
 }
 
 /** The WebGPU addon takes a tenth of a second to load: only where it is asked for. */
-async function webGpu(): Promise<RuntimeStatus> {
+async function webGpu(host: Host): Promise<RuntimeStatus> {
+  const driver = softwareDriver(host);
+  if (driver !== undefined) for (const name of ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES']) host.setEnv(name, driver);
   return (await import('../runtime/webgpu/index.js')).webGpuStatus();
 }
 
 export async function devicesOf(host: Host): Promise<Devices> {
-  const [cuda, webgpu, nvcc] = [cudaStatus(), await webGpu(), await findNvcc(host)];
+  const [cuda, webgpu, nvcc] = [cudaStatus(), await webGpu(host), await findNvcc(host)];
   return { cuda, webgpu, nvcc, backend: preferred(cuda, webgpu) };
 }
 
@@ -39,15 +42,15 @@ function preferred(cuda: CudaRuntimeStatus, webgpu: RuntimeStatus): Devices['bac
 }
 
 /** Opens the device of a backend, or of the default one; `undefined` stands for the oracle, which needs none. */
-export async function openDevice(backend: Backend | undefined): Promise<{ readonly runtime: Runtime | undefined } | Problem> {
+export async function openDevice(host: Host, backend: Backend | undefined): Promise<{ readonly runtime: Runtime | undefined } | Problem> {
   switch (backend) {
     case 'oracle': return { runtime: undefined };
     case 'cuda': return opened('cuda', cudaStatus());
-    case 'webgpu': return opened('webgpu', await webGpu());
+    case 'webgpu': return opened('webgpu', await webGpu(host));
     case undefined: {
       const cuda = cudaStatus();
       if (cuda.available) return opened('cuda', cuda);
-      const webgpu = await webGpu();
+      const webgpu = await webGpu(host);
       return webgpu.available ? opened('webgpu', webgpu) : { runtime: undefined };
     }
   }

@@ -17,6 +17,8 @@ export interface Host {
   /** The folder of this package: templates, pages, examples. */
   readonly root: string;
   env(name: string): string | undefined;
+  /** Sets a variable for this process and for the libraries that it loads from now on. */
+  setEnv(name: string, value: string): void;
   /** Of a file or a pipe; undefined for anything else. */
   readText(path: string): string | undefined;
   readBytes(path: string): Uint8Array | undefined;
@@ -95,6 +97,7 @@ export function nodeHost(): Host {
     cores: availableParallelism(),
     root: packageRoot(),
     env: (name) => process.env[name],
+    setEnv: (name, value) => { process.env[name] = value; },
     readText,
     readBytes,
     isFolder: (path) => kindBehind(path) === 'folder',

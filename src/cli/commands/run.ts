@@ -72,7 +72,7 @@ export const run: Command = (args) => guarded(async () => {
   const prepared = prepareRun(host, source, spec, request.from);
   if ('problems' in prepared) return fail(...prepared.problems);
   for (const warning of prepared.warnings) ui.err(`warning: ${warning}`);
-  const device = await openDevice(request.backend);
+  const device = await openDevice(host, request.backend);
   if (isProblem(device)) return fail(device);
   try {
     ui.progress(`running ${spec.name}`);

@@ -58,6 +58,8 @@ export interface ProgramCost {
   readonly seconds: number;
   /** Bytes of the user's tensors alone, each moved once: what no schedule can avoid. */
   readonly floorBytes: number;
+  /** The same, each head reading what its group shares, as programs of heads do. */
+  readonly headBytes: number;
 }
 
 export interface Explanation {
@@ -120,10 +122,9 @@ function programCost(plan: Plan, program: 'forward' | 'backward' | 'step', sizes
   });
   const sum = (of: (kernel: KernelCost) => number) => kernels.reduce((total, kernel) => total + of(kernel), 0);
   const touched = new Set(kernels.flatMap((kernel) => [...kernel.reads, ...kernel.writes]));
-  const floorBytes = plan.tensors
-    .filter((tensor) => tensor.role !== 'workspace' && touched.has(tensor.name))
-    .reduce((total, tensor) => total + polynomial([[...tensor.shape, tensor.dtype === 'f32' || tensor.dtype === 'i32' ? 4 : 2]], extents), 0);
-  return { kernels, flops: sum((kernel) => kernel.flops), bytes: sum((kernel) => kernel.bytes), seconds: sum((kernel) => kernel.seconds), floorBytes };
+  const own = plan.tensors.filter((tensor) => tensor.role !== 'workspace' && touched.has(tensor.name));
+  const once = (from: Extents) => own.reduce((total, tensor) => total + polynomial([[...tensor.shape, tensor.dtype === 'f32' || tensor.dtype === 'i32' ? 4 : 2]], from), 0);
+  return { kernels, flops: sum((kernel) => kernel.flops), bytes: sum((kernel) => kernel.bytes), seconds: sum((kernel) => kernel.seconds), floorBytes: once(extents), headBytes: once({ ...extents, groups: extents.heads }) };
 }
 
 function kernelCost(plan: Plan, kernel: PlanKernel, extents: Extents, machine: Machine): KernelCost {

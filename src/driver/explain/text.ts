@@ -57,7 +57,7 @@ const WASTEFUL = 4;
 function remarks(cost: ProgramCost): string[] {
   const plain = cost.kernels.filter(({ lowering, plainWhy }) => lowering === 'plain' && plainWhy !== undefined);
   const reasons = [...new Set(plain.map(({ plainWhy }) => plainWhy))];
-  const times = cost.bytes / cost.floorBytes;
+  const times = cost.bytes / cost.headBytes;
   return [
     ...reasons.map((why) => `    plain, not on tensor cores (${why}): ${plain.filter(({ plainWhy }) => plainWhy === why).map(({ name }) => name).join(', ')}`),
     ...(times > WASTEFUL ? [`    warning: moves ${times.toFixed(1)} times its tensors; what lies between kernels costs more than what they are given`] : []),
