@@ -126,6 +126,16 @@ describe('in bf16 nothing is left to the plain lowering', () => {
     }
   });
 
+  it.each([64, 128])('walks with three erases beyond 1: nine blocks of T, and nine rests, K = V = %i', (size) => {
+    const erase = (from: string, i: number) => `${from} + outer(k${i}, beta${i} * (v - k${i} @ ${from}))`;
+    const spec = specOf(`scan s(q, k1, k2, k3: [K], v: [V], beta1, beta2, beta3: [] in 0..2) -> o: [V] {
+      state S: [K, V]  let P = ${erase('S[t-1]', 1)}  let Q = ${erase('P', 2)}  S = ${erase('Q', 3)}  o = q @ S }`);
+    const { module } = lowerScan(spec, new Map([['K', size], ['V', size]]), { chunk: 64, inlineScores: 'diagonal', halfOperands: true });
+    const walks = module.kernels.filter((kernel) => kernel.split === 'V' && multiplies(kernel) && kernel.name !== 'step');
+    expect(walks.map(({ name }) => name)).toEqual(['S_walk', 'S_states', 'S_reverse']);
+    expect(walks.filter((kernel) => lowerFragments({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernel) === undefined)).toEqual([]);
+  });
+
   it('walks that split a gate which the scan computes', () => {
     const spec = specOf('scan s(q, k: [K], v, a: [V]) -> o: [V] { param bias: [V]  state S: [K, V]  S = sigmoid(a + bias) * S[t-1] + outer(k, v)  o = q @ S }');
     const { module } = lowerScan(spec, new Map([['K', 64], ['V', 64]]), { chunk: 64, inlineScores: 'diagonal' });

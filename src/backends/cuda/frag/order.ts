@@ -89,11 +89,15 @@ export function createOrder({ code, barrier, parts }: OrderOptions) {
     },
     /** Barriers so far. */
     epoch: () => epoch,
-    /** The end of a loop whose body began after `start` barriers: what is written before its first one may still be read after its last one. */
+    /**
+     * The end of a loop whose body began after `start` barriers: what is written before its first one may still be read after its last one, and so may
+     * what lies in the same place.
+     */
     endLoop(start: number) {
       const meets = [...firstWrite].some(([piece, write]) => {
         const last = lastTouch.get(piece);
-        return write.epoch === start && last?.epoch === epoch && !(write.own && last.own);
+        if (write.epoch !== start) return false;
+        return (last?.epoch === epoch && !(write.own && last.own)) || [...lastTouch].some(([other, { epoch: read }]) => read === epoch && piece.last < other.first);
       });
       if (meets) sync();
     },

@@ -5,13 +5,15 @@ type Let = Extract<TileStmt, { kind: 'let' }>;
 
 /**
  * Orders the statements of a walk so that the tensor cores have work while results are awaited: products as soon as their operands are
- * there, the longest way to the next state first; then what needs no running product; then what has to wait.
+ * there, the longest way to the next state first; then what needs no running product; then what has to wait. Of the loads `late`, so many
+ * are under way or unread at once.
  */
 export function schedule(
   lets: readonly Let[],
   goals: readonly TileId[],
   sums: ReadonlyMap<TileId, { readonly product: TileId; readonly other: TileId }>,
   defs: ReadonlyMap<TileId, TileOp>,
+  late: { readonly tiles: ReadonlySet<TileId>; readonly atOnce: number },
   running: (tile: TileId) => number | undefined,
   emit: (stmt: Let) => void,
 ): void {
@@ -34,14 +36,24 @@ export function schedule(
   }
   const done = new Set<TileId>();
   const left = [...nodes];
+  const isLate = (stmt: Let) => late.tiles.has(stmt.tile);
+  const source = (tile: TileId): TileId => {
+    const op = defs.get(tile);
+    return op?.op === 'swap' ? source(op.arg) : tile;
+  };
+  /** Late loads that somebody has yet to read. */
+  const unread = (): number => [...late.tiles].filter((tile) => done.has(tile) && left.some((stmt) => stmt.op.op !== 'swap' && inputs(stmt).some((arg) => source(arg) === tile))).length;
   while (left.length > 0) {
-    const ready = left.filter((stmt) => inputs(stmt).every((arg) => !known.has(arg) || done.has(arg)));
+    const possible = left.filter((stmt) => inputs(stmt).every((arg) => !known.has(arg) || done.has(arg)));
+    const allowed = late.tiles.size === 0 || unread() < late.atOnce ? possible : possible.filter((stmt) => !isLate(stmt));
+    // Whatever else there is waits for one more.
+    const ready = allowed.length > 0 ? allowed : possible;
     const best = (list: readonly Let[]): Let | undefined => list.reduce<Let | undefined>((a, b) => (a !== undefined && (height.get(a.tile) ?? 0) >= (height.get(b.tile) ?? 0) ? a : b), undefined);
     // How many products would still run after the wait that a statement needs.
     const leaves = (stmt: Let): number => (stmt.op.op === 'swap' ? Infinity : Math.min(...inputs(stmt).map((arg) => running(arg) ?? Infinity)));
     const free = ready.filter((stmt) => leaves(stmt) === Infinity);
     const most = Math.max(...ready.map(leaves));
-    const next = best(free.filter((stmt) => stmt.op.op === 'swap')) ?? best(free.filter(isProduct)) ?? best(free) ?? best(ready.filter((stmt) => leaves(stmt) === most));
+    const next = best(free.filter((stmt) => stmt.op.op === 'swap')) ?? best(free.filter(isLate)) ?? best(free.filter(isProduct)) ?? best(free) ?? best(ready.filter((stmt) => leaves(stmt) === most));
     if (next === undefined) throw new Error('statements depend on each other in a circle');
     emit(next);
     done.add(next.tile);

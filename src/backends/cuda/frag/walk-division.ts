@@ -1,4 +1,4 @@
-import { ROW, type Axis } from '../../../ir/common/axes.js';
+import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import { operandsOf } from '../../../ir/tile/operands.js';
 import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { bufferNamed, type Place } from '../address.js';
@@ -21,6 +21,8 @@ export interface Division {
   readonly chain: readonly Let[];
   readonly ahead: readonly Let[];
   readonly aheadTiles: ReadonlySet<TileId>;
+  /** Of the chain: loads that the walk makes itself, some at a time, since all of them would not fit in a stage. */
+  readonly late: ReadonlySet<TileId>;
   /** Stores of what the walk computes, and of what is worked out ahead. */
   readonly outputs: readonly Store[];
   readonly aside: readonly Store[];
@@ -40,8 +42,14 @@ export interface Division {
   cellOfStore(cx: CudaContext, stmt: Store): Cell;
 }
 
-/** `arrays`: f32 matrices along the split axis are loaded ahead too, rather than where the walk asks for them. */
-export function divide(cx: CudaContext, kernel: TileKernel, arrays: boolean): Division {
+export interface DivisionOptions {
+  /** f32 matrices along the split axis are loaded ahead too, rather than where the walk asks for them. */
+  readonly arrays: boolean;
+  /** Tokens by tokens (scores, solves) are loaded by the walk itself: their number grows with the square of the erases. */
+  readonly squaresLate: boolean;
+}
+
+export function divide(cx: CudaContext, kernel: TileKernel, { arrays, squaresLate }: DivisionOptions): Division {
   const { split } = kernel;
   if (split === undefined) return unsupported('a walk without a split axis');
   const loops = kernel.body.filter((stmt) => stmt.kind === 'loop');
@@ -60,7 +68,8 @@ export function divide(cx: CudaContext, kernel: TileKernel, arrays: boolean): Di
     const cell = loadCell(cx, stmt.op, { ...inside, segment: '' }, split);
     return cell.axes.length < 2 || cell.copied === 'tile' || (arrays && cell.copied === 'array' && cell.axes.includes(split));
   };
-  const walking = new Set<TileId>(loop.carry.map((c) => c.tile));
+  const late = squaresLate ? squares(cx, kernel, loop, inside) : new Set<TileId>();
+  const walking = new Set<TileId>([...loop.carry.map((c) => c.tile), ...late]);
   for (const stmt of before) if (stmt.kind === 'let' && kernel.tiles[stmt.tile].axes.includes(split)) walking.add(stmt.tile);
   const chain: Let[] = [];
   const ahead: Let[] = [];
@@ -69,7 +78,7 @@ export function divide(cx: CudaContext, kernel: TileKernel, arrays: boolean): Di
   for (const stmt of loop.body) {
     if (stmt.kind !== 'let') continue;
     const walks = kernel.tiles[stmt.tile].axes.includes(split) || operandsOf(stmt.op).some((arg) => walking.has(arg));
-    if (!isRaw(stmt) && walks && !isSumAhead(stmt)) {
+    if (late.has(stmt.tile) || (!isRaw(stmt) && walks && !isSumAhead(stmt))) {
       walking.add(stmt.tile);
       chain.push(stmt);
     } else ahead.push(stmt);
@@ -87,7 +96,7 @@ export function divide(cx: CudaContext, kernel: TileKernel, arrays: boolean): Di
   // A sum takes over a product of its own team only.
   const sums = new Map([...fusedSums(kernel, loop.body, holdsUp(loop))].filter(([sum, { product }]) => aheadTiles.has(sum) === aheadTiles.has(product)));
   return {
-    split, loop, defs, before, after, chain, ahead, aheadTiles, outputs, sums, outside, inside, trivial, source, isRaw,
+    split, loop, defs, before, after, chain, ahead, aheadTiles, late, outputs, sums, outside, inside, trivial, source, isRaw,
     aside: stores.filter((stmt) => !isOutput(stmt)),
     exported: new Set(wanted.map(source).filter((id) => aheadTiles.has(id) && !trivial(id))),
     cellOfStore(context, stmt) {
@@ -95,6 +104,23 @@ export function divide(cx: CudaContext, kernel: TileKernel, arrays: boolean): Di
       return cellOf(context, buffer, buffer.outer === 'token' ? ROW : undefined, inside, isOutput(stmt) ? split : undefined);
     },
   };
+}
+
+/** Loads of 16-bit matrices, tokens by tokens, that only products with what walks read. */
+function squares(cx: CudaContext, kernel: TileKernel, loop: TileLoop, inside: Place): ReadonlySet<TileId> {
+  const { split } = kernel;
+  const axesOf = (tile: TileId) => kernel.tiles[tile].axes;
+  const readers = (tile: TileId): readonly TileStmt[] => loop.body.flatMap((stmt) => {
+    if (stmt.kind === 'store') return stmt.value === tile ? [stmt] : [];
+    if (stmt.kind !== 'let' || !operandsOf(stmt.op).includes(tile)) return [];
+    return stmt.op.op === 'swap' ? readers(stmt.tile) : [stmt];
+  });
+  const walks = (stmt: TileStmt) => stmt.kind === 'let' && stmt.op.op === 'contract' && split !== undefined && axesOf(stmt.tile).includes(split);
+  return new Set(loop.body.flatMap((stmt) => {
+    if (stmt.kind !== 'let' || stmt.op.op !== 'load') return [];
+    const square = [ROW, COL].every((axis) => axesOf(stmt.tile).includes(axis)) && loadCell(cx, stmt.op, { ...inside, segment: '' }, split).copied === 'tile';
+    return square && readers(stmt.tile).every(walks) ? [stmt.tile] : [];
+  }));
 }
 
 /** Definitions before the loop that a team reads, directly or not. */

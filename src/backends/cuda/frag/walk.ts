@@ -12,7 +12,7 @@ import { letText, tokenRow } from './kernel.js';
 import { cellOf, copyCell, loadCell, loadNow, storeCell, vectorElement, type Load, present } from './memory.js';
 import { schedule } from './schedule.js';
 import { createTeam, type Team } from './team.js';
-import { divide, needed, type Division, type Let } from './walk-division.js';
+import { divide, needed, type Division, type DivisionOptions, type Let } from './walk-division.js';
 import { walkText, type LoadingTeam, type WalkingTeam } from './walk-text.js';
 
 /** Where the text of the current stage finds it, and what a chunk gives out. */
@@ -24,18 +24,35 @@ const STAGE = { address: 'sa', pointer: 'sp', outputs: 'oa' };
  * so that every product on the way has its left operand in registers (docs/algorithms.md: the walk).
  */
 export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
-  try {
-    return divided(cx, kernel, divide(cx, kernel, true), 2);
-  } catch (error) {
-    if (!(error instanceof NoRoom)) throw error;
-    // What is loaded ahead takes its room in every stage.
-    return divided(cx, kernel, divide(cx, kernel, false), 1);
+  let full: NoRoom | undefined;
+  for (const way of WAYS) {
+    try {
+      return divided(cx, kernel, divide(cx, kernel, way), way);
+    } catch (error) {
+      if (!(error instanceof NoRoom)) throw error;
+      full = error;
+    }
   }
+  throw full ?? new Error('no way to divide a walk');
 }
 
-function divided(cx: CudaContext, kernel: TileKernel, division: Division, leastStages: number): LoweredKernel {
+interface Way extends DivisionOptions {
+  readonly leastStages: number;
+  /** Late loads that may be under way or unread at once. */
+  readonly lateAtOnce: number;
+}
+
+/** How to divide a walk, best first: what is loaded ahead takes its room in every stage. */
+const WAYS: readonly Way[] = [
+  { arrays: true, squaresLate: false, leastStages: 2, lateAtOnce: 0 },
+  { arrays: false, squaresLate: false, leastStages: 1, lateAtOnce: 0 },
+  ...[6, 4, 2].map((lateAtOnce) => ({ arrays: true, squaresLate: true, leastStages: 2, lateAtOnce })),
+  ...[6, 4, 2].map((lateAtOnce) => ({ arrays: false, squaresLate: true, leastStages: 1, lateAtOnce })),
+];
+
+function divided(cx: CudaContext, kernel: TileKernel, division: Division, { leastStages, lateAtOnce }: Way): LoweredKernel {
   const loading = loadingTeam(cx, kernel, division);
-  const walking = walkingTeam(cx, kernel, division, loading.team);
+  const walking = walkingTeam(cx, kernel, division, loading.team, lateAtOnce);
   return walkText(cx, kernel, division, loading, walking, leastStages);
 }
 
@@ -106,8 +123,8 @@ function throughRegisters(cx: CudaContext, team: Team, stmt: Let & { readonly op
   return `float ${name}[${n}];`;
 }
 
-function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, loading: Team): WalkingTeam {
-  const { split, loop, before, after, chain, ahead, aheadTiles, outputs, aside, sums, outside, inside, trivial } = division;
+function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, loading: Team, lateAtOnce: number): WalkingTeam {
+  const { split, loop, before, after, chain, ahead, aheadTiles, late, outputs, aside, sums, outside, inside, trivial } = division;
   const arena = createArena('W');
   const outgoing = createArena('O');
   const parts = { before: createCode(), code: createCode(), after: createCode() };
@@ -137,14 +154,19 @@ function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, lo
   const early = outputs.filter((stmt) => carried.has(stmt.value)).flatMap(put);
   for (const stmt of ahead) if (trivial(stmt.tile) && stmt.op.op !== 'load') letText(team, stmt, inside, sums);
   schedule(
-    chain, loop.carry.map((c) => c.next), sums, division.defs, team.runningAfter,
+    chain, loop.carry.map((c) => c.next), sums, division.defs, { tiles: late, atOnce: lateAtOnce }, team.runningAfter,
     (stmt) => {
-      if (stmt.op.op === 'load') loadNow(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
-      else letText(team, stmt, inside, sums);
+      if (stmt.op.op !== 'load') letText(team, stmt, inside, sums);
+      else if (late.has(stmt.tile)) {
+        // Their room is the next ones' when they have been read.
+        team.keepPieces(false);
+        copyCell(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
+        team.keepPieces(true);
+      } else loadNow(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
     },
   );
   team.finish();
-  const late = outputs.filter((stmt) => !carried.has(stmt.value)).flatMap(put);
+  const last = outputs.filter((stmt) => !carried.has(stmt.value)).flatMap(put);
   for (const { tile, next } of copiesInOrder(loop)) {
     const from = team.frag(next, split);
     const to = team.formsOf(tile).frags[0];
@@ -153,7 +175,7 @@ function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, lo
   team.endLoop(start);
   here.to(parts.after);
   lastValues(cx, team, after, outside, split);
-  return { arena, outgoing, draining: [...early, ...late], ...parts };
+  return { arena, outgoing, draining: [...early, ...last], ...parts };
 }
 
 /** What follows the loop. */
