@@ -1,5 +1,6 @@
-import { ROW } from '../../ir/common/axes.js';
+import { ROW, type Axis } from '../../ir/common/axes.js';
 import { buildKernel, type KernelBuilder, type KernelHead } from '../../ir/tile/build.js';
+import { storedBuffers } from '../../ir/tile/operands.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import type { MatrixAdjoint, Root } from '../../ir/scan/scan.js';
 import { stageBuffers } from './buffers.js';
@@ -83,6 +84,8 @@ function begin(gradients: Gradients, sides: readonly Side[]): void {
 interface GradientKernel {
   readonly head: KernelHead;
   readonly write: (k: KernelBuilder) => void;
+  /** An axis with tiles of f32 along it, several of them at once. */
+  readonly blocks?: Axis;
 }
 
 /** The kernels of one plan. */
@@ -105,6 +108,7 @@ function kernelsOf(place: Place, plan: readonly (readonly Side[])[], roots: read
   const many = plan.filter((some) => !some.includes('factor')).length > 1;
   const apart = isLog(parts) && !alongValue(parts) && kernelOf('rows') !== kernelOf('columns');
   return plan.map((mine, n) => ({
+    ...(mine.includes('factor') && parts.gate.kind === 'channel' && { blocks: parts.gate.axis }),
     head: mine.includes('factor') ? { name: `${name}_gradient_factor`, doc: `Gradient of the decay of ${name}, given as a factor.`, outer: 'chunk', inner: 'head' } : {
       name: `${name}_gradients${many ? `_${mine.join('_')}` : ''}`,
       doc: `Gradients of ${many ? `the ${mine.join(' and ')} that` : 'what'} the scan of ${name} reads.`, outer: 'chunk', inner: 'head',
@@ -134,5 +138,14 @@ export function gradientKernels(place: Place, roots: readonly Root[]): void {
   const live = ({ head, write }: GradientKernel) => liveBytes(buildKernel(head, write), draft.sizeOf, draft.bufferOf);
   const fits = (kernels: readonly GradientKernel[]) => draft.sharedBytes === Infinity || kernels.slice(first.length).every((kernel) => live(kernel) <= draft.sharedBytes);
   const plans = PLANS.map((plan) => kernelsOf(place, [...first, ...plan], roots));
-  for (const { head, write } of plans.find(fits) ?? plans[plans.length - 1]) draft.kernel(cx.name, head, write);
+  for (const kernel of plans.find(fits) ?? plans[plans.length - 1]) draft.kernel(cx.name, inBlocks(cx, kernel), kernel.write);
+}
+
+/** Blocks of the axis are programs of their own where nothing folds it. */
+function inBlocks({ draft }: Context, { head, write, blocks }: GradientKernel): KernelHead {
+  if (blocks === undefined) return head;
+  const { body } = buildKernel(head, write);
+  const folded = body.some((stmt) => stmt.kind === 'loop' || (stmt.kind === 'let' && 'axis' in stmt.op && stmt.op.axis === blocks));
+  const everywhere = storedBuffers(body).every((buffer) => draft.bufferOf(buffer).axes.includes(blocks));
+  return everywhere && !folded ? { ...head, split: blocks } : head;
 }

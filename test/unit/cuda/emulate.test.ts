@@ -69,6 +69,15 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
     check(emulate(module, { dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['forward', 'backward', 'step'], given: new Map([...drawn.given, ...drawn.cotangents]) }), 'f32');
   });
 
+  it.each(['per key channel', 'per value channel'])('gradients of wide factors, block by block: %s', (name) => {
+    const spec = specOf(FACTOR_SCANS[name]);
+    const sizes = new Map([['K', 128], ['V', 128]]);
+    const drawn = draw(spec, sizes, [70], 3, { heads: 1, groups: 1 });
+    addEnds(drawn);
+    const { module } = lowerScan(spec, sizes, { chunk: 64 });
+    check(emulate(module, { dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['backward'], orders: ['0'], given: new Map([...drawn.given, ...drawn.cotangents]) }), 'f32');
+  });
+
   it.each(Object.entries(END_SCANS))('formulas at the ends of their functions: %s', (_, scan) => {
     const spec = specOf(scan.text);
     const sizes = new Map(spec.axes.map((axis, i) => [axis.name, [16, 20][i % 2]]));

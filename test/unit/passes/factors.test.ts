@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { normalize } from '../../../src/passes/normalize/normalize.js';
+import { lowerScan } from '../../../src/passes/pipeline.js';
 import { compareTiles } from '../../property/tiles.js';
 import { addEnds, FACTOR_SCANS } from './factor-scans.js';
 import { draw, specOf } from './scans.js';
@@ -14,6 +15,16 @@ describe('gradients of decays given as factors are exact, at 0 too', () => {
       const { errors } = compareTiles(spec, drawn.call, drawn.given, drawn.cotangents, options);
       expect([...errors].filter(([, error]) => !(error < 1e-10))).toEqual([]);
     }
+  });
+
+  it('and made in blocks of the gate\'s axis where nothing folds it', () => {
+    const splitOf = (text: string) => lowerScan(specOf(text), new Map([['K', 128], ['V', 128]])).module.kernels.find(({ name }) => name.endsWith('gradient_factor'))?.split;
+    expect(Object.entries(FACTOR_SCANS).map(([name, text]) => [name, splitOf(text)])).toEqual([
+      ['per key channel', 'K'], ['per value channel', 'V'], ['per token', undefined], ['of two kinds, read before and after', undefined],
+      ['per key channel, with an erase', undefined], ['per token, with an erase of what was before', undefined],
+    ]);
+    const erasing = 'scan f(q, k: [K], v: [V], a: [K] in 0..1) -> o: [V] { state S: [K, V]  let P = a * S[t-1]  S = P + outer(k, v - k @ P)  o = q @ S }';
+    expect(splitOf(erasing)).toBe('K');
   });
 });
 
