@@ -66,7 +66,10 @@ export interface Costs {
   readonly bytes: readonly (readonly Extent[])[];
 }
 
-/** Multiply-adds of the contractions (times two) and bytes of the loads and stores, whatever the lowering. */
+/**
+ * Arithmetic and bytes of the loads and stores, whatever the lowering: two for a multiply-add of a contraction; one for every element of a function, of a fold's
+ * argument, of a running sum; two for one of a recurrence.
+ */
 export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype): Costs {
   const flops = new Map<string, { extents: readonly Extent[]; count: number }>();
   const bytes = new Map<string, { extents: readonly Extent[]; count: number }>();
@@ -91,6 +94,10 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
           if (op.op === 'load' && !loaded.has(op.buffer)) access(op.buffer);
           if (op.op === 'load') loaded.add(op.buffer);
           if (op.op === 'contract') add(flops, [...outer, inner], 2 * elements([...kernel.tiles[stmt.tile].axes, op.axis]));
+          if (op.op === 'map') add(flops, [...outer, inner], elements(kernel.tiles[stmt.tile].axes));
+          if (op.op === 'reduce' || op.op === 'cumsum') add(flops, [...outer, inner], elements(kernel.tiles[op.arg].axes));
+          if (op.op === 'recur') add(flops, [...outer, inner], 2 * elements(kernel.tiles[stmt.tile].axes));
+          if (op.op === 'inverse') add(flops, [...outer, inner], Math.round(elements([ROW, ROW, COL]) / 3));
           if (op.op === 'compose') add(flops, [...outer, inner], 2 * elements([ROW, ROW, COL]));
           if (op.op === 'dgate') add(flops, [...outer, inner], 3 * elements([COL, ...kernel.tiles[stmt.tile].axes]));
           if (op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol') add(flops, [...outer, inner], 2 * elements([ROW, COL, op.axis]));

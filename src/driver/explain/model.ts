@@ -1,22 +1,9 @@
-import type { Extent, Lowering, Plan, PlanKernel } from '../../ir/plan/plan.js';
+import type { Plan } from '../../ir/plan/plan.js';
 import { CONTRACTED, formula, type ScanNames } from '../../ir/scan/print.js';
 import { nodeArguments, stageOperands, type Gate, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
-import { gridOf, polynomial, type CallSizes, type Extents, extentsOf } from '../../runtime/extents.js';
-
-/** The machine that times are estimated for. */
-export interface Machine {
-  readonly name: string;
-  /** Bytes per second that a copy reaches. */
-  readonly bandwidth: number;
-  /** FLOP/s of dense 16-bit matrix products with f32 accumulation. */
-  readonly matrixRate: number;
-  /** FLOP/s of f32 outside of tensor cores. */
-  readonly plainRate: number;
-}
-
-/** Measured on the device: copy bandwidth and a large bf16 product. From its data sheet: f32. */
-export const H200: Machine = { name: 'H200', bandwidth: 4.28e12, matrixRate: 790e12, plainRate: 67e12 };
+import type { CallSizes } from '../../runtime/extents.js';
+import { H200, programCost, type Machine, type ProgramCost } from './costs.js';
 
 export interface StateText {
   readonly name: string;
@@ -31,35 +18,15 @@ export interface StateText {
   readonly pass: number;
 }
 
-export interface KernelCost {
-  readonly name: string;
-  readonly doc: string;
-  readonly flops: number;
-  readonly bytes: number;
-  /** The larger of bytes / bandwidth and flops / rate, in seconds. */
-  readonly seconds: number;
-  readonly bound: 'memory' | 'arithmetic';
-  readonly lowering: Lowering;
-  /** Of plain kernels: why not a better one. */
-  readonly plainWhy: string | undefined;
-  readonly blocks: number;
-  readonly threads: number;
-  readonly sharedBytes: number;
-  /** Does each chunk have a program of its own, or does one walk those of a segment, of a sequence, of all? */
-  readonly walk: 'chunks' | 'segments' | 'sequences' | 'once';
-  readonly reads: readonly string[];
-  readonly writes: readonly string[];
-}
-
-export interface ProgramCost {
-  readonly kernels: readonly KernelCost[];
-  readonly flops: number;
-  readonly bytes: number;
-  readonly seconds: number;
-  /** Bytes of the user's tensors alone, each moved once: what no schedule can avoid. */
-  readonly floorBytes: number;
-  /** The same, each head reading what its group shares, as programs of heads do. */
-  readonly headBytes: number;
+/** How the tokens of a chunk reach one read of a state, or one erase term. */
+export interface MaskText {
+  /** `q @ S` */
+  readonly title: string;
+  readonly erase: boolean;
+  /** Without the token's own write, and without its own decay. */
+  readonly strict: boolean;
+  readonly before: boolean;
+  readonly gate: 'none' | 'constant' | 'scalar' | 'channel';
 }
 
 export interface Explanation {
@@ -71,6 +38,7 @@ export interface Explanation {
   readonly lets: readonly string[];
   readonly states: readonly StateText[];
   readonly outputs: readonly string[];
+  readonly masks: readonly MaskText[];
   readonly target: string;
   readonly dtype: string;
   readonly chunk: number;
@@ -96,6 +64,7 @@ export function explain(spec: Spec, scan: ScanProgram | undefined, plan: Plan, c
     states: scan === undefined || writer === undefined ? stepwiseStates(spec)
       : [...loadedStates(spec, scan, writer), ...scan.stages.flatMap((stage, i) => stateText(spec, scan, writer, stage, i))],
     outputs: scan === undefined || writer === undefined ? [] : outputTexts(spec, scan, writer),
+    masks: scan === undefined || writer === undefined ? [] : masksOf(spec, scan, writer),
     target: plan.target,
     dtype: plan.dtype,
     chunk: plan.chunk,
@@ -111,47 +80,6 @@ export function explain(spec: Spec, scan: ScanProgram | undefined, plan: Plan, c
 export function namesOf(spec: Spec): ScanNames {
   const names = (list: readonly { readonly name: string }[]) => list.map(({ name }) => name);
   return { inputs: names(spec.inputs), params: names(spec.params), outputs: names(spec.outputs), states: names(spec.states) };
-}
-
-function programCost(plan: Plan, program: 'forward' | 'backward' | 'step', sizes: CallSizes, machine: Machine): ProgramCost {
-  const extents = extentsOf(plan, sizes);
-  const kernels = plan.programs[program].map(({ kernel }) => {
-    const found = plan.kernels.find(({ name }) => name === kernel);
-    if (found === undefined) throw new Error(`the plan of ${plan.scan} launches ${kernel}, which it does not describe`);
-    return kernelCost(plan, found, extents, machine);
-  });
-  const sum = (of: (kernel: KernelCost) => number) => kernels.reduce((total, kernel) => total + of(kernel), 0);
-  const touched = new Set(kernels.flatMap((kernel) => [...kernel.reads, ...kernel.writes]));
-  const own = plan.tensors.filter((tensor) => tensor.role !== 'workspace' && touched.has(tensor.name));
-  const once = (from: Extents) => own.reduce((total, tensor) => total + polynomial([[...tensor.shape, tensor.dtype === 'f32' || tensor.dtype === 'i32' ? 4 : 2]], from), 0);
-  return { kernels, flops: sum((kernel) => kernel.flops), bytes: sum((kernel) => kernel.bytes), seconds: sum((kernel) => kernel.seconds), floorBytes: once(extents), headBytes: once({ ...extents, groups: extents.heads }) };
-}
-
-function kernelCost(plan: Plan, kernel: PlanKernel, extents: Extents, machine: Machine): KernelCost {
-  const flops = polynomial(kernel.flops, extents);
-  const bytes = polynomial(kernel.bytes, extents);
-  const [memory, arithmetic] = [bytes / machine.bandwidth, flops / (kernel.lowering === 'tensor cores' ? machine.matrixRate : machine.plainRate)];
-  const factors: readonly Extent[] = kernel.grid.flat();
-  const named = (access: 'read' | 'write') => kernel.args.flatMap((arg) => {
-    if (arg.kind === 'tensor' && (arg.access === access || arg.access === 'readwrite')) return [arg.tensor];
-    return arg.kind === 'tensorMap' && access === 'read' ? [arg.tensor] : [];
-  });
-  return {
-    name: kernel.name,
-    doc: kernel.doc,
-    flops,
-    bytes,
-    seconds: Math.max(memory, arithmetic),
-    bound: memory >= arithmetic ? 'memory' : 'arithmetic',
-    blocks: gridOf(kernel, extents).reduce((n, d) => n * d, 1),
-    threads: kernel.block,
-    sharedBytes: kernel.sharedBytes,
-    lowering: kernel.lowering,
-    plainWhy: kernel.plainWhy,
-    walk: factors.includes('chunks') ? 'chunks' : factors.includes('segments') ? 'segments' : factors.includes('sequences') ? 'sequences' : 'once',
-    reads: [...new Set(named('read'))],
-    writes: [...new Set(named('write'))],
-  };
 }
 
 /** States that only say what tokens before were. That of an input is not the user's. */
@@ -309,6 +237,21 @@ function stateText(spec: Spec, scan: ScanProgram, { show, showRow }: Writer, sta
     case 'matrix-adjoint': case 'element-adjoint': return [];
   }
 }
+
+function masksOf(spec: Spec, scan: ScanProgram, { showRow }: Writer): MaskText[] {
+  const { states } = namesOf(spec);
+  return scan.stages.flatMap((stage) => {
+    if (stage.kind !== 'matrix') return [];
+    const gate = stage.gate.kind === 'scalar' && stage.gate.constant ? 'constant' : stage.gate.kind;
+    const mask = (reader: Reader, erase: boolean): MaskText => {
+      const text = `${showRow(reader.row)} @ ${states[stage.state]}`;
+      return { title: text.length > LONGEST_TITLE ? `a read of ${states[stage.state]}` : text, erase, strict: erase || reader.before || !reader.sees.includes(true), before: reader.before, gate };
+    };
+    return [...stage.reads.map((read) => mask(read, false)), ...stage.sources.flatMap((source) => (source.erase === undefined ? [] : [mask(source.erase, true)]))];
+  });
+}
+
+const LONGEST_TITLE = 40;
 
 /** Stages that feed one another run one after the other: 1 + the highest pass among those that this one reads. */
 function passOf(scan: ScanProgram, index: number): number {

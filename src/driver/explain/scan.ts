@@ -1,6 +1,5 @@
 import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Target } from '../../ir/plan/plan.js';
-import type { ScanProgram } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { compileScan, type Failed } from '../compile.js';
 import type { Host } from '../host.js';
@@ -19,7 +18,6 @@ export interface ExplainRequest {
 
 export interface Explained {
   readonly spec: Spec;
-  readonly scan: ScanProgram | undefined;
   readonly explanation: Explanation;
 }
 
@@ -37,14 +35,14 @@ export async function explainScan(host: Host, source: Source, spec: Spec, reques
   const groups = shared ? request.sizes.get('G') ?? 1 : heads;
   if (heads % groups !== 0) return problem('E503', `${heads} heads cannot share ${groups} groups`, 'H must be a multiple of G: --size H=16,G=4');
   const call = { batch: request.sizes.get('B') ?? CALL.batch, tokens: request.sizes.get('T') ?? CALL.tokens, heads, groups };
-  return { spec, scan: compiled.scan, explanation: explain(spec, compiled.scan, compiled.plan, call, source.placeOf(spec)) };
+  return { spec, explanation: explain(spec, compiled.scan, compiled.plan, call, source.placeOf(spec)) };
 }
 
 /** The HTML report of one scan. */
 export function reportOf(host: Host, source: Source, explained: Explained): string {
   const template = host.readText(host.join(host.root, 'templates', 'explain', 'report.html.hbs'));
   if (template === undefined) throw new Error('templates/explain/report.html.hbs is missing: reinstall the package');
-  const { spec, scan, explanation } = explained;
+  const { spec, explanation } = explained;
   const formula = spec.origin.file === source.file ? source.text.slice(spec.origin.start, spec.origin.end) : '';
-  return explainHtml(template, explanation, scan, formula);
+  return explainHtml(template, explanation, formula);
 }

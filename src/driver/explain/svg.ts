@@ -1,5 +1,6 @@
 import { escapeHtml } from '../../emit/frame.js';
-import type { Explanation, KernelCost, ProgramCost } from './model.js';
+import type { KernelCost, ProgramCost } from './costs.js';
+import type { Explanation } from './model.js';
 import { duration, quantity } from './text.js';
 
 const round = (value: number): string => String(Math.round(value * 100) / 100);
@@ -18,20 +19,25 @@ const MARKER = '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" marke
 
 const CHUNKS = 4;
 const SEGMENT = 2;
-const LANE = { left: 190, box: 110, gap: 46, height: 46, pitch: 118 };
+const LANE = { left: 190, box: 110, gap: 46, height: 46, space: 34, line: 15 };
+
+/** Widths of letters, about: of what is drawn, only captions must not be cut off. */
+const LETTER = { small: 6.3, name: 7.6 };
 
 /**
  * Data flow of a program over four chunks, two segments: one lane per kernel. Chunks of a lane are apart where every chunk has a program of its
- * own, and linked where one program carries the state along. What a lane leaves for a later one is written between them.
+ * own, and linked where one program carries the state along. Arrows go down where the next lane reads what this one writes; beside a lane stands who reads what.
  */
 export function flowPicture(program: ProgramCost, title: string, backwards: boolean): string {
-  const { left, box, gap, height, pitch } = LANE;
+  const { box, gap, height, space, line } = LANE;
+  const left = Math.max(LANE.left, 24 + LETTER.name * Math.max(0, ...program.kernels.map(({ name }) => name.length)));
   const right = left + CHUNKS * box + (CHUNKS - 1) * gap;
   const body: string[] = [MARKER];
   const chunkX = (chunk: number) => left + chunk * (box + gap);
   for (let chunk = 0; chunk < CHUNKS; chunk++) body.push(text(chunkX(chunk) + box / 2, 16, `chunk ${chunk}`, 'small', 'middle'));
+  let y = 30;
+  let longest = 0;
   program.kernels.forEach((kernel, lane) => {
-    const y = 30 + lane * pitch;
     body.push(text(8, y + 20, kernel.name, 'name'), text(8, y + 36, `${kernel.blocks} blocks`, 'small'));
     if (kernel.walk === 'once') {
       body.push(rect(left, y, right - left, height, 'once', kernel.doc), text((left + right) / 2, y + 28, 'all chunks', 'in', 'middle'));
@@ -47,15 +53,26 @@ export function flowPicture(program: ProgramCost, title: string, backwards: bool
       }
     }
     const later = program.kernels.slice(lane + 1);
-    const handed = kernel.writes.filter((name) => later.some((next) => next.reads.includes(name)));
-    if (handed.length > 0) {
-      for (let chunk = 0; chunk < CHUNKS; chunk++) body.push(arrow(chunkX(chunk) + box / 2, y + height + 2, chunkX(chunk) + box / 2, y + pitch - 6));
-      body.push(text(left + box / 2 + 8, y + height + 40, shortened(handed), 'small'));
+    const notes = handedOn(kernel, later);
+    notes.forEach((note, i) => body.push(text(right + 12, y + 14 + i * line, note, 'small')));
+    longest = Math.max(longest, ...notes.map((note) => note.length));
+    const below = y + Math.max(height, notes.length * line) + space;
+    if (later.length > 0 && kernel.writes.some((name) => later[0].reads.includes(name))) {
+      for (let chunk = 0; chunk < CHUNKS; chunk++) body.push(arrow(chunkX(chunk) + box / 2, y + height + 2, chunkX(chunk) + box / 2, below - 4));
     }
-    const kept = kernel.writes.filter((name) => !handed.includes(name));
-    if (kept.length > 0) body.push(text(right + 12, y + 28, `→ ${shortened(kept)}`, 'small'));
+    y = below;
   });
-  return svg(right + 260, 30 + program.kernels.length * pitch - (pitch - height) + 20, title, body);
+  return svg(right + 20 + LETTER.small * longest, y, title, body);
+}
+
+/** `→ S_walk, S_gradients: ws.S.score`, and what only the caller reads. */
+function handedOn(kernel: KernelCost, later: readonly KernelCost[]): string[] {
+  const byReaders = new Map<string, string[]>();
+  for (const name of kernel.writes) {
+    const readers = later.filter((next) => next.reads.includes(name)).map((next) => next.name).join(', ') || 'the caller';
+    byReaders.set(readers, [...(byReaders.get(readers) ?? []), name]);
+  }
+  return [...byReaders].map(([readers, names]) => `→ ${readers}: ${shortened(names)}`);
 }
 
 /** Kernels that write gradients walk against time. */
@@ -70,7 +87,7 @@ function shortened(names: readonly string[]): string {
 const CELLS = 24;
 
 /** One mask: how much of token c (column) reaches the reader at token r (row), for log decays that `logDecay` gives per token. */
-export function maskPicture(title: string, note: string, strict: boolean, before: boolean, logDecay: (token: number) => number): string {
+export function maskPicture(title: string, notes: readonly string[], strict: boolean, before: boolean, logDecay: (token: number) => number): string {
   const cell = 9;
   const running: number[] = [];
   for (let token = 0; token < CELLS; token++) running.push((running[token - 1] ?? 0) + logDecay(token));
@@ -83,8 +100,10 @@ export function maskPicture(title: string, note: string, strict: boolean, before
       body.push(`<rect x="${col * cell}" y="${20 + row * cell}" width="${cell - 1}" height="${cell - 1}" class="${kept ? 'kept' : 'masked'}"${kept ? ` fill-opacity="${round(0.08 + 0.92 * Math.min(1, weight))}"` : ''}/>`);
     }
   }
-  body.push(text(0, 34 + CELLS * cell, 'rows read, columns wrote', 'small'), text(0, 50 + CELLS * cell, note, 'small'));
-  return svg(Math.max(CELLS * cell + 10, 250), 60 + CELLS * cell, title, body);
+  const captions = ['rows read, columns wrote', ...notes];
+  captions.forEach((caption, i) => body.push(text(0, 34 + CELLS * cell + 16 * i, caption, 'small')));
+  const widest = Math.max(LETTER.name * title.length, ...captions.map((caption) => LETTER.small * caption.length));
+  return svg(Math.max(CELLS * cell, widest) + 10, 28 + CELLS * cell + 16 * captions.length, title, body);
 }
 
 /** Kernels on a time axis and on a byte axis, forward above backward. */

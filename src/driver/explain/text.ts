@@ -1,4 +1,6 @@
-import type { Explanation, KernelCost, ProgramCost } from './model.js';
+import { briefList } from '../../support/brief.js';
+import type { KernelCost, ProgramCost } from './costs.js';
+import type { Explanation } from './model.js';
 
 /** 1234567 -> `1.23 M`; with a unit: `1.23 MB`. */
 export function quantity(value: number, unit: string): string {
@@ -35,9 +37,15 @@ export function explainText(e: Explanation): string {
   const sizes = Object.entries(e.sizes).map(([axis, size]) => `${axis}=${size}`).join(' ');
   const groups = e.call.groups === e.call.heads ? '' : ` G=${e.call.groups}`;
   lines.push('', ...rows('target', `${e.target}  ${e.dtype}  C=${e.chunk}  ${sizes}`), ...rows('call', `B=${e.call.batch} T=${e.call.tokens} H=${e.call.heads}${groups}`));
-  lines.push(...rows('roofline', `${e.machine.name}: ${quantity(e.machine.bandwidth, 'B/s')}, ${quantity(e.machine.matrixRate, 'FLOP/s')} in matrix products`), '');
+  lines.push(...rows('roofline', machineText(e)), '');
   lines.push(...programLines('forward', e.forward), ...programLines('backward', e.backward), ...programLines('step', e.step));
   return `${lines.join('\n').trimEnd()}\n`;
+}
+
+/** Which machine's rates times are made of. */
+export function machineText({ machine, target }: Explanation): string {
+  const rates = `${machine.name}: ${quantity(machine.bandwidth, 'B/s')}, ${quantity(machine.matrixRate, 'FLOP/s')} in matrix products on tensor cores, ${quantity(machine.plainRate, 'FLOP/s')} else, ${duration(machine.launch)} a kernel`;
+  return target === 'webgpu' ? `${rates}; bounds, not predictions: what WebGPU runs on has rates of its own` : `${rates}; times are bounds from below`;
 }
 
 function programLines(name: string, cost: ProgramCost): string[] {
@@ -47,7 +55,13 @@ function programLines(name: string, cost: ProgramCost): string[] {
   ];
   const total = ['    all', '', quantity(cost.flops, 'FLOP'), quantity(cost.bytes, 'B'), duration(cost.seconds), '', '', `tensors moved once: ${quantity(cost.floorBytes, 'B')}`];
   const head = ['    kernel', 'blocks x threads', 'FLOP', 'bytes', 'time', 'bound by', 'lowering', ''];
-  return [`  ${name}  ${cost.kernels.length} kernel${cost.kernels.length === 1 ? '' : 's'}`, ...columns([head, ...cost.kernels.map(row), total], [1, 2, 3, 4]), ...remarks(cost), ''];
+  return [`  ${name}  ${cost.kernels.length} kernel${cost.kernels.length === 1 ? '' : 's'}`, ...columns([head, ...cost.kernels.map(row), total], [1, 2, 3, 4]), ...workspaceLine(cost), ...remarks(cost), ''];
+}
+
+function workspaceLine({ workspaces }: ProgramCost): string[] {
+  if (workspaces.length === 0) return [];
+  const total = workspaces.reduce((sum, { bytes }) => sum + bytes, 0);
+  return [`    workspace ${quantity(total, 'B')}: ${briefList(workspaces.map(({ name, bytes }) => `${name} ${quantity(bytes, 'B')}`))}`];
 }
 
 /** Traffic that is more than this many times what the tensors need gets a word. */

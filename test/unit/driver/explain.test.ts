@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { explain } from '../../../src/driver/explain/model.js';
+import { explainHtml } from '../../../src/driver/explain/html.js';
+import { flowPicture } from '../../../src/driver/explain/svg.js';
 import { explainText } from '../../../src/driver/explain/text.js';
 import { runSpec } from '../../../src/interp/spec.js';
 import { frontend } from '../../../src/passes/frontend.js';
@@ -8,17 +10,19 @@ import { lowerScan } from '../../../src/passes/pipeline.js';
 import { emitCuda } from '../../../src/backends/cuda/emit.js';
 import { EXAMPLES } from '../../examples.js';
 import { templates } from '../cuda/templates.js';
+import { emitWgsl } from '../../../src/backends/wgsl/emit.js';
+import { templates as wgslTemplates } from '../wgsl/templates.js';
 import { draw, specOf } from '../passes/scans.js';
 
 const CALL = { batch: 1, tokens: 64, heads: 2, groups: 1 };
 const source = { hash: '', compiler: '', command: '' };
 
-function explained(text: string) {
+function explained(text: string, target: 'cuda.sm90' | 'webgpu' = 'cuda.sm90') {
   const spec = specOf(text);
   const sizes = new Map(spec.axes.map(({ name }) => [name, 16]));
   const { scan, module } = lowerScan(spec, sizes, { chunk: 16 });
-  const { plan } = emitCuda(module, { target: 'cuda.sm90', dtype: 'f32', source, doc: '', templates });
-  return { spec, sizes, explanation: explain(spec, scan, plan, CALL, 't') };
+  const { plan } = target === 'webgpu' ? emitWgsl(module, { dtype: 'f32', source, doc: '', templates: wgslTemplates }) : emitCuda(module, { target, dtype: 'f32', source, doc: '', templates });
+  return { spec, sizes, explanation: explain(spec, scan, plan, { ...CALL, groups: spec.inputs.some(({ scope }) => scope === 'group') ? 1 : CALL.groups }, 't') };
 }
 
 /** The text with the formulas of its outputs as `explain` prints them. */
@@ -75,5 +79,77 @@ describe('what explain prints means what was meant', () => {
     const text = explainText(explained(`${HEAD}  o = q @ S + w + 0 * (r @ S)\n}\n`).explanation);
     expect(text).toMatch(/plain, not on tensor cores \(f32 operands\): S_/);
     expect(text).toMatch(/registers/);
+  });
+});
+
+/** Texts of the pictures in a page with where they end, about, and where their pictures do. */
+function captions(html: string): { readonly text: string; readonly end: number; readonly width: number }[] {
+  return [...html.matchAll(/<svg viewBox="0 0 ([\d.]+) [\d.]+".*?<\/svg>/gs)].flatMap(([svg, width]) => (
+    [...svg.matchAll(/<text x="([\d.]+)" y="[\d.]+" class="(\w*)" text-anchor="start">([^<]*)/g)].map(([, x, kind, text]) => (
+      { text, end: Number(x) + text.length * (kind === 'name' ? 7 : 6), width: Number(width) }
+    ))
+  ));
+}
+
+describe('the page of explain', () => {
+  const template = readFileSync(new URL('../../../templates/explain/report.html.hbs', import.meta.url), 'utf8');
+  const text = readFileSync(new URL('../../../examples/gated_delta.lmoe', import.meta.url), 'utf8');
+  const { explanation } = explained(text);
+  const page = explainHtml(template, explanation, text);
+
+  it('cuts no caption off, and names reads by what they read', () => {
+    const found = captions(page);
+    expect(found.length).toBeGreaterThan(30);
+    expect(found.filter(({ end, width }) => end > width)).toEqual([]);
+    expect(explanation.masks.map(({ title, erase }) => [title, erase])).toEqual([['(q * 0.25) @ S', false], ['(-beta * k) @ S', true]]);
+    for (const { title } of explanation.masks) expect(page).toContain(`class="name" text-anchor="start">${title}<`);
+  });
+
+  it('has no section for masks where there are none', () => {
+    const without = explainHtml(template, { ...explanation, masks: [] }, text);
+    expect([page.includes('Masks and decays'), without.includes('Masks and decays')]).toEqual([true, false]);
+  });
+
+  it('draws arrows down to kernels that read, and says beside a kernel who reads what', () => {
+    const { backward } = explanation;
+    const picture = flowPicture(backward, 't', true);
+    const down = [...picture.matchAll(/<path d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)" class="arrow"/g)].filter(([, x1, , x2]) => x1 === x2);
+    const direct = backward.kernels.filter((kernel, i) => kernel.writes.some((name) => backward.kernels[i + 1]?.reads.includes(name)));
+    expect(direct.length).toBeGreaterThan(0);
+    expect(direct.length).toBeLessThan(backward.kernels.length - 1);
+    expect(down).toHaveLength(4 * direct.length);
+    for (const kernel of backward.kernels) {
+      for (const name of kernel.writes.filter((written) => written.startsWith('ws.'))) {
+        const readers = backward.kernels.filter((other) => other !== kernel && other.reads.includes(name)).map((other) => other.name).join(', ');
+        expect(picture).toMatch(new RegExp(`→ ${readers}: [^<]*${name.replaceAll('.', '\\.')}`));
+      }
+    }
+  });
+});
+
+describe('the numbers of explain', () => {
+  it('know what lies between kernels in one buffer', () => {
+    const kernels = explained(`${HEAD}  o = (q + r) @ S * w\n}\n`, 'webgpu').explanation.backward.kernels;
+    for (const kernel of kernels.slice(1)) expect(kernel.reads.length, kernel.name).toBeGreaterThan(0);
+    const made = new Set<string>();
+    for (const { reads, writes } of kernels) {
+      for (const name of reads.filter((read) => read.startsWith('ws.'))) expect(made).toContain(name);
+      writes.forEach((name) => made.add(name));
+    }
+  });
+
+  it('take time for what comes one after the other, however little moves', () => {
+    const text = 'scan rnn(x: [D]) -> h: [D] sequential {\n  state h: [D]\n  h = tanh(h[t-1]) + x\n}\n';
+    const { forward, machine } = explained(text).explanation;
+    expect(forward.kernels).toMatchObject([{ bound: 'latency' }]);
+    expect(forward.seconds).toBeCloseTo(machine.launch + CALL.tokens * machine.tokenStep, 12);
+    expect(forward.flops).toBeGreaterThanOrEqual(2 * CALL.tokens * CALL.heads * 16);
+  });
+
+  it('measure traffic against what heads read, not against what groups share', () => {
+    const shared = (group: string) => explained(`scan f(q, k: [K]${group}, v: [V]) -> o: [V] {\n  state S: [K, V]\n  S = S[t-1] + outer(k, v)\n  o = q @ S\n}\n`).explanation.forward;
+    const [own, grouped] = [shared(''), shared(' per group')];
+    expect(grouped.headBytes).toBe(own.headBytes);
+    expect(grouped.floorBytes).toBeLessThan(own.floorBytes);
   });
 });
