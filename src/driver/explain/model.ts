@@ -11,6 +11,8 @@ export interface StateText {
   /** `(I - rank 1) ∘ diag[K]` */
   readonly transition: string;
   readonly writes: readonly string[];
+  /** Its new value as a formula of the language; undefined where it has none (writes that read one another's, any function). */
+  readonly update: string | undefined;
   /** One sentence on the gate. */
   readonly gate: string;
   /** One sentence on the chunk algorithm. */
@@ -89,6 +91,7 @@ function loadedStates(spec: Spec, scan: ScanProgram, writer: Writer): StateText[
     axes: spec.states[root.state].axes,
     transition: 'nothing is kept',
     writes: [writer.show(root.value)],
+    update: writer.show(root.value),
     gate: 'none',
     algorithm: 'loaded from the tokens before, where it is read',
     pass: 1,
@@ -101,6 +104,7 @@ function stepwiseStates(spec: Spec): StateText[] {
     axes: state.axes,
     transition: 'any function of the state',
     writes: [],
+    update: undefined,
     gate: 'unknown: the scan is marked `sequential`',
     algorithm: 'token by token, in order',
     pass: 1,
@@ -206,17 +210,21 @@ function stateText(spec: Spec, scan: ScanProgram, { show, showRow }: Writer, sta
       const rank = `rank ${erases.length}`;
       const gate = gateName(stage.gate);
       const transition = erases.length === 0 ? gate : erases[0].before && stage.gate.kind !== 'none' ? `(${gate} ${sign} ${rank})` : `(I ${sign} ${rank})${gate === 'I' ? '' : ` ∘ ${gate}`}`;
+      const state = names.states[stage.state];
+      const writes = stage.sources.map((source) => {
+        const parts = [
+          ...(source.value === undefined ? [] : [show(source.value)]),
+          ...(source.erase === undefined ? [] : [`${showRow(source.erase.row)} @ ${seen(source.erase, state, stage.gate, show)}`]),
+        ];
+        return `outer(${[show(source.col), parts.join(' + ')].join(', ')})`;
+      });
+      const kept = stage.gate.kind === 'none' ? `${state}[t-1]` : `exp(${show(stage.gate.log)}) * ${state}[t-1]`;
       return [{
-        name: names.states[stage.state],
+        name: state,
         axes: [stage.rowAxis, ...stage.valueAxes],
         transition,
-        writes: stage.sources.map((source) => {
-          const parts = [
-            ...(source.value === undefined ? [] : [show(source.value)]),
-            ...(source.erase === undefined ? [] : [`${showRow(source.erase.row)} @ ${seen(source.erase, names.states[stage.state], stage.gate, show)}`]),
-          ];
-          return `outer(${[show(source.col), parts.join(' + ')].join(', ')})`;
-        }),
+        writes,
+        update: stage.walk > 0 || erases.some((erase) => erase.sees.includes(true)) ? undefined : [kept, ...writes].join(' + '),
         gate: gateText(stage.gate, show),
         algorithm: erases.length === 0
           ? 'chunked: scores within a chunk under a mask, the state carried from chunk to chunk'
@@ -230,6 +238,7 @@ function stateText(spec: Spec, scan: ScanProgram, { show, showRow }: Writer, sta
         axes: stage.axes,
         transition: stage.decay === undefined ? 'forgotten (a delay line)' : 'elementwise',
         writes: stage.write === undefined ? [] : [show(stage.write)],
+        update: [...(stage.decay === undefined ? [] : [`${showRow(stage.decay)} * ${names.states[stage.state]}[t-1]`]), ...(stage.write === undefined ? [] : [show(stage.write)])].join(' + ') || undefined,
         gate: stage.decay === undefined ? 'none' : `factor ${show(stage.decay)} per entry`,
         algorithm: 'streamed: one thread per entry walks the tokens of a sequence',
         pass,

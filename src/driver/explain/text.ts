@@ -30,6 +30,7 @@ export function explainText(e: Explanation): string {
   if (e.lets.length > 0) lines.push(...rows('let', ...e.lets));
   for (const state of e.states) {
     lines.push(...rows(`${state.name} [${state.axes.join(', ')}]`, `${state.transition} · ${state.name}[t-1]${state.writes.map((write) => `  +  ${write}`).join('')}`));
+    if (state.update !== undefined && state.transition !== 'nothing is kept') lines.push(...rows('update', `${state.name} = ${state.update}`));
     lines.push(...rows('gate', state.gate), ...rows('algorithm', state.algorithm));
     if (e.states.some((other) => other.pass > 1)) lines.push(...rows('pass', String(state.pass)));
   }

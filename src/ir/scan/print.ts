@@ -28,7 +28,7 @@ export function formula(nodes: readonly ScanNode[], names: ScanNames, id: NodeId
       case 'literal': return n.value < 0 && level > 0 ? `(${n.value})` : String(n.value);
       case 'size': return n.axis;
       case 'head': return 'head';
-      case 'heads': return 'H';
+      case 'heads': return 'heads';
       case 'input': return names.inputs[n.input];
       case 'param': return names.params[n.param];
       case 'cotangent': return `d_${names.outputs[n.output]}`;
