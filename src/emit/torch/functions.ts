@@ -33,8 +33,9 @@ export function printFunctions(signature: Signature, texts: FunctionTexts): stri
     'from torch import Tensor',
     'from torch.autograd.function import once_differentiable',
     '',
-    'from . import _ops, _reference',
+    'from . import _ops, _reference, _transitions',
     'from ._library import exact_dtype, io_dtype, no_gradient, packed, ready',
+    'from .cp import SequenceShards, sharded',
     '',
     `_op = _ops.${signature.module}`,
     ...stateClass(signature),
@@ -117,7 +118,7 @@ function autogradFunction(signature: Signature, final: boolean): readonly string
   ];
 }
 
-function parameters(signature: Signature, token: boolean): readonly string[] {
+function parameters(signature: Signature, token: boolean, reference = false): readonly string[] {
   const { inputs, params } = signature;
   const state = stateType(signature);
   const keyword = [
@@ -127,6 +128,7 @@ function parameters(signature: Signature, token: boolean): readonly string[] {
       'output_final_state: bool = False',
       'cu_seqlens: Tensor | None = None',
       'cu_seqlens_cpu: Tensor | None = None',
+      ...(reference ? [] : ['shards: SequenceShards | None = None']),
     ]),
   ];
   return [...names(inputs).map((name) => `${name}: Tensor`), ...(token ? [`state: ${state}`] : []), ...(keyword.length > 0 ? ['*', ...keyword] : [])];
@@ -172,6 +174,14 @@ function result(signature: Signature, from: string, final: boolean): readonly st
   return [...(from === 'results' ? [] : [`results = ${from}`]), `return ${commas([...heads, ...state])}`];
 }
 
+/** Results of ranks that share a row. */
+function sharedResult(signature: Signature): readonly string[] {
+  const { outputs, states } = signature;
+  const count = outputs.length;
+  const final = oneState(signature) ? `results[${count}]` : `${stateName(signature)}(*results[${count}:])`;
+  return [`return (*results[:${count}], ${states.length === 0 ? 'None' : `${final} if output_final_state else None`})`];
+}
+
 const resultType = (signature: Signature, end: string): string => `tuple[${commas([...signature.outputs.map(() => 'Tensor'), end])}]`;
 
 function wholeFunction(signature: Signature, texts: FunctionTexts): readonly string[] {
@@ -202,6 +212,9 @@ function wholeFunction(signature: Signature, texts: FunctionTexts): readonly str
     ]),
     ...prepared(signature, true),
     ...unpacked(signature, 'initial_state', true),
+    'if shards is not None:',
+    `    results = sharded("${name}", shards, _op, _transitions.${module}, ${tuple(operands(signature))}, output_final_state, cu_seqlens)`,
+    ...indent(sharedResult(signature)),
     'cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)',
     ...needsGradient(signature),
     ...(signature.states.length === 0 ? [] : ['if output_final_state:', ...indent(call(true))]),
@@ -236,6 +249,7 @@ function arguments_(signature: Signature): readonly string[] {
     '    output_final_state: gives the state after the last token, too.',
     '    cu_seqlens: int32 or int64 [N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).',
     '    cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.',
+    '    shards: the tokens are those of one rank out of a longer row (module `cp`).',
   ];
 }
 
@@ -264,7 +278,7 @@ function referenceFunction(signature: Signature): readonly string[] {
   const { module, outputs } = signature;
   const args = tuple(operands(signature));
   const count = outputs.length;
-  return define(`${module}_reference`, parameters(signature, false), resultType(signature, `${stateType(signature)} | None`), [
+  return define(`${module}_reference`, parameters(signature, false, true), resultType(signature, `${stateType(signature)} | None`), [
     ...docstring(['The formula token by token in plain PyTorch: slow, on any device, in any floating dtype, differentiable by autograd as often as wanted.']),
     ...prepared(signature, true),
     ...unpacked(signature, 'initial_state', true),

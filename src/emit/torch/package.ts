@@ -4,6 +4,7 @@ import { exportsOf, printFunctions } from './functions.js';
 import { ALGEBRA_FUNCTIONS } from './math.js';
 import { printReference, type ReferencePrograms } from './reference.js';
 import { printSignature, type Signature } from './signature.js';
+import { printTransitions } from './transitions.js';
 import { comments, docstring } from './text.js';
 import { jsonText } from '../../support/text.js';
 
@@ -41,6 +42,7 @@ export function printPackage(parts: PackageParts): ReadonlyMap<string, string> {
     [`${name}/py.typed`, ''],
     [`${name}/_reference.py`, reference(scans, header)],
     [`${name}/_ops.py`, operators(parts, header)],
+    [`${name}/_transitions.py`, transitions(scans, header)],
     ['tests/subject.py', `# The package that these tests are about.\nimport ${name} as package\nfrom ${name} import _ops as ops\n\n__all__ = ["ops", "package"]\n`],
   ]);
   for (const [path, text] of Object.entries(templates)) {
@@ -110,7 +112,7 @@ function init({ name, version, source, scans }: PackageParts, header: readonly s
     // First, since it says which torch is too old for the others.
     'from ._runtime import LmoecError',
     'from ._runtime import doctor as _doctor',
-    'from . import _ops, _reference',
+    'from . import _ops, _reference, _transitions, cp',
     ...scans.map(({ signature }) => `from .${signature.module} import ${exportsOf(signature).join(', ')}`),
     '',
     `__version__ = "${version}"`,
@@ -182,6 +184,26 @@ function reference(scans: readonly PackageScan[], header: readonly string[]): st
   const names = (value: (signature: Signature) => string) => scans.map(({ signature }) => `"${signature.name}": ${value(signature)}`).join(', ');
   lines.push('', '#: References by the name of the scan, and the names of its functions.', `SCANS = {${names((x) => x.module)}}`, `MODULES = {${names((x) => `"${x.module}"`)}}`);
   return joined(lines);
+}
+
+function transitions(scans: readonly PackageScan[], header: readonly string[]): string {
+  return joined([
+    ...header,
+    '"""What many tokens do to the states of each scan, for rows of tokens that several ranks share (cp.py)."""',
+    '',
+    'from __future__ import annotations',
+    '',
+    'import math',
+    '',
+    'import torch',
+    '',
+    'from . import _reference',
+    `from ._algebra import ${['Gate', 'Read', 'Write', 'number', 'outer_walk', 'permuted', 'prefix', ...ALGEBRA_FUNCTIONS].sort().join(', ')}`,
+    'from ._carry import Carried, Transitions, matrix, product, span',
+    ...scans.flatMap(({ spec, signature, programs }) => ['', '', ...(programs.chunked === undefined
+      ? ['# Step by step, and perhaps not linear.', `${signature.module} = None`]
+      : printTransitions(spec, signature, programs.chunked.forward))]),
+  ]);
 }
 
 function readme({ name, scans, source }: PackageParts): string {

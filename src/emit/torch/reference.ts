@@ -44,7 +44,7 @@ export function printReference(spec: Spec, signature: Signature, programs: Refer
 }
 
 /** Arguments of printed functions. */
-interface Names {
+export interface Names {
   readonly inputs: readonly string[];
   readonly params: readonly string[];
   readonly states: readonly string[];
@@ -53,7 +53,7 @@ interface Names {
   readonly all: readonly string[];
 }
 
-function namesOf(signature: Signature): Names {
+export function namesOf(signature: Signature): Names {
   const own = (members: readonly Member[]) => members.map((member) => member.python);
   const [inputs, params, states] = [own(signature.inputs), own(signature.params), own(signature.states)];
   const taken = new Set([...inputs, ...params, ...states, ...own(signature.outputs)]);
@@ -203,16 +203,19 @@ function chunkBackward(spec: Spec, signature: Signature, names: Names, program: 
   ]);
 }
 
-interface StagePrinter {
+export interface StagePrinter {
   readonly block: Block;
   stage(index: number): void;
+  /** A gate and the writes of a stage as templates/torch/_algebra.py takes them. */
+  gate(stage: MatrixStage): string;
+  writes(stage: MatrixStage): string;
   /** By state: its value after the chunk; the cotangents of its value before. */
   readonly lasts: ReadonlyMap<number, string>;
   readonly firsts: ReadonlyMap<number, readonly string[]>;
 }
 
 /** Prints stages as they are asked for: by their results, or because they move a state. */
-function stagePrinter(spec: Spec, names: Names, program: ScanProgram, roots: readonly NodeId[], part: 'forward' | 'backward'): StagePrinter {
+export function stagePrinter(spec: Spec, names: Names, program: ScanProgram, roots: readonly NodeId[], part: 'forward' | 'backward'): StagePrinter {
   const results = new Map<number, readonly string[]>();
   const lasts = new Map<number, string>();
   const firsts = new Map<number, string[]>();
@@ -229,18 +232,20 @@ function stagePrinter(spec: Spec, names: Names, program: ScanProgram, roots: rea
     `Read(${block.along(row, [stage.rowAxis])}, ${tuple(sees.map((seen) => (seen ? 'True' : 'False')))}${before ? ', before=True' : ''})`
   );
   const byFactor = ({ factor }: Exclude<Gate, { kind: 'none' }>) => (factor === undefined ? '' : ', factor=True');
-  const matrixArguments = (stage: MatrixStage): readonly string[] => {
+  const gateOf = (stage: MatrixStage): string => {
     const { gate } = stage;
-    const gateText = gate.kind === 'none' ? 'None'
+    return gate.kind === 'none' ? 'None'
       : gate.kind === 'scalar' ? `Gate(${block.along(gate.log, [])}${byFactor(gate)})`
       : `Gate(${block.along(gate.log, [gate.axis])}, axis=${gate.axis === stage.rowAxis ? 0 : 1 + stage.valueAxes.indexOf(gate.axis)}${byFactor(gate)})`;
-    const writes = stage.sources.map(({ col, value, erase }) => `Write(${[
-      block.along(col, [stage.rowAxis]),
-      ...(value === undefined ? [] : [block.along(value, stage.valueAxes)]),
-      ...(erase === undefined ? [] : [`erase=${reader(stage, erase)}`]),
-    ].join(', ')})`);
+  };
+  const writesOf = (stage: MatrixStage, values: boolean): string => `[${stage.sources.map(({ col, value, erase }) => `Write(${[
+    block.along(col, [stage.rowAxis]),
+    ...(value === undefined || !values ? [] : [block.along(value, stage.valueAxes)]),
+    ...(erase === undefined ? [] : [`erase=${reader(stage, erase)}`]),
+  ].join(', ')})`).join(', ')}]`;
+  const matrixArguments = (stage: MatrixStage): readonly string[] => {
     const reads = stage.reads.map((read) => reader(stage, read));
-    return ['tokens', gateText, `[${writes.join(', ')}]`, `[${reads.join(', ')}]`, tuple(stage.exported.map(String))];
+    return ['tokens', gateOf(stage), writesOf(stage, true), `[${reads.join(', ')}]`, tuple(stage.exported.map(String))];
   };
   const order = (stage: MatrixStage): readonly Axis[] => [stage.rowAxis, ...stage.valueAxes];
   /** A state of the formula as a stage wants it, rows first, and back. */
@@ -300,11 +305,11 @@ function stagePrinter(spec: Spec, names: Names, program: ScanProgram, roots: rea
   }
   const elementState = (state: number, axes: readonly Axis[]): string => reordered(names.states[state], spec.states[state].axes, axes);
   const optional = (id: NodeId | undefined, axes: readonly Axis[]): string => (id === undefined ? 'None' : block.along(id, axes));
-  return { block, stage: printStage, lasts, firsts };
+  return { block, stage: printStage, gate: gateOf, writes: (stage) => writesOf(stage, false), lasts, firsts };
 }
 
 const listOf = (names: readonly string[]): string => (names.length === 0 ? '_' : `[${names.join(', ')}]`);
 
-function reordered(name: string, from: readonly Axis[], to: readonly Axis[]): string {
+export function reordered(name: string, from: readonly Axis[], to: readonly Axis[]): string {
   return from.join() === to.join() ? name : `permuted(${name}, ${to.map((axis) => from.indexOf(axis)).join(', ')})`;
 }
