@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ._runtime import LmoecError
 from ._runtime import doctor as _doctor
-from . import _ops, _reference
+from . import _ops, _reference, _transitions, cp
 from .gla import gla, gla_step, gla_step_functional, gla_reference
 
 __version__ = "0.1.0"

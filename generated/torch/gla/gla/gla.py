@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from . import _ops, _reference
+from . import _ops, _reference, _transitions
 from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
+from .cp import SequenceShards, sharded
 
 _op = _ops.gla
 
@@ -71,6 +72,7 @@ def gla(
     output_final_state: bool = False,
     cu_seqlens: Tensor | None = None,
     cu_seqlens_cpu: Tensor | None = None,
+    shards: SequenceShards | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Gated linear attention: every key channel decays on its own.
     Yang et al. 2023, "Gated Linear Attention Transformers with Hardware-Efficient Training", arXiv:2312.06635.
@@ -91,6 +93,7 @@ def gla(
         output_final_state: gives the state after the last token, too.
         cu_seqlens: int32 or int64 [N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
         cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.
+        shards: the tokens are those of one rank out of a longer row (module `cp`).
 
     Returns:
         o [B, T, H, V], and the state after the last token of every sequence where `output_final_state`, else None.
@@ -110,6 +113,9 @@ def gla(
     g = ready(g, exact, "gla: g")
     S = initial_state
     S = None if S is None else ready(S, exact, "gla: the state S")
+    if shards is not None:
+        results = sharded("gla", shards, _op, _transitions.gla, (q, k, v, g, S), output_final_state, cu_seqlens)
+        return (*results[:1], results[1] if output_final_state else None)
     cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)
     wanted = torch.is_grad_enabled() and (
         q.requires_grad

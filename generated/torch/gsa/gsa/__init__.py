@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ._runtime import LmoecError
 from ._runtime import doctor as _doctor
-from . import _ops, _reference
+from . import _ops, _reference, _transitions, cp
 from .gsa import gsa, gsa_step, gsa_step_functional, gsa_reference, GsaState
 
 __version__ = "0.1.0"

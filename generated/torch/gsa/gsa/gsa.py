@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from . import _ops, _reference
+from . import _ops, _reference, _transitions
 from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
+from .cp import SequenceShards, sharded
 
 _op = _ops.gsa
 
@@ -78,6 +79,7 @@ def gsa(
     output_final_state: bool = False,
     cu_seqlens: Tensor | None = None,
     cu_seqlens_cpu: Tensor | None = None,
+    shards: SequenceShards | None = None,
 ) -> tuple[Tensor, GsaState | None]:
     """Gated slot attention: a first memory addresses slots, their softmax reads a second one.
     Zhang et al. 2024, "Gated Slot Attention for Efficient Linear-Time Sequence Modeling", arXiv:2409.07146.
@@ -102,6 +104,7 @@ def gsa(
         output_final_state: gives the state after the last token, too.
         cu_seqlens: int32 or int64 [N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
         cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.
+        shards: the tokens are those of one rank out of a longer row (module `cp`).
 
     Returns:
         o [B, T, H, V], and the state after the last token of every sequence where `output_final_state`, else None.
@@ -122,6 +125,9 @@ def gsa(
     Kt, Vt = (None, None) if initial_state is None else initial_state
     Kt = None if Kt is None else ready(Kt, exact, "gsa: the state Kt")
     Vt = None if Vt is None else ready(Vt, exact, "gsa: the state Vt")
+    if shards is not None:
+        results = sharded("gsa", shards, _op, _transitions.gsa, (q, k, v, g, Kt, Vt), output_final_state, cu_seqlens)
+        return (*results[:1], GsaState(*results[1:]) if output_final_state else None)
     cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)
     wanted = torch.is_grad_enabled() and (
         q.requires_grad

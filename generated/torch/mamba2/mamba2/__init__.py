@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ._runtime import LmoecError
 from ._runtime import doctor as _doctor
-from . import _ops, _reference
+from . import _ops, _reference, _transitions, cp
 from .mamba2 import mamba2, mamba2_step, mamba2_step_functional, mamba2_reference
 
 __version__ = "0.1.0"

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from . import _ops, _reference
+from . import _ops, _reference, _transitions
 from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
+from .cp import SequenceShards, sharded
 
 _op = _ops.mamba2
 
@@ -74,6 +75,7 @@ def mamba2(
     output_final_state: bool = False,
     cu_seqlens: Tensor | None = None,
     cu_seqlens_cpu: Tensor | None = None,
+    shards: SequenceShards | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Mamba-2 (SSD): the step size discretises a scalar A; B and C are shared within a group of heads; D skips the state.
     Dao and Gu 2024, "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured State Space Duality", arXiv:2405.21060.
@@ -99,6 +101,7 @@ def mamba2(
         output_final_state: gives the state after the last token, too.
         cu_seqlens: int32 or int64 [N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
         cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.
+        shards: the tokens are those of one rank out of a longer row (module `cp`).
 
     Returns:
         o [B, T, H, P], and the state after the last token of every sequence where `output_final_state`, else None.
@@ -121,6 +124,9 @@ def mamba2(
     D = ready(D, exact, "mamba2: D")
     h = initial_state
     h = None if h is None else ready(h, exact, "mamba2: the state h")
+    if shards is not None:
+        results = sharded("mamba2", shards, _op, _transitions.mamba2, (x, dt, B, C, A_log, dt_bias, D, h), output_final_state, cu_seqlens)
+        return (*results[:1], results[1] if output_final_state else None)
     cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)
     wanted = torch.is_grad_enabled() and (
         x.requires_grad

@@ -1,0 +1,192 @@
+"""Rows of tokens over 2, 3 and 4 ranks against the same in one process: outputs, states and every gradient, token by token."""
+
+import random
+
+import pytest
+import torch
+import torch.distributed as dist
+from cases import SCANS, call, cotangents, draw, leaves, reference_of, split
+from launch import ranks
+from subject import package
+
+WORLDS = (2, 3, 4)
+LAYOUTS = ("contiguous", "headtail")
+TRANSITIONS = {scan: getattr(package._transitions, package._reference.MODULES[scan]) for scan in SCANS}
+LINEAR = [scan for scan in SCANS if TRANSITIONS[scan] is not None]
+
+
+def rows(world, layout):
+    """Lengths of rows and offsets of packed sequences: cuts within, at and around the ends of pieces, pieces and sequences of few tokens, of none."""
+    generator = random.Random(world)
+    pieces = world * LAYOUTS.index(layout) + world
+    length = 5 * pieces + 3
+    ends = [length * p // pieces for p in range(pieces + 1)]
+    around = sorted({0, length, *(end + generator.choice((-1, 0, 1)) for end in ends[1:-1])})
+    yield "batch", length, None
+    yield "few", pieces - 1, None
+    yield "two", 2 * pieces, [0, 2 * pieces]
+    yield "at", length, ends
+    yield "around", length, around
+    yield "empty", length, [0, 0, ends[1], ends[1], length, length]
+    yield "random", length, [0, *sorted(generator.choices(range(length + 1), k=generator.randrange(1, 6))), length]
+
+
+def apart(found, expected):
+    """The greatest difference of any number of any token, by the greatest value of all."""
+    if found.shape != expected.shape:
+        return float("inf")
+    if expected.numel() == 0:
+        return 0.0
+    wrong = (found - expected).abs().max().item() / max(expected.abs().max().item(), 1e-3)
+    return wrong if wrong == wrong else float("inf")
+
+
+def compare(scan, shards, length, offsets, states, seed):
+    """The greatest errors of what this rank has: outputs, states, gradients by token, gradients that ranks add up."""
+    signature = reference_of(scan).signature
+    packed = None if offsets is None else torch.tensor(offsets)
+    args = draw(scan, batch=2 if offsets is None else 1, tokens=length, sequences=None if offsets is None else len(offsets) - 1, states=states, seed=seed)
+    inputs, params, initial = split(signature, args)
+    count = len(signature.outputs)
+    whole = leaves(args)
+    results = call(scan, whole, output_final_state=True, cu_seqlens=packed)
+    seeds = cotangents(results)
+    wanted = [x for x in whole if x is not None]
+    expected = [torch.zeros_like(x) if d is None else d for d, x in zip(torch.autograd.grad(results, wanted, seeds, allow_unused=True), wanted)]
+    own = leaves((*(shards.local(x) for x in inputs), *params, *initial))
+    found = call(scan, own, output_final_state=True, shards=shards)
+    mine = [x for x in own if x is not None]
+    # States of sequences that end elsewhere have no gradient here.
+    grads = torch.autograd.grad(found, mine, [*(shards.local(x) for x in seeds[:count]), *seeds[count:]], allow_unused=True)
+    grads = [torch.zeros_like(x) if d is None else d for d, x in zip(grads, mine)]
+    errors = {"outputs": max(apart(x, shards.local(y)) for x, y in zip(found[:count], results[:count]))}
+    for x in (*found[count:], *grads[len(inputs) :]):
+        x = x.detach()
+        dist.all_reduce(x, group=shards.group)
+    errors["states"] = max([apart(x.detach(), y.detach()) for x, y in zip(found[count:], results[count:])], default=0.0)
+    errors["gradients"] = max(apart(d, shards.local(e)) for d, e in zip(grads[: len(inputs)], expected))
+    errors["sums"] = max([apart(d, e) for d, e in zip(grads[len(inputs) :], expected[len(inputs) :])], default=0.0)
+    return errors
+
+
+def job(rank, world):
+    """All that several ranks do here, since starting them takes the most time."""
+    found = {}
+    groups = {size: dist.new_group(list(range(size))) for size in WORLDS}
+    for size, group in groups.items():
+        if rank >= size:
+            continue
+        for layout in LAYOUTS:
+            for i, (kind, length, offsets) in enumerate(rows(size, layout)):
+                # Every case with one of the numbers of ranks at least.
+                if (i + size + (layout == LAYOUTS[0])) % 2 == 0 and size > 2:
+                    continue
+                shards = package.cp.SequenceShards(group, offsets, tokens=length if offsets is None else None, layout=layout)
+                for scan in LINEAR:
+                    for name, error in compare(scan, shards, length, offsets, i % 2 == 0, i).items():
+                        key = (scan, name)
+                        found[key] = max(found.get(key, (0.0, "")), (error, f"{kind} {offsets or length} {layout} on {size}, rank {rank}"))
+    return (found, volume(groups[2]), refusals(groups[2])) if rank < 2 else (found, None, None)
+
+
+@pytest.fixture(scope="module")
+def by_rank():
+    return ranks(max(WORLDS), job)
+
+
+@pytest.mark.parametrize("scan", LINEAR)
+@pytest.mark.parametrize("what", ["outputs", "states", "gradients", "sums"])
+def test_ranks_agree_with_one_process(by_rank, scan, what):
+    for errors, _, _ in by_rank:
+        worst, where = errors[scan, what]
+        assert worst < 1e-10, f"{worst} at {where}"
+
+
+def volume(group):
+    """Calls and bytes of collectives forward and backward, by length of the row."""
+    counted = []
+    original = package.cp.all_gather
+
+    def counting(out, x, **options):
+        counted[-1].append(x.numel() * x.element_size())
+        return original(out, x, **options)
+
+    package.cp.all_gather = counting
+    found = {}
+    for scan in LINEAR:
+        for length in (8, 64):
+            shards = package.cp.SequenceShards(group, tokens=length)
+            args = leaves(draw(scan, tokens=length, states=False, dtype=torch.float32))
+            own = [shards.local(x) if i < len(reference_of(scan).signature.inputs) and x is not None else x for i, x in enumerate(args)]
+            counted.append([])
+            results = call(scan, own, shards=shards)
+            forward = counted[-1]
+            counted.append([])
+            sum(x.sum() for x in results).backward()
+            found[scan, length] = (forward, counted[-1])
+        # Nothing crosses a boundary: nothing is said.
+        counted.append([])
+        shards = package.cp.SequenceShards(group, [0, 4, 8])
+        one = draw(scan, batch=1, tokens=4, states=False, dtype=torch.float32)
+        call(scan, one, shards=shards)
+        found[scan, 0] = counted[-1]
+    package.cp.all_gather = original
+    return found
+
+
+def test_volume(by_rank):
+    for _, found, _ in by_rank[:2]:
+        for scan in LINEAR:
+            levels = len(TRANSITIONS[scan].levels)
+            forward, backward = found[scan, 8]
+            assert found[scan, 64] == (forward, backward), "what is gathered must not grow with the row"
+            assert found[scan, 0] == []
+            assert len(forward) == len(backward) == levels
+            signature = reference_of(scan).signature
+            args = draw(scan, dtype=torch.float32)
+            states = split(signature, args)[2]
+            numbers = sum(state.numel() for state in states)
+            assert sum(backward) == 4 * numbers
+            maps = 0
+            for state, carried in zip(states, TRANSITIONS[scan].states):
+                shape = carried.shape(state.shape[2:])
+                maps += 0 if shape is None else state.shape[0] * state.shape[1] * torch.Size(shape).numel()
+            assert sum(forward) == 4 * (numbers + maps)
+
+
+def refusals(group):
+    found = []
+
+    def refused(function, *args, **options):
+        try:
+            function(*args, **options)
+        except (ValueError, NotImplementedError) as error:
+            found.append(str(error))
+        else:
+            found.append("")
+
+    shards = package.cp.SequenceShards(group, tokens=8)
+    for scan in SCANS:
+        args = draw(scan, tokens=8, states=False)
+        refused(call, scan, args, shards=shards)
+        if TRANSITIONS[scan] is not None:
+            own = (*(shards.local(x) for x in split(reference_of(scan).signature, args)[0]), *args[len(reference_of(scan).signature.inputs) :])
+            refused(call, scan, own, shards=shards, cu_seqlens=torch.tensor([0, 4]))
+    refused(package.cp.SequenceShards, tokens=8, layout="striped")
+    refused(package.cp.SequenceShards)
+    refused(package.cp.SequenceShards, cu_seqlens=[0, 5, 3])
+    return found
+
+
+def test_refusals(by_rank):
+    for _, _, found in by_rank[:2]:
+        messages = iter(found)
+        for scan in SCANS:
+            if TRANSITIONS[scan] is None:
+                assert "step by step" in next(messages)
+            else:
+                assert "4 tokens of 8" in next(messages)
+                assert "leave cu_seqlens out" in next(messages)
+        assert "layout must be one of" in next(messages)
+        assert "either cu_seqlens" in next(messages)
+        assert "rise from 0" in next(messages)
