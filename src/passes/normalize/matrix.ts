@@ -15,7 +15,7 @@ type MatrixInfo = StateInfo & { kind: 'matrix' };
 export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: MatrixInfo): MatrixStage {
   const { form, erases, reads } = info;
   const { name, axes, origin } = spec.states[state];
-  const rowAxis = foldedAxis([...erases, ...reads], name) ?? axes[0];
+  const rowAxis = foldedAxis(erases, reads, name) ?? axes[0];
   const valueAxes = axes.filter((axis) => axis !== rowAxis);
   if (form.decay === undefined) {
     throw refuse('E303', origin, `\`${name}\` forgets everything at every step`, 'its update does not contain its old value', `add \`${name}[t-1]\` to the update, or use the written value directly`);
@@ -76,13 +76,13 @@ function sameToken(origin: Span, name: string) {
     'read the state before the update, after it, or between two of its writes');
 }
 
-function foldedAxis(reads: readonly RawRead[], name: string): Axis | undefined {
-  const [first, ...others] = reads;
+function foldedAxis(erases: readonly RawRead[], reads: readonly RawRead[], name: string): Axis | undefined {
+  const [first, ...others] = [...erases, ...reads];
   const other = others.find((read) => read.axis !== first.axis);
   if (other) {
+    const twin = erases.length === 0 ? `; or declare a second state with the update of \`${name}\`, and read that one here` : '';
     throw refuse('E306', other.origin, `\`${name}\` is read along both of its axes`, `folds \`${other.axis}\`, another read folds \`${first.axis}\``,
-      'chunks keep one axis of a state together; let all reads fold the same axis');
+      `chunks keep one axis of a state together; let all reads fold the same axis${twin}`);
   }
   return first?.axis;
 }
-

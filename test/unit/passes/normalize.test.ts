@@ -157,3 +157,10 @@ describe('places of refusals', () => {
     ['S = S[t-1] + outer(k, v - k @ S[t-1]) + 2 * (outer(q, v) + exp(outer(k, w)))', 'E306 <test> exp(outer(k, w))'],
   ])('%s', (body, place) => expect(refusalOf(body)).toBe(place));
 });
+
+describe('the remedies of refusals hold', () => {
+  it('reads along both axes: a second state with the same update', () => {
+    const text = 'scan s(q, k: [K], v, u: [V]) -> o: [V], p: [K] { state S, T: [K, V]  S = 0.9 * S[t-1] + outer(k, v)  T = 0.9 * T[t-1] + outer(k, v)  o = q @ S  p = T @ u }';
+    expect(normalize(specOf(text)).stages.map((stage) => (stage.kind === 'matrix' ? stage.rowAxis : ''))).toEqual(['K', 'V']);
+  });
+});
