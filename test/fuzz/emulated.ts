@@ -3,10 +3,9 @@ import { runTiles, type TileDims } from '../../src/interp/tile.js';
 import type { Spec } from '../../src/ir/spec/spec.js';
 import { lowerScan } from '../../src/passes/pipeline.js';
 import { runKernels } from '../unit/cuda/emulate.js';
+import { grossFault } from './gross.js';
 
 const PROGRAMS = ['forward', 'backward', 'step'] as const;
-/** f32 loses digits where a formula takes differences: only what is plainly something else counts. */
-const GROSS = 0.02;
 
 /** What CUDA kernels in f32, compiled for the CPU, make grossly different from their tiles; undefined for nothing. `given` by names of buffers. */
 export function emulationFault(spec: Spec, call: SpecCall, given: Tensors, sm80: boolean): string | undefined {
@@ -22,18 +21,9 @@ export function emulationFault(spec: Spec, call: SpecCall, given: Tensors, sm80:
   runKernels(module, options, (program, drawn, results) => {
     const buffers = new Map(drawn);
     runTiles(module, program, dims, buffers);
-    const wanted = [...buffers].filter(([name]) => !drawn.has(name));
-    const most = Math.max(1, ...wanted.map(([, values]) => size(values)));
-    if (!(most < 1e4)) return;
-    for (const [name, values] of wanted) {
-      const found = results.get(name);
-      const error = found === undefined ? NaN : size(found.map((x, i) => x - values[i]));
-      if (!(error <= GROSS * size(values) + 1e-3 * most)) faults.push(`${program} ${name} is off by ${error} of ${size(values)} in CUDA`);
-    }
+    const wanted = new Map([...buffers].filter(([name]) => !drawn.has(name)));
+    const odd = grossFault(`CUDA, ${program}`, new Map([...wanted.keys()].map((name) => [name, results.get(name) ?? []])), wanted);
+    if (odd !== undefined) faults.push(odd);
   });
   return faults[0];
-}
-
-function size(values: Float64Array): number {
-  return Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / Math.max(1, values.length));
 }

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { compiler } from '../unit/cuda/emulate.js';
+import { openSoftwareGpu } from '../webgpu/adapters.js';
 import { generate } from './generate.js';
-import { judge, TARGETS, type Verdict } from './judge.js';
+import { judge, TARGETS, type Devices, type Verdict } from './judge.js';
 import { printProgram } from './program.js';
 import { shrunk } from './shrink.js';
 
@@ -17,21 +18,27 @@ it(`programs from seed ${FIRST} on, for ${SECONDS} s: compile or are refused, an
   const end = Date.now() + 1000 * SECONDS;
   const counts = new Map<string, number>();
   const faults = new Map<string, string>();
+  const opened = ALL ? await openSoftwareGpu('lavapipe', 'swiftshader') : undefined;
+  const adapter = opened === undefined || 'why' in opened ? undefined : opened;
+  let ran = 0;
   let seed = FIRST;
   for (; Date.now() < end; seed++) {
     const program = generate(seed);
     const targets = seed % 20 === 0 ? TARGETS : [TARGETS[seed % TARGETS.length]];
-    const emulated = ALL && compiler && seed % 150 === 0;
-    const verdict = await judge(program, targets, emulated);
+    const devices: Devices = !ALL ? {} : compiler && seed % 150 === 0 ? { emulator: true } : adapter !== undefined && seed % 150 === 75 ? { adapter } : {};
+    const slow = Object.keys(devices).length > 0;
+    if (slow) ran++;
+    const verdict = await judge(program, targets, devices);
     const key = verdict.kind === 'refused' ? `refused ${verdict.code}` : verdict.kind;
     counts.set(key, (counts.get(key) ?? 0) + 1);
     const kind = kindOf(verdict);
     if (verdict.kind !== 'fault' || faults.has(kind)) continue;
-    const smallest = await shrunk(program, async (candidate) => kindOf(await judge(candidate, targets, emulated)) === kind, emulated ? 30 : 400);
+    const smallest = await shrunk(program, async (candidate) => kindOf(await judge(candidate, targets, devices)) === kind, slow ? 30 : 400);
     faults.set(kind, `seed ${seed}: ${verdict.what}\n${printProgram(smallest)}`);
     if (ALL) process.stdout.write(`${faults.get(kind)}\n`);
   }
-  process.stdout.write(`fuzz: ${seed - FIRST} programs, ${[...counts].map(([key, count]) => `${key}: ${count}`).join(', ')}\n`);
+  process.stdout.write(`fuzz: ${seed - FIRST} programs, ${ran} on devices, ${[...counts].map(([key, count]) => `${key}: ${count}`).join(', ')}\n`);
+  adapter?.release();
   expect([...faults.values()].join('\n')).toBe('');
   expect(counts.get('right') ?? 0).toBeGreaterThan((seed - FIRST) / 4);
 }, 1000 * SECONDS + 600_000);

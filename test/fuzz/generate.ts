@@ -51,10 +51,10 @@ export function generate(seed: number): Program {
     inputs.push(tensor);
     return leafOf(tensor);
   };
-  const param = (shape: Shape): Term => {
-    const known = params.filter((tensor) => same(tensor.shape, shape));
+  const param = (shape: Shape, range?: string): Term => {
+    const known = params.filter((tensor) => same(tensor.shape, shape) && tensor.range === range);
     if (known.length > 0 && chance(0.6)) return leafOf(pick(known));
-    const tensor: Tensor = { role: 'param', name: fresh('w'), shape };
+    const tensor: Tensor = { role: 'param', name: fresh('w'), shape, ...(range !== undefined && { range }) };
     params.push(tensor);
     return leafOf(tensor);
   };
@@ -93,7 +93,7 @@ export function generate(seed: number): Program {
     const z = () => term(shape, depth - 1);
     if (fixed) return call('sigmoid', [composed(shape, depth)]);
     if (depth > 0 && chance(0.08)) return alone(() => gate(shape, depth));
-    switch (random.below(13)) {
+    switch (random.below(17)) {
       case 0: return call('exp', [input(shape, '-inf..0')]);
       case 1: return call('sigmoid', [z()]);
       case 2: return input(shape, '0..1');
@@ -106,6 +106,11 @@ export function generate(seed: number): Program {
       case 9: return infix('^', number(pick(['0.5', '0.9'])), infix('*', input(shape, '0..1'), number('2'), shape), shape);
       case 10: return call('exp', [infix('*', number(pick(['0.5', '2'])), input(shape, '-1..0'), shape)]);
       case 11: return infix('*', gate([], depth - 1), gate(shape, depth - 1), shape);
+      // Factors: numbers that may be 0, without a logarithm of their own.
+      case 12: return infix('*', param(chance(0.5) ? shape : [], '0..1'), input(shape, '0..1'), shape);
+      case 13: return infix('-', number('1'), input(shape, '0..1'), shape);
+      case 14: return call('max', [input(shape, '0..1'), number('0.1')], shape);
+      case 15: return infix('^', input(shape, '0..1'), number(pick(['2', '1.5'])), shape);
       default: return call('sigmoid', [infix('+', param(shape), z(), shape)]);
     }
   };
@@ -252,9 +257,26 @@ export function generate(seed: number): Program {
   const count = pick([0, 1, 1, 1, 2, 2, 3]);
   for (let i = 0; i < count; i++) {
     const rank = axes.length > 2 && chance(0.08) ? 3 : axes.length > 1 ? pick([0, 1, 1, 2, 2, 2, 2]) : random.below(2);
-    states.push({ tensor: { role: 'state', name: fresh(pick(['S', 'h', 'mem_'])), shape: shuffled(axes).slice(0, rank) }, assigned: false });
+    states.push({ tensor: { role: 'state', name: fresh(pick(['S', 'h', 'mem_'])), shape: shuffled(axes).slice(0, rank), ...(chance(0.1) && { range: pick(['0..2', '-1..0']) }) }, assigned: false });
   }
-  for (const state of states) {
+  // A short convolution: taps of an input, the tokens before in states of their own.
+  for (let i = 0; i < 2 && chance(0.2); i++) {
+    const shape = chance(0.3) ? [] : [pick(axes)];
+    const taps = [input(shape)];
+    if (taps[0].kind !== 'leaf' || taps[0].text.includes('[')) break;
+    for (let j = 0; j < 1 + random.below(3); j++) {
+      const last = taps[taps.length - 1];
+      const past: Term = last.kind === 'leaf' ? { ...last, text: `${last.text}[t-1]` } : last;
+      const tensor: Tensor = { role: 'state', name: fresh('back'), shape };
+      states.push({ tensor, assigned: true });
+      lines.push({ kind: 'assign', name: tensor.name, value: past });
+      taps.push(leafOf(tensor));
+    }
+    const scaled = shuffled(taps).map((tap) => infix('*', param(chance(0.7) ? shape : []), tap, shape));
+    const total = scaled.reduce((sum, tap) => infix(pick(['+', '-']), sum, tap, shape));
+    bind(chance(0.5) ? call('silu', [total]) : total);
+  }
+  for (const state of states.filter((own) => !own.assigned)) {
     current = state;
     const odd = chance(0.03) ? call('tanh', [leafOf(state.tensor, true)]) : chance(0.03) ? term(state.tensor.shape, 2) : undefined;
     const value = odd ?? (state.tensor.shape.length === 2 && chance(0.9) ? matrixUpdate(state) : elementUpdate(state));

@@ -9,7 +9,9 @@ import type { Spec } from '../../src/ir/spec/spec.js';
 import { frontend } from '../../src/passes/frontend.js';
 import { normalize } from '../../src/passes/normalize/normalize.js';
 import { isRefusal } from '../../src/passes/normalize/refusal.js';
+import type { WebGpuRuntime } from '../../src/runtime/webgpu/index.js';
 import { randomSource } from '../../src/support/random.js';
+import { adapterFault } from './adapter.js';
 import { emulationFault } from './emulated.js';
 import { compareTiles, type CompareOptions } from '../property/tiles.js';
 import { printProgram, type Program } from './program.js';
@@ -35,8 +37,14 @@ function crash(stage: string, error: unknown): Verdict {
   return fault(`${stage}: ${text}`);
 }
 
-/** What becomes of a program: its numbers in tiles against its meaning, and its kernels for some targets. `emulated`: CUDA kernels run, too. */
-export async function judge(program: Program, targets: readonly (readonly [Target, 'f32' | 'bf16' | 'f16'])[], emulated = false): Promise<Verdict> {
+/** Where kernels run: CUDA ones compiled for the CPU, WGSL ones on an adapter. */
+export interface Devices {
+  readonly emulator?: boolean;
+  readonly adapter?: WebGpuRuntime;
+}
+
+/** What becomes of a program: its numbers in tiles, and on devices if there are any, against its meaning, and its kernels for some targets. */
+export async function judge(program: Program, targets: readonly (readonly [Target, 'f32' | 'bf16' | 'f16'])[], devices: Devices = {}): Promise<Verdict> {
   const text = printProgram(program);
   let spec: Spec | undefined;
   try {
@@ -55,13 +63,13 @@ export async function judge(program: Program, targets: readonly (readonly [Targe
       if (!isRefusal(error)) return crash('normalize', error);
     }
   }
-  const numbers = numbersOf(program, spec, emulated);
+  const numbers = await numbersOf(program, spec, devices);
   if (numbers.kind === 'fault') return numbers;
   const kernels = await kernelsOf(program, targets, numbers.kind === 'refused', matrices);
   return kernels ?? numbers;
 }
 
-function numbersOf(program: Program, spec: Spec, emulated: boolean): Verdict {
+async function numbersOf(program: Program, spec: Spec, { emulator, adapter }: Devices): Promise<Verdict> {
   const seed = Number(/\d+$/.exec(program.name)?.[0] ?? 1);
   const random = randomSource(seed, 'call');
   const lengths = SHAPES[random.below(SHAPES.length)];
@@ -72,6 +80,11 @@ function numbersOf(program: Program, spec: Spec, emulated: boolean): Verdict {
   };
   const tokens = lengths.reduce<number>((sum, length) => sum + length, 0);
   const drawn = drawTensors(spec, { B: 1, T: tokens, H: 2, G: groups, N: lengths.length }, program.sizes, { seed });
+  // A range is closed: every fourth program meets its ends.
+  for (const { name, range } of spec.inputs) {
+    const { lo, hi } = range;
+    if (seed % 4 === 0 && lo === 0 && hi === 1) drawn.get(name)?.data.forEach((_, i, data) => { if (i % 3 === 0) data[i] = [0, 1, 1e-40][(i / 3) % 3]; });
+  }
   const results = new Set([...spec.outputs.map((output) => output.name), ...spec.states.map((state) => finalName(spec, state.name))].map((name) => `d_${name}`));
   const tensors = [...drawn].map(([name, { data }]) => [name, Float64Array.from(data)] as const);
   const given = new Map(tensors.filter(([name]) => !results.has(name)));
@@ -86,7 +99,8 @@ function numbersOf(program: Program, spec: Spec, emulated: boolean): Verdict {
       const error = found === undefined ? NaN : rms(found.map((x, i) => x - meant[i]));
       if (!(error <= 1e-8 * rms(meant) + 1e-11 * Math.max(1, most))) return fault(`${name} is off by ${error} of ${rms(meant)} (${JSON.stringify(options)})`);
     }
-    const odd = emulated && tokens > 0 ? emulationFault(spec, call, given, seed % 2 === 0) : undefined;
+    const odd = emulator === true && tokens > 0 ? emulationFault(spec, call, given, seed % 2 === 0)
+      : adapter !== undefined ? await adapterFault(adapter, spec, call, given, cotangents) : undefined;
     return odd === undefined ? { kind: 'right' } : fault(odd);
   } catch (error) {
     if (isRefusal(error)) return placed(error.code, error.origin);
