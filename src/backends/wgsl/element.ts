@@ -57,6 +57,9 @@ export function indexOf(p: Printing, at: At, axis: Axis): Index {
   return index;
 }
 
+/** The constant that says where a tile begins in workgroup memory. */
+export const nearName = (tile: TileId) => `near${tile}`;
+
 /** The place of a tile's element in memory. */
 export function cellText(p: Printing, tile: TileId, at: At): string {
   const slot = p.memory.slots.get(tile);
@@ -67,7 +70,7 @@ export function cellText(p: Printing, tile: TileId, at: At): string {
     terms.unshift([indexOf(p, at, axis), stride]);
     stride *= p.s.size(axis);
   }
-  return slot.space === 'near' ? `near[${linear(constant(slot.offset), terms)}]` : `arena[${linear(variable('far', slot.offset), terms)}]`;
+  return slot.space === 'near' ? `near[${linear(variable(nearName(tile)), terms)}]` : `arena[${linear(variable('far', slot.offset), terms)}]`;
 }
 
 /** Longer expressions get a name. */
@@ -87,11 +90,11 @@ export function element(p: Printing, block: Block, tile: TileId, at: At): string
   if (home === undefined) throw new Error(`${p.s.kernel.name}: tile ${tile} is read before it has a value`);
   const text = home === 'array' || op === undefined ? cellText(p, tile, at) : operation(p, block, tile, op, at);
   if ((p.s.users.get(tile)?.length ?? 0) <= 1 && text.length <= LONGEST) return text;
-  return named(p, block, key, text);
+  return named(p, block, tile, key, text);
 }
 
-export function named(p: Printing, block: Block, key: string, text: string): string {
-  const name = p.fresh('x');
+function named(p: Printing, block: Block, tile: TileId, key: string, text: string): string {
+  const name = p.fresh(`v${tile}_`);
   block.code.line(`let ${name} = ${text};`);
   block.values.set(key, name);
   return name;

@@ -5,6 +5,7 @@ import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import { verifyTiles } from '../../ir/tile/verify.js';
 import { textFrame } from '../../support/frame.js';
 import { lineComment } from '../../support/text.js';
+import { uncommented } from '../notes.js';
 import { verified } from '../../support/verified.js';
 import { costsOf, innerExtent, outerExtents, planPrograms, planTensor } from '../describe.js';
 import { DEFAULT_CAPABILITIES, type WgslCapabilities } from './capabilities.js';
@@ -106,7 +107,8 @@ function argOf(resource: Resource): PlanArg {
 
 function fileText(cx: WgslContext, kernel: TileKernel, lowered: LoweredKernel, options: WgslOptions, frame: (data: object) => string): string {
   const { source } = options;
-  const subgroups = /\bsubgroup(Add|Max|Min)\(/.test(lowered.body);
+  const code = uncommented(lowered.body);
+  const subgroups = /\bsubgroup(Add|Max|Min)\(/.test(code);
   const builtins = [
     'workgroup_id) wid: vec3<u32>', 'num_workgroups) count: vec3<u32>', 'local_invocation_index) lid: u32',
     ...(subgroups ? ['subgroup_invocation_id) lane: u32', 'subgroup_size) lanes: u32'] : []),
@@ -118,7 +120,7 @@ function fileText(cx: WgslContext, kernel: TileKernel, lowered: LoweredKernel, o
     extensions: [...(lowered.resources.some((resource) => resource.kind === 'tensor' && resource.type === 'f16') ? ['f16'] : []), ...(subgroups ? ['subgroups'] : [])],
     resources: lowered.resources.map((resource, binding) => ({ binding, ...declaration(cx, resource) })),
     near: lowered.near > 0 ? [lowered.near] : [],
-    helpers: helpersOf([template(options.templates, 'rt/math.wgsl'), template(options.templates, 'rt/half.wgsl'), template(options.templates, 'rt/number.wgsl')], lowered.body),
+    helpers: helpersOf([template(options.templates, 'rt/math.wgsl'), template(options.templates, 'rt/half.wgsl'), template(options.templates, 'rt/number.wgsl')], code),
     doc: kernel.doc,
     workgroup: WORKGROUP,
     body: lowered.body,

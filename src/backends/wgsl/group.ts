@@ -144,7 +144,7 @@ function writeRoots(p: Printing, block: Block, roots: readonly Root[], at: At, p
       case 'define': {
         const op = p.s.definitions.get(root.tile)?.op;
         if (op === undefined) throw new Error(`${p.s.kernel.name}: tile ${root.tile} has no operation`);
-        const value = p.fresh('x');
+        const value = p.fresh(`v${root.tile}_`);
         block.code.line(`let ${value} = ${operation(p, block, root.tile, op, at)};`);
         block.code.line(`${cellText(p, root.tile, at)} = ${value};`);
         block.values.set(valueKey(p, root.tile, at), value);

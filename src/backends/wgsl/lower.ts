@@ -3,9 +3,10 @@ import { loadedBuffers, storedBuffers } from '../../ir/tile/operands.js';
 import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileStmt } from '../../ir/tile/tile.js';
 import { schedule, type Action, type Schedule } from './actions.js';
 import type { Binding, Place } from './address.js';
+import { notesOf } from '../notes.js';
 import { createBarriers } from './barriers.js';
 import type { WgslCapabilities } from './capabilities.js';
-import { element, newBlock, operation, type Printing } from './element.js';
+import { element, nearName, newBlock, operation, type Printing } from './element.js';
 import { groupText, scanText } from './group.js';
 import { placeTiles, type Memory } from './memory.js';
 import { arenaOffset, openLoop, scratchName, topPlace } from './places.js';
@@ -155,6 +156,8 @@ function freePointer(name: string, taken: ReadonlyMap<string, Binding>): string 
 
 function printActions(p: Printing, plan: Schedule, code: Code, kernel: TileKernel, top: Place): void {
   const barriers = createBarriers(p.s, plan, p.memory, code);
+  const notes = notesOf(kernel);
+  const note = (texts: readonly string[]) => texts.forEach((text) => code.line(text));
   const settle = (body: readonly TileStmt[], place: Place) => {
     for (const stmt of body) if (stmt.kind === 'let') p.places.set(stmt.tile, place);
   };
@@ -163,13 +166,16 @@ function printActions(p: Printing, plan: Schedule, code: Code, kernel: TileKerne
       if (action.kind !== 'loop') barriers.before(action);
       switch (action.kind) {
         case 'group':
+          for (const root of action.roots) note(root.kind === 'store' ? notes.store(root.buffer, root.value) : notes.tile(root.kind === 'define' ? root.tile : root.from));
           groupText(p, code, action, place);
           break;
         case 'scan':
+          note(notes.tile(action.tile));
           scanText(p, code, action);
           break;
         case 'scalar': {
           const op = p.s.definitions.get(action.tile)?.op;
+          note(notes.tile(action.tile));
           if (op !== undefined) code.line(`let t${action.tile} = ${operation(p, newBlock(code, { together: true }), action.tile, op, new Map())};`);
           break;
         }
@@ -186,6 +192,7 @@ function printActions(p: Printing, plan: Schedule, code: Code, kernel: TileKerne
         }
         case 'loop': {
           barriers.all();
+          note(notes.loop(action.loop));
           const inside = openLoop(code, kernel, action.loop, place, p.s.module.chunk);
           settle(action.loop.body, inside);
           print(action.body, inside);
@@ -198,6 +205,8 @@ function printActions(p: Printing, plan: Schedule, code: Code, kernel: TileKerne
       }
     }
   };
+  // Tiles whose lives do not meet share a place.
+  for (const [tile, { space, offset }] of p.memory.slots) if (space === 'near') code.line(`const ${nearName(tile)} = ${offset}u;`);
   settle(kernel.body, top);
   print(plan.actions, top);
 }

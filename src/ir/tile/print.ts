@@ -1,4 +1,4 @@
-import type { TileBuffer, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from './tile.js';
+import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from './tile.js';
 
 /** Readable text of a module: buffers, kernels with their tiles and axes, programs. */
 export function printTiles(module: TileModule): string {
@@ -27,18 +27,32 @@ function printKernel(kernel: TileKernel): readonly string[] {
 function printBody(kernel: TileKernel, body: readonly TileStmt[], indent: string): readonly string[] {
   return body.flatMap((stmt): readonly string[] => {
     switch (stmt.kind) {
-      case 'let': return [`${indent}%${stmt.tile} [${kernel.tiles[stmt.tile].axes.join(', ')}] = ${printOp(stmt.op)}`];
-      case 'store': return [`${indent}store ${stmt.buffer}, %${stmt.value}`];
+      case 'let': return [`${indent}${printLet(kernel, stmt.tile, stmt.op)}`];
+      case 'store': return [`${indent}${printStore(stmt.buffer, stmt.value)}`];
       case 'loop': return printLoop(kernel, stmt, indent);
     }
   });
 }
 
-function printLoop(kernel: TileKernel, loop: TileLoop, indent: string): readonly string[] {
+/** `%7 [%row, K] = mul %5, %6` */
+export function printLet(kernel: TileKernel, tile: TileId, op: TileOp): string {
+  return `%${tile} [${kernel.tiles[tile].axes.join(', ')}] = ${printOp(op)}`;
+}
+
+export function printStore(buffer: string, value: TileId): string {
+  return `store ${buffer}, %${value}`;
+}
+
+/** `loop chunks reversed with %1 [K, V] = %0` */
+export function printLoopHead(kernel: TileKernel, loop: TileLoop): string {
   const carried = loop.carry.map((carry) => `%${carry.tile} [${kernel.tiles[carry.tile].axes.join(', ')}] = %${carry.init}`).join(', ');
+  return `loop ${loop.only === undefined ? '' : `${loop.only} of `}${loop.over}${loop.reverse ? ' reversed' : ''}${carried === '' ? '' : ` with ${carried}`}`;
+}
+
+function printLoop(kernel: TileKernel, loop: TileLoop, indent: string): readonly string[] {
   const next = loop.carry.map((carry) => `%${carry.tile} <- %${carry.next}`).join(', ');
   return [
-    `${indent}loop ${loop.only === undefined ? '' : `${loop.only} of `}${loop.over}${loop.reverse ? ' reversed' : ''}${carried === '' ? '' : ` with ${carried}`} {`,
+    `${indent}${printLoopHead(kernel, loop)} {`,
     ...printBody(kernel, loop.body, `${indent}  `),
     ...(next === '' ? [] : [`${indent}  next ${next}`]),
     `${indent}}`,

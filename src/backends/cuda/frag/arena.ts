@@ -1,3 +1,5 @@
+import type { TileId } from '../../../ir/tile/tile.js';
+
 /** A piece of shared memory. `first` and `last` are barrier counts of its team: pieces of disjoint ranges may share an address. */
 export interface Piece {
   readonly name: string;
@@ -11,7 +13,8 @@ export interface Piece {
 }
 
 export interface Arena {
-  take(bytes: number, staged: boolean): Piece;
+  /** `tile`: whose values it holds, for its name. */
+  take(bytes: number, staged: boolean, tile?: TileId): Piece;
   isStaged(name: string): boolean;
   /** Offsets within the fixed part and within a stage; copies of the latter follow the former, `stageBytes` apart, of which it uses `stageUsed`. */
   layout(): { readonly offsets: ReadonlyMap<string, number>; readonly fixedBytes: number; readonly stageBytes: number; readonly stageUsed: number };
@@ -24,8 +27,8 @@ export function createArena(prefix: string): Arena {
   const pieces: Piece[] = [];
   const round = (bytes: number) => (bytes >= ALIGN ? Math.ceil(bytes / ALIGN) * ALIGN : Math.ceil(bytes / 256) * 256);
   return {
-    take(bytes, staged) {
-      const piece: Piece = { name: `${prefix}${pieces.length}`, bytes: round(bytes), staged, first: Infinity, last: -1, written: undefined };
+    take(bytes, staged, tile) {
+      const piece: Piece = { name: `${prefix}${pieces.length}${tile === undefined ? '' : `_${tile}`}`, bytes: round(bytes), staged, first: Infinity, last: -1, written: undefined };
       pieces.push(piece);
       return piece;
     },

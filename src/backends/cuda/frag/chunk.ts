@@ -1,6 +1,7 @@
 import { ROW } from '../../../ir/common/axes.js';
 import { operandsOf } from '../../../ir/tile/operands.js';
 import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import { notesOf } from '../../notes.js';
 import { bufferNamed, type Place } from '../address.js';
 import { createCode } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
@@ -68,7 +69,7 @@ function chunkOf(cx: CudaContext, { kernel, groups }: Gathered, { parts, blocks,
   const defs = definitions(kernel);
   const body = createCode();
   const arena = createArena('M');
-  const team = createTeam({ cx, kernel, code: body, arena, barrier: 1, parts, defs, groups, rowOf: tokenRow, stage: { address: 'base', pointer: 'basep' }, exported: new Set() });
+  const team = createTeam({ cx, kernel, code: body, arena, barrier: 1, parts, defs, notes: notesOf(kernel), groups, rowOf: tokenRow, stage: { address: 'base', pointer: 'basep' }, exported: new Set() });
   const place: Place = { sequence: 'sequence', chunk: 'chunk', first: 'first', length: 'length', head: 'head', group: 'group' };
   const sums = fusedSums(kernel, kernel.body);
   const copies = kernel.body.flatMap((stmt): Copy[] => {

@@ -1,6 +1,7 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileModule, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
+import { uncommented } from '../../notes.js';
 import type { Place } from '../address.js';
 import type { CudaContext } from '../lowered.js';
 import { usesOf } from '../uses.js';
@@ -12,7 +13,7 @@ import type { Team } from './team.js';
 const RUNTIME = ['rt/base.cuh', 'rt/math.cuh', 'rt/ptx.cuh', 'rt/tile.cuh', 'rt/mma.cuh', 'rt/solve.cuh', 'rt/decay.cuh'];
 
 /** Files of templates/cuda that the text of a kernel of fragments needs. */
-export const runtimeOf = (text: string): readonly string[] => (/\bfit_/.test(text) ? [...RUNTIME, 'rt/fit.cuh'] : RUNTIME);
+export const runtimeOf = (text: string): readonly string[] => (/\bfit_/.test(uncommented(text)) ? [...RUNTIME, 'rt/fit.cuh'] : RUNTIME);
 
 /** Tokens are the rows of fragments outside of walks. */
 export const tokenRow = (axes: readonly Axis[]): Axis | undefined => (axes.includes(ROW) ? ROW : axes.includes(COL) ? COL : undefined);
@@ -54,12 +55,14 @@ export function letText(team: Team, stmt: Extract<TileStmt, { kind: 'let' }>, pl
   if (sum !== undefined) {
     const product = team.options.defs.get(sum.product);
     if (product?.op !== 'contract') throw new Error('a fused sum without its product');
+    team.note(tile);
     productText(team, tile, product, (frag) => argument(team, sum.other, 'matrix', frag));
     if (team.options.exported.has(tile)) team.t16(tile);
     return;
   }
   if (op.op === 'load') throw new Error('loads are written elsewhere');
   if ([...sums.values()].some((s) => s.product === tile)) return;
+  team.note(tile);
   opText(team, tile, op, place);
 }
 

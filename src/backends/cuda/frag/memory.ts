@@ -81,8 +81,9 @@ export function copyBytes(team: Team, { axes: [rows, cols], copied }: Cell): num
 /** Shared memory for a 16-bit matrix that a copy will bring. */
 export function tileToCome(team: Team, tile: TileId, cell: Cell, staged: boolean): Piece {
   team.begin();
+  team.note(tile);
   const [rows, cols] = cell.axes;
-  const piece = team.options.arena.take(copyBytes(team, cell), staged);
+  const piece = team.options.arena.take(copyBytes(team, cell), staged, tile);
   team.formsOf(tile).t16 = { piece, address: team.address(piece), rows, cols };
   return piece;
 }
@@ -100,6 +101,7 @@ export function copyCell(team: Team, tile: TileId, cell: Cell, stage?: string): 
     start(tileToCome(team, tile, cell, staged), `tile_load<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>`);
   } else {
     team.begin();
+    team.note(tile);
     const made = team.newT32(rows, cols, staged);
     team.formsOf(tile).t32 = made;
     start(made.piece, `array_load<${team.size(cols)}, ${made.stride}, ${team.threads}>`);
@@ -109,6 +111,7 @@ export function copyCell(team: Team, tile: TileId, cell: Cell, stage?: string): 
 /** Other loads: vectors to shared memory, scalars to registers, f32 matrices stay where they are until somebody asks. */
 export function loadNow(team: Team, tile: TileId, cell: Cell): void {
   team.begin();
+  team.note(tile);
   switch (cell.axes.length) {
     case 0: {
       const name = team.fresh(`s${tile}`);
@@ -153,6 +156,7 @@ export function vectorElement(cell: Cell): string {
 export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((bytes: number) => string) | undefined): string | undefined {
   team.begin();
   const { code } = team;
+  for (const text of team.options.notes.store(cell.buffer.name, value)) code.line(text);
   if (cell.axes.length === 0) {
     const there = presence(cell.buffer);
     code.line(`if (t == 0${there === undefined ? '' : ` && ${there}`}) st(${cell.at}, ${team.scalar(value)});`);

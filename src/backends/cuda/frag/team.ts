@@ -1,6 +1,7 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
+import type { Notes } from '../../notes.js';
 import type { Code } from '../code.js';
 import type { CudaContext } from '../lowered.js';
 import type { Arena, Piece } from './arena.js';
@@ -20,6 +21,7 @@ export interface TeamOptions {
   /** Warpgroups that share the columns of every fragment: part p of n holds the p-th of n equal blocks of columns. */
   readonly parts?: Parts;
   readonly defs: ReadonlyMap<TileId, TileOp>;
+  readonly notes: Notes;
   /** Decay operations that are computed together, by the first. */
   readonly groups?: ReadonlyMap<TileId, readonly TileId[]>;
   rowOf(axes: readonly Axis[]): Axis | undefined;
@@ -70,9 +72,12 @@ export function createTeam(options: TeamOptions) {
   const pad = (axis: Axis) => padded(size(axis));
   const fresh = (hint: string) => `${hint.replace('-', 'x')}_${names++}`;
 
-  const take = (tile: TileId | undefined, bytes: number) => arena.take(bytes, tile !== undefined && options.exported.has(tile));
+  const take = (tile: TileId | undefined, bytes: number) => arena.take(bytes, tile !== undefined && options.exported.has(tile), tile);
   const address = (piece: Piece) => `(${piece.staged ? options.stage.address : 'base'} + ${piece.name})`;
   const pointerTo = (piece: Piece) => `((float*)(${piece.staged ? options.stage.pointer : 'basep'} + ${piece.name}))`;
+
+  /** What makes a tile, above the lines that do. */
+  const note = (tile: TileId) => options.notes.tile(tile).forEach((text) => code.line(text));
 
   /** Values of a fragment that one thread holds. */
   const values = (col: Axis) => pad(col) / 2 / parts;
@@ -298,7 +303,7 @@ export function createTeam(options: TeamOptions) {
   return {
     ...order,
     options, code, arena, parts, threads, values, colText, stepText, steps, axesOf, size, pad, fresh, resolve, formsOf, take, address, pointerTo,
-    fits, backOf, newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, strideT32, newT32, packed, vec, newVec, scalar,
+    note, fits, backOf, newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, strideT32, newT32, packed, vec, newVec, scalar,
     /** Number of products begun after the one that makes this tile; undefined if it is there. */
     runningAfter: (tile: TileId) => order.begunAfter(formsOf(resolve(tile).id).frags.map(({ name }) => name)),
   };

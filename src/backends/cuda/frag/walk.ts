@@ -1,6 +1,7 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import { operandsOf } from '../../../ir/tile/operands.js';
 import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import { notesOf, type Notes } from '../../notes.js';
 import { bufferNamed, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
 import { createCode, type Code } from '../code.js';
@@ -51,12 +52,13 @@ const WAYS: readonly Way[] = [
 ];
 
 function divided(cx: CudaContext, kernel: TileKernel, division: Division, { leastStages, lateAtOnce }: Way): LoweredKernel {
-  const loading = loadingTeam(cx, kernel, division);
-  const walking = walkingTeam(cx, kernel, division, loading.team, lateAtOnce);
+  const notes = notesOf(kernel);
+  const loading = loadingTeam(cx, kernel, division, notes);
+  const walking = walkingTeam(cx, kernel, division, notes, loading.team, lateAtOnce);
   return walkText(cx, kernel, division, loading, walking, leastStages);
 }
 
-function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): LoadingTeam {
+function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes): LoadingTeam {
   const { split, loop, before, ahead, aheadTiles, aside, exported, sums, outside, inside, source, isRaw } = division;
   const arena = createArena('L');
   const parts = { before: createCode(), issue: createCode(), fill: createCode(), code: createCode() };
@@ -64,7 +66,7 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division): L
   const bulk: BulkCopy[] = [];
   const brought = new Set<TileId>();
   const here = switchCode(parts.before);
-  const team = createTeam({ cx, kernel, code: here.code, arena, barrier: 1, defs: division.defs, rowOf: tokenRow, stage: STAGE, exported });
+  const team = createTeam({ cx, kernel, code: here.code, arena, barrier: 1, defs: division.defs, notes, rowOf: tokenRow, stage: STAGE, exported });
   team.keepPieces(true);
   outsideText(cx, team, before, needed(ahead, aside.map((stmt) => stmt.value), before), outside, split);
   team.settle();
@@ -106,6 +108,7 @@ function throughRegisters(cx: CudaContext, team: Team, stmt: Let & { readonly op
   const scalar = cell.axes.length === 0;
   const n = scalar ? 1 : Math.ceil(team.size(cell.axes[0]) / 128);
   const name = team.fresh(`r${tile}`);
+  for (const text of team.options.notes.tile(tile)) issue.line(text);
   issue.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; ${name}[k] = ${scalar ? present(cell, `ld(${cell.at})`) : vectorElement(cell)}; }`);
   if (!scalar) {
     const v = team.newVec(tile, cell.axes[0]);
@@ -123,7 +126,7 @@ function throughRegisters(cx: CudaContext, team: Team, stmt: Let & { readonly op
   return `float ${name}[${n}];`;
 }
 
-function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, loading: Team, lateAtOnce: number): WalkingTeam {
+function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, loading: Team, lateAtOnce: number): WalkingTeam {
   const { split, loop, before, after, chain, ahead, aheadTiles, late, outputs, aside, sums, outside, inside, trivial } = division;
   const arena = createArena('W');
   const outgoing = createArena('O');
@@ -131,7 +134,7 @@ function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, lo
   const here = switchCode(parts.before);
   const rowOf = (axes: readonly Axis[]) => (axes.includes(split) ? split : tokenRow(axes));
   const team = createTeam({
-    cx, kernel, code: here.code, arena, barrier: 2, defs: division.defs, rowOf, stage: STAGE, exported: new Set(),
+    cx, kernel, code: here.code, arena, barrier: 2, defs: division.defs, notes, rowOf, stage: STAGE, exported: new Set(),
     imported: (tile) => (aheadTiles.has(tile) && !trivial(tile) ? loading.formsOf(tile) : undefined),
   });
   team.keepPieces(true);

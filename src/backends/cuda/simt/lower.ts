@@ -1,6 +1,7 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileLoop, TileStmt } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
+import { notesOf } from '../../notes.js';
 import { bufferNamed, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
 import { createCode } from '../code.js';
@@ -40,7 +41,8 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const code = createCode();
   const elements = createElements({ cx, kernel, code, homes, storage, split: block });
   const barriers = createBarriers(homes, storage, stage, () => code.line('__syncthreads();'));
-  const writer = createPlainWriter({ cx, kernel, code, homes, elements, barriers, blocks });
+  const notes = notesOf(kernel);
+  const writer = createPlainWriter({ cx, kernel, code, homes, elements, barriers, notes, blocks });
 
   const copy = (to: TileId, from: TileId, place: Place) => {
     if (to !== from && writer.array(from) !== to) writer.assign(to, [from], place, (spot) => elements.value(from, spot));
@@ -49,6 +51,7 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const loopText = (loop: TileLoop, place: Place, depth: number) => {
     for (const { tile, init } of loop.carry) copy(tile, init, place);
     barriers.flush();
+    for (const text of notes.loop(loop)) code.line(text);
     const inside = openLoop(code, kernel, loop, `n${depth}`, module.chunk, place);
     bodyText(loop.body, inside, depth + 1);
     for (const { tile, next } of copiesInOrder(loop)) copy(tile, next, inside);

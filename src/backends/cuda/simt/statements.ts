@@ -84,6 +84,7 @@ function decayText(w: PlainWriter, tile: TileId, op: DecayOp, place: Place): voi
 export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place): void {
   const { cx, kernel, code, elements, barriers, array, axesOf, overElements } = w;
   const { size } = elements;
+  for (const text of w.notes.tile(tile)) code.line(text);
   switch (op.op) {
     case 'reduce':
       foldAxis(w, tile, op.axis, axesOf(op.arg), [op.arg], place, op.reduce, (spot) => elements.value(op.arg, spot)('0'));
@@ -136,6 +137,7 @@ export function storeText(w: PlainWriter, name: string, value: TileId, place: Pl
   const row = axesOf(value).includes(COL) && !axesOf(value).includes(ROW) ? COL : ROW;
   const all = tokens ? [row, ...buffer.axes] : buffer.axes;
   const running = w.runningIn(value);
+  for (const text of w.notes.store(name, value)) code.line(text);
   barriers.before([value], []);
   barriers.buffer(name);
   // A value without the split axis is the same in every block: the first writes it.

@@ -1,6 +1,7 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import { operandsOf } from '../../../ir/tile/operands.js';
 import type { TileId, TileKernel } from '../../../ir/tile/tile.js';
+import type { Notes } from '../../notes.js';
 import type { Place } from '../address.js';
 import type { Code } from '../code.js';
 import type { CudaContext } from '../lowered.js';
@@ -19,6 +20,7 @@ export interface PlainParts {
   readonly homes: Homes;
   readonly elements: Elements;
   readonly barriers: Barriers;
+  readonly notes: Notes;
   /** Blocks that share the split axis. */
   readonly blocks: number;
 }

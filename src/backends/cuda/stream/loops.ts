@@ -21,6 +21,7 @@ export function bodyText(w: Writer, hooks: Hooks, body: readonly TileStmt[], pla
         if (!done.has(stmt.tile)) opText(w, stmt.tile, stmt.op, place);
         break;
       case 'store':
+        for (const text of w.notes.store(stmt.buffer, stmt.value)) w.code.line(text);
         storeText(w, stmt.buffer, stmt.value, place);
         break;
       case 'loop':
@@ -43,6 +44,7 @@ function loopText(w: Writer, hooks: Hooks, loop: TileLoop, place: Place): void {
     w.declare(tile);
     copyText(w, tile, init);
   }
+  for (const text of w.notes.loop(loop)) code.line(text);
   code.open('');
   const lines = (n: string, suffix: string) => iterationLines(code, kernel, loop, n, suffix, chunk, place);
   const ring = loop.over === 'chunks' ? ringOf(w, loop.body) : undefined;
@@ -76,9 +78,15 @@ function loopText(w: Writer, hooks: Hooks, loop: TileLoop, place: Place): void {
     code.open(`for (int n = 0; n < ${count}; ++n)`);
   }
   const inside = lines('n', '');
-  for (const tile of ring?.tiles ?? []) ring?.take(tile);
+  for (const tile of ring?.tiles ?? []) {
+    for (const text of w.notes.tile(tile)) code.line(text);
+    ring?.take(tile);
+  }
   if (ahead > 0) {
-    for (const { raw } of raws) raw.take('p');
+    for (const { tile, raw } of raws) {
+      for (const text of w.notes.tile(tile)) code.line(text);
+      raw.take('p');
+    }
     code.line(`ask(n + ${ahead}, p);`);
   }
   const parity = hooks.parity;
@@ -106,6 +114,7 @@ function sharedText(w: Writer, shared: SharedLoop, place: Place): void {
     w.declare(tile);
     w.each(kernel.tiles[tile].axes, (i, j) => `${w.at(tile, i, j)} = ${by === 'add' ? '0.f' : '1.f'};`);
   }
+  for (const text of w.notes.loop(loop)) code.line(text);
   code.line('#pragma unroll 4');
   code.open(`for (int n = ${perThread ? 'threadIdx.x' : 'warp'}; n < ${count}; n += ${workers})`);
   const inside = iterationLines(code, kernel, loop, 'n', '', cx.module.chunk, place);

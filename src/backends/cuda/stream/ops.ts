@@ -11,6 +11,7 @@ const WARPS = 8;
 /** Writes one statement. */
 export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void {
   const { axes } = w.kernel.tiles[tile];
+  for (const text of w.notes.tile(tile)) w.code.line(text);
   const assign = (value: (i: string, j: string) => string) => {
     w.declare(tile);
     w.each(axes, (i, j) => `${w.at(tile, i, j)} = ${value(i, j)};`);

@@ -1,6 +1,7 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
+import { notesOf, type Notes } from '../../notes.js';
 import { bufferNamed, cellOffset, outerStride, placeBack, rowsBack, type Place } from '../address.js';
 import type { Code } from '../code.js';
 import { elementType, pointer, presence, type CudaContext } from '../lowered.js';
@@ -14,6 +15,7 @@ export interface Writer {
   readonly layout: Layout;
   readonly code: Code;
   readonly uses: Uses;
+  readonly notes: Notes;
   /** Elements that a thread holds along the warp axis / the lane axes. */
   regs(axes: readonly Axis[], role: Group['role']): number;
   /** Element (i, j) of a tile; it may lack either. */
@@ -51,7 +53,7 @@ export function createWriter(cx: CudaContext, kernel: TileKernel, layout: Layout
   };
   const number = (text: string, n: number) => (n === 1 ? '0' : text);
   const writer: Writer = {
-    cx, kernel, layout, code, uses: usesOf(kernel), regs,
+    cx, kernel, layout, code, uses: usesOf(kernel), notes: notesOf(kernel), regs,
     at(tile, i, j) {
       const { axes } = kernel.tiles[tile];
       const [rows, columns] = [regs(axes, 'warp'), regs(axes, 'lane')];
