@@ -739,7 +739,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M9 = 0, M0 = 0, M1 = 8192, M2 = 16384, M5 = 0, M10 = 18432, M3 = 24576, M4 = 24832, M6 = 0, M7 = 256, M8 = 18432;
+  constexpr u32 M9 = 0, M0_0 = 0, M1_1 = 8192, M2_14 = 16384, M5 = 0, M10 = 18432, M3_5 = 24576, M4_6 = 24832, M6_17 = 0, M7_21 = 256, M8_22 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -748,64 +748,92 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M2), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M0_0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M1_1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %14 [%row, K] = load p row
+  tile_load<64, 1, 128>((base + M2_14), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%col, K] = swap %1
+  // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<2>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<1>();
   team_sync(1);
   float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1_1)); mma_commit();
+  // %4 [%row, %col] = mask %3
   mma_wait<0>();
   mma_ready<sizeof(f3_1) / 4>(f3_1);
   float f4_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M3))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %5 [%row] = load g row
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M3_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %6 [%row] = cumsum %5
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M4)), ((float*)(basep + M3)), false, false);
+  if (t < 32) vec_cumsum(((float*)(basep + M4_6)), ((float*)(basep + M3_5)), false, false);
+  // %7 [%col] = swap %6
+  // %8 [%row, %col] = sub %6, %7
   team_sync(1);
   float f8_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(basep + M4))[frag_row(i)] - ((float*)(basep + M4))[frag_col(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(basep + M4_6))[frag_row(i)] - ((float*)(basep + M4_6))[frag_col(i)]);
+  // %9 [%row, %col] = mask %8
   float f9_4[32];
   UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = (frag_col(i) <= frag_row(i) ? f8_3[i] : 0.f);
+  // %10 [%row, %col] = exp %9
   float f10_5[32];
   UNROLL for (int i = 0; i < 32; ++i) f10_5[i] = m_exp(f9_4[i]);
+  // %11 [] = 0.125
+  // %12 [%row, %col] = mul %10, %11
   float f12_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f12_6[i] = (f10_5[i] * 0.125f);
+  // %13 [%row, %col] = mul %12, %4
   float f13_7[32];
   UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = (f12_6[i] * f4_2[i]);
+  // store ws.S.score0_0, %13
   store_frag<4, 64, false>((base + M5), f13_7, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
+  // %15 [%row, %col] = contract[K] %14, %2
   cp_wait<0>();
   team_sync(1);
-  u32 a14_8[4][4]; load_as<4, 64, false>(a14_8, (base + M2));
+  u32 a14_8[4][4]; load_as<4, 64, false>(a14_8, (base + M2_14));
   float f15_9[32];
-  mma_open(); mma<64, 4, 64, false, true>(f15_9, a14_8, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f15_9, a14_8, (base + M1_1)); mma_commit();
+  // %16 [%row, %col] = mask strict %15
   mma_wait<0>();
   mma_ready<sizeof(f15_9) / 4>(f15_9);
   float f16_10[32];
   UNROLL for (int i = 0; i < 32; ++i) f16_10[i] = (frag_col(i) < frag_row(i) ? f15_9[i] : 0.f);
-  if (t < 32) vec_cumsum(((float*)(basep + M6)), ((float*)(basep + M3)), true, false);
+  // %17 [%row] = cumsum exclusive %5
+  if (t < 32) vec_cumsum(((float*)(basep + M6_17)), ((float*)(basep + M3_5)), true, false);
+  // %18 [%row, %col] = sub %17, %7
   team_sync(1);
   float f18_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_11[i] = (((float*)(basep + M6))[frag_row(i)] - ((float*)(basep + M4))[frag_col(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f18_11[i] = (((float*)(basep + M6_17))[frag_row(i)] - ((float*)(basep + M4_6))[frag_col(i)]);
+  // %19 [%row, %col] = mask strict %18
   float f19_12[32];
   UNROLL for (int i = 0; i < 32; ++i) f19_12[i] = (frag_col(i) < frag_row(i) ? f18_11[i] : 0.f);
+  // %20 [%row, %col] = exp %19
   float f20_13[32];
   UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = m_exp(f19_12[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M7))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8))[i] = (-((float*)(basep + M7))[i]);
+  // %21 [%row] = load beta row
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M7_21))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %22 [%row] = neg %21
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M8_22))[i] = (-((float*)(basep + M7_21))[i]);
+  // %23 [%row, %col] = mul %20, %22
   team_sync(1);
   float f23_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_14[i] = (f20_13[i] * ((float*)(basep + M8))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f23_14[i] = (f20_13[i] * ((float*)(basep + M8_22))[frag_row(i)]);
+  // %24 [%row, %col] = mul %23, %16
   float f24_15[32];
   UNROLL for (int i = 0; i < 32; ++i) f24_15[i] = (f23_14[i] * f16_10[i]);
+  // %25 [%row, %col] = inverse %24
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M9))[frag_row(i) * 72 + frag_col(i)] = f24_15[i];
   team_sync(1);
   tri_inverse<72>(((float*)(basep + M9)), t, 4);
+  // store ws.S.solve0_0, %25
   team_sync(1);
   float f25_16[32];
   UNROLL for (int i = 0; i < 32; ++i) f25_16[i] = ((float*)(basep + M9))[frag_row(i) * 72 + frag_col(i)];
@@ -816,7 +844,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L2 = 8192, L4 = 16384, L5 = 24576, L6 = 32768, L7 = 40960, L1 = 49152, L11 = 49408, L14 = 49664, L16 = 49920, L17 = 50176, L3 = 0, L8 = 256, L9 = 512, L10 = 768, L12 = 1024, L13 = 0, L15 = 256;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L6_20 = 32768, L7_28 = 40960, L1_3 = 49152, L11_11 = 49408, L14_25 = 49664, L16_31 = 49920, L17_34 = 50176, L3_7 = 0, L8_8 = 256, L9_9 = 512, L10_10 = 768, L12_22 = 1024, L13_23 = 0, L15_30 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -842,14 +870,22 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 51200; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load beta row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %5 [%row, K] = load p row
+      tile_load<64, 1, 128>((to + L2_5), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %7 [%row] = load g row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L4), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L5), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L6), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L7), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %14 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L4_14), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %17 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L5_17), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %20 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L6_20), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %28 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L7_28), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -868,24 +904,36 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 51200; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3))[i] = r7_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_7))[i] = r7_1[k]; }
       cp_wait<0>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L8)), ((float*)(basep + L3)), true, false);
+      // %8 [%row] = cumsum exclusive %7
+      if (t < 32) vec_cumsum(((float*)(basep + L8_8)), ((float*)(basep + L3_7)), true, false);
+      // %9 [%row] = exp %8
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L9))[i] = m_exp(((float*)(basep + L8))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L10))[i] = (-((float*)(sp + L1))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L11))[i] = (((float*)(basep + L9))[i] * ((float*)(basep + L10))[i]);
-      if (t < 32) vec_cumsum(((float*)(basep + L12)), ((float*)(basep + L3)), false, false);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L9_9))[i] = m_exp(((float*)(basep + L8_8))[i]);
+      // %10 [%row] = neg %3
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L10_10))[i] = (-((float*)(sp + L1_3))[i]);
+      // %11 [%row] = mul %9, %10
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L11_11))[i] = (((float*)(basep + L9_9))[i] * ((float*)(basep + L10_10))[i]);
+      // %22 [%row] = cumsum %7
+      if (t < 32) vec_cumsum(((float*)(basep + L12_22)), ((float*)(basep + L3_7)), false, false);
+      // %23 [%row] = exp %22
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L13))[i] = m_exp(((float*)(basep + L12))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L14))[i] = (((float*)(basep + L13))[i] * 0.125f);
-      const float s29_2 = ((float*)(basep + L12))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L15))[i] = (s29_2 - ((float*)(basep + L12))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L16))[i] = m_exp(((float*)(basep + L15))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L13_23))[i] = m_exp(((float*)(basep + L12_22))[i]);
+      // %24 [] = 0.125
+      // %25 [%row] = mul %23, %24
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L14_25))[i] = (((float*)(basep + L13_23))[i] * 0.125f);
+      // %29 [] = pick last %22
+      const float s29_2 = ((float*)(basep + L12_22))[63];
+      // %30 [%row] = sub %29, %22
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L15_30))[i] = (s29_2 - ((float*)(basep + L12_22))[i]);
+      // %31 [%row] = exp %30
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L16_31))[i] = m_exp(((float*)(basep + L15_30))[i]);
+      // %34 [] = exp %29
       const float s34_3 = m_exp(s29_2);
-      if (t == 0) ((float*)(sp + L17))[0] = s34_3;
+      if (t == 0) ((float*)(sp + L17_34))[0] = s34_3;
       team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
@@ -896,6 +944,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -911,58 +960,75 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
+      // %6 [%row, V] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f6_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2_5)); mma_commit();
+      // %21 [%row, V] = contract[K] %20, %1
       u32 a1_4[4][4]; pack<4>(a1_4, f1_1);
       float f21_5[32];
-      mma_open(); mma<64, 4, 64, false, true>(f21_5, a1_4, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f21_5, a1_4, (sa + L6_20)); mma_commit();
+      // %4 [%row, V] = mul %2, %3
       float f2_6[32];
-      load_frag<4, 64, true>(f2_6, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
       float f4_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_7[i] = (f2_6[i] * ((float*)(sp + L1))[frag_col(i)]);
-      const float s34_8 = ((float*)(sp + L17))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f4_7[i] = (f2_6[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %35 [K, V] = mul %34, %1
+      const float s34_8 = ((float*)(sp + L17_34))[0];
       float f35_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f35_9[i] = (s34_8 * f1_1[i]);
+      // %12 [%row, V] = mul %11, %6
       mma_wait<1>();
       mma_ready<sizeof(f6_3) / 4>(f6_3);
       float f12_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_10[i] = (((float*)(sp + L11))[frag_col(i)] * f6_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f12_10[i] = (((float*)(sp + L11_11))[frag_col(i)] * f6_3[i]);
+      // %13 [%row, V] = add %12, %4
       float f13_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f12_10[i] + f4_7[i]);
+      // %15 [%col, V] = swap %13
+      // %16 [%row, V] = contract[%col] %14, %15
       u32 a13_12[4][4]; pack<4>(a13_12, f13_11);
       float f16_13[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_13, a13_12, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f16_13, a13_12, (sa + L4_14)); mma_commit();
+      // %18 [%col, V] = swap %16
+      // %26 [%row, V] = mul %25, %21
       mma_wait<1>();
       mma_ready<sizeof(f21_5) / 4>(f21_5);
       float f26_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f26_14[i] = (((float*)(sp + L14))[frag_col(i)] * f21_5[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f26_14[i] = (((float*)(sp + L14_25))[frag_col(i)] * f21_5[i]);
+      // %32 [%row, V] = mul %31, %16
       mma_wait<0>();
       mma_ready<sizeof(f16_13) / 4>(f16_13);
       float f32_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f32_15[i] = (((float*)(sp + L16))[frag_col(i)] * f16_13[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f32_15[i] = (((float*)(sp + L16_31))[frag_col(i)] * f16_13[i]);
+      // %33 [K, V] = contract[%row] %28, %32
+      // %36 [K, V] = add %35, %33
       u32 a32_16[4][4]; pack<4>(a32_16, f32_15);
       float f36_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f36_17[i] = f35_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f36_17, a32_16, (sa + L7)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f36_17, a32_16, (sa + L7_28)); mma_commit();
+      // %19 [%row, V] = contract[%col] %17, %18
+      // %27 [%row, V] = add %26, %19
       u32 a16_18[4][4]; pack<4>(a16_18, f16_13);
       float f27_19[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_19[i] = f26_14[i];
-      mma_open(); mma<64, 4, 64, false, false>(f27_19, a16_18, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f27_19, a16_18, (sa + L5_17)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f36_17) / 4>(f36_17);
       mma_ready<sizeof(f27_19) / 4>(f27_19);
+      // store o, %27
       store_frag<4, 64, true>((oa + O0), f27_19, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f36_17[i];
       bar_arrive(empty + n % 2 * 8);
     }
+    // store final.S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L2 = 8192, L4 = 16384, L5 = 24576, L1 = 32768, L9 = 33024, L12 = 33280, L13 = 33536, L3 = 0, L6 = 256, L7 = 512, L8 = 768, L10 = 1024, L11 = 0;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L1_3 = 32768, L9_11 = 33024, L12_21 = 33280, L13_24 = 33536, L3_7 = 0, L6_8 = 256, L7_9 = 512, L8_10 = 768, L10_18 = 1024, L11_20 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -988,12 +1054,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load beta row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %5 [%row, K] = load p row
+      tile_load<64, 1, 128>((to + L2_5), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %7 [%row] = load g row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L4), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L5), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %14 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L4_14), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %17 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L5_17), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1013,25 +1085,34 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3))[i] = r7_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_7))[i] = r7_1[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L6)), ((float*)(basep + L3)), true, false);
+      // %8 [%row] = cumsum exclusive %7
+      if (t < 32) vec_cumsum(((float*)(basep + L6_8)), ((float*)(basep + L3_7)), true, false);
+      // %9 [%row] = exp %8
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7))[i] = m_exp(((float*)(basep + L6))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8))[i] = (-((float*)(sp + L1))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L9))[i] = (((float*)(basep + L7))[i] * ((float*)(basep + L8))[i]);
-      if (t < 32) vec_cumsum(((float*)(basep + L10)), ((float*)(basep + L3)), false, false);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_9))[i] = m_exp(((float*)(basep + L6_8))[i]);
+      // %10 [%row] = neg %3
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_10))[i] = (-((float*)(sp + L1_3))[i]);
+      // %11 [%row] = mul %9, %10
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L9_11))[i] = (((float*)(basep + L7_9))[i] * ((float*)(basep + L8_10))[i]);
+      // %18 [%row] = cumsum %7
+      if (t < 32) vec_cumsum(((float*)(basep + L10_18)), ((float*)(basep + L3_7)), false, false);
+      // %19 [] = pick last %18
       team_sync(1);
-      const float s19_2 = ((float*)(basep + L10))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L11))[i] = (s19_2 - ((float*)(basep + L10))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L12))[i] = m_exp(((float*)(basep + L11))[i]);
+      const float s19_2 = ((float*)(basep + L10_18))[63];
+      // %20 [%row] = sub %19, %18
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L11_20))[i] = (s19_2 - ((float*)(basep + L10_18))[i]);
+      // %21 [%row] = exp %20
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L12_21))[i] = m_exp(((float*)(basep + L11_20))[i]);
+      // %24 [] = exp %19
       const float s24_3 = m_exp(s19_2);
-      if (t == 0) ((float*)(sp + L13))[0] = s24_3;
+      if (t == 0) ((float*)(sp + L13_24))[0] = s24_3;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1039,6 +1120,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1054,36 +1136,48 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %6 [%row, V] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f6_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2_5)); mma_commit();
+      // %4 [%row, V] = mul %2, %3
       float f2_4[32];
-      load_frag<4, 64, true>(f2_4, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_4, (sa + L0_2), 0);
       float f4_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (f2_4[i] * ((float*)(sp + L1))[frag_col(i)]);
-      const float s24_6 = ((float*)(sp + L13))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (f2_4[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %25 [K, V] = mul %24, %1
+      const float s24_6 = ((float*)(sp + L13_24))[0];
       float f25_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_7[i] = (s24_6 * f1_1[i]);
+      // %12 [%row, V] = mul %11, %6
       mma_wait<0>();
       mma_ready<sizeof(f6_3) / 4>(f6_3);
       float f12_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (((float*)(sp + L9))[frag_col(i)] * f6_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (((float*)(sp + L9_11))[frag_col(i)] * f6_3[i]);
+      // %13 [%row, V] = add %12, %4
       float f13_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f12_8[i] + f4_5[i]);
+      // %15 [%col, V] = swap %13
+      // %16 [%row, V] = contract[%col] %14, %15
       u32 a13_10[4][4]; pack<4>(a13_10, f13_9);
       float f16_11[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_11, a13_10, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f16_11, a13_10, (sa + L4_14)); mma_commit();
+      // %22 [%row, V] = mul %21, %16
       mma_wait<0>();
       mma_ready<sizeof(f16_11) / 4>(f16_11);
       float f22_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_12[i] = (((float*)(sp + L12))[frag_col(i)] * f16_11[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f22_12[i] = (((float*)(sp + L12_21))[frag_col(i)] * f16_11[i]);
+      // %23 [K, V] = contract[%row] %17, %22
+      // %26 [K, V] = add %25, %23
       u32 a22_13[4][4]; pack<4>(a22_13, f22_12);
       float f26_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f26_14[i] = f25_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_14, a22_13, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f26_14, a22_13, (sa + L5_17)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f26_14) / 4>(f26_14);
+      // store ws.S.written0, %16
       store_frag<4, 64, true>((oa + O1), f16_11, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_14[i];
       bar_arrive(empty + n % 3 * 8);
@@ -1093,7 +1187,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L1 = 8192, L3 = 16384, L4 = 24576, L5 = 32768, L7 = 40960, L10 = 49152, L12 = 49408, L16 = 49664, L17 = 49920, L2 = 0, L6 = 256, L8 = 512, L9 = 768, L11 = 1024, L13 = 1280, L14 = 0, L15 = 512;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L3_11 = 16384, L4_16 = 24576, L5_24 = 32768, L7_32 = 40960, L10_9 = 49152, L12_22 = 49408, L16_30 = 49664, L17_34 = 49920, L2_5 = 0, L6_28 = 256, L8_6 = 512, L9_8 = 768, L11_20 = 1024, L13_26 = 1280, L14_27 = 0, L15_29 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1119,14 +1213,22 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 50176; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L1_3), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %5 [%row] = load g row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L3), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L4), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L5), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %11 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L3_11), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %16 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L4_16), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %24 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L5_24), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %28 [%row] = load beta row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r28_1[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L7), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %32 [%row, K] = load p row
+      tile_load<64, 1, 128>((to + L7_32), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -1146,24 +1248,38 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2))[i] = r5_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L6))[i] = r28_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_5))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L6_28))[i] = r28_1[k]; }
       cp_wait<0>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L8)), ((float*)(basep + L2)), false, false);
+      // %6 [%row] = cumsum %5
+      if (t < 32) vec_cumsum(((float*)(basep + L8_6)), ((float*)(basep + L2_5)), false, false);
+      // %7 [] = pick last %6
       team_sync(1);
-      const float s7_2 = ((float*)(basep + L8))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L9))[i] = (s7_2 - ((float*)(basep + L8))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L10))[i] = m_exp(((float*)(basep + L9))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L11))[i] = m_exp(((float*)(basep + L8))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L12))[i] = (((float*)(basep + L11))[i] * 0.125f);
-      if (t < 32) vec_cumsum(((float*)(basep + L13)), ((float*)(basep + L2)), true, false);
+      const float s7_2 = ((float*)(basep + L8_6))[63];
+      // %8 [%row] = sub %7, %6
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L9_8))[i] = (s7_2 - ((float*)(basep + L8_6))[i]);
+      // %9 [%row] = exp %8
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L10_9))[i] = m_exp(((float*)(basep + L9_8))[i]);
+      // %12 [%col, %row] = swap %11
+      // %17 [%col, %row] = swap %16
+      // %20 [%row] = exp %6
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L11_20))[i] = m_exp(((float*)(basep + L8_6))[i]);
+      // %21 [] = 0.125
+      // %22 [%row] = mul %20, %21
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L12_22))[i] = (((float*)(basep + L11_20))[i] * 0.125f);
+      // %26 [%row] = cumsum exclusive %5
+      if (t < 32) vec_cumsum(((float*)(basep + L13_26)), ((float*)(basep + L2_5)), true, false);
+      // %27 [%row] = exp %26
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L14))[i] = m_exp(((float*)(basep + L13))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L15))[i] = (-((float*)(basep + L6))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L16))[i] = (((float*)(basep + L14))[i] * ((float*)(basep + L15))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L14_27))[i] = m_exp(((float*)(basep + L13_26))[i]);
+      // %29 [%row] = neg %28
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L15_29))[i] = (-((float*)(basep + L6_28))[i]);
+      // %30 [%row] = mul %27, %29
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L16_30))[i] = (((float*)(basep + L14_27))[i] * ((float*)(basep + L15_29))[i]);
+      // %34 [] = exp %7
       const float s34_3 = m_exp(s7_2);
-      if (t == 0) ((float*)(sp + L17))[0] = s34_3;
+      if (t == 0) ((float*)(sp + L17_34))[0] = s34_3;
       team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
@@ -1174,6 +1290,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load d_final.S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1189,57 +1306,74 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const u32 oa = out0 + n % 2 * 16384; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
+      // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %13 [%col, V] = swap %2
+      // %4 [%row, V] = contract[K] %3, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f4_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f4_3, a1_2, (sa + L1)); mma_commit();
-      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0));
+      mma_open(); mma<64, 4, 64, false, true>(f4_3, a1_2, (sa + L1_3)); mma_commit();
+      // %14 [%row, V] = contract[%col] %12, %13
+      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
       float f14_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f14_5, a2_4, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f14_5, a2_4, (sa + L3_11)); mma_commit();
+      // %23 [%row, V] = mul %22, %2
       float f2_6[32];
-      load_frag<4, 64, true>(f2_6, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
       float f23_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (((float*)(sp + L12))[frag_col(i)] * f2_6[i]);
-      const float s34_8 = ((float*)(sp + L17))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (((float*)(sp + L12_22))[frag_col(i)] * f2_6[i]);
+      // %35 [K, V] = mul %34, %1
+      const float s34_8 = ((float*)(sp + L17_34))[0];
       float f35_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f35_9[i] = (s34_8 * f1_1[i]);
+      // %25 [K, V] = contract[%row] %24, %23
+      // %36 [K, V] = add %35, %25
       u32 a23_10[4][4]; pack<4>(a23_10, f23_7);
       float f36_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f36_11[i] = f35_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f36_11, a23_10, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f36_11, a23_10, (sa + L5_24)); mma_commit();
+      // %10 [%row, V] = mul %9, %4
       mma_wait<2>();
       mma_ready<sizeof(f4_3) / 4>(f4_3);
       float f10_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (((float*)(sp + L10))[frag_col(i)] * f4_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (((float*)(sp + L10_9))[frag_col(i)] * f4_3[i]);
+      // %15 [%row, V] = add %10, %14
       mma_wait<1>();
       mma_ready<sizeof(f14_5) / 4>(f14_5);
       float f15_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (f10_12[i] + f14_5[i]);
+      // %18 [%col, V] = swap %15
+      // %19 [%row, V] = contract[%col] %17, %18
       u32 a15_14[4][4]; pack<4>(a15_14, f15_13);
       float f19_15[32];
-      mma_open(); mma<64, 4, 64, true, true>(f19_15, a15_14, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f19_15, a15_14, (sa + L4_16)); mma_commit();
+      // %31 [%row, V] = mul %30, %19
       mma_wait<0>();
       mma_ready<sizeof(f36_11) / 4>(f36_11);
       mma_ready<sizeof(f19_15) / 4>(f19_15);
       float f31_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_16[i] = (((float*)(sp + L16))[frag_col(i)] * f19_15[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f31_16[i] = (((float*)(sp + L16_30))[frag_col(i)] * f19_15[i]);
+      // %33 [K, V] = contract[%row] %32, %31
+      // %37 [K, V] = add %36, %33
       u32 a31_17[4][4]; pack<4>(a31_17, f31_16);
       float f37_18[32];
       UNROLL for (int i = 0; i < 32; ++i) f37_18[i] = f36_11[i];
-      mma_open(); mma<64, 4, 64, true, false>(f37_18, a31_17, (sa + L7)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f37_18, a31_17, (sa + L7_32)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f37_18) / 4>(f37_18);
+      // store ws.S.solved0, %19
       store_frag<4, 64, true>((oa + O1), f19_15, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f37_18[i];
       bar_arrive(empty + n % 2 * 8);
     }
+    // store d_S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_p, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M6 = 49152, M7 = 57344, M8 = 65536, M12 = 73728, M13 = 0, M19 = 0, M20 = 8192, M22 = 0, M23 = 8192, M24 = 0, M26 = 8192, M29 = 0, M34 = 0, M38 = 0, M44 = 0, M9 = 81920, M10 = 82176, M11 = 82432, M14 = 73728, M15 = 73984, M16 = 74240, M17 = 0, M18 = 74496, M21 = 74496, M25 = 512, M27 = 768, M28 = 512, M30 = 1024, M31 = 1280, M32 = 1536, M33 = 768, M35 = 1024, M36 = 1280, M37 = 768, M39 = 0, M40 = 256, M41 = 0, M42 = 768, M43 = 512, M45 = 1024;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_80 = 65536, M12_12 = 73728, M13 = 0, M19_37 = 0, M20 = 8192, M22_34 = 0, M23 = 8192, M24 = 0, M26 = 8192, M29 = 0, M34 = 0, M38 = 0, M44 = 0, M9_6 = 81920, M10_7 = 82176, M11_16 = 82432, M14_30 = 73728, M15_35 = 73984, M16_36 = 74240, M17_45 = 0, M18_46 = 74496, M21_51 = 74496, M25_58 = 512, M27_59 = 768, M28_61 = 512, M30_62 = 1024, M31_63 = 1280, M32_64 = 1536, M33_66 = 768, M35_67 = 1024, M36_68 = 1280, M37_73 = 768, M39_76 = 0, M40_77 = 256, M41_78 = 0, M42_79 = 768, M43_82 = 512, M45_83 = 1024;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1249,207 +1383,297 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 256>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M1), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M3), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M4), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M5), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M6), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M7), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M8), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, V] = load ws.S.written0 row
+  tile_load<64, 1, 256>((base + M1_2), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %13 [%row, K] = load k row
+  tile_load<64, 1, 256>((base + M2_13), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %17 [K, V] = load ws.S.states
+  tile_load<64, 1, 256>((base + M3_17), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %24 [%row, K] = load q row
+  tile_load<64, 1, 256>((base + M4_24), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load ws.S.solved0 row
+  tile_load<64, 1, 256>((base + M5_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %38 [%row, K] = load p row
+  tile_load<64, 1, 256>((base + M6_38), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %42 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 256>((base + M7_42), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %80 [%row, V] = load v row
+  tile_load<64, 1, 256>((base + M8_80), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %3 [%col, V] = swap %2
+  // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<8>();
   team_sync(1, 256);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<7>();
   team_sync(1, 256);
   float f4_1[16];
-  mma_open(); mma<32, 4, 64, false, true>(f4_1, a0_0, (base + M1), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f4_1, a0_0, (base + M1_2), part * 32); mma_commit();
+  // %5 [%row, %col] = mask %4
   mma_wait<0>();
   mma_ready<sizeof(f4_1) / 4>(f4_1);
   float f5_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f5_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f4_1[i] : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M9))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %6 [%row] = load g row
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M9_6))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %7 [%row] = cumsum %6
   team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M10)), ((float*)(basep + M9)), false, false);
+  if (t < 32) vec_cumsum(((float*)(basep + M10_7)), ((float*)(basep + M9_6)), false, false);
+  // %8 [%col] = swap %7
+  // %9 [%row, %col] = sub %7, %8
   team_sync(1, 256);
   float f9_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_3[i] = (((float*)(basep + M10))[frag_row(i)] - ((float*)(basep + M10))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f9_3[i] = (((float*)(basep + M10_7))[frag_row(i)] - ((float*)(basep + M10_7))[(frag_col(i) + part * 32)]);
+  // %10 [%row, %col] = mask %9
   float f10_4[16];
   UNROLL for (int i = 0; i < 16; ++i) f10_4[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f9_3[i] : 0.f);
+  // %11 [%row, %col] = exp %10
   float f11_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f11_5[i] = m_exp(f10_4[i]);
+  // %12 [%row, %col] = mul %11, %5
   float f12_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f12_6[i] = (f11_5[i] * f5_2[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M11))[i] = m_exp(((float*)(basep + M10))[i]);
-  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0));
+  // %14 [%col, K] = swap %13
+  // %16 [%row] = exp %7
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M11_16))[i] = m_exp(((float*)(basep + M10_7))[i]);
+  // %18 [%row, K] = contract[V] %0, %17
+  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
   cp_wait<5>();
   team_sync(1, 256);
   float f18_8[16];
-  mma_open(); mma<32, 4, 64, false, true>(f18_8, a0_7, (base + M3), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f18_8, a0_7, (base + M3_17), part * 32); mma_commit();
+  // %19 [%row, K] = mul %16, %18
   mma_wait<0>();
   mma_ready<sizeof(f18_8) / 4>(f18_8);
   float f19_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_9[i] = (((float*)(basep + M11))[frag_row(i)] * f18_8[i]);
-  store_frag<2, 64, false>((base + M12), f12_6, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f19_9[i] = (((float*)(basep + M11_16))[frag_row(i)] * f18_8[i]);
+  // %15 [%row, K] = contract[%col] %12, %14
+  // %20 [%row, K] = add %19, %15
+  store_frag<2, 64, false>((base + M12_12), f12_6, part * 2);
   team_sync(1, 256);
-  u32 a12_10[4][4]; load_as<4, 64, false>(a12_10, (base + M12));
+  u32 a12_10[4][4]; load_as<4, 64, false>(a12_10, (base + M12_12));
   float f20_11[16];
   UNROLL for (int i = 0; i < 16; ++i) f20_11[i] = f19_9[i];
-  mma_open(); mma<32, 4, 64, true, false>(f20_11, a12_10, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f20_11, a12_10, (base + M2_13), part * 32); mma_commit();
+  // %21 [] = 0.125
+  // %22 [%row, K] = mul %20, %21
   mma_wait<0>();
   mma_ready<sizeof(f20_11) / 4>(f20_11);
   float f22_12[16];
   UNROLL for (int i = 0; i < 16; ++i) f22_12[i] = (f20_11[i] * 0.125f);
+  // store d_q, %22
   store_frag<2, 64, false>((base + M13), f22_12, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  u32 a12_13[4][4]; load_as<4, 64, true>(a12_13, (base + M12));
+  // %26 [%col, K] = swap %24
+  // %84 [%col, %row] = swap %12
+  // %85 [%row, K] = contract[%col] %84, %26
+  u32 a12_13[4][4]; load_as<4, 64, true>(a12_13, (base + M12_12));
   cp_wait<4>();
   team_sync(1, 256);
   float f85_14[16];
-  mma_open(); mma<32, 4, 64, true, true>(f85_14, a12_13, (base + M4), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, true>(f85_14, a12_13, (base + M4_24), part * 32); mma_commit();
+  // %27 [%row, K] = mul %85, %21
   mma_wait<0>();
   mma_ready<sizeof(f85_14) / 4>(f85_14);
   float f27_15[16];
   UNROLL for (int i = 0; i < 16; ++i) f27_15[i] = (f85_14[i] * 0.125f);
+  // %28 [%row, %col] = contract[V] %1, %3
   cp_wait<3>();
   team_sync(1, 256);
-  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M5));
+  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M5_1));
   float f28_17[16];
-  mma_open(); mma<32, 4, 64, false, true>(f28_17, a1_16, (base + M1), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f28_17, a1_16, (base + M1_2), part * 32); mma_commit();
+  // %29 [%row, %col] = mask strict %28
   mma_wait<0>();
   mma_ready<sizeof(f28_17) / 4>(f28_17);
   float f29_18[16];
   UNROLL for (int i = 0; i < 16; ++i) f29_18[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f28_17[i] : 0.f);
-  if (t < 32) vec_cumsum(((float*)(basep + M14)), ((float*)(basep + M9)), true, false);
+  // %30 [%row] = cumsum exclusive %6
+  if (t < 32) vec_cumsum(((float*)(basep + M14_30)), ((float*)(basep + M9_6)), true, false);
+  // %31 [%row, %col] = sub %30, %8
   team_sync(1, 256);
   float f31_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_19[i] = (((float*)(basep + M14))[frag_row(i)] - ((float*)(basep + M10))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f31_19[i] = (((float*)(basep + M14_30))[frag_row(i)] - ((float*)(basep + M10_7))[(frag_col(i) + part * 32)]);
+  // %32 [%row, %col] = mask strict %31
   float f32_20[16];
   UNROLL for (int i = 0; i < 16; ++i) f32_20[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f31_19[i] : 0.f);
+  // %33 [%row, %col] = exp %32
   float f33_21[16];
   UNROLL for (int i = 0; i < 16; ++i) f33_21[i] = m_exp(f32_20[i]);
+  // %34 [%row, %col] = mul %33, %29
   float f34_22[16];
   UNROLL for (int i = 0; i < 16; ++i) f34_22[i] = (f33_21[i] * f29_18[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M15))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M16))[i] = (-((float*)(basep + M15))[i]);
+  // %35 [%row] = load beta row
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M15_35))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %36 [%row] = neg %35
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M16_36))[i] = (-((float*)(basep + M15_35))[i]);
+  // %37 [%row, %col] = mul %36, %34
   team_sync(1, 256);
   float f37_23[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_23[i] = (((float*)(basep + M16))[frag_row(i)] * f34_22[i]);
-  u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M1));
+  UNROLL for (int i = 0; i < 16; ++i) f37_23[i] = (((float*)(basep + M16_36))[frag_row(i)] * f34_22[i]);
+  // %39 [%col, %row] = swap %37
+  // %40 [%col, K] = swap %38
+  // %43 [%row, K] = contract[V] %2, %42
+  u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M1_2));
   cp_wait<1>();
   team_sync(1, 256);
   float f43_25[16];
-  mma_open(); mma<32, 4, 64, false, true>(f43_25, a2_24, (base + M7), part * 32); mma_commit();
-  const float s44_26 = ((float*)(basep + M10))[63];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M17))[i] = (s44_26 - ((float*)(basep + M10))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M18))[i] = m_exp(((float*)(basep + M17))[i]);
+  mma_open(); mma<32, 4, 64, false, true>(f43_25, a2_24, (base + M7_42), part * 32); mma_commit();
+  // %44 [] = pick last %7
+  const float s44_26 = ((float*)(basep + M10_7))[63];
+  // %45 [%row] = sub %44, %7
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M17_45))[i] = (s44_26 - ((float*)(basep + M10_7))[i]);
+  // %46 [%row] = exp %45
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M18_46))[i] = m_exp(((float*)(basep + M17_45))[i]);
+  // %47 [%row, K] = mul %46, %43
   team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f43_25) / 4>(f43_25);
   float f47_27[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_27[i] = (((float*)(basep + M18))[frag_row(i)] * f43_25[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f47_27[i] = (((float*)(basep + M18_46))[frag_row(i)] * f43_25[i]);
+  // %48 [%row, K] = add %47, %27
   float f48_28[16];
   UNROLL for (int i = 0; i < 16; ++i) f48_28[i] = (f47_27[i] + f27_15[i]);
-  store_frag<2, 64, false>((base + M19), f37_23, part * 2);
+  // %41 [%row, K] = contract[%col] %39, %40
+  // %49 [%row, K] = add %48, %41
+  store_frag<2, 64, false>((base + M19_37), f37_23, part * 2);
   team_sync(1, 256);
-  u32 a37_29[4][4]; load_as<4, 64, true>(a37_29, (base + M19));
+  u32 a37_29[4][4]; load_as<4, 64, true>(a37_29, (base + M19_37));
   float f49_30[16];
   UNROLL for (int i = 0; i < 16; ++i) f49_30[i] = f48_28[i];
-  mma_open(); mma<32, 4, 64, true, false>(f49_30, a37_29, (base + M6), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f49_30, a37_29, (base + M6_38), part * 32); mma_commit();
+  // store d_k, %49
   mma_wait<0>();
   mma_ready<sizeof(f49_30) / 4>(f49_30);
   store_frag<2, 64, false>((base + M20), f49_30, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M21))[i] = m_exp(((float*)(basep + M14))[i]);
-  u32 a1_31[4][4]; load_as<4, 64, false>(a1_31, (base + M5));
+  // %51 [%row] = exp %30
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M21_51))[i] = m_exp(((float*)(basep + M14_30))[i]);
+  // %52 [%row, K] = contract[V] %1, %17
+  u32 a1_31[4][4]; load_as<4, 64, false>(a1_31, (base + M5_1));
   float f52_32[16];
-  mma_open(); mma<32, 4, 64, false, true>(f52_32, a1_31, (base + M3), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f52_32, a1_31, (base + M3_17), part * 32); mma_commit();
+  // %53 [%row, K] = mul %51, %52
   team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f52_32) / 4>(f52_32);
   float f53_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f53_33[i] = (((float*)(basep + M21))[frag_row(i)] * f52_32[i]);
-  store_frag<2, 64, false>((base + M22), f34_22, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f53_33[i] = (((float*)(basep + M21_51))[frag_row(i)] * f52_32[i]);
+  // %50 [%row, K] = contract[%col] %34, %14
+  // %54 [%row, K] = add %53, %50
+  store_frag<2, 64, false>((base + M22_34), f34_22, part * 2);
   team_sync(1, 256);
-  u32 a34_34[4][4]; load_as<4, 64, false>(a34_34, (base + M22));
+  u32 a34_34[4][4]; load_as<4, 64, false>(a34_34, (base + M22_34));
   float f54_35[16];
   UNROLL for (int i = 0; i < 16; ++i) f54_35[i] = f53_33[i];
-  mma_open(); mma<32, 4, 64, true, false>(f54_35, a34_34, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f54_35, a34_34, (base + M2_13), part * 32); mma_commit();
+  // %55 [%row, K] = mul %54, %36
   mma_wait<0>();
   mma_ready<sizeof(f54_35) / 4>(f54_35);
   float f55_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f55_36[i] = (f54_35[i] * ((float*)(basep + M16))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f55_36[i] = (f54_35[i] * ((float*)(basep + M16_36))[frag_row(i)]);
+  // store d_p, %55
   store_frag<2, 64, false>((base + M23), f55_36, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
+  // %56 [%row, V] = mul %1, %35
   float f1_37[16];
-  load_frag<2, 64, false>(f1_37, (base + M5), part * 2);
+  load_frag<2, 64, false>(f1_37, (base + M5_1), part * 2);
   float f56_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f56_38[i] = (f1_37[i] * ((float*)(basep + M15))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f56_38[i] = (f1_37[i] * ((float*)(basep + M15_35))[frag_row(i)]);
+  // store d_v, %56
   store_frag<2, 64, false>((base + M24), f56_38, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M24), t);
+  // %57 [%row, K] = mul %20, %24
   float f24_39[16];
-  load_frag<2, 64, false>(f24_39, (base + M4), part * 2);
+  load_frag<2, 64, false>(f24_39, (base + M4_24), part * 2);
   float f57_40[16];
   UNROLL for (int i = 0; i < 16; ++i) f57_40[i] = (f20_11[i] * f24_39[i]);
+  // %58 [%row] = sum[K] %57
   row_sums_to<16>((((float*)(basep + M26)) + part * 64), f57_40);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M25))[i] = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M27))[i] = (0.125f * ((float*)(basep + M25))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M25_58))[i] = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i];
+  // %59 [%row] = mul %21, %58
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M27_59))[i] = (0.125f * ((float*)(basep + M25_58))[i]);
+  // %60 [%row, K] = mul %54, %38
   float f38_41[16];
-  load_frag<2, 64, false>(f38_41, (base + M6), part * 2);
+  load_frag<2, 64, false>(f38_41, (base + M6_38), part * 2);
   float f60_42[16];
   UNROLL for (int i = 0; i < 16; ++i) f60_42[i] = (f54_35[i] * f38_41[i]);
+  // %61 [%row] = sum[K] %60
   row_sums_to<16>((((float*)(basep + M29)) + part * 64), f60_42);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M28))[i] = ((float*)(basep + M29))[0 + i] + ((float*)(basep + M29))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M30))[i] = (((float*)(basep + M16))[i] * ((float*)(basep + M28))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M28_61))[i] = ((float*)(basep + M29))[0 + i] + ((float*)(basep + M29))[64 + i];
+  // %62 [%row] = mul %36, %61
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M30_62))[i] = (((float*)(basep + M16_36))[i] * ((float*)(basep + M28_61))[i]);
+  // %63 [%row] = shift -1 %62
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M31))[i] = (i == 63 ? 0.f : ((float*)(basep + M30))[(i - -1) & 63]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M32))[i] = (((float*)(basep + M27))[i] + ((float*)(basep + M31))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M31_63))[i] = (i == 63 ? 0.f : ((float*)(basep + M30_62))[(i - -1) & 63]);
+  // %64 [%row] = add %59, %63
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M32_64))[i] = (((float*)(basep + M27_59))[i] + ((float*)(basep + M31_63))[i]);
+  // %65 [%row, K] = mul %49, %13
   float f13_43[16];
-  load_frag<2, 64, false>(f13_43, (base + M2), part * 2);
+  load_frag<2, 64, false>(f13_43, (base + M2_13), part * 2);
   float f65_44[16];
   UNROLL for (int i = 0; i < 16; ++i) f65_44[i] = (f49_30[i] * f13_43[i]);
+  // %66 [%row] = sum[K] %65
   row_sums_to<16>((((float*)(basep + M34)) + part * 64), f65_44);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M33))[i] = ((float*)(basep + M34))[0 + i] + ((float*)(basep + M34))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M35))[i] = (-((float*)(basep + M33))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M36))[i] = row_dot<64, 64>((base + M3), (base + M7), i);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M33_66))[i] = ((float*)(basep + M34))[0 + i] + ((float*)(basep + M34))[64 + i];
+  // %67 [%row] = neg %66
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M35_67))[i] = (-((float*)(basep + M33_66))[i]);
+  // %68 [K] = contract[V] %17, %42
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M36_68))[i] = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
+  // %69 [] = sum[K] %68
   team_sync(1, 256);
-  const float s69_45 = vec_sum<64>(((float*)(basep + M36)));
+  const float s69_45 = vec_sum<64>(((float*)(basep + M36_68)));
+  // %70 [] = exp %44
   const float s70_46 = m_exp(s44_26);
+  // %71 [] = mul %70, %69
   const float s71_47 = (s70_46 * s69_45);
+  // %72 [%row, K] = mul %47, %13
   float f72_48[16];
   UNROLL for (int i = 0; i < 16; ++i) f72_48[i] = (f47_27[i] * f13_43[i]);
+  // %73 [%row] = sum[K] %72
   row_sums_to<16>((((float*)(basep + M38)) + part * 64), f72_48);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M37))[i] = ((float*)(basep + M38))[0 + i] + ((float*)(basep + M38))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M37_73))[i] = ((float*)(basep + M38))[0 + i] + ((float*)(basep + M38))[64 + i];
+  // %74 [] = sum[%row] %73
   team_sync(1, 256);
-  const float s74_49 = vec_sum<64>(((float*)(basep + M37)));
+  const float s74_49 = vec_sum<64>(((float*)(basep + M37_73)));
+  // %75 [] = add %71, %74
   const float s75_50 = (s71_47 + s74_49);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M39))[i] = (((float*)(basep + M32))[i] + ((float*)(basep + M35))[i]);
+  // %76 [%row] = add %64, %67
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M39_76))[i] = (((float*)(basep + M32_64))[i] + ((float*)(basep + M35_67))[i]);
+  // %77 [%row] = cumsum reversed %76
   team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M40)), ((float*)(basep + M39)), false, true);
+  if (t < 32) vec_cumsum(((float*)(basep + M40_77)), ((float*)(basep + M39_76)), false, true);
+  // %78 [%row] = add %77, %75
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M41))[i] = (((float*)(basep + M40))[i] + s75_50);
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M41))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M42))[i] = (-((float*)(basep + M28))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M41_78))[i] = (((float*)(basep + M40_77))[i] + s75_50);
+  // store d_g, %78
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M41_78))[i]);
+  // %79 [%row] = neg %61
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M42_79))[i] = (-((float*)(basep + M28_61))[i]);
+  // %81 [%row, V] = mul %1, %80
   cp_wait<0>();
   team_sync(1, 256);
   float f80_51[16];
-  load_frag<2, 64, false>(f80_51, (base + M8), part * 2);
+  load_frag<2, 64, false>(f80_51, (base + M8_80), part * 2);
   float f81_52[16];
   UNROLL for (int i = 0; i < 16; ++i) f81_52[i] = (f1_37[i] * f80_51[i]);
+  // %82 [%row] = sum[V] %81
   row_sums_to<16>((((float*)(basep + M44)) + part * 64), f81_52);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M43))[i] = ((float*)(basep + M44))[0 + i] + ((float*)(basep + M44))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M45))[i] = (((float*)(basep + M42))[i] + ((float*)(basep + M43))[i]);
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M45))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M43_82))[i] = ((float*)(basep + M44))[0 + i] + ((float*)(basep + M44))[64 + i];
+  // %83 [%row] = add %79, %82
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M45_83))[i] = (((float*)(basep + M42_79))[i] + ((float*)(basep + M43_82))[i]);
+  // store d_beta, %83
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M45_83))[i]);
 }
 
 // Reads the tokens one at a time.
@@ -1464,86 +1688,120 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
+  // %0 [K, V] = load S
   float t0[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t0[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t0[i]); }
   float t1[8];
   UNROLL for (int i = 0; i < 8; ++i) t1[i] = t0[i];
+  // loop tokens with %1 [K, V] = %0
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %2 [] = load g one
       float t2[1];
       ldn<1>(&t2[0], p_g + ((i64)token * d.heads + head) * 1);
+      // %3 [] = exp %2
       float t3[1];
       t3[0] = m_exp(t2[0]);
+      // %4 [] = expm1 %2
       float t4[1];
       t4[0] = m_expm1(t2[0]);
+      // %5 [] = 0.5
       float t5[1];
       t5[0] = 0.5f;
+      // %6 [] = 1
       float t6[1];
       t6[0] = 1.f;
+      // %7 [] = add %6, %4
       float t7[1];
       t7[0] = (t6[0] + t4[0]);
+      // %8 [] = less %5, %7
       float t8[1];
       t8[0] = (t5[0] < t7[0] ? 1.f : 0.f);
+      // %9 [] = mul %8, %4
       float t9[1];
       t9[0] = (t8[0] * t4[0]);
+      // %10 [] = sub %6, %8
       float t10[1];
       t10[0] = (t6[0] - t8[0]);
+      // %11 [] = mul %10, %3
       float t11[1];
       t11[0] = (t10[0] * t3[0]);
+      // %12 [] = add %9, %11
       float t12[1];
       t12[0] = (t9[0] + t11[0]);
+      // %13 [K, V] = mul %12, %1
       float t13[8];
       UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[0] * t1[i]);
+      // %14 [K, V] = mul %8, %1
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[0] * t1[i]);
+      // %15 [K, V] = add %14, %13
       float t15[8];
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
+      // %16 [K] = load k one
       float t16[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %17 [V] = load v one
       float t17[1];
       ldn<1>(&t17[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      // %18 [] = load beta one
       float t18[1];
       ldn<1>(&t18[0], p_beta + ((i64)token * d.heads + head) * 1);
+      // %19 [V] = mul %17, %18
       float t19[1];
       t19[0] = (t17[0] * t18[0]);
+      // %20 [] = neg %18
       float t20[1];
       t20[0] = (-t18[0]);
+      // %21 [K] = load p one
       float t21[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t21[c * 8], p_p + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %22 [K] = mul %20, %21
       float t22[8];
       UNROLL for (int i = 0; i < 8; ++i) t22[i] = (t20[0] * t21[i]);
+      // %23 [V] = contract[K] %22, %1
       float t23[1];
       t23[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t23[0] = t23[0] + t22[i] * t1[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t23[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t23[0] = x; }
+      // %24 [V] = add %19, %23
       float t24[1];
       t24[0] = (t19[0] + t23[0]);
+      // %25 [K, V] = mul %16, %24
       float t25[8];
       UNROLL for (int i = 0; i < 8; ++i) t25[i] = (t16[i] * t24[0]);
+      // %26 [K, V] = add %13, %25
       float t26[8];
       UNROLL for (int i = 0; i < 8; ++i) t26[i] = (t13[i] + t25[i]);
+      // %27 [K, V] = add %14, %26
       float t27[8];
       UNROLL for (int i = 0; i < 8; ++i) t27[i] = (t14[i] + t26[i]);
+      // %28 [K] = load q one
       float t28[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t28[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %29 [] = 0.125
       float t29[1];
       t29[0] = 0.125f;
+      // %30 [K] = mul %28, %29
       float t30[8];
       UNROLL for (int i = 0; i < 8; ++i) t30[i] = (t28[i] * t29[0]);
+      // %31 [V] = contract[K] %30, %27
       float t31[1];
       t31[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t31[0] = t31[0] + t30[i] * t27[i];
       (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t31[0];
       __syncthreads();
       { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t31[0] = x; }
+      // store o, %31
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t31[0]);
       UNROLL for (int i = 0; i < 8; ++i) t1[i] = t27[i];
     }
   }
+  // store final.S, %1
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
 

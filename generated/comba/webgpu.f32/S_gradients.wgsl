@@ -43,70 +43,120 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_cotangents = dims[2].z + (chunk * heads + head) * 4096u;
   let at_d_g_staged = dims[4].y + (token * heads + head);
   let at_d_beta_staged = dims[4].z + (token * heads + head);
+  const near7 = 0u;
+  const near16 = 16u;
+  const near30 = 32u;
+  const near35 = 48u;
+  const near36 = 64u;
+  const near46 = 80u;
+  const near51 = 0u;
+  const near61 = 32u;
+  const near63 = 48u;
+  const near70 = 16u;
+  const near72 = 96u;
+  const near77 = 112u;
+  const near79 = 128u;
+  const near82 = 144u;
+  const near93 = 80u;
+  const near86 = 160u;
+  const near12 = 144u;
+  const near25 = 400u;
+  const near34 = 656u;
+  const near39 = 912u;
+  const near57 = 400u;
+  const near66 = 912u;
+  const near0 = 400u;
+  const near1 = 1424u;
+  const near2 = 2448u;
+  const near50 = 2448u;
+  // %0 [%row, V] = load d_o row
+  // %1 [%row, V] = load ws.S.solved0 row
+  // %2 [%row, V] = load ws.S.written0 row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 400u] = x1;
-    let x2 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 1424u] = x2;
-    let x3 = select(0.0, arena[at_ws_S_written0 + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 2448u] = x3;
+    let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+    near[near0 + r * 64u + i_V] = v0_1;
+    let v1_2 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + i_V], r < length);
+    near[near1 + r * 64u + i_V] = v1_2;
+    let v2_3 = select(0.0, arena[at_ws_S_written0 + r * heads_64 + i_V], r < length);
+    near[near2 + r * 64u + i_V] = v2_3;
   }
+  // %6 [%row] = load g.staged row
+  // %7 [%row] = cumsum %6
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x4 = select(0.0, arena[at_g_staged + r * heads], r < length);
-      sum += m_floor(x4, -80.0);
-      near[r] = sum;
+      let v6_4 = select(0.0, arena[at_g_staged + r * heads], r < length);
+      sum += m_floor(v6_4, -80.0);
+      near[near7 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %8 [%col] = swap %7
+  // %9 [%row, %col] = sub %7, %8
+  // %10 [%row, %col] = mask %9
+  // %11 [%row, %col] = exp %10
+  // %3 [%col, V] = swap %2
+  // %4 [%row, %col] = contract[V] %0, %3
+  // %5 [%row, %col] = mask %4
+  // %12 [%row, %col] = mul %11, %5
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum6 = vec2<f32>();
     var sum7 = vec2<f32>();
     for (var k5 = 0u; k5 < 64u + zero; k5++) {
-      let x8 = near[first_r * 64u + k5 + 400u];
-      let x9 = near[first_r * 64u + k5 + 464u];
-      let x10 = near[first_c * 64u + k5 + 2448u];
-      let x11 = x10;
-      let x12 = near[first_c * 64u + k5 + 2512u];
-      let x13 = x12;
-      let b14 = vec2<f32>(x11, x13);
-      sum6 += x8 * b14;
-      sum7 += x9 * b14;
+      let v0_8 = near[near0 + first_r * 64u + k5];
+      let v0_9 = near[near0 + first_r * 64u + k5 + 64u];
+      let v2_10 = near[near2 + first_c * 64u + k5];
+      let v3_11 = v2_10;
+      let v2_12 = near[near2 + first_c * 64u + k5 + 64u];
+      let v3_13 = v2_12;
+      let b14 = vec2<f32>(v3_11, v3_13);
+      sum6 += v0_8 * b14;
+      sum7 += v0_9 * b14;
     }
     var m4 = array<vec2<f32>, 2>(sum6, sum7);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x16 = near[r];
-        let x17 = near[c];
-        let x18 = x17;
-        let x15 = (m_exp(select(0.0, (x16 - x18), c <= r)) * select(0.0, m4[y][x], c <= r));
-        near[r * 16u + c + 144u] = x15;
+        let v7_16 = near[near7 + r];
+        let v7_17 = near[near7 + c];
+        let v8_18 = v7_17;
+        let v12_15 = (m_exp(select(0.0, (v7_16 - v8_18), c <= r)) * select(0.0, m4[y][x], c <= r));
+        near[near12 + r * 16u + c] = v12_15;
       }
     }
   }
+  // %13 [%row, K] = load k.staged row
+  // %14 [%col, K] = swap %13
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x20 = select(0.0, arena[at_k_staged + c * heads_64 + i_K], c < length);
-    let x19 = x20;
-    arena[far + c * 64u + i_K] = x19;
+    let v13_20 = select(0.0, arena[at_k_staged + c * heads_64 + i_K], c < length);
+    let v14_19 = v13_20;
+    arena[far + c * 64u + i_K] = v14_19;
   }
+  // %16 [%row] = exp %7
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x22 = near[r];
-    let x21 = m_exp(x22);
-    near[r + 16u] = x21;
+    let v7_22 = near[near7 + r];
+    let v16_21 = m_exp(v7_22);
+    near[near16 + r] = v16_21;
   }
   workgroupBarrier();
   storageBarrier();
+  // %17 [K, V] = load ws.S.states
+  // %18 [%row, K] = contract[V] %0, %17
+  // %19 [%row, K] = mul %16, %18
+  // %15 [%row, K] = contract[%col] %12, %14
+  // %20 [%row, K] = add %19, %15
+  // %21 [] = 0.125
+  // %22 [%row, K] = mul %20, %21
+  // store d_q, %22
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -115,19 +165,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum26 = vec4<f32>();
     var sum27 = vec4<f32>();
     for (var k23 = 0u; k23 < 64u + zero; k23++) {
-      let x28 = near[first_r * 64u + k23 + 400u];
-      let x29 = near[first_r * 64u + k23 + 464u];
-      let x30 = near[first_r * 64u + k23 + 528u];
-      let x31 = near[first_r * 64u + k23 + 592u];
-      let x32 = arena[at_ws_S_states + first_i_K * 64u + k23];
-      let x33 = arena[at_ws_S_states + first_i_K * 64u + k23 + 64u];
-      let x34 = arena[at_ws_S_states + first_i_K * 64u + k23 + 128u];
-      let x35 = arena[at_ws_S_states + first_i_K * 64u + k23 + 192u];
-      let b36 = vec4<f32>(x32, x33, x34, x35);
-      sum24 += x28 * b36;
-      sum25 += x29 * b36;
-      sum26 += x30 * b36;
-      sum27 += x31 * b36;
+      let v0_28 = near[near0 + first_r * 64u + k23];
+      let v0_29 = near[near0 + first_r * 64u + k23 + 64u];
+      let v0_30 = near[near0 + first_r * 64u + k23 + 128u];
+      let v0_31 = near[near0 + first_r * 64u + k23 + 192u];
+      let v17_32 = arena[at_ws_S_states + first_i_K * 64u + k23];
+      let v17_33 = arena[at_ws_S_states + first_i_K * 64u + k23 + 64u];
+      let v17_34 = arena[at_ws_S_states + first_i_K * 64u + k23 + 128u];
+      let v17_35 = arena[at_ws_S_states + first_i_K * 64u + k23 + 192u];
+      let b36 = vec4<f32>(v17_32, v17_33, v17_34, v17_35);
+      sum24 += v0_28 * b36;
+      sum25 += v0_29 * b36;
+      sum26 += v0_30 * b36;
+      sum27 += v0_31 * b36;
     }
     var m18 = array<vec4<f32>, 4>(sum24, sum25, sum26, sum27);
     var sum38 = vec4<f32>();
@@ -135,110 +185,129 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum40 = vec4<f32>();
     var sum41 = vec4<f32>();
     for (var k37 = 0u; k37 < 16u + zero; k37++) {
-      let x42 = near[first_r * 16u + k37 + 144u];
-      let x43 = near[first_r * 16u + k37 + 160u];
-      let x44 = near[first_r * 16u + k37 + 176u];
-      let x45 = near[first_r * 16u + k37 + 192u];
-      let x46 = arena[far + k37 * 64u + first_i_K];
-      let x47 = arena[far + k37 * 64u + first_i_K + 1u];
-      let x48 = arena[far + k37 * 64u + first_i_K + 2u];
-      let x49 = arena[far + k37 * 64u + first_i_K + 3u];
-      let b50 = vec4<f32>(x46, x47, x48, x49);
-      sum38 += x42 * b50;
-      sum39 += x43 * b50;
-      sum40 += x44 * b50;
-      sum41 += x45 * b50;
+      let v12_42 = near[near12 + first_r * 16u + k37];
+      let v12_43 = near[near12 + first_r * 16u + k37 + 16u];
+      let v12_44 = near[near12 + first_r * 16u + k37 + 32u];
+      let v12_45 = near[near12 + first_r * 16u + k37 + 48u];
+      let v14_46 = arena[far + k37 * 64u + first_i_K];
+      let v14_47 = arena[far + k37 * 64u + first_i_K + 1u];
+      let v14_48 = arena[far + k37 * 64u + first_i_K + 2u];
+      let v14_49 = arena[far + k37 * 64u + first_i_K + 3u];
+      let b50 = vec4<f32>(v14_46, v14_47, v14_48, v14_49);
+      sum38 += v12_42 * b50;
+      sum39 += v12_43 * b50;
+      sum40 += v12_44 * b50;
+      sum41 += v12_45 * b50;
     }
     var m15 = array<vec4<f32>, 4>(sum38, sum39, sum40, sum41);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x51 = m18[y][x];
-        arena[far + r * 64u + i_K + 1024u] = x51;
-        let x52 = (near[r + 16u] * m18[y][x]);
-        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = ((x52 + m15[y][x]) * 0.125f); }
+        let v18_51 = m18[y][x];
+        arena[far + r * 64u + i_K + 1024u] = v18_51;
+        let v19_52 = (near[near16 + r] * m18[y][x]);
+        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = ((v19_52 + m15[y][x]) * 0.125f); }
       }
     }
   }
   workgroupBarrier();
+  // %23 [%row, %col] = mul %21, %12
+  // %25 [%col, %row] = swap %23
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x54 = near[c * 16u + r + 144u];
-    let x53 = (0.125f * x54);
-    near[c * 16u + r + 400u] = x53;
+    let v12_54 = near[near12 + c * 16u + r];
+    let v25_53 = (0.125f * v12_54);
+    near[near25 + c * 16u + r] = v25_53;
   }
+  // %24 [%row, K] = load q.staged row
+  // %26 [%col, K] = swap %24
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x56 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
-    let x55 = x56;
-    arena[far + c * 64u + i_K + 2048u] = x55;
+    let v24_56 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v26_55 = v24_56;
+    arena[far + c * 64u + i_K + 2048u] = v26_55;
   }
+  // %30 [%row] = cumsum exclusive %6
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x57 = select(0.0, arena[at_g_staged + r * heads], r < length);
-      let own = m_floor(x57, -80.0);
-      near[r + 32u] = sum;
+      let v6_57 = select(0.0, arena[at_g_staged + r * heads], r < length);
+      let own = m_floor(v6_57, -80.0);
+      near[near30 + r] = sum;
       sum += own;
     }
   }
   workgroupBarrier();
+  // %31 [%row, %col] = sub %30, %8
+  // %32 [%row, %col] = mask strict %31
+  // %33 [%row, %col] = exp %32
+  // %28 [%row, %col] = contract[V] %1, %3
+  // %29 [%row, %col] = mask strict %28
+  // %34 [%row, %col] = mul %33, %29
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum59 = vec2<f32>();
     var sum60 = vec2<f32>();
     for (var k58 = 0u; k58 < 64u + zero; k58++) {
-      let x61 = near[first_r * 64u + k58 + 1424u];
-      let x62 = near[first_r * 64u + k58 + 1488u];
-      let x63 = near[first_c * 64u + k58 + 2448u];
-      let x64 = x63;
-      let x65 = near[first_c * 64u + k58 + 2512u];
-      let x66 = x65;
-      let b67 = vec2<f32>(x64, x66);
-      sum59 += x61 * b67;
-      sum60 += x62 * b67;
+      let v1_61 = near[near1 + first_r * 64u + k58];
+      let v1_62 = near[near1 + first_r * 64u + k58 + 64u];
+      let v2_63 = near[near2 + first_c * 64u + k58];
+      let v3_64 = v2_63;
+      let v2_65 = near[near2 + first_c * 64u + k58 + 64u];
+      let v3_66 = v2_65;
+      let b67 = vec2<f32>(v3_64, v3_66);
+      sum59 += v1_61 * b67;
+      sum60 += v1_62 * b67;
     }
     var m28 = array<vec2<f32>, 2>(sum59, sum60);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x69 = near[r + 32u];
-        let x70 = near[c];
-        let x71 = x70;
-        let x68 = (m_exp(select(0.0, (x69 - x71), c < r)) * select(0.0, m28[y][x], c < r));
-        near[r * 16u + c + 656u] = x68;
+        let v30_69 = near[near30 + r];
+        let v7_70 = near[near7 + c];
+        let v8_71 = v7_70;
+        let v34_68 = (m_exp(select(0.0, (v30_69 - v8_71), c < r)) * select(0.0, m28[y][x], c < r));
+        near[near34 + r * 16u + c] = v34_68;
       }
     }
   }
+  // %35 [%row] = load beta.staged row
+  // %36 [%row] = neg %35
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x72 = select(0.0, arena[at_beta_staged + r * heads], r < length);
-    near[r + 48u] = x72;
-    let x73 = (-x72);
-    near[r + 64u] = x73;
+    let v35_72 = select(0.0, arena[at_beta_staged + r * heads], r < length);
+    near[near35 + r] = v35_72;
+    let v36_73 = (-v35_72);
+    near[near36 + r] = v36_73;
   }
   workgroupBarrier();
+  // %37 [%row, %col] = mul %36, %34
+  // %39 [%col, %row] = swap %37
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x75 = near[c + 64u];
-    let x76 = near[c * 16u + r + 656u];
-    let x74 = (x75 * x76);
-    near[c * 16u + r + 912u] = x74;
+    let v36_75 = near[near36 + c];
+    let v34_76 = near[near34 + c * 16u + r];
+    let v39_74 = (v36_75 * v34_76);
+    near[near39 + c * 16u + r] = v39_74;
   }
+  // %38 [%row, K] = load p.staged row
+  // %40 [%col, K] = swap %38
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x78 = select(0.0, arena[at_p_staged + c * heads_64 + i_K], c < length);
-    let x77 = x78;
-    arena[far + c * 64u + i_K + 3072u] = x77;
+    let v38_78 = select(0.0, arena[at_p_staged + c * heads_64 + i_K], c < length);
+    let v40_77 = v38_78;
+    arena[far + c * 64u + i_K + 3072u] = v40_77;
   }
+  // %42 [K, V] = load ws.S.cotangents
+  // %43 [%row, K] = contract[V] %2, %42
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -247,40 +316,50 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum82 = vec4<f32>();
     var sum83 = vec4<f32>();
     for (var k79 = 0u; k79 < 64u + zero; k79++) {
-      let x84 = near[first_r * 64u + k79 + 2448u];
-      let x85 = near[first_r * 64u + k79 + 2512u];
-      let x86 = near[first_r * 64u + k79 + 2576u];
-      let x87 = near[first_r * 64u + k79 + 2640u];
-      let x88 = arena[at_ws_S_cotangents + first_i_K * 64u + k79];
-      let x89 = arena[at_ws_S_cotangents + first_i_K * 64u + k79 + 64u];
-      let x90 = arena[at_ws_S_cotangents + first_i_K * 64u + k79 + 128u];
-      let x91 = arena[at_ws_S_cotangents + first_i_K * 64u + k79 + 192u];
-      let b92 = vec4<f32>(x88, x89, x90, x91);
-      sum80 += x84 * b92;
-      sum81 += x85 * b92;
-      sum82 += x86 * b92;
-      sum83 += x87 * b92;
+      let v2_84 = near[near2 + first_r * 64u + k79];
+      let v2_85 = near[near2 + first_r * 64u + k79 + 64u];
+      let v2_86 = near[near2 + first_r * 64u + k79 + 128u];
+      let v2_87 = near[near2 + first_r * 64u + k79 + 192u];
+      let v42_88 = arena[at_ws_S_cotangents + first_i_K * 64u + k79];
+      let v42_89 = arena[at_ws_S_cotangents + first_i_K * 64u + k79 + 64u];
+      let v42_90 = arena[at_ws_S_cotangents + first_i_K * 64u + k79 + 128u];
+      let v42_91 = arena[at_ws_S_cotangents + first_i_K * 64u + k79 + 192u];
+      let b92 = vec4<f32>(v42_88, v42_89, v42_90, v42_91);
+      sum80 += v2_84 * b92;
+      sum81 += v2_85 * b92;
+      sum82 += v2_86 * b92;
+      sum83 += v2_87 * b92;
     }
     var m43 = array<vec4<f32>, 4>(sum80, sum81, sum82, sum83);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x93 = m43[y][x];
-        arena[far + r * 64u + i_K + 4096u] = x93;
+        let v43_93 = m43[y][x];
+        arena[far + r * 64u + i_K + 4096u] = v43_93;
       }
     }
   }
-  let x94 = near[15u];
-  let t44 = x94;
+  // %44 [] = pick last %7
+  let v7_94 = near[near7 + 15u];
+  let t44 = v7_94;
+  // %45 [%row] = sub %44, %7
+  // %46 [%row] = exp %45
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x96 = near[r];
-    let x95 = m_exp((t44 - x96));
-    near[r + 80u] = x95;
+    let v7_96 = near[near7 + r];
+    let v46_95 = m_exp((t44 - v7_96));
+    near[near46 + r] = v46_95;
   }
   workgroupBarrier();
   storageBarrier();
+  // %47 [%row, K] = mul %46, %43
+  // %27 [%row, K] = contract[%col] %25, %26
+  // %48 [%row, K] = add %47, %27
+  // %41 [%row, K] = contract[%col] %39, %40
+  // %49 [%row, K] = add %48, %41
+  // store d_k, %49
+  // %50 [%row, K] = contract[%col] %34, %14
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -290,10 +369,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum101 = vec4<f32>();
     for (var k97 = 0u; k97 < 16u + zero; k97++) {
       let b102 = vec4<f32>(arena[far + k97 * 64u + first_i_K + 2048u], arena[far + k97 * 64u + first_i_K + 2049u], arena[far + k97 * 64u + first_i_K + 2050u], arena[far + k97 * 64u + first_i_K + 2051u]);
-      sum98 += near[k97 * 16u + first_r + 400u] * b102;
-      sum99 += near[k97 * 16u + first_r + 401u] * b102;
-      sum100 += near[k97 * 16u + first_r + 402u] * b102;
-      sum101 += near[k97 * 16u + first_r + 403u] * b102;
+      sum98 += near[near25 + k97 * 16u + first_r] * b102;
+      sum99 += near[near25 + k97 * 16u + first_r + 1u] * b102;
+      sum100 += near[near25 + k97 * 16u + first_r + 2u] * b102;
+      sum101 += near[near25 + k97 * 16u + first_r + 3u] * b102;
     }
     var m27 = array<vec4<f32>, 4>(sum98, sum99, sum100, sum101);
     var sum104 = vec4<f32>();
@@ -302,10 +381,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum107 = vec4<f32>();
     for (var k103 = 0u; k103 < 16u + zero; k103++) {
       let b108 = vec4<f32>(arena[far + k103 * 64u + first_i_K + 3072u], arena[far + k103 * 64u + first_i_K + 3073u], arena[far + k103 * 64u + first_i_K + 3074u], arena[far + k103 * 64u + first_i_K + 3075u]);
-      sum104 += near[k103 * 16u + first_r + 912u] * b108;
-      sum105 += near[k103 * 16u + first_r + 913u] * b108;
-      sum106 += near[k103 * 16u + first_r + 914u] * b108;
-      sum107 += near[k103 * 16u + first_r + 915u] * b108;
+      sum104 += near[near39 + k103 * 16u + first_r] * b108;
+      sum105 += near[near39 + k103 * 16u + first_r + 1u] * b108;
+      sum106 += near[near39 + k103 * 16u + first_r + 2u] * b108;
+      sum107 += near[near39 + k103 * 16u + first_r + 3u] * b108;
     }
     var m41 = array<vec4<f32>, 4>(sum104, sum105, sum106, sum107);
     var sum110 = vec4<f32>();
@@ -313,39 +392,45 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum112 = vec4<f32>();
     var sum113 = vec4<f32>();
     for (var k109 = 0u; k109 < 16u + zero; k109++) {
-      let x114 = near[first_r * 16u + k109 + 656u];
-      let x115 = near[first_r * 16u + k109 + 672u];
-      let x116 = near[first_r * 16u + k109 + 688u];
-      let x117 = near[first_r * 16u + k109 + 704u];
-      let x118 = arena[far + k109 * 64u + first_i_K];
-      let x119 = arena[far + k109 * 64u + first_i_K + 1u];
-      let x120 = arena[far + k109 * 64u + first_i_K + 2u];
-      let x121 = arena[far + k109 * 64u + first_i_K + 3u];
-      let b122 = vec4<f32>(x118, x119, x120, x121);
-      sum110 += x114 * b122;
-      sum111 += x115 * b122;
-      sum112 += x116 * b122;
-      sum113 += x117 * b122;
+      let v34_114 = near[near34 + first_r * 16u + k109];
+      let v34_115 = near[near34 + first_r * 16u + k109 + 16u];
+      let v34_116 = near[near34 + first_r * 16u + k109 + 32u];
+      let v34_117 = near[near34 + first_r * 16u + k109 + 48u];
+      let v14_118 = arena[far + k109 * 64u + first_i_K];
+      let v14_119 = arena[far + k109 * 64u + first_i_K + 1u];
+      let v14_120 = arena[far + k109 * 64u + first_i_K + 2u];
+      let v14_121 = arena[far + k109 * 64u + first_i_K + 3u];
+      let b122 = vec4<f32>(v14_118, v14_119, v14_120, v14_121);
+      sum110 += v34_114 * b122;
+      sum111 += v34_115 * b122;
+      sum112 += v34_116 * b122;
+      sum113 += v34_117 * b122;
     }
     var m50 = array<vec4<f32>, 4>(sum110, sum111, sum112, sum113);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x123 = (near[r + 80u] * arena[far + r * 64u + i_K + 4096u]);
-        if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = ((x123 + m27[y][x]) + m41[y][x]); }
-        let x124 = m50[y][x];
-        near[r * 64u + i_K + 2448u] = x124;
+        let v47_123 = (near[near46 + r] * arena[far + r * 64u + i_K + 4096u]);
+        if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = ((v47_123 + m27[y][x]) + m41[y][x]); }
+        let v50_124 = m50[y][x];
+        near[near50 + r * 64u + i_K] = v50_124;
       }
     }
   }
+  // %51 [%row] = exp %30
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x126 = near[r + 32u];
-    let x125 = m_exp(x126);
-    near[r] = x125;
+    let v30_126 = near[near30 + r];
+    let v51_125 = m_exp(v30_126);
+    near[near51 + r] = v51_125;
   }
   workgroupBarrier();
+  // %52 [%row, K] = contract[V] %1, %17
+  // %53 [%row, K] = mul %51, %52
+  // %54 [%row, K] = add %53, %50
+  // %55 [%row, K] = mul %54, %36
+  // store d_p, %55
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -354,219 +439,268 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum130 = vec4<f32>();
     var sum131 = vec4<f32>();
     for (var k127 = 0u; k127 < 64u + zero; k127++) {
-      let x132 = near[first_r * 64u + k127 + 1424u];
-      let x133 = near[first_r * 64u + k127 + 1488u];
-      let x134 = near[first_r * 64u + k127 + 1552u];
-      let x135 = near[first_r * 64u + k127 + 1616u];
-      let x136 = arena[at_ws_S_states + first_i_K * 64u + k127];
-      let x137 = arena[at_ws_S_states + first_i_K * 64u + k127 + 64u];
-      let x138 = arena[at_ws_S_states + first_i_K * 64u + k127 + 128u];
-      let x139 = arena[at_ws_S_states + first_i_K * 64u + k127 + 192u];
-      let b140 = vec4<f32>(x136, x137, x138, x139);
-      sum128 += x132 * b140;
-      sum129 += x133 * b140;
-      sum130 += x134 * b140;
-      sum131 += x135 * b140;
+      let v1_132 = near[near1 + first_r * 64u + k127];
+      let v1_133 = near[near1 + first_r * 64u + k127 + 64u];
+      let v1_134 = near[near1 + first_r * 64u + k127 + 128u];
+      let v1_135 = near[near1 + first_r * 64u + k127 + 192u];
+      let v17_136 = arena[at_ws_S_states + first_i_K * 64u + k127];
+      let v17_137 = arena[at_ws_S_states + first_i_K * 64u + k127 + 64u];
+      let v17_138 = arena[at_ws_S_states + first_i_K * 64u + k127 + 128u];
+      let v17_139 = arena[at_ws_S_states + first_i_K * 64u + k127 + 192u];
+      let b140 = vec4<f32>(v17_136, v17_137, v17_138, v17_139);
+      sum128 += v1_132 * b140;
+      sum129 += v1_133 * b140;
+      sum130 += v1_134 * b140;
+      sum131 += v1_135 * b140;
     }
     var m52 = array<vec4<f32>, 4>(sum128, sum129, sum130, sum131);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x141 = m52[y][x];
-        arena[far + r * 64u + i_K + 5120u] = x141;
-        let x142 = (near[r] * m52[y][x]);
-        let x143 = (x142 + near[r * 64u + i_K + 2448u]);
-        let x144 = near[r + 64u];
-        if (r < length) { p_d_p[at_d_o + r * heads_64 + i_K] = (x143 * x144); }
+        let v52_141 = m52[y][x];
+        arena[far + r * 64u + i_K + 5120u] = v52_141;
+        let v53_142 = (near[near51 + r] * m52[y][x]);
+        let v54_143 = (v53_142 + near[near50 + r * 64u + i_K]);
+        let v36_144 = near[near36 + r];
+        if (r < length) { p_d_p[at_d_o + r * heads_64 + i_K] = (v54_143 * v36_144); }
       }
     }
   }
+  // %56 [%row, V] = mul %1, %35
+  // store d_v, %56
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x145 = near[r * 64u + i_V + 1424u];
-    let x146 = near[r + 48u];
-    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (x145 * x146); }
+    let v1_145 = near[near1 + r * 64u + i_V];
+    let v35_146 = near[near35 + r];
+    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (v1_145 * v35_146); }
   }
+  // %57 [%row, %col] = contract[K] %24, %14
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum148 = vec2<f32>();
     var sum149 = vec2<f32>();
     for (var k147 = 0u; k147 < 64u + zero; k147++) {
-      let x150 = select(0.0, arena[at_q_staged + first_r * heads_64 + k147], first_r < length);
-      let x151 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k147], (first_r + 1u) < length);
-      let x152 = arena[far + first_c * 64u + k147];
-      let x153 = arena[far + first_c * 64u + k147 + 64u];
-      let b154 = vec2<f32>(x152, x153);
-      sum148 += x150 * b154;
-      sum149 += x151 * b154;
+      let v24_150 = select(0.0, arena[at_q_staged + first_r * heads_64 + k147], first_r < length);
+      let v24_151 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k147], (first_r + 1u) < length);
+      let v14_152 = arena[far + first_c * 64u + k147];
+      let v14_153 = arena[far + first_c * 64u + k147 + 64u];
+      let b154 = vec2<f32>(v14_152, v14_153);
+      sum148 += v24_150 * b154;
+      sum149 += v24_151 * b154;
     }
     var m57 = array<vec2<f32>, 2>(sum148, sum149);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x155 = m57[y][x];
-        near[r * 16u + c + 400u] = x155;
+        let v57_155 = m57[y][x];
+        near[near57 + r * 16u + c] = v57_155;
       }
     }
   }
   workgroupBarrier();
+  // %58 [%row, %col] = mask strict %57
+  // %59 [%row, %col] = mul %21, %58
+  // %60 [%row, %col] = mul %12, %59
+  // %61 [%row] = sum[%col] %60
+  // %62 [%row, K] = mul %19, %24
+  // %63 [%row] = sum[K] %62
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum157 = 0.0f;
     for (var k158 = 0u; k158 < 16u + zero; k158++) {
-      let x159 = near[r * 16u + k158 + 144u];
-      let x160 = (x159 * (0.125f * select(0.0, near[r * 16u + k158 + 400u], k158 < r)));
-      sum157 += x160;
+      let v12_159 = near[near12 + r * 16u + k158];
+      let v60_160 = (v12_159 * (0.125f * select(0.0, near[near57 + r * 16u + k158], k158 < r)));
+      sum157 += v60_160;
     }
-    let x156 = sum157;
-    near[r + 32u] = x156;
+    let v61_156 = sum157;
+    near[near61 + r] = v61_156;
     var sum162 = 0.0f;
     for (var k163 = 0u; k163 < 64u + zero; k163++) {
-      let x164 = (near[r + 16u] * arena[far + r * 64u + k163 + 1024u]);
-      let x165 = select(0.0, arena[at_q_staged + r * heads_64 + k163], r < length);
-      sum162 += (x164 * x165);
+      let v19_164 = (near[near16 + r] * arena[far + r * 64u + k163 + 1024u]);
+      let v24_165 = select(0.0, arena[at_q_staged + r * heads_64 + k163], r < length);
+      sum162 += (v19_164 * v24_165);
     }
-    let x161 = sum162;
-    near[r + 48u] = x161;
+    let v63_161 = sum162;
+    near[near63 + r] = v63_161;
   }
+  // %66 [%row, %col] = contract[K] %38, %14
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum167 = vec2<f32>();
     var sum168 = vec2<f32>();
     for (var k166 = 0u; k166 < 64u + zero; k166++) {
-      let x169 = select(0.0, arena[at_p_staged + first_r * heads_64 + k166], first_r < length);
-      let x170 = select(0.0, arena[at_p_staged + (first_r + 1u) * heads_64 + k166], (first_r + 1u) < length);
-      let x171 = arena[far + first_c * 64u + k166];
-      let x172 = arena[far + first_c * 64u + k166 + 64u];
-      let b173 = vec2<f32>(x171, x172);
-      sum167 += x169 * b173;
-      sum168 += x170 * b173;
+      let v38_169 = select(0.0, arena[at_p_staged + first_r * heads_64 + k166], first_r < length);
+      let v38_170 = select(0.0, arena[at_p_staged + (first_r + 1u) * heads_64 + k166], (first_r + 1u) < length);
+      let v14_171 = arena[far + first_c * 64u + k166];
+      let v14_172 = arena[far + first_c * 64u + k166 + 64u];
+      let b173 = vec2<f32>(v14_171, v14_172);
+      sum167 += v38_169 * b173;
+      sum168 += v38_170 * b173;
     }
     var m66 = array<vec2<f32>, 2>(sum167, sum168);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x174 = m66[y][x];
-        near[r * 16u + c + 912u] = x174;
+        let v66_174 = m66[y][x];
+        near[near66 + r * 16u + c] = v66_174;
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %67 [%row, %col] = mask strict %66
+  // %68 [%row, %col] = mul %36, %67
+  // %69 [%row, %col] = mul %34, %68
+  // %70 [%row] = sum[%col] %69
+  // %71 [%row, K] = mul %53, %38
+  // %72 [%row] = sum[K] %71
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum176 = 0.0f;
     for (var k177 = 0u; k177 < 16u + zero; k177++) {
-      let x178 = near[r * 16u + k177 + 656u];
-      let x179 = near[r + 64u];
-      let x180 = (x178 * (x179 * select(0.0, near[r * 16u + k177 + 912u], k177 < r)));
-      sum176 += x180;
+      let v34_178 = near[near34 + r * 16u + k177];
+      let v36_179 = near[near36 + r];
+      let v69_180 = (v34_178 * (v36_179 * select(0.0, near[near66 + r * 16u + k177], k177 < r)));
+      sum176 += v69_180;
     }
-    let x175 = sum176;
-    near[r + 16u] = x175;
+    let v70_175 = sum176;
+    near[near70 + r] = v70_175;
     var sum182 = 0.0f;
     for (var k183 = 0u; k183 < 64u + zero; k183++) {
-      let x184 = (near[r] * arena[far + r * 64u + k183 + 5120u]);
-      let x185 = select(0.0, arena[at_p_staged + r * heads_64 + k183], r < length);
-      sum182 += (x184 * x185);
+      let v53_184 = (near[near51 + r] * arena[far + r * 64u + k183 + 5120u]);
+      let v38_185 = select(0.0, arena[at_p_staged + r * heads_64 + k183], r < length);
+      sum182 += (v53_184 * v38_185);
     }
-    let x181 = sum182;
-    near[r + 96u] = x181;
+    let v72_181 = sum182;
+    near[near72 + r] = v72_181;
   }
+  // %77 [%col] = sum[%row] %60
+  // %79 [%col] = sum[%row] %69
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     var sum187 = 0.0f;
     for (var k188 = 0u; k188 < 16u + zero; k188++) {
-      let x189 = near[k188 * 16u + c + 144u];
-      let x190 = (x189 * (0.125f * select(0.0, near[k188 * 16u + c + 400u], c < k188)));
-      sum187 += x190;
+      let v12_189 = near[near12 + k188 * 16u + c];
+      let v60_190 = (v12_189 * (0.125f * select(0.0, near[near57 + k188 * 16u + c], c < k188)));
+      sum187 += v60_190;
     }
-    let x186 = sum187;
-    near[c + 112u] = x186;
+    let v77_186 = sum187;
+    near[near77 + c] = v77_186;
     var sum192 = 0.0f;
     for (var k193 = 0u; k193 < 16u + zero; k193++) {
-      let x194 = near[k193 * 16u + c + 656u];
-      let x195 = near[k193 + 64u];
-      let x196 = (x194 * (x195 * select(0.0, near[k193 * 16u + c + 912u], c < k193)));
-      sum192 += x196;
+      let v34_194 = near[near34 + k193 * 16u + c];
+      let v36_195 = near[near36 + k193];
+      let v69_196 = (v34_194 * (v36_195 * select(0.0, near[near66 + k193 * 16u + c], c < k193)));
+      sum192 += v69_196;
     }
-    let x191 = sum192;
-    near[c + 128u] = x191;
+    let v79_191 = sum192;
+    near[near79 + c] = v79_191;
   }
   workgroupBarrier();
+  // %81 [%row, K] = mul %47, %13
+  // %82 [%row] = sum[K] %81
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum198 = 0.0f;
     for (var k199 = 0u; k199 < 64u + zero; k199++) {
-      let x200 = (near[r + 80u] * arena[far + r * 64u + k199 + 4096u]);
-      let x201 = select(0.0, arena[at_k_staged + r * heads_64 + k199], r < length);
-      sum198 += (x200 * x201);
+      let v47_200 = (near[near46 + r] * arena[far + r * 64u + k199 + 4096u]);
+      let v13_201 = select(0.0, arena[at_k_staged + r * heads_64 + k199], r < length);
+      sum198 += (v47_200 * v13_201);
     }
-    let x197 = sum198;
-    near[r + 144u] = x197;
+    let v82_197 = sum198;
+    near[near82 + r] = v82_197;
   }
+  // %86 [K] = contract[V] %17, %42
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum203 = 0.0;
     for (var k202 = 0u; k202 < 64u + zero; k202++) {
-      let x204 = arena[at_ws_S_states + i_K * 64u + k202];
-      let b205 = x204;
-      let x206 = arena[at_ws_S_cotangents + i_K * 64u + k202];
-      let b207 = x206;
+      let v17_204 = arena[at_ws_S_states + i_K * 64u + k202];
+      let b205 = v17_204;
+      let v42_206 = arena[at_ws_S_cotangents + i_K * 64u + k202];
+      let b207 = v42_206;
       sum203 += b205 * b207;
     }
     let m86 = sum203;
-    let x208 = m86;
-    near[i_K + 160u] = x208;
+    let v86_208 = m86;
+    near[near86 + i_K] = v86_208;
   }
   workgroupBarrier();
+  // %87 [] = sum[K] %86
   var sum209 = 0.0f;
   for (var k210 = 0u; k210 < 64u + zero; k210++) {
-    sum209 += near[k210 + 160u];
+    sum209 += near[near86 + k210];
   }
   let t87 = sum209;
+  // %88 [] = exp %44
   let t88 = m_exp(t44);
+  // %89 [] = mul %88, %87
   let t89 = (t88 * t87);
+  // %90 [] = sum[%row] %82
   var sum211 = 0.0f;
   for (var k212 = 0u; k212 < 16u + zero; k212++) {
-    let x213 = near[k212 + 144u];
-    sum211 += x213;
+    let v82_213 = near[near82 + k212];
+    sum211 += v82_213;
   }
   let t90 = sum211;
+  // %91 [] = add %89, %90
   let t91 = (t89 + t90);
+  // %64 [%row] = mul %21, %63
+  // %65 [%row] = add %64, %61
+  // %73 [%row] = mul %36, %72
+  // %74 [%row] = add %73, %70
+  // %75 [%row] = shift -1 %74
+  // %76 [%row] = add %65, %75
+  // %78 [%row] = swap %77
+  // %83 [%row] = add %82, %78
+  // %80 [%row] = swap %79
+  // %84 [%row] = add %83, %80
+  // %85 [%row] = neg %84
+  // %92 [%row] = add %76, %85
+  // %93 [%row] = cumsum reversed %92
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
       let s214 = min(r + 1u, 15u);
-      let x215 = near[s214 + 64u];
-      let x216 = (((0.125f * near[r + 48u]) + near[r + 32u]) + select(((x215 * near[s214 + 96u]) + near[s214 + 16u]), 0.0, r == 15u));
-      let x217 = near[r + 144u];
-      sum += (x216 + (-((x217 + near[r + 112u]) + near[r + 128u])));
-      near[r + 80u] = sum;
+      let v36_215 = near[near36 + s214];
+      let v76_216 = (((0.125f * near[near63 + r]) + near[near61 + r]) + select(((v36_215 * near[near72 + s214]) + near[near70 + s214]), 0.0, r == 15u));
+      let v82_217 = near[near82 + r];
+      sum += (v76_216 + (-((v82_217 + near[near77 + r]) + near[near79 + r])));
+      near[near93 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %94 [%row] = add %93, %91
+  // store d_g.staged, %94
+  // %95 [%row, K] = mul %54, %38
+  // %96 [%row] = sum[K] %95
+  // %97 [%row] = neg %96
+  // %98 [%row, V] = load v row
+  // %99 [%row, V] = mul %1, %98
+  // %100 [%row] = sum[V] %99
+  // %101 [%row] = add %97, %100
+  // store d_beta.staged, %101
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    if (r < length) { arena[at_d_g_staged + r * heads] = (near[r + 80u] + t91); }
+    if (r < length) { arena[at_d_g_staged + r * heads] = (near[near93 + r] + t91); }
     var sum218 = 0.0f;
     for (var k219 = 0u; k219 < 64u + zero; k219++) {
-      let x220 = (near[r] * arena[far + r * 64u + k219 + 5120u]);
-      let x221 = (x220 + near[r * 64u + k219 + 2448u]);
-      let x222 = select(0.0, arena[at_p_staged + r * heads_64 + k219], r < length);
-      sum218 += (x221 * x222);
+      let v53_220 = (near[near51 + r] * arena[far + r * 64u + k219 + 5120u]);
+      let v54_221 = (v53_220 + near[near50 + r * 64u + k219]);
+      let v38_222 = select(0.0, arena[at_p_staged + r * heads_64 + k219], r < length);
+      sum218 += (v54_221 * v38_222);
     }
     var sum223 = 0.0f;
     for (var k224 = 0u; k224 < 64u + zero; k224++) {
-      let x225 = near[r * 64u + k224 + 1424u];
-      sum223 += (x225 * select(0.0, p_v[at_d_o + r * heads_64 + k224], r < length));
+      let v1_225 = near[near1 + r * 64u + k224];
+      sum223 += (v1_225 * select(0.0, p_v[at_d_o + r * heads_64 + k224], r < length));
     }
     if (r < length) { arena[at_d_beta_staged + r * heads] = ((-sum218) + sum223); }
   }

@@ -33,114 +33,150 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_g = (token * heads + head);
   let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
   let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
+  const near6 = 0u;
+  const near17 = 16u;
+  const near22 = 32u;
+  const near24 = 48u;
+  const near25 = 304u;
+  const near0 = 16u;
+  const near2 = 1040u;
+  const near14 = 2064u;
+  // %0 [%row, K] = load q row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 16u] = x1;
+    let v0_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
   }
+  // %1 [%row, K] = load k row
+  // %2 [%col, K] = swap %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x2 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
-    near[c * 64u + i_K + 1040u] = x2;
+    let v2_2 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
+    near[near2 + c * 64u + i_K] = v2_2;
   }
+  // %5 [%row] = load g row
+  // %6 [%row] = cumsum %5
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x3 = select(0.0, p_g[at_g + r * heads], r < length);
-      sum += m_floor(x3, -80.0);
-      near[r] = sum;
+      let v5_3 = select(0.0, p_g[at_g + r * heads], r < length);
+      sum += m_floor(v5_3, -80.0);
+      near[near6 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %7 [%col] = swap %6
+  // %8 [%row, %col] = sub %6, %7
+  // %9 [%row, %col] = mask %8
+  // %10 [%row, %col] = exp %9
+  // %11 [] = 0.125
+  // %12 [%row, %col] = mul %10, %11
+  // %3 [%row, %col] = contract[K] %0, %2
+  // %4 [%row, %col] = mask %3
+  // %13 [%row, %col] = mul %12, %4
+  // store ws.S.score0_0, %13
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum5 = vec2<f32>();
     var sum6 = vec2<f32>();
     for (var k4 = 0u; k4 < 64u + zero; k4++) {
-      let x7 = near[first_c * 64u + k4 + 1040u];
-      let x8 = near[first_c * 64u + k4 + 1104u];
-      let b9 = vec2<f32>(x7, x8);
-      sum5 += near[first_r * 64u + k4 + 16u] * b9;
-      sum6 += near[first_r * 64u + k4 + 80u] * b9;
+      let v2_7 = near[near2 + first_c * 64u + k4];
+      let v2_8 = near[near2 + first_c * 64u + k4 + 64u];
+      let b9 = vec2<f32>(v2_7, v2_8);
+      sum5 += near[near0 + first_r * 64u + k4] * b9;
+      sum6 += near[near0 + first_r * 64u + k4 + 64u] * b9;
     }
     var m3 = array<vec2<f32>, 2>(sum5, sum6);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x10 = near[r];
-        let x11 = near[c];
-        let x12 = x11;
-        arena[at_ws_S_score0_0 + r * 16u + c] = ((m_exp(select(0.0, (x10 - x12), c <= r)) * 0.125f) * select(0.0, m3[y][x], c <= r));
+        let v6_10 = near[near6 + r];
+        let v6_11 = near[near6 + c];
+        let v7_12 = v6_11;
+        arena[at_ws_S_score0_0 + r * 16u + c] = ((m_exp(select(0.0, (v6_10 - v7_12), c <= r)) * 0.125f) * select(0.0, m3[y][x], c <= r));
       }
     }
   }
+  // %14 [%row, K] = load p row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x13 = select(0.0, p_p[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 2064u] = x13;
+    let v14_13 = select(0.0, p_p[at_q + r * heads_64 + i_K], r < length);
+    near[near14 + r * 64u + i_K] = v14_13;
   }
   workgroupBarrier();
+  // %17 [%row] = cumsum exclusive %5
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x14 = select(0.0, p_g[at_g + r * heads], r < length);
-      let own = m_floor(x14, -80.0);
-      near[r + 16u] = sum;
+      let v5_14 = select(0.0, p_g[at_g + r * heads], r < length);
+      let own = m_floor(v5_14, -80.0);
+      near[near17 + r] = sum;
       sum += own;
     }
   }
+  // %21 [%row] = load beta row
+  // %22 [%row] = neg %21
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x15 = (-select(0.0, p_beta[at_g + r * heads], r < length));
-    near[r + 32u] = x15;
+    let v22_15 = (-select(0.0, p_beta[at_g + r * heads], r < length));
+    near[near22 + r] = v22_15;
   }
   workgroupBarrier();
+  // %18 [%row, %col] = sub %17, %7
+  // %19 [%row, %col] = mask strict %18
+  // %20 [%row, %col] = exp %19
+  // %23 [%row, %col] = mul %20, %22
+  // %15 [%row, %col] = contract[K] %14, %2
+  // %16 [%row, %col] = mask strict %15
+  // %24 [%row, %col] = mul %23, %16
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum17 = vec2<f32>();
     var sum18 = vec2<f32>();
     for (var k16 = 0u; k16 < 64u + zero; k16++) {
-      let x19 = near[first_c * 64u + k16 + 1040u];
-      let x20 = near[first_c * 64u + k16 + 1104u];
-      let b21 = vec2<f32>(x19, x20);
-      sum17 += near[first_r * 64u + k16 + 2064u] * b21;
-      sum18 += near[first_r * 64u + k16 + 2128u] * b21;
+      let v2_19 = near[near2 + first_c * 64u + k16];
+      let v2_20 = near[near2 + first_c * 64u + k16 + 64u];
+      let b21 = vec2<f32>(v2_19, v2_20);
+      sum17 += near[near14 + first_r * 64u + k16] * b21;
+      sum18 += near[near14 + first_r * 64u + k16 + 64u] * b21;
     }
     var m15 = array<vec2<f32>, 2>(sum17, sum18);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x23 = near[c];
-        let x24 = x23;
-        let x22 = ((m_exp(select(0.0, (near[r + 16u] - x24), c < r)) * near[r + 32u]) * select(0.0, m15[y][x], c < r));
-        near[r * 16u + c + 48u] = x22;
+        let v6_23 = near[near6 + c];
+        let v7_24 = v6_23;
+        let v24_22 = ((m_exp(select(0.0, (near[near17 + r] - v7_24), c < r)) * near[near22 + r]) * select(0.0, m15[y][x], c < r));
+        near[near24 + r * 16u + c] = v24_22;
       }
     }
   }
   workgroupBarrier();
+  // %25 [%row, %col] = inverse %24
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     for (var r = 0u; r < 16u + zero; r++) {
       var sum = select(0.0, 1.0, r == c);
       for (var j = c; j < r; j++) {
-        sum += near[r * 16u + j + 48u] * near[j * 16u + c + 304u];
+        sum += near[near24 + r * 16u + j] * near[near25 + j * 16u + c];
       }
-      near[r * 16u + c + 304u] = sum;
+      near[near25 + r * 16u + c] = sum;
     }
   }
   workgroupBarrier();
+  // store ws.S.solve0_0, %25
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    arena[at_ws_S_solve0_0 + r * 16u + c] = near[r * 16u + c + 304u];
+    arena[at_ws_S_solve0_0 + r * 16u + c] = near[near25 + r * 16u + c];
   }
 }

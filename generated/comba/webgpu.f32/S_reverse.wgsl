@@ -34,12 +34,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_d_final_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near6 = 0u;
+  const near9 = 16u;
+  const near22 = 16u;
+  const near26 = 0u;
+  const near30 = 16u;
+  const near4 = 32u;
+  const near13 = 288u;
+  const near14 = 544u;
+  const near18 = 288u;
+  const near19 = 32u;
+  const near23 = 288u;
+  const near31 = 544u;
+  const near1 = 800u;
+  const near3 = 1824u;
+  const near24 = 1824u;
+  const near32 = 2848u;
+  // %0 [K, V] = load d_final.S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 800u] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks reversed with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let chunk = first_chunk + nth;
@@ -53,74 +71,87 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
     let at_beta_staged = dims[4].x + (token * heads + head);
     let at_ws_S_solved0 = dims[2].w + (token * heads + head) * 64u + block;
+    // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x1 = near[i_K * 16u + i_V + 800u];
-      arena[at_ws_S_cotangents + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v1_1;
     }
+    // %3 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1824u] = x2;
+      let v3_2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near3 + r * 64u + i_K] = v3_2;
     }
     workgroupBarrier();
+    // %4 [%row, V] = contract[K] %3, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
       for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let x6 = near[k3 * 16u + first_i_V + 800u];
-        let x7 = near[k3 * 16u + first_i_V + 801u];
-        let b8 = vec2<f32>(x6, x7);
-        sum4 += near[first_r * 64u + k3 + 1824u] * b8;
-        sum5 += near[first_r * 64u + k3 + 1888u] * b8;
+        let v1_6 = near[near1 + k3 * 16u + first_i_V];
+        let v1_7 = near[near1 + k3 * 16u + first_i_V + 1u];
+        let b8 = vec2<f32>(v1_6, v1_7);
+        sum4 += near[near3 + first_r * 64u + k3] * b8;
+        sum5 += near[near3 + first_r * 64u + k3 + 64u] * b8;
       }
       var m4 = array<vec2<f32>, 2>(sum4, sum5);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x9 = m4[y][x];
-          near[r * 16u + i_V + 32u] = x9;
+          let v4_9 = m4[y][x];
+          near[near4 + r * 16u + i_V] = v4_9;
         }
       }
     }
+    // %5 [%row] = load g.staged row
+    // %6 [%row] = cumsum %5
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x10 = select(0.0, arena[at_g_staged + r * heads], r < length);
-        sum += m_floor(x10, -80.0);
-        near[r] = sum;
+        let v5_10 = select(0.0, arena[at_g_staged + r * heads], r < length);
+        sum += m_floor(v5_10, -80.0);
+        near[near6 + r] = sum;
       }
     }
     workgroupBarrier();
-    let x11 = near[15u];
-    let t7 = x11;
+    // %7 [] = pick last %6
+    let v6_11 = near[near6 + 15u];
+    let t7 = v6_11;
+    // %8 [%row] = sub %7, %6
+    // %9 [%row] = exp %8
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x13 = near[r];
-      let x12 = m_exp((t7 - x13));
-      near[r + 16u] = x12;
+      let v6_13 = near[near6 + r];
+      let v9_12 = m_exp((t7 - v6_13));
+      near[near9 + r] = v9_12;
     }
+    // %2 [%row, V] = load d_o row
+    // %13 [%col, V] = swap %2
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x15 = select(0.0, p_d_o[at_d_o + c * heads_64 + i_V], c < length);
-      let x14 = x15;
-      near[c * 16u + i_V + 288u] = x14;
+      let v2_15 = select(0.0, p_d_o[at_d_o + c * heads_64 + i_V], c < length);
+      let v13_14 = v2_15;
+      near[near13 + c * 16u + i_V] = v13_14;
     }
     workgroupBarrier();
+    // %11 [%row, %col] = load ws.S.score0_0
+    // %12 [%col, %row] = swap %11
+    // %14 [%row, V] = contract[%col] %12, %13
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum17 = vec2<f32>();
       var sum18 = vec2<f32>();
       for (var k16 = 0u; k16 < 16u + zero; k16++) {
-        let b19 = vec2<f32>(near[k16 * 16u + first_i_V + 288u], near[k16 * 16u + first_i_V + 289u]);
+        let b19 = vec2<f32>(near[near13 + k16 * 16u + first_i_V], near[near13 + k16 * 16u + first_i_V + 1u]);
         sum17 += arena[at_ws_S_score0_0 + k16 * 16u + first_r] * b19;
         sum18 += arena[at_ws_S_score0_0 + k16 * 16u + first_r + 1u] * b19;
       }
@@ -129,26 +160,32 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x20 = m14[y][x];
-          near[r * 16u + i_V + 544u] = x20;
+          let v14_20 = m14[y][x];
+          near[near14 + r * 16u + i_V] = v14_20;
         }
       }
     }
     workgroupBarrier();
+    // %10 [%row, V] = mul %9, %4
+    // %15 [%row, V] = add %10, %14
+    // %18 [%col, V] = swap %15
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x21 = ((near[c + 16u] * near[c * 16u + i_V + 32u]) + near[c * 16u + i_V + 544u]);
-      near[c * 16u + i_V + 288u] = x21;
+      let v18_21 = ((near[near9 + c] * near[near4 + c * 16u + i_V]) + near[near14 + c * 16u + i_V]);
+      near[near18 + c * 16u + i_V] = v18_21;
     }
     workgroupBarrier();
+    // %16 [%row, %col] = load ws.S.solve0_0
+    // %17 [%col, %row] = swap %16
+    // %19 [%row, V] = contract[%col] %17, %18
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum23 = vec2<f32>();
       var sum24 = vec2<f32>();
       for (var k22 = 0u; k22 < 16u + zero; k22++) {
-        let b25 = vec2<f32>(near[k22 * 16u + first_i_V + 288u], near[k22 * 16u + first_i_V + 289u]);
+        let b25 = vec2<f32>(near[near18 + k22 * 16u + first_i_V], near[near18 + k22 * 16u + first_i_V + 1u]);
         sum23 += arena[at_ws_S_solve0_0 + k22 * 16u + first_r] * b25;
         sum24 += arena[at_ws_S_solve0_0 + k22 * 16u + first_r + 1u] * b25;
       }
@@ -157,69 +194,88 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x26 = m19[y][x];
-          near[r * 16u + i_V + 32u] = x26;
+          let v19_26 = m19[y][x];
+          near[near19 + r * 16u + i_V] = v19_26;
         }
       }
     }
+    // %20 [%row] = exp %6
+    // %21 [] = 0.125
+    // %22 [%row] = mul %20, %21
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x28 = near[r];
-      let x27 = (m_exp(x28) * 0.125f);
-      near[r + 16u] = x27;
+      let v6_28 = near[near6 + r];
+      let v22_27 = (m_exp(v6_28) * 0.125f);
+      near[near22 + r] = v22_27;
     }
     workgroupBarrier();
+    // %23 [%row, V] = mul %22, %2
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x30 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-      let x29 = (near[r + 16u] * x30);
-      near[r * 16u + i_V + 288u] = x29;
+      let v2_30 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+      let v23_29 = (near[near22 + r] * v2_30);
+      near[near23 + r * 16u + i_V] = v23_29;
     }
+    // %24 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x31 = select(0.0, p_q[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1824u] = x31;
+      let v24_31 = select(0.0, p_q[at_k + r * heads_64 + i_K], r < length);
+      near[near24 + r * 64u + i_K] = v24_31;
     }
+    // %26 [%row] = cumsum exclusive %5
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x32 = select(0.0, arena[at_g_staged + r * heads], r < length);
-        let own = m_floor(x32, -80.0);
-        near[r] = sum;
+        let v5_32 = select(0.0, arena[at_g_staged + r * heads], r < length);
+        let own = m_floor(v5_32, -80.0);
+        near[near26 + r] = sum;
         sum += own;
       }
     }
     workgroupBarrier();
+    // %27 [%row] = exp %26
+    // %28 [%row] = load beta.staged row
+    // %29 [%row] = neg %28
+    // %30 [%row] = mul %27, %29
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x33 = (m_exp(near[r]) * (-select(0.0, arena[at_beta_staged + r * heads], r < length)));
-      near[r + 16u] = x33;
+      let v30_33 = (m_exp(near[near26 + r]) * (-select(0.0, arena[at_beta_staged + r * heads], r < length)));
+      near[near30 + r] = v30_33;
     }
     workgroupBarrier();
+    // %31 [%row, V] = mul %30, %19
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x35 = near[r * 16u + i_V + 32u];
-      let x34 = (near[r + 16u] * x35);
-      near[r * 16u + i_V + 544u] = x34;
+      let v19_35 = near[near19 + r * 16u + i_V];
+      let v31_34 = (near[near30 + r] * v19_35);
+      near[near31 + r * 16u + i_V] = v31_34;
     }
+    // %32 [%row, K] = load p row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x36 = select(0.0, p_p[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2848u] = x36;
+      let v32_36 = select(0.0, p_p[at_k + r * heads_64 + i_K], r < length);
+      near[near32 + r * 64u + i_K] = v32_36;
     }
+    // %34 [] = exp %7
     let t34 = m_exp(t7);
+    // store ws.S.solved0, %19
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x37 = near[r * 16u + i_V + 32u];
-      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = x37; }
+      let v19_37 = near[near19 + r * 16u + i_V];
+      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = v19_37; }
     }
     workgroupBarrier();
+    // %35 [K, V] = mul %34, %1
+    // %25 [K, V] = contract[%row] %24, %23
+    // %36 [K, V] = add %35, %25
+    // %33 [K, V] = contract[%row] %32, %31
+    // %37 [K, V] = add %36, %33
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -228,11 +284,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum41 = vec4<f32>();
       var sum42 = vec4<f32>();
       for (var k38 = 0u; k38 < 16u + zero; k38++) {
-        let b43 = vec4<f32>(near[k38 * 16u + first_i_V + 288u], near[k38 * 16u + first_i_V + 289u], near[k38 * 16u + first_i_V + 290u], near[k38 * 16u + first_i_V + 291u]);
-        sum39 += near[k38 * 64u + first_i_K + 1824u] * b43;
-        sum40 += near[k38 * 64u + first_i_K + 1825u] * b43;
-        sum41 += near[k38 * 64u + first_i_K + 1826u] * b43;
-        sum42 += near[k38 * 64u + first_i_K + 1827u] * b43;
+        let b43 = vec4<f32>(near[near23 + k38 * 16u + first_i_V], near[near23 + k38 * 16u + first_i_V + 1u], near[near23 + k38 * 16u + first_i_V + 2u], near[near23 + k38 * 16u + first_i_V + 3u]);
+        sum39 += near[near24 + k38 * 64u + first_i_K] * b43;
+        sum40 += near[near24 + k38 * 64u + first_i_K + 1u] * b43;
+        sum41 += near[near24 + k38 * 64u + first_i_K + 2u] * b43;
+        sum42 += near[near24 + k38 * 64u + first_i_K + 3u] * b43;
       }
       var m25 = array<vec4<f32>, 4>(sum39, sum40, sum41, sum42);
       var sum45 = vec4<f32>();
@@ -240,29 +296,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum47 = vec4<f32>();
       var sum48 = vec4<f32>();
       for (var k44 = 0u; k44 < 16u + zero; k44++) {
-        let b49 = vec4<f32>(near[k44 * 16u + first_i_V + 544u], near[k44 * 16u + first_i_V + 545u], near[k44 * 16u + first_i_V + 546u], near[k44 * 16u + first_i_V + 547u]);
-        sum45 += near[k44 * 64u + first_i_K + 2848u] * b49;
-        sum46 += near[k44 * 64u + first_i_K + 2849u] * b49;
-        sum47 += near[k44 * 64u + first_i_K + 2850u] * b49;
-        sum48 += near[k44 * 64u + first_i_K + 2851u] * b49;
+        let b49 = vec4<f32>(near[near31 + k44 * 16u + first_i_V], near[near31 + k44 * 16u + first_i_V + 1u], near[near31 + k44 * 16u + first_i_V + 2u], near[near31 + k44 * 16u + first_i_V + 3u]);
+        sum45 += near[near32 + k44 * 64u + first_i_K] * b49;
+        sum46 += near[near32 + k44 * 64u + first_i_K + 1u] * b49;
+        sum47 += near[near32 + k44 * 64u + first_i_K + 2u] * b49;
+        sum48 += near[near32 + k44 * 64u + first_i_K + 3u] * b49;
       }
       var m33 = array<vec4<f32>, 4>(sum45, sum46, sum47, sum48);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x50 = near[i_K * 16u + i_V + 800u];
-          near[i_K * 16u + i_V + 800u] = (((t34 * x50) + m25[y][x]) + m33[y][x]);
+          let v1_50 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (((t34 * v1_50) + m25[y][x]) + m33[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store d_S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x51 = near[i_K * 16u + i_V + 800u];
-    p_d_S[at_d_final_S + i_K * 64u + i_V] = x51;
+    let v1_51 = near[near1 + i_K * 16u + i_V];
+    p_d_S[at_d_final_S + i_K * 64u + i_V] = v1_51;
   }
 }

@@ -34,12 +34,26 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near3 = 0u;
+  const near8 = 16u;
+  const near11 = 32u;
+  const near18 = 0u;
+  const near21 = 16u;
+  const near6 = 48u;
+  const near15 = 304u;
+  const near16 = 32u;
+  const near22 = 288u;
+  const near1 = 560u;
+  const near5 = 1584u;
+  const near17 = 1584u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 560u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -51,80 +65,97 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
     let at_ws_S_written0 = dims[2].y + (token * heads + head) * 64u + block;
+    // store ws.S.states, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x1 = near[i_K * 16u + i_V + 560u];
-      arena[at_ws_S_states + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
     }
+    // %3 [%row] = load beta row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x2 = select(0.0, p_beta[at_beta + r * heads], r < length);
-      near[r] = x2;
+      let v3_2 = select(0.0, p_beta[at_beta + r * heads], r < length);
+      near[near3 + r] = v3_2;
     }
+    // %5 [%row, K] = load p row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x3 = select(0.0, p_p[at_p + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1584u] = x3;
+      let v5_3 = select(0.0, p_p[at_p + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_3;
     }
     workgroupBarrier();
+    // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
       for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let x7 = near[k4 * 16u + first_i_V + 560u];
-        let x8 = near[k4 * 16u + first_i_V + 561u];
-        let b9 = vec2<f32>(x7, x8);
-        sum5 += near[first_r * 64u + k4 + 1584u] * b9;
-        sum6 += near[first_r * 64u + k4 + 1648u] * b9;
+        let v1_7 = near[near1 + k4 * 16u + first_i_V];
+        let v1_8 = near[near1 + k4 * 16u + first_i_V + 1u];
+        let b9 = vec2<f32>(v1_7, v1_8);
+        sum5 += near[near5 + first_r * 64u + k4] * b9;
+        sum6 += near[near5 + first_r * 64u + k4 + 64u] * b9;
       }
       var m6 = array<vec2<f32>, 2>(sum5, sum6);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x10 = m6[y][x];
-          near[r * 16u + i_V + 48u] = x10;
+          let v6_10 = m6[y][x];
+          near[near6 + r * 16u + i_V] = v6_10;
         }
       }
     }
+    // %7 [%row] = load g row
+    // %8 [%row] = cumsum exclusive %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x11 = select(0.0, p_g[at_beta + r * heads], r < length);
-        let own = m_floor(x11, -80.0);
-        near[r + 16u] = sum;
+        let v7_11 = select(0.0, p_g[at_beta + r * heads], r < length);
+        let own = m_floor(v7_11, -80.0);
+        near[near8 + r] = sum;
         sum += own;
       }
     }
     workgroupBarrier();
+    // %9 [%row] = exp %8
+    // %10 [%row] = neg %3
+    // %11 [%row] = mul %9, %10
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x13 = near[r];
-      let x12 = (m_exp(near[r + 16u]) * (-x13));
-      near[r + 32u] = x12;
+      let v3_13 = near[near3 + r];
+      let v11_12 = (m_exp(near[near8 + r]) * (-v3_13));
+      near[near11 + r] = v11_12;
     }
     workgroupBarrier();
+    // %12 [%row, V] = mul %11, %6
+    // %2 [%row, V] = load v row
+    // %4 [%row, V] = mul %2, %3
+    // %13 [%row, V] = add %12, %4
+    // %15 [%col, V] = swap %13
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x15 = near[c];
-      let x16 = ((near[c + 32u] * near[c * 16u + i_V + 48u]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * x15));
-      let x14 = x16;
-      near[c * 16u + i_V + 304u] = x14;
+      let v3_15 = near[near3 + c];
+      let v13_16 = ((near[near11 + c] * near[near6 + c * 16u + i_V]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * v3_15));
+      let v15_14 = v13_16;
+      near[near15 + c * 16u + i_V] = v15_14;
     }
     workgroupBarrier();
+    // %14 [%row, %col] = load ws.S.solve0_0
+    // %16 [%row, V] = contract[%col] %14, %15
+    // store ws.S.written0, %16
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum18 = vec2<f32>();
       var sum19 = vec2<f32>();
       for (var k17 = 0u; k17 < 16u + zero; k17++) {
-        let b20 = vec2<f32>(near[k17 * 16u + first_i_V + 304u], near[k17 * 16u + first_i_V + 305u]);
+        let b20 = vec2<f32>(near[near15 + k17 * 16u + first_i_V], near[near15 + k17 * 16u + first_i_V + 1u]);
         sum18 += arena[at_ws_S_solve0_0 + first_r * 16u + k17] * b20;
         sum19 += arena[at_ws_S_solve0_0 + first_r * 16u + k17 + 16u] * b20;
       }
@@ -133,46 +164,56 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x21 = m16[y][x];
-          near[r * 16u + i_V + 32u] = x21;
+          let v16_21 = m16[y][x];
+          near[near16 + r * 16u + i_V] = v16_21;
           if (r < length) { arena[at_ws_S_written0 + r * heads_64 + i_V] = m16[y][x]; }
         }
       }
     }
+    // %17 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x22 = select(0.0, p_k[at_p + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1584u] = x22;
+      let v17_22 = select(0.0, p_k[at_p + r * heads_64 + i_K], r < length);
+      near[near17 + r * 64u + i_K] = v17_22;
     }
+    // %18 [%row] = cumsum %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x23 = select(0.0, p_g[at_beta + r * heads], r < length);
-        sum += m_floor(x23, -80.0);
-        near[r] = sum;
+        let v7_23 = select(0.0, p_g[at_beta + r * heads], r < length);
+        sum += m_floor(v7_23, -80.0);
+        near[near18 + r] = sum;
       }
     }
     workgroupBarrier();
-    let x24 = near[15u];
-    let t19 = x24;
+    // %19 [] = pick last %18
+    let v18_24 = near[near18 + 15u];
+    let t19 = v18_24;
+    // %20 [%row] = sub %19, %18
+    // %21 [%row] = exp %20
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x26 = near[r];
-      let x25 = m_exp((t19 - x26));
-      near[r + 16u] = x25;
+      let v18_26 = near[near18 + r];
+      let v21_25 = m_exp((t19 - v18_26));
+      near[near21 + r] = v21_25;
     }
     workgroupBarrier();
+    // %22 [%row, V] = mul %21, %16
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x28 = near[r * 16u + i_V + 32u];
-      let x27 = (near[r + 16u] * x28);
-      near[r * 16u + i_V + 288u] = x27;
+      let v16_28 = near[near16 + r * 16u + i_V];
+      let v22_27 = (near[near21 + r] * v16_28);
+      near[near22 + r * 16u + i_V] = v22_27;
     }
+    // %24 [] = exp %19
     let t24 = m_exp(t19);
     workgroupBarrier();
+    // %25 [K, V] = mul %24, %1
+    // %23 [K, V] = contract[%row] %17, %22
+    // %26 [K, V] = add %25, %23
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -181,19 +222,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum32 = vec4<f32>();
       var sum33 = vec4<f32>();
       for (var k29 = 0u; k29 < 16u + zero; k29++) {
-        let b34 = vec4<f32>(near[k29 * 16u + first_i_V + 288u], near[k29 * 16u + first_i_V + 289u], near[k29 * 16u + first_i_V + 290u], near[k29 * 16u + first_i_V + 291u]);
-        sum30 += near[k29 * 64u + first_i_K + 1584u] * b34;
-        sum31 += near[k29 * 64u + first_i_K + 1585u] * b34;
-        sum32 += near[k29 * 64u + first_i_K + 1586u] * b34;
-        sum33 += near[k29 * 64u + first_i_K + 1587u] * b34;
+        let b34 = vec4<f32>(near[near22 + k29 * 16u + first_i_V], near[near22 + k29 * 16u + first_i_V + 1u], near[near22 + k29 * 16u + first_i_V + 2u], near[near22 + k29 * 16u + first_i_V + 3u]);
+        sum30 += near[near17 + k29 * 64u + first_i_K] * b34;
+        sum31 += near[near17 + k29 * 64u + first_i_K + 1u] * b34;
+        sum32 += near[near17 + k29 * 64u + first_i_K + 2u] * b34;
+        sum33 += near[near17 + k29 * 64u + first_i_K + 3u] * b34;
       }
       var m23 = array<vec4<f32>, 4>(sum30, sum31, sum32, sum33);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x35 = near[i_K * 16u + i_V + 560u];
-          near[i_K * 16u + i_V + 560u] = ((t24 * x35) + m23[y][x]);
+          let v1_35 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((t24 * v1_35) + m23[y][x]);
         }
       }
     }

@@ -34,12 +34,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near3 = 0u;
+  const near8 = 16u;
+  const near11 = 32u;
+  const near22 = 0u;
+  const near25 = 16u;
+  const near31 = 16u;
+  const near6 = 48u;
+  const near15 = 304u;
+  const near16 = 32u;
+  const near32 = 288u;
+  const near1 = 560u;
+  const near5 = 1584u;
+  const near20 = 1584u;
+  const near28 = 1584u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 560u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -52,74 +68,89 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
     let at_q_staged = dims[3].x + (token * heads + head) * 64u;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
+    // %3 [%row] = load beta.staged row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x1 = select(0.0, arena[at_beta_staged + r * heads], r < length);
-      near[r] = x1;
+      let v3_1 = select(0.0, arena[at_beta_staged + r * heads], r < length);
+      near[near3 + r] = v3_1;
     }
+    // %5 [%row, K] = load p row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, p_p[at_p + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1584u] = x2;
+      let v5_2 = select(0.0, p_p[at_p + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_2;
     }
     workgroupBarrier();
+    // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
       for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let x6 = near[k3 * 16u + first_i_V + 560u];
-        let x7 = near[k3 * 16u + first_i_V + 561u];
-        let b8 = vec2<f32>(x6, x7);
-        sum4 += near[first_r * 64u + k3 + 1584u] * b8;
-        sum5 += near[first_r * 64u + k3 + 1648u] * b8;
+        let v1_6 = near[near1 + k3 * 16u + first_i_V];
+        let v1_7 = near[near1 + k3 * 16u + first_i_V + 1u];
+        let b8 = vec2<f32>(v1_6, v1_7);
+        sum4 += near[near5 + first_r * 64u + k3] * b8;
+        sum5 += near[near5 + first_r * 64u + k3 + 64u] * b8;
       }
       var m6 = array<vec2<f32>, 2>(sum4, sum5);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x9 = m6[y][x];
-          near[r * 16u + i_V + 48u] = x9;
+          let v6_9 = m6[y][x];
+          near[near6 + r * 16u + i_V] = v6_9;
         }
       }
     }
+    // %7 [%row] = load g.staged row
+    // %8 [%row] = cumsum exclusive %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x10 = select(0.0, arena[at_g_staged + r * heads], r < length);
-        let own = m_floor(x10, -80.0);
-        near[r + 16u] = sum;
+        let v7_10 = select(0.0, arena[at_g_staged + r * heads], r < length);
+        let own = m_floor(v7_10, -80.0);
+        near[near8 + r] = sum;
         sum += own;
       }
     }
     workgroupBarrier();
+    // %9 [%row] = exp %8
+    // %10 [%row] = neg %3
+    // %11 [%row] = mul %9, %10
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x12 = near[r];
-      let x11 = (m_exp(near[r + 16u]) * (-x12));
-      near[r + 32u] = x11;
+      let v3_12 = near[near3 + r];
+      let v11_11 = (m_exp(near[near8 + r]) * (-v3_12));
+      near[near11 + r] = v11_11;
     }
     workgroupBarrier();
+    // %12 [%row, V] = mul %11, %6
+    // %2 [%row, V] = load v row
+    // %4 [%row, V] = mul %2, %3
+    // %13 [%row, V] = add %12, %4
+    // %15 [%col, V] = swap %13
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x14 = near[c];
-      let x15 = ((near[c + 32u] * near[c * 16u + i_V + 48u]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * x14));
-      let x13 = x15;
-      near[c * 16u + i_V + 304u] = x13;
+      let v3_14 = near[near3 + c];
+      let v13_15 = ((near[near11 + c] * near[near6 + c * 16u + i_V]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * v3_14));
+      let v15_13 = v13_15;
+      near[near15 + c * 16u + i_V] = v15_13;
     }
     workgroupBarrier();
+    // %14 [%row, %col] = load ws.S.solve0_0
+    // %16 [%row, V] = contract[%col] %14, %15
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum17 = vec2<f32>();
       var sum18 = vec2<f32>();
       for (var k16 = 0u; k16 < 16u + zero; k16++) {
-        let b19 = vec2<f32>(near[k16 * 16u + first_i_V + 304u], near[k16 * 16u + first_i_V + 305u]);
+        let b19 = vec2<f32>(near[near15 + k16 * 16u + first_i_V], near[near15 + k16 * 16u + first_i_V + 1u]);
         sum17 += arena[at_ws_S_solve0_0 + first_r * 16u + k16] * b19;
         sum18 += arena[at_ws_S_solve0_0 + first_r * 16u + k16 + 16u] * b19;
       }
@@ -128,53 +159,65 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x20 = m16[y][x];
-          near[r * 16u + i_V + 32u] = x20;
+          let v16_20 = m16[y][x];
+          near[near16 + r * 16u + i_V] = v16_20;
         }
       }
     }
+    // %20 [%row, K] = load q.staged row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x21 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1584u] = x21;
+      let v20_21 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+      near[near20 + r * 64u + i_K] = v20_21;
     }
+    // %22 [%row] = cumsum %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x22 = select(0.0, arena[at_g_staged + r * heads], r < length);
-        sum += m_floor(x22, -80.0);
-        near[r] = sum;
+        let v7_22 = select(0.0, arena[at_g_staged + r * heads], r < length);
+        sum += m_floor(v7_22, -80.0);
+        near[near22 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %23 [%row] = exp %22
+    // %24 [] = 0.125
+    // %25 [%row] = mul %23, %24
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x24 = near[r];
-      let x23 = (m_exp(x24) * 0.125f);
-      near[r + 16u] = x23;
+      let v22_24 = near[near22 + r];
+      let v25_23 = (m_exp(v22_24) * 0.125f);
+      near[near25 + r] = v25_23;
     }
     workgroupBarrier();
+    // %21 [%row, V] = contract[K] %20, %1
+    // %26 [%row, V] = mul %25, %21
+    // %17 [%row, %col] = load ws.S.score0_0
+    // %18 [%col, V] = swap %16
+    // %19 [%row, V] = contract[%col] %17, %18
+    // %27 [%row, V] = add %26, %19
+    // store o, %27
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum26 = vec2<f32>();
       var sum27 = vec2<f32>();
       for (var k25 = 0u; k25 < 64u + zero; k25++) {
-        let x28 = near[k25 * 16u + first_i_V + 560u];
-        let x29 = near[k25 * 16u + first_i_V + 561u];
-        let b30 = vec2<f32>(x28, x29);
-        sum26 += near[first_r * 64u + k25 + 1584u] * b30;
-        sum27 += near[first_r * 64u + k25 + 1648u] * b30;
+        let v1_28 = near[near1 + k25 * 16u + first_i_V];
+        let v1_29 = near[near1 + k25 * 16u + first_i_V + 1u];
+        let b30 = vec2<f32>(v1_28, v1_29);
+        sum26 += near[near20 + first_r * 64u + k25] * b30;
+        sum27 += near[near20 + first_r * 64u + k25 + 64u] * b30;
       }
       var m21 = array<vec2<f32>, 2>(sum26, sum27);
       var sum32 = vec2<f32>();
       var sum33 = vec2<f32>();
       for (var k31 = 0u; k31 < 16u + zero; k31++) {
-        let x34 = near[k31 * 16u + first_i_V + 32u];
-        let x35 = near[k31 * 16u + first_i_V + 33u];
-        let b36 = vec2<f32>(x34, x35);
+        let v16_34 = near[near16 + k31 * 16u + first_i_V];
+        let v16_35 = near[near16 + k31 * 16u + first_i_V + 1u];
+        let b36 = vec2<f32>(v16_34, v16_35);
         sum32 += arena[at_ws_S_score0_0 + first_r * 16u + k31] * b36;
         sum33 += arena[at_ws_S_score0_0 + first_r * 16u + k31 + 16u] * b36;
       }
@@ -183,35 +226,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          if (r < length) { p_o[at_v + r * heads_64 + i_V] = ((near[r + 16u] * m21[y][x]) + m19[y][x]); }
+          if (r < length) { p_o[at_v + r * heads_64 + i_V] = ((near[near25 + r] * m21[y][x]) + m19[y][x]); }
         }
       }
     }
     workgroupBarrier();
+    // %28 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x37 = select(0.0, p_k[at_p + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1584u] = x37;
+      let v28_37 = select(0.0, p_k[at_p + r * heads_64 + i_K], r < length);
+      near[near28 + r * 64u + i_K] = v28_37;
     }
-    let x38 = near[15u];
-    let t29 = x38;
+    // %29 [] = pick last %22
+    let v22_38 = near[near22 + 15u];
+    let t29 = v22_38;
+    // %30 [%row] = sub %29, %22
+    // %31 [%row] = exp %30
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x40 = near[r];
-      let x39 = m_exp((t29 - x40));
-      near[r + 16u] = x39;
+      let v22_40 = near[near22 + r];
+      let v31_39 = m_exp((t29 - v22_40));
+      near[near31 + r] = v31_39;
     }
     workgroupBarrier();
+    // %32 [%row, V] = mul %31, %16
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x42 = near[r * 16u + i_V + 32u];
-      let x41 = (near[r + 16u] * x42);
-      near[r * 16u + i_V + 288u] = x41;
+      let v16_42 = near[near16 + r * 16u + i_V];
+      let v32_41 = (near[near31 + r] * v16_42);
+      near[near32 + r * 16u + i_V] = v32_41;
     }
+    // %34 [] = exp %29
     let t34 = m_exp(t29);
     workgroupBarrier();
+    // %35 [K, V] = mul %34, %1
+    // %33 [K, V] = contract[%row] %28, %32
+    // %36 [K, V] = add %35, %33
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -220,29 +272,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum46 = vec4<f32>();
       var sum47 = vec4<f32>();
       for (var k43 = 0u; k43 < 16u + zero; k43++) {
-        let b48 = vec4<f32>(near[k43 * 16u + first_i_V + 288u], near[k43 * 16u + first_i_V + 289u], near[k43 * 16u + first_i_V + 290u], near[k43 * 16u + first_i_V + 291u]);
-        sum44 += near[k43 * 64u + first_i_K + 1584u] * b48;
-        sum45 += near[k43 * 64u + first_i_K + 1585u] * b48;
-        sum46 += near[k43 * 64u + first_i_K + 1586u] * b48;
-        sum47 += near[k43 * 64u + first_i_K + 1587u] * b48;
+        let b48 = vec4<f32>(near[near32 + k43 * 16u + first_i_V], near[near32 + k43 * 16u + first_i_V + 1u], near[near32 + k43 * 16u + first_i_V + 2u], near[near32 + k43 * 16u + first_i_V + 3u]);
+        sum44 += near[near28 + k43 * 64u + first_i_K] * b48;
+        sum45 += near[near28 + k43 * 64u + first_i_K + 1u] * b48;
+        sum46 += near[near28 + k43 * 64u + first_i_K + 2u] * b48;
+        sum47 += near[near28 + k43 * 64u + first_i_K + 3u] * b48;
       }
       var m33 = array<vec4<f32>, 4>(sum44, sum45, sum46, sum47);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x49 = near[i_K * 16u + i_V + 560u];
-          near[i_K * 16u + i_V + 560u] = ((t34 * x49) + m33[y][x]);
+          let v1_49 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((t34 * v1_49) + m33[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x50 = near[i_K * 16u + i_V + 560u];
-    p_final_S[at_S + i_K * 64u + i_V] = x50;
+    let v1_50 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_50;
   }
 }

@@ -34,12 +34,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_S = (sequence * heads + head) * 4096u + block;
+  const near24 = 0u;
+  const near16 = 16u;
+  const near1 = 80u;
+  const near27 = 1104u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 80u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_g_staged = dims[3].w + (token * heads + head);
@@ -47,53 +53,83 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_beta_staged = dims[4].x + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
     let at_q_staged = dims[3].x + (token * heads + head) * 64u;
+    // %2 [] = load g.staged one
     let t2 = arena[at_g_staged];
+    // %3 [] = exp %2
     let t3 = m_exp(t2);
+    // %4 [] = expm1 %2
     let t4 = m_expm1(t2);
+    // %6 [] = 1
+    // %7 [] = add %6, %4
     let t7 = (1.0f + t4);
+    // %5 [] = 0.5
+    // %8 [] = less %5, %7
     let t8 = select(0.0, 1.0, 0.5f < t7);
+    // %9 [] = mul %8, %4
     let t9 = (t8 * t4);
+    // %10 [] = sub %6, %8
     let t10 = (1.0f - t8);
+    // %11 [] = mul %10, %3
     let t11 = (t10 * t3);
+    // %12 [] = add %9, %11
     let t12 = (t9 + t11);
+    // %16 [K] = load k one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = p_k[at_k + i_K];
-      near[i_K + 16u] = x1;
+      let v16_1 = p_k[at_k + i_K];
+      near[near16 + i_K] = v16_1;
     }
+    // %18 [] = load beta.staged one
     let t18 = arena[at_beta_staged];
+    // %20 [] = neg %18
     let t20 = (-t18);
+    // %17 [V] = load v one
+    // %19 [V] = mul %17, %18
+    // %21 [K] = load p one
+    // %22 [K] = mul %20, %21
+    // %23 [V] = contract[K] %22, %1
+    // %24 [V] = add %19, %23
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum3 = 0.0;
       for (var k2 = 0u; k2 < 64u + zero; k2++) {
         let b4 = (t20 * p_p[at_k + k2]);
-        let x5 = near[k2 * 16u + i_V + 80u];
-        let b6 = x5;
+        let v1_5 = near[near1 + k2 * 16u + i_V];
+        let b6 = v1_5;
         sum3 += b4 * b6;
       }
       let m23 = sum3;
-      let x7 = ((p_v[at_v + i_V] * t18) + m23);
-      near[i_V] = x7;
+      let v24_7 = ((p_v[at_v + i_V] * t18) + m23);
+      near[near24 + i_V] = v24_7;
     }
     workgroupBarrier();
+    // %14 [K, V] = mul %8, %1
+    // %13 [K, V] = mul %12, %1
+    // %25 [K, V] = mul %16, %24
+    // %26 [K, V] = add %13, %25
+    // %27 [K, V] = add %14, %26
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x9 = near[i_K * 16u + i_V + 80u];
-      let x10 = (t8 * x9);
-      let x11 = (t12 * x9);
-      let x8 = (x10 + (x11 + (near[i_K + 16u] * near[i_V])));
-      near[i_K * 16u + i_V + 1104u] = x8;
+      let v1_9 = near[near1 + i_K * 16u + i_V];
+      let v14_10 = (t8 * v1_9);
+      let v13_11 = (t12 * v1_9);
+      let v27_8 = (v14_10 + (v13_11 + (near[near16 + i_K] * near[near24 + i_V])));
+      near[near27 + i_K * 16u + i_V] = v27_8;
     }
     workgroupBarrier();
+    // %28 [K] = load q.staged one
+    // %29 [] = 0.125
+    // %30 [K] = mul %28, %29
+    // %31 [V] = contract[K] %30, %27
+    // store o, %31
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum13 = 0.0;
       for (var k12 = 0u; k12 < 64u + zero; k12++) {
         let b14 = (arena[at_q_staged + k12] * 0.125f);
-        let x15 = near[k12 * 16u + i_V + 1104u];
-        let b16 = x15;
+        let v27_15 = near[near27 + k12 * 16u + i_V];
+        let b16 = v27_15;
         sum13 += b14 * b16;
       }
       let m31 = sum13;
@@ -102,16 +138,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x17 = near[i_K * 16u + i_V + 1104u];
-      near[i_K * 16u + i_V + 80u] = x17;
+      let v27_17 = near[near27 + i_K * 16u + i_V];
+      near[near1 + i_K * 16u + i_V] = v27_17;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x18 = near[i_K * 16u + i_V + 80u];
-    p_final_S[at_S + i_K * 64u + i_V] = x18;
+    let v1_18 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_18;
   }
 }

@@ -739,7 +739,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M5 = 0, M0 = 0, M1 = 8192, M2 = 16384, M6 = 18432, M3 = 0, M4 = 24576;
+  constexpr u32 M5 = 0, M0_0 = 0, M1_1 = 8192, M2 = 16384, M6 = 18432, M3_9 = 0, M4_10 = 24576;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -748,39 +748,54 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M0_0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M1_1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%col, K] = swap %1
+  // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<1>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<0>();
   team_sync(1);
   float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1_1)); mma_commit();
+  // %4 [%row, %col] = mask %3
   mma_wait<0>();
   mma_ready<sizeof(f3_1) / 4>(f3_1);
   float f4_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
+  // %5 [] = 0.125
+  // %6 [%row, %col] = mul %5, %4
   float f6_3[32];
   UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = (0.125f * f4_2[i]);
+  // store ws.S.score0_0, %6
   store_frag<4, 64, false>((base + M2), f6_3, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M2), t);
-  u32 a1_4[4][4]; load_as<4, 64, false>(a1_4, (base + M1));
+  // %7 [%row, %col] = contract[K] %1, %2
+  u32 a1_4[4][4]; load_as<4, 64, false>(a1_4, (base + M1_1));
   float f7_5[32];
-  mma_open(); mma<64, 4, 64, false, true>(f7_5, a1_4, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f7_5, a1_4, (base + M1_1)); mma_commit();
+  // %8 [%row, %col] = mask strict %7
   mma_wait<0>();
   mma_ready<sizeof(f7_5) / 4>(f7_5);
   float f8_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (frag_col(i) < frag_row(i) ? f7_5[i] : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M3))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M4))[i] = (-((float*)(basep + M3))[i]);
+  // %9 [%row] = load beta row
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M3_9))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %10 [%row] = neg %9
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M4_10))[i] = (-((float*)(basep + M3_9))[i]);
+  // %11 [%row, %col] = mul %10, %8
   team_sync(1);
   float f11_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = (((float*)(basep + M4))[frag_row(i)] * f8_6[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = (((float*)(basep + M4_10))[frag_row(i)] * f8_6[i]);
+  // %12 [%row, %col] = inverse %11
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M5))[frag_row(i) * 72 + frag_col(i)] = f11_7[i];
   team_sync(1);
   tri_inverse<72>(((float*)(basep + M5)), t, 4);
+  // store ws.S.solve0_0, %12
   team_sync(1);
   float f12_8[32];
   UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = ((float*)(basep + M5))[frag_row(i) * 72 + frag_col(i)];
@@ -791,7 +806,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L2 = 8192, L3 = 16384, L4 = 24576, L5 = 32768, L1 = 40960, L6 = 41216;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_10 = 16384, L4_13 = 24576, L5_16 = 32768, L1_3 = 40960, L6_7 = 41216;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -816,15 +831,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 41984; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row] = load beta row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %5 [%row, K] = load k row
+      // %10 [%row, %col] = load ws.S.solve0_0
+      // %13 [%row, %col] = load ws.S.score0_0
+      // %16 [%row, K] = load q row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 40960);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2, m_k, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_5, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_10, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_13, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L5_16, m_q, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -843,17 +864,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 41984; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L6))[i] = (-((float*)(sp + L1))[i]);
+      // %7 [%row] = neg %3
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L6_7))[i] = (-((float*)(sp + L1_3))[i]);
+      // %18 [] = 0.125
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L2), length, t);
-        tile_clear<64, 1>((sa + L5), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L2_5), length, t);
+        tile_clear<64, 1>((sa + L5_16), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -861,6 +884,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -877,53 +901,68 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %6 [%row, V] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f6_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2_5)); mma_commit();
+      // %17 [%row, V] = contract[K] %16, %1
       u32 a1_4[4][4]; pack<4>(a1_4, f1_1);
       float f17_5[32];
-      mma_open(); mma<64, 4, 64, false, true>(f17_5, a1_4, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f17_5, a1_4, (sa + L5_16)); mma_commit();
+      // %4 [%row, V] = mul %2, %3
       float f2_6[32];
-      load_frag<4, 64, true>(f2_6, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
       float f4_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_7[i] = (f2_6[i] * ((float*)(sp + L1))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f4_7[i] = (f2_6[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %8 [%row, V] = mul %7, %6
       mma_wait<1>();
       mma_ready<sizeof(f6_3) / 4>(f6_3);
       float f8_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_8[i] = (((float*)(sp + L6))[frag_col(i)] * f6_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f8_8[i] = (((float*)(sp + L6_7))[frag_col(i)] * f6_3[i]);
+      // %9 [%row, V] = add %8, %4
       float f9_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_9[i] = (f8_8[i] + f4_7[i]);
+      // %11 [%col, V] = swap %9
+      // %12 [%row, V] = contract[%col] %10, %11
       u32 a9_10[4][4]; pack<4>(a9_10, f9_9);
       float f12_11[32];
-      mma_open(); mma<64, 4, 64, false, true>(f12_11, a9_10, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f12_11, a9_10, (sa + L3_10)); mma_commit();
+      // %14 [%col, V] = swap %12
+      // %19 [%row, V] = mul %18, %17
       mma_wait<1>();
       mma_ready<sizeof(f17_5) / 4>(f17_5);
       float f19_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_12[i] = (0.125f * f17_5[i]);
+      // %21 [K, V] = contract[%row] %5, %12
+      // %22 [K, V] = add %1, %21
       mma_wait<0>();
       mma_ready<sizeof(f12_11) / 4>(f12_11);
       u32 a12_13[4][4]; pack<4>(a12_13, f12_11);
       float f22_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_14[i] = f1_1[i];
-      mma_open(); mma<64, 4, 64, true, false>(f22_14, a12_13, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f22_14, a12_13, (sa + L2_5)); mma_commit();
+      // %15 [%row, V] = contract[%col] %13, %14
+      // %20 [%row, V] = add %19, %15
       u32 a12_15[4][4]; pack<4>(a12_15, f12_11);
       float f20_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = f19_12[i];
-      mma_open(); mma<64, 4, 64, false, false>(f20_16, a12_15, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f20_16, a12_15, (sa + L4_13)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f22_14) / 4>(f22_14);
       mma_ready<sizeof(f20_16) / 4>(f20_16);
+      // store o, %20
       store_frag<4, 64, true>((oa + O0), f20_16, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f22_14[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store final.S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_solve0_0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L2 = 8192, L3 = 16384, L1 = 24576, L4 = 24832;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L3_10 = 16384, L1_3 = 24576, L4_7 = 24832;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -948,13 +987,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 25600; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row] = load beta row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %5 [%row, K] = load k row
+      // %10 [%row, %col] = load ws.S.solve0_0
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2, m_k, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_5, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_10, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -974,16 +1017,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 25600; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L4))[i] = (-((float*)(sp + L1))[i]);
+      // %7 [%row] = neg %3
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L4_7))[i] = (-((float*)(sp + L1_3))[i]);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L2), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L2_5), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -991,6 +1035,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1007,31 +1052,41 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %6 [%row, V] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f6_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2_5)); mma_commit();
+      // %4 [%row, V] = mul %2, %3
       float f2_4[32];
-      load_frag<4, 64, true>(f2_4, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_4, (sa + L0_2), 0);
       float f4_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (f2_4[i] * ((float*)(sp + L1))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (f2_4[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %8 [%row, V] = mul %7, %6
       mma_wait<0>();
       mma_ready<sizeof(f6_3) / 4>(f6_3);
       float f8_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (((float*)(sp + L4))[frag_col(i)] * f6_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (((float*)(sp + L4_7))[frag_col(i)] * f6_3[i]);
+      // %9 [%row, V] = add %8, %4
       float f9_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = (f8_6[i] + f4_5[i]);
+      // %11 [%col, V] = swap %9
+      // %12 [%row, V] = contract[%col] %10, %11
       u32 a9_8[4][4]; pack<4>(a9_8, f9_7);
       float f12_9[32];
-      mma_open(); mma<64, 4, 64, false, true>(f12_9, a9_8, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f12_9, a9_8, (sa + L3_10)); mma_commit();
+      // %13 [K, V] = contract[%row] %5, %12
+      // %14 [K, V] = add %1, %13
       mma_wait<0>();
       mma_ready<sizeof(f12_9) / 4>(f12_9);
       u32 a12_10[4][4]; pack<4>(a12_10, f12_9);
       float f14_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = f1_1[i];
-      mma_open(); mma<64, 4, 64, true, false>(f14_11, a12_10, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f14_11, a12_10, (sa + L2_5)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f14_11) / 4>(f14_11);
+      // store ws.S.written0, %12
       store_frag<4, 64, true>((oa + O1), f12_9, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
       bar_arrive(empty + n % 3 * 8);
@@ -1041,7 +1096,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_beta, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L6 = 40960, L5 = 0;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L6_19 = 40960, L5_18 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1066,15 +1121,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 41984; (void)to;
+      // %2 [%row, V] = load d_o row
+      // %3 [%row, K] = load k row
+      // %5 [%row, %col] = load ws.S.score0_0
+      // %10 [%row, %col] = load ws.S.solve0_0
+      // %16 [%row, K] = load q row
+      // %18 [%row] = load beta row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 40960);
-        tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_k, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L2, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L3, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_5, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L3_10, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_16, m_q, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1094,17 +1155,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 41984; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L5))[i] = r18_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L5_18))[i] = r18_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L6))[i] = (-((float*)(basep + L5))[i]);
+      // %6 [%col, %row] = swap %5
+      // %11 [%col, %row] = swap %10
+      // %14 [] = 0.125
+      // %19 [%row] = neg %18
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L6_19))[i] = (-((float*)(basep + L5_18))[i]);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
-        tile_clear<64, 1>((sa + L4), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L4_16), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1112,6 +1177,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load d_final.S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1128,51 +1194,66 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0));
+      // %7 [%col, V] = swap %2
+      // %8 [%row, V] = contract[%col] %6, %7
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
       float f8_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f8_3, a2_2, (sa + L2)); mma_commit();
-      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0));
+      mma_open(); mma<64, 4, 64, true, true>(f8_3, a2_2, (sa + L2_5)); mma_commit();
+      // %24 [K, V] = contract[%row] %16, %2
+      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
       float f24_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f24_5, a2_4, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f24_5, a2_4, (sa + L4_16)); mma_commit();
+      // %4 [%row, V] = contract[K] %3, %1
+      // %9 [%row, V] = add %4, %8
       mma_wait<1>();
       mma_ready<sizeof(f8_3) / 4>(f8_3);
       u32 a1_6[4][4]; pack<4>(a1_6, f1_1);
       float f9_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = f8_3[i];
-      mma_open(); mma<64, 4, 64, false, false>(f9_7, a1_6, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f9_7, a1_6, (sa + L1_3)); mma_commit();
+      // %12 [%col, V] = swap %9
+      // %17 [K, V] = mul %24, %14
       mma_wait<1>();
       mma_ready<sizeof(f24_5) / 4>(f24_5);
       float f17_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_8[i] = (f24_5[i] * 0.125f);
+      // %22 [K, V] = add %1, %17
       float f22_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_9[i] = (f1_1[i] + f17_8[i]);
+      // %13 [%row, V] = contract[%col] %11, %12
       mma_wait<0>();
       mma_ready<sizeof(f9_7) / 4>(f9_7);
       u32 a9_10[4][4]; pack<4>(a9_10, f9_7);
       float f13_11[32];
-      mma_open(); mma<64, 4, 64, true, true>(f13_11, a9_10, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f13_11, a9_10, (sa + L3_10)); mma_commit();
+      // %20 [%row, V] = mul %19, %13
       mma_wait<0>();
       mma_ready<sizeof(f13_11) / 4>(f13_11);
       float f20_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L6))[frag_col(i)] * f13_11[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L6_19))[frag_col(i)] * f13_11[i]);
+      // %21 [K, V] = contract[%row] %3, %20
+      // %23 [K, V] = add %22, %21
       u32 a20_13[4][4]; pack<4>(a20_13, f20_12);
       float f23_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_14[i] = f22_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f23_14, a20_13, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f23_14, a20_13, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f23_14) / 4>(f23_14);
+      // store ws.S.solved0, %13
       store_frag<4, 64, true>((oa + O1), f13_11, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f23_14[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store d_S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M6 = 49152, M7 = 57344, M8 = 65536, M9 = 0, M12 = 0, M13 = 8192, M14 = 0, M10 = 32768, M11 = 33024, M15 = 8192, M16 = 0, M17 = 256, M18 = 512;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_15 = 32768, M5_1 = 40960, M6_26 = 49152, M7_39 = 57344, M8 = 65536, M9_5 = 0, M12_23 = 0, M13 = 8192, M14 = 0, M10_21 = 32768, M11_22 = 33024, M15_37 = 8192, M16_38 = 0, M17_41 = 256, M18_42 = 512;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1181,125 +1262,172 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M3), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M5), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M6), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M7), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, V] = load ws.S.written0 row
+  tile_load<64, 1, 128>((base + M1_2), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %6 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M2_6), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %9 [K, V] = load ws.S.states
+  tile_load<64, 1, 128>((base + M3_9), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %15 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M4_15), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load ws.S.solved0 row
+  tile_load<64, 1, 128>((base + M5_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %26 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 128>((base + M6_26), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %39 [%row, V] = load v row
+  tile_load<64, 1, 128>((base + M7_39), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %3 [%col, V] = swap %2
+  // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<7>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<6>();
   team_sync(1);
   float f4_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f4_1, a0_0, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f4_1, a0_0, (base + M1_2)); mma_commit();
+  // %5 [%row, %col] = mask %4
   mma_wait<0>();
   mma_ready<sizeof(f4_1) / 4>(f4_1);
   float f5_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = (frag_col(i) <= frag_row(i) ? f4_1[i] : 0.f);
-  u32 a0_3[4][4]; load_as<4, 64, false>(a0_3, (base + M0));
+  // %7 [%col, K] = swap %6
+  // %10 [%row, K] = contract[V] %0, %9
+  u32 a0_3[4][4]; load_as<4, 64, false>(a0_3, (base + M0_0));
   cp_wait<4>();
   team_sync(1);
   float f10_4[32];
-  mma_open(); mma<64, 4, 64, false, true>(f10_4, a0_3, (base + M3)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f10_4, a0_3, (base + M3_9)); mma_commit();
+  // %8 [%row, K] = contract[%col] %5, %7
+  // %11 [%row, K] = add %10, %8
   mma_wait<0>();
   mma_ready<sizeof(f10_4) / 4>(f10_4);
   u32 a5_5[4][4]; pack<4>(a5_5, f5_2);
   float f11_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f11_6[i] = f10_4[i];
-  mma_open(); mma<64, 4, 64, true, false>(f11_6, a5_5, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f11_6, a5_5, (base + M2_6)); mma_commit();
+  // %12 [] = 0.125
+  // %13 [%row, K] = mul %11, %12
   mma_wait<0>();
   mma_ready<sizeof(f11_6) / 4>(f11_6);
   float f13_7[32];
   UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = (f11_6[i] * 0.125f);
+  // store d_q, %13
   store_frag<4, 64, false>((base + M8), f13_7, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
-  store_frag<4, 64, false>((base + M9), f5_2, 0);
+  // %17 [%col, K] = swap %15
+  // %43 [%col, %row] = swap %5
+  // %44 [%row, K] = contract[%col] %43, %17
+  store_frag<4, 64, false>((base + M9_5), f5_2, 0);
   team_sync(1);
-  u32 a5_8[4][4]; load_as<4, 64, true>(a5_8, (base + M9));
+  u32 a5_8[4][4]; load_as<4, 64, true>(a5_8, (base + M9_5));
   cp_wait<3>();
   team_sync(1);
   float f44_9[32];
-  mma_open(); mma<64, 4, 64, true, true>(f44_9, a5_8, (base + M4)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, true>(f44_9, a5_8, (base + M4_15)); mma_commit();
+  // %18 [%row, K] = mul %44, %12
   mma_wait<0>();
   mma_ready<sizeof(f44_9) / 4>(f44_9);
   float f18_10[32];
   UNROLL for (int i = 0; i < 32; ++i) f18_10[i] = (f44_9[i] * 0.125f);
+  // %19 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
   team_sync(1);
-  u32 a1_11[4][4]; load_as<4, 64, false>(a1_11, (base + M5));
+  u32 a1_11[4][4]; load_as<4, 64, false>(a1_11, (base + M5_1));
   float f19_12[32];
-  mma_open(); mma<64, 4, 64, false, true>(f19_12, a1_11, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f19_12, a1_11, (base + M1_2)); mma_commit();
+  // %20 [%row, %col] = mask strict %19
   mma_wait<0>();
   mma_ready<sizeof(f19_12) / 4>(f19_12);
   float f20_13[32];
   UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = (frag_col(i) < frag_row(i) ? f19_12[i] : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M10))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M11))[i] = (-((float*)(basep + M10))[i]);
+  // %21 [%row] = load beta row
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M10_21))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %22 [%row] = neg %21
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M11_22))[i] = (-((float*)(basep + M10_21))[i]);
+  // %23 [%row, %col] = mul %22, %20
   team_sync(1);
   float f23_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_14[i] = (((float*)(basep + M11))[frag_row(i)] * f20_13[i]);
-  u32 a2_15[4][4]; load_as<4, 64, false>(a2_15, (base + M1));
+  UNROLL for (int i = 0; i < 32; ++i) f23_14[i] = (((float*)(basep + M11_22))[frag_row(i)] * f20_13[i]);
+  // %24 [%col, %row] = swap %23
+  // %27 [%row, K] = contract[V] %2, %26
+  // %28 [%row, K] = add %27, %18
+  u32 a2_15[4][4]; load_as<4, 64, false>(a2_15, (base + M1_2));
   cp_wait<1>();
   team_sync(1);
   float f28_16[32];
   UNROLL for (int i = 0; i < 32; ++i) f28_16[i] = f18_10[i];
-  mma_open(); mma<64, 4, 64, false, false>(f28_16, a2_15, (base + M6)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, false>(f28_16, a2_15, (base + M6_26)); mma_commit();
+  // %25 [%row, K] = contract[%col] %24, %7
+  // %29 [%row, K] = add %28, %25
   mma_wait<0>();
   mma_ready<sizeof(f28_16) / 4>(f28_16);
-  store_frag<4, 64, false>((base + M12), f23_14, 0);
+  store_frag<4, 64, false>((base + M12_23), f23_14, 0);
   team_sync(1);
-  u32 a23_17[4][4]; load_as<4, 64, true>(a23_17, (base + M12));
+  u32 a23_17[4][4]; load_as<4, 64, true>(a23_17, (base + M12_23));
   float f29_18[32];
   UNROLL for (int i = 0; i < 32; ++i) f29_18[i] = f28_16[i];
-  mma_open(); mma<64, 4, 64, true, false>(f29_18, a23_17, (base + M2)); mma_commit();
-  u32 a1_19[4][4]; load_as<4, 64, false>(a1_19, (base + M5));
+  mma_open(); mma<64, 4, 64, true, false>(f29_18, a23_17, (base + M2_6)); mma_commit();
+  // %31 [%row, K] = contract[V] %1, %9
+  u32 a1_19[4][4]; load_as<4, 64, false>(a1_19, (base + M5_1));
   float f31_20[32];
-  mma_open(); mma<64, 4, 64, false, true>(f31_20, a1_19, (base + M3)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f31_20, a1_19, (base + M3_9)); mma_commit();
+  // %30 [%row, K] = contract[%col] %20, %7
+  // %32 [%row, K] = add %31, %30
   mma_wait<0>();
   mma_ready<sizeof(f29_18) / 4>(f29_18);
   mma_ready<sizeof(f31_20) / 4>(f31_20);
   u32 a20_21[4][4]; pack<4>(a20_21, f20_13);
   float f32_22[32];
   UNROLL for (int i = 0; i < 32; ++i) f32_22[i] = f31_20[i];
-  mma_open(); mma<64, 4, 64, true, false>(f32_22, a20_21, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f32_22, a20_21, (base + M2_6)); mma_commit();
+  // %33 [%row, K] = mul %32, %22
   mma_wait<0>();
   mma_ready<sizeof(f32_22) / 4>(f32_22);
   float f33_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_23[i] = (f32_22[i] * ((float*)(basep + M11))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f33_23[i] = (f32_22[i] * ((float*)(basep + M11_22))[frag_row(i)]);
+  // %34 [%row, K] = add %29, %33
   float f34_24[32];
   UNROLL for (int i = 0; i < 32; ++i) f34_24[i] = (f29_18[i] + f33_23[i]);
+  // store d_k, %34
   store_frag<4, 64, false>((base + M13), f34_24, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
+  // %35 [%row, V] = mul %1, %21
   float f1_25[32];
-  load_frag<4, 64, false>(f1_25, (base + M5), 0);
+  load_frag<4, 64, false>(f1_25, (base + M5_1), 0);
   float f35_26[32];
-  UNROLL for (int i = 0; i < 32; ++i) f35_26[i] = (f1_25[i] * ((float*)(basep + M10))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f35_26[i] = (f1_25[i] * ((float*)(basep + M10_21))[frag_row(i)]);
+  // store d_v, %35
   store_frag<4, 64, false>((base + M14), f35_26, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
+  // %36 [%row, K] = mul %32, %6
   float f6_27[32];
-  load_frag<4, 64, false>(f6_27, (base + M2), 0);
+  load_frag<4, 64, false>(f6_27, (base + M2_6), 0);
   float f36_28[32];
   UNROLL for (int i = 0; i < 32; ++i) f36_28[i] = (f32_22[i] * f6_27[i]);
-  row_sums_to<32>(((float*)(basep + M15)), f36_28);
+  // %37 [%row] = sum[K] %36
+  row_sums_to<32>(((float*)(basep + M15_37)), f36_28);
+  // %38 [%row] = neg %37
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M16))[i] = (-((float*)(basep + M15))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M16_38))[i] = (-((float*)(basep + M15_37))[i]);
+  // %40 [%row, V] = mul %1, %39
   cp_wait<0>();
   team_sync(1);
   float f39_29[32];
-  load_frag<4, 64, false>(f39_29, (base + M7), 0);
+  load_frag<4, 64, false>(f39_29, (base + M7_39), 0);
   float f40_30[32];
   UNROLL for (int i = 0; i < 32; ++i) f40_30[i] = (f1_25[i] * f39_29[i]);
-  row_sums_to<32>(((float*)(basep + M17)), f40_30);
+  // %41 [%row] = sum[V] %40
+  row_sums_to<32>(((float*)(basep + M17_41)), f40_30);
+  // %42 [%row] = add %38, %41
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M18))[i] = (((float*)(basep + M16))[i] + ((float*)(basep + M17))[i]);
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M18))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M18_42))[i] = (((float*)(basep + M16_38))[i] + ((float*)(basep + M17_41))[i]);
+  // store d_beta, %42
+  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M18_42))[i]);
 }
 
 // Reads the tokens one at a time.
@@ -1314,54 +1442,72 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
+  // %0 [K, V] = load S
   float t0[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t0[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t0[i]); }
   float t1[8];
   UNROLL for (int i = 0; i < 8; ++i) t1[i] = t0[i];
+  // loop tokens with %1 [K, V] = %0
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %2 [K] = load k one
       float t2[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t2[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %3 [V] = load v one
       float t3[1];
       ldn<1>(&t3[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      // %4 [] = load beta one
       float t4[1];
       ldn<1>(&t4[0], p_beta + ((i64)token * d.heads + head) * 1);
+      // %5 [V] = mul %3, %4
       float t5[1];
       t5[0] = (t3[0] * t4[0]);
+      // %6 [] = neg %4
       float t6[1];
       t6[0] = (-t4[0]);
+      // %7 [K] = mul %6, %2
       float t7[8];
       UNROLL for (int i = 0; i < 8; ++i) t7[i] = (t6[0] * t2[i]);
+      // %8 [V] = contract[K] %7, %1
       float t8[1];
       t8[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t8[0] = t8[0] + t7[i] * t1[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t8[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t8[0] = x; }
+      // %9 [V] = add %5, %8
       float t9[1];
       t9[0] = (t5[0] + t8[0]);
+      // %10 [K, V] = mul %2, %9
       float t10[8];
       UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t2[i] * t9[0]);
+      // %11 [K, V] = add %1, %10
       float t11[8];
       UNROLL for (int i = 0; i < 8; ++i) t11[i] = (t1[i] + t10[i]);
+      // %12 [K] = load q one
       float t12[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t12[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %13 [] = 0.125
       float t13[1];
       t13[0] = 0.125f;
+      // %14 [K] = mul %12, %13
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t12[i] * t13[0]);
+      // %15 [V] = contract[K] %14, %11
       float t15[1];
       t15[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t15[0] = t15[0] + t14[i] * t11[i];
       (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t15[0];
       __syncthreads();
       { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t15[0] = x; }
+      // store o, %15
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t15[0]);
       UNROLL for (int i = 0; i < 8; ++i) t1[i] = t11[i];
     }
   }
+  // store final.S, %1
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
 

@@ -31,52 +31,76 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_beta_staged = dims[3].y + (token * heads + head);
   let at_ws_S_cotangents = dims[2].z + (chunk * heads + head) * 4096u;
   let at_d_beta_staged = dims[3].z + (token * heads + head);
+  const near21 = 0u;
+  const near22 = 16u;
+  const near4 = 0u;
+  const near16 = 256u;
+  const near19 = 512u;
+  const near24 = 768u;
+  const near0 = 256u;
+  const near1 = 1280u;
+  const near2 = 2304u;
+  // %0 [%row, V] = load d_o row
+  // %1 [%row, V] = load ws.S.solved0 row
+  // %2 [%row, V] = load ws.S.written0 row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 256u] = x1;
-    let x2 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 1280u] = x2;
-    let x3 = select(0.0, arena[at_ws_S_written0 + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 2304u] = x3;
+    let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+    near[near0 + r * 64u + i_V] = v0_1;
+    let v1_2 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + i_V], r < length);
+    near[near1 + r * 64u + i_V] = v1_2;
+    let v2_3 = select(0.0, arena[at_ws_S_written0 + r * heads_64 + i_V], r < length);
+    near[near2 + r * 64u + i_V] = v2_3;
   }
   workgroupBarrier();
+  // %3 [%col, V] = swap %2
+  // %4 [%row, %col] = contract[V] %0, %3
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum5 = vec2<f32>();
     var sum6 = vec2<f32>();
     for (var k4 = 0u; k4 < 64u + zero; k4++) {
-      let x7 = near[first_r * 64u + k4 + 256u];
-      let x8 = near[first_r * 64u + k4 + 320u];
-      let x9 = near[first_c * 64u + k4 + 2304u];
-      let x10 = x9;
-      let x11 = near[first_c * 64u + k4 + 2368u];
-      let x12 = x11;
-      let b13 = vec2<f32>(x10, x12);
-      sum5 += x7 * b13;
-      sum6 += x8 * b13;
+      let v0_7 = near[near0 + first_r * 64u + k4];
+      let v0_8 = near[near0 + first_r * 64u + k4 + 64u];
+      let v2_9 = near[near2 + first_c * 64u + k4];
+      let v3_10 = v2_9;
+      let v2_11 = near[near2 + first_c * 64u + k4 + 64u];
+      let v3_12 = v2_11;
+      let b13 = vec2<f32>(v3_10, v3_12);
+      sum5 += v0_7 * b13;
+      sum6 += v0_8 * b13;
     }
     var m4 = array<vec2<f32>, 2>(sum5, sum6);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x14 = m4[y][x];
-        near[r * 16u + c] = x14;
+        let v4_14 = m4[y][x];
+        near[near4 + r * 16u + c] = v4_14;
       }
     }
   }
+  // %6 [%row, K] = load k row
+  // %7 [%col, K] = swap %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x16 = select(0.0, p_k[at_d_o + c * heads_64 + i_K], c < length);
-    let x15 = x16;
-    arena[far + c * 64u + i_K] = x15;
+    let v6_16 = select(0.0, p_k[at_d_o + c * heads_64 + i_K], c < length);
+    let v7_15 = v6_16;
+    arena[far + c * 64u + i_K] = v7_15;
   }
   workgroupBarrier();
   storageBarrier();
+  // %9 [K, V] = load ws.S.states
+  // %10 [%row, K] = contract[V] %0, %9
+  // %5 [%row, %col] = mask %4
+  // %8 [%row, K] = contract[%col] %5, %7
+  // %11 [%row, K] = add %10, %8
+  // %12 [] = 0.125
+  // %13 [%row, K] = mul %11, %12
+  // store d_q, %13
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -85,19 +109,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum20 = vec4<f32>();
     var sum21 = vec4<f32>();
     for (var k17 = 0u; k17 < 64u + zero; k17++) {
-      let x22 = near[first_r * 64u + k17 + 256u];
-      let x23 = near[first_r * 64u + k17 + 320u];
-      let x24 = near[first_r * 64u + k17 + 384u];
-      let x25 = near[first_r * 64u + k17 + 448u];
-      let x26 = arena[at_ws_S_states + first_i_K * 64u + k17];
-      let x27 = arena[at_ws_S_states + first_i_K * 64u + k17 + 64u];
-      let x28 = arena[at_ws_S_states + first_i_K * 64u + k17 + 128u];
-      let x29 = arena[at_ws_S_states + first_i_K * 64u + k17 + 192u];
-      let b30 = vec4<f32>(x26, x27, x28, x29);
-      sum18 += x22 * b30;
-      sum19 += x23 * b30;
-      sum20 += x24 * b30;
-      sum21 += x25 * b30;
+      let v0_22 = near[near0 + first_r * 64u + k17];
+      let v0_23 = near[near0 + first_r * 64u + k17 + 64u];
+      let v0_24 = near[near0 + first_r * 64u + k17 + 128u];
+      let v0_25 = near[near0 + first_r * 64u + k17 + 192u];
+      let v9_26 = arena[at_ws_S_states + first_i_K * 64u + k17];
+      let v9_27 = arena[at_ws_S_states + first_i_K * 64u + k17 + 64u];
+      let v9_28 = arena[at_ws_S_states + first_i_K * 64u + k17 + 128u];
+      let v9_29 = arena[at_ws_S_states + first_i_K * 64u + k17 + 192u];
+      let b30 = vec4<f32>(v9_26, v9_27, v9_28, v9_29);
+      sum18 += v0_22 * b30;
+      sum19 += v0_23 * b30;
+      sum20 += v0_24 * b30;
+      sum21 += v0_25 * b30;
     }
     var m10 = array<vec4<f32>, 4>(sum18, sum19, sum20, sum21);
     var sum32 = vec4<f32>();
@@ -105,19 +129,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum34 = vec4<f32>();
     var sum35 = vec4<f32>();
     for (var k31 = 0u; k31 < 16u + zero; k31++) {
-      let x36 = select(0.0, near[first_r * 16u + k31], k31 <= first_r);
-      let x37 = select(0.0, near[first_r * 16u + k31 + 16u], k31 <= (first_r + 1u));
-      let x38 = select(0.0, near[first_r * 16u + k31 + 32u], k31 <= (first_r + 2u));
-      let x39 = select(0.0, near[first_r * 16u + k31 + 48u], k31 <= (first_r + 3u));
-      let x40 = arena[far + k31 * 64u + first_i_K];
-      let x41 = arena[far + k31 * 64u + first_i_K + 1u];
-      let x42 = arena[far + k31 * 64u + first_i_K + 2u];
-      let x43 = arena[far + k31 * 64u + first_i_K + 3u];
-      let b44 = vec4<f32>(x40, x41, x42, x43);
-      sum32 += x36 * b44;
-      sum33 += x37 * b44;
-      sum34 += x38 * b44;
-      sum35 += x39 * b44;
+      let v5_36 = select(0.0, near[near4 + first_r * 16u + k31], k31 <= first_r);
+      let v5_37 = select(0.0, near[near4 + first_r * 16u + k31 + 16u], k31 <= (first_r + 1u));
+      let v5_38 = select(0.0, near[near4 + first_r * 16u + k31 + 32u], k31 <= (first_r + 2u));
+      let v5_39 = select(0.0, near[near4 + first_r * 16u + k31 + 48u], k31 <= (first_r + 3u));
+      let v7_40 = arena[far + k31 * 64u + first_i_K];
+      let v7_41 = arena[far + k31 * 64u + first_i_K + 1u];
+      let v7_42 = arena[far + k31 * 64u + first_i_K + 2u];
+      let v7_43 = arena[far + k31 * 64u + first_i_K + 3u];
+      let b44 = vec4<f32>(v7_40, v7_41, v7_42, v7_43);
+      sum32 += v5_36 * b44;
+      sum33 += v5_37 * b44;
+      sum34 += v5_38 * b44;
+      sum35 += v5_39 * b44;
     }
     var m8 = array<vec4<f32>, 4>(sum32, sum33, sum34, sum35);
     for (var y = 0u; y < 4u + zero; y++) {
@@ -129,64 +153,86 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
+  // %14 [%row, %col] = mul %12, %5
+  // %16 [%col, %row] = swap %14
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x46 = select(0.0, near[c * 16u + r], r <= c);
-    let x45 = (0.125f * x46);
-    near[c * 16u + r + 256u] = x45;
+    let v5_46 = select(0.0, near[near4 + c * 16u + r], r <= c);
+    let v16_45 = (0.125f * v5_46);
+    near[near16 + c * 16u + r] = v16_45;
   }
+  // %15 [%row, K] = load q.staged row
+  // %17 [%col, K] = swap %15
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x47 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
-    arena[far + c * 64u + i_K + 1024u] = x47;
+    let v17_47 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    arena[far + c * 64u + i_K + 1024u] = v17_47;
   }
+  // %19 [%row, %col] = contract[V] %1, %3
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum49 = vec2<f32>();
     var sum50 = vec2<f32>();
     for (var k48 = 0u; k48 < 64u + zero; k48++) {
-      let x51 = near[first_r * 64u + k48 + 1280u];
-      let x52 = near[first_r * 64u + k48 + 1344u];
-      let x53 = near[first_c * 64u + k48 + 2304u];
-      let x54 = x53;
-      let x55 = near[first_c * 64u + k48 + 2368u];
-      let x56 = x55;
-      let b57 = vec2<f32>(x54, x56);
-      sum49 += x51 * b57;
-      sum50 += x52 * b57;
+      let v1_51 = near[near1 + first_r * 64u + k48];
+      let v1_52 = near[near1 + first_r * 64u + k48 + 64u];
+      let v2_53 = near[near2 + first_c * 64u + k48];
+      let v3_54 = v2_53;
+      let v2_55 = near[near2 + first_c * 64u + k48 + 64u];
+      let v3_56 = v2_55;
+      let b57 = vec2<f32>(v3_54, v3_56);
+      sum49 += v1_51 * b57;
+      sum50 += v1_52 * b57;
     }
     var m19 = array<vec2<f32>, 2>(sum49, sum50);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x58 = m19[y][x];
-        near[r * 16u + c + 512u] = x58;
+        let v19_58 = m19[y][x];
+        near[near19 + r * 16u + c] = v19_58;
       }
     }
   }
   workgroupBarrier();
+  // %21 [%row] = load beta.staged row
+  // %22 [%row] = neg %21
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x59 = select(0.0, arena[at_beta_staged + r * heads], r < length);
-    near[r] = x59;
-    let x60 = (-x59);
-    near[r + 16u] = x60;
+    let v21_59 = select(0.0, arena[at_beta_staged + r * heads], r < length);
+    near[near21 + r] = v21_59;
+    let v22_60 = (-v21_59);
+    near[near22 + r] = v22_60;
   }
   workgroupBarrier();
+  // %20 [%row, %col] = mask strict %19
+  // %23 [%row, %col] = mul %22, %20
+  // %24 [%col, %row] = swap %23
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x62 = near[c + 16u];
-    let x63 = select(0.0, near[c * 16u + r + 512u], r < c);
-    let x61 = (x62 * x63);
-    near[c * 16u + r + 768u] = x61;
+    let v22_62 = near[near22 + c];
+    let v20_63 = select(0.0, near[near19 + c * 16u + r], r < c);
+    let v24_61 = (v22_62 * v20_63);
+    near[near24 + c * 16u + r] = v24_61;
   }
   workgroupBarrier();
   storageBarrier();
+  // %30 [%row, K] = contract[%col] %20, %7
+  // %31 [%row, K] = contract[V] %1, %9
+  // %26 [K, V] = load ws.S.cotangents
+  // %27 [%row, K] = contract[V] %2, %26
+  // %18 [%row, K] = contract[%col] %16, %17
+  // %28 [%row, K] = add %27, %18
+  // %25 [%row, K] = contract[%col] %24, %7
+  // %29 [%row, K] = add %28, %25
+  // %32 [%row, K] = add %31, %30
+  // %33 [%row, K] = mul %32, %22
+  // %34 [%row, K] = add %29, %33
+  // store d_k, %34
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -195,19 +241,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum67 = vec4<f32>();
     var sum68 = vec4<f32>();
     for (var k64 = 0u; k64 < 16u + zero; k64++) {
-      let x69 = select(0.0, near[first_r * 16u + k64 + 512u], k64 < first_r);
-      let x70 = select(0.0, near[first_r * 16u + k64 + 528u], k64 < (first_r + 1u));
-      let x71 = select(0.0, near[first_r * 16u + k64 + 544u], k64 < (first_r + 2u));
-      let x72 = select(0.0, near[first_r * 16u + k64 + 560u], k64 < (first_r + 3u));
-      let x73 = arena[far + k64 * 64u + first_i_K];
-      let x74 = arena[far + k64 * 64u + first_i_K + 1u];
-      let x75 = arena[far + k64 * 64u + first_i_K + 2u];
-      let x76 = arena[far + k64 * 64u + first_i_K + 3u];
-      let b77 = vec4<f32>(x73, x74, x75, x76);
-      sum65 += x69 * b77;
-      sum66 += x70 * b77;
-      sum67 += x71 * b77;
-      sum68 += x72 * b77;
+      let v20_69 = select(0.0, near[near19 + first_r * 16u + k64], k64 < first_r);
+      let v20_70 = select(0.0, near[near19 + first_r * 16u + k64 + 16u], k64 < (first_r + 1u));
+      let v20_71 = select(0.0, near[near19 + first_r * 16u + k64 + 32u], k64 < (first_r + 2u));
+      let v20_72 = select(0.0, near[near19 + first_r * 16u + k64 + 48u], k64 < (first_r + 3u));
+      let v7_73 = arena[far + k64 * 64u + first_i_K];
+      let v7_74 = arena[far + k64 * 64u + first_i_K + 1u];
+      let v7_75 = arena[far + k64 * 64u + first_i_K + 2u];
+      let v7_76 = arena[far + k64 * 64u + first_i_K + 3u];
+      let b77 = vec4<f32>(v7_73, v7_74, v7_75, v7_76);
+      sum65 += v20_69 * b77;
+      sum66 += v20_70 * b77;
+      sum67 += v20_71 * b77;
+      sum68 += v20_72 * b77;
     }
     var m30 = array<vec4<f32>, 4>(sum65, sum66, sum67, sum68);
     var sum79 = vec4<f32>();
@@ -215,19 +261,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum81 = vec4<f32>();
     var sum82 = vec4<f32>();
     for (var k78 = 0u; k78 < 64u + zero; k78++) {
-      let x83 = near[first_r * 64u + k78 + 1280u];
-      let x84 = near[first_r * 64u + k78 + 1344u];
-      let x85 = near[first_r * 64u + k78 + 1408u];
-      let x86 = near[first_r * 64u + k78 + 1472u];
-      let x87 = arena[at_ws_S_states + first_i_K * 64u + k78];
-      let x88 = arena[at_ws_S_states + first_i_K * 64u + k78 + 64u];
-      let x89 = arena[at_ws_S_states + first_i_K * 64u + k78 + 128u];
-      let x90 = arena[at_ws_S_states + first_i_K * 64u + k78 + 192u];
-      let b91 = vec4<f32>(x87, x88, x89, x90);
-      sum79 += x83 * b91;
-      sum80 += x84 * b91;
-      sum81 += x85 * b91;
-      sum82 += x86 * b91;
+      let v1_83 = near[near1 + first_r * 64u + k78];
+      let v1_84 = near[near1 + first_r * 64u + k78 + 64u];
+      let v1_85 = near[near1 + first_r * 64u + k78 + 128u];
+      let v1_86 = near[near1 + first_r * 64u + k78 + 192u];
+      let v9_87 = arena[at_ws_S_states + first_i_K * 64u + k78];
+      let v9_88 = arena[at_ws_S_states + first_i_K * 64u + k78 + 64u];
+      let v9_89 = arena[at_ws_S_states + first_i_K * 64u + k78 + 128u];
+      let v9_90 = arena[at_ws_S_states + first_i_K * 64u + k78 + 192u];
+      let b91 = vec4<f32>(v9_87, v9_88, v9_89, v9_90);
+      sum79 += v1_83 * b91;
+      sum80 += v1_84 * b91;
+      sum81 += v1_85 * b91;
+      sum82 += v1_86 * b91;
     }
     var m31 = array<vec4<f32>, 4>(sum79, sum80, sum81, sum82);
     var sum93 = vec4<f32>();
@@ -235,15 +281,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum95 = vec4<f32>();
     var sum96 = vec4<f32>();
     for (var k92 = 0u; k92 < 64u + zero; k92++) {
-      let x97 = near[first_r * 64u + k92 + 2304u];
-      let x98 = near[first_r * 64u + k92 + 2368u];
-      let x99 = near[first_r * 64u + k92 + 2432u];
-      let x100 = near[first_r * 64u + k92 + 2496u];
+      let v2_97 = near[near2 + first_r * 64u + k92];
+      let v2_98 = near[near2 + first_r * 64u + k92 + 64u];
+      let v2_99 = near[near2 + first_r * 64u + k92 + 128u];
+      let v2_100 = near[near2 + first_r * 64u + k92 + 192u];
       let b101 = vec4<f32>(arena[at_ws_S_cotangents + first_i_K * 64u + k92], arena[at_ws_S_cotangents + first_i_K * 64u + k92 + 64u], arena[at_ws_S_cotangents + first_i_K * 64u + k92 + 128u], arena[at_ws_S_cotangents + first_i_K * 64u + k92 + 192u]);
-      sum93 += x97 * b101;
-      sum94 += x98 * b101;
-      sum95 += x99 * b101;
-      sum96 += x100 * b101;
+      sum93 += v2_97 * b101;
+      sum94 += v2_98 * b101;
+      sum95 += v2_99 * b101;
+      sum96 += v2_100 * b101;
     }
     var m27 = array<vec4<f32>, 4>(sum93, sum94, sum95, sum96);
     var sum103 = vec4<f32>();
@@ -252,10 +298,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum106 = vec4<f32>();
     for (var k102 = 0u; k102 < 16u + zero; k102++) {
       let b107 = vec4<f32>(arena[far + k102 * 64u + first_i_K + 1024u], arena[far + k102 * 64u + first_i_K + 1025u], arena[far + k102 * 64u + first_i_K + 1026u], arena[far + k102 * 64u + first_i_K + 1027u]);
-      sum103 += near[k102 * 16u + first_r + 256u] * b107;
-      sum104 += near[k102 * 16u + first_r + 257u] * b107;
-      sum105 += near[k102 * 16u + first_r + 258u] * b107;
-      sum106 += near[k102 * 16u + first_r + 259u] * b107;
+      sum103 += near[near16 + k102 * 16u + first_r] * b107;
+      sum104 += near[near16 + k102 * 16u + first_r + 1u] * b107;
+      sum105 += near[near16 + k102 * 16u + first_r + 2u] * b107;
+      sum106 += near[near16 + k102 * 16u + first_r + 3u] * b107;
     }
     var m18 = array<vec4<f32>, 4>(sum103, sum104, sum105, sum106);
     var sum109 = vec4<f32>();
@@ -263,51 +309,61 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum111 = vec4<f32>();
     var sum112 = vec4<f32>();
     for (var k108 = 0u; k108 < 16u + zero; k108++) {
-      let x113 = arena[far + k108 * 64u + first_i_K];
-      let x114 = arena[far + k108 * 64u + first_i_K + 1u];
-      let x115 = arena[far + k108 * 64u + first_i_K + 2u];
-      let x116 = arena[far + k108 * 64u + first_i_K + 3u];
-      let b117 = vec4<f32>(x113, x114, x115, x116);
-      sum109 += near[k108 * 16u + first_r + 768u] * b117;
-      sum110 += near[k108 * 16u + first_r + 769u] * b117;
-      sum111 += near[k108 * 16u + first_r + 770u] * b117;
-      sum112 += near[k108 * 16u + first_r + 771u] * b117;
+      let v7_113 = arena[far + k108 * 64u + first_i_K];
+      let v7_114 = arena[far + k108 * 64u + first_i_K + 1u];
+      let v7_115 = arena[far + k108 * 64u + first_i_K + 2u];
+      let v7_116 = arena[far + k108 * 64u + first_i_K + 3u];
+      let b117 = vec4<f32>(v7_113, v7_114, v7_115, v7_116);
+      sum109 += near[near24 + k108 * 16u + first_r] * b117;
+      sum110 += near[near24 + k108 * 16u + first_r + 1u] * b117;
+      sum111 += near[near24 + k108 * 16u + first_r + 2u] * b117;
+      sum112 += near[near24 + k108 * 16u + first_r + 3u] * b117;
     }
     var m25 = array<vec4<f32>, 4>(sum109, sum110, sum111, sum112);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x118 = m30[y][x];
-        arena[far + r * 64u + i_K + 2048u] = x118;
-        let x119 = m31[y][x];
-        arena[far + r * 64u + i_K + 3072u] = x119;
-        let x120 = (m31[y][x] + m30[y][x]);
-        let x121 = near[r + 16u];
-        if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = (((m27[y][x] + m18[y][x]) + m25[y][x]) + (x120 * x121)); }
+        let v30_118 = m30[y][x];
+        arena[far + r * 64u + i_K + 2048u] = v30_118;
+        let v31_119 = m31[y][x];
+        arena[far + r * 64u + i_K + 3072u] = v31_119;
+        let v32_120 = (m31[y][x] + m30[y][x]);
+        let v22_121 = near[near22 + r];
+        if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = (((m27[y][x] + m18[y][x]) + m25[y][x]) + (v32_120 * v22_121)); }
       }
     }
   }
+  // %35 [%row, V] = mul %1, %21
+  // store d_v, %35
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x122 = near[r * 64u + i_V + 1280u];
-    let x123 = near[r];
-    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (x122 * x123); }
+    let v1_122 = near[near1 + r * 64u + i_V];
+    let v21_123 = near[near21 + r];
+    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (v1_122 * v21_123); }
   }
   storageBarrier();
+  // %36 [%row, K] = mul %32, %6
+  // %37 [%row] = sum[K] %36
+  // %38 [%row] = neg %37
+  // %39 [%row, V] = load v row
+  // %40 [%row, V] = mul %1, %39
+  // %41 [%row] = sum[V] %40
+  // %42 [%row] = add %38, %41
+  // store d_beta.staged, %42
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum124 = 0.0f;
     for (var k125 = 0u; k125 < 64u + zero; k125++) {
-      let x126 = (arena[far + r * 64u + k125 + 3072u] + arena[far + r * 64u + k125 + 2048u]);
-      let x127 = select(0.0, p_k[at_d_o + r * heads_64 + k125], r < length);
-      sum124 += (x126 * x127);
+      let v32_126 = (arena[far + r * 64u + k125 + 3072u] + arena[far + r * 64u + k125 + 2048u]);
+      let v6_127 = select(0.0, p_k[at_d_o + r * heads_64 + k125], r < length);
+      sum124 += (v32_126 * v6_127);
     }
     var sum128 = 0.0f;
     for (var k129 = 0u; k129 < 64u + zero; k129++) {
-      let x130 = near[r * 64u + k129 + 1280u];
-      sum128 += (x130 * select(0.0, p_v[at_d_o + r * heads_64 + k129], r < length));
+      let v1_130 = near[near1 + r * 64u + k129];
+      sum128 += (v1_130 * select(0.0, p_v[at_d_o + r * heads_64 + k129], r < length));
     }
     if (r < length) { arena[at_d_beta_staged + r * heads] = ((-sum124) + sum128); }
   }

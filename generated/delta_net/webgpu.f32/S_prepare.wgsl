@@ -23,28 +23,41 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
   let at_beta = (token * heads + head);
   let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
+  const near10 = 0u;
+  const near11 = 16u;
+  const near12 = 272u;
+  const near0 = 0u;
+  const near1 = 1024u;
+  // %0 [%row, K] = load q row
+  // %1 [%row, K] = load k row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K] = x1;
-    let x2 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 1024u] = x2;
+    let v0_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
+    let v1_2 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+    near[near1 + r * 64u + i_K] = v1_2;
   }
   workgroupBarrier();
+  // %5 [] = 0.125
+  // %2 [%col, K] = swap %1
+  // %3 [%row, %col] = contract[K] %0, %2
+  // %4 [%row, %col] = mask %3
+  // %6 [%row, %col] = mul %5, %4
+  // store ws.S.score0_0, %6
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x6 = near[first_c * 64u + k3 + 1024u];
-      let x7 = x6;
-      let x8 = near[first_c * 64u + k3 + 1088u];
-      let x9 = x8;
-      let b10 = vec2<f32>(x7, x9);
-      sum4 += near[first_r * 64u + k3] * b10;
-      sum5 += near[first_r * 64u + k3 + 64u] * b10;
+      let v1_6 = near[near1 + first_c * 64u + k3];
+      let v2_7 = v1_6;
+      let v1_8 = near[near1 + first_c * 64u + k3 + 64u];
+      let v2_9 = v1_8;
+      let b10 = vec2<f32>(v2_7, v2_9);
+      sum4 += near[near0 + first_r * 64u + k3] * b10;
+      sum5 += near[near0 + first_r * 64u + k3 + 64u] * b10;
     }
     var m3 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {
@@ -56,53 +69,60 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
+  // %9 [%row] = load beta row
+  // %10 [%row] = neg %9
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x11 = (-select(0.0, p_beta[at_beta + r * heads], r < length));
-    near[r] = x11;
+    let v10_11 = (-select(0.0, p_beta[at_beta + r * heads], r < length));
+    near[near10 + r] = v10_11;
   }
   workgroupBarrier();
+  // %7 [%row, %col] = contract[K] %1, %2
+  // %8 [%row, %col] = mask strict %7
+  // %11 [%row, %col] = mul %10, %8
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum13 = vec2<f32>();
     var sum14 = vec2<f32>();
     for (var k12 = 0u; k12 < 64u + zero; k12++) {
-      let x15 = near[first_r * 64u + k12 + 1024u];
-      let x16 = near[first_r * 64u + k12 + 1088u];
-      let x17 = near[first_c * 64u + k12 + 1024u];
-      let x18 = x17;
-      let x19 = near[first_c * 64u + k12 + 1088u];
-      let x20 = x19;
-      let b21 = vec2<f32>(x18, x20);
-      sum13 += x15 * b21;
-      sum14 += x16 * b21;
+      let v1_15 = near[near1 + first_r * 64u + k12];
+      let v1_16 = near[near1 + first_r * 64u + k12 + 64u];
+      let v1_17 = near[near1 + first_c * 64u + k12];
+      let v2_18 = v1_17;
+      let v1_19 = near[near1 + first_c * 64u + k12 + 64u];
+      let v2_20 = v1_19;
+      let b21 = vec2<f32>(v2_18, v2_20);
+      sum13 += v1_15 * b21;
+      sum14 += v1_16 * b21;
     }
     var m7 = array<vec2<f32>, 2>(sum13, sum14);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x22 = (near[r] * select(0.0, m7[y][x], c < r));
-        near[r * 16u + c + 16u] = x22;
+        let v11_22 = (near[near10 + r] * select(0.0, m7[y][x], c < r));
+        near[near11 + r * 16u + c] = v11_22;
       }
     }
   }
   workgroupBarrier();
+  // %12 [%row, %col] = inverse %11
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     for (var r = 0u; r < 16u + zero; r++) {
       var sum = select(0.0, 1.0, r == c);
       for (var j = c; j < r; j++) {
-        sum += near[r * 16u + j + 16u] * near[j * 16u + c + 272u];
+        sum += near[near11 + r * 16u + j] * near[near12 + j * 16u + c];
       }
-      near[r * 16u + c + 272u] = sum;
+      near[near12 + r * 16u + c] = sum;
     }
   }
   workgroupBarrier();
+  // store ws.S.solve0_0, %12
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    arena[at_ws_S_solve0_0 + r * 16u + c] = near[r * 16u + c + 272u];
+    arena[at_ws_S_solve0_0 + r * 16u + c] = near[near12 + r * 16u + c];
   }
 }

@@ -26,12 +26,25 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_d_final_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near19 = 0u;
+  const near4 = 0u;
+  const near7 = 256u;
+  const near8 = 512u;
+  const near12 = 256u;
+  const near13 = 512u;
+  const near15 = 768u;
+  const near20 = 16u;
+  const near1 = 1024u;
+  const near3 = 2048u;
+  const near16 = 3072u;
+  // %0 [K, V] = load d_final.S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 1024u] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks reversed with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let chunk = first_chunk + nth;
@@ -44,58 +57,66 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
     let at_beta = (token * heads + head);
     let at_ws_S_solved0 = dims[2].w + (token * heads + head) * 64u + block;
+    // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x1 = near[i_K * 16u + i_V + 1024u];
-      arena[at_ws_S_cotangents + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v1_1;
     }
+    // %3 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2048u] = x2;
+      let v3_2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near3 + r * 64u + i_K] = v3_2;
     }
     workgroupBarrier();
+    // %4 [%row, V] = contract[K] %3, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
       for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let x6 = near[first_r * 64u + k3 + 2048u];
-        let x7 = near[first_r * 64u + k3 + 2112u];
-        let x8 = near[k3 * 16u + first_i_V + 1024u];
-        let x9 = near[k3 * 16u + first_i_V + 1025u];
-        let b10 = vec2<f32>(x8, x9);
-        sum4 += x6 * b10;
-        sum5 += x7 * b10;
+        let v3_6 = near[near3 + first_r * 64u + k3];
+        let v3_7 = near[near3 + first_r * 64u + k3 + 64u];
+        let v1_8 = near[near1 + k3 * 16u + first_i_V];
+        let v1_9 = near[near1 + k3 * 16u + first_i_V + 1u];
+        let b10 = vec2<f32>(v1_8, v1_9);
+        sum4 += v3_6 * b10;
+        sum5 += v3_7 * b10;
       }
       var m4 = array<vec2<f32>, 2>(sum4, sum5);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x11 = m4[y][x];
-          near[r * 16u + i_V] = x11;
+          let v4_11 = m4[y][x];
+          near[near4 + r * 16u + i_V] = v4_11;
         }
       }
     }
+    // %2 [%row, V] = load d_o row
+    // %7 [%col, V] = swap %2
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x13 = select(0.0, p_d_o[at_d_o + c * heads_64 + i_V], c < length);
-      let x12 = x13;
-      near[c * 16u + i_V + 256u] = x12;
+      let v2_13 = select(0.0, p_d_o[at_d_o + c * heads_64 + i_V], c < length);
+      let v7_12 = v2_13;
+      near[near7 + c * 16u + i_V] = v7_12;
     }
     workgroupBarrier();
+    // %5 [%row, %col] = load ws.S.score0_0
+    // %6 [%col, %row] = swap %5
+    // %8 [%row, V] = contract[%col] %6, %7
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum15 = vec2<f32>();
       var sum16 = vec2<f32>();
       for (var k14 = 0u; k14 < 16u + zero; k14++) {
-        let b17 = vec2<f32>(near[k14 * 16u + first_i_V + 256u], near[k14 * 16u + first_i_V + 257u]);
+        let b17 = vec2<f32>(near[near7 + k14 * 16u + first_i_V], near[near7 + k14 * 16u + first_i_V + 1u]);
         sum15 += arena[at_ws_S_score0_0 + k14 * 16u + first_r] * b17;
         sum16 += arena[at_ws_S_score0_0 + k14 * 16u + first_r + 1u] * b17;
       }
@@ -104,26 +125,33 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x18 = m8[y][x];
-          near[r * 16u + i_V + 512u] = x18;
+          let v8_18 = m8[y][x];
+          near[near8 + r * 16u + i_V] = v8_18;
         }
       }
     }
     workgroupBarrier();
+    // %9 [%row, V] = add %4, %8
+    // %12 [%col, V] = swap %9
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x19 = (near[c * 16u + i_V] + near[c * 16u + i_V + 512u]);
-      near[c * 16u + i_V + 256u] = x19;
+      let v12_19 = (near[near4 + c * 16u + i_V] + near[near8 + c * 16u + i_V]);
+      near[near12 + c * 16u + i_V] = v12_19;
     }
     workgroupBarrier();
+    // %10 [%row, %col] = load ws.S.solve0_0
+    // %11 [%col, %row] = swap %10
+    // %13 [%row, V] = contract[%col] %11, %12
+    // %14 [] = 0.125
+    // %15 [%row, V] = mul %14, %2
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum21 = vec2<f32>();
       var sum22 = vec2<f32>();
       for (var k20 = 0u; k20 < 16u + zero; k20++) {
-        let b23 = vec2<f32>(near[k20 * 16u + first_i_V + 256u], near[k20 * 16u + first_i_V + 257u]);
+        let b23 = vec2<f32>(near[near12 + k20 * 16u + first_i_V], near[near12 + k20 * 16u + first_i_V + 1u]);
         sum21 += arena[at_ws_S_solve0_0 + k20 * 16u + first_r] * b23;
         sum22 += arena[at_ws_S_solve0_0 + k20 * 16u + first_r + 1u] * b23;
       }
@@ -132,35 +160,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x24 = m13[y][x];
-          near[r * 16u + i_V + 512u] = x24;
-          let x26 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-          let x25 = (0.125f * x26);
-          near[r * 16u + i_V + 768u] = x25;
+          let v13_24 = m13[y][x];
+          near[near13 + r * 16u + i_V] = v13_24;
+          let v2_26 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+          let v15_25 = (0.125f * v2_26);
+          near[near15 + r * 16u + i_V] = v15_25;
         }
       }
     }
+    // %16 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x27 = select(0.0, p_q[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 3072u] = x27;
+      let v16_27 = select(0.0, p_q[at_k + r * heads_64 + i_K], r < length);
+      near[near16 + r * 64u + i_K] = v16_27;
     }
+    // %18 [%row] = load beta row
+    // %19 [%row] = neg %18
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x28 = (-select(0.0, p_beta[at_beta + r * heads], r < length));
-      near[r] = x28;
+      let v19_28 = (-select(0.0, p_beta[at_beta + r * heads], r < length));
+      near[near19 + r] = v19_28;
     }
     workgroupBarrier();
+    // %20 [%row, V] = mul %19, %13
+    // store ws.S.solved0, %13
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x30 = near[r * 16u + i_V + 512u];
-      let x29 = (near[r] * x30);
-      near[r * 16u + i_V + 16u] = x29;
-      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = x30; }
+      let v13_30 = near[near13 + r * 16u + i_V];
+      let v20_29 = (near[near19 + r] * v13_30);
+      near[near20 + r * 16u + i_V] = v20_29;
+      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = v13_30; }
     }
     workgroupBarrier();
+    // %17 [K, V] = contract[%row] %16, %15
+    // %22 [K, V] = add %1, %17
+    // %21 [K, V] = contract[%row] %3, %20
+    // %23 [K, V] = add %22, %21
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -169,11 +206,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum34 = vec4<f32>();
       var sum35 = vec4<f32>();
       for (var k31 = 0u; k31 < 16u + zero; k31++) {
-        let b36 = vec4<f32>(near[k31 * 16u + first_i_V + 768u], near[k31 * 16u + first_i_V + 769u], near[k31 * 16u + first_i_V + 770u], near[k31 * 16u + first_i_V + 771u]);
-        sum32 += near[k31 * 64u + first_i_K + 3072u] * b36;
-        sum33 += near[k31 * 64u + first_i_K + 3073u] * b36;
-        sum34 += near[k31 * 64u + first_i_K + 3074u] * b36;
-        sum35 += near[k31 * 64u + first_i_K + 3075u] * b36;
+        let b36 = vec4<f32>(near[near15 + k31 * 16u + first_i_V], near[near15 + k31 * 16u + first_i_V + 1u], near[near15 + k31 * 16u + first_i_V + 2u], near[near15 + k31 * 16u + first_i_V + 3u]);
+        sum32 += near[near16 + k31 * 64u + first_i_K] * b36;
+        sum33 += near[near16 + k31 * 64u + first_i_K + 1u] * b36;
+        sum34 += near[near16 + k31 * 64u + first_i_K + 2u] * b36;
+        sum35 += near[near16 + k31 * 64u + first_i_K + 3u] * b36;
       }
       var m17 = array<vec4<f32>, 4>(sum32, sum33, sum34, sum35);
       var sum38 = vec4<f32>();
@@ -181,33 +218,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum40 = vec4<f32>();
       var sum41 = vec4<f32>();
       for (var k37 = 0u; k37 < 16u + zero; k37++) {
-        let x42 = near[k37 * 64u + first_i_K + 2048u];
-        let x43 = near[k37 * 64u + first_i_K + 2049u];
-        let x44 = near[k37 * 64u + first_i_K + 2050u];
-        let x45 = near[k37 * 64u + first_i_K + 2051u];
-        let b46 = vec4<f32>(near[k37 * 16u + first_i_V + 16u], near[k37 * 16u + first_i_V + 17u], near[k37 * 16u + first_i_V + 18u], near[k37 * 16u + first_i_V + 19u]);
-        sum38 += x42 * b46;
-        sum39 += x43 * b46;
-        sum40 += x44 * b46;
-        sum41 += x45 * b46;
+        let v3_42 = near[near3 + k37 * 64u + first_i_K];
+        let v3_43 = near[near3 + k37 * 64u + first_i_K + 1u];
+        let v3_44 = near[near3 + k37 * 64u + first_i_K + 2u];
+        let v3_45 = near[near3 + k37 * 64u + first_i_K + 3u];
+        let b46 = vec4<f32>(near[near20 + k37 * 16u + first_i_V], near[near20 + k37 * 16u + first_i_V + 1u], near[near20 + k37 * 16u + first_i_V + 2u], near[near20 + k37 * 16u + first_i_V + 3u]);
+        sum38 += v3_42 * b46;
+        sum39 += v3_43 * b46;
+        sum40 += v3_44 * b46;
+        sum41 += v3_45 * b46;
       }
       var m21 = array<vec4<f32>, 4>(sum38, sum39, sum40, sum41);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x47 = near[i_K * 16u + i_V + 1024u];
-          near[i_K * 16u + i_V + 1024u] = ((x47 + m17[y][x]) + m21[y][x]);
+          let v1_47 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((v1_47 + m17[y][x]) + m21[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store d_S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x48 = near[i_K * 16u + i_V + 1024u];
-    p_d_S[at_d_final_S + i_K * 64u + i_V] = x48;
+    let v1_48 = near[near1 + i_K * 16u + i_V];
+    p_d_S[at_d_final_S + i_K * 64u + i_V] = v1_48;
   }
 }

@@ -24,12 +24,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near3 = 0u;
+  const near6 = 16u;
+  const near11 = 272u;
+  const near12 = 0u;
+  const near1 = 528u;
+  const near5 = 1552u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 528u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -41,65 +49,78 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
     let at_ws_S_written0 = dims[2].y + (token * heads + head) * 64u + block;
+    // store ws.S.states, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x1 = near[i_K * 16u + i_V + 528u];
-      arena[at_ws_S_states + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
     }
+    // %3 [%row] = load beta row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x2 = select(0.0, p_beta[at_beta + r * heads], r < length);
-      near[r] = x2;
+      let v3_2 = select(0.0, p_beta[at_beta + r * heads], r < length);
+      near[near3 + r] = v3_2;
     }
+    // %5 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x3 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1552u] = x3;
+      let v5_3 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_3;
     }
     workgroupBarrier();
+    // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
       for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let x7 = near[first_r * 64u + k4 + 1552u];
-        let x8 = near[first_r * 64u + k4 + 1616u];
-        let x9 = near[k4 * 16u + first_i_V + 528u];
-        let x10 = near[k4 * 16u + first_i_V + 529u];
-        let b11 = vec2<f32>(x9, x10);
-        sum5 += x7 * b11;
-        sum6 += x8 * b11;
+        let v5_7 = near[near5 + first_r * 64u + k4];
+        let v5_8 = near[near5 + first_r * 64u + k4 + 64u];
+        let v1_9 = near[near1 + k4 * 16u + first_i_V];
+        let v1_10 = near[near1 + k4 * 16u + first_i_V + 1u];
+        let b11 = vec2<f32>(v1_9, v1_10);
+        sum5 += v5_7 * b11;
+        sum6 += v5_8 * b11;
       }
       var m6 = array<vec2<f32>, 2>(sum5, sum6);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x12 = m6[y][x];
-          near[r * 16u + i_V + 16u] = x12;
+          let v6_12 = m6[y][x];
+          near[near6 + r * 16u + i_V] = v6_12;
         }
       }
     }
     workgroupBarrier();
+    // %7 [%row] = neg %3
+    // %8 [%row, V] = mul %7, %6
+    // %2 [%row, V] = load v row
+    // %4 [%row, V] = mul %2, %3
+    // %9 [%row, V] = add %8, %4
+    // %11 [%col, V] = swap %9
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x14 = near[c];
-      let x15 = (((-x14) * near[c * 16u + i_V + 16u]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * x14));
-      let x13 = x15;
-      near[c * 16u + i_V + 272u] = x13;
+      let v3_14 = near[near3 + c];
+      let v9_15 = (((-v3_14) * near[near6 + c * 16u + i_V]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * v3_14));
+      let v11_13 = v9_15;
+      near[near11 + c * 16u + i_V] = v11_13;
     }
     workgroupBarrier();
+    // %10 [%row, %col] = load ws.S.solve0_0
+    // %12 [%row, V] = contract[%col] %10, %11
+    // store ws.S.written0, %12
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum17 = vec2<f32>();
       var sum18 = vec2<f32>();
       for (var k16 = 0u; k16 < 16u + zero; k16++) {
-        let b19 = vec2<f32>(near[k16 * 16u + first_i_V + 272u], near[k16 * 16u + first_i_V + 273u]);
+        let b19 = vec2<f32>(near[near11 + k16 * 16u + first_i_V], near[near11 + k16 * 16u + first_i_V + 1u]);
         sum17 += arena[at_ws_S_solve0_0 + first_r * 16u + k16] * b19;
         sum18 += arena[at_ws_S_solve0_0 + first_r * 16u + k16 + 16u] * b19;
       }
@@ -108,13 +129,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x20 = m12[y][x];
-          near[r * 16u + i_V] = x20;
+          let v12_20 = m12[y][x];
+          near[near12 + r * 16u + i_V] = v12_20;
           if (r < length) { arena[at_ws_S_written0 + r * heads_64 + i_V] = m12[y][x]; }
         }
       }
     }
     workgroupBarrier();
+    // %13 [K, V] = contract[%row] %5, %12
+    // %14 [K, V] = add %1, %13
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -123,27 +146,27 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum24 = vec4<f32>();
       var sum25 = vec4<f32>();
       for (var k21 = 0u; k21 < 16u + zero; k21++) {
-        let x26 = near[k21 * 64u + first_i_K + 1552u];
-        let x27 = near[k21 * 64u + first_i_K + 1553u];
-        let x28 = near[k21 * 64u + first_i_K + 1554u];
-        let x29 = near[k21 * 64u + first_i_K + 1555u];
-        let x30 = near[k21 * 16u + first_i_V];
-        let x31 = near[k21 * 16u + first_i_V + 1u];
-        let x32 = near[k21 * 16u + first_i_V + 2u];
-        let x33 = near[k21 * 16u + first_i_V + 3u];
-        let b34 = vec4<f32>(x30, x31, x32, x33);
-        sum22 += x26 * b34;
-        sum23 += x27 * b34;
-        sum24 += x28 * b34;
-        sum25 += x29 * b34;
+        let v5_26 = near[near5 + k21 * 64u + first_i_K];
+        let v5_27 = near[near5 + k21 * 64u + first_i_K + 1u];
+        let v5_28 = near[near5 + k21 * 64u + first_i_K + 2u];
+        let v5_29 = near[near5 + k21 * 64u + first_i_K + 3u];
+        let v12_30 = near[near12 + k21 * 16u + first_i_V];
+        let v12_31 = near[near12 + k21 * 16u + first_i_V + 1u];
+        let v12_32 = near[near12 + k21 * 16u + first_i_V + 2u];
+        let v12_33 = near[near12 + k21 * 16u + first_i_V + 3u];
+        let b34 = vec4<f32>(v12_30, v12_31, v12_32, v12_33);
+        sum22 += v5_26 * b34;
+        sum23 += v5_27 * b34;
+        sum24 += v5_28 * b34;
+        sum25 += v5_29 * b34;
       }
       var m13 = array<vec4<f32>, 4>(sum22, sum23, sum24, sum25);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x35 = near[i_K * 16u + i_V + 528u];
-          near[i_K * 16u + i_V + 528u] = (x35 + m13[y][x]);
+          let v1_35 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (v1_35 + m13[y][x]);
         }
       }
     }

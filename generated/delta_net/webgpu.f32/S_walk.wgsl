@@ -26,12 +26,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near3 = 0u;
+  const near6 = 16u;
+  const near11 = 272u;
+  const near12 = 0u;
+  const near1 = 528u;
+  const near5 = 1552u;
+  const near16 = 2576u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 528u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -42,59 +51,70 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
+    // %3 [%row] = load beta.staged row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x1 = select(0.0, arena[at_beta_staged + r * heads], r < length);
-      near[r] = x1;
+      let v3_1 = select(0.0, arena[at_beta_staged + r * heads], r < length);
+      near[near3 + r] = v3_1;
     }
+    // %5 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1552u] = x2;
+      let v5_2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_2;
     }
     workgroupBarrier();
+    // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
       for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let x6 = near[first_r * 64u + k3 + 1552u];
-        let x7 = near[first_r * 64u + k3 + 1616u];
-        let x8 = near[k3 * 16u + first_i_V + 528u];
-        let x9 = near[k3 * 16u + first_i_V + 529u];
-        let b10 = vec2<f32>(x8, x9);
-        sum4 += x6 * b10;
-        sum5 += x7 * b10;
+        let v5_6 = near[near5 + first_r * 64u + k3];
+        let v5_7 = near[near5 + first_r * 64u + k3 + 64u];
+        let v1_8 = near[near1 + k3 * 16u + first_i_V];
+        let v1_9 = near[near1 + k3 * 16u + first_i_V + 1u];
+        let b10 = vec2<f32>(v1_8, v1_9);
+        sum4 += v5_6 * b10;
+        sum5 += v5_7 * b10;
       }
       var m6 = array<vec2<f32>, 2>(sum4, sum5);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x11 = m6[y][x];
-          near[r * 16u + i_V + 16u] = x11;
+          let v6_11 = m6[y][x];
+          near[near6 + r * 16u + i_V] = v6_11;
         }
       }
     }
     workgroupBarrier();
+    // %7 [%row] = neg %3
+    // %8 [%row, V] = mul %7, %6
+    // %2 [%row, V] = load v row
+    // %4 [%row, V] = mul %2, %3
+    // %9 [%row, V] = add %8, %4
+    // %11 [%col, V] = swap %9
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x13 = near[c];
-      let x14 = (((-x13) * near[c * 16u + i_V + 16u]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * x13));
-      let x12 = x14;
-      near[c * 16u + i_V + 272u] = x12;
+      let v3_13 = near[near3 + c];
+      let v9_14 = (((-v3_13) * near[near6 + c * 16u + i_V]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * v3_13));
+      let v11_12 = v9_14;
+      near[near11 + c * 16u + i_V] = v11_12;
     }
     workgroupBarrier();
+    // %10 [%row, %col] = load ws.S.solve0_0
+    // %12 [%row, V] = contract[%col] %10, %11
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum16 = vec2<f32>();
       var sum17 = vec2<f32>();
       for (var k15 = 0u; k15 < 16u + zero; k15++) {
-        let b18 = vec2<f32>(near[k15 * 16u + first_i_V + 272u], near[k15 * 16u + first_i_V + 273u]);
+        let b18 = vec2<f32>(near[near11 + k15 * 16u + first_i_V], near[near11 + k15 * 16u + first_i_V + 1u]);
         sum16 += arena[at_ws_S_solve0_0 + first_r * 16u + k15] * b18;
         sum17 += arena[at_ws_S_solve0_0 + first_r * 16u + k15 + 16u] * b18;
       }
@@ -103,37 +123,46 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x19 = m12[y][x];
-          near[r * 16u + i_V] = x19;
+          let v12_19 = m12[y][x];
+          near[near12 + r * 16u + i_V] = v12_19;
         }
       }
     }
+    // %16 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x20 = select(0.0, p_q[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2576u] = x20;
+      let v16_20 = select(0.0, p_q[at_k + r * heads_64 + i_K], r < length);
+      near[near16 + r * 64u + i_K] = v16_20;
     }
     workgroupBarrier();
+    // %18 [] = 0.125
+    // %17 [%row, V] = contract[K] %16, %1
+    // %19 [%row, V] = mul %18, %17
+    // %13 [%row, %col] = load ws.S.score0_0
+    // %14 [%col, V] = swap %12
+    // %15 [%row, V] = contract[%col] %13, %14
+    // %20 [%row, V] = add %19, %15
+    // store o, %20
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum22 = vec2<f32>();
       var sum23 = vec2<f32>();
       for (var k21 = 0u; k21 < 64u + zero; k21++) {
-        let x24 = near[k21 * 16u + first_i_V + 528u];
-        let x25 = near[k21 * 16u + first_i_V + 529u];
-        let b26 = vec2<f32>(x24, x25);
-        sum22 += near[first_r * 64u + k21 + 2576u] * b26;
-        sum23 += near[first_r * 64u + k21 + 2640u] * b26;
+        let v1_24 = near[near1 + k21 * 16u + first_i_V];
+        let v1_25 = near[near1 + k21 * 16u + first_i_V + 1u];
+        let b26 = vec2<f32>(v1_24, v1_25);
+        sum22 += near[near16 + first_r * 64u + k21] * b26;
+        sum23 += near[near16 + first_r * 64u + k21 + 64u] * b26;
       }
       var m17 = array<vec2<f32>, 2>(sum22, sum23);
       var sum28 = vec2<f32>();
       var sum29 = vec2<f32>();
       for (var k27 = 0u; k27 < 16u + zero; k27++) {
-        let x30 = near[k27 * 16u + first_i_V];
-        let x31 = near[k27 * 16u + first_i_V + 1u];
-        let b32 = vec2<f32>(x30, x31);
+        let v12_30 = near[near12 + k27 * 16u + first_i_V];
+        let v12_31 = near[near12 + k27 * 16u + first_i_V + 1u];
+        let b32 = vec2<f32>(v12_30, v12_31);
         sum28 += arena[at_ws_S_score0_0 + first_r * 16u + k27] * b32;
         sum29 += arena[at_ws_S_score0_0 + first_r * 16u + k27 + 16u] * b32;
       }
@@ -147,6 +176,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
     workgroupBarrier();
+    // %21 [K, V] = contract[%row] %5, %12
+    // %22 [K, V] = add %1, %21
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -155,37 +186,38 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum36 = vec4<f32>();
       var sum37 = vec4<f32>();
       for (var k33 = 0u; k33 < 16u + zero; k33++) {
-        let x38 = near[k33 * 64u + first_i_K + 1552u];
-        let x39 = near[k33 * 64u + first_i_K + 1553u];
-        let x40 = near[k33 * 64u + first_i_K + 1554u];
-        let x41 = near[k33 * 64u + first_i_K + 1555u];
-        let x42 = near[k33 * 16u + first_i_V];
-        let x43 = near[k33 * 16u + first_i_V + 1u];
-        let x44 = near[k33 * 16u + first_i_V + 2u];
-        let x45 = near[k33 * 16u + first_i_V + 3u];
-        let b46 = vec4<f32>(x42, x43, x44, x45);
-        sum34 += x38 * b46;
-        sum35 += x39 * b46;
-        sum36 += x40 * b46;
-        sum37 += x41 * b46;
+        let v5_38 = near[near5 + k33 * 64u + first_i_K];
+        let v5_39 = near[near5 + k33 * 64u + first_i_K + 1u];
+        let v5_40 = near[near5 + k33 * 64u + first_i_K + 2u];
+        let v5_41 = near[near5 + k33 * 64u + first_i_K + 3u];
+        let v12_42 = near[near12 + k33 * 16u + first_i_V];
+        let v12_43 = near[near12 + k33 * 16u + first_i_V + 1u];
+        let v12_44 = near[near12 + k33 * 16u + first_i_V + 2u];
+        let v12_45 = near[near12 + k33 * 16u + first_i_V + 3u];
+        let b46 = vec4<f32>(v12_42, v12_43, v12_44, v12_45);
+        sum34 += v5_38 * b46;
+        sum35 += v5_39 * b46;
+        sum36 += v5_40 * b46;
+        sum37 += v5_41 * b46;
       }
       var m21 = array<vec4<f32>, 4>(sum34, sum35, sum36, sum37);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x47 = near[i_K * 16u + i_V + 528u];
-          near[i_K * 16u + i_V + 528u] = (x47 + m21[y][x]);
+          let v1_47 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (v1_47 + m21[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x48 = near[i_K * 16u + i_V + 528u];
-    p_final_S[at_S + i_K * 64u + i_V] = x48;
+    let v1_48 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_48;
   }
 }

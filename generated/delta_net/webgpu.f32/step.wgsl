@@ -23,56 +23,77 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_S = (sequence * heads + head) * 4096u + block;
+  const near9 = 0u;
+  const near2 = 16u;
+  const near1 = 80u;
+  const near11 = 1104u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 80u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_k = (token * heads + head) * 64u;
     let at_beta_staged = dims[3].y + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
+    // %2 [K] = load k one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = p_k[at_k + i_K];
-      near[i_K + 16u] = x1;
+      let v2_1 = p_k[at_k + i_K];
+      near[near2 + i_K] = v2_1;
     }
+    // %4 [] = load beta.staged one
     let t4 = arena[at_beta_staged];
+    // %6 [] = neg %4
     let t6 = (-t4);
     workgroupBarrier();
+    // %3 [V] = load v one
+    // %5 [V] = mul %3, %4
+    // %7 [K] = mul %6, %2
+    // %8 [V] = contract[K] %7, %1
+    // %9 [V] = add %5, %8
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum3 = 0.0;
       for (var k2 = 0u; k2 < 64u + zero; k2++) {
-        let x4 = near[k2 + 16u];
-        let b5 = (t6 * x4);
-        let x6 = near[k2 * 16u + i_V + 80u];
-        let b7 = x6;
+        let v2_4 = near[near2 + k2];
+        let b5 = (t6 * v2_4);
+        let v1_6 = near[near1 + k2 * 16u + i_V];
+        let b7 = v1_6;
         sum3 += b5 * b7;
       }
       let m8 = sum3;
-      let x8 = ((p_v[at_v + i_V] * t4) + m8);
-      near[i_V] = x8;
+      let v9_8 = ((p_v[at_v + i_V] * t4) + m8);
+      near[near9 + i_V] = v9_8;
     }
     workgroupBarrier();
+    // %10 [K, V] = mul %2, %9
+    // %11 [K, V] = add %1, %10
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x10 = near[i_K * 16u + i_V + 80u];
-      let x11 = near[i_K + 16u];
-      let x9 = (x10 + (x11 * near[i_V]));
-      near[i_K * 16u + i_V + 1104u] = x9;
+      let v1_10 = near[near1 + i_K * 16u + i_V];
+      let v2_11 = near[near2 + i_K];
+      let v11_9 = (v1_10 + (v2_11 * near[near9 + i_V]));
+      near[near11 + i_K * 16u + i_V] = v11_9;
     }
     workgroupBarrier();
+    // %12 [K] = load q one
+    // %13 [] = 0.125
+    // %14 [K] = mul %12, %13
+    // %15 [V] = contract[K] %14, %11
+    // store o, %15
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum13 = 0.0;
       for (var k12 = 0u; k12 < 64u + zero; k12++) {
         let b14 = (p_q[at_k + k12] * 0.125f);
-        let x15 = near[k12 * 16u + i_V + 1104u];
-        let b16 = x15;
+        let v11_15 = near[near11 + k12 * 16u + i_V];
+        let b16 = v11_15;
         sum13 += b14 * b16;
       }
       let m15 = sum13;
@@ -81,16 +102,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x17 = near[i_K * 16u + i_V + 1104u];
-      near[i_K * 16u + i_V + 80u] = x17;
+      let v11_17 = near[near11 + i_K * 16u + i_V];
+      near[near1 + i_K * 16u + i_V] = v11_17;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x18 = near[i_K * 16u + i_V + 80u];
-    p_final_S[at_S + i_K * 64u + i_V] = x18;
+    let v1_18 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_18;
   }
 }

@@ -739,7 +739,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_solve0_1, bf16* __restrict__ p_ws_S_rest0_1, bf16* __restrict__ p_ws_S_solve1_0, bf16* __restrict__ p_ws_S_rest1_0, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_rest1_1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M9 = 0, M10 = 18432, M11 = 36864, M14 = 18432, M15 = 55296, M16 = 73728, M17 = 18432, M18 = 73728, M19 = 36864, M20 = 92160, M0 = 0, M1 = 55296, M2 = 73728, M5 = 8192, M6 = 8192, M21 = 55296, M22 = 0, M23 = 8192, M24 = 0, M25 = 8192, M26 = 0, M27 = 8192, M28 = 0, M3 = 8192, M4 = 16384, M7 = 0, M8 = 18432, M12 = 63488, M13 = 63744;
+  constexpr u32 M9 = 0, M10 = 18432, M11 = 36864, M14 = 18432, M15 = 55296, M16 = 73728, M17 = 18432, M18 = 73728, M19 = 36864, M20 = 92160, M0_0 = 0, M1_1 = 55296, M2_14 = 73728, M5 = 8192, M6 = 8192, M21 = 55296, M22 = 0, M23 = 8192, M24 = 0, M25 = 8192, M26 = 0, M27 = 8192, M28 = 0, M3_5 = 8192, M4_6 = 16384, M7_21 = 0, M8_22 = 18432, M12_32 = 63488, M13_33 = 63744;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -749,122 +749,171 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 256>((base + M0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M1), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M2), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, K] = load q row
+  tile_load<64, 1, 256>((base + M0_0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, K] = load k1 row
+  tile_load<64, 1, 256>((base + M1_1), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %14 [%row, K] = load k2 row
+  tile_load<64, 1, 256>((base + M2_14), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%col, K] = swap %1
+  // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<2>();
   team_sync(1, 256);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<1>();
   team_sync(1, 256);
   float f3_1[16];
-  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
+  // %4 [%row, %col] = mask %3
   mma_wait<0>();
   mma_ready<sizeof(f3_1) / 4>(f3_1);
   float f4_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M3))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %5 [%row] = load g row
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M3_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %6 [%row] = cumsum %5
   team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M4)), ((float*)(basep + M3)), false, false);
+  if (t < 32) vec_cumsum(((float*)(basep + M4_6)), ((float*)(basep + M3_5)), false, false);
+  // %7 [%col] = swap %6
+  // %8 [%row, %col] = sub %6, %7
   team_sync(1, 256);
   float f8_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_3[i] = (((float*)(basep + M4))[frag_row(i)] - ((float*)(basep + M4))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f8_3[i] = (((float*)(basep + M4_6))[frag_row(i)] - ((float*)(basep + M4_6))[(frag_col(i) + part * 32)]);
+  // %9 [%row, %col] = mask %8
   float f9_4[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_4[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f8_3[i] : 0.f);
+  // %10 [%row, %col] = exp %9
   float f10_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f10_5[i] = m_exp(f9_4[i]);
+  // %11 [] = 0.125
+  // %12 [%row, %col] = mul %10, %11
   float f12_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f12_6[i] = (f10_5[i] * 0.125f);
+  // %13 [%row, %col] = mul %12, %4
   float f13_7[16];
   UNROLL for (int i = 0; i < 16; ++i) f13_7[i] = (f12_6[i] * f4_2[i]);
+  // store ws.S.score0_0, %13
   store_frag<2, 64, false>((base + M5), f13_7, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
-  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0));
+  // %15 [%col, K] = swap %14
+  // %16 [%row, %col] = contract[K] %0, %15
+  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
   cp_wait<0>();
   team_sync(1, 256);
   float f16_9[16];
-  mma_open(); mma<32, 4, 64, false, true>(f16_9, a0_8, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f16_9, a0_8, (base + M2_14), part * 32); mma_commit();
+  // %17 [%row, %col] = mask %16
   mma_wait<0>();
   mma_ready<sizeof(f16_9) / 4>(f16_9);
   float f17_10[16];
   UNROLL for (int i = 0; i < 16; ++i) f17_10[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f16_9[i] : 0.f);
+  // %18 [%row, %col] = mul %12, %17
   float f18_11[16];
   UNROLL for (int i = 0; i < 16; ++i) f18_11[i] = (f12_6[i] * f17_10[i]);
+  // store ws.S.score0_1, %18
   store_frag<2, 64, false>((base + M6), f18_11, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M6), t);
-  u32 a1_12[4][4]; load_as<4, 64, false>(a1_12, (base + M1));
+  // %19 [%row, %col] = contract[K] %1, %2
+  u32 a1_12[4][4]; load_as<4, 64, false>(a1_12, (base + M1_1));
   float f19_13[16];
-  mma_open(); mma<32, 4, 64, false, true>(f19_13, a1_12, (base + M1), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f19_13, a1_12, (base + M1_1), part * 32); mma_commit();
+  // %20 [%row, %col] = mask strict %19
   mma_wait<0>();
   mma_ready<sizeof(f19_13) / 4>(f19_13);
   float f20_14[16];
   UNROLL for (int i = 0; i < 16; ++i) f20_14[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f19_13[i] : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M7))[i] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M8))[i] = (-((float*)(basep + M7))[i]);
+  // %21 [%row] = load beta1 row
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M7_21))[i] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %22 [%row] = neg %21
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M8_22))[i] = (-((float*)(basep + M7_21))[i]);
+  // %23 [%row, %col] = mul %10, %22
   team_sync(1, 256);
   float f23_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_15[i] = (f10_5[i] * ((float*)(basep + M8))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f23_15[i] = (f10_5[i] * ((float*)(basep + M8_22))[frag_row(i)]);
+  // %24 [%row, %col] = mul %23, %20
   float f24_16[16];
   UNROLL for (int i = 0; i < 16; ++i) f24_16[i] = (f23_15[i] * f20_14[i]);
+  // %25 [%row, %col] = inverse fine %24
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f24_16[i];
   team_sync(1, 256);
   if (part == 0) tri_inverse<72, true>(((float*)(basep + M9)), t, 4);
-  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M1));
+  // %26 [%row, %col] = contract[K] %1, %15
+  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M1_1));
   float f26_18[16];
-  mma_open(); mma<32, 4, 64, false, true>(f26_18, a1_17, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f26_18, a1_17, (base + M2_14), part * 32); mma_commit();
+  // %27 [%row, %col] = mask strict %26
   mma_wait<0>();
   mma_ready<sizeof(f26_18) / 4>(f26_18);
   float f27_19[16];
   UNROLL for (int i = 0; i < 16; ++i) f27_19[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f26_18[i] : 0.f);
+  // %28 [%row, %col] = mul %23, %27
   float f28_20[16];
   UNROLL for (int i = 0; i < 16; ++i) f28_20[i] = (f23_15[i] * f27_19[i]);
+  // %29 [%row, %col] = compose fine %25, %28
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M10))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f28_20[i];
   team_sync(1, 256);
   if (part == 0) compose_tf32<72, true>(((float*)(basep + M11)), ((float*)(basep + M9)), ((float*)(basep + M10)), t);
-  u32 a14_21[4][4]; load_as<4, 64, false>(a14_21, (base + M2));
+  // %30 [%row, %col] = contract[K] %14, %2
+  u32 a14_21[4][4]; load_as<4, 64, false>(a14_21, (base + M2_14));
   float f30_22[16];
-  mma_open(); mma<32, 4, 64, false, true>(f30_22, a14_21, (base + M1), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f30_22, a14_21, (base + M1_1), part * 32); mma_commit();
+  // %31 [%row, %col] = mask %30
   mma_wait<0>();
   mma_ready<sizeof(f30_22) / 4>(f30_22);
   float f31_23[16];
   UNROLL for (int i = 0; i < 16; ++i) f31_23[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f30_22[i] : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M13))[i] = (-((float*)(basep + M12))[i]);
+  // %32 [%row] = load beta2 row
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_32))[i] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %33 [%row] = neg %32
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M13_33))[i] = (-((float*)(basep + M12_32))[i]);
+  // %34 [%row, %col] = mul %10, %33
   team_sync(1, 256);
   float f34_24[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_24[i] = (f10_5[i] * ((float*)(basep + M13))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f34_24[i] = (f10_5[i] * ((float*)(basep + M13_33))[frag_row(i)]);
+  // %35 [%row, %col] = mul %34, %31
   float f35_25[16];
   UNROLL for (int i = 0; i < 16; ++i) f35_25[i] = (f34_24[i] * f31_23[i]);
+  // %36 [%row, %col] = compose fine %35, %25
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f35_25[i];
   team_sync(1, 256);
   if (part == 0) compose_tf32<72, true>(((float*)(basep + M15)), ((float*)(basep + M14)), ((float*)(basep + M9)), t);
-  u32 a14_26[4][4]; load_as<4, 64, false>(a14_26, (base + M2));
+  // %37 [%row, %col] = contract[K] %14, %15
+  u32 a14_26[4][4]; load_as<4, 64, false>(a14_26, (base + M2_14));
   float f37_27[16];
-  mma_open(); mma<32, 4, 64, false, true>(f37_27, a14_26, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f37_27, a14_26, (base + M2_14), part * 32); mma_commit();
+  // %38 [%row, %col] = mask strict %37
   mma_wait<0>();
   mma_ready<sizeof(f37_27) / 4>(f37_27);
   float f38_28[16];
   UNROLL for (int i = 0; i < 16; ++i) f38_28[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f37_27[i] : 0.f);
+  // %39 [%row, %col] = mul %34, %38
   float f39_29[16];
   UNROLL for (int i = 0; i < 16; ++i) f39_29[i] = (f34_24[i] * f38_28[i]);
+  // %40 [%row, %col] = compose fine %35, %29
   team_sync(1, 256);
   if (part == 0) compose_tf32<72, true>(((float*)(basep + M16)), ((float*)(basep + M14)), ((float*)(basep + M11)), t);
+  // %41 [%row, %col] = add %40, %39
   team_sync(1, 256);
   float f40_30[16];
   UNROLL for (int i = 0; i < 16; ++i) f40_30[i] = ((float*)(basep + M16))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f41_31[16];
   UNROLL for (int i = 0; i < 16; ++i) f41_31[i] = (f40_30[i] + f39_29[i]);
+  // %42 [%row, %col] = inverse fine %41
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f41_31[i];
   team_sync(1, 256);
   if (part == 0) tri_inverse<72, true>(((float*)(basep + M17)), t, 4);
+  // %43 [%row, %col] = compose fine %29, %42
   team_sync(1, 256);
   if (part == 0) compose_tf32<72, true>(((float*)(basep + M18)), ((float*)(basep + M11)), ((float*)(basep + M17)), t);
+  // %44 [%row, %col] = compose fine %42, %36
   team_sync(1, 256);
   if (part == 0) compose_tf32<72, true>(((float*)(basep + M19)), ((float*)(basep + M17)), ((float*)(basep + M15)), t);
+  // %45 [%row, %col] = compose fine %43, %36
   team_sync(1, 256);
   if (part == 0) compose_tf32<72, true>(((float*)(basep + M20)), ((float*)(basep + M18)), ((float*)(basep + M15)), t);
+  // %46 [%row, %col] = add %45, %25
   team_sync(1, 256);
   float f45_32[16];
   UNROLL for (int i = 0; i < 16; ++i) f45_32[i] = ((float*)(basep + M20))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
@@ -872,49 +921,65 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f25_33[i] = ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f46_34[16];
   UNROLL for (int i = 0; i < 16; ++i) f46_34[i] = (f45_32[i] + f25_33[i]);
+  // %47 [%row, %col] = round %46
   float f47_35[16];
   UNROLL for (int i = 0; i < 16; ++i) f47_35[i] = low(pack2(f46_34[i], 0.f));
+  // %48 [%row, %col] = sub %46, %47
   float f48_36[16];
   UNROLL for (int i = 0; i < 16; ++i) f48_36[i] = (f46_34[i] - f47_35[i]);
+  // store ws.S.solve0_0, %46
   store_frag<2, 64, false>((base + M21), f46_34, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M21), t);
+  // store ws.S.rest0_0, %48
   store_frag<2, 64, false>((base + M22), f48_36, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M22), t);
+  // %49 [%row, %col] = round %43
   float f43_37[16];
   UNROLL for (int i = 0; i < 16; ++i) f43_37[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f49_38[16];
   UNROLL for (int i = 0; i < 16; ++i) f49_38[i] = low(pack2(f43_37[i], 0.f));
+  // %50 [%row, %col] = sub %43, %49
   float f50_39[16];
   UNROLL for (int i = 0; i < 16; ++i) f50_39[i] = (f43_37[i] - f49_38[i]);
+  // store ws.S.solve0_1, %43
   store_frag<2, 64, false>((base + M23), f43_37, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M23), t);
+  // store ws.S.rest0_1, %50
   store_frag<2, 64, false>((base + M24), f50_39, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M24), t);
+  // %51 [%row, %col] = round %44
   float f44_40[16];
   UNROLL for (int i = 0; i < 16; ++i) f44_40[i] = ((float*)(basep + M19))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f51_41[16];
   UNROLL for (int i = 0; i < 16; ++i) f51_41[i] = low(pack2(f44_40[i], 0.f));
+  // %52 [%row, %col] = sub %44, %51
   float f52_42[16];
   UNROLL for (int i = 0; i < 16; ++i) f52_42[i] = (f44_40[i] - f51_41[i]);
+  // store ws.S.solve1_0, %44
   store_frag<2, 64, false>((base + M25), f44_40, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M25), t);
+  // store ws.S.rest1_0, %52
   store_frag<2, 64, false>((base + M26), f52_42, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M26), t);
+  // %53 [%row, %col] = round %42
   float f42_43[16];
   UNROLL for (int i = 0; i < 16; ++i) f42_43[i] = ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f53_44[16];
   UNROLL for (int i = 0; i < 16; ++i) f53_44[i] = low(pack2(f42_43[i], 0.f));
+  // %54 [%row, %col] = sub %42, %53
   float f54_45[16];
   UNROLL for (int i = 0; i < 16; ++i) f54_45[i] = (f42_43[i] - f53_44[i]);
+  // store ws.S.solve1_1, %42
   store_frag<2, 64, false>((base + M27), f42_43, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M27), t);
+  // store ws.S.rest1_1, %54
   store_frag<2, 64, false>((base + M28), f54_45, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M28), t);
@@ -922,7 +987,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L2 = 8192, L4 = 16384, L6 = 24576, L7 = 32768, L8 = 40960, L9 = 49152, L10 = 57344, L11 = 65536, L12 = 73728, L13 = 81920, L14 = 90112, L15 = 98304, L16 = 106496, L17 = 114688, L1 = 122880, L5 = 123136, L21 = 123392, L23 = 123648, L24 = 123904, L26 = 124160, L27 = 124416, L3 = 0, L18 = 256, L19 = 0, L20 = 512, L22 = 768, L25 = 1024;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_18 = 16384, L6_21 = 24576, L7_29 = 32768, L8_36 = 40960, L9_40 = 49152, L10_47 = 57344, L11_52 = 65536, L12_55 = 73728, L13_59 = 81920, L14_62 = 90112, L15_67 = 98304, L16_75 = 106496, L17_83 = 114688, L1_3 = 122880, L5_19 = 123136, L21_15 = 123392, L23_26 = 123648, L24_88 = 123904, L26_94 = 124160, L27_107 = 124416, L3_11 = 0, L18_12 = 256, L19_13 = 0, L20_14 = 512, L22_25 = 768, L25_93 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -949,24 +1014,42 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 1 * 124928; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_v1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load v1 row
+      tile_load<64, 1, 128>((to + L0_2), p_v1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load beta1 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %5 [%row, K] = load k1 row
+      tile_load<64, 1, 128>((to + L2_5), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %11 [%row] = load g row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L4), p_v2 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %18 [%row, V] = load v2 row
+      tile_load<64, 1, 128>((to + L4_18), p_v2 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %19 [%row] = load beta2 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L6), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L7), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L8), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L9), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L10), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L11), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L12), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L13), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L14), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L15), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L16), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L17), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %21 [%row, K] = load k2 row
+      tile_load<64, 1, 128>((to + L6_21), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %29 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L7_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %36 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L8_36), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %40 [%row, %col] = load ws.S.solve0_1
+      tile_load<64, 1, 128>((to + L9_40), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %47 [%row, %col] = load ws.S.rest0_1
+      tile_load<64, 1, 128>((to + L10_47), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %52 [%row, %col] = load ws.S.solve1_0
+      tile_load<64, 1, 128>((to + L11_52), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %55 [%row, %col] = load ws.S.rest1_0
+      tile_load<64, 1, 128>((to + L12_55), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %59 [%row, %col] = load ws.S.solve1_1
+      tile_load<64, 1, 128>((to + L13_59), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %62 [%row, %col] = load ws.S.rest1_1
+      tile_load<64, 1, 128>((to + L14_62), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %67 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L15_67), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %75 [%row, %col] = load ws.S.score0_1
+      tile_load<64, 1, 128>((to + L16_75), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %83 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L17_83), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
@@ -985,24 +1068,36 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 1 * 124928; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3))[i] = r11_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r19_2[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_11))[i] = r11_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_19))[i] = r19_2[k]; }
       cp_wait<0>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L18)), ((float*)(basep + L3)), false, false);
+      // %12 [%row] = cumsum %11
+      if (t < 32) vec_cumsum(((float*)(basep + L18_12)), ((float*)(basep + L3_11)), false, false);
+      // %13 [%row] = exp %12
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L19))[i] = m_exp(((float*)(basep + L18))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L20))[i] = (-((float*)(sp + L1))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L21))[i] = (((float*)(basep + L19))[i] * ((float*)(basep + L20))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L22))[i] = (-((float*)(sp + L5))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L23))[i] = (((float*)(basep + L19))[i] * ((float*)(basep + L22))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L24))[i] = (((float*)(basep + L19))[i] * 0.125f);
-      const float s92_3 = ((float*)(basep + L18))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L25))[i] = (s92_3 - ((float*)(basep + L18))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L26))[i] = m_exp(((float*)(basep + L25))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L19_13))[i] = m_exp(((float*)(basep + L18_12))[i]);
+      // %14 [%row] = neg %3
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L20_14))[i] = (-((float*)(sp + L1_3))[i]);
+      // %15 [%row] = mul %13, %14
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L21_15))[i] = (((float*)(basep + L19_13))[i] * ((float*)(basep + L20_14))[i]);
+      // %25 [%row] = neg %19
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L22_25))[i] = (-((float*)(sp + L5_19))[i]);
+      // %26 [%row] = mul %13, %25
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L23_26))[i] = (((float*)(basep + L19_13))[i] * ((float*)(basep + L22_25))[i]);
+      // %87 [] = 0.125
+      // %88 [%row] = mul %13, %87
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L24_88))[i] = (((float*)(basep + L19_13))[i] * 0.125f);
+      // %92 [] = pick last %12
+      const float s92_3 = ((float*)(basep + L18_12))[63];
+      // %93 [%row] = sub %92, %12
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L25_93))[i] = (s92_3 - ((float*)(basep + L18_12))[i]);
+      // %94 [%row] = exp %93
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L26_94))[i] = m_exp(((float*)(basep + L25_93))[i]);
+      // %107 [] = exp %92
       const float s107_4 = m_exp(s92_3);
-      if (t == 0) ((float*)(sp + L27))[0] = s107_4;
+      if (t == 0) ((float*)(sp + L27_107))[0] = s107_4;
       team_sync(1);
       bar_arrive(full + n % 1 * 8);
       if (n + 1 >= 1) taken_back(n + 1 - 1);
@@ -1012,6 +1107,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     cp_wait<0>();
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1027,132 +1123,180 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 1 * 8192; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
       proxy_fence();
+      // %6 [K, V] = round %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
+      // %8 [%row, V] = contract[K] %5, %6
       u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
       float f8_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2_5)); mma_commit();
+      // %22 [%row, V] = contract[K] %21, %6
       u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
       float f22_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L6_21)); mma_commit();
+      // %84 [%row, V] = contract[K] %83, %6
       u32 a6_7[4][4]; pack<4>(a6_7, f6_2);
       float f84_8[32];
-      mma_open(); mma<64, 4, 64, false, true>(f84_8, a6_7, (sa + L17)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f84_8, a6_7, (sa + L17_83)); mma_commit();
+      // %7 [K, V] = sub %1, %6
       float f7_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_9[i] = (f1_1[i] - f6_2[i]);
+      // %4 [%row, V] = mul %2, %3
       float f2_10[32];
-      load_frag<4, 64, true>(f2_10, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_10, (sa + L0_2), 0);
       float f4_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_11[i] = (f2_10[i] * ((float*)(sp + L1))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f4_11[i] = (f2_10[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %20 [%row, V] = mul %18, %19
       float f18_12[32];
-      load_frag<4, 64, true>(f18_12, (sa + L4), 0);
+      load_frag<4, 64, true>(f18_12, (sa + L4_18), 0);
       float f20_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = (f18_12[i] * ((float*)(sp + L5))[frag_col(i)]);
-      const float s107_14 = ((float*)(sp + L27))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = (f18_12[i] * ((float*)(sp + L5_19))[frag_col(i)]);
+      // %108 [K, V] = mul %107, %1
+      const float s107_14 = ((float*)(sp + L27_107))[0];
       float f108_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f108_15[i] = (s107_14 * f1_1[i]);
+      // %9 [%row, V] = contract[K] %5, %7
+      // %10 [%row, V] = add %8, %9
       mma_wait<2>();
       mma_ready<sizeof(f8_4) / 4>(f8_4);
       u32 a7_16[4][4]; pack<4>(a7_16, f7_9);
       float f10_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_17[i] = f8_4[i];
-      mma_open(); mma<64, 4, 64, false, false>(f10_17, a7_16, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f10_17, a7_16, (sa + L2_5)); mma_commit();
+      // %23 [%row, V] = contract[K] %21, %7
+      // %24 [%row, V] = add %22, %23
       mma_wait<2>();
       mma_ready<sizeof(f22_6) / 4>(f22_6);
       u32 a7_18[4][4]; pack<4>(a7_18, f7_9);
       float f24_19[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_19[i] = f22_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f24_19, a7_18, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f24_19, a7_18, (sa + L6_21)); mma_commit();
+      // %85 [%row, V] = contract[K] %83, %7
+      // %86 [%row, V] = add %84, %85
       mma_wait<2>();
       mma_ready<sizeof(f84_8) / 4>(f84_8);
       u32 a7_20[4][4]; pack<4>(a7_20, f7_9);
       float f86_21[32];
       UNROLL for (int i = 0; i < 32; ++i) f86_21[i] = f84_8[i];
-      mma_open(); mma<64, 4, 64, false, false>(f86_21, a7_20, (sa + L17)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f86_21, a7_20, (sa + L17_83)); mma_commit();
+      // %16 [%row, V] = mul %15, %10
       mma_wait<2>();
       mma_ready<sizeof(f10_17) / 4>(f10_17);
       float f16_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_22[i] = (((float*)(sp + L21))[frag_col(i)] * f10_17[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f16_22[i] = (((float*)(sp + L21_15))[frag_col(i)] * f10_17[i]);
+      // %17 [%row, V] = add %16, %4
       float f17_23[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_23[i] = (f16_22[i] + f4_11[i]);
+      // %30 [%row, V] = round %17
       float f30_24[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_24[i] = low(pack2(f17_23[i], 0.f));
+      // %32 [%col, V] = swap %30
+      // %33 [%row, V] = contract[%col] %29, %32
       u32 a30_25[4][4]; pack<4>(a30_25, f30_24);
       float f33_26[32];
-      mma_open(); mma<64, 4, 64, false, true>(f33_26, a30_25, (sa + L7)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f33_26, a30_25, (sa + L7_29)); mma_commit();
+      // %53 [%row, V] = contract[%col] %52, %32
       u32 a30_27[4][4]; pack<4>(a30_27, f30_24);
       float f53_28[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_28, a30_27, (sa + L11)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f53_28, a30_27, (sa + L11_52)); mma_commit();
+      // %31 [%row, V] = sub %17, %30
       float f31_29[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f17_23[i] - f30_24[i]);
+      // %34 [%col, V] = swap %31
+      // %27 [%row, V] = mul %26, %24
       mma_wait<3>();
       mma_ready<sizeof(f24_19) / 4>(f24_19);
       float f27_30[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_30[i] = (((float*)(sp + L23))[frag_col(i)] * f24_19[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f27_30[i] = (((float*)(sp + L23_26))[frag_col(i)] * f24_19[i]);
+      // %28 [%row, V] = add %27, %20
       float f28_31[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_31[i] = (f27_30[i] + f20_13[i]);
+      // %41 [%row, V] = round %28
       float f41_32[32];
       UNROLL for (int i = 0; i < 32; ++i) f41_32[i] = low(pack2(f28_31[i], 0.f));
+      // %43 [%col, V] = swap %41
+      // %44 [%row, V] = contract[%col] %40, %43
       u32 a41_33[4][4]; pack<4>(a41_33, f41_32);
       float f44_34[32];
-      mma_open(); mma<64, 4, 64, false, true>(f44_34, a41_33, (sa + L9)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f44_34, a41_33, (sa + L9_40)); mma_commit();
+      // %60 [%row, V] = contract[%col] %59, %43
       u32 a41_35[4][4]; pack<4>(a41_35, f41_32);
       float f60_36[32];
-      mma_open(); mma<64, 4, 64, false, true>(f60_36, a41_35, (sa + L13)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f60_36, a41_35, (sa + L13_59)); mma_commit();
+      // %42 [%row, V] = sub %28, %41
       float f42_37[32];
       UNROLL for (int i = 0; i < 32; ++i) f42_37[i] = (f28_31[i] - f41_32[i]);
+      // %45 [%col, V] = swap %42
+      // %89 [%row, V] = mul %88, %86
       mma_wait<4>();
       mma_ready<sizeof(f86_21) / 4>(f86_21);
       float f89_38[32];
-      UNROLL for (int i = 0; i < 32; ++i) f89_38[i] = (((float*)(sp + L24))[frag_col(i)] * f86_21[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f89_38[i] = (((float*)(sp + L24_88))[frag_col(i)] * f86_21[i]);
+      // %35 [%row, V] = contract[%col] %29, %34
+      // %38 [%row, V] = add %33, %35
       mma_wait<3>();
       mma_ready<sizeof(f33_26) / 4>(f33_26);
       u32 a31_39[4][4]; pack<4>(a31_39, f31_29);
       float f38_40[32];
       UNROLL for (int i = 0; i < 32; ++i) f38_40[i] = f33_26[i];
-      mma_open(); mma<64, 4, 64, false, false>(f38_40, a31_39, (sa + L7)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f38_40, a31_39, (sa + L7_29)); mma_commit();
+      // %54 [%row, V] = contract[%col] %52, %34
+      // %57 [%row, V] = add %53, %54
       mma_wait<3>();
       mma_ready<sizeof(f53_28) / 4>(f53_28);
       u32 a31_41[4][4]; pack<4>(a31_41, f31_29);
       float f57_42[32];
       UNROLL for (int i = 0; i < 32; ++i) f57_42[i] = f53_28[i];
-      mma_open(); mma<64, 4, 64, false, false>(f57_42, a31_41, (sa + L11)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f57_42, a31_41, (sa + L11_52)); mma_commit();
+      // %46 [%row, V] = contract[%col] %40, %45
+      // %49 [%row, V] = add %44, %46
       mma_wait<3>();
       mma_ready<sizeof(f44_34) / 4>(f44_34);
       u32 a42_43[4][4]; pack<4>(a42_43, f42_37);
       float f49_44[32];
       UNROLL for (int i = 0; i < 32; ++i) f49_44[i] = f44_34[i];
-      mma_open(); mma<64, 4, 64, false, false>(f49_44, a42_43, (sa + L9)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f49_44, a42_43, (sa + L9_40)); mma_commit();
+      // %61 [%row, V] = contract[%col] %59, %45
+      // %64 [%row, V] = add %60, %61
       mma_wait<3>();
       mma_ready<sizeof(f60_36) / 4>(f60_36);
       u32 a42_45[4][4]; pack<4>(a42_45, f42_37);
       float f64_46[32];
       UNROLL for (int i = 0; i < 32; ++i) f64_46[i] = f60_36[i];
-      mma_open(); mma<64, 4, 64, false, false>(f64_46, a42_45, (sa + L13)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f64_46, a42_45, (sa + L13_59)); mma_commit();
+      // %37 [%row, V] = contract[%col] %36, %32
+      // %39 [%row, V] = add %38, %37
       mma_wait<3>();
       mma_ready<sizeof(f38_40) / 4>(f38_40);
       u32 a30_47[4][4]; pack<4>(a30_47, f30_24);
       float f39_48[32];
       UNROLL for (int i = 0; i < 32; ++i) f39_48[i] = f38_40[i];
-      mma_open(); mma<64, 4, 64, false, false>(f39_48, a30_47, (sa + L8)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f39_48, a30_47, (sa + L8_36)); mma_commit();
+      // %56 [%row, V] = contract[%col] %55, %32
+      // %58 [%row, V] = add %57, %56
       mma_wait<3>();
       mma_ready<sizeof(f57_42) / 4>(f57_42);
       u32 a30_49[4][4]; pack<4>(a30_49, f30_24);
       float f58_50[32];
       UNROLL for (int i = 0; i < 32; ++i) f58_50[i] = f57_42[i];
-      mma_open(); mma<64, 4, 64, false, false>(f58_50, a30_49, (sa + L12)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f58_50, a30_49, (sa + L12_55)); mma_commit();
+      // %48 [%row, V] = contract[%col] %47, %43
+      // %50 [%row, V] = add %49, %48
       mma_wait<3>();
       mma_ready<sizeof(f49_44) / 4>(f49_44);
       u32 a41_51[4][4]; pack<4>(a41_51, f41_32);
       float f50_52[32];
       UNROLL for (int i = 0; i < 32; ++i) f50_52[i] = f49_44[i];
-      mma_open(); mma<64, 4, 64, false, false>(f50_52, a41_51, (sa + L10)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f50_52, a41_51, (sa + L10_47)); mma_commit();
+      // %63 [%row, V] = contract[%col] %62, %43
+      // %65 [%row, V] = add %64, %63
       mma_wait<3>();
       mma_ready<sizeof(f64_46) / 4>(f64_46);
       u32 a41_53[4][4]; pack<4>(a41_53, f41_32);
       float f65_54[32];
       UNROLL for (int i = 0; i < 32; ++i) f65_54[i] = f64_46[i];
-      mma_open(); mma<64, 4, 64, false, false>(f65_54, a41_53, (sa + L14)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f65_54, a41_53, (sa + L14_62)); mma_commit();
+      // %51 [%row, V] = add %39, %50
       mma_wait<3>();
       mma_ready<sizeof(f39_48) / 4>(f39_48);
       mma_wait<1>();
@@ -1160,93 +1304,126 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       mma_ready<sizeof(f50_52) / 4>(f50_52);
       float f51_55[32];
       UNROLL for (int i = 0; i < 32; ++i) f51_55[i] = (f39_48[i] + f50_52[i]);
+      // %95 [%row, V] = mul %94, %51
       float f95_56[32];
-      UNROLL for (int i = 0; i < 32; ++i) f95_56[i] = (((float*)(sp + L26))[frag_col(i)] * f51_55[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f95_56[i] = (((float*)(sp + L26_94))[frag_col(i)] * f51_55[i]);
+      // %96 [%row, V] = round %95
       float f96_57[32];
       UNROLL for (int i = 0; i < 32; ++i) f96_57[i] = low(pack2(f95_56[i], 0.f));
+      // %98 [K, V] = contract[%row] %5, %96
       u32 a96_58[4][4]; pack<4>(a96_58, f96_57);
       float f98_59[32];
-      mma_open(); mma<64, 4, 64, true, true>(f98_59, a96_58, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f98_59, a96_58, (sa + L2_5)); mma_commit();
+      // %97 [%row, V] = sub %95, %96
       float f97_60[32];
       UNROLL for (int i = 0; i < 32; ++i) f97_60[i] = (f95_56[i] - f96_57[i]);
+      // %68 [%row, V] = round %51
       float f68_61[32];
       UNROLL for (int i = 0; i < 32; ++i) f68_61[i] = low(pack2(f51_55[i], 0.f));
+      // %70 [%col, V] = swap %68
+      // %71 [%row, V] = contract[%col] %67, %70
       u32 a68_62[4][4]; pack<4>(a68_62, f68_61);
       float f71_63[32];
-      mma_open(); mma<64, 4, 64, false, true>(f71_63, a68_62, (sa + L15)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f71_63, a68_62, (sa + L15_67)); mma_commit();
+      // %69 [%row, V] = sub %51, %68
       float f69_64[32];
       UNROLL for (int i = 0; i < 32; ++i) f69_64[i] = (f51_55[i] - f68_61[i]);
+      // %72 [%col, V] = swap %69
+      // %66 [%row, V] = add %58, %65
       mma_wait<2>();
       mma_ready<sizeof(f65_54) / 4>(f65_54);
       float f66_65[32];
       UNROLL for (int i = 0; i < 32; ++i) f66_65[i] = (f58_50[i] + f65_54[i]);
+      // %101 [%row, V] = mul %94, %66
       float f101_66[32];
-      UNROLL for (int i = 0; i < 32; ++i) f101_66[i] = (((float*)(sp + L26))[frag_col(i)] * f66_65[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f101_66[i] = (((float*)(sp + L26_94))[frag_col(i)] * f66_65[i]);
+      // %102 [%row, V] = round %101
       float f102_67[32];
       UNROLL for (int i = 0; i < 32; ++i) f102_67[i] = low(pack2(f101_66[i], 0.f));
+      // %104 [K, V] = contract[%row] %21, %102
       u32 a102_68[4][4]; pack<4>(a102_68, f102_67);
       float f104_69[32];
-      mma_open(); mma<64, 4, 64, true, true>(f104_69, a102_68, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f104_69, a102_68, (sa + L6_21)); mma_commit();
+      // %103 [%row, V] = sub %101, %102
       float f103_70[32];
       UNROLL for (int i = 0; i < 32; ++i) f103_70[i] = (f101_66[i] - f102_67[i]);
+      // %76 [%row, V] = round %66
       float f76_71[32];
       UNROLL for (int i = 0; i < 32; ++i) f76_71[i] = low(pack2(f66_65[i], 0.f));
+      // %78 [%col, V] = swap %76
+      // %79 [%row, V] = contract[%col] %75, %78
       u32 a76_72[4][4]; pack<4>(a76_72, f76_71);
       float f79_73[32];
-      mma_open(); mma<64, 4, 64, false, true>(f79_73, a76_72, (sa + L16)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f79_73, a76_72, (sa + L16_75)); mma_commit();
+      // %77 [%row, V] = sub %66, %76
       float f77_74[32];
       UNROLL for (int i = 0; i < 32; ++i) f77_74[i] = (f66_65[i] - f76_71[i]);
+      // %80 [%col, V] = swap %77
+      // %99 [K, V] = contract[%row] %5, %97
+      // %100 [K, V] = add %98, %99
       mma_wait<3>();
       mma_ready<sizeof(f98_59) / 4>(f98_59);
       u32 a97_75[4][4]; pack<4>(a97_75, f97_60);
       float f100_76[32];
       UNROLL for (int i = 0; i < 32; ++i) f100_76[i] = f98_59[i];
-      mma_open(); mma<64, 4, 64, true, false>(f100_76, a97_75, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f100_76, a97_75, (sa + L2_5)); mma_commit();
+      // %73 [%row, V] = contract[%col] %67, %72
+      // %74 [%row, V] = add %71, %73
       mma_wait<3>();
       mma_ready<sizeof(f71_63) / 4>(f71_63);
       u32 a69_77[4][4]; pack<4>(a69_77, f69_64);
       float f74_78[32];
       UNROLL for (int i = 0; i < 32; ++i) f74_78[i] = f71_63[i];
-      mma_open(); mma<64, 4, 64, false, false>(f74_78, a69_77, (sa + L15)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f74_78, a69_77, (sa + L15_67)); mma_commit();
+      // %105 [K, V] = contract[%row] %21, %103
+      // %106 [K, V] = add %104, %105
       mma_wait<3>();
       mma_ready<sizeof(f104_69) / 4>(f104_69);
       u32 a103_79[4][4]; pack<4>(a103_79, f103_70);
       float f106_80[32];
       UNROLL for (int i = 0; i < 32; ++i) f106_80[i] = f104_69[i];
-      mma_open(); mma<64, 4, 64, true, false>(f106_80, a103_79, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f106_80, a103_79, (sa + L6_21)); mma_commit();
+      // %81 [%row, V] = contract[%col] %75, %80
+      // %82 [%row, V] = add %79, %81
       mma_wait<3>();
       mma_ready<sizeof(f79_73) / 4>(f79_73);
       u32 a77_81[4][4]; pack<4>(a77_81, f77_74);
       float f82_82[32];
       UNROLL for (int i = 0; i < 32; ++i) f82_82[i] = f79_73[i];
-      mma_open(); mma<64, 4, 64, false, false>(f82_82, a77_81, (sa + L16)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f82_82, a77_81, (sa + L16_75)); mma_commit();
+      // %109 [K, V] = add %108, %100
       mma_wait<3>();
       mma_ready<sizeof(f100_76) / 4>(f100_76);
       float f109_83[32];
       UNROLL for (int i = 0; i < 32; ++i) f109_83[i] = (f108_15[i] + f100_76[i]);
+      // %90 [%row, V] = add %89, %74
       mma_wait<2>();
       mma_ready<sizeof(f74_78) / 4>(f74_78);
       float f90_84[32];
       UNROLL for (int i = 0; i < 32; ++i) f90_84[i] = (f89_38[i] + f74_78[i]);
+      // %110 [K, V] = add %109, %106
       mma_wait<1>();
       mma_ready<sizeof(f106_80) / 4>(f106_80);
       float f110_85[32];
       UNROLL for (int i = 0; i < 32; ++i) f110_85[i] = (f109_83[i] + f106_80[i]);
+      // %91 [%row, V] = add %90, %82
       mma_wait<0>();
       mma_ready<sizeof(f82_82) / 4>(f82_82);
       float f91_86[32];
       UNROLL for (int i = 0; i < 32; ++i) f91_86[i] = (f90_84[i] + f82_82[i]);
+      // store o, %91
       store_frag<4, 64, true>((oa + O0), f91_86, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f110_85[i];
       bar_arrive(empty + n % 1 * 8);
     }
+    // store final.S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0 = 0, L2 = 8192, L4 = 16384, L6 = 24576, L7 = 32768, L8 = 40960, L9 = 49152, L10 = 57344, L11 = 65536, L12 = 73728, L13 = 81920, L14 = 90112, L1 = 98304, L5 = 98560, L18 = 98816, L20 = 99072, L22 = 99328, L23 = 99584, L3 = 0, L15 = 256, L16 = 0, L17 = 512, L19 = 768, L21 = 1024;
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L2_5 = 8192, L4_18 = 16384, L6_21 = 24576, L7_29 = 32768, L8_36 = 40960, L9_40 = 49152, L10_47 = 57344, L11_52 = 65536, L12_55 = 73728, L13_59 = 81920, L14_62 = 90112, L1_3 = 98304, L5_19 = 98560, L18_15 = 98816, L20_26 = 99072, L22_69 = 99328, L23_82 = 99584, L3_11 = 0, L15_12 = 256, L16_13 = 0, L17_14 = 512, L19_25 = 768, L21_68 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1273,21 +1450,36 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 1 * 100352; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_v1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load v1 row
+      tile_load<64, 1, 128>((to + L0_2), p_v1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load beta1 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %5 [%row, K] = load k1 row
+      tile_load<64, 1, 128>((to + L2_5), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %11 [%row] = load g row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L4), p_v2 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %18 [%row, V] = load v2 row
+      tile_load<64, 1, 128>((to + L4_18), p_v2 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %19 [%row] = load beta2 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L6), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L7), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L8), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L9), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L10), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L11), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L12), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L13), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L14), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %21 [%row, K] = load k2 row
+      tile_load<64, 1, 128>((to + L6_21), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %29 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L7_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %36 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L8_36), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %40 [%row, %col] = load ws.S.solve0_1
+      tile_load<64, 1, 128>((to + L9_40), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %47 [%row, %col] = load ws.S.rest0_1
+      tile_load<64, 1, 128>((to + L10_47), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %52 [%row, %col] = load ws.S.solve1_0
+      tile_load<64, 1, 128>((to + L11_52), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %55 [%row, %col] = load ws.S.rest1_0
+      tile_load<64, 1, 128>((to + L12_55), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %59 [%row, %col] = load ws.S.solve1_1
+      tile_load<64, 1, 128>((to + L13_59), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %62 [%row, %col] = load ws.S.rest1_1
+      tile_load<64, 1, 128>((to + L14_62), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
@@ -1308,23 +1500,33 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 1 * 100352; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3))[i] = r11_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r19_2[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_11))[i] = r11_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_19))[i] = r19_2[k]; }
       cp_wait<0>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L15)), ((float*)(basep + L3)), false, false);
+      // %12 [%row] = cumsum %11
+      if (t < 32) vec_cumsum(((float*)(basep + L15_12)), ((float*)(basep + L3_11)), false, false);
+      // %13 [%row] = exp %12
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L16))[i] = m_exp(((float*)(basep + L15))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L17))[i] = (-((float*)(sp + L1))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L18))[i] = (((float*)(basep + L16))[i] * ((float*)(basep + L17))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L19))[i] = (-((float*)(sp + L5))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L20))[i] = (((float*)(basep + L16))[i] * ((float*)(basep + L19))[i]);
-      const float s67_3 = ((float*)(basep + L15))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L21))[i] = (s67_3 - ((float*)(basep + L15))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L22))[i] = m_exp(((float*)(basep + L21))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L16_13))[i] = m_exp(((float*)(basep + L15_12))[i]);
+      // %14 [%row] = neg %3
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L17_14))[i] = (-((float*)(sp + L1_3))[i]);
+      // %15 [%row] = mul %13, %14
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L18_15))[i] = (((float*)(basep + L16_13))[i] * ((float*)(basep + L17_14))[i]);
+      // %25 [%row] = neg %19
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L19_25))[i] = (-((float*)(sp + L5_19))[i]);
+      // %26 [%row] = mul %13, %25
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L20_26))[i] = (((float*)(basep + L16_13))[i] * ((float*)(basep + L19_25))[i]);
+      // %67 [] = pick last %12
+      const float s67_3 = ((float*)(basep + L15_12))[63];
+      // %68 [%row] = sub %67, %12
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L21_68))[i] = (s67_3 - ((float*)(basep + L15_12))[i]);
+      // %69 [%row] = exp %68
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L22_69))[i] = m_exp(((float*)(basep + L21_68))[i]);
+      // %82 [] = exp %67
       const float s82_4 = m_exp(s67_3);
-      if (t == 0) ((float*)(sp + L23))[0] = s82_4;
+      if (t == 0) ((float*)(sp + L23_82))[0] = s82_4;
       team_sync(1);
       bar_arrive(full + n % 1 * 8);
       if (n + 1 >= 1) taken_back(n + 1 - 1);
@@ -1334,6 +1536,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     cp_wait<0>();
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1349,120 +1552,165 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const u32 oa = out0 + n % 1 * 24576; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
       proxy_fence();
+      // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %6 [K, V] = round %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
+      // %8 [%row, V] = contract[K] %5, %6
       u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
       float f8_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2_5)); mma_commit();
+      // %22 [%row, V] = contract[K] %21, %6
       u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
       float f22_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L6_21)); mma_commit();
+      // %7 [K, V] = sub %1, %6
       float f7_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_7[i] = (f1_1[i] - f6_2[i]);
+      // %4 [%row, V] = mul %2, %3
       float f2_8[32];
-      load_frag<4, 64, true>(f2_8, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_8, (sa + L0_2), 0);
       float f4_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_9[i] = (f2_8[i] * ((float*)(sp + L1))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f4_9[i] = (f2_8[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %20 [%row, V] = mul %18, %19
       float f18_10[32];
-      load_frag<4, 64, true>(f18_10, (sa + L4), 0);
+      load_frag<4, 64, true>(f18_10, (sa + L4_18), 0);
       float f20_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = (f18_10[i] * ((float*)(sp + L5))[frag_col(i)]);
-      const float s82_12 = ((float*)(sp + L23))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = (f18_10[i] * ((float*)(sp + L5_19))[frag_col(i)]);
+      // %83 [K, V] = mul %82, %1
+      const float s82_12 = ((float*)(sp + L23_82))[0];
       float f83_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f83_13[i] = (s82_12 * f1_1[i]);
+      // %9 [%row, V] = contract[K] %5, %7
+      // %10 [%row, V] = add %8, %9
       mma_wait<1>();
       mma_ready<sizeof(f8_4) / 4>(f8_4);
       u32 a7_14[4][4]; pack<4>(a7_14, f7_7);
       float f10_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_15[i] = f8_4[i];
-      mma_open(); mma<64, 4, 64, false, false>(f10_15, a7_14, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f10_15, a7_14, (sa + L2_5)); mma_commit();
+      // %23 [%row, V] = contract[K] %21, %7
+      // %24 [%row, V] = add %22, %23
       mma_wait<1>();
       mma_ready<sizeof(f22_6) / 4>(f22_6);
       u32 a7_16[4][4]; pack<4>(a7_16, f7_7);
       float f24_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_17[i] = f22_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f24_17, a7_16, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f24_17, a7_16, (sa + L6_21)); mma_commit();
+      // %16 [%row, V] = mul %15, %10
       mma_wait<1>();
       mma_ready<sizeof(f10_15) / 4>(f10_15);
       float f16_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_18[i] = (((float*)(sp + L18))[frag_col(i)] * f10_15[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f16_18[i] = (((float*)(sp + L18_15))[frag_col(i)] * f10_15[i]);
+      // %17 [%row, V] = add %16, %4
       float f17_19[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_19[i] = (f16_18[i] + f4_9[i]);
+      // %30 [%row, V] = round %17
       float f30_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_20[i] = low(pack2(f17_19[i], 0.f));
+      // %32 [%col, V] = swap %30
+      // %33 [%row, V] = contract[%col] %29, %32
       u32 a30_21[4][4]; pack<4>(a30_21, f30_20);
       float f33_22[32];
-      mma_open(); mma<64, 4, 64, false, true>(f33_22, a30_21, (sa + L7)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f33_22, a30_21, (sa + L7_29)); mma_commit();
+      // %53 [%row, V] = contract[%col] %52, %32
       u32 a30_23[4][4]; pack<4>(a30_23, f30_20);
       float f53_24[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_24, a30_23, (sa + L11)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f53_24, a30_23, (sa + L11_52)); mma_commit();
+      // %31 [%row, V] = sub %17, %30
       float f31_25[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_19[i] - f30_20[i]);
+      // %34 [%col, V] = swap %31
+      // %27 [%row, V] = mul %26, %24
       mma_wait<2>();
       mma_ready<sizeof(f24_17) / 4>(f24_17);
       float f27_26[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_26[i] = (((float*)(sp + L20))[frag_col(i)] * f24_17[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f27_26[i] = (((float*)(sp + L20_26))[frag_col(i)] * f24_17[i]);
+      // %28 [%row, V] = add %27, %20
       float f28_27[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_27[i] = (f27_26[i] + f20_11[i]);
+      // %41 [%row, V] = round %28
       float f41_28[32];
       UNROLL for (int i = 0; i < 32; ++i) f41_28[i] = low(pack2(f28_27[i], 0.f));
+      // %43 [%col, V] = swap %41
+      // %44 [%row, V] = contract[%col] %40, %43
       u32 a41_29[4][4]; pack<4>(a41_29, f41_28);
       float f44_30[32];
-      mma_open(); mma<64, 4, 64, false, true>(f44_30, a41_29, (sa + L9)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f44_30, a41_29, (sa + L9_40)); mma_commit();
+      // %60 [%row, V] = contract[%col] %59, %43
       u32 a41_31[4][4]; pack<4>(a41_31, f41_28);
       float f60_32[32];
-      mma_open(); mma<64, 4, 64, false, true>(f60_32, a41_31, (sa + L13)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f60_32, a41_31, (sa + L13_59)); mma_commit();
+      // %42 [%row, V] = sub %28, %41
       float f42_33[32];
       UNROLL for (int i = 0; i < 32; ++i) f42_33[i] = (f28_27[i] - f41_28[i]);
+      // %45 [%col, V] = swap %42
+      // %35 [%row, V] = contract[%col] %29, %34
+      // %38 [%row, V] = add %33, %35
       mma_wait<3>();
       mma_ready<sizeof(f33_22) / 4>(f33_22);
       u32 a31_34[4][4]; pack<4>(a31_34, f31_25);
       float f38_35[32];
       UNROLL for (int i = 0; i < 32; ++i) f38_35[i] = f33_22[i];
-      mma_open(); mma<64, 4, 64, false, false>(f38_35, a31_34, (sa + L7)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f38_35, a31_34, (sa + L7_29)); mma_commit();
+      // %54 [%row, V] = contract[%col] %52, %34
+      // %57 [%row, V] = add %53, %54
       mma_wait<3>();
       mma_ready<sizeof(f53_24) / 4>(f53_24);
       u32 a31_36[4][4]; pack<4>(a31_36, f31_25);
       float f57_37[32];
       UNROLL for (int i = 0; i < 32; ++i) f57_37[i] = f53_24[i];
-      mma_open(); mma<64, 4, 64, false, false>(f57_37, a31_36, (sa + L11)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f57_37, a31_36, (sa + L11_52)); mma_commit();
+      // %46 [%row, V] = contract[%col] %40, %45
+      // %49 [%row, V] = add %44, %46
       mma_wait<3>();
       mma_ready<sizeof(f44_30) / 4>(f44_30);
       u32 a42_38[4][4]; pack<4>(a42_38, f42_33);
       float f49_39[32];
       UNROLL for (int i = 0; i < 32; ++i) f49_39[i] = f44_30[i];
-      mma_open(); mma<64, 4, 64, false, false>(f49_39, a42_38, (sa + L9)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f49_39, a42_38, (sa + L9_40)); mma_commit();
+      // %61 [%row, V] = contract[%col] %59, %45
+      // %64 [%row, V] = add %60, %61
       mma_wait<3>();
       mma_ready<sizeof(f60_32) / 4>(f60_32);
       u32 a42_40[4][4]; pack<4>(a42_40, f42_33);
       float f64_41[32];
       UNROLL for (int i = 0; i < 32; ++i) f64_41[i] = f60_32[i];
-      mma_open(); mma<64, 4, 64, false, false>(f64_41, a42_40, (sa + L13)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f64_41, a42_40, (sa + L13_59)); mma_commit();
+      // %37 [%row, V] = contract[%col] %36, %32
+      // %39 [%row, V] = add %38, %37
       mma_wait<3>();
       mma_ready<sizeof(f38_35) / 4>(f38_35);
       u32 a30_42[4][4]; pack<4>(a30_42, f30_20);
       float f39_43[32];
       UNROLL for (int i = 0; i < 32; ++i) f39_43[i] = f38_35[i];
-      mma_open(); mma<64, 4, 64, false, false>(f39_43, a30_42, (sa + L8)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f39_43, a30_42, (sa + L8_36)); mma_commit();
+      // %56 [%row, V] = contract[%col] %55, %32
+      // %58 [%row, V] = add %57, %56
       mma_wait<3>();
       mma_ready<sizeof(f57_37) / 4>(f57_37);
       u32 a30_44[4][4]; pack<4>(a30_44, f30_20);
       float f58_45[32];
       UNROLL for (int i = 0; i < 32; ++i) f58_45[i] = f57_37[i];
-      mma_open(); mma<64, 4, 64, false, false>(f58_45, a30_44, (sa + L12)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f58_45, a30_44, (sa + L12_55)); mma_commit();
+      // %48 [%row, V] = contract[%col] %47, %43
+      // %50 [%row, V] = add %49, %48
       mma_wait<3>();
       mma_ready<sizeof(f49_39) / 4>(f49_39);
       u32 a41_46[4][4]; pack<4>(a41_46, f41_28);
       float f50_47[32];
       UNROLL for (int i = 0; i < 32; ++i) f50_47[i] = f49_39[i];
-      mma_open(); mma<64, 4, 64, false, false>(f50_47, a41_46, (sa + L10)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f50_47, a41_46, (sa + L10_47)); mma_commit();
+      // %63 [%row, V] = contract[%col] %62, %43
+      // %65 [%row, V] = add %64, %63
       mma_wait<3>();
       mma_ready<sizeof(f64_41) / 4>(f64_41);
       u32 a41_48[4][4]; pack<4>(a41_48, f41_28);
       float f65_49[32];
       UNROLL for (int i = 0; i < 32; ++i) f65_49[i] = f64_41[i];
-      mma_open(); mma<64, 4, 64, false, false>(f65_49, a41_48, (sa + L14)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f65_49, a41_48, (sa + L14_62)); mma_commit();
+      // %51 [%row, V] = add %39, %50
       mma_wait<3>();
       mma_ready<sizeof(f39_43) / 4>(f39_43);
       mma_wait<1>();
@@ -1470,49 +1718,66 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       mma_ready<sizeof(f50_47) / 4>(f50_47);
       float f51_50[32];
       UNROLL for (int i = 0; i < 32; ++i) f51_50[i] = (f39_43[i] + f50_47[i]);
+      // %70 [%row, V] = mul %69, %51
       float f70_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (((float*)(sp + L22))[frag_col(i)] * f51_50[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (((float*)(sp + L22_69))[frag_col(i)] * f51_50[i]);
+      // %71 [%row, V] = round %70
       float f71_52[32];
       UNROLL for (int i = 0; i < 32; ++i) f71_52[i] = low(pack2(f70_51[i], 0.f));
+      // %73 [K, V] = contract[%row] %5, %71
       u32 a71_53[4][4]; pack<4>(a71_53, f71_52);
       float f73_54[32];
-      mma_open(); mma<64, 4, 64, true, true>(f73_54, a71_53, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f73_54, a71_53, (sa + L2_5)); mma_commit();
+      // %72 [%row, V] = sub %70, %71
       float f72_55[32];
       UNROLL for (int i = 0; i < 32; ++i) f72_55[i] = (f70_51[i] - f71_52[i]);
+      // %66 [%row, V] = add %58, %65
       mma_wait<1>();
       mma_ready<sizeof(f65_49) / 4>(f65_49);
       float f66_56[32];
       UNROLL for (int i = 0; i < 32; ++i) f66_56[i] = (f58_45[i] + f65_49[i]);
+      // %76 [%row, V] = mul %69, %66
       float f76_57[32];
-      UNROLL for (int i = 0; i < 32; ++i) f76_57[i] = (((float*)(sp + L22))[frag_col(i)] * f66_56[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f76_57[i] = (((float*)(sp + L22_69))[frag_col(i)] * f66_56[i]);
+      // %77 [%row, V] = round %76
       float f77_58[32];
       UNROLL for (int i = 0; i < 32; ++i) f77_58[i] = low(pack2(f76_57[i], 0.f));
+      // %79 [K, V] = contract[%row] %21, %77
       u32 a77_59[4][4]; pack<4>(a77_59, f77_58);
       float f79_60[32];
-      mma_open(); mma<64, 4, 64, true, true>(f79_60, a77_59, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f79_60, a77_59, (sa + L6_21)); mma_commit();
+      // %78 [%row, V] = sub %76, %77
       float f78_61[32];
       UNROLL for (int i = 0; i < 32; ++i) f78_61[i] = (f76_57[i] - f77_58[i]);
+      // %74 [K, V] = contract[%row] %5, %72
+      // %75 [K, V] = add %73, %74
       mma_wait<1>();
       mma_ready<sizeof(f73_54) / 4>(f73_54);
       u32 a72_62[4][4]; pack<4>(a72_62, f72_55);
       float f75_63[32];
       UNROLL for (int i = 0; i < 32; ++i) f75_63[i] = f73_54[i];
-      mma_open(); mma<64, 4, 64, true, false>(f75_63, a72_62, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f75_63, a72_62, (sa + L2_5)); mma_commit();
+      // %80 [K, V] = contract[%row] %21, %78
+      // %81 [K, V] = add %79, %80
       mma_wait<1>();
       mma_ready<sizeof(f79_60) / 4>(f79_60);
       u32 a78_64[4][4]; pack<4>(a78_64, f78_61);
       float f81_65[32];
       UNROLL for (int i = 0; i < 32; ++i) f81_65[i] = f79_60[i];
-      mma_open(); mma<64, 4, 64, true, false>(f81_65, a78_64, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f81_65, a78_64, (sa + L6_21)); mma_commit();
+      // %84 [K, V] = add %83, %75
       mma_wait<1>();
       mma_ready<sizeof(f75_63) / 4>(f75_63);
       float f84_66[32];
       UNROLL for (int i = 0; i < 32; ++i) f84_66[i] = (f83_13[i] + f75_63[i]);
+      // %85 [K, V] = add %84, %81
       mma_wait<0>();
       mma_ready<sizeof(f81_65) / 4>(f81_65);
       float f85_67[32];
       UNROLL for (int i = 0; i < 32; ++i) f85_67[i] = (f84_66[i] + f81_65[i]);
+      // store ws.S.written0, %51
       store_frag<4, 64, true>((oa + O1), f51_50, 0);
+      // store ws.S.written1, %66
       store_frag<4, 64, true>((oa + O2), f66_56, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f85_67[i];
       bar_arrive(empty + n % 1 * 8);
@@ -1522,7 +1787,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0 = 0, L1 = 8192, L3 = 16384, L4 = 24576, L5 = 32768, L6 = 40960, L7 = 49152, L8 = 57344, L9 = 65536, L10 = 73728, L11 = 81920, L12 = 90112, L13 = 98304, L14 = 106496, L19 = 114688, L21 = 114944, L23 = 115200, L25 = 115456, L26 = 115712, L2 = 0, L15 = 256, L16 = 512, L17 = 768, L18 = 0, L20 = 1024, L22 = 1280, L24 = 1536;
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L1_3 = 8192, L3_15 = 16384, L4_20 = 24576, L5_25 = 32768, L6_29 = 40960, L7_37 = 49152, L8_42 = 57344, L9_50 = 65536, L10_56 = 73728, L11_60 = 81920, L12_65 = 90112, L13_69 = 98304, L14_79 = 106496, L19_13 = 114688, L21_77 = 114944, L23_83 = 115200, L25_92 = 115456, L26_99 = 115712, L2_9 = 0, L15_81 = 256, L16_90 = 512, L17_10 = 768, L18_12 = 0, L20_75 = 1024, L22_82 = 1280, L24_91 = 1536;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1549,22 +1814,39 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 1 * 116736; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L1), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load k1 row
+      tile_load<64, 1, 128>((to + L1_3), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %9 [%row] = load g row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L3), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L4), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L5), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L6), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L7), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L8), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L9), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L10), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L11), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L12), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L13), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L14), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %15 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L3_15), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %20 [%row, K] = load k2 row
+      tile_load<64, 1, 128>((to + L4_20), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %25 [%row, %col] = load ws.S.score0_1
+      tile_load<64, 1, 128>((to + L5_25), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %29 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L6_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %37 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L7_37), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %42 [%row, %col] = load ws.S.solve1_0
+      tile_load<64, 1, 128>((to + L8_42), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %50 [%row, %col] = load ws.S.rest1_0
+      tile_load<64, 1, 128>((to + L9_50), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %56 [%row, %col] = load ws.S.solve0_1
+      tile_load<64, 1, 128>((to + L10_56), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %60 [%row, %col] = load ws.S.rest0_1
+      tile_load<64, 1, 128>((to + L11_60), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %65 [%row, %col] = load ws.S.solve1_1
+      tile_load<64, 1, 128>((to + L12_65), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %69 [%row, %col] = load ws.S.rest1_1
+      tile_load<64, 1, 128>((to + L13_69), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %79 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L14_79), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %81 [%row] = load beta1 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r81_1[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %90 [%row] = load beta2 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r90_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       cp_commit();
     };
@@ -1586,24 +1868,46 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 1 * 116736; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2))[i] = r9_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L15))[i] = r81_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L16))[i] = r90_2[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_9))[i] = r9_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L15_81))[i] = r81_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L16_90))[i] = r90_2[k]; }
       cp_wait<0>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L17)), ((float*)(basep + L2)), false, false);
+      // %10 [%row] = cumsum %9
+      if (t < 32) vec_cumsum(((float*)(basep + L17_10)), ((float*)(basep + L2_9)), false, false);
+      // %11 [] = pick last %10
       team_sync(1);
-      const float s11_3 = ((float*)(basep + L17))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L18))[i] = (s11_3 - ((float*)(basep + L17))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L19))[i] = m_exp(((float*)(basep + L18))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L20))[i] = m_exp(((float*)(basep + L17))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L21))[i] = (((float*)(basep + L20))[i] * 0.125f);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L22))[i] = (-((float*)(basep + L15))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L23))[i] = (((float*)(basep + L20))[i] * ((float*)(basep + L22))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L24))[i] = (-((float*)(basep + L16))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L25))[i] = (((float*)(basep + L20))[i] * ((float*)(basep + L24))[i]);
+      const float s11_3 = ((float*)(basep + L17_10))[63];
+      // %12 [%row] = sub %11, %10
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L18_12))[i] = (s11_3 - ((float*)(basep + L17_10))[i]);
+      // %13 [%row] = exp %12
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L19_13))[i] = m_exp(((float*)(basep + L18_12))[i]);
+      // %16 [%col, %row] = swap %15
+      // %26 [%col, %row] = swap %25
+      // %32 [%col, %row] = swap %29
+      // %38 [%col, %row] = swap %37
+      // %45 [%col, %row] = swap %42
+      // %51 [%col, %row] = swap %50
+      // %57 [%col, %row] = swap %56
+      // %61 [%col, %row] = swap %60
+      // %66 [%col, %row] = swap %65
+      // %70 [%col, %row] = swap %69
+      // %75 [%row] = exp %10
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L20_75))[i] = m_exp(((float*)(basep + L17_10))[i]);
+      // %76 [] = 0.125
+      // %77 [%row] = mul %75, %76
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L21_77))[i] = (((float*)(basep + L20_75))[i] * 0.125f);
+      // %82 [%row] = neg %81
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L22_82))[i] = (-((float*)(basep + L15_81))[i]);
+      // %83 [%row] = mul %75, %82
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L23_83))[i] = (((float*)(basep + L20_75))[i] * ((float*)(basep + L22_82))[i]);
+      // %91 [%row] = neg %90
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L24_91))[i] = (-((float*)(basep + L16_90))[i]);
+      // %92 [%row] = mul %75, %91
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L25_92))[i] = (((float*)(basep + L20_75))[i] * ((float*)(basep + L24_91))[i]);
+      // %99 [] = exp %11
       const float s99_4 = m_exp(s11_3);
-      if (t == 0) ((float*)(sp + L26))[0] = s99_4;
+      if (t == 0) ((float*)(sp + L26_99))[0] = s99_4;
       team_sync(1);
       bar_arrive(full + n % 1 * 8);
       if (n + 1 >= 1) taken_back(n + 1 - 1);
@@ -1613,6 +1917,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     cp_wait<0>();
   }
   else {
+    // %0 [K, V] = load d_final.S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1628,34 +1933,48 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const u32 oa = out0 + n % 1 * 24576; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
       proxy_fence();
+      // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0));
+      // %17 [%col, V] = swap %2
+      // %18 [%row, V] = contract[%col] %16, %17
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
       float f18_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f18_3, a2_2, (sa + L3)); mma_commit();
-      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0));
+      mma_open(); mma<64, 4, 64, true, true>(f18_3, a2_2, (sa + L3_15)); mma_commit();
+      // %27 [%row, V] = contract[%col] %26, %17
+      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
       float f27_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f27_5, a2_4, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f27_5, a2_4, (sa + L5_25)); mma_commit();
+      // %4 [K, V] = round %1
       float f4_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_6[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [%row, V] = contract[K] %3, %4
       u32 a4_7[4][4]; pack<4>(a4_7, f4_6);
       float f6_8[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_8, a4_7, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f6_8, a4_7, (sa + L1_3)); mma_commit();
+      // %21 [%row, V] = contract[K] %20, %4
       u32 a4_9[4][4]; pack<4>(a4_9, f4_6);
       float f21_10[32];
-      mma_open(); mma<64, 4, 64, false, true>(f21_10, a4_9, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f21_10, a4_9, (sa + L4_20)); mma_commit();
+      // %5 [K, V] = sub %1, %4
       float f5_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f5_11[i] = (f1_1[i] - f4_6[i]);
+      // %78 [%row, V] = mul %77, %2
       float f2_12[32];
-      load_frag<4, 64, true>(f2_12, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_12, (sa + L0_2), 0);
       float f78_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f78_13[i] = (((float*)(sp + L21))[frag_col(i)] * f2_12[i]);
-      const float s99_14 = ((float*)(sp + L26))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f78_13[i] = (((float*)(sp + L21_77))[frag_col(i)] * f2_12[i]);
+      // %100 [K, V] = mul %99, %1
+      const float s99_14 = ((float*)(sp + L26_99))[0];
       float f100_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f100_15[i] = (s99_14 * f1_1[i]);
+      // %80 [K, V] = contract[%row] %79, %78
+      // %101 [K, V] = add %100, %80
       u32 a78_16[4][4]; pack<4>(a78_16, f78_13);
       float f101_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f101_17[i] = f100_15[i];
-      mma_open(); mma<64, 4, 64, true, false>(f101_17, a78_16, (sa + L14)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f101_17, a78_16, (sa + L14_79)); mma_commit();
+      // %7 [%row, V] = contract[K] %3, %5
+      // %8 [%row, V] = add %6, %7
       mma_wait<2>();
       mma_ready<sizeof(f18_3) / 4>(f18_3);
       mma_ready<sizeof(f27_5) / 4>(f27_5);
@@ -1663,94 +1982,129 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u32 a5_18[4][4]; pack<4>(a5_18, f5_11);
       float f8_19[32];
       UNROLL for (int i = 0; i < 32; ++i) f8_19[i] = f6_8[i];
-      mma_open(); mma<64, 4, 64, false, false>(f8_19, a5_18, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f8_19, a5_18, (sa + L1_3)); mma_commit();
+      // %22 [%row, V] = contract[K] %20, %5
+      // %23 [%row, V] = add %21, %22
       mma_wait<2>();
       mma_ready<sizeof(f21_10) / 4>(f21_10);
       u32 a5_20[4][4]; pack<4>(a5_20, f5_11);
       float f23_21[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_21[i] = f21_10[i];
-      mma_open(); mma<64, 4, 64, false, false>(f23_21, a5_20, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f23_21, a5_20, (sa + L4_20)); mma_commit();
+      // %14 [%row, V] = mul %13, %8
       mma_wait<1>();
       mma_ready<sizeof(f101_17) / 4>(f101_17);
       mma_ready<sizeof(f8_19) / 4>(f8_19);
       float f14_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_22[i] = (((float*)(sp + L19))[frag_col(i)] * f8_19[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f14_22[i] = (((float*)(sp + L19_13))[frag_col(i)] * f8_19[i]);
+      // %19 [%row, V] = add %14, %18
       float f19_23[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_23[i] = (f14_22[i] + f18_3[i]);
+      // %30 [%row, V] = round %19
       float f30_24[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_24[i] = low(pack2(f19_23[i], 0.f));
+      // %33 [%col, V] = swap %30
+      // %34 [%row, V] = contract[%col] %32, %33
       u32 a30_25[4][4]; pack<4>(a30_25, f30_24);
       float f34_26[32];
-      mma_open(); mma<64, 4, 64, true, true>(f34_26, a30_25, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f34_26, a30_25, (sa + L6_29)); mma_commit();
+      // %58 [%row, V] = contract[%col] %57, %33
       u32 a30_27[4][4]; pack<4>(a30_27, f30_24);
       float f58_28[32];
-      mma_open(); mma<64, 4, 64, true, true>(f58_28, a30_27, (sa + L10)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f58_28, a30_27, (sa + L10_56)); mma_commit();
+      // %31 [%row, V] = sub %19, %30
       float f31_29[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f19_23[i] - f30_24[i]);
+      // %35 [%col, V] = swap %31
+      // %24 [%row, V] = mul %13, %23
       mma_wait<2>();
       mma_ready<sizeof(f23_21) / 4>(f23_21);
       float f24_30[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_30[i] = (((float*)(sp + L19))[frag_col(i)] * f23_21[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f24_30[i] = (((float*)(sp + L19_13))[frag_col(i)] * f23_21[i]);
+      // %28 [%row, V] = add %24, %27
       float f28_31[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_31[i] = (f24_30[i] + f27_5[i]);
+      // %43 [%row, V] = round %28
       float f43_32[32];
       UNROLL for (int i = 0; i < 32; ++i) f43_32[i] = low(pack2(f28_31[i], 0.f));
+      // %46 [%col, V] = swap %43
+      // %47 [%row, V] = contract[%col] %45, %46
       u32 a43_33[4][4]; pack<4>(a43_33, f43_32);
       float f47_34[32];
-      mma_open(); mma<64, 4, 64, true, true>(f47_34, a43_33, (sa + L8)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f47_34, a43_33, (sa + L8_42)); mma_commit();
+      // %67 [%row, V] = contract[%col] %66, %46
       u32 a43_35[4][4]; pack<4>(a43_35, f43_32);
       float f67_36[32];
-      mma_open(); mma<64, 4, 64, true, true>(f67_36, a43_35, (sa + L12)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f67_36, a43_35, (sa + L12_65)); mma_commit();
+      // %44 [%row, V] = sub %28, %43
       float f44_37[32];
       UNROLL for (int i = 0; i < 32; ++i) f44_37[i] = (f28_31[i] - f43_32[i]);
+      // %48 [%col, V] = swap %44
+      // %36 [%row, V] = contract[%col] %32, %35
+      // %40 [%row, V] = add %34, %36
       mma_wait<3>();
       mma_ready<sizeof(f34_26) / 4>(f34_26);
       u32 a31_38[4][4]; pack<4>(a31_38, f31_29);
       float f40_39[32];
       UNROLL for (int i = 0; i < 32; ++i) f40_39[i] = f34_26[i];
-      mma_open(); mma<64, 4, 64, true, false>(f40_39, a31_38, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f40_39, a31_38, (sa + L6_29)); mma_commit();
+      // %59 [%row, V] = contract[%col] %57, %35
+      // %63 [%row, V] = add %58, %59
       mma_wait<3>();
       mma_ready<sizeof(f58_28) / 4>(f58_28);
       u32 a31_40[4][4]; pack<4>(a31_40, f31_29);
       float f63_41[32];
       UNROLL for (int i = 0; i < 32; ++i) f63_41[i] = f58_28[i];
-      mma_open(); mma<64, 4, 64, true, false>(f63_41, a31_40, (sa + L10)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f63_41, a31_40, (sa + L10_56)); mma_commit();
+      // %49 [%row, V] = contract[%col] %45, %48
+      // %53 [%row, V] = add %47, %49
       mma_wait<3>();
       mma_ready<sizeof(f47_34) / 4>(f47_34);
       u32 a44_42[4][4]; pack<4>(a44_42, f44_37);
       float f53_43[32];
       UNROLL for (int i = 0; i < 32; ++i) f53_43[i] = f47_34[i];
-      mma_open(); mma<64, 4, 64, true, false>(f53_43, a44_42, (sa + L8)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f53_43, a44_42, (sa + L8_42)); mma_commit();
+      // %68 [%row, V] = contract[%col] %66, %48
+      // %72 [%row, V] = add %67, %68
       mma_wait<3>();
       mma_ready<sizeof(f67_36) / 4>(f67_36);
       u32 a44_44[4][4]; pack<4>(a44_44, f44_37);
       float f72_45[32];
       UNROLL for (int i = 0; i < 32; ++i) f72_45[i] = f67_36[i];
-      mma_open(); mma<64, 4, 64, true, false>(f72_45, a44_44, (sa + L12)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f72_45, a44_44, (sa + L12_65)); mma_commit();
+      // %39 [%row, V] = contract[%col] %38, %33
+      // %41 [%row, V] = add %40, %39
       mma_wait<3>();
       mma_ready<sizeof(f40_39) / 4>(f40_39);
       u32 a30_46[4][4]; pack<4>(a30_46, f30_24);
       float f41_47[32];
       UNROLL for (int i = 0; i < 32; ++i) f41_47[i] = f40_39[i];
-      mma_open(); mma<64, 4, 64, true, false>(f41_47, a30_46, (sa + L7)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f41_47, a30_46, (sa + L7_37)); mma_commit();
+      // %62 [%row, V] = contract[%col] %61, %33
+      // %64 [%row, V] = add %63, %62
       mma_wait<3>();
       mma_ready<sizeof(f63_41) / 4>(f63_41);
       u32 a30_48[4][4]; pack<4>(a30_48, f30_24);
       float f64_49[32];
       UNROLL for (int i = 0; i < 32; ++i) f64_49[i] = f63_41[i];
-      mma_open(); mma<64, 4, 64, true, false>(f64_49, a30_48, (sa + L11)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f64_49, a30_48, (sa + L11_60)); mma_commit();
+      // %52 [%row, V] = contract[%col] %51, %46
+      // %54 [%row, V] = add %53, %52
       mma_wait<3>();
       mma_ready<sizeof(f53_43) / 4>(f53_43);
       u32 a43_50[4][4]; pack<4>(a43_50, f43_32);
       float f54_51[32];
       UNROLL for (int i = 0; i < 32; ++i) f54_51[i] = f53_43[i];
-      mma_open(); mma<64, 4, 64, true, false>(f54_51, a43_50, (sa + L9)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f54_51, a43_50, (sa + L9_50)); mma_commit();
+      // %71 [%row, V] = contract[%col] %70, %46
+      // %73 [%row, V] = add %72, %71
       mma_wait<3>();
       mma_ready<sizeof(f72_45) / 4>(f72_45);
       u32 a43_52[4][4]; pack<4>(a43_52, f43_32);
       float f73_53[32];
       UNROLL for (int i = 0; i < 32; ++i) f73_53[i] = f72_45[i];
-      mma_open(); mma<64, 4, 64, true, false>(f73_53, a43_52, (sa + L13)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f73_53, a43_52, (sa + L13_69)); mma_commit();
+      // %55 [%row, V] = add %41, %54
       mma_wait<3>();
       mma_ready<sizeof(f41_47) / 4>(f41_47);
       mma_wait<1>();
@@ -1758,60 +2112,78 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       mma_ready<sizeof(f54_51) / 4>(f54_51);
       float f55_54[32];
       UNROLL for (int i = 0; i < 32; ++i) f55_54[i] = (f41_47[i] + f54_51[i]);
+      // %84 [%row, V] = mul %83, %55
       float f84_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f84_55[i] = (((float*)(sp + L23))[frag_col(i)] * f55_54[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f84_55[i] = (((float*)(sp + L23_83))[frag_col(i)] * f55_54[i]);
+      // %85 [%row, V] = round %84
       float f85_56[32];
       UNROLL for (int i = 0; i < 32; ++i) f85_56[i] = low(pack2(f84_55[i], 0.f));
+      // %87 [K, V] = contract[%row] %3, %85
       u32 a85_57[4][4]; pack<4>(a85_57, f85_56);
       float f87_58[32];
-      mma_open(); mma<64, 4, 64, true, true>(f87_58, a85_57, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f87_58, a85_57, (sa + L1_3)); mma_commit();
+      // %86 [%row, V] = sub %84, %85
       float f86_59[32];
       UNROLL for (int i = 0; i < 32; ++i) f86_59[i] = (f84_55[i] - f85_56[i]);
+      // %74 [%row, V] = add %64, %73
       mma_wait<1>();
       mma_ready<sizeof(f73_53) / 4>(f73_53);
       float f74_60[32];
       UNROLL for (int i = 0; i < 32; ++i) f74_60[i] = (f64_49[i] + f73_53[i]);
+      // %93 [%row, V] = mul %92, %74
       float f93_61[32];
-      UNROLL for (int i = 0; i < 32; ++i) f93_61[i] = (((float*)(sp + L25))[frag_col(i)] * f74_60[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f93_61[i] = (((float*)(sp + L25_92))[frag_col(i)] * f74_60[i]);
+      // %94 [%row, V] = round %93
       float f94_62[32];
       UNROLL for (int i = 0; i < 32; ++i) f94_62[i] = low(pack2(f93_61[i], 0.f));
+      // %96 [K, V] = contract[%row] %20, %94
       u32 a94_63[4][4]; pack<4>(a94_63, f94_62);
       float f96_64[32];
-      mma_open(); mma<64, 4, 64, true, true>(f96_64, a94_63, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f96_64, a94_63, (sa + L4_20)); mma_commit();
+      // %95 [%row, V] = sub %93, %94
       float f95_65[32];
       UNROLL for (int i = 0; i < 32; ++i) f95_65[i] = (f93_61[i] - f94_62[i]);
+      // %88 [K, V] = contract[%row] %3, %86
+      // %89 [K, V] = add %87, %88
       mma_wait<1>();
       mma_ready<sizeof(f87_58) / 4>(f87_58);
       u32 a86_66[4][4]; pack<4>(a86_66, f86_59);
       float f89_67[32];
       UNROLL for (int i = 0; i < 32; ++i) f89_67[i] = f87_58[i];
-      mma_open(); mma<64, 4, 64, true, false>(f89_67, a86_66, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f89_67, a86_66, (sa + L1_3)); mma_commit();
+      // %97 [K, V] = contract[%row] %20, %95
+      // %98 [K, V] = add %96, %97
       mma_wait<1>();
       mma_ready<sizeof(f96_64) / 4>(f96_64);
       u32 a95_68[4][4]; pack<4>(a95_68, f95_65);
       float f98_69[32];
       UNROLL for (int i = 0; i < 32; ++i) f98_69[i] = f96_64[i];
-      mma_open(); mma<64, 4, 64, true, false>(f98_69, a95_68, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f98_69, a95_68, (sa + L4_20)); mma_commit();
+      // %102 [K, V] = add %101, %89
       mma_wait<1>();
       mma_ready<sizeof(f89_67) / 4>(f89_67);
       float f102_70[32];
       UNROLL for (int i = 0; i < 32; ++i) f102_70[i] = (f101_17[i] + f89_67[i]);
+      // %103 [K, V] = add %102, %98
       mma_wait<0>();
       mma_ready<sizeof(f98_69) / 4>(f98_69);
       float f103_71[32];
       UNROLL for (int i = 0; i < 32; ++i) f103_71[i] = (f102_70[i] + f98_69[i]);
+      // store ws.S.solved0, %55
       store_frag<4, 64, true>((oa + O1), f55_54, 0);
+      // store ws.S.solved1, %74
       store_frag<4, 64, true>((oa + O2), f74_60, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f103_71[i];
       bar_arrive(empty + n % 1 * 8);
     }
+    // store d_S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k1, bf16* __restrict__ p_d_k2, bf16* __restrict__ p_d_v1, bf16* __restrict__ p_d_v2, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta1, f32* __restrict__ p_d_beta2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M6 = 49152, M7 = 57344, M8 = 65536, M9 = 73728, M10 = 81920, M11 = 90112, M15 = 98304, M16 = 0, M17 = 106496, M24 = 98304, M25 = 8192, M26 = 98304, M27 = 8192, M28 = 98304, M29 = 8192, M30 = 0, M31 = 8192, M32 = 0, M33 = 8192, M34 = 0, M35 = 8192, M66 = 0, M68 = 1024, M70 = 0, M78 = 0, M80 = 1024, M82 = 0, M37 = 0, M39 = 512, M41 = 0, M46 = 512, M48 = 0, M50 = 512, M55 = 0, M57 = 512, M59 = 1024, M72 = 1024, M84 = 1024, M95 = 0, M98 = 0, M101 = 512, M104 = 0, M12 = 98304, M13 = 114688, M14 = 114944, M18 = 106496, M19 = 106752, M20 = 107008, M21 = 107264, M22 = 98304, M23 = 107520, M36 = 1024, M38 = 1280, M40 = 1536, M42 = 1792, M43 = 2048, M44 = 2304, M45 = 1024, M47 = 1280, M49 = 1536, M51 = 1792, M52 = 2048, M53 = 2560, M54 = 1536, M56 = 1792, M58 = 2048, M60 = 2816, M61 = 3072, M62 = 3328, M63 = 3584, M64 = 3840, M65 = 2048, M67 = 2304, M69 = 1536, M71 = 2560, M73 = 1792, M74 = 2816, M75 = 3072, M76 = 3328, M77 = 2048, M79 = 2304, M81 = 1536, M83 = 0, M85 = 256, M86 = 512, M87 = 768, M88 = 1792, M89 = 2816, M90 = 256, M91 = 512, M92 = 768, M93 = 512, M94 = 512, M96 = 1024, M97 = 1280, M99 = 1536, M100 = 0, M102 = 1024, M103 = 512, M105 = 768;
+  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_14 = 16384, M3_17 = 24576, M4_22 = 32768, M5_26 = 40960, M6_34 = 49152, M7_1 = 57344, M8_2 = 65536, M9_54 = 73728, M10_187 = 81920, M11_194 = 90112, M15_13 = 98304, M16_21 = 0, M17 = 106496, M24_43 = 98304, M25_51 = 8192, M26_40 = 98304, M27_66 = 8192, M28 = 98304, M29_77 = 8192, M30_83 = 0, M31_48 = 8192, M32_82 = 0, M33 = 8192, M34 = 0, M35 = 8192, M66 = 0, M68 = 1024, M70 = 0, M78 = 0, M80 = 1024, M82 = 0, M37 = 0, M39 = 512, M41 = 0, M46 = 512, M48 = 0, M50 = 512, M55 = 0, M57 = 512, M59 = 1024, M72 = 1024, M84 = 1024, M95 = 0, M98 = 0, M101 = 512, M104 = 0, M12_7 = 98304, M13_8 = 114688, M14_25 = 114944, M18_41 = 106496, M19_42 = 106752, M20_49 = 107008, M21_50 = 107264, M22_57 = 98304, M23_58 = 107520, M36_105 = 1024, M38_110 = 1280, M40_112 = 1536, M42_113 = 1792, M43_114 = 2048, M44_115 = 2304, M45_120 = 1024, M47_125 = 1280, M49_127 = 1536, M51_128 = 1792, M52_129 = 2048, M53_130 = 2560, M54_135 = 1536, M56_140 = 1792, M58_142 = 2048, M60_143 = 2816, M61_144 = 3072, M62_145 = 3328, M63_146 = 3584, M64_147 = 3840, M65_148 = 2048, M67_150 = 2304, M69_152 = 1536, M71_155 = 2560, M73_156 = 1792, M74_157 = 2816, M75_158 = 3072, M76_159 = 3328, M77_160 = 2048, M79_162 = 2304, M81_164 = 1536, M83_167 = 0, M85_168 = 256, M86_169 = 512, M87_170 = 768, M88_171 = 1792, M89_172 = 2816, M90_180 = 256, M91_181 = 512, M92_182 = 768, M93_183 = 512, M94_185 = 512, M96_186 = 1024, M97_189 = 1280, M99_190 = 1536, M100_192 = 0, M102_193 = 1024, M103_196 = 512, M105_197 = 768;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1821,483 +2193,689 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 256>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M1), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M2), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M3), p_ws_S_written1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M4), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M5), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M6), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M7), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M8), p_ws_S_solved1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M9), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M10), p_v1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M11), p_v2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %3 [%row, V] = load ws.S.written0 row
+  tile_load<64, 1, 256>((base + M1_3), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %14 [%row, K] = load k1 row
+  tile_load<64, 1, 256>((base + M2_14), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %17 [%row, V] = load ws.S.written1 row
+  tile_load<64, 1, 256>((base + M3_17), p_ws_S_written1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %22 [%row, K] = load k2 row
+  tile_load<64, 1, 256>((base + M4_22), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %26 [K, V] = load ws.S.states
+  tile_load<64, 1, 256>((base + M5_26), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %34 [%row, K] = load q row
+  tile_load<64, 1, 256>((base + M6_34), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load ws.S.solved0 row
+  tile_load<64, 1, 256>((base + M7_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, V] = load ws.S.solved1 row
+  tile_load<64, 1, 256>((base + M8_2), p_ws_S_solved1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %54 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 256>((base + M9_54), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %187 [%row, V] = load v1 row
+  tile_load<64, 1, 256>((base + M10_187), p_v1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %194 [%row, V] = load v2 row
+  tile_load<64, 1, 256>((base + M11_194), p_v2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %4 [%col, V] = swap %3
+  // %5 [%row, %col] = contract[V] %0, %4
   cp_wait<11>();
   team_sync(1, 256);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<10>();
   team_sync(1, 256);
   float f5_1[16];
-  mma_open(); mma<32, 4, 64, false, true>(f5_1, a0_0, (base + M1), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f5_1, a0_0, (base + M1_3), part * 32); mma_commit();
+  // %6 [%row, %col] = mask %5
   mma_wait<0>();
   mma_ready<sizeof(f5_1) / 4>(f5_1);
   float f6_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f6_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f5_1[i] : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %7 [%row] = load g row
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_7))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %8 [%row] = cumsum %7
   team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M13)), ((float*)(basep + M12)), false, false);
+  if (t < 32) vec_cumsum(((float*)(basep + M13_8)), ((float*)(basep + M12_7)), false, false);
+  // %9 [%col] = swap %8
+  // %10 [%row, %col] = sub %8, %9
   team_sync(1, 256);
   float f10_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_3[i] = (((float*)(basep + M13))[frag_row(i)] - ((float*)(basep + M13))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f10_3[i] = (((float*)(basep + M13_8))[frag_row(i)] - ((float*)(basep + M13_8))[(frag_col(i) + part * 32)]);
+  // %11 [%row, %col] = mask %10
   float f11_4[16];
   UNROLL for (int i = 0; i < 16; ++i) f11_4[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f10_3[i] : 0.f);
+  // %12 [%row, %col] = exp %11
   float f12_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f12_5[i] = m_exp(f11_4[i]);
+  // %13 [%row, %col] = mul %12, %6
   float f13_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f13_6[i] = (f12_5[i] * f6_2[i]);
-  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0));
+  // %15 [%col, K] = swap %14
+  // %18 [%col, V] = swap %17
+  // %19 [%row, %col] = contract[V] %0, %18
+  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
   cp_wait<8>();
   team_sync(1, 256);
   float f19_8[16];
-  mma_open(); mma<32, 4, 64, false, true>(f19_8, a0_7, (base + M3), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f19_8, a0_7, (base + M3_17), part * 32); mma_commit();
+  // %20 [%row, %col] = mask %19
   mma_wait<0>();
   mma_ready<sizeof(f19_8) / 4>(f19_8);
   float f20_9[16];
   UNROLL for (int i = 0; i < 16; ++i) f20_9[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f19_8[i] : 0.f);
+  // %21 [%row, %col] = mul %12, %20
   float f21_10[16];
   UNROLL for (int i = 0; i < 16; ++i) f21_10[i] = (f12_5[i] * f20_9[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M14))[i] = m_exp(((float*)(basep + M13))[i]);
-  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0));
+  // %23 [%col, K] = swap %22
+  // %25 [%row] = exp %8
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M14_25))[i] = m_exp(((float*)(basep + M13_8))[i]);
+  // %27 [%row, K] = contract[V] %0, %26
+  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0_0));
   cp_wait<6>();
   team_sync(1, 256);
   float f27_12[16];
-  mma_open(); mma<32, 4, 64, false, true>(f27_12, a0_11, (base + M5), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f27_12, a0_11, (base + M5_26), part * 32); mma_commit();
+  // %28 [%row, K] = mul %25, %27
   mma_wait<0>();
   mma_ready<sizeof(f27_12) / 4>(f27_12);
   float f28_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_13[i] = (((float*)(basep + M14))[frag_row(i)] * f27_12[i]);
-  store_frag<2, 64, false>((base + M15), f13_6, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f28_13[i] = (((float*)(basep + M14_25))[frag_row(i)] * f27_12[i]);
+  // %16 [%row, K] = contract[%col] %13, %15
+  // %29 [%row, K] = add %28, %16
+  store_frag<2, 64, false>((base + M15_13), f13_6, part * 2);
   team_sync(1, 256);
-  u32 a13_14[4][4]; load_as<4, 64, false>(a13_14, (base + M15));
+  u32 a13_14[4][4]; load_as<4, 64, false>(a13_14, (base + M15_13));
   float f29_15[16];
   UNROLL for (int i = 0; i < 16; ++i) f29_15[i] = f28_13[i];
-  mma_open(); mma<32, 4, 64, true, false>(f29_15, a13_14, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f29_15, a13_14, (base + M2_14), part * 32); mma_commit();
+  // %24 [%row, K] = contract[%col] %21, %23
+  // %30 [%row, K] = add %29, %24
   mma_wait<0>();
   mma_ready<sizeof(f29_15) / 4>(f29_15);
-  store_frag<2, 64, false>((base + M16), f21_10, part * 2);
+  store_frag<2, 64, false>((base + M16_21), f21_10, part * 2);
   team_sync(1, 256);
-  u32 a21_16[4][4]; load_as<4, 64, false>(a21_16, (base + M16));
+  u32 a21_16[4][4]; load_as<4, 64, false>(a21_16, (base + M16_21));
   float f30_17[16];
   UNROLL for (int i = 0; i < 16; ++i) f30_17[i] = f29_15[i];
-  mma_open(); mma<32, 4, 64, true, false>(f30_17, a21_16, (base + M4), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f30_17, a21_16, (base + M4_22), part * 32); mma_commit();
+  // %31 [] = 0.125
+  // %32 [%row, K] = mul %30, %31
   mma_wait<0>();
   mma_ready<sizeof(f30_17) / 4>(f30_17);
   float f32_18[16];
   UNROLL for (int i = 0; i < 16; ++i) f32_18[i] = (f30_17[i] * 0.125f);
+  // store d_q, %32
   store_frag<2, 64, false>((base + M17), f32_18, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
-  u32 a13_19[4][4]; load_as<4, 64, true>(a13_19, (base + M15));
+  // %36 [%col, K] = swap %34
+  // %198 [%col, %row] = swap %13
+  // %199 [%row, K] = contract[%col] %198, %36
+  u32 a13_19[4][4]; load_as<4, 64, true>(a13_19, (base + M15_13));
   cp_wait<5>();
   team_sync(1, 256);
   float f199_20[16];
-  mma_open(); mma<32, 4, 64, true, true>(f199_20, a13_19, (base + M6), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, true>(f199_20, a13_19, (base + M6_34), part * 32); mma_commit();
+  // %37 [%row, K] = mul %199, %31
   mma_wait<0>();
   mma_ready<sizeof(f199_20) / 4>(f199_20);
   float f37_21[16];
   UNROLL for (int i = 0; i < 16; ++i) f37_21[i] = (f199_20[i] * 0.125f);
+  // %38 [%row, %col] = contract[V] %1, %4
   cp_wait<4>();
   team_sync(1, 256);
-  u32 a1_22[4][4]; load_as<4, 64, false>(a1_22, (base + M7));
+  u32 a1_22[4][4]; load_as<4, 64, false>(a1_22, (base + M7_1));
   float f38_23[16];
-  mma_open(); mma<32, 4, 64, false, true>(f38_23, a1_22, (base + M1), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f38_23, a1_22, (base + M1_3), part * 32); mma_commit();
+  // %39 [%row, %col] = mask strict %38
   mma_wait<0>();
   mma_ready<sizeof(f38_23) / 4>(f38_23);
   float f39_24[16];
   UNROLL for (int i = 0; i < 16; ++i) f39_24[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f38_23[i] : 0.f);
+  // %40 [%row, %col] = mul %12, %39
   float f40_25[16];
   UNROLL for (int i = 0; i < 16; ++i) f40_25[i] = (f12_5[i] * f39_24[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M18))[i] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M19))[i] = (-((float*)(basep + M18))[i]);
+  // %41 [%row] = load beta1 row
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M18_41))[i] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %42 [%row] = neg %41
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M19_42))[i] = (-((float*)(basep + M18_41))[i]);
+  // %43 [%row, %col] = mul %42, %40
   team_sync(1, 256);
   float f43_26[16];
-  UNROLL for (int i = 0; i < 16; ++i) f43_26[i] = (((float*)(basep + M19))[frag_row(i)] * f40_25[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f43_26[i] = (((float*)(basep + M19_42))[frag_row(i)] * f40_25[i]);
+  // %44 [%col, %row] = swap %43
+  // %46 [%row, %col] = contract[V] %2, %4
   cp_wait<3>();
   team_sync(1, 256);
-  u32 a2_27[4][4]; load_as<4, 64, false>(a2_27, (base + M8));
+  u32 a2_27[4][4]; load_as<4, 64, false>(a2_27, (base + M8_2));
   float f46_28[16];
-  mma_open(); mma<32, 4, 64, false, true>(f46_28, a2_27, (base + M1), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f46_28, a2_27, (base + M1_3), part * 32); mma_commit();
+  // %47 [%row, %col] = mask %46
   mma_wait<0>();
   mma_ready<sizeof(f46_28) / 4>(f46_28);
   float f47_29[16];
   UNROLL for (int i = 0; i < 16; ++i) f47_29[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f46_28[i] : 0.f);
+  // %48 [%row, %col] = mul %12, %47
   float f48_30[16];
   UNROLL for (int i = 0; i < 16; ++i) f48_30[i] = (f12_5[i] * f47_29[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M20))[i] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M21))[i] = (-((float*)(basep + M20))[i]);
+  // %49 [%row] = load beta2 row
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M20_49))[i] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %50 [%row] = neg %49
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M21_50))[i] = (-((float*)(basep + M20_49))[i]);
+  // %51 [%row, %col] = mul %50, %48
   team_sync(1, 256);
   float f51_31[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_31[i] = (((float*)(basep + M21))[frag_row(i)] * f48_30[i]);
-  u32 a3_32[4][4]; load_as<4, 64, false>(a3_32, (base + M1));
+  UNROLL for (int i = 0; i < 16; ++i) f51_31[i] = (((float*)(basep + M21_50))[frag_row(i)] * f48_30[i]);
+  // %52 [%col, %row] = swap %51
+  // %55 [%row, K] = contract[V] %3, %54
+  u32 a3_32[4][4]; load_as<4, 64, false>(a3_32, (base + M1_3));
   cp_wait<2>();
   team_sync(1, 256);
   float f55_33[16];
-  mma_open(); mma<32, 4, 64, false, true>(f55_33, a3_32, (base + M9), part * 32); mma_commit();
-  const float s56_34 = ((float*)(basep + M13))[63];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M22))[i] = (s56_34 - ((float*)(basep + M13))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M23))[i] = m_exp(((float*)(basep + M22))[i]);
+  mma_open(); mma<32, 4, 64, false, true>(f55_33, a3_32, (base + M9_54), part * 32); mma_commit();
+  // %56 [] = pick last %8
+  const float s56_34 = ((float*)(basep + M13_8))[63];
+  // %57 [%row] = sub %56, %8
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M22_57))[i] = (s56_34 - ((float*)(basep + M13_8))[i]);
+  // %58 [%row] = exp %57
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M23_58))[i] = m_exp(((float*)(basep + M22_57))[i]);
+  // %59 [%row, K] = mul %58, %55
   team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f55_33) / 4>(f55_33);
   float f59_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f59_35[i] = (((float*)(basep + M23))[frag_row(i)] * f55_33[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f59_35[i] = (((float*)(basep + M23_58))[frag_row(i)] * f55_33[i]);
+  // %60 [%row, K] = add %59, %37
   float f60_36[16];
   UNROLL for (int i = 0; i < 16; ++i) f60_36[i] = (f59_35[i] + f37_21[i]);
-  store_frag<2, 64, false>((base + M24), f43_26, part * 2);
+  // %45 [%row, K] = contract[%col] %44, %15
+  // %61 [%row, K] = add %60, %45
+  store_frag<2, 64, false>((base + M24_43), f43_26, part * 2);
   team_sync(1, 256);
-  u32 a43_37[4][4]; load_as<4, 64, true>(a43_37, (base + M24));
+  u32 a43_37[4][4]; load_as<4, 64, true>(a43_37, (base + M24_43));
   float f61_38[16];
   UNROLL for (int i = 0; i < 16; ++i) f61_38[i] = f60_36[i];
-  mma_open(); mma<32, 4, 64, true, false>(f61_38, a43_37, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f61_38, a43_37, (base + M2_14), part * 32); mma_commit();
+  // %53 [%row, K] = contract[%col] %52, %23
+  // %62 [%row, K] = add %61, %53
   mma_wait<0>();
   mma_ready<sizeof(f61_38) / 4>(f61_38);
-  store_frag<2, 64, false>((base + M25), f51_31, part * 2);
+  store_frag<2, 64, false>((base + M25_51), f51_31, part * 2);
   team_sync(1, 256);
-  u32 a51_39[4][4]; load_as<4, 64, true>(a51_39, (base + M25));
+  u32 a51_39[4][4]; load_as<4, 64, true>(a51_39, (base + M25_51));
   float f62_40[16];
   UNROLL for (int i = 0; i < 16; ++i) f62_40[i] = f61_38[i];
-  mma_open(); mma<32, 4, 64, true, false>(f62_40, a51_39, (base + M4), part * 32); mma_commit();
-  u32 a1_41[4][4]; load_as<4, 64, false>(a1_41, (base + M7));
+  mma_open(); mma<32, 4, 64, true, false>(f62_40, a51_39, (base + M4_22), part * 32); mma_commit();
+  // %64 [%row, %col] = contract[V] %1, %18
+  u32 a1_41[4][4]; load_as<4, 64, false>(a1_41, (base + M7_1));
   float f64_42[16];
-  mma_open(); mma<32, 4, 64, false, true>(f64_42, a1_41, (base + M3), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f64_42, a1_41, (base + M3_17), part * 32); mma_commit();
+  // %65 [%row, %col] = mask strict %64
   mma_wait<0>();
   mma_ready<sizeof(f62_40) / 4>(f62_40);
   mma_ready<sizeof(f64_42) / 4>(f64_42);
   float f65_43[16];
   UNROLL for (int i = 0; i < 16; ++i) f65_43[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f64_42[i] : 0.f);
+  // %66 [%row, %col] = mul %12, %65
   float f66_44[16];
   UNROLL for (int i = 0; i < 16; ++i) f66_44[i] = (f12_5[i] * f65_43[i]);
-  u32 a1_45[4][4]; load_as<4, 64, false>(a1_45, (base + M7));
+  // %68 [%row, K] = contract[V] %1, %26
+  u32 a1_45[4][4]; load_as<4, 64, false>(a1_45, (base + M7_1));
   float f68_46[16];
-  mma_open(); mma<32, 4, 64, false, true>(f68_46, a1_45, (base + M5), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f68_46, a1_45, (base + M5_26), part * 32); mma_commit();
+  // %69 [%row, K] = mul %25, %68
   mma_wait<0>();
   mma_ready<sizeof(f68_46) / 4>(f68_46);
   float f69_47[16];
-  UNROLL for (int i = 0; i < 16; ++i) f69_47[i] = (((float*)(basep + M14))[frag_row(i)] * f68_46[i]);
-  store_frag<2, 64, false>((base + M26), f40_25, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f69_47[i] = (((float*)(basep + M14_25))[frag_row(i)] * f68_46[i]);
+  // %63 [%row, K] = contract[%col] %40, %15
+  // %70 [%row, K] = add %69, %63
+  store_frag<2, 64, false>((base + M26_40), f40_25, part * 2);
   team_sync(1, 256);
-  u32 a40_48[4][4]; load_as<4, 64, false>(a40_48, (base + M26));
+  u32 a40_48[4][4]; load_as<4, 64, false>(a40_48, (base + M26_40));
   float f70_49[16];
   UNROLL for (int i = 0; i < 16; ++i) f70_49[i] = f69_47[i];
-  mma_open(); mma<32, 4, 64, true, false>(f70_49, a40_48, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f70_49, a40_48, (base + M2_14), part * 32); mma_commit();
+  // %67 [%row, K] = contract[%col] %66, %23
+  // %71 [%row, K] = add %70, %67
   mma_wait<0>();
   mma_ready<sizeof(f70_49) / 4>(f70_49);
-  store_frag<2, 64, false>((base + M27), f66_44, part * 2);
+  store_frag<2, 64, false>((base + M27_66), f66_44, part * 2);
   team_sync(1, 256);
-  u32 a66_50[4][4]; load_as<4, 64, false>(a66_50, (base + M27));
+  u32 a66_50[4][4]; load_as<4, 64, false>(a66_50, (base + M27_66));
   float f71_51[16];
   UNROLL for (int i = 0; i < 16; ++i) f71_51[i] = f70_49[i];
-  mma_open(); mma<32, 4, 64, true, false>(f71_51, a66_50, (base + M4), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f71_51, a66_50, (base + M4_22), part * 32); mma_commit();
+  // %72 [%row, K] = mul %71, %42
   mma_wait<0>();
   mma_ready<sizeof(f71_51) / 4>(f71_51);
   float f72_52[16];
-  UNROLL for (int i = 0; i < 16; ++i) f72_52[i] = (f71_51[i] * ((float*)(basep + M19))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f72_52[i] = (f71_51[i] * ((float*)(basep + M19_42))[frag_row(i)]);
+  // %73 [%row, K] = add %62, %72
   float f73_53[16];
   UNROLL for (int i = 0; i < 16; ++i) f73_53[i] = (f62_40[i] + f72_52[i]);
+  // store d_k1, %73
   store_frag<2, 64, false>((base + M28), f73_53, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M28), t);
-  u32 a21_54[4][4]; load_as<4, 64, true>(a21_54, (base + M16));
+  // %200 [%col, %row] = swap %21
+  // %201 [%row, K] = contract[%col] %200, %36
+  u32 a21_54[4][4]; load_as<4, 64, true>(a21_54, (base + M16_21));
   float f201_55[16];
-  mma_open(); mma<32, 4, 64, true, true>(f201_55, a21_54, (base + M6), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, true>(f201_55, a21_54, (base + M6_34), part * 32); mma_commit();
+  // %76 [%row, K] = mul %201, %31
   mma_wait<0>();
   mma_ready<sizeof(f201_55) / 4>(f201_55);
   float f76_56[16];
   UNROLL for (int i = 0; i < 16; ++i) f76_56[i] = (f201_55[i] * 0.125f);
+  // %77 [%row, %col] = mul %42, %66
   float f77_57[16];
-  UNROLL for (int i = 0; i < 16; ++i) f77_57[i] = (((float*)(basep + M19))[frag_row(i)] * f66_44[i]);
-  u32 a2_58[4][4]; load_as<4, 64, false>(a2_58, (base + M8));
+  UNROLL for (int i = 0; i < 16; ++i) f77_57[i] = (((float*)(basep + M19_42))[frag_row(i)] * f66_44[i]);
+  // %78 [%col, %row] = swap %77
+  // %80 [%row, %col] = contract[V] %2, %18
+  u32 a2_58[4][4]; load_as<4, 64, false>(a2_58, (base + M8_2));
   float f80_59[16];
-  mma_open(); mma<32, 4, 64, false, true>(f80_59, a2_58, (base + M3), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f80_59, a2_58, (base + M3_17), part * 32); mma_commit();
+  // %81 [%row, %col] = mask strict %80
   mma_wait<0>();
   mma_ready<sizeof(f80_59) / 4>(f80_59);
   float f81_60[16];
   UNROLL for (int i = 0; i < 16; ++i) f81_60[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f80_59[i] : 0.f);
+  // %82 [%row, %col] = mul %12, %81
   float f82_61[16];
   UNROLL for (int i = 0; i < 16; ++i) f82_61[i] = (f12_5[i] * f81_60[i]);
+  // %83 [%row, %col] = mul %50, %82
   float f83_62[16];
-  UNROLL for (int i = 0; i < 16; ++i) f83_62[i] = (((float*)(basep + M21))[frag_row(i)] * f82_61[i]);
-  u32 a17_63[4][4]; load_as<4, 64, false>(a17_63, (base + M3));
+  UNROLL for (int i = 0; i < 16; ++i) f83_62[i] = (((float*)(basep + M21_50))[frag_row(i)] * f82_61[i]);
+  // %84 [%col, %row] = swap %83
+  // %86 [%row, K] = contract[V] %17, %54
+  u32 a17_63[4][4]; load_as<4, 64, false>(a17_63, (base + M3_17));
   float f86_64[16];
-  mma_open(); mma<32, 4, 64, false, true>(f86_64, a17_63, (base + M9), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f86_64, a17_63, (base + M9_54), part * 32); mma_commit();
+  // %87 [%row, K] = mul %58, %86
   mma_wait<0>();
   mma_ready<sizeof(f86_64) / 4>(f86_64);
   float f87_65[16];
-  UNROLL for (int i = 0; i < 16; ++i) f87_65[i] = (((float*)(basep + M23))[frag_row(i)] * f86_64[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f87_65[i] = (((float*)(basep + M23_58))[frag_row(i)] * f86_64[i]);
+  // %88 [%row, K] = add %87, %76
   float f88_66[16];
   UNROLL for (int i = 0; i < 16; ++i) f88_66[i] = (f87_65[i] + f76_56[i]);
-  store_frag<2, 64, false>((base + M29), f77_57, part * 2);
+  // %79 [%row, K] = contract[%col] %78, %15
+  // %89 [%row, K] = add %88, %79
+  store_frag<2, 64, false>((base + M29_77), f77_57, part * 2);
   team_sync(1, 256);
-  u32 a77_67[4][4]; load_as<4, 64, true>(a77_67, (base + M29));
+  u32 a77_67[4][4]; load_as<4, 64, true>(a77_67, (base + M29_77));
   float f89_68[16];
   UNROLL for (int i = 0; i < 16; ++i) f89_68[i] = f88_66[i];
-  mma_open(); mma<32, 4, 64, true, false>(f89_68, a77_67, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f89_68, a77_67, (base + M2_14), part * 32); mma_commit();
+  // %85 [%row, K] = contract[%col] %84, %23
+  // %90 [%row, K] = add %89, %85
   mma_wait<0>();
   mma_ready<sizeof(f89_68) / 4>(f89_68);
-  store_frag<2, 64, false>((base + M30), f83_62, part * 2);
+  store_frag<2, 64, false>((base + M30_83), f83_62, part * 2);
   team_sync(1, 256);
-  u32 a83_69[4][4]; load_as<4, 64, true>(a83_69, (base + M30));
+  u32 a83_69[4][4]; load_as<4, 64, true>(a83_69, (base + M30_83));
   float f90_70[16];
   UNROLL for (int i = 0; i < 16; ++i) f90_70[i] = f89_68[i];
-  mma_open(); mma<32, 4, 64, true, false>(f90_70, a83_69, (base + M4), part * 32); mma_commit();
-  u32 a2_71[4][4]; load_as<4, 64, false>(a2_71, (base + M8));
+  mma_open(); mma<32, 4, 64, true, false>(f90_70, a83_69, (base + M4_22), part * 32); mma_commit();
+  // %93 [%row, K] = contract[V] %2, %26
+  u32 a2_71[4][4]; load_as<4, 64, false>(a2_71, (base + M8_2));
   float f93_72[16];
-  mma_open(); mma<32, 4, 64, false, true>(f93_72, a2_71, (base + M5), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f93_72, a2_71, (base + M5_26), part * 32); mma_commit();
+  // %94 [%row, K] = mul %25, %93
   mma_wait<0>();
   mma_ready<sizeof(f90_70) / 4>(f90_70);
   mma_ready<sizeof(f93_72) / 4>(f93_72);
   float f94_73[16];
-  UNROLL for (int i = 0; i < 16; ++i) f94_73[i] = (((float*)(basep + M14))[frag_row(i)] * f93_72[i]);
-  store_frag<2, 64, false>((base + M31), f48_30, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f94_73[i] = (((float*)(basep + M14_25))[frag_row(i)] * f93_72[i]);
+  // %91 [%row, K] = contract[%col] %48, %15
+  // %95 [%row, K] = add %94, %91
+  store_frag<2, 64, false>((base + M31_48), f48_30, part * 2);
   team_sync(1, 256);
-  u32 a48_74[4][4]; load_as<4, 64, false>(a48_74, (base + M31));
+  u32 a48_74[4][4]; load_as<4, 64, false>(a48_74, (base + M31_48));
   float f95_75[16];
   UNROLL for (int i = 0; i < 16; ++i) f95_75[i] = f94_73[i];
-  mma_open(); mma<32, 4, 64, true, false>(f95_75, a48_74, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f95_75, a48_74, (base + M2_14), part * 32); mma_commit();
+  // %92 [%row, K] = contract[%col] %82, %23
+  // %96 [%row, K] = add %95, %92
   mma_wait<0>();
   mma_ready<sizeof(f95_75) / 4>(f95_75);
-  store_frag<2, 64, false>((base + M32), f82_61, part * 2);
+  store_frag<2, 64, false>((base + M32_82), f82_61, part * 2);
   team_sync(1, 256);
-  u32 a82_76[4][4]; load_as<4, 64, false>(a82_76, (base + M32));
+  u32 a82_76[4][4]; load_as<4, 64, false>(a82_76, (base + M32_82));
   float f96_77[16];
   UNROLL for (int i = 0; i < 16; ++i) f96_77[i] = f95_75[i];
-  mma_open(); mma<32, 4, 64, true, false>(f96_77, a82_76, (base + M4), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f96_77, a82_76, (base + M4_22), part * 32); mma_commit();
+  // %97 [%row, K] = mul %96, %50
   mma_wait<0>();
   mma_ready<sizeof(f96_77) / 4>(f96_77);
   float f97_78[16];
-  UNROLL for (int i = 0; i < 16; ++i) f97_78[i] = (f96_77[i] * ((float*)(basep + M21))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f97_78[i] = (f96_77[i] * ((float*)(basep + M21_50))[frag_row(i)]);
+  // %98 [%row, K] = add %90, %97
   float f98_79[16];
   UNROLL for (int i = 0; i < 16; ++i) f98_79[i] = (f90_70[i] + f97_78[i]);
+  // store d_k2, %98
   store_frag<2, 64, false>((base + M33), f98_79, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M33), t);
+  // %99 [%row, V] = mul %1, %41
   float f1_80[16];
-  load_frag<2, 64, false>(f1_80, (base + M7), part * 2);
+  load_frag<2, 64, false>(f1_80, (base + M7_1), part * 2);
   float f99_81[16];
-  UNROLL for (int i = 0; i < 16; ++i) f99_81[i] = (f1_80[i] * ((float*)(basep + M18))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f99_81[i] = (f1_80[i] * ((float*)(basep + M18_41))[frag_row(i)]);
+  // store d_v1, %99
   store_frag<2, 64, false>((base + M34), f99_81, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M34), t);
+  // %100 [%row, V] = mul %2, %49
   float f2_82[16];
-  load_frag<2, 64, false>(f2_82, (base + M8), part * 2);
+  load_frag<2, 64, false>(f2_82, (base + M8_2), part * 2);
   float f100_83[16];
-  UNROLL for (int i = 0; i < 16; ++i) f100_83[i] = (f2_82[i] * ((float*)(basep + M20))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f100_83[i] = (f2_82[i] * ((float*)(basep + M20_49))[frag_row(i)]);
+  // store d_v2, %100
   store_frag<2, 64, false>((base + M35), f100_83, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M35), t);
-  u32 a34_84[4][4]; load_as<4, 64, false>(a34_84, (base + M6));
+  // %101 [%row, %col] = contract[K] %34, %15
+  u32 a34_84[4][4]; load_as<4, 64, false>(a34_84, (base + M6_34));
   float f101_85[16];
-  mma_open(); mma<32, 4, 64, false, true>(f101_85, a34_84, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f101_85, a34_84, (base + M2_14), part * 32); mma_commit();
+  // %102 [%row, %col] = mask strict %101
   mma_wait<0>();
   mma_ready<sizeof(f101_85) / 4>(f101_85);
   float f102_86[16];
   UNROLL for (int i = 0; i < 16; ++i) f102_86[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f101_85[i] : 0.f);
+  // %103 [%row, %col] = mul %31, %102
   float f103_87[16];
   UNROLL for (int i = 0; i < 16; ++i) f103_87[i] = (0.125f * f102_86[i]);
+  // %104 [%row, %col] = mul %13, %103
   float f104_88[16];
   UNROLL for (int i = 0; i < 16; ++i) f104_88[i] = (f13_6[i] * f103_87[i]);
+  // %105 [%row] = sum[%col] %104
   row_sums_to<16>((((float*)(basep + M37)) + part * 64), f104_88);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M36))[i] = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
-  u32 a34_89[4][4]; load_as<4, 64, false>(a34_89, (base + M6));
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M36_105))[i] = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
+  // %106 [%row, %col] = contract[K] %34, %23
+  u32 a34_89[4][4]; load_as<4, 64, false>(a34_89, (base + M6_34));
   float f106_90[16];
-  mma_open(); mma<32, 4, 64, false, true>(f106_90, a34_89, (base + M4), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f106_90, a34_89, (base + M4_22), part * 32); mma_commit();
+  // %107 [%row, %col] = mask strict %106
   mma_wait<0>();
   mma_ready<sizeof(f106_90) / 4>(f106_90);
   float f107_91[16];
   UNROLL for (int i = 0; i < 16; ++i) f107_91[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f106_90[i] : 0.f);
+  // %108 [%row, %col] = mul %31, %107
   float f108_92[16];
   UNROLL for (int i = 0; i < 16; ++i) f108_92[i] = (0.125f * f107_91[i]);
+  // %109 [%row, %col] = mul %21, %108
   float f109_93[16];
   UNROLL for (int i = 0; i < 16; ++i) f109_93[i] = (f21_10[i] * f108_92[i]);
+  // %110 [%row] = sum[%col] %109
   row_sums_to<16>((((float*)(basep + M39)) + part * 64), f109_93);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M38))[i] = ((float*)(basep + M39))[0 + i] + ((float*)(basep + M39))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M38_110))[i] = ((float*)(basep + M39))[0 + i] + ((float*)(basep + M39))[64 + i];
+  // %111 [%row, K] = mul %28, %34
   float f34_94[16];
-  load_frag<2, 64, false>(f34_94, (base + M6), part * 2);
+  load_frag<2, 64, false>(f34_94, (base + M6_34), part * 2);
   float f111_95[16];
   UNROLL for (int i = 0; i < 16; ++i) f111_95[i] = (f28_13[i] * f34_94[i]);
+  // %112 [%row] = sum[K] %111
   row_sums_to<16>((((float*)(basep + M41)) + part * 64), f111_95);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M40))[i] = ((float*)(basep + M41))[0 + i] + ((float*)(basep + M41))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M42))[i] = (0.125f * ((float*)(basep + M40))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M43))[i] = (((float*)(basep + M42))[i] + ((float*)(basep + M36))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M44))[i] = (((float*)(basep + M43))[i] + ((float*)(basep + M38))[i]);
-  u32 a14_96[4][4]; load_as<4, 64, false>(a14_96, (base + M2));
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M40_112))[i] = ((float*)(basep + M41))[0 + i] + ((float*)(basep + M41))[64 + i];
+  // %113 [%row] = mul %31, %112
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M42_113))[i] = (0.125f * ((float*)(basep + M40_112))[i]);
+  // %114 [%row] = add %113, %105
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M43_114))[i] = (((float*)(basep + M42_113))[i] + ((float*)(basep + M36_105))[i]);
+  // %115 [%row] = add %114, %110
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M44_115))[i] = (((float*)(basep + M43_114))[i] + ((float*)(basep + M38_110))[i]);
+  // %116 [%row, %col] = contract[K] %14, %15
+  u32 a14_96[4][4]; load_as<4, 64, false>(a14_96, (base + M2_14));
   float f116_97[16];
-  mma_open(); mma<32, 4, 64, false, true>(f116_97, a14_96, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f116_97, a14_96, (base + M2_14), part * 32); mma_commit();
+  // %117 [%row, %col] = mask strict %116
   mma_wait<0>();
   mma_ready<sizeof(f116_97) / 4>(f116_97);
   float f117_98[16];
   UNROLL for (int i = 0; i < 16; ++i) f117_98[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f116_97[i] : 0.f);
+  // %118 [%row, %col] = mul %42, %117
   float f118_99[16];
-  UNROLL for (int i = 0; i < 16; ++i) f118_99[i] = (((float*)(basep + M19))[frag_row(i)] * f117_98[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f118_99[i] = (((float*)(basep + M19_42))[frag_row(i)] * f117_98[i]);
+  // %119 [%row, %col] = mul %40, %118
   float f119_100[16];
   UNROLL for (int i = 0; i < 16; ++i) f119_100[i] = (f40_25[i] * f118_99[i]);
+  // %120 [%row] = sum[%col] %119
   row_sums_to<16>((((float*)(basep + M46)) + part * 64), f119_100);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M45))[i] = ((float*)(basep + M46))[0 + i] + ((float*)(basep + M46))[64 + i];
-  u32 a14_101[4][4]; load_as<4, 64, false>(a14_101, (base + M2));
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M45_120))[i] = ((float*)(basep + M46))[0 + i] + ((float*)(basep + M46))[64 + i];
+  // %121 [%row, %col] = contract[K] %14, %23
+  u32 a14_101[4][4]; load_as<4, 64, false>(a14_101, (base + M2_14));
   float f121_102[16];
-  mma_open(); mma<32, 4, 64, false, true>(f121_102, a14_101, (base + M4), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f121_102, a14_101, (base + M4_22), part * 32); mma_commit();
+  // %122 [%row, %col] = mask strict %121
   mma_wait<0>();
   mma_ready<sizeof(f121_102) / 4>(f121_102);
   float f122_103[16];
   UNROLL for (int i = 0; i < 16; ++i) f122_103[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f121_102[i] : 0.f);
+  // %123 [%row, %col] = mul %42, %122
   float f123_104[16];
-  UNROLL for (int i = 0; i < 16; ++i) f123_104[i] = (((float*)(basep + M19))[frag_row(i)] * f122_103[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f123_104[i] = (((float*)(basep + M19_42))[frag_row(i)] * f122_103[i]);
+  // %124 [%row, %col] = mul %66, %123
   float f124_105[16];
   UNROLL for (int i = 0; i < 16; ++i) f124_105[i] = (f66_44[i] * f123_104[i]);
+  // %125 [%row] = sum[%col] %124
   row_sums_to<16>((((float*)(basep + M48)) + part * 64), f124_105);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M47))[i] = ((float*)(basep + M48))[0 + i] + ((float*)(basep + M48))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M47_125))[i] = ((float*)(basep + M48))[0 + i] + ((float*)(basep + M48))[64 + i];
+  // %126 [%row, K] = mul %69, %14
   float f14_106[16];
-  load_frag<2, 64, false>(f14_106, (base + M2), part * 2);
+  load_frag<2, 64, false>(f14_106, (base + M2_14), part * 2);
   float f126_107[16];
   UNROLL for (int i = 0; i < 16; ++i) f126_107[i] = (f69_47[i] * f14_106[i]);
+  // %127 [%row] = sum[K] %126
   row_sums_to<16>((((float*)(basep + M50)) + part * 64), f126_107);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M49))[i] = ((float*)(basep + M50))[0 + i] + ((float*)(basep + M50))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M51))[i] = (((float*)(basep + M19))[i] * ((float*)(basep + M49))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M52))[i] = (((float*)(basep + M51))[i] + ((float*)(basep + M45))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M53))[i] = (((float*)(basep + M52))[i] + ((float*)(basep + M47))[i]);
-  u32 a22_108[4][4]; load_as<4, 64, false>(a22_108, (base + M4));
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M49_127))[i] = ((float*)(basep + M50))[0 + i] + ((float*)(basep + M50))[64 + i];
+  // %128 [%row] = mul %42, %127
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M51_128))[i] = (((float*)(basep + M19_42))[i] * ((float*)(basep + M49_127))[i]);
+  // %129 [%row] = add %128, %120
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M52_129))[i] = (((float*)(basep + M51_128))[i] + ((float*)(basep + M45_120))[i]);
+  // %130 [%row] = add %129, %125
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M53_130))[i] = (((float*)(basep + M52_129))[i] + ((float*)(basep + M47_125))[i]);
+  // %131 [%row, %col] = contract[K] %22, %15
+  u32 a22_108[4][4]; load_as<4, 64, false>(a22_108, (base + M4_22));
   float f131_109[16];
-  mma_open(); mma<32, 4, 64, false, true>(f131_109, a22_108, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f131_109, a22_108, (base + M2_14), part * 32); mma_commit();
+  // %132 [%row, %col] = mask strict %131
   mma_wait<0>();
   mma_ready<sizeof(f131_109) / 4>(f131_109);
   float f132_110[16];
   UNROLL for (int i = 0; i < 16; ++i) f132_110[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f131_109[i] : 0.f);
+  // %133 [%row, %col] = mul %50, %132
   float f133_111[16];
-  UNROLL for (int i = 0; i < 16; ++i) f133_111[i] = (((float*)(basep + M21))[frag_row(i)] * f132_110[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f133_111[i] = (((float*)(basep + M21_50))[frag_row(i)] * f132_110[i]);
+  // %134 [%row, %col] = mul %48, %133
   float f134_112[16];
   UNROLL for (int i = 0; i < 16; ++i) f134_112[i] = (f48_30[i] * f133_111[i]);
+  // %135 [%row] = sum[%col] %134
   row_sums_to<16>((((float*)(basep + M55)) + part * 64), f134_112);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M54))[i] = ((float*)(basep + M55))[0 + i] + ((float*)(basep + M55))[64 + i];
-  u32 a22_113[4][4]; load_as<4, 64, false>(a22_113, (base + M4));
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M54_135))[i] = ((float*)(basep + M55))[0 + i] + ((float*)(basep + M55))[64 + i];
+  // %136 [%row, %col] = contract[K] %22, %23
+  u32 a22_113[4][4]; load_as<4, 64, false>(a22_113, (base + M4_22));
   float f136_114[16];
-  mma_open(); mma<32, 4, 64, false, true>(f136_114, a22_113, (base + M4), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f136_114, a22_113, (base + M4_22), part * 32); mma_commit();
+  // %137 [%row, %col] = mask strict %136
   mma_wait<0>();
   mma_ready<sizeof(f136_114) / 4>(f136_114);
   float f137_115[16];
   UNROLL for (int i = 0; i < 16; ++i) f137_115[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f136_114[i] : 0.f);
+  // %138 [%row, %col] = mul %50, %137
   float f138_116[16];
-  UNROLL for (int i = 0; i < 16; ++i) f138_116[i] = (((float*)(basep + M21))[frag_row(i)] * f137_115[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f138_116[i] = (((float*)(basep + M21_50))[frag_row(i)] * f137_115[i]);
+  // %139 [%row, %col] = mul %82, %138
   float f139_117[16];
   UNROLL for (int i = 0; i < 16; ++i) f139_117[i] = (f82_61[i] * f138_116[i]);
+  // %140 [%row] = sum[%col] %139
   row_sums_to<16>((((float*)(basep + M57)) + part * 64), f139_117);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M56))[i] = ((float*)(basep + M57))[0 + i] + ((float*)(basep + M57))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M56_140))[i] = ((float*)(basep + M57))[0 + i] + ((float*)(basep + M57))[64 + i];
+  // %141 [%row, K] = mul %94, %22
   float f22_118[16];
-  load_frag<2, 64, false>(f22_118, (base + M4), part * 2);
+  load_frag<2, 64, false>(f22_118, (base + M4_22), part * 2);
   float f141_119[16];
   UNROLL for (int i = 0; i < 16; ++i) f141_119[i] = (f94_73[i] * f22_118[i]);
+  // %142 [%row] = sum[K] %141
   row_sums_to<16>((((float*)(basep + M59)) + part * 64), f141_119);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M58))[i] = ((float*)(basep + M59))[0 + i] + ((float*)(basep + M59))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M60))[i] = (((float*)(basep + M21))[i] * ((float*)(basep + M58))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M61))[i] = (((float*)(basep + M60))[i] + ((float*)(basep + M54))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M62))[i] = (((float*)(basep + M61))[i] + ((float*)(basep + M56))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M63))[i] = (((float*)(basep + M44))[i] + ((float*)(basep + M53))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M64))[i] = (((float*)(basep + M63))[i] + ((float*)(basep + M62))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M58_142))[i] = ((float*)(basep + M59))[0 + i] + ((float*)(basep + M59))[64 + i];
+  // %143 [%row] = mul %50, %142
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M60_143))[i] = (((float*)(basep + M21_50))[i] * ((float*)(basep + M58_142))[i]);
+  // %144 [%row] = add %143, %135
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M61_144))[i] = (((float*)(basep + M60_143))[i] + ((float*)(basep + M54_135))[i]);
+  // %145 [%row] = add %144, %140
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M62_145))[i] = (((float*)(basep + M61_144))[i] + ((float*)(basep + M56_140))[i]);
+  // %146 [%row] = add %115, %130
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M63_146))[i] = (((float*)(basep + M44_115))[i] + ((float*)(basep + M53_130))[i]);
+  // %147 [%row] = add %146, %145
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M64_147))[i] = (((float*)(basep + M63_146))[i] + ((float*)(basep + M62_145))[i]);
+  // %148 [%col] = sum[%row] %104
   col_sums_part<16>(((float*)(basep + M66)), f104_88, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M65))[i] = ((float*)(basep + M66))[i] + ((float*)(basep + M66))[64 + i] + ((float*)(basep + M66))[128 + i] + ((float*)(basep + M66))[192 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M65_148))[i] = ((float*)(basep + M66))[i] + ((float*)(basep + M66))[64 + i] + ((float*)(basep + M66))[128 + i] + ((float*)(basep + M66))[192 + i];
+  // %149 [%row] = swap %148
+  // %150 [%col] = sum[%row] %119
   col_sums_part<16>(((float*)(basep + M68)), f119_100, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M67))[i] = ((float*)(basep + M68))[i] + ((float*)(basep + M68))[64 + i] + ((float*)(basep + M68))[128 + i] + ((float*)(basep + M68))[192 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M67_150))[i] = ((float*)(basep + M68))[i] + ((float*)(basep + M68))[64 + i] + ((float*)(basep + M68))[128 + i] + ((float*)(basep + M68))[192 + i];
+  // %151 [%row] = swap %150
+  // %152 [%col] = sum[%row] %134
   col_sums_part<16>(((float*)(basep + M70)), f134_112, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M69))[i] = ((float*)(basep + M70))[i] + ((float*)(basep + M70))[64 + i] + ((float*)(basep + M70))[128 + i] + ((float*)(basep + M70))[192 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M69_152))[i] = ((float*)(basep + M70))[i] + ((float*)(basep + M70))[64 + i] + ((float*)(basep + M70))[128 + i] + ((float*)(basep + M70))[192 + i];
+  // %153 [%row] = swap %152
+  // %154 [%row, K] = mul %59, %14
   float f154_120[16];
   UNROLL for (int i = 0; i < 16; ++i) f154_120[i] = (f59_35[i] * f14_106[i]);
+  // %155 [%row] = sum[K] %154
   row_sums_to<16>((((float*)(basep + M72)) + part * 64), f154_120);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M71))[i] = ((float*)(basep + M72))[0 + i] + ((float*)(basep + M72))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M73))[i] = (((float*)(basep + M71))[i] + ((float*)(basep + M65))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M74))[i] = (((float*)(basep + M73))[i] + ((float*)(basep + M67))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M75))[i] = (((float*)(basep + M74))[i] + ((float*)(basep + M69))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M76))[i] = (-((float*)(basep + M75))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M71_155))[i] = ((float*)(basep + M72))[0 + i] + ((float*)(basep + M72))[64 + i];
+  // %156 [%row] = add %155, %149
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M73_156))[i] = (((float*)(basep + M71_155))[i] + ((float*)(basep + M65_148))[i]);
+  // %157 [%row] = add %156, %151
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M74_157))[i] = (((float*)(basep + M73_156))[i] + ((float*)(basep + M67_150))[i]);
+  // %158 [%row] = add %157, %153
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M75_158))[i] = (((float*)(basep + M74_157))[i] + ((float*)(basep + M69_152))[i]);
+  // %159 [%row] = neg %158
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M76_159))[i] = (-((float*)(basep + M75_158))[i]);
+  // %160 [%col] = sum[%row] %109
   col_sums_part<16>(((float*)(basep + M78)), f109_93, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M77))[i] = ((float*)(basep + M78))[i] + ((float*)(basep + M78))[64 + i] + ((float*)(basep + M78))[128 + i] + ((float*)(basep + M78))[192 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M77_160))[i] = ((float*)(basep + M78))[i] + ((float*)(basep + M78))[64 + i] + ((float*)(basep + M78))[128 + i] + ((float*)(basep + M78))[192 + i];
+  // %161 [%row] = swap %160
+  // %162 [%col] = sum[%row] %124
   col_sums_part<16>(((float*)(basep + M80)), f124_105, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M79))[i] = ((float*)(basep + M80))[i] + ((float*)(basep + M80))[64 + i] + ((float*)(basep + M80))[128 + i] + ((float*)(basep + M80))[192 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M79_162))[i] = ((float*)(basep + M80))[i] + ((float*)(basep + M80))[64 + i] + ((float*)(basep + M80))[128 + i] + ((float*)(basep + M80))[192 + i];
+  // %163 [%row] = swap %162
+  // %164 [%col] = sum[%row] %139
   col_sums_part<16>(((float*)(basep + M82)), f139_117, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M81))[i] = ((float*)(basep + M82))[i] + ((float*)(basep + M82))[64 + i] + ((float*)(basep + M82))[128 + i] + ((float*)(basep + M82))[192 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M81_164))[i] = ((float*)(basep + M82))[i] + ((float*)(basep + M82))[64 + i] + ((float*)(basep + M82))[128 + i] + ((float*)(basep + M82))[192 + i];
+  // %165 [%row] = swap %164
+  // %166 [%row, K] = mul %87, %22
   float f166_121[16];
   UNROLL for (int i = 0; i < 16; ++i) f166_121[i] = (f87_65[i] * f22_118[i]);
+  // %167 [%row] = sum[K] %166
   row_sums_to<16>((((float*)(basep + M84)) + part * 64), f166_121);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M83))[i] = ((float*)(basep + M84))[0 + i] + ((float*)(basep + M84))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M85))[i] = (((float*)(basep + M83))[i] + ((float*)(basep + M77))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M86))[i] = (((float*)(basep + M85))[i] + ((float*)(basep + M79))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M87))[i] = (((float*)(basep + M86))[i] + ((float*)(basep + M81))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M88))[i] = (-((float*)(basep + M87))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M89))[i] = row_dot<64, 64>((base + M5), (base + M9), i);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M83_167))[i] = ((float*)(basep + M84))[0 + i] + ((float*)(basep + M84))[64 + i];
+  // %168 [%row] = add %167, %161
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M85_168))[i] = (((float*)(basep + M83_167))[i] + ((float*)(basep + M77_160))[i]);
+  // %169 [%row] = add %168, %163
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M86_169))[i] = (((float*)(basep + M85_168))[i] + ((float*)(basep + M79_162))[i]);
+  // %170 [%row] = add %169, %165
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M87_170))[i] = (((float*)(basep + M86_169))[i] + ((float*)(basep + M81_164))[i]);
+  // %171 [%row] = neg %170
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M88_171))[i] = (-((float*)(basep + M87_170))[i]);
+  // %172 [K] = contract[V] %26, %54
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M89_172))[i] = row_dot<64, 64>((base + M5_26), (base + M9_54), i);
+  // %173 [] = sum[K] %172
   team_sync(1, 256);
-  const float s173_122 = vec_sum<64>(((float*)(basep + M89)));
+  const float s173_122 = vec_sum<64>(((float*)(basep + M89_172)));
+  // %174 [] = exp %56
   const float s174_123 = m_exp(s56_34);
+  // %175 [] = mul %174, %173
   const float s175_124 = (s174_123 * s173_122);
-  const float s176_125 = vec_sum<64>(((float*)(basep + M71)));
-  const float s177_126 = vec_sum<64>(((float*)(basep + M83)));
+  // %176 [] = sum[%row] %155
+  const float s176_125 = vec_sum<64>(((float*)(basep + M71_155)));
+  // %177 [] = sum[%row] %167
+  const float s177_126 = vec_sum<64>(((float*)(basep + M83_167)));
+  // %178 [] = add %175, %176
   const float s178_127 = (s175_124 + s176_125);
+  // %179 [] = add %178, %177
   const float s179_128 = (s178_127 + s177_126);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M90))[i] = (((float*)(basep + M64))[i] + ((float*)(basep + M76))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M91))[i] = (((float*)(basep + M90))[i] + ((float*)(basep + M88))[i]);
+  // %180 [%row] = add %147, %159
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M90_180))[i] = (((float*)(basep + M64_147))[i] + ((float*)(basep + M76_159))[i]);
+  // %181 [%row] = add %180, %171
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M91_181))[i] = (((float*)(basep + M90_180))[i] + ((float*)(basep + M88_171))[i]);
+  // %182 [%row] = cumsum reversed %181
   team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M92)), ((float*)(basep + M91)), false, true);
+  if (t < 32) vec_cumsum(((float*)(basep + M92_182)), ((float*)(basep + M91_181)), false, true);
+  // %183 [%row] = add %182, %179
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M93))[i] = (((float*)(basep + M92))[i] + s179_128);
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M93))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M93_183))[i] = (((float*)(basep + M92_182))[i] + s179_128);
+  // store d_g, %183
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M93_183))[i]);
+  // %184 [%row, K] = mul %71, %14
   float f184_129[16];
   UNROLL for (int i = 0; i < 16; ++i) f184_129[i] = (f71_51[i] * f14_106[i]);
+  // %185 [%row] = sum[K] %184
   row_sums_to<16>((((float*)(basep + M95)) + part * 64), f184_129);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M94))[i] = ((float*)(basep + M95))[0 + i] + ((float*)(basep + M95))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M96))[i] = (-((float*)(basep + M94))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M94_185))[i] = ((float*)(basep + M95))[0 + i] + ((float*)(basep + M95))[64 + i];
+  // %186 [%row] = neg %185
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M96_186))[i] = (-((float*)(basep + M94_185))[i]);
+  // %188 [%row, V] = mul %1, %187
   cp_wait<1>();
   team_sync(1, 256);
   float f187_130[16];
-  load_frag<2, 64, false>(f187_130, (base + M10), part * 2);
+  load_frag<2, 64, false>(f187_130, (base + M10_187), part * 2);
   float f188_131[16];
   UNROLL for (int i = 0; i < 16; ++i) f188_131[i] = (f1_80[i] * f187_130[i]);
+  // %189 [%row] = sum[V] %188
   row_sums_to<16>((((float*)(basep + M98)) + part * 64), f188_131);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M97))[i] = ((float*)(basep + M98))[0 + i] + ((float*)(basep + M98))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M99))[i] = (((float*)(basep + M96))[i] + ((float*)(basep + M97))[i]);
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M99))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M97_189))[i] = ((float*)(basep + M98))[0 + i] + ((float*)(basep + M98))[64 + i];
+  // %190 [%row] = add %186, %189
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M99_190))[i] = (((float*)(basep + M96_186))[i] + ((float*)(basep + M97_189))[i]);
+  // store d_beta1, %190
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M99_190))[i]);
+  // %191 [%row, K] = mul %96, %22
   float f191_132[16];
   UNROLL for (int i = 0; i < 16; ++i) f191_132[i] = (f96_77[i] * f22_118[i]);
+  // %192 [%row] = sum[K] %191
   row_sums_to<16>((((float*)(basep + M101)) + part * 64), f191_132);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M100))[i] = ((float*)(basep + M101))[0 + i] + ((float*)(basep + M101))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M102))[i] = (-((float*)(basep + M100))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M100_192))[i] = ((float*)(basep + M101))[0 + i] + ((float*)(basep + M101))[64 + i];
+  // %193 [%row] = neg %192
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M102_193))[i] = (-((float*)(basep + M100_192))[i]);
+  // %195 [%row, V] = mul %2, %194
   cp_wait<0>();
   team_sync(1, 256);
   float f194_133[16];
-  load_frag<2, 64, false>(f194_133, (base + M11), part * 2);
+  load_frag<2, 64, false>(f194_133, (base + M11_194), part * 2);
   float f195_134[16];
   UNROLL for (int i = 0; i < 16; ++i) f195_134[i] = (f2_82[i] * f194_133[i]);
+  // %196 [%row] = sum[V] %195
   row_sums_to<16>((((float*)(basep + M104)) + part * 64), f195_134);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M103))[i] = ((float*)(basep + M104))[0 + i] + ((float*)(basep + M104))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M105))[i] = (((float*)(basep + M102))[i] + ((float*)(basep + M103))[i]);
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M105))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M103_196))[i] = ((float*)(basep + M104))[0 + i] + ((float*)(basep + M104))[64 + i];
+  // %197 [%row] = add %193, %196
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M105_197))[i] = (((float*)(basep + M102_193))[i] + ((float*)(basep + M103_196))[i]);
+  // store d_beta2, %197
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M105_197))[i]);
 }
 
 // Reads the tokens one at a time.
@@ -2312,118 +2890,164 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
+  // %0 [K, V] = load S
   float t0[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t0[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t0[i]); }
   float t1[8];
   UNROLL for (int i = 0; i < 8; ++i) t1[i] = t0[i];
+  // loop tokens with %1 [K, V] = %0
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %2 [] = load g one
       float t2[1];
       ldn<1>(&t2[0], p_g + ((i64)token * d.heads + head) * 1);
+      // %3 [] = exp %2
       float t3[1];
       t3[0] = m_exp(t2[0]);
+      // %4 [] = expm1 %2
       float t4[1];
       t4[0] = m_expm1(t2[0]);
+      // %5 [] = 0.5
       float t5[1];
       t5[0] = 0.5f;
+      // %6 [] = 1
       float t6[1];
       t6[0] = 1.f;
+      // %7 [] = add %6, %4
       float t7[1];
       t7[0] = (t6[0] + t4[0]);
+      // %8 [] = less %5, %7
       float t8[1];
       t8[0] = (t5[0] < t7[0] ? 1.f : 0.f);
+      // %9 [] = mul %8, %4
       float t9[1];
       t9[0] = (t8[0] * t4[0]);
+      // %10 [] = sub %6, %8
       float t10[1];
       t10[0] = (t6[0] - t8[0]);
+      // %11 [] = mul %10, %3
       float t11[1];
       t11[0] = (t10[0] * t3[0]);
+      // %12 [] = add %9, %11
       float t12[1];
       t12[0] = (t9[0] + t11[0]);
+      // %13 [K, V] = mul %12, %1
       float t13[8];
       UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[0] * t1[i]);
+      // %14 [K, V] = mul %8, %1
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[0] * t1[i]);
+      // %15 [K, V] = add %14, %13
       float t15[8];
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
+      // %16 [K] = load k1 one
       float t16[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k1 + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %17 [V] = load v1 one
       float t17[1];
       ldn<1>(&t17[0], p_v1 + ((i64)token * d.heads + head) * 64 + x_V);
+      // %18 [] = load beta1 one
       float t18[1];
       ldn<1>(&t18[0], p_beta1 + ((i64)token * d.heads + head) * 1);
+      // %19 [V] = mul %17, %18
       float t19[1];
       t19[0] = (t17[0] * t18[0]);
+      // %20 [] = neg %18
       float t20[1];
       t20[0] = (-t18[0]);
+      // %21 [K] = mul %20, %16
       float t21[8];
       UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t20[0] * t16[i]);
+      // %22 [V] = contract[K] %21, %15
       float t22[1];
       t22[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t22[0] = t22[0] + t21[i] * t15[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t22[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t22[0] = x; }
+      // %23 [V] = add %19, %22
       float t23[1];
       t23[0] = (t19[0] + t22[0]);
+      // %24 [K, V] = mul %16, %23
       float t24[8];
       UNROLL for (int i = 0; i < 8; ++i) t24[i] = (t16[i] * t23[0]);
+      // %25 [K] = load k2 one
       float t25[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t25[c * 8], p_k2 + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %26 [V] = load v2 one
       float t26[1];
       ldn<1>(&t26[0], p_v2 + ((i64)token * d.heads + head) * 64 + x_V);
+      // %27 [] = load beta2 one
       float t27[1];
       ldn<1>(&t27[0], p_beta2 + ((i64)token * d.heads + head) * 1);
+      // %28 [V] = mul %26, %27
       float t28[1];
       t28[0] = (t26[0] * t27[0]);
+      // %29 [] = neg %27
       float t29[1];
       t29[0] = (-t27[0]);
+      // %30 [K] = mul %29, %25
       float t30[8];
       UNROLL for (int i = 0; i < 8; ++i) t30[i] = (t29[0] * t25[i]);
+      // %31 [V] = contract[K] %30, %15
       float t31[1];
       t31[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t31[0] = t31[0] + t30[i] * t15[i];
       (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t31[0];
       __syncthreads();
       { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t31[0] = x; }
+      // %32 [] = contract[K] %30, %16
       float t32[1];
       t32[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t32[0] = t32[0] + t30[i] * t16[i];
       (sm + 1024 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t32[0];
       __syncthreads();
       { float x = (sm + 1024 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1024 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t32[0] = x; }
+      // %33 [V] = mul %32, %23
       float t33[1];
       t33[0] = (t32[0] * t23[0]);
+      // %34 [V] = add %31, %33
       float t34[1];
       t34[0] = (t31[0] + t33[0]);
+      // %35 [V] = add %28, %34
       float t35[1];
       t35[0] = (t28[0] + t34[0]);
+      // %36 [K, V] = mul %25, %35
       float t36[8];
       UNROLL for (int i = 0; i < 8; ++i) t36[i] = (t25[i] * t35[0]);
+      // %37 [K, V] = add %24, %36
       float t37[8];
       UNROLL for (int i = 0; i < 8; ++i) t37[i] = (t24[i] + t36[i]);
+      // %38 [K, V] = add %13, %37
       float t38[8];
       UNROLL for (int i = 0; i < 8; ++i) t38[i] = (t13[i] + t37[i]);
+      // %39 [K, V] = add %14, %38
       float t39[8];
       UNROLL for (int i = 0; i < 8; ++i) t39[i] = (t14[i] + t38[i]);
+      // %40 [K] = load q one
       float t40[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t40[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %41 [] = 0.125
       float t41[1];
       t41[0] = 0.125f;
+      // %42 [K] = mul %40, %41
       float t42[8];
       UNROLL for (int i = 0; i < 8; ++i) t42[i] = (t40[i] * t41[0]);
+      // %43 [V] = contract[K] %42, %39
       float t43[1];
       t43[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t43[0] = t43[0] + t42[i] * t39[i];
       (sm + 1536 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t43[0];
       __syncthreads();
       { float x = (sm + 1536 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1536 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t43[0] = x; }
+      // store o, %43
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t43[0]);
       UNROLL for (int i = 0; i < 8; ++i) t1[i] = t39[i];
     }
   }
+  // store final.S, %1
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
 

@@ -49,109 +49,188 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_d_beta1_staged = dims[6].w + (token * heads + head);
   let at_v2_staged = dims[5].z + (token * heads + head) * 64u;
   let at_d_beta2_staged = dims[7].x + (token * heads + head);
+  const near8 = 0u;
+  const near25 = 16u;
+  const near41 = 32u;
+  const near42 = 48u;
+  const near49 = 64u;
+  const near50 = 80u;
+  const near58 = 96u;
+  const near105 = 0u;
+  const near110 = 32u;
+  const near112 = 64u;
+  const near120 = 112u;
+  const near125 = 128u;
+  const near127 = 144u;
+  const near135 = 160u;
+  const near140 = 176u;
+  const near142 = 192u;
+  const near148 = 208u;
+  const near150 = 224u;
+  const near152 = 240u;
+  const near155 = 256u;
+  const near160 = 272u;
+  const near162 = 288u;
+  const near164 = 304u;
+  const near167 = 320u;
+  const near182 = 96u;
+  const near172 = 336u;
+  const near12 = 112u;
+  const near13 = 368u;
+  const near21 = 624u;
+  const near35 = 880u;
+  const near40 = 1136u;
+  const near44 = 1392u;
+  const near48 = 1648u;
+  const near52 = 1904u;
+  const near66 = 2160u;
+  const near75 = 880u;
+  const near78 = 1392u;
+  const near82 = 1904u;
+  const near84 = 112u;
+  const near101 = 880u;
+  const near106 = 1392u;
+  const near116 = 2416u;
+  const near121 = 2672u;
+  const near131 = 2928u;
+  const near136 = 3184u;
+  const near0 = 880u;
+  const near3 = 2160u;
+  // %0 [%row, V] = load d_o row
+  // %3 [%row, V] = load ws.S.written0 row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 880u] = x1;
-    let x2 = select(0.0, arena[at_ws_S_written0 + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 2160u] = x2;
+    let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+    near[near0 + r * 64u + i_V] = v0_1;
+    let v3_2 = select(0.0, arena[at_ws_S_written0 + r * heads_64 + i_V], r < length);
+    near[near3 + r * 64u + i_V] = v3_2;
   }
+  // %7 [%row] = load g.staged row
+  // %8 [%row] = cumsum %7
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       sum += m_floor(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
-      near[r] = sum;
+      near[near8 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %9 [%col] = swap %8
+  // %10 [%row, %col] = sub %8, %9
+  // %11 [%row, %col] = mask %10
+  // %12 [%row, %col] = exp %11
+  // %4 [%col, V] = swap %3
+  // %5 [%row, %col] = contract[V] %0, %4
+  // %6 [%row, %col] = mask %5
+  // %13 [%row, %col] = mul %12, %6
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x6 = near[first_r * 64u + k3 + 880u];
-      let x7 = near[first_r * 64u + k3 + 944u];
-      let x8 = near[first_c * 64u + k3 + 2160u];
-      let x9 = x8;
-      let x10 = near[first_c * 64u + k3 + 2224u];
-      let x11 = x10;
-      let b12 = vec2<f32>(x9, x11);
-      sum4 += x6 * b12;
-      sum5 += x7 * b12;
+      let v0_6 = near[near0 + first_r * 64u + k3];
+      let v0_7 = near[near0 + first_r * 64u + k3 + 64u];
+      let v3_8 = near[near3 + first_c * 64u + k3];
+      let v4_9 = v3_8;
+      let v3_10 = near[near3 + first_c * 64u + k3 + 64u];
+      let v4_11 = v3_10;
+      let b12 = vec2<f32>(v4_9, v4_11);
+      sum4 += v0_6 * b12;
+      sum5 += v0_7 * b12;
     }
     var m5 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x14 = near[r];
-        let x15 = near[c];
-        let x13 = m_exp(select(0.0, (x14 - x15), c <= r));
-        near[r * 16u + c + 112u] = x13;
-        let x16 = (x13 * select(0.0, m5[y][x], c <= r));
-        near[r * 16u + c + 368u] = x16;
+        let v8_14 = near[near8 + r];
+        let v8_15 = near[near8 + c];
+        let v12_13 = m_exp(select(0.0, (v8_14 - v8_15), c <= r));
+        near[near12 + r * 16u + c] = v12_13;
+        let v13_16 = (v12_13 * select(0.0, m5[y][x], c <= r));
+        near[near13 + r * 16u + c] = v13_16;
       }
     }
   }
+  // %14 [%row, K] = load k1.staged row
+  // %15 [%col, K] = swap %14
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x18 = select(0.0, arena[at_k1_staged + c * heads_64 + i_K], c < length);
-    let x17 = x18;
-    arena[far + c * 64u + i_K] = x17;
+    let v14_18 = select(0.0, arena[at_k1_staged + c * heads_64 + i_K], c < length);
+    let v15_17 = v14_18;
+    arena[far + c * 64u + i_K] = v15_17;
   }
+  // %17 [%row, V] = load ws.S.written1 row
+  // %18 [%col, V] = swap %17
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let c = i / 64u;
-    let x20 = select(0.0, arena[at_ws_S_written1 + c * heads_64 + i_V], c < length);
-    let x19 = x20;
-    arena[far + c * 64u + i_V + 1024u] = x19;
+    let v17_20 = select(0.0, arena[at_ws_S_written1 + c * heads_64 + i_V], c < length);
+    let v18_19 = v17_20;
+    arena[far + c * 64u + i_V + 1024u] = v18_19;
   }
   workgroupBarrier();
   storageBarrier();
+  // %19 [%row, %col] = contract[V] %0, %18
+  // %20 [%row, %col] = mask %19
+  // %21 [%row, %col] = mul %12, %20
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum22 = vec2<f32>();
     var sum23 = vec2<f32>();
     for (var k21 = 0u; k21 < 64u + zero; k21++) {
-      let x24 = near[first_r * 64u + k21 + 880u];
-      let x25 = near[first_r * 64u + k21 + 944u];
-      let x26 = arena[far + first_c * 64u + k21 + 1024u];
-      let x27 = arena[far + first_c * 64u + k21 + 1088u];
-      let b28 = vec2<f32>(x26, x27);
-      sum22 += x24 * b28;
-      sum23 += x25 * b28;
+      let v0_24 = near[near0 + first_r * 64u + k21];
+      let v0_25 = near[near0 + first_r * 64u + k21 + 64u];
+      let v18_26 = arena[far + first_c * 64u + k21 + 1024u];
+      let v18_27 = arena[far + first_c * 64u + k21 + 1088u];
+      let b28 = vec2<f32>(v18_26, v18_27);
+      sum22 += v0_24 * b28;
+      sum23 += v0_25 * b28;
     }
     var m19 = array<vec2<f32>, 2>(sum22, sum23);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x30 = near[r * 16u + c + 112u];
-        let x29 = (x30 * select(0.0, m19[y][x], c <= r));
-        near[r * 16u + c + 624u] = x29;
+        let v12_30 = near[near12 + r * 16u + c];
+        let v21_29 = (v12_30 * select(0.0, m19[y][x], c <= r));
+        near[near21 + r * 16u + c] = v21_29;
       }
     }
   }
+  // %22 [%row, K] = load k2.staged row
+  // %23 [%col, K] = swap %22
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x32 = select(0.0, arena[at_k2_staged + c * heads_64 + i_K], c < length);
-    let x31 = x32;
-    arena[far + c * 64u + i_K + 2048u] = x31;
+    let v22_32 = select(0.0, arena[at_k2_staged + c * heads_64 + i_K], c < length);
+    let v23_31 = v22_32;
+    arena[far + c * 64u + i_K + 2048u] = v23_31;
   }
+  // %25 [%row] = exp %8
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x34 = near[r];
-    let x33 = m_exp(x34);
-    near[r + 16u] = x33;
+    let v8_34 = near[near8 + r];
+    let v25_33 = m_exp(v8_34);
+    near[near25 + r] = v25_33;
   }
   workgroupBarrier();
   storageBarrier();
+  // %26 [K, V] = load ws.S.states
+  // %27 [%row, K] = contract[V] %0, %26
+  // %28 [%row, K] = mul %25, %27
+  // %16 [%row, K] = contract[%col] %13, %15
+  // %29 [%row, K] = add %28, %16
+  // %24 [%row, K] = contract[%col] %21, %23
+  // %30 [%row, K] = add %29, %24
+  // %31 [] = 0.125
+  // %32 [%row, K] = mul %30, %31
+  // store d_q, %32
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -160,19 +239,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum38 = vec4<f32>();
     var sum39 = vec4<f32>();
     for (var k35 = 0u; k35 < 64u + zero; k35++) {
-      let x40 = near[first_r * 64u + k35 + 880u];
-      let x41 = near[first_r * 64u + k35 + 944u];
-      let x42 = near[first_r * 64u + k35 + 1008u];
-      let x43 = near[first_r * 64u + k35 + 1072u];
-      let x44 = arena[at_ws_S_states + first_i_K * 64u + k35];
-      let x45 = arena[at_ws_S_states + first_i_K * 64u + k35 + 64u];
-      let x46 = arena[at_ws_S_states + first_i_K * 64u + k35 + 128u];
-      let x47 = arena[at_ws_S_states + first_i_K * 64u + k35 + 192u];
-      let b48 = vec4<f32>(x44, x45, x46, x47);
-      sum36 += x40 * b48;
-      sum37 += x41 * b48;
-      sum38 += x42 * b48;
-      sum39 += x43 * b48;
+      let v0_40 = near[near0 + first_r * 64u + k35];
+      let v0_41 = near[near0 + first_r * 64u + k35 + 64u];
+      let v0_42 = near[near0 + first_r * 64u + k35 + 128u];
+      let v0_43 = near[near0 + first_r * 64u + k35 + 192u];
+      let v26_44 = arena[at_ws_S_states + first_i_K * 64u + k35];
+      let v26_45 = arena[at_ws_S_states + first_i_K * 64u + k35 + 64u];
+      let v26_46 = arena[at_ws_S_states + first_i_K * 64u + k35 + 128u];
+      let v26_47 = arena[at_ws_S_states + first_i_K * 64u + k35 + 192u];
+      let b48 = vec4<f32>(v26_44, v26_45, v26_46, v26_47);
+      sum36 += v0_40 * b48;
+      sum37 += v0_41 * b48;
+      sum38 += v0_42 * b48;
+      sum39 += v0_43 * b48;
     }
     var m27 = array<vec4<f32>, 4>(sum36, sum37, sum38, sum39);
     var sum50 = vec4<f32>();
@@ -180,19 +259,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum52 = vec4<f32>();
     var sum53 = vec4<f32>();
     for (var k49 = 0u; k49 < 16u + zero; k49++) {
-      let x54 = near[first_r * 16u + k49 + 368u];
-      let x55 = near[first_r * 16u + k49 + 384u];
-      let x56 = near[first_r * 16u + k49 + 400u];
-      let x57 = near[first_r * 16u + k49 + 416u];
-      let x58 = arena[far + k49 * 64u + first_i_K];
-      let x59 = arena[far + k49 * 64u + first_i_K + 1u];
-      let x60 = arena[far + k49 * 64u + first_i_K + 2u];
-      let x61 = arena[far + k49 * 64u + first_i_K + 3u];
-      let b62 = vec4<f32>(x58, x59, x60, x61);
-      sum50 += x54 * b62;
-      sum51 += x55 * b62;
-      sum52 += x56 * b62;
-      sum53 += x57 * b62;
+      let v13_54 = near[near13 + first_r * 16u + k49];
+      let v13_55 = near[near13 + first_r * 16u + k49 + 16u];
+      let v13_56 = near[near13 + first_r * 16u + k49 + 32u];
+      let v13_57 = near[near13 + first_r * 16u + k49 + 48u];
+      let v15_58 = arena[far + k49 * 64u + first_i_K];
+      let v15_59 = arena[far + k49 * 64u + first_i_K + 1u];
+      let v15_60 = arena[far + k49 * 64u + first_i_K + 2u];
+      let v15_61 = arena[far + k49 * 64u + first_i_K + 3u];
+      let b62 = vec4<f32>(v15_58, v15_59, v15_60, v15_61);
+      sum50 += v13_54 * b62;
+      sum51 += v13_55 * b62;
+      sum52 += v13_56 * b62;
+      sum53 += v13_57 * b62;
     }
     var m16 = array<vec4<f32>, 4>(sum50, sum51, sum52, sum53);
     var sum64 = vec4<f32>();
@@ -200,130 +279,152 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum66 = vec4<f32>();
     var sum67 = vec4<f32>();
     for (var k63 = 0u; k63 < 16u + zero; k63++) {
-      let x68 = near[first_r * 16u + k63 + 624u];
-      let x69 = near[first_r * 16u + k63 + 640u];
-      let x70 = near[first_r * 16u + k63 + 656u];
-      let x71 = near[first_r * 16u + k63 + 672u];
-      let x72 = arena[far + k63 * 64u + first_i_K + 2048u];
-      let x73 = arena[far + k63 * 64u + first_i_K + 2049u];
-      let x74 = arena[far + k63 * 64u + first_i_K + 2050u];
-      let x75 = arena[far + k63 * 64u + first_i_K + 2051u];
-      let b76 = vec4<f32>(x72, x73, x74, x75);
-      sum64 += x68 * b76;
-      sum65 += x69 * b76;
-      sum66 += x70 * b76;
-      sum67 += x71 * b76;
+      let v21_68 = near[near21 + first_r * 16u + k63];
+      let v21_69 = near[near21 + first_r * 16u + k63 + 16u];
+      let v21_70 = near[near21 + first_r * 16u + k63 + 32u];
+      let v21_71 = near[near21 + first_r * 16u + k63 + 48u];
+      let v23_72 = arena[far + k63 * 64u + first_i_K + 2048u];
+      let v23_73 = arena[far + k63 * 64u + first_i_K + 2049u];
+      let v23_74 = arena[far + k63 * 64u + first_i_K + 2050u];
+      let v23_75 = arena[far + k63 * 64u + first_i_K + 2051u];
+      let b76 = vec4<f32>(v23_72, v23_73, v23_74, v23_75);
+      sum64 += v21_68 * b76;
+      sum65 += v21_69 * b76;
+      sum66 += v21_70 * b76;
+      sum67 += v21_71 * b76;
     }
     var m24 = array<vec4<f32>, 4>(sum64, sum65, sum66, sum67);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x77 = m27[y][x];
-        arena[far + r * 64u + i_K + 3072u] = x77;
-        let x78 = near[r + 16u];
-        let x79 = (x78 * m27[y][x]);
-        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = (((x79 + m16[y][x]) + m24[y][x]) * 0.125f); }
+        let v27_77 = m27[y][x];
+        arena[far + r * 64u + i_K + 3072u] = v27_77;
+        let v25_78 = near[near25 + r];
+        let v28_79 = (v25_78 * m27[y][x]);
+        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = (((v28_79 + m16[y][x]) + m24[y][x]) * 0.125f); }
       }
     }
   }
   workgroupBarrier();
+  // %33 [%row, %col] = mul %31, %13
+  // %35 [%col, %row] = swap %33
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x81 = near[c * 16u + r + 368u];
-    let x80 = (0.125f * x81);
-    near[c * 16u + r + 880u] = x80;
+    let v13_81 = near[near13 + c * 16u + r];
+    let v35_80 = (0.125f * v13_81);
+    near[near35 + c * 16u + r] = v35_80;
   }
+  // %34 [%row, K] = load q.staged row
+  // %36 [%col, K] = swap %34
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x83 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
-    let x82 = x83;
-    arena[far + c * 64u + i_K + 4096u] = x82;
+    let v34_83 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v36_82 = v34_83;
+    arena[far + c * 64u + i_K + 4096u] = v36_82;
   }
+  // %1 [%row, V] = load ws.S.solved0 row
+  // %38 [%row, %col] = contract[V] %1, %4
+  // %39 [%row, %col] = mask strict %38
+  // %40 [%row, %col] = mul %12, %39
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum85 = vec2<f32>();
     var sum86 = vec2<f32>();
     for (var k84 = 0u; k84 < 64u + zero; k84++) {
-      let x87 = select(0.0, arena[at_ws_S_solved0 + first_r * heads_64 + k84], first_r < length);
-      let x88 = select(0.0, arena[at_ws_S_solved0 + (first_r + 1u) * heads_64 + k84], (first_r + 1u) < length);
-      let x89 = near[first_c * 64u + k84 + 2160u];
-      let x90 = x89;
-      let x91 = near[first_c * 64u + k84 + 2224u];
-      let x92 = x91;
-      let b93 = vec2<f32>(x90, x92);
-      sum85 += x87 * b93;
-      sum86 += x88 * b93;
+      let v1_87 = select(0.0, arena[at_ws_S_solved0 + first_r * heads_64 + k84], first_r < length);
+      let v1_88 = select(0.0, arena[at_ws_S_solved0 + (first_r + 1u) * heads_64 + k84], (first_r + 1u) < length);
+      let v3_89 = near[near3 + first_c * 64u + k84];
+      let v4_90 = v3_89;
+      let v3_91 = near[near3 + first_c * 64u + k84 + 64u];
+      let v4_92 = v3_91;
+      let b93 = vec2<f32>(v4_90, v4_92);
+      sum85 += v1_87 * b93;
+      sum86 += v1_88 * b93;
     }
     var m38 = array<vec2<f32>, 2>(sum85, sum86);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x95 = near[r * 16u + c + 112u];
-        let x94 = (x95 * select(0.0, m38[y][x], c < r));
-        near[r * 16u + c + 1136u] = x94;
+        let v12_95 = near[near12 + r * 16u + c];
+        let v40_94 = (v12_95 * select(0.0, m38[y][x], c < r));
+        near[near40 + r * 16u + c] = v40_94;
       }
     }
   }
+  // %41 [%row] = load beta1.staged row
+  // %42 [%row] = neg %41
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x96 = select(0.0, arena[at_beta1_staged + r * heads], r < length);
-    near[r + 32u] = x96;
-    let x97 = (-x96);
-    near[r + 48u] = x97;
+    let v41_96 = select(0.0, arena[at_beta1_staged + r * heads], r < length);
+    near[near41 + r] = v41_96;
+    let v42_97 = (-v41_96);
+    near[near42 + r] = v42_97;
   }
   workgroupBarrier();
+  // %43 [%row, %col] = mul %42, %40
+  // %44 [%col, %row] = swap %43
+  // %2 [%row, V] = load ws.S.solved1 row
+  // %46 [%row, %col] = contract[V] %2, %4
+  // %47 [%row, %col] = mask %46
+  // %48 [%row, %col] = mul %12, %47
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_r = (i % 8u) * 2u;
     let first_c = (i / 8u) * 2u;
     var sum99 = vec2<f32>();
     var sum100 = vec2<f32>();
     for (var k98 = 0u; k98 < 64u + zero; k98++) {
-      let x101 = select(0.0, arena[at_ws_S_solved1 + first_r * heads_64 + k98], first_r < length);
-      let x102 = select(0.0, arena[at_ws_S_solved1 + (first_r + 1u) * heads_64 + k98], (first_r + 1u) < length);
-      let b103 = vec2<f32>(x101, x102);
-      let x104 = near[first_c * 64u + k98 + 2160u];
-      let x105 = x104;
-      let x106 = near[first_c * 64u + k98 + 2224u];
-      let x107 = x106;
-      sum99 += b103 * x105;
-      sum100 += b103 * x107;
+      let v2_101 = select(0.0, arena[at_ws_S_solved1 + first_r * heads_64 + k98], first_r < length);
+      let v2_102 = select(0.0, arena[at_ws_S_solved1 + (first_r + 1u) * heads_64 + k98], (first_r + 1u) < length);
+      let b103 = vec2<f32>(v2_101, v2_102);
+      let v3_104 = near[near3 + first_c * 64u + k98];
+      let v4_105 = v3_104;
+      let v3_106 = near[near3 + first_c * 64u + k98 + 64u];
+      let v4_107 = v3_106;
+      sum99 += b103 * v4_105;
+      sum100 += b103 * v4_107;
     }
     var m46 = array<vec2<f32>, 2>(sum99, sum100);
     for (var y = 0u; y < 2u + zero; y++) {
       let c = first_c + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let r = first_r + x;
-        let x109 = near[c + 48u];
-        let x110 = near[c * 16u + r + 1136u];
-        let x108 = (x109 * x110);
-        near[c * 16u + r + 1392u] = x108;
-        let x112 = near[r * 16u + c + 112u];
-        let x111 = (x112 * select(0.0, m46[y][x], c <= r));
-        near[r * 16u + c + 1648u] = x111;
+        let v42_109 = near[near42 + c];
+        let v40_110 = near[near40 + c * 16u + r];
+        let v44_108 = (v42_109 * v40_110);
+        near[near44 + c * 16u + r] = v44_108;
+        let v12_112 = near[near12 + r * 16u + c];
+        let v48_111 = (v12_112 * select(0.0, m46[y][x], c <= r));
+        near[near48 + r * 16u + c] = v48_111;
       }
     }
   }
+  // %49 [%row] = load beta2.staged row
+  // %50 [%row] = neg %49
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x113 = select(0.0, arena[at_beta2_staged + r * heads], r < length);
-    near[r + 64u] = x113;
-    let x114 = (-x113);
-    near[r + 80u] = x114;
+    let v49_113 = select(0.0, arena[at_beta2_staged + r * heads], r < length);
+    near[near49 + r] = v49_113;
+    let v50_114 = (-v49_113);
+    near[near50 + r] = v50_114;
   }
   workgroupBarrier();
+  // %51 [%row, %col] = mul %50, %48
+  // %52 [%col, %row] = swap %51
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x116 = near[c + 80u];
-    let x117 = near[c * 16u + r + 1648u];
-    let x115 = (x116 * x117);
-    near[c * 16u + r + 1904u] = x115;
+    let v50_116 = near[near50 + c];
+    let v48_117 = near[near48 + c * 16u + r];
+    let v52_115 = (v50_116 * v48_117);
+    near[near52 + c * 16u + r] = v52_115;
   }
+  // %54 [K, V] = load ws.S.cotangents
+  // %55 [%row, K] = contract[V] %3, %54
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -332,38 +433,42 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum121 = vec4<f32>();
     var sum122 = vec4<f32>();
     for (var k118 = 0u; k118 < 64u + zero; k118++) {
-      let x123 = near[first_r * 64u + k118 + 2160u];
-      let x124 = near[first_r * 64u + k118 + 2224u];
-      let x125 = near[first_r * 64u + k118 + 2288u];
-      let x126 = near[first_r * 64u + k118 + 2352u];
-      let x127 = arena[at_ws_S_cotangents + first_i_K * 64u + k118];
-      let x128 = arena[at_ws_S_cotangents + first_i_K * 64u + k118 + 64u];
-      let x129 = arena[at_ws_S_cotangents + first_i_K * 64u + k118 + 128u];
-      let x130 = arena[at_ws_S_cotangents + first_i_K * 64u + k118 + 192u];
-      let b131 = vec4<f32>(x127, x128, x129, x130);
-      sum119 += x123 * b131;
-      sum120 += x124 * b131;
-      sum121 += x125 * b131;
-      sum122 += x126 * b131;
+      let v3_123 = near[near3 + first_r * 64u + k118];
+      let v3_124 = near[near3 + first_r * 64u + k118 + 64u];
+      let v3_125 = near[near3 + first_r * 64u + k118 + 128u];
+      let v3_126 = near[near3 + first_r * 64u + k118 + 192u];
+      let v54_127 = arena[at_ws_S_cotangents + first_i_K * 64u + k118];
+      let v54_128 = arena[at_ws_S_cotangents + first_i_K * 64u + k118 + 64u];
+      let v54_129 = arena[at_ws_S_cotangents + first_i_K * 64u + k118 + 128u];
+      let v54_130 = arena[at_ws_S_cotangents + first_i_K * 64u + k118 + 192u];
+      let b131 = vec4<f32>(v54_127, v54_128, v54_129, v54_130);
+      sum119 += v3_123 * b131;
+      sum120 += v3_124 * b131;
+      sum121 += v3_125 * b131;
+      sum122 += v3_126 * b131;
     }
     var m55 = array<vec4<f32>, 4>(sum119, sum120, sum121, sum122);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x132 = m55[y][x];
-        arena[far + r * 64u + i_K + 5120u] = x132;
+        let v55_132 = m55[y][x];
+        arena[far + r * 64u + i_K + 5120u] = v55_132;
       }
     }
   }
-  let x133 = near[15u];
-  let t56 = x133;
+  // %56 [] = pick last %8
+  let v8_133 = near[near8 + 15u];
+  let t56 = v8_133;
+  // %57 [%row] = sub %56, %8
+  // %58 [%row] = exp %57
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x135 = near[r];
-    let x134 = m_exp((t56 - x135));
-    near[r + 96u] = x134;
+    let v8_135 = near[near8 + r];
+    let v58_134 = m_exp((t56 - v8_135));
+    near[near58 + r] = v58_134;
   }
+  // %63 [%row, K] = contract[%col] %40, %15
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -372,58 +477,76 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum139 = vec4<f32>();
     var sum140 = vec4<f32>();
     for (var k136 = 0u; k136 < 16u + zero; k136++) {
-      let x141 = near[first_r * 16u + k136 + 1136u];
-      let x142 = near[first_r * 16u + k136 + 1152u];
-      let x143 = near[first_r * 16u + k136 + 1168u];
-      let x144 = near[first_r * 16u + k136 + 1184u];
-      let x145 = arena[far + k136 * 64u + first_i_K];
-      let x146 = arena[far + k136 * 64u + first_i_K + 1u];
-      let x147 = arena[far + k136 * 64u + first_i_K + 2u];
-      let x148 = arena[far + k136 * 64u + first_i_K + 3u];
-      let b149 = vec4<f32>(x145, x146, x147, x148);
-      sum137 += x141 * b149;
-      sum138 += x142 * b149;
-      sum139 += x143 * b149;
-      sum140 += x144 * b149;
+      let v40_141 = near[near40 + first_r * 16u + k136];
+      let v40_142 = near[near40 + first_r * 16u + k136 + 16u];
+      let v40_143 = near[near40 + first_r * 16u + k136 + 32u];
+      let v40_144 = near[near40 + first_r * 16u + k136 + 48u];
+      let v15_145 = arena[far + k136 * 64u + first_i_K];
+      let v15_146 = arena[far + k136 * 64u + first_i_K + 1u];
+      let v15_147 = arena[far + k136 * 64u + first_i_K + 2u];
+      let v15_148 = arena[far + k136 * 64u + first_i_K + 3u];
+      let b149 = vec4<f32>(v15_145, v15_146, v15_147, v15_148);
+      sum137 += v40_141 * b149;
+      sum138 += v40_142 * b149;
+      sum139 += v40_143 * b149;
+      sum140 += v40_144 * b149;
     }
     var m63 = array<vec4<f32>, 4>(sum137, sum138, sum139, sum140);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x150 = m63[y][x];
-        arena[far + r * 64u + i_K + 6144u] = x150;
+        let v63_150 = m63[y][x];
+        arena[far + r * 64u + i_K + 6144u] = v63_150;
       }
     }
   }
   workgroupBarrier();
+  // %64 [%row, %col] = contract[V] %1, %18
+  // %65 [%row, %col] = mask strict %64
+  // %66 [%row, %col] = mul %12, %65
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum152 = vec2<f32>();
     var sum153 = vec2<f32>();
     for (var k151 = 0u; k151 < 64u + zero; k151++) {
-      let x154 = select(0.0, arena[at_ws_S_solved0 + first_r * heads_64 + k151], first_r < length);
-      let x155 = select(0.0, arena[at_ws_S_solved0 + (first_r + 1u) * heads_64 + k151], (first_r + 1u) < length);
-      let x156 = arena[far + first_c * 64u + k151 + 1024u];
-      let x157 = arena[far + first_c * 64u + k151 + 1088u];
-      let b158 = vec2<f32>(x156, x157);
-      sum152 += x154 * b158;
-      sum153 += x155 * b158;
+      let v1_154 = select(0.0, arena[at_ws_S_solved0 + first_r * heads_64 + k151], first_r < length);
+      let v1_155 = select(0.0, arena[at_ws_S_solved0 + (first_r + 1u) * heads_64 + k151], (first_r + 1u) < length);
+      let v18_156 = arena[far + first_c * 64u + k151 + 1024u];
+      let v18_157 = arena[far + first_c * 64u + k151 + 1088u];
+      let b158 = vec2<f32>(v18_156, v18_157);
+      sum152 += v1_154 * b158;
+      sum153 += v1_155 * b158;
     }
     var m64 = array<vec2<f32>, 2>(sum152, sum153);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x160 = near[r * 16u + c + 112u];
-        let x159 = (x160 * select(0.0, m64[y][x], c < r));
-        near[r * 16u + c + 2160u] = x159;
+        let v12_160 = near[near12 + r * 16u + c];
+        let v66_159 = (v12_160 * select(0.0, m64[y][x], c < r));
+        near[near66 + r * 16u + c] = v66_159;
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %67 [%row, K] = contract[%col] %66, %23
+  // %68 [%row, K] = contract[V] %1, %26
+  // %59 [%row, K] = mul %58, %55
+  // %37 [%row, K] = contract[%col] %35, %36
+  // %60 [%row, K] = add %59, %37
+  // %45 [%row, K] = contract[%col] %44, %15
+  // %61 [%row, K] = add %60, %45
+  // %53 [%row, K] = contract[%col] %52, %23
+  // %62 [%row, K] = add %61, %53
+  // %69 [%row, K] = mul %25, %68
+  // %70 [%row, K] = add %69, %63
+  // %71 [%row, K] = add %70, %67
+  // %72 [%row, K] = mul %71, %42
+  // %73 [%row, K] = add %62, %72
+  // store d_k1, %73
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -432,19 +555,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum164 = vec4<f32>();
     var sum165 = vec4<f32>();
     for (var k161 = 0u; k161 < 16u + zero; k161++) {
-      let x166 = near[first_r * 16u + k161 + 2160u];
-      let x167 = near[first_r * 16u + k161 + 2176u];
-      let x168 = near[first_r * 16u + k161 + 2192u];
-      let x169 = near[first_r * 16u + k161 + 2208u];
-      let x170 = arena[far + k161 * 64u + first_i_K + 2048u];
-      let x171 = arena[far + k161 * 64u + first_i_K + 2049u];
-      let x172 = arena[far + k161 * 64u + first_i_K + 2050u];
-      let x173 = arena[far + k161 * 64u + first_i_K + 2051u];
-      let b174 = vec4<f32>(x170, x171, x172, x173);
-      sum162 += x166 * b174;
-      sum163 += x167 * b174;
-      sum164 += x168 * b174;
-      sum165 += x169 * b174;
+      let v66_166 = near[near66 + first_r * 16u + k161];
+      let v66_167 = near[near66 + first_r * 16u + k161 + 16u];
+      let v66_168 = near[near66 + first_r * 16u + k161 + 32u];
+      let v66_169 = near[near66 + first_r * 16u + k161 + 48u];
+      let v23_170 = arena[far + k161 * 64u + first_i_K + 2048u];
+      let v23_171 = arena[far + k161 * 64u + first_i_K + 2049u];
+      let v23_172 = arena[far + k161 * 64u + first_i_K + 2050u];
+      let v23_173 = arena[far + k161 * 64u + first_i_K + 2051u];
+      let b174 = vec4<f32>(v23_170, v23_171, v23_172, v23_173);
+      sum162 += v66_166 * b174;
+      sum163 += v66_167 * b174;
+      sum164 += v66_168 * b174;
+      sum165 += v66_169 * b174;
     }
     var m67 = array<vec4<f32>, 4>(sum162, sum163, sum164, sum165);
     var sum176 = vec4<f32>();
@@ -452,19 +575,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum178 = vec4<f32>();
     var sum179 = vec4<f32>();
     for (var k175 = 0u; k175 < 64u + zero; k175++) {
-      let x180 = select(0.0, arena[at_ws_S_solved0 + first_r * heads_64 + k175], first_r < length);
-      let x181 = select(0.0, arena[at_ws_S_solved0 + (first_r + 1u) * heads_64 + k175], (first_r + 1u) < length);
-      let x182 = select(0.0, arena[at_ws_S_solved0 + (first_r + 2u) * heads_64 + k175], (first_r + 2u) < length);
-      let x183 = select(0.0, arena[at_ws_S_solved0 + (first_r + 3u) * heads_64 + k175], (first_r + 3u) < length);
-      let x184 = arena[at_ws_S_states + first_i_K * 64u + k175];
-      let x185 = arena[at_ws_S_states + first_i_K * 64u + k175 + 64u];
-      let x186 = arena[at_ws_S_states + first_i_K * 64u + k175 + 128u];
-      let x187 = arena[at_ws_S_states + first_i_K * 64u + k175 + 192u];
-      let b188 = vec4<f32>(x184, x185, x186, x187);
-      sum176 += x180 * b188;
-      sum177 += x181 * b188;
-      sum178 += x182 * b188;
-      sum179 += x183 * b188;
+      let v1_180 = select(0.0, arena[at_ws_S_solved0 + first_r * heads_64 + k175], first_r < length);
+      let v1_181 = select(0.0, arena[at_ws_S_solved0 + (first_r + 1u) * heads_64 + k175], (first_r + 1u) < length);
+      let v1_182 = select(0.0, arena[at_ws_S_solved0 + (first_r + 2u) * heads_64 + k175], (first_r + 2u) < length);
+      let v1_183 = select(0.0, arena[at_ws_S_solved0 + (first_r + 3u) * heads_64 + k175], (first_r + 3u) < length);
+      let v26_184 = arena[at_ws_S_states + first_i_K * 64u + k175];
+      let v26_185 = arena[at_ws_S_states + first_i_K * 64u + k175 + 64u];
+      let v26_186 = arena[at_ws_S_states + first_i_K * 64u + k175 + 128u];
+      let v26_187 = arena[at_ws_S_states + first_i_K * 64u + k175 + 192u];
+      let b188 = vec4<f32>(v26_184, v26_185, v26_186, v26_187);
+      sum176 += v1_180 * b188;
+      sum177 += v1_181 * b188;
+      sum178 += v1_182 * b188;
+      sum179 += v1_183 * b188;
     }
     var m68 = array<vec4<f32>, 4>(sum176, sum177, sum178, sum179);
     var sum190 = vec4<f32>();
@@ -472,15 +595,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum192 = vec4<f32>();
     var sum193 = vec4<f32>();
     for (var k189 = 0u; k189 < 16u + zero; k189++) {
-      let x194 = arena[far + k189 * 64u + first_i_K + 4096u];
-      let x195 = arena[far + k189 * 64u + first_i_K + 4097u];
-      let x196 = arena[far + k189 * 64u + first_i_K + 4098u];
-      let x197 = arena[far + k189 * 64u + first_i_K + 4099u];
-      let b198 = vec4<f32>(x194, x195, x196, x197);
-      sum190 += near[k189 * 16u + first_r + 880u] * b198;
-      sum191 += near[k189 * 16u + first_r + 881u] * b198;
-      sum192 += near[k189 * 16u + first_r + 882u] * b198;
-      sum193 += near[k189 * 16u + first_r + 883u] * b198;
+      let v36_194 = arena[far + k189 * 64u + first_i_K + 4096u];
+      let v36_195 = arena[far + k189 * 64u + first_i_K + 4097u];
+      let v36_196 = arena[far + k189 * 64u + first_i_K + 4098u];
+      let v36_197 = arena[far + k189 * 64u + first_i_K + 4099u];
+      let b198 = vec4<f32>(v36_194, v36_195, v36_196, v36_197);
+      sum190 += near[near35 + k189 * 16u + first_r] * b198;
+      sum191 += near[near35 + k189 * 16u + first_r + 1u] * b198;
+      sum192 += near[near35 + k189 * 16u + first_r + 2u] * b198;
+      sum193 += near[near35 + k189 * 16u + first_r + 3u] * b198;
     }
     var m37 = array<vec4<f32>, 4>(sum190, sum191, sum192, sum193);
     var sum200 = vec4<f32>();
@@ -488,15 +611,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum202 = vec4<f32>();
     var sum203 = vec4<f32>();
     for (var k199 = 0u; k199 < 16u + zero; k199++) {
-      let x204 = arena[far + k199 * 64u + first_i_K];
-      let x205 = arena[far + k199 * 64u + first_i_K + 1u];
-      let x206 = arena[far + k199 * 64u + first_i_K + 2u];
-      let x207 = arena[far + k199 * 64u + first_i_K + 3u];
-      let b208 = vec4<f32>(x204, x205, x206, x207);
-      sum200 += near[k199 * 16u + first_r + 1392u] * b208;
-      sum201 += near[k199 * 16u + first_r + 1393u] * b208;
-      sum202 += near[k199 * 16u + first_r + 1394u] * b208;
-      sum203 += near[k199 * 16u + first_r + 1395u] * b208;
+      let v15_204 = arena[far + k199 * 64u + first_i_K];
+      let v15_205 = arena[far + k199 * 64u + first_i_K + 1u];
+      let v15_206 = arena[far + k199 * 64u + first_i_K + 2u];
+      let v15_207 = arena[far + k199 * 64u + first_i_K + 3u];
+      let b208 = vec4<f32>(v15_204, v15_205, v15_206, v15_207);
+      sum200 += near[near44 + k199 * 16u + first_r] * b208;
+      sum201 += near[near44 + k199 * 16u + first_r + 1u] * b208;
+      sum202 += near[near44 + k199 * 16u + first_r + 2u] * b208;
+      sum203 += near[near44 + k199 * 16u + first_r + 3u] * b208;
     }
     var m45 = array<vec4<f32>, 4>(sum200, sum201, sum202, sum203);
     var sum210 = vec4<f32>();
@@ -504,78 +627,104 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum212 = vec4<f32>();
     var sum213 = vec4<f32>();
     for (var k209 = 0u; k209 < 16u + zero; k209++) {
-      let x214 = arena[far + k209 * 64u + first_i_K + 2048u];
-      let x215 = arena[far + k209 * 64u + first_i_K + 2049u];
-      let x216 = arena[far + k209 * 64u + first_i_K + 2050u];
-      let x217 = arena[far + k209 * 64u + first_i_K + 2051u];
-      let b218 = vec4<f32>(x214, x215, x216, x217);
-      sum210 += near[k209 * 16u + first_r + 1904u] * b218;
-      sum211 += near[k209 * 16u + first_r + 1905u] * b218;
-      sum212 += near[k209 * 16u + first_r + 1906u] * b218;
-      sum213 += near[k209 * 16u + first_r + 1907u] * b218;
+      let v23_214 = arena[far + k209 * 64u + first_i_K + 2048u];
+      let v23_215 = arena[far + k209 * 64u + first_i_K + 2049u];
+      let v23_216 = arena[far + k209 * 64u + first_i_K + 2050u];
+      let v23_217 = arena[far + k209 * 64u + first_i_K + 2051u];
+      let b218 = vec4<f32>(v23_214, v23_215, v23_216, v23_217);
+      sum210 += near[near52 + k209 * 16u + first_r] * b218;
+      sum211 += near[near52 + k209 * 16u + first_r + 1u] * b218;
+      sum212 += near[near52 + k209 * 16u + first_r + 2u] * b218;
+      sum213 += near[near52 + k209 * 16u + first_r + 3u] * b218;
     }
     var m53 = array<vec4<f32>, 4>(sum210, sum211, sum212, sum213);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x219 = m67[y][x];
-        arena[far + r * 64u + i_K + 7168u] = x219;
-        let x220 = m68[y][x];
-        arena[far + r * 64u + i_K + 8192u] = x220;
-        let x221 = near[r + 96u];
-        let x222 = (x221 * arena[far + r * 64u + i_K + 5120u]);
-        let x223 = near[r + 16u];
-        let x224 = (x223 * m68[y][x]);
-        let x225 = ((x224 + arena[far + r * 64u + i_K + 6144u]) + m67[y][x]);
-        let x226 = near[r + 48u];
-        if (r < length) { p_d_k1[at_d_o + r * heads_64 + i_K] = ((((x222 + m37[y][x]) + m45[y][x]) + m53[y][x]) + (x225 * x226)); }
+        let v67_219 = m67[y][x];
+        arena[far + r * 64u + i_K + 7168u] = v67_219;
+        let v68_220 = m68[y][x];
+        arena[far + r * 64u + i_K + 8192u] = v68_220;
+        let v58_221 = near[near58 + r];
+        let v59_222 = (v58_221 * arena[far + r * 64u + i_K + 5120u]);
+        let v25_223 = near[near25 + r];
+        let v69_224 = (v25_223 * m68[y][x]);
+        let v71_225 = ((v69_224 + arena[far + r * 64u + i_K + 6144u]) + m67[y][x]);
+        let v42_226 = near[near42 + r];
+        if (r < length) { p_d_k1[at_d_o + r * heads_64 + i_K] = ((((v59_222 + m37[y][x]) + m45[y][x]) + m53[y][x]) + (v71_225 * v42_226)); }
       }
     }
   }
   workgroupBarrier();
+  // %74 [%row, %col] = mul %31, %21
+  // %75 [%col, %row] = swap %74
+  // %77 [%row, %col] = mul %42, %66
+  // %78 [%col, %row] = swap %77
+  // %80 [%row, %col] = contract[V] %2, %18
+  // %81 [%row, %col] = mask strict %80
+  // %82 [%row, %col] = mul %12, %81
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_r = (i % 8u) * 2u;
     let first_c = (i / 8u) * 2u;
     var sum228 = vec2<f32>();
     var sum229 = vec2<f32>();
     for (var k227 = 0u; k227 < 64u + zero; k227++) {
-      let x230 = select(0.0, arena[at_ws_S_solved1 + first_r * heads_64 + k227], first_r < length);
-      let x231 = select(0.0, arena[at_ws_S_solved1 + (first_r + 1u) * heads_64 + k227], (first_r + 1u) < length);
-      let b232 = vec2<f32>(x230, x231);
-      let x233 = arena[far + first_c * 64u + k227 + 1024u];
-      let x234 = arena[far + first_c * 64u + k227 + 1088u];
-      sum228 += b232 * x233;
-      sum229 += b232 * x234;
+      let v2_230 = select(0.0, arena[at_ws_S_solved1 + first_r * heads_64 + k227], first_r < length);
+      let v2_231 = select(0.0, arena[at_ws_S_solved1 + (first_r + 1u) * heads_64 + k227], (first_r + 1u) < length);
+      let b232 = vec2<f32>(v2_230, v2_231);
+      let v18_233 = arena[far + first_c * 64u + k227 + 1024u];
+      let v18_234 = arena[far + first_c * 64u + k227 + 1088u];
+      sum228 += b232 * v18_233;
+      sum229 += b232 * v18_234;
     }
     var m80 = array<vec2<f32>, 2>(sum228, sum229);
     for (var y = 0u; y < 2u + zero; y++) {
       let c = first_c + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let r = first_r + x;
-        let x236 = near[c * 16u + r + 624u];
-        let x235 = (0.125f * x236);
-        near[c * 16u + r + 880u] = x235;
-        let x238 = near[c + 48u];
-        let x239 = near[c * 16u + r + 2160u];
-        let x237 = (x238 * x239);
-        near[c * 16u + r + 1392u] = x237;
-        let x241 = near[r * 16u + c + 112u];
-        let x240 = (x241 * select(0.0, m80[y][x], c < r));
-        near[r * 16u + c + 1904u] = x240;
+        let v21_236 = near[near21 + c * 16u + r];
+        let v75_235 = (0.125f * v21_236);
+        near[near75 + c * 16u + r] = v75_235;
+        let v42_238 = near[near42 + c];
+        let v66_239 = near[near66 + c * 16u + r];
+        let v78_237 = (v42_238 * v66_239);
+        near[near78 + c * 16u + r] = v78_237;
+        let v12_241 = near[near12 + r * 16u + c];
+        let v82_240 = (v12_241 * select(0.0, m80[y][x], c < r));
+        near[near82 + r * 16u + c] = v82_240;
       }
     }
   }
   workgroupBarrier();
+  // %83 [%row, %col] = mul %50, %82
+  // %84 [%col, %row] = swap %83
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x243 = near[c + 80u];
-    let x244 = near[c * 16u + r + 1904u];
-    let x242 = (x243 * x244);
-    near[c * 16u + r + 112u] = x242;
+    let v50_243 = near[near50 + c];
+    let v82_244 = near[near82 + c * 16u + r];
+    let v84_242 = (v50_243 * v82_244);
+    near[near84 + c * 16u + r] = v84_242;
   }
   workgroupBarrier();
+  // %86 [%row, K] = contract[V] %17, %54
+  // %91 [%row, K] = contract[%col] %48, %15
+  // %92 [%row, K] = contract[%col] %82, %23
+  // %93 [%row, K] = contract[V] %2, %26
+  // %87 [%row, K] = mul %58, %86
+  // %76 [%row, K] = contract[%col] %75, %36
+  // %88 [%row, K] = add %87, %76
+  // %79 [%row, K] = contract[%col] %78, %15
+  // %89 [%row, K] = add %88, %79
+  // %85 [%row, K] = contract[%col] %84, %23
+  // %90 [%row, K] = add %89, %85
+  // %94 [%row, K] = mul %25, %93
+  // %95 [%row, K] = add %94, %91
+  // %96 [%row, K] = add %95, %92
+  // %97 [%row, K] = mul %96, %50
+  // %98 [%row, K] = add %90, %97
+  // store d_k2, %98
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -584,19 +733,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum248 = vec4<f32>();
     var sum249 = vec4<f32>();
     for (var k245 = 0u; k245 < 64u + zero; k245++) {
-      let x250 = select(0.0, arena[at_ws_S_written1 + first_r * heads_64 + k245], first_r < length);
-      let x251 = select(0.0, arena[at_ws_S_written1 + (first_r + 1u) * heads_64 + k245], (first_r + 1u) < length);
-      let x252 = select(0.0, arena[at_ws_S_written1 + (first_r + 2u) * heads_64 + k245], (first_r + 2u) < length);
-      let x253 = select(0.0, arena[at_ws_S_written1 + (first_r + 3u) * heads_64 + k245], (first_r + 3u) < length);
-      let x254 = arena[at_ws_S_cotangents + first_i_K * 64u + k245];
-      let x255 = arena[at_ws_S_cotangents + first_i_K * 64u + k245 + 64u];
-      let x256 = arena[at_ws_S_cotangents + first_i_K * 64u + k245 + 128u];
-      let x257 = arena[at_ws_S_cotangents + first_i_K * 64u + k245 + 192u];
-      let b258 = vec4<f32>(x254, x255, x256, x257);
-      sum246 += x250 * b258;
-      sum247 += x251 * b258;
-      sum248 += x252 * b258;
-      sum249 += x253 * b258;
+      let v17_250 = select(0.0, arena[at_ws_S_written1 + first_r * heads_64 + k245], first_r < length);
+      let v17_251 = select(0.0, arena[at_ws_S_written1 + (first_r + 1u) * heads_64 + k245], (first_r + 1u) < length);
+      let v17_252 = select(0.0, arena[at_ws_S_written1 + (first_r + 2u) * heads_64 + k245], (first_r + 2u) < length);
+      let v17_253 = select(0.0, arena[at_ws_S_written1 + (first_r + 3u) * heads_64 + k245], (first_r + 3u) < length);
+      let v54_254 = arena[at_ws_S_cotangents + first_i_K * 64u + k245];
+      let v54_255 = arena[at_ws_S_cotangents + first_i_K * 64u + k245 + 64u];
+      let v54_256 = arena[at_ws_S_cotangents + first_i_K * 64u + k245 + 128u];
+      let v54_257 = arena[at_ws_S_cotangents + first_i_K * 64u + k245 + 192u];
+      let b258 = vec4<f32>(v54_254, v54_255, v54_256, v54_257);
+      sum246 += v17_250 * b258;
+      sum247 += v17_251 * b258;
+      sum248 += v17_252 * b258;
+      sum249 += v17_253 * b258;
     }
     var m86 = array<vec4<f32>, 4>(sum246, sum247, sum248, sum249);
     var sum260 = vec4<f32>();
@@ -604,19 +753,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum262 = vec4<f32>();
     var sum263 = vec4<f32>();
     for (var k259 = 0u; k259 < 16u + zero; k259++) {
-      let x264 = near[first_r * 16u + k259 + 1648u];
-      let x265 = near[first_r * 16u + k259 + 1664u];
-      let x266 = near[first_r * 16u + k259 + 1680u];
-      let x267 = near[first_r * 16u + k259 + 1696u];
-      let x268 = arena[far + k259 * 64u + first_i_K];
-      let x269 = arena[far + k259 * 64u + first_i_K + 1u];
-      let x270 = arena[far + k259 * 64u + first_i_K + 2u];
-      let x271 = arena[far + k259 * 64u + first_i_K + 3u];
-      let b272 = vec4<f32>(x268, x269, x270, x271);
-      sum260 += x264 * b272;
-      sum261 += x265 * b272;
-      sum262 += x266 * b272;
-      sum263 += x267 * b272;
+      let v48_264 = near[near48 + first_r * 16u + k259];
+      let v48_265 = near[near48 + first_r * 16u + k259 + 16u];
+      let v48_266 = near[near48 + first_r * 16u + k259 + 32u];
+      let v48_267 = near[near48 + first_r * 16u + k259 + 48u];
+      let v15_268 = arena[far + k259 * 64u + first_i_K];
+      let v15_269 = arena[far + k259 * 64u + first_i_K + 1u];
+      let v15_270 = arena[far + k259 * 64u + first_i_K + 2u];
+      let v15_271 = arena[far + k259 * 64u + first_i_K + 3u];
+      let b272 = vec4<f32>(v15_268, v15_269, v15_270, v15_271);
+      sum260 += v48_264 * b272;
+      sum261 += v48_265 * b272;
+      sum262 += v48_266 * b272;
+      sum263 += v48_267 * b272;
     }
     var m91 = array<vec4<f32>, 4>(sum260, sum261, sum262, sum263);
     var sum274 = vec4<f32>();
@@ -624,19 +773,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum276 = vec4<f32>();
     var sum277 = vec4<f32>();
     for (var k273 = 0u; k273 < 16u + zero; k273++) {
-      let x278 = near[first_r * 16u + k273 + 1904u];
-      let x279 = near[first_r * 16u + k273 + 1920u];
-      let x280 = near[first_r * 16u + k273 + 1936u];
-      let x281 = near[first_r * 16u + k273 + 1952u];
-      let x282 = arena[far + k273 * 64u + first_i_K + 2048u];
-      let x283 = arena[far + k273 * 64u + first_i_K + 2049u];
-      let x284 = arena[far + k273 * 64u + first_i_K + 2050u];
-      let x285 = arena[far + k273 * 64u + first_i_K + 2051u];
-      let b286 = vec4<f32>(x282, x283, x284, x285);
-      sum274 += x278 * b286;
-      sum275 += x279 * b286;
-      sum276 += x280 * b286;
-      sum277 += x281 * b286;
+      let v82_278 = near[near82 + first_r * 16u + k273];
+      let v82_279 = near[near82 + first_r * 16u + k273 + 16u];
+      let v82_280 = near[near82 + first_r * 16u + k273 + 32u];
+      let v82_281 = near[near82 + first_r * 16u + k273 + 48u];
+      let v23_282 = arena[far + k273 * 64u + first_i_K + 2048u];
+      let v23_283 = arena[far + k273 * 64u + first_i_K + 2049u];
+      let v23_284 = arena[far + k273 * 64u + first_i_K + 2050u];
+      let v23_285 = arena[far + k273 * 64u + first_i_K + 2051u];
+      let b286 = vec4<f32>(v23_282, v23_283, v23_284, v23_285);
+      sum274 += v82_278 * b286;
+      sum275 += v82_279 * b286;
+      sum276 += v82_280 * b286;
+      sum277 += v82_281 * b286;
     }
     var m92 = array<vec4<f32>, 4>(sum274, sum275, sum276, sum277);
     var sum288 = vec4<f32>();
@@ -644,19 +793,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum290 = vec4<f32>();
     var sum291 = vec4<f32>();
     for (var k287 = 0u; k287 < 64u + zero; k287++) {
-      let x292 = select(0.0, arena[at_ws_S_solved1 + first_r * heads_64 + k287], first_r < length);
-      let x293 = select(0.0, arena[at_ws_S_solved1 + (first_r + 1u) * heads_64 + k287], (first_r + 1u) < length);
-      let x294 = select(0.0, arena[at_ws_S_solved1 + (first_r + 2u) * heads_64 + k287], (first_r + 2u) < length);
-      let x295 = select(0.0, arena[at_ws_S_solved1 + (first_r + 3u) * heads_64 + k287], (first_r + 3u) < length);
-      let x296 = arena[at_ws_S_states + first_i_K * 64u + k287];
-      let x297 = arena[at_ws_S_states + first_i_K * 64u + k287 + 64u];
-      let x298 = arena[at_ws_S_states + first_i_K * 64u + k287 + 128u];
-      let x299 = arena[at_ws_S_states + first_i_K * 64u + k287 + 192u];
-      let b300 = vec4<f32>(x296, x297, x298, x299);
-      sum288 += x292 * b300;
-      sum289 += x293 * b300;
-      sum290 += x294 * b300;
-      sum291 += x295 * b300;
+      let v2_292 = select(0.0, arena[at_ws_S_solved1 + first_r * heads_64 + k287], first_r < length);
+      let v2_293 = select(0.0, arena[at_ws_S_solved1 + (first_r + 1u) * heads_64 + k287], (first_r + 1u) < length);
+      let v2_294 = select(0.0, arena[at_ws_S_solved1 + (first_r + 2u) * heads_64 + k287], (first_r + 2u) < length);
+      let v2_295 = select(0.0, arena[at_ws_S_solved1 + (first_r + 3u) * heads_64 + k287], (first_r + 3u) < length);
+      let v26_296 = arena[at_ws_S_states + first_i_K * 64u + k287];
+      let v26_297 = arena[at_ws_S_states + first_i_K * 64u + k287 + 64u];
+      let v26_298 = arena[at_ws_S_states + first_i_K * 64u + k287 + 128u];
+      let v26_299 = arena[at_ws_S_states + first_i_K * 64u + k287 + 192u];
+      let b300 = vec4<f32>(v26_296, v26_297, v26_298, v26_299);
+      sum288 += v2_292 * b300;
+      sum289 += v2_293 * b300;
+      sum290 += v2_294 * b300;
+      sum291 += v2_295 * b300;
     }
     var m93 = array<vec4<f32>, 4>(sum288, sum289, sum290, sum291);
     var sum302 = vec4<f32>();
@@ -664,15 +813,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum304 = vec4<f32>();
     var sum305 = vec4<f32>();
     for (var k301 = 0u; k301 < 16u + zero; k301++) {
-      let x306 = arena[far + k301 * 64u + first_i_K + 4096u];
-      let x307 = arena[far + k301 * 64u + first_i_K + 4097u];
-      let x308 = arena[far + k301 * 64u + first_i_K + 4098u];
-      let x309 = arena[far + k301 * 64u + first_i_K + 4099u];
-      let b310 = vec4<f32>(x306, x307, x308, x309);
-      sum302 += near[k301 * 16u + first_r + 880u] * b310;
-      sum303 += near[k301 * 16u + first_r + 881u] * b310;
-      sum304 += near[k301 * 16u + first_r + 882u] * b310;
-      sum305 += near[k301 * 16u + first_r + 883u] * b310;
+      let v36_306 = arena[far + k301 * 64u + first_i_K + 4096u];
+      let v36_307 = arena[far + k301 * 64u + first_i_K + 4097u];
+      let v36_308 = arena[far + k301 * 64u + first_i_K + 4098u];
+      let v36_309 = arena[far + k301 * 64u + first_i_K + 4099u];
+      let b310 = vec4<f32>(v36_306, v36_307, v36_308, v36_309);
+      sum302 += near[near75 + k301 * 16u + first_r] * b310;
+      sum303 += near[near75 + k301 * 16u + first_r + 1u] * b310;
+      sum304 += near[near75 + k301 * 16u + first_r + 2u] * b310;
+      sum305 += near[near75 + k301 * 16u + first_r + 3u] * b310;
     }
     var m76 = array<vec4<f32>, 4>(sum302, sum303, sum304, sum305);
     var sum312 = vec4<f32>();
@@ -680,15 +829,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum314 = vec4<f32>();
     var sum315 = vec4<f32>();
     for (var k311 = 0u; k311 < 16u + zero; k311++) {
-      let x316 = arena[far + k311 * 64u + first_i_K];
-      let x317 = arena[far + k311 * 64u + first_i_K + 1u];
-      let x318 = arena[far + k311 * 64u + first_i_K + 2u];
-      let x319 = arena[far + k311 * 64u + first_i_K + 3u];
-      let b320 = vec4<f32>(x316, x317, x318, x319);
-      sum312 += near[k311 * 16u + first_r + 1392u] * b320;
-      sum313 += near[k311 * 16u + first_r + 1393u] * b320;
-      sum314 += near[k311 * 16u + first_r + 1394u] * b320;
-      sum315 += near[k311 * 16u + first_r + 1395u] * b320;
+      let v15_316 = arena[far + k311 * 64u + first_i_K];
+      let v15_317 = arena[far + k311 * 64u + first_i_K + 1u];
+      let v15_318 = arena[far + k311 * 64u + first_i_K + 2u];
+      let v15_319 = arena[far + k311 * 64u + first_i_K + 3u];
+      let b320 = vec4<f32>(v15_316, v15_317, v15_318, v15_319);
+      sum312 += near[near78 + k311 * 16u + first_r] * b320;
+      sum313 += near[near78 + k311 * 16u + first_r + 1u] * b320;
+      sum314 += near[near78 + k311 * 16u + first_r + 2u] * b320;
+      sum315 += near[near78 + k311 * 16u + first_r + 3u] * b320;
     }
     var m79 = array<vec4<f32>, 4>(sum312, sum313, sum314, sum315);
     var sum322 = vec4<f32>();
@@ -696,461 +845,565 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum324 = vec4<f32>();
     var sum325 = vec4<f32>();
     for (var k321 = 0u; k321 < 16u + zero; k321++) {
-      let x326 = arena[far + k321 * 64u + first_i_K + 2048u];
-      let x327 = arena[far + k321 * 64u + first_i_K + 2049u];
-      let x328 = arena[far + k321 * 64u + first_i_K + 2050u];
-      let x329 = arena[far + k321 * 64u + first_i_K + 2051u];
-      let b330 = vec4<f32>(x326, x327, x328, x329);
-      sum322 += near[k321 * 16u + first_r + 112u] * b330;
-      sum323 += near[k321 * 16u + first_r + 113u] * b330;
-      sum324 += near[k321 * 16u + first_r + 114u] * b330;
-      sum325 += near[k321 * 16u + first_r + 115u] * b330;
+      let v23_326 = arena[far + k321 * 64u + first_i_K + 2048u];
+      let v23_327 = arena[far + k321 * 64u + first_i_K + 2049u];
+      let v23_328 = arena[far + k321 * 64u + first_i_K + 2050u];
+      let v23_329 = arena[far + k321 * 64u + first_i_K + 2051u];
+      let b330 = vec4<f32>(v23_326, v23_327, v23_328, v23_329);
+      sum322 += near[near84 + k321 * 16u + first_r] * b330;
+      sum323 += near[near84 + k321 * 16u + first_r + 1u] * b330;
+      sum324 += near[near84 + k321 * 16u + first_r + 2u] * b330;
+      sum325 += near[near84 + k321 * 16u + first_r + 3u] * b330;
     }
     var m85 = array<vec4<f32>, 4>(sum322, sum323, sum324, sum325);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x331 = m86[y][x];
-        arena[far + r * 64u + i_K + 9216u] = x331;
-        let x332 = m91[y][x];
-        arena[far + r * 64u + i_K + 10240u] = x332;
-        let x333 = m92[y][x];
-        arena[far + r * 64u + i_K + 11264u] = x333;
-        let x334 = m93[y][x];
-        arena[far + r * 64u + i_K + 12288u] = x334;
-        let x335 = near[r + 96u];
-        let x336 = (x335 * m86[y][x]);
-        let x337 = near[r + 16u];
-        let x338 = (x337 * m93[y][x]);
-        let x339 = ((x338 + m91[y][x]) + m92[y][x]);
-        let x340 = near[r + 80u];
-        if (r < length) { p_d_k2[at_d_o + r * heads_64 + i_K] = ((((x336 + m76[y][x]) + m79[y][x]) + m85[y][x]) + (x339 * x340)); }
+        let v86_331 = m86[y][x];
+        arena[far + r * 64u + i_K + 9216u] = v86_331;
+        let v91_332 = m91[y][x];
+        arena[far + r * 64u + i_K + 10240u] = v91_332;
+        let v92_333 = m92[y][x];
+        arena[far + r * 64u + i_K + 11264u] = v92_333;
+        let v93_334 = m93[y][x];
+        arena[far + r * 64u + i_K + 12288u] = v93_334;
+        let v58_335 = near[near58 + r];
+        let v87_336 = (v58_335 * m86[y][x]);
+        let v25_337 = near[near25 + r];
+        let v94_338 = (v25_337 * m93[y][x]);
+        let v96_339 = ((v94_338 + m91[y][x]) + m92[y][x]);
+        let v50_340 = near[near50 + r];
+        if (r < length) { p_d_k2[at_d_o + r * heads_64 + i_K] = ((((v87_336 + m76[y][x]) + m79[y][x]) + m85[y][x]) + (v96_339 * v50_340)); }
       }
     }
   }
+  // %99 [%row, V] = mul %1, %41
+  // store d_v1, %99
+  // %100 [%row, V] = mul %2, %49
+  // store d_v2, %100
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x341 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + i_V], r < length);
-    let x342 = near[r + 32u];
-    if (r < length) { p_d_v1[at_d_o + r * heads_64 + i_V] = (x341 * x342); }
-    let x343 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + i_V], r < length);
-    let x344 = near[r + 64u];
-    if (r < length) { p_d_v2[at_d_o + r * heads_64 + i_V] = (x343 * x344); }
+    let v1_341 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + i_V], r < length);
+    let v41_342 = near[near41 + r];
+    if (r < length) { p_d_v1[at_d_o + r * heads_64 + i_V] = (v1_341 * v41_342); }
+    let v2_343 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + i_V], r < length);
+    let v49_344 = near[near49 + r];
+    if (r < length) { p_d_v2[at_d_o + r * heads_64 + i_V] = (v2_343 * v49_344); }
   }
   workgroupBarrier();
+  // %101 [%row, %col] = contract[K] %34, %15
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum346 = vec2<f32>();
     var sum347 = vec2<f32>();
     for (var k345 = 0u; k345 < 64u + zero; k345++) {
-      let x348 = select(0.0, arena[at_q_staged + first_r * heads_64 + k345], first_r < length);
-      let x349 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k345], (first_r + 1u) < length);
-      let x350 = arena[far + first_c * 64u + k345];
-      let x351 = arena[far + first_c * 64u + k345 + 64u];
-      let b352 = vec2<f32>(x350, x351);
-      sum346 += x348 * b352;
-      sum347 += x349 * b352;
+      let v34_348 = select(0.0, arena[at_q_staged + first_r * heads_64 + k345], first_r < length);
+      let v34_349 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k345], (first_r + 1u) < length);
+      let v15_350 = arena[far + first_c * 64u + k345];
+      let v15_351 = arena[far + first_c * 64u + k345 + 64u];
+      let b352 = vec2<f32>(v15_350, v15_351);
+      sum346 += v34_348 * b352;
+      sum347 += v34_349 * b352;
     }
     var m101 = array<vec2<f32>, 2>(sum346, sum347);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x353 = m101[y][x];
-        near[r * 16u + c + 880u] = x353;
+        let v101_353 = m101[y][x];
+        near[near101 + r * 16u + c] = v101_353;
       }
     }
   }
   workgroupBarrier();
+  // %102 [%row, %col] = mask strict %101
+  // %103 [%row, %col] = mul %31, %102
+  // %104 [%row, %col] = mul %13, %103
+  // %105 [%row] = sum[%col] %104
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum355 = 0.0f;
     for (var k356 = 0u; k356 < 16u + zero; k356++) {
-      let x357 = near[r * 16u + k356 + 368u];
-      let x358 = (x357 * (0.125f * select(0.0, near[r * 16u + k356 + 880u], k356 < r)));
-      sum355 += x358;
+      let v13_357 = near[near13 + r * 16u + k356];
+      let v104_358 = (v13_357 * (0.125f * select(0.0, near[near101 + r * 16u + k356], k356 < r)));
+      sum355 += v104_358;
     }
-    let x354 = sum355;
-    near[r] = x354;
+    let v105_354 = sum355;
+    near[near105 + r] = v105_354;
   }
+  // %106 [%row, %col] = contract[K] %34, %23
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum360 = vec2<f32>();
     var sum361 = vec2<f32>();
     for (var k359 = 0u; k359 < 64u + zero; k359++) {
-      let x362 = select(0.0, arena[at_q_staged + first_r * heads_64 + k359], first_r < length);
-      let x363 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k359], (first_r + 1u) < length);
-      let x364 = arena[far + first_c * 64u + k359 + 2048u];
-      let x365 = arena[far + first_c * 64u + k359 + 2112u];
-      let b366 = vec2<f32>(x364, x365);
-      sum360 += x362 * b366;
-      sum361 += x363 * b366;
+      let v34_362 = select(0.0, arena[at_q_staged + first_r * heads_64 + k359], first_r < length);
+      let v34_363 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k359], (first_r + 1u) < length);
+      let v23_364 = arena[far + first_c * 64u + k359 + 2048u];
+      let v23_365 = arena[far + first_c * 64u + k359 + 2112u];
+      let b366 = vec2<f32>(v23_364, v23_365);
+      sum360 += v34_362 * b366;
+      sum361 += v34_363 * b366;
     }
     var m106 = array<vec2<f32>, 2>(sum360, sum361);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x367 = m106[y][x];
-        near[r * 16u + c + 1392u] = x367;
+        let v106_367 = m106[y][x];
+        near[near106 + r * 16u + c] = v106_367;
       }
     }
   }
   workgroupBarrier();
+  // %107 [%row, %col] = mask strict %106
+  // %108 [%row, %col] = mul %31, %107
+  // %109 [%row, %col] = mul %21, %108
+  // %110 [%row] = sum[%col] %109
+  // %111 [%row, K] = mul %28, %34
+  // %112 [%row] = sum[K] %111
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum369 = 0.0f;
     for (var k370 = 0u; k370 < 16u + zero; k370++) {
-      let x371 = near[r * 16u + k370 + 624u];
-      let x372 = (x371 * (0.125f * select(0.0, near[r * 16u + k370 + 1392u], k370 < r)));
-      sum369 += x372;
+      let v21_371 = near[near21 + r * 16u + k370];
+      let v109_372 = (v21_371 * (0.125f * select(0.0, near[near106 + r * 16u + k370], k370 < r)));
+      sum369 += v109_372;
     }
-    let x368 = sum369;
-    near[r + 32u] = x368;
+    let v110_368 = sum369;
+    near[near110 + r] = v110_368;
     var sum374 = 0.0f;
     for (var k375 = 0u; k375 < 64u + zero; k375++) {
-      let x376 = near[r + 16u];
-      let x377 = (x376 * arena[far + r * 64u + k375 + 3072u]);
-      let x378 = select(0.0, arena[at_q_staged + r * heads_64 + k375], r < length);
-      sum374 += (x377 * x378);
+      let v25_376 = near[near25 + r];
+      let v28_377 = (v25_376 * arena[far + r * 64u + k375 + 3072u]);
+      let v34_378 = select(0.0, arena[at_q_staged + r * heads_64 + k375], r < length);
+      sum374 += (v28_377 * v34_378);
     }
-    let x373 = sum374;
-    near[r + 64u] = x373;
+    let v112_373 = sum374;
+    near[near112 + r] = v112_373;
   }
+  // %116 [%row, %col] = contract[K] %14, %15
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum380 = vec2<f32>();
     var sum381 = vec2<f32>();
     for (var k379 = 0u; k379 < 64u + zero; k379++) {
-      let x382 = select(0.0, arena[at_k1_staged + first_r * heads_64 + k379], first_r < length);
-      let x383 = select(0.0, arena[at_k1_staged + (first_r + 1u) * heads_64 + k379], (first_r + 1u) < length);
-      let x384 = arena[far + first_c * 64u + k379];
-      let x385 = arena[far + first_c * 64u + k379 + 64u];
-      let b386 = vec2<f32>(x384, x385);
-      sum380 += x382 * b386;
-      sum381 += x383 * b386;
+      let v14_382 = select(0.0, arena[at_k1_staged + first_r * heads_64 + k379], first_r < length);
+      let v14_383 = select(0.0, arena[at_k1_staged + (first_r + 1u) * heads_64 + k379], (first_r + 1u) < length);
+      let v15_384 = arena[far + first_c * 64u + k379];
+      let v15_385 = arena[far + first_c * 64u + k379 + 64u];
+      let b386 = vec2<f32>(v15_384, v15_385);
+      sum380 += v14_382 * b386;
+      sum381 += v14_383 * b386;
     }
     var m116 = array<vec2<f32>, 2>(sum380, sum381);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x387 = m116[y][x];
-        near[r * 16u + c + 2416u] = x387;
+        let v116_387 = m116[y][x];
+        near[near116 + r * 16u + c] = v116_387;
       }
     }
   }
   workgroupBarrier();
+  // %117 [%row, %col] = mask strict %116
+  // %118 [%row, %col] = mul %42, %117
+  // %119 [%row, %col] = mul %40, %118
+  // %120 [%row] = sum[%col] %119
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum389 = 0.0f;
     for (var k390 = 0u; k390 < 16u + zero; k390++) {
-      let x391 = near[r * 16u + k390 + 1136u];
-      let x392 = near[r + 48u];
-      let x393 = (x391 * (x392 * select(0.0, near[r * 16u + k390 + 2416u], k390 < r)));
-      sum389 += x393;
+      let v40_391 = near[near40 + r * 16u + k390];
+      let v42_392 = near[near42 + r];
+      let v119_393 = (v40_391 * (v42_392 * select(0.0, near[near116 + r * 16u + k390], k390 < r)));
+      sum389 += v119_393;
     }
-    let x388 = sum389;
-    near[r + 112u] = x388;
+    let v120_388 = sum389;
+    near[near120 + r] = v120_388;
   }
+  // %121 [%row, %col] = contract[K] %14, %23
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum395 = vec2<f32>();
     var sum396 = vec2<f32>();
     for (var k394 = 0u; k394 < 64u + zero; k394++) {
-      let x397 = select(0.0, arena[at_k1_staged + first_r * heads_64 + k394], first_r < length);
-      let x398 = select(0.0, arena[at_k1_staged + (first_r + 1u) * heads_64 + k394], (first_r + 1u) < length);
-      let x399 = arena[far + first_c * 64u + k394 + 2048u];
-      let x400 = arena[far + first_c * 64u + k394 + 2112u];
-      let b401 = vec2<f32>(x399, x400);
-      sum395 += x397 * b401;
-      sum396 += x398 * b401;
+      let v14_397 = select(0.0, arena[at_k1_staged + first_r * heads_64 + k394], first_r < length);
+      let v14_398 = select(0.0, arena[at_k1_staged + (first_r + 1u) * heads_64 + k394], (first_r + 1u) < length);
+      let v23_399 = arena[far + first_c * 64u + k394 + 2048u];
+      let v23_400 = arena[far + first_c * 64u + k394 + 2112u];
+      let b401 = vec2<f32>(v23_399, v23_400);
+      sum395 += v14_397 * b401;
+      sum396 += v14_398 * b401;
     }
     var m121 = array<vec2<f32>, 2>(sum395, sum396);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x402 = m121[y][x];
-        near[r * 16u + c + 2672u] = x402;
+        let v121_402 = m121[y][x];
+        near[near121 + r * 16u + c] = v121_402;
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %122 [%row, %col] = mask strict %121
+  // %123 [%row, %col] = mul %42, %122
+  // %124 [%row, %col] = mul %66, %123
+  // %125 [%row] = sum[%col] %124
+  // %126 [%row, K] = mul %69, %14
+  // %127 [%row] = sum[K] %126
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum404 = 0.0f;
     for (var k405 = 0u; k405 < 16u + zero; k405++) {
-      let x406 = near[r * 16u + k405 + 2160u];
-      let x407 = near[r + 48u];
-      let x408 = (x406 * (x407 * select(0.0, near[r * 16u + k405 + 2672u], k405 < r)));
-      sum404 += x408;
+      let v66_406 = near[near66 + r * 16u + k405];
+      let v42_407 = near[near42 + r];
+      let v124_408 = (v66_406 * (v42_407 * select(0.0, near[near121 + r * 16u + k405], k405 < r)));
+      sum404 += v124_408;
     }
-    let x403 = sum404;
-    near[r + 128u] = x403;
+    let v125_403 = sum404;
+    near[near125 + r] = v125_403;
     var sum410 = 0.0f;
     for (var k411 = 0u; k411 < 64u + zero; k411++) {
-      let x412 = near[r + 16u];
-      let x413 = (x412 * arena[far + r * 64u + k411 + 8192u]);
-      let x414 = select(0.0, arena[at_k1_staged + r * heads_64 + k411], r < length);
-      sum410 += (x413 * x414);
+      let v25_412 = near[near25 + r];
+      let v69_413 = (v25_412 * arena[far + r * 64u + k411 + 8192u]);
+      let v14_414 = select(0.0, arena[at_k1_staged + r * heads_64 + k411], r < length);
+      sum410 += (v69_413 * v14_414);
     }
-    let x409 = sum410;
-    near[r + 144u] = x409;
+    let v127_409 = sum410;
+    near[near127 + r] = v127_409;
   }
+  // %131 [%row, %col] = contract[K] %22, %15
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum416 = vec2<f32>();
     var sum417 = vec2<f32>();
     for (var k415 = 0u; k415 < 64u + zero; k415++) {
-      let x418 = select(0.0, arena[at_k2_staged + first_r * heads_64 + k415], first_r < length);
-      let x419 = select(0.0, arena[at_k2_staged + (first_r + 1u) * heads_64 + k415], (first_r + 1u) < length);
-      let x420 = arena[far + first_c * 64u + k415];
-      let x421 = arena[far + first_c * 64u + k415 + 64u];
-      let b422 = vec2<f32>(x420, x421);
-      sum416 += x418 * b422;
-      sum417 += x419 * b422;
+      let v22_418 = select(0.0, arena[at_k2_staged + first_r * heads_64 + k415], first_r < length);
+      let v22_419 = select(0.0, arena[at_k2_staged + (first_r + 1u) * heads_64 + k415], (first_r + 1u) < length);
+      let v15_420 = arena[far + first_c * 64u + k415];
+      let v15_421 = arena[far + first_c * 64u + k415 + 64u];
+      let b422 = vec2<f32>(v15_420, v15_421);
+      sum416 += v22_418 * b422;
+      sum417 += v22_419 * b422;
     }
     var m131 = array<vec2<f32>, 2>(sum416, sum417);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x423 = m131[y][x];
-        near[r * 16u + c + 2928u] = x423;
+        let v131_423 = m131[y][x];
+        near[near131 + r * 16u + c] = v131_423;
       }
     }
   }
   workgroupBarrier();
+  // %132 [%row, %col] = mask strict %131
+  // %133 [%row, %col] = mul %50, %132
+  // %134 [%row, %col] = mul %48, %133
+  // %135 [%row] = sum[%col] %134
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum425 = 0.0f;
     for (var k426 = 0u; k426 < 16u + zero; k426++) {
-      let x427 = near[r * 16u + k426 + 1648u];
-      let x428 = near[r + 80u];
-      let x429 = (x427 * (x428 * select(0.0, near[r * 16u + k426 + 2928u], k426 < r)));
-      sum425 += x429;
+      let v48_427 = near[near48 + r * 16u + k426];
+      let v50_428 = near[near50 + r];
+      let v134_429 = (v48_427 * (v50_428 * select(0.0, near[near131 + r * 16u + k426], k426 < r)));
+      sum425 += v134_429;
     }
-    let x424 = sum425;
-    near[r + 160u] = x424;
+    let v135_424 = sum425;
+    near[near135 + r] = v135_424;
   }
+  // %136 [%row, %col] = contract[K] %22, %23
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum431 = vec2<f32>();
     var sum432 = vec2<f32>();
     for (var k430 = 0u; k430 < 64u + zero; k430++) {
-      let x433 = select(0.0, arena[at_k2_staged + first_r * heads_64 + k430], first_r < length);
-      let x434 = select(0.0, arena[at_k2_staged + (first_r + 1u) * heads_64 + k430], (first_r + 1u) < length);
-      let x435 = arena[far + first_c * 64u + k430 + 2048u];
-      let x436 = arena[far + first_c * 64u + k430 + 2112u];
-      let b437 = vec2<f32>(x435, x436);
-      sum431 += x433 * b437;
-      sum432 += x434 * b437;
+      let v22_433 = select(0.0, arena[at_k2_staged + first_r * heads_64 + k430], first_r < length);
+      let v22_434 = select(0.0, arena[at_k2_staged + (first_r + 1u) * heads_64 + k430], (first_r + 1u) < length);
+      let v23_435 = arena[far + first_c * 64u + k430 + 2048u];
+      let v23_436 = arena[far + first_c * 64u + k430 + 2112u];
+      let b437 = vec2<f32>(v23_435, v23_436);
+      sum431 += v22_433 * b437;
+      sum432 += v22_434 * b437;
     }
     var m136 = array<vec2<f32>, 2>(sum431, sum432);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x438 = m136[y][x];
-        near[r * 16u + c + 3184u] = x438;
+        let v136_438 = m136[y][x];
+        near[near136 + r * 16u + c] = v136_438;
       }
     }
   }
   workgroupBarrier();
+  // %137 [%row, %col] = mask strict %136
+  // %138 [%row, %col] = mul %50, %137
+  // %139 [%row, %col] = mul %82, %138
+  // %140 [%row] = sum[%col] %139
+  // %141 [%row, K] = mul %94, %22
+  // %142 [%row] = sum[K] %141
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum440 = 0.0f;
     for (var k441 = 0u; k441 < 16u + zero; k441++) {
-      let x442 = near[r * 16u + k441 + 1904u];
-      let x443 = near[r + 80u];
-      let x444 = (x442 * (x443 * select(0.0, near[r * 16u + k441 + 3184u], k441 < r)));
-      sum440 += x444;
+      let v82_442 = near[near82 + r * 16u + k441];
+      let v50_443 = near[near50 + r];
+      let v139_444 = (v82_442 * (v50_443 * select(0.0, near[near136 + r * 16u + k441], k441 < r)));
+      sum440 += v139_444;
     }
-    let x439 = sum440;
-    near[r + 176u] = x439;
+    let v140_439 = sum440;
+    near[near140 + r] = v140_439;
     var sum446 = 0.0f;
     for (var k447 = 0u; k447 < 64u + zero; k447++) {
-      let x448 = near[r + 16u];
-      let x449 = (x448 * arena[far + r * 64u + k447 + 12288u]);
-      let x450 = select(0.0, arena[at_k2_staged + r * heads_64 + k447], r < length);
-      sum446 += (x449 * x450);
+      let v25_448 = near[near25 + r];
+      let v94_449 = (v25_448 * arena[far + r * 64u + k447 + 12288u]);
+      let v22_450 = select(0.0, arena[at_k2_staged + r * heads_64 + k447], r < length);
+      sum446 += (v94_449 * v22_450);
     }
-    let x445 = sum446;
-    near[r + 192u] = x445;
+    let v142_445 = sum446;
+    near[near142 + r] = v142_445;
   }
+  // %148 [%col] = sum[%row] %104
+  // %150 [%col] = sum[%row] %119
+  // %152 [%col] = sum[%row] %134
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     var sum452 = 0.0f;
     for (var k453 = 0u; k453 < 16u + zero; k453++) {
-      let x454 = near[k453 * 16u + c + 368u];
-      let x455 = (x454 * (0.125f * select(0.0, near[k453 * 16u + c + 880u], c < k453)));
-      sum452 += x455;
+      let v13_454 = near[near13 + k453 * 16u + c];
+      let v104_455 = (v13_454 * (0.125f * select(0.0, near[near101 + k453 * 16u + c], c < k453)));
+      sum452 += v104_455;
     }
-    let x451 = sum452;
-    near[c + 208u] = x451;
+    let v148_451 = sum452;
+    near[near148 + c] = v148_451;
     var sum457 = 0.0f;
     for (var k458 = 0u; k458 < 16u + zero; k458++) {
-      let x459 = near[k458 * 16u + c + 1136u];
-      let x460 = near[k458 + 48u];
-      let x461 = (x459 * (x460 * select(0.0, near[k458 * 16u + c + 2416u], c < k458)));
-      sum457 += x461;
+      let v40_459 = near[near40 + k458 * 16u + c];
+      let v42_460 = near[near42 + k458];
+      let v119_461 = (v40_459 * (v42_460 * select(0.0, near[near116 + k458 * 16u + c], c < k458)));
+      sum457 += v119_461;
     }
-    let x456 = sum457;
-    near[c + 224u] = x456;
+    let v150_456 = sum457;
+    near[near150 + c] = v150_456;
     var sum463 = 0.0f;
     for (var k464 = 0u; k464 < 16u + zero; k464++) {
-      let x465 = near[k464 * 16u + c + 1648u];
-      let x466 = near[k464 + 80u];
-      let x467 = (x465 * (x466 * select(0.0, near[k464 * 16u + c + 2928u], c < k464)));
-      sum463 += x467;
+      let v48_465 = near[near48 + k464 * 16u + c];
+      let v50_466 = near[near50 + k464];
+      let v134_467 = (v48_465 * (v50_466 * select(0.0, near[near131 + k464 * 16u + c], c < k464)));
+      sum463 += v134_467;
     }
-    let x462 = sum463;
-    near[c + 240u] = x462;
+    let v152_462 = sum463;
+    near[near152 + c] = v152_462;
   }
+  // %154 [%row, K] = mul %59, %14
+  // %155 [%row] = sum[K] %154
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum469 = 0.0f;
     for (var k470 = 0u; k470 < 64u + zero; k470++) {
-      let x471 = near[r + 96u];
-      let x472 = (x471 * arena[far + r * 64u + k470 + 5120u]);
-      let x473 = select(0.0, arena[at_k1_staged + r * heads_64 + k470], r < length);
-      sum469 += (x472 * x473);
+      let v58_471 = near[near58 + r];
+      let v59_472 = (v58_471 * arena[far + r * 64u + k470 + 5120u]);
+      let v14_473 = select(0.0, arena[at_k1_staged + r * heads_64 + k470], r < length);
+      sum469 += (v59_472 * v14_473);
     }
-    let x468 = sum469;
-    near[r + 256u] = x468;
+    let v155_468 = sum469;
+    near[near155 + r] = v155_468;
   }
+  // %160 [%col] = sum[%row] %109
+  // %162 [%col] = sum[%row] %124
+  // %164 [%col] = sum[%row] %139
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     var sum475 = 0.0f;
     for (var k476 = 0u; k476 < 16u + zero; k476++) {
-      let x477 = near[k476 * 16u + c + 624u];
-      let x478 = (x477 * (0.125f * select(0.0, near[k476 * 16u + c + 1392u], c < k476)));
-      sum475 += x478;
+      let v21_477 = near[near21 + k476 * 16u + c];
+      let v109_478 = (v21_477 * (0.125f * select(0.0, near[near106 + k476 * 16u + c], c < k476)));
+      sum475 += v109_478;
     }
-    let x474 = sum475;
-    near[c + 272u] = x474;
+    let v160_474 = sum475;
+    near[near160 + c] = v160_474;
     var sum480 = 0.0f;
     for (var k481 = 0u; k481 < 16u + zero; k481++) {
-      let x482 = near[k481 * 16u + c + 2160u];
-      let x483 = near[k481 + 48u];
-      let x484 = (x482 * (x483 * select(0.0, near[k481 * 16u + c + 2672u], c < k481)));
-      sum480 += x484;
+      let v66_482 = near[near66 + k481 * 16u + c];
+      let v42_483 = near[near42 + k481];
+      let v124_484 = (v66_482 * (v42_483 * select(0.0, near[near121 + k481 * 16u + c], c < k481)));
+      sum480 += v124_484;
     }
-    let x479 = sum480;
-    near[c + 288u] = x479;
+    let v162_479 = sum480;
+    near[near162 + c] = v162_479;
     var sum486 = 0.0f;
     for (var k487 = 0u; k487 < 16u + zero; k487++) {
-      let x488 = near[k487 * 16u + c + 1904u];
-      let x489 = near[k487 + 80u];
-      let x490 = (x488 * (x489 * select(0.0, near[k487 * 16u + c + 3184u], c < k487)));
-      sum486 += x490;
+      let v82_488 = near[near82 + k487 * 16u + c];
+      let v50_489 = near[near50 + k487];
+      let v139_490 = (v82_488 * (v50_489 * select(0.0, near[near136 + k487 * 16u + c], c < k487)));
+      sum486 += v139_490;
     }
-    let x485 = sum486;
-    near[c + 304u] = x485;
+    let v164_485 = sum486;
+    near[near164 + c] = v164_485;
   }
+  // %166 [%row, K] = mul %87, %22
+  // %167 [%row] = sum[K] %166
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum492 = 0.0f;
     for (var k493 = 0u; k493 < 64u + zero; k493++) {
-      let x494 = near[r + 96u];
-      let x495 = (x494 * arena[far + r * 64u + k493 + 9216u]);
-      let x496 = select(0.0, arena[at_k2_staged + r * heads_64 + k493], r < length);
-      sum492 += (x495 * x496);
+      let v58_494 = near[near58 + r];
+      let v87_495 = (v58_494 * arena[far + r * 64u + k493 + 9216u]);
+      let v22_496 = select(0.0, arena[at_k2_staged + r * heads_64 + k493], r < length);
+      sum492 += (v87_495 * v22_496);
     }
-    let x491 = sum492;
-    near[r + 320u] = x491;
+    let v167_491 = sum492;
+    near[near167 + r] = v167_491;
   }
   workgroupBarrier();
+  // %172 [K] = contract[V] %26, %54
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum498 = 0.0;
     for (var k497 = 0u; k497 < 64u + zero; k497++) {
-      let x499 = arena[at_ws_S_states + i_K * 64u + k497];
-      let b500 = x499;
-      let x501 = arena[at_ws_S_cotangents + i_K * 64u + k497];
-      let b502 = x501;
+      let v26_499 = arena[at_ws_S_states + i_K * 64u + k497];
+      let b500 = v26_499;
+      let v54_501 = arena[at_ws_S_cotangents + i_K * 64u + k497];
+      let b502 = v54_501;
       sum498 += b500 * b502;
     }
     let m172 = sum498;
-    let x503 = m172;
-    near[i_K + 336u] = x503;
+    let v172_503 = m172;
+    near[near172 + i_K] = v172_503;
   }
   workgroupBarrier();
+  // %173 [] = sum[K] %172
   var sum504 = 0.0f;
   for (var k505 = 0u; k505 < 64u + zero; k505++) {
-    sum504 += near[k505 + 336u];
+    sum504 += near[near172 + k505];
   }
   let t173 = sum504;
+  // %174 [] = exp %56
   let t174 = m_exp(t56);
+  // %175 [] = mul %174, %173
   let t175 = (t174 * t173);
+  // %176 [] = sum[%row] %155
   var sum506 = 0.0f;
   for (var k507 = 0u; k507 < 16u + zero; k507++) {
-    let x508 = near[k507 + 256u];
-    sum506 += x508;
+    let v155_508 = near[near155 + k507];
+    sum506 += v155_508;
   }
   let t176 = sum506;
+  // %177 [] = sum[%row] %167
   var sum509 = 0.0f;
   for (var k510 = 0u; k510 < 16u + zero; k510++) {
-    let x511 = near[k510 + 320u];
-    sum509 += x511;
+    let v167_511 = near[near167 + k510];
+    sum509 += v167_511;
   }
   let t177 = sum509;
+  // %178 [] = add %175, %176
   let t178 = (t175 + t176);
+  // %179 [] = add %178, %177
   let t179 = (t178 + t177);
+  // %113 [%row] = mul %31, %112
+  // %114 [%row] = add %113, %105
+  // %115 [%row] = add %114, %110
+  // %128 [%row] = mul %42, %127
+  // %129 [%row] = add %128, %120
+  // %130 [%row] = add %129, %125
+  // %146 [%row] = add %115, %130
+  // %143 [%row] = mul %50, %142
+  // %144 [%row] = add %143, %135
+  // %145 [%row] = add %144, %140
+  // %147 [%row] = add %146, %145
+  // %149 [%row] = swap %148
+  // %156 [%row] = add %155, %149
+  // %151 [%row] = swap %150
+  // %157 [%row] = add %156, %151
+  // %153 [%row] = swap %152
+  // %158 [%row] = add %157, %153
+  // %159 [%row] = neg %158
+  // %180 [%row] = add %147, %159
+  // %161 [%row] = swap %160
+  // %168 [%row] = add %167, %161
+  // %163 [%row] = swap %162
+  // %169 [%row] = add %168, %163
+  // %165 [%row] = swap %164
+  // %170 [%row] = add %169, %165
+  // %171 [%row] = neg %170
+  // %181 [%row] = add %180, %171
+  // %182 [%row] = cumsum reversed %181
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let x512 = near[r + 48u];
-      let x513 = ((((0.125f * near[r + 64u]) + near[r]) + near[r + 32u]) + (((x512 * near[r + 144u]) + near[r + 112u]) + near[r + 128u]));
-      let x514 = near[r + 80u];
-      let x515 = near[r + 256u];
-      let x516 = ((x513 + (((x514 * near[r + 192u]) + near[r + 160u]) + near[r + 176u])) + (-(((x515 + near[r + 208u]) + near[r + 224u]) + near[r + 240u])));
-      let x517 = near[r + 320u];
-      sum += (x516 + (-(((x517 + near[r + 272u]) + near[r + 288u]) + near[r + 304u])));
-      near[r + 96u] = sum;
+      let v42_512 = near[near42 + r];
+      let v146_513 = ((((0.125f * near[near112 + r]) + near[near105 + r]) + near[near110 + r]) + (((v42_512 * near[near127 + r]) + near[near120 + r]) + near[near125 + r]));
+      let v50_514 = near[near50 + r];
+      let v155_515 = near[near155 + r];
+      let v180_516 = ((v146_513 + (((v50_514 * near[near142 + r]) + near[near135 + r]) + near[near140 + r])) + (-(((v155_515 + near[near148 + r]) + near[near150 + r]) + near[near152 + r])));
+      let v167_517 = near[near167 + r];
+      sum += (v180_516 + (-(((v167_517 + near[near160 + r]) + near[near162 + r]) + near[near164 + r])));
+      near[near182 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %183 [%row] = add %182, %179
+  // store d_g.staged, %183
+  // %184 [%row, K] = mul %71, %14
+  // %185 [%row] = sum[K] %184
+  // %186 [%row] = neg %185
+  // %187 [%row, V] = load v1.staged row
+  // %188 [%row, V] = mul %1, %187
+  // %189 [%row] = sum[V] %188
+  // %190 [%row] = add %186, %189
+  // store d_beta1.staged, %190
+  // %191 [%row, K] = mul %96, %22
+  // %192 [%row] = sum[K] %191
+  // %193 [%row] = neg %192
+  // %194 [%row, V] = load v2.staged row
+  // %195 [%row, V] = mul %2, %194
+  // %196 [%row] = sum[V] %195
+  // %197 [%row] = add %193, %196
+  // store d_beta2.staged, %197
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    if (r < length) { arena[at_d_g_staged + r * heads] = (near[r + 96u] + t179); }
+    if (r < length) { arena[at_d_g_staged + r * heads] = (near[near182 + r] + t179); }
     var sum518 = 0.0f;
     for (var k519 = 0u; k519 < 64u + zero; k519++) {
-      let x520 = near[r + 16u];
-      let x521 = (x520 * arena[far + r * 64u + k519 + 8192u]);
-      let x522 = ((x521 + arena[far + r * 64u + k519 + 6144u]) + arena[far + r * 64u + k519 + 7168u]);
-      let x523 = select(0.0, arena[at_k1_staged + r * heads_64 + k519], r < length);
-      sum518 += (x522 * x523);
+      let v25_520 = near[near25 + r];
+      let v69_521 = (v25_520 * arena[far + r * 64u + k519 + 8192u]);
+      let v71_522 = ((v69_521 + arena[far + r * 64u + k519 + 6144u]) + arena[far + r * 64u + k519 + 7168u]);
+      let v14_523 = select(0.0, arena[at_k1_staged + r * heads_64 + k519], r < length);
+      sum518 += (v71_522 * v14_523);
     }
     var sum524 = 0.0f;
     for (var k525 = 0u; k525 < 64u + zero; k525++) {
-      let x526 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + k525], r < length);
-      sum524 += (x526 * select(0.0, arena[at_v1_staged + r * heads_64 + k525], r < length));
+      let v1_526 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + k525], r < length);
+      sum524 += (v1_526 * select(0.0, arena[at_v1_staged + r * heads_64 + k525], r < length));
     }
     if (r < length) { arena[at_d_beta1_staged + r * heads] = ((-sum518) + sum524); }
     var sum527 = 0.0f;
     for (var k528 = 0u; k528 < 64u + zero; k528++) {
-      let x529 = near[r + 16u];
-      let x530 = (x529 * arena[far + r * 64u + k528 + 12288u]);
-      let x531 = ((x530 + arena[far + r * 64u + k528 + 10240u]) + arena[far + r * 64u + k528 + 11264u]);
-      let x532 = select(0.0, arena[at_k2_staged + r * heads_64 + k528], r < length);
-      sum527 += (x531 * x532);
+      let v25_529 = near[near25 + r];
+      let v94_530 = (v25_529 * arena[far + r * 64u + k528 + 12288u]);
+      let v96_531 = ((v94_530 + arena[far + r * 64u + k528 + 10240u]) + arena[far + r * 64u + k528 + 11264u]);
+      let v22_532 = select(0.0, arena[at_k2_staged + r * heads_64 + k528], r < length);
+      sum527 += (v96_531 * v22_532);
     }
     var sum533 = 0.0f;
     for (var k534 = 0u; k534 < 64u + zero; k534++) {
-      let x535 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + k534], r < length);
-      sum533 += (x535 * select(0.0, arena[at_v2_staged + r * heads_64 + k534], r < length));
+      let v2_535 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + k534], r < length);
+      sum533 += (v2_535 * select(0.0, arena[at_v2_staged + r * heads_64 + k534], r < length));
     }
     if (r < length) { arena[at_d_beta2_staged + r * heads] = ((-sum527) + sum533); }
   }

@@ -38,349 +38,419 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_solve0_1 = dims[2].y + (chunk * heads + head) * 256u;
   let at_ws_S_solve1_0 = dims[2].z + (chunk * heads + head) * 256u;
   let at_ws_S_solve1_1 = dims[2].w + (chunk * heads + head) * 256u;
+  const near6 = 0u;
+  const near22 = 0u;
+  const near33 = 0u;
+  const near10 = 16u;
+  const near23 = 272u;
+  const near24 = 528u;
+  const near25 = 784u;
+  const near26 = 528u;
+  const near29 = 1040u;
+  const near35 = 272u;
+  const near36 = 528u;
+  const near41 = 1296u;
+  const near42 = 0u;
+  const near43 = 256u;
+  const near0 = 272u;
+  const near1 = 1296u;
+  const near14 = 2320u;
+  // %0 [%row, K] = load q row
+  // %1 [%row, K] = load k1 row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 272u] = x1;
-    let x2 = select(0.0, p_k1[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 1296u] = x2;
+    let v0_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
+    let v1_2 = select(0.0, p_k1[at_q + r * heads_64 + i_K], r < length);
+    near[near1 + r * 64u + i_K] = v1_2;
   }
+  // %5 [%row] = load g row
+  // %6 [%row] = cumsum %5
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       sum += m_floor(select(0.0, p_g[at_g + r * heads], r < length), -80.0);
-      near[r] = sum;
+      near[near6 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %7 [%col] = swap %6
+  // %8 [%row, %col] = sub %6, %7
+  // %9 [%row, %col] = mask %8
+  // %10 [%row, %col] = exp %9
+  // %11 [] = 0.125
+  // %12 [%row, %col] = mul %10, %11
+  // %2 [%col, K] = swap %1
+  // %3 [%row, %col] = contract[K] %0, %2
+  // %4 [%row, %col] = mask %3
+  // %13 [%row, %col] = mul %12, %4
+  // store ws.S.score0_0, %13
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x6 = near[first_r * 64u + k3 + 272u];
-      let x7 = near[first_r * 64u + k3 + 336u];
-      let x8 = near[first_c * 64u + k3 + 1296u];
-      let x9 = x8;
-      let x10 = near[first_c * 64u + k3 + 1360u];
-      let x11 = x10;
-      let b12 = vec2<f32>(x9, x11);
-      sum4 += x6 * b12;
-      sum5 += x7 * b12;
+      let v0_6 = near[near0 + first_r * 64u + k3];
+      let v0_7 = near[near0 + first_r * 64u + k3 + 64u];
+      let v1_8 = near[near1 + first_c * 64u + k3];
+      let v2_9 = v1_8;
+      let v1_10 = near[near1 + first_c * 64u + k3 + 64u];
+      let v2_11 = v1_10;
+      let b12 = vec2<f32>(v2_9, v2_11);
+      sum4 += v0_6 * b12;
+      sum5 += v0_7 * b12;
     }
     var m3 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x14 = near[r];
-        let x15 = near[c];
-        let x13 = m_exp(select(0.0, (x14 - x15), c <= r));
-        near[r * 16u + c + 16u] = x13;
-        let x16 = (x13 * 0.125f);
-        arena[at_ws_S_score0_0 + r * 16u + c] = (x16 * select(0.0, m3[y][x], c <= r));
+        let v6_14 = near[near6 + r];
+        let v6_15 = near[near6 + c];
+        let v10_13 = m_exp(select(0.0, (v6_14 - v6_15), c <= r));
+        near[near10 + r * 16u + c] = v10_13;
+        let v12_16 = (v10_13 * 0.125f);
+        arena[at_ws_S_score0_0 + r * 16u + c] = (v12_16 * select(0.0, m3[y][x], c <= r));
       }
     }
   }
+  // %14 [%row, K] = load k2 row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x17 = select(0.0, p_k2[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 2320u] = x17;
+    let v14_17 = select(0.0, p_k2[at_q + r * heads_64 + i_K], r < length);
+    near[near14 + r * 64u + i_K] = v14_17;
   }
   workgroupBarrier();
+  // %15 [%col, K] = swap %14
+  // %16 [%row, %col] = contract[K] %0, %15
+  // %17 [%row, %col] = mask %16
+  // %18 [%row, %col] = mul %12, %17
+  // store ws.S.score0_1, %18
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum19 = vec2<f32>();
     var sum20 = vec2<f32>();
     for (var k18 = 0u; k18 < 64u + zero; k18++) {
-      let x21 = near[first_r * 64u + k18 + 272u];
-      let x22 = near[first_r * 64u + k18 + 336u];
-      let x23 = near[first_c * 64u + k18 + 2320u];
-      let x24 = x23;
-      let x25 = near[first_c * 64u + k18 + 2384u];
-      let x26 = x25;
-      let b27 = vec2<f32>(x24, x26);
-      sum19 += x21 * b27;
-      sum20 += x22 * b27;
+      let v0_21 = near[near0 + first_r * 64u + k18];
+      let v0_22 = near[near0 + first_r * 64u + k18 + 64u];
+      let v14_23 = near[near14 + first_c * 64u + k18];
+      let v15_24 = v14_23;
+      let v14_25 = near[near14 + first_c * 64u + k18 + 64u];
+      let v15_26 = v14_25;
+      let b27 = vec2<f32>(v15_24, v15_26);
+      sum19 += v0_21 * b27;
+      sum20 += v0_22 * b27;
     }
     var m16 = array<vec2<f32>, 2>(sum19, sum20);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x28 = near[r * 16u + c + 16u];
-        let x29 = (x28 * 0.125f);
-        arena[at_ws_S_score0_1 + r * 16u + c] = (x29 * select(0.0, m16[y][x], c <= r));
+        let v10_28 = near[near10 + r * 16u + c];
+        let v12_29 = (v10_28 * 0.125f);
+        arena[at_ws_S_score0_1 + r * 16u + c] = (v12_29 * select(0.0, m16[y][x], c <= r));
       }
     }
   }
+  // %21 [%row] = load beta1 row
+  // %22 [%row] = neg %21
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x30 = (-select(0.0, p_beta1[at_g + r * heads], r < length));
-    near[r] = x30;
+    let v22_30 = (-select(0.0, p_beta1[at_g + r * heads], r < length));
+    near[near22 + r] = v22_30;
   }
   workgroupBarrier();
+  // %23 [%row, %col] = mul %10, %22
+  // %19 [%row, %col] = contract[K] %1, %2
+  // %20 [%row, %col] = mask strict %19
+  // %24 [%row, %col] = mul %23, %20
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum32 = vec2<f32>();
     var sum33 = vec2<f32>();
     for (var k31 = 0u; k31 < 64u + zero; k31++) {
-      let x34 = near[first_r * 64u + k31 + 1296u];
-      let x35 = near[first_r * 64u + k31 + 1360u];
-      let x36 = near[first_c * 64u + k31 + 1296u];
-      let x37 = x36;
-      let x38 = near[first_c * 64u + k31 + 1360u];
-      let x39 = x38;
-      let b40 = vec2<f32>(x37, x39);
-      sum32 += x34 * b40;
-      sum33 += x35 * b40;
+      let v1_34 = near[near1 + first_r * 64u + k31];
+      let v1_35 = near[near1 + first_r * 64u + k31 + 64u];
+      let v1_36 = near[near1 + first_c * 64u + k31];
+      let v2_37 = v1_36;
+      let v1_38 = near[near1 + first_c * 64u + k31 + 64u];
+      let v2_39 = v1_38;
+      let b40 = vec2<f32>(v2_37, v2_39);
+      sum32 += v1_34 * b40;
+      sum33 += v1_35 * b40;
     }
     var m19 = array<vec2<f32>, 2>(sum32, sum33);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x42 = near[r * 16u + c + 16u];
-        let x41 = (x42 * near[r]);
-        near[r * 16u + c + 272u] = x41;
-        let x43 = (x41 * select(0.0, m19[y][x], c < r));
-        near[r * 16u + c + 528u] = x43;
+        let v10_42 = near[near10 + r * 16u + c];
+        let v23_41 = (v10_42 * near[near22 + r]);
+        near[near23 + r * 16u + c] = v23_41;
+        let v24_43 = (v23_41 * select(0.0, m19[y][x], c < r));
+        near[near24 + r * 16u + c] = v24_43;
       }
     }
   }
   workgroupBarrier();
+  // %25 [%row, %col] = inverse %24
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     for (var r = 0u; r < 16u + zero; r++) {
       var sum = select(0.0, 1.0, r == c);
       for (var j = c; j < r; j++) {
-        sum += near[r * 16u + j + 528u] * near[j * 16u + c + 784u];
+        sum += near[near24 + r * 16u + j] * near[near25 + j * 16u + c];
       }
-      near[r * 16u + c + 784u] = sum;
+      near[near25 + r * 16u + c] = sum;
     }
   }
   workgroupBarrier();
+  // %26 [%row, %col] = contract[K] %1, %15
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum45 = vec2<f32>();
     var sum46 = vec2<f32>();
     for (var k44 = 0u; k44 < 64u + zero; k44++) {
-      let x47 = near[first_r * 64u + k44 + 1296u];
-      let x48 = near[first_r * 64u + k44 + 1360u];
-      let x49 = near[first_c * 64u + k44 + 2320u];
-      let x50 = x49;
-      let x51 = near[first_c * 64u + k44 + 2384u];
-      let x52 = x51;
-      let b53 = vec2<f32>(x50, x52);
-      sum45 += x47 * b53;
-      sum46 += x48 * b53;
+      let v1_47 = near[near1 + first_r * 64u + k44];
+      let v1_48 = near[near1 + first_r * 64u + k44 + 64u];
+      let v14_49 = near[near14 + first_c * 64u + k44];
+      let v15_50 = v14_49;
+      let v14_51 = near[near14 + first_c * 64u + k44 + 64u];
+      let v15_52 = v14_51;
+      let b53 = vec2<f32>(v15_50, v15_52);
+      sum45 += v1_47 * b53;
+      sum46 += v1_48 * b53;
     }
     var m26 = array<vec2<f32>, 2>(sum45, sum46);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x54 = m26[y][x];
-        near[r * 16u + c + 528u] = x54;
+        let v26_54 = m26[y][x];
+        near[near26 + r * 16u + c] = v26_54;
       }
     }
   }
   workgroupBarrier();
+  // %27 [%row, %col] = mask strict %26
+  // %28 [%row, %col] = mul %23, %27
+  // %29 [%row, %col] = compose %25, %28
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum56 = vec2<f32>();
     var sum57 = vec2<f32>();
     for (var k55 = 0u; k55 < 16u + zero; k55++) {
-      let x58 = near[first_r * 16u + k55 + 784u];
-      let x59 = near[first_r * 16u + k55 + 800u];
-      let x60 = near[k55 * 16u + first_c + 272u];
-      let x61 = near[k55 * 16u + first_c + 273u];
-      let b62 = vec2<f32>((x60 * select(0.0, near[k55 * 16u + first_c + 528u], first_c < k55)), (x61 * select(0.0, near[k55 * 16u + first_c + 529u], (first_c + 1u) < k55)));
-      sum56 += x58 * b62;
-      sum57 += x59 * b62;
+      let v25_58 = near[near25 + first_r * 16u + k55];
+      let v25_59 = near[near25 + first_r * 16u + k55 + 16u];
+      let v23_60 = near[near23 + k55 * 16u + first_c];
+      let v23_61 = near[near23 + k55 * 16u + first_c + 1u];
+      let b62 = vec2<f32>((v23_60 * select(0.0, near[near26 + k55 * 16u + first_c], first_c < k55)), (v23_61 * select(0.0, near[near26 + k55 * 16u + first_c + 1u], (first_c + 1u) < k55)));
+      sum56 += v25_58 * b62;
+      sum57 += v25_59 * b62;
     }
     var m29 = array<vec2<f32>, 2>(sum56, sum57);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x63 = m29[y][x];
-        near[r * 16u + c + 1040u] = x63;
+        let v29_63 = m29[y][x];
+        near[near29 + r * 16u + c] = v29_63;
       }
     }
   }
+  // %32 [%row] = load beta2 row
+  // %33 [%row] = neg %32
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x64 = (-select(0.0, p_beta2[at_g + r * heads], r < length));
-    near[r] = x64;
+    let v33_64 = (-select(0.0, p_beta2[at_g + r * heads], r < length));
+    near[near33 + r] = v33_64;
   }
   workgroupBarrier();
+  // %34 [%row, %col] = mul %10, %33
+  // %30 [%row, %col] = contract[K] %14, %2
+  // %31 [%row, %col] = mask %30
+  // %35 [%row, %col] = mul %34, %31
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum66 = vec2<f32>();
     var sum67 = vec2<f32>();
     for (var k65 = 0u; k65 < 64u + zero; k65++) {
-      let x68 = near[first_r * 64u + k65 + 2320u];
-      let x69 = near[first_r * 64u + k65 + 2384u];
-      let x70 = near[first_c * 64u + k65 + 1296u];
-      let x71 = x70;
-      let x72 = near[first_c * 64u + k65 + 1360u];
-      let x73 = x72;
-      let b74 = vec2<f32>(x71, x73);
-      sum66 += x68 * b74;
-      sum67 += x69 * b74;
+      let v14_68 = near[near14 + first_r * 64u + k65];
+      let v14_69 = near[near14 + first_r * 64u + k65 + 64u];
+      let v1_70 = near[near1 + first_c * 64u + k65];
+      let v2_71 = v1_70;
+      let v1_72 = near[near1 + first_c * 64u + k65 + 64u];
+      let v2_73 = v1_72;
+      let b74 = vec2<f32>(v2_71, v2_73);
+      sum66 += v14_68 * b74;
+      sum67 += v14_69 * b74;
     }
     var m30 = array<vec2<f32>, 2>(sum66, sum67);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x76 = near[r * 16u + c + 16u];
-        let x77 = (x76 * near[r]);
-        let x75 = (x77 * select(0.0, m30[y][x], c <= r));
-        near[r * 16u + c + 272u] = x75;
+        let v10_76 = near[near10 + r * 16u + c];
+        let v34_77 = (v10_76 * near[near33 + r]);
+        let v35_75 = (v34_77 * select(0.0, m30[y][x], c <= r));
+        near[near35 + r * 16u + c] = v35_75;
       }
     }
   }
   workgroupBarrier();
+  // %36 [%row, %col] = compose %35, %25
+  // %40 [%row, %col] = compose %35, %29
+  // %37 [%row, %col] = contract[K] %14, %15
+  // %38 [%row, %col] = mask strict %37
+  // %39 [%row, %col] = mul %34, %38
+  // %41 [%row, %col] = add %40, %39
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum79 = vec2<f32>();
     var sum80 = vec2<f32>();
     for (var k78 = 0u; k78 < 16u + zero; k78++) {
-      let x81 = near[first_r * 16u + k78 + 272u];
-      let x82 = near[first_r * 16u + k78 + 288u];
-      let x83 = near[k78 * 16u + first_c + 784u];
-      let x84 = near[k78 * 16u + first_c + 785u];
-      let b85 = vec2<f32>(x83, x84);
-      sum79 += x81 * b85;
-      sum80 += x82 * b85;
+      let v35_81 = near[near35 + first_r * 16u + k78];
+      let v35_82 = near[near35 + first_r * 16u + k78 + 16u];
+      let v25_83 = near[near25 + k78 * 16u + first_c];
+      let v25_84 = near[near25 + k78 * 16u + first_c + 1u];
+      let b85 = vec2<f32>(v25_83, v25_84);
+      sum79 += v35_81 * b85;
+      sum80 += v35_82 * b85;
     }
     var m36 = array<vec2<f32>, 2>(sum79, sum80);
     var sum87 = vec2<f32>();
     var sum88 = vec2<f32>();
     for (var k86 = 0u; k86 < 16u + zero; k86++) {
-      let x89 = near[first_r * 16u + k86 + 272u];
-      let x90 = near[first_r * 16u + k86 + 288u];
-      let x91 = near[k86 * 16u + first_c + 1040u];
-      let x92 = near[k86 * 16u + first_c + 1041u];
-      let b93 = vec2<f32>(x91, x92);
-      sum87 += x89 * b93;
-      sum88 += x90 * b93;
+      let v35_89 = near[near35 + first_r * 16u + k86];
+      let v35_90 = near[near35 + first_r * 16u + k86 + 16u];
+      let v29_91 = near[near29 + k86 * 16u + first_c];
+      let v29_92 = near[near29 + k86 * 16u + first_c + 1u];
+      let b93 = vec2<f32>(v29_91, v29_92);
+      sum87 += v35_89 * b93;
+      sum88 += v35_90 * b93;
     }
     var m40 = array<vec2<f32>, 2>(sum87, sum88);
     var sum95 = vec2<f32>();
     var sum96 = vec2<f32>();
     for (var k94 = 0u; k94 < 64u + zero; k94++) {
-      let x97 = near[first_r * 64u + k94 + 2320u];
-      let x98 = near[first_r * 64u + k94 + 2384u];
-      let x99 = near[first_c * 64u + k94 + 2320u];
-      let x100 = x99;
-      let x101 = near[first_c * 64u + k94 + 2384u];
-      let x102 = x101;
-      let b103 = vec2<f32>(x100, x102);
-      sum95 += x97 * b103;
-      sum96 += x98 * b103;
+      let v14_97 = near[near14 + first_r * 64u + k94];
+      let v14_98 = near[near14 + first_r * 64u + k94 + 64u];
+      let v14_99 = near[near14 + first_c * 64u + k94];
+      let v15_100 = v14_99;
+      let v14_101 = near[near14 + first_c * 64u + k94 + 64u];
+      let v15_102 = v14_101;
+      let b103 = vec2<f32>(v15_100, v15_102);
+      sum95 += v14_97 * b103;
+      sum96 += v14_98 * b103;
     }
     var m37 = array<vec2<f32>, 2>(sum95, sum96);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x104 = m36[y][x];
-        near[r * 16u + c + 528u] = x104;
-        let x106 = near[r * 16u + c + 16u];
-        let x107 = (x106 * near[r]);
-        let x105 = (m40[y][x] + (x107 * select(0.0, m37[y][x], c < r)));
-        near[r * 16u + c + 1296u] = x105;
+        let v36_104 = m36[y][x];
+        near[near36 + r * 16u + c] = v36_104;
+        let v10_106 = near[near10 + r * 16u + c];
+        let v34_107 = (v10_106 * near[near33 + r]);
+        let v41_105 = (m40[y][x] + (v34_107 * select(0.0, m37[y][x], c < r)));
+        near[near41 + r * 16u + c] = v41_105;
       }
     }
   }
   workgroupBarrier();
+  // %42 [%row, %col] = inverse %41
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     for (var r = 0u; r < 16u + zero; r++) {
       var sum = select(0.0, 1.0, r == c);
       for (var j = c; j < r; j++) {
-        sum += near[r * 16u + j + 1296u] * near[j * 16u + c];
+        sum += near[near41 + r * 16u + j] * near[near42 + j * 16u + c];
       }
-      near[r * 16u + c] = sum;
+      near[near42 + r * 16u + c] = sum;
     }
   }
   workgroupBarrier();
+  // %43 [%row, %col] = compose %29, %42
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum109 = vec2<f32>();
     var sum110 = vec2<f32>();
     for (var k108 = 0u; k108 < 16u + zero; k108++) {
-      let x111 = near[first_r * 16u + k108 + 1040u];
-      let x112 = near[first_r * 16u + k108 + 1056u];
-      let x113 = near[k108 * 16u + first_c];
-      let x114 = near[k108 * 16u + first_c + 1u];
-      let b115 = vec2<f32>(x113, x114);
-      sum109 += x111 * b115;
-      sum110 += x112 * b115;
+      let v29_111 = near[near29 + first_r * 16u + k108];
+      let v29_112 = near[near29 + first_r * 16u + k108 + 16u];
+      let v42_113 = near[near42 + k108 * 16u + first_c];
+      let v42_114 = near[near42 + k108 * 16u + first_c + 1u];
+      let b115 = vec2<f32>(v42_113, v42_114);
+      sum109 += v29_111 * b115;
+      sum110 += v29_112 * b115;
     }
     var m43 = array<vec2<f32>, 2>(sum109, sum110);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x116 = m43[y][x];
-        near[r * 16u + c + 256u] = x116;
+        let v43_116 = m43[y][x];
+        near[near43 + r * 16u + c] = v43_116;
       }
     }
   }
   workgroupBarrier();
+  // %45 [%row, %col] = compose %43, %36
+  // %46 [%row, %col] = add %45, %25
+  // store ws.S.solve0_0, %46
+  // store ws.S.solve0_1, %43
+  // %44 [%row, %col] = compose %42, %36
+  // store ws.S.solve1_0, %44
+  // store ws.S.solve1_1, %42
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum118 = vec2<f32>();
     var sum119 = vec2<f32>();
     for (var k117 = 0u; k117 < 16u + zero; k117++) {
-      let x120 = near[first_r * 16u + k117 + 256u];
-      let x121 = near[first_r * 16u + k117 + 272u];
-      let x122 = near[k117 * 16u + first_c + 528u];
-      let x123 = near[k117 * 16u + first_c + 529u];
-      let b124 = vec2<f32>(x122, x123);
-      sum118 += x120 * b124;
-      sum119 += x121 * b124;
+      let v43_120 = near[near43 + first_r * 16u + k117];
+      let v43_121 = near[near43 + first_r * 16u + k117 + 16u];
+      let v36_122 = near[near36 + k117 * 16u + first_c];
+      let v36_123 = near[near36 + k117 * 16u + first_c + 1u];
+      let b124 = vec2<f32>(v36_122, v36_123);
+      sum118 += v43_120 * b124;
+      sum119 += v43_121 * b124;
     }
     var m45 = array<vec2<f32>, 2>(sum118, sum119);
     var sum126 = vec2<f32>();
     var sum127 = vec2<f32>();
     for (var k125 = 0u; k125 < 16u + zero; k125++) {
-      let x128 = near[first_r * 16u + k125];
-      let x129 = near[first_r * 16u + k125 + 16u];
-      let x130 = near[k125 * 16u + first_c + 528u];
-      let x131 = near[k125 * 16u + first_c + 529u];
-      let b132 = vec2<f32>(x130, x131);
-      sum126 += x128 * b132;
-      sum127 += x129 * b132;
+      let v42_128 = near[near42 + first_r * 16u + k125];
+      let v42_129 = near[near42 + first_r * 16u + k125 + 16u];
+      let v36_130 = near[near36 + k125 * 16u + first_c];
+      let v36_131 = near[near36 + k125 * 16u + first_c + 1u];
+      let b132 = vec2<f32>(v36_130, v36_131);
+      sum126 += v42_128 * b132;
+      sum127 += v42_129 * b132;
     }
     var m44 = array<vec2<f32>, 2>(sum126, sum127);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x133 = near[r * 16u + c + 784u];
-        arena[at_ws_S_solve0_0 + r * 16u + c] = (m45[y][x] + x133);
-        let x134 = near[r * 16u + c + 256u];
-        arena[at_ws_S_solve0_1 + r * 16u + c] = x134;
+        let v25_133 = near[near25 + r * 16u + c];
+        arena[at_ws_S_solve0_0 + r * 16u + c] = (m45[y][x] + v25_133);
+        let v43_134 = near[near43 + r * 16u + c];
+        arena[at_ws_S_solve0_1 + r * 16u + c] = v43_134;
         arena[at_ws_S_solve1_0 + r * 16u + c] = m44[y][x];
-        let x135 = near[r * 16u + c];
-        arena[at_ws_S_solve1_1 + r * 16u + c] = x135;
+        let v42_135 = near[near42 + r * 16u + c];
+        arena[at_ws_S_solve1_1 + r * 16u + c] = v42_135;
       }
     }
   }

@@ -34,12 +34,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_d_final_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near6 = 0u;
+  const near9 = 16u;
+  const near39 = 16u;
+  const near47 = 0u;
+  const near52 = 0u;
+  const near4 = 32u;
+  const near13 = 288u;
+  const near14 = 544u;
+  const near17 = 800u;
+  const near21 = 1056u;
+  const near25 = 288u;
+  const near26 = 32u;
+  const near29 = 544u;
+  const near30 = 800u;
+  const near34 = 1056u;
+  const near37 = 1312u;
+  const near42 = 288u;
+  const near48 = 544u;
+  const near53 = 1568u;
+  const near1 = 1824u;
+  const near3 = 2848u;
+  // %0 [K, V] = load d_final.S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 1824u] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks reversed with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let chunk = first_chunk + nth;
@@ -59,77 +82,95 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_beta2_staged = dims[6].y + (token * heads + head);
     let at_ws_S_solved0 = dims[4].x + (token * heads + head) * 64u + block;
     let at_ws_S_solved1 = dims[4].y + (token * heads + head) * 64u + block;
+    // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x1 = near[i_K * 16u + i_V + 1824u];
-      arena[at_ws_S_cotangents + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v1_1;
     }
+    // %3 [%row, K] = load k1 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, p_k1[at_k1 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2848u] = x2;
+      let v3_2 = select(0.0, p_k1[at_k1 + r * heads_64 + i_K], r < length);
+      near[near3 + r * 64u + i_K] = v3_2;
     }
     workgroupBarrier();
+    // %4 [%row, V] = contract[K] %3, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
       for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let x6 = near[first_r * 64u + k3 + 2848u];
-        let x7 = near[first_r * 64u + k3 + 2912u];
-        let x8 = near[k3 * 16u + first_i_V + 1824u];
-        let x9 = near[k3 * 16u + first_i_V + 1825u];
-        let b10 = vec2<f32>(x8, x9);
-        sum4 += x6 * b10;
-        sum5 += x7 * b10;
+        let v3_6 = near[near3 + first_r * 64u + k3];
+        let v3_7 = near[near3 + first_r * 64u + k3 + 64u];
+        let v1_8 = near[near1 + k3 * 16u + first_i_V];
+        let v1_9 = near[near1 + k3 * 16u + first_i_V + 1u];
+        let b10 = vec2<f32>(v1_8, v1_9);
+        sum4 += v3_6 * b10;
+        sum5 += v3_7 * b10;
       }
       var m4 = array<vec2<f32>, 2>(sum4, sum5);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x11 = m4[y][x];
-          near[r * 16u + i_V + 32u] = x11;
+          let v4_11 = m4[y][x];
+          near[near4 + r * 16u + i_V] = v4_11;
         }
       }
     }
+    // %5 [%row] = load g.staged row
+    // %6 [%row] = cumsum %5
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
-        near[r] = sum;
+        near[near6 + r] = sum;
       }
     }
     workgroupBarrier();
-    let x12 = near[15u];
-    let t7 = x12;
+    // %7 [] = pick last %6
+    let v6_12 = near[near6 + 15u];
+    let t7 = v6_12;
+    // %8 [%row] = sub %7, %6
+    // %9 [%row] = exp %8
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x14 = near[r];
-      let x13 = m_exp((t7 - x14));
-      near[r + 16u] = x13;
+      let v6_14 = near[near6 + r];
+      let v9_13 = m_exp((t7 - v6_14));
+      near[near9 + r] = v9_13;
     }
+    // %2 [%row, V] = load d_o row
+    // %13 [%col, V] = swap %2
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x16 = select(0.0, p_d_o[at_d_o + c * heads_64 + i_V], c < length);
-      let x15 = x16;
-      near[c * 16u + i_V + 288u] = x15;
+      let v2_16 = select(0.0, p_d_o[at_d_o + c * heads_64 + i_V], c < length);
+      let v13_15 = v2_16;
+      near[near13 + c * 16u + i_V] = v13_15;
     }
     workgroupBarrier();
+    // %11 [%row, %col] = load ws.S.score0_0
+    // %12 [%col, %row] = swap %11
+    // %14 [%row, V] = contract[%col] %12, %13
+    // %16 [%row, K] = load k2 row
+    // %17 [%row, V] = contract[K] %16, %1
+    // %19 [%row, %col] = load ws.S.score0_1
+    // %20 [%col, %row] = swap %19
+    // %21 [%row, V] = contract[%col] %20, %13
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum18 = vec2<f32>();
       var sum19 = vec2<f32>();
       for (var k17 = 0u; k17 < 16u + zero; k17++) {
-        let x20 = near[k17 * 16u + first_i_V + 288u];
-        let x21 = near[k17 * 16u + first_i_V + 289u];
-        let b22 = vec2<f32>(x20, x21);
+        let v13_20 = near[near13 + k17 * 16u + first_i_V];
+        let v13_21 = near[near13 + k17 * 16u + first_i_V + 1u];
+        let b22 = vec2<f32>(v13_20, v13_21);
         sum18 += arena[at_ws_S_score0_0 + k17 * 16u + first_r] * b22;
         sum19 += arena[at_ws_S_score0_0 + k17 * 16u + first_r + 1u] * b22;
       }
@@ -137,21 +178,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum24 = vec2<f32>();
       var sum25 = vec2<f32>();
       for (var k23 = 0u; k23 < 64u + zero; k23++) {
-        let x26 = select(0.0, p_k2[at_k1 + first_r * heads_64 + k23], first_r < length);
-        let x27 = select(0.0, p_k2[at_k1 + (first_r + 1u) * heads_64 + k23], (first_r + 1u) < length);
-        let x28 = near[k23 * 16u + first_i_V + 1824u];
-        let x29 = near[k23 * 16u + first_i_V + 1825u];
-        let b30 = vec2<f32>(x28, x29);
-        sum24 += x26 * b30;
-        sum25 += x27 * b30;
+        let v16_26 = select(0.0, p_k2[at_k1 + first_r * heads_64 + k23], first_r < length);
+        let v16_27 = select(0.0, p_k2[at_k1 + (first_r + 1u) * heads_64 + k23], (first_r + 1u) < length);
+        let v1_28 = near[near1 + k23 * 16u + first_i_V];
+        let v1_29 = near[near1 + k23 * 16u + first_i_V + 1u];
+        let b30 = vec2<f32>(v1_28, v1_29);
+        sum24 += v16_26 * b30;
+        sum25 += v16_27 * b30;
       }
       var m17 = array<vec2<f32>, 2>(sum24, sum25);
       var sum32 = vec2<f32>();
       var sum33 = vec2<f32>();
       for (var k31 = 0u; k31 < 16u + zero; k31++) {
-        let x34 = near[k31 * 16u + first_i_V + 288u];
-        let x35 = near[k31 * 16u + first_i_V + 289u];
-        let b36 = vec2<f32>(x34, x35);
+        let v13_34 = near[near13 + k31 * 16u + first_i_V];
+        let v13_35 = near[near13 + k31 * 16u + first_i_V + 1u];
+        let b36 = vec2<f32>(v13_34, v13_35);
         sum32 += arena[at_ws_S_score0_1 + k31 * 16u + first_r] * b36;
         sum33 += arena[at_ws_S_score0_1 + k31 * 16u + first_r + 1u] * b36;
       }
@@ -160,33 +201,39 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x37 = m14[y][x];
-          near[r * 16u + i_V + 544u] = x37;
-          let x38 = m17[y][x];
-          near[r * 16u + i_V + 800u] = x38;
-          let x39 = m21[y][x];
-          near[r * 16u + i_V + 1056u] = x39;
+          let v14_37 = m14[y][x];
+          near[near14 + r * 16u + i_V] = v14_37;
+          let v17_38 = m17[y][x];
+          near[near17 + r * 16u + i_V] = v17_38;
+          let v21_39 = m21[y][x];
+          near[near21 + r * 16u + i_V] = v21_39;
         }
       }
     }
     workgroupBarrier();
+    // %10 [%row, V] = mul %9, %4
+    // %15 [%row, V] = add %10, %14
+    // %25 [%col, V] = swap %15
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x41 = near[c + 16u];
-      let x40 = ((x41 * near[c * 16u + i_V + 32u]) + near[c * 16u + i_V + 544u]);
-      near[c * 16u + i_V + 288u] = x40;
+      let v9_41 = near[near9 + c];
+      let v25_40 = ((v9_41 * near[near4 + c * 16u + i_V]) + near[near14 + c * 16u + i_V]);
+      near[near25 + c * 16u + i_V] = v25_40;
     }
     workgroupBarrier();
+    // %23 [%row, %col] = load ws.S.solve0_0
+    // %24 [%col, %row] = swap %23
+    // %26 [%row, V] = contract[%col] %24, %25
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum43 = vec2<f32>();
       var sum44 = vec2<f32>();
       for (var k42 = 0u; k42 < 16u + zero; k42++) {
-        let x45 = near[k42 * 16u + first_i_V + 288u];
-        let x46 = near[k42 * 16u + first_i_V + 289u];
-        let b47 = vec2<f32>(x45, x46);
+        let v25_45 = near[near25 + k42 * 16u + first_i_V];
+        let v25_46 = near[near25 + k42 * 16u + first_i_V + 1u];
+        let b47 = vec2<f32>(v25_45, v25_46);
         sum43 += arena[at_ws_S_solve0_0 + k42 * 16u + first_r] * b47;
         sum44 += arena[at_ws_S_solve0_0 + k42 * 16u + first_r + 1u] * b47;
       }
@@ -195,28 +242,40 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x48 = m26[y][x];
-          near[r * 16u + i_V + 32u] = x48;
+          let v26_48 = m26[y][x];
+          near[near26 + r * 16u + i_V] = v26_48;
         }
       }
     }
+    // %18 [%row, V] = mul %9, %17
+    // %22 [%row, V] = add %18, %21
+    // %29 [%col, V] = swap %22
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x50 = near[c + 16u];
-      let x49 = ((x50 * near[c * 16u + i_V + 800u]) + near[c * 16u + i_V + 1056u]);
-      near[c * 16u + i_V + 544u] = x49;
+      let v9_50 = near[near9 + c];
+      let v29_49 = ((v9_50 * near[near17 + c * 16u + i_V]) + near[near21 + c * 16u + i_V]);
+      near[near29 + c * 16u + i_V] = v29_49;
     }
     workgroupBarrier();
+    // %27 [%row, %col] = load ws.S.solve1_0
+    // %28 [%col, %row] = swap %27
+    // %30 [%row, V] = contract[%col] %28, %29
+    // %32 [%row, %col] = load ws.S.solve0_1
+    // %33 [%col, %row] = swap %32
+    // %34 [%row, V] = contract[%col] %33, %25
+    // %35 [%row, %col] = load ws.S.solve1_1
+    // %36 [%col, %row] = swap %35
+    // %37 [%row, V] = contract[%col] %36, %29
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum52 = vec2<f32>();
       var sum53 = vec2<f32>();
       for (var k51 = 0u; k51 < 16u + zero; k51++) {
-        let x54 = near[k51 * 16u + first_i_V + 544u];
-        let x55 = near[k51 * 16u + first_i_V + 545u];
-        let b56 = vec2<f32>(x54, x55);
+        let v29_54 = near[near29 + k51 * 16u + first_i_V];
+        let v29_55 = near[near29 + k51 * 16u + first_i_V + 1u];
+        let b56 = vec2<f32>(v29_54, v29_55);
         sum52 += arena[at_ws_S_solve1_0 + k51 * 16u + first_r] * b56;
         sum53 += arena[at_ws_S_solve1_0 + k51 * 16u + first_r + 1u] * b56;
       }
@@ -224,9 +283,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum58 = vec2<f32>();
       var sum59 = vec2<f32>();
       for (var k57 = 0u; k57 < 16u + zero; k57++) {
-        let x60 = near[k57 * 16u + first_i_V + 288u];
-        let x61 = near[k57 * 16u + first_i_V + 289u];
-        let b62 = vec2<f32>(x60, x61);
+        let v25_60 = near[near25 + k57 * 16u + first_i_V];
+        let v25_61 = near[near25 + k57 * 16u + first_i_V + 1u];
+        let b62 = vec2<f32>(v25_60, v25_61);
         sum58 += arena[at_ws_S_solve0_1 + k57 * 16u + first_r] * b62;
         sum59 += arena[at_ws_S_solve0_1 + k57 * 16u + first_r + 1u] * b62;
       }
@@ -234,9 +293,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum64 = vec2<f32>();
       var sum65 = vec2<f32>();
       for (var k63 = 0u; k63 < 16u + zero; k63++) {
-        let x66 = near[k63 * 16u + first_i_V + 544u];
-        let x67 = near[k63 * 16u + first_i_V + 545u];
-        let b68 = vec2<f32>(x66, x67);
+        let v29_66 = near[near29 + k63 * 16u + first_i_V];
+        let v29_67 = near[near29 + k63 * 16u + first_i_V + 1u];
+        let b68 = vec2<f32>(v29_66, v29_67);
         sum64 += arena[at_ws_S_solve1_1 + k63 * 16u + first_r] * b68;
         sum65 += arena[at_ws_S_solve1_1 + k63 * 16u + first_r + 1u] * b68;
       }
@@ -245,69 +304,94 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x69 = m30[y][x];
-          near[r * 16u + i_V + 800u] = x69;
-          let x70 = m34[y][x];
-          near[r * 16u + i_V + 1056u] = x70;
-          let x71 = m37[y][x];
-          near[r * 16u + i_V + 1312u] = x71;
+          let v30_69 = m30[y][x];
+          near[near30 + r * 16u + i_V] = v30_69;
+          let v34_70 = m34[y][x];
+          near[near34 + r * 16u + i_V] = v34_70;
+          let v37_71 = m37[y][x];
+          near[near37 + r * 16u + i_V] = v37_71;
         }
       }
     }
+    // %39 [%row] = exp %6
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x73 = near[r];
-      let x72 = m_exp(x73);
-      near[r + 16u] = x72;
+      let v6_73 = near[near6 + r];
+      let v39_72 = m_exp(v6_73);
+      near[near39 + r] = v39_72;
     }
     workgroupBarrier();
+    // %40 [] = 0.125
+    // %41 [%row] = mul %39, %40
+    // %42 [%row, V] = mul %41, %2
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x75 = near[r + 16u];
-      let x76 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-      let x74 = ((x75 * 0.125f) * x76);
-      near[r * 16u + i_V + 288u] = x74;
+      let v39_75 = near[near39 + r];
+      let v2_76 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+      let v42_74 = ((v39_75 * 0.125f) * v2_76);
+      near[near42 + r * 16u + i_V] = v42_74;
     }
+    // %45 [%row] = load beta1.staged row
+    // %46 [%row] = neg %45
+    // %47 [%row] = mul %39, %46
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x78 = near[r + 16u];
-      let x77 = (x78 * (-select(0.0, arena[at_beta1_staged + r * heads], r < length)));
-      near[r] = x77;
+      let v39_78 = near[near39 + r];
+      let v47_77 = (v39_78 * (-select(0.0, arena[at_beta1_staged + r * heads], r < length)));
+      near[near47 + r] = v47_77;
     }
     workgroupBarrier();
+    // %31 [%row, V] = add %26, %30
+    // %48 [%row, V] = mul %47, %31
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x80 = (near[r * 16u + i_V + 32u] + near[r * 16u + i_V + 800u]);
-      let x79 = (near[r] * x80);
-      near[r * 16u + i_V + 544u] = x79;
+      let v31_80 = (near[near26 + r * 16u + i_V] + near[near30 + r * 16u + i_V]);
+      let v48_79 = (near[near47 + r] * v31_80);
+      near[near48 + r * 16u + i_V] = v48_79;
     }
     workgroupBarrier();
+    // %50 [%row] = load beta2.staged row
+    // %51 [%row] = neg %50
+    // %52 [%row] = mul %39, %51
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x82 = near[r + 16u];
-      let x81 = (x82 * (-select(0.0, arena[at_beta2_staged + r * heads], r < length)));
-      near[r] = x81;
+      let v39_82 = near[near39 + r];
+      let v52_81 = (v39_82 * (-select(0.0, arena[at_beta2_staged + r * heads], r < length)));
+      near[near52 + r] = v52_81;
     }
     workgroupBarrier();
+    // %38 [%row, V] = add %34, %37
+    // %53 [%row, V] = mul %52, %38
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x84 = (near[r * 16u + i_V + 1056u] + near[r * 16u + i_V + 1312u]);
-      let x83 = (near[r] * x84);
-      near[r * 16u + i_V + 1568u] = x83;
+      let v38_84 = (near[near34 + r * 16u + i_V] + near[near37 + r * 16u + i_V]);
+      let v53_83 = (near[near52 + r] * v38_84);
+      near[near53 + r * 16u + i_V] = v53_83;
     }
+    // %55 [] = exp %7
     let t55 = m_exp(t7);
+    // store ws.S.solved0, %31
+    // store ws.S.solved1, %38
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x85 = (near[r * 16u + i_V + 32u] + near[r * 16u + i_V + 800u]);
-      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = x85; }
-      let x86 = (near[r * 16u + i_V + 1056u] + near[r * 16u + i_V + 1312u]);
-      if (r < length) { arena[at_ws_S_solved1 + r * heads_64 + i_V] = x86; }
+      let v31_85 = (near[near26 + r * 16u + i_V] + near[near30 + r * 16u + i_V]);
+      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = v31_85; }
+      let v38_86 = (near[near34 + r * 16u + i_V] + near[near37 + r * 16u + i_V]);
+      if (r < length) { arena[at_ws_S_solved1 + r * heads_64 + i_V] = v38_86; }
     }
     workgroupBarrier();
+    // %56 [K, V] = mul %55, %1
+    // %43 [%row, K] = load q row
+    // %44 [K, V] = contract[%row] %43, %42
+    // %57 [K, V] = add %56, %44
+    // %49 [K, V] = contract[%row] %3, %48
+    // %58 [K, V] = add %57, %49
+    // %54 [K, V] = contract[%row] %16, %53
+    // %59 [K, V] = add %58, %54
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -316,7 +400,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum90 = vec4<f32>();
       var sum91 = vec4<f32>();
       for (var k87 = 0u; k87 < 16u + zero; k87++) {
-        let b92 = vec4<f32>(near[k87 * 16u + first_i_V + 288u], near[k87 * 16u + first_i_V + 289u], near[k87 * 16u + first_i_V + 290u], near[k87 * 16u + first_i_V + 291u]);
+        let b92 = vec4<f32>(near[near42 + k87 * 16u + first_i_V], near[near42 + k87 * 16u + first_i_V + 1u], near[near42 + k87 * 16u + first_i_V + 2u], near[near42 + k87 * 16u + first_i_V + 3u]);
         sum88 += select(0.0, p_q[at_k1 + k87 * heads_64 + first_i_K], k87 < length) * b92;
         sum89 += select(0.0, p_q[at_k1 + k87 * heads_64 + first_i_K + 1u], k87 < length) * b92;
         sum90 += select(0.0, p_q[at_k1 + k87 * heads_64 + first_i_K + 2u], k87 < length) * b92;
@@ -328,15 +412,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum96 = vec4<f32>();
       var sum97 = vec4<f32>();
       for (var k93 = 0u; k93 < 16u + zero; k93++) {
-        let x98 = near[k93 * 64u + first_i_K + 2848u];
-        let x99 = near[k93 * 64u + first_i_K + 2849u];
-        let x100 = near[k93 * 64u + first_i_K + 2850u];
-        let x101 = near[k93 * 64u + first_i_K + 2851u];
-        let b102 = vec4<f32>(near[k93 * 16u + first_i_V + 544u], near[k93 * 16u + first_i_V + 545u], near[k93 * 16u + first_i_V + 546u], near[k93 * 16u + first_i_V + 547u]);
-        sum94 += x98 * b102;
-        sum95 += x99 * b102;
-        sum96 += x100 * b102;
-        sum97 += x101 * b102;
+        let v3_98 = near[near3 + k93 * 64u + first_i_K];
+        let v3_99 = near[near3 + k93 * 64u + first_i_K + 1u];
+        let v3_100 = near[near3 + k93 * 64u + first_i_K + 2u];
+        let v3_101 = near[near3 + k93 * 64u + first_i_K + 3u];
+        let b102 = vec4<f32>(near[near48 + k93 * 16u + first_i_V], near[near48 + k93 * 16u + first_i_V + 1u], near[near48 + k93 * 16u + first_i_V + 2u], near[near48 + k93 * 16u + first_i_V + 3u]);
+        sum94 += v3_98 * b102;
+        sum95 += v3_99 * b102;
+        sum96 += v3_100 * b102;
+        sum97 += v3_101 * b102;
       }
       var m49 = array<vec4<f32>, 4>(sum94, sum95, sum96, sum97);
       var sum104 = vec4<f32>();
@@ -344,33 +428,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum106 = vec4<f32>();
       var sum107 = vec4<f32>();
       for (var k103 = 0u; k103 < 16u + zero; k103++) {
-        let x108 = select(0.0, p_k2[at_k1 + k103 * heads_64 + first_i_K], k103 < length);
-        let x109 = select(0.0, p_k2[at_k1 + k103 * heads_64 + first_i_K + 1u], k103 < length);
-        let x110 = select(0.0, p_k2[at_k1 + k103 * heads_64 + first_i_K + 2u], k103 < length);
-        let x111 = select(0.0, p_k2[at_k1 + k103 * heads_64 + first_i_K + 3u], k103 < length);
-        let b112 = vec4<f32>(near[k103 * 16u + first_i_V + 1568u], near[k103 * 16u + first_i_V + 1569u], near[k103 * 16u + first_i_V + 1570u], near[k103 * 16u + first_i_V + 1571u]);
-        sum104 += x108 * b112;
-        sum105 += x109 * b112;
-        sum106 += x110 * b112;
-        sum107 += x111 * b112;
+        let v16_108 = select(0.0, p_k2[at_k1 + k103 * heads_64 + first_i_K], k103 < length);
+        let v16_109 = select(0.0, p_k2[at_k1 + k103 * heads_64 + first_i_K + 1u], k103 < length);
+        let v16_110 = select(0.0, p_k2[at_k1 + k103 * heads_64 + first_i_K + 2u], k103 < length);
+        let v16_111 = select(0.0, p_k2[at_k1 + k103 * heads_64 + first_i_K + 3u], k103 < length);
+        let b112 = vec4<f32>(near[near53 + k103 * 16u + first_i_V], near[near53 + k103 * 16u + first_i_V + 1u], near[near53 + k103 * 16u + first_i_V + 2u], near[near53 + k103 * 16u + first_i_V + 3u]);
+        sum104 += v16_108 * b112;
+        sum105 += v16_109 * b112;
+        sum106 += v16_110 * b112;
+        sum107 += v16_111 * b112;
       }
       var m54 = array<vec4<f32>, 4>(sum104, sum105, sum106, sum107);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x113 = near[i_K * 16u + i_V + 1824u];
-          near[i_K * 16u + i_V + 1824u] = ((((t55 * x113) + m44[y][x]) + m49[y][x]) + m54[y][x]);
+          let v1_113 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((((t55 * v1_113) + m44[y][x]) + m49[y][x]) + m54[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store d_S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x114 = near[i_K * 16u + i_V + 1824u];
-    p_d_S[at_d_final_S + i_K * 64u + i_V] = x114;
+    let v1_114 = near[near1 + i_K * 16u + i_V];
+    p_d_S[at_d_final_S + i_K * 64u + i_V] = v1_114;
   }
 }

@@ -34,12 +34,32 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near3 = 0u;
+  const near8 = 16u;
+  const near11 = 32u;
+  const near15 = 48u;
+  const near20 = 64u;
+  const near37 = 0u;
+  const near6 = 80u;
+  const near18 = 336u;
+  const near24 = 592u;
+  const near25 = 80u;
+  const near27 = 848u;
+  const near28 = 336u;
+  const near31 = 1104u;
+  const near33 = 1360u;
+  const near38 = 592u;
+  const near40 = 848u;
+  const near1 = 1616u;
+  const near5 = 2640u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 1616u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -57,118 +77,139 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_solve1_1 = dims[2].w + (chunk * heads + head) * 256u;
     let at_ws_S_written0 = dims[3].y + (token * heads + head) * 64u + block;
     let at_ws_S_written1 = dims[3].z + (token * heads + head) * 64u + block;
+    // store ws.S.states, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x1 = near[i_K * 16u + i_V + 1616u];
-      arena[at_ws_S_states + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
     }
+    // %3 [%row] = load beta1.staged row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x2 = select(0.0, arena[at_beta1_staged + r * heads], r < length);
-      near[r] = x2;
+      let v3_2 = select(0.0, arena[at_beta1_staged + r * heads], r < length);
+      near[near3 + r] = v3_2;
     }
+    // %5 [%row, K] = load k1 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x3 = select(0.0, p_k1[at_k1 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2640u] = x3;
+      let v5_3 = select(0.0, p_k1[at_k1 + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_3;
     }
     workgroupBarrier();
+    // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
       for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let x7 = near[first_r * 64u + k4 + 2640u];
-        let x8 = near[first_r * 64u + k4 + 2704u];
-        let x9 = near[k4 * 16u + first_i_V + 1616u];
-        let x10 = near[k4 * 16u + first_i_V + 1617u];
-        let b11 = vec2<f32>(x9, x10);
-        sum5 += x7 * b11;
-        sum6 += x8 * b11;
+        let v5_7 = near[near5 + first_r * 64u + k4];
+        let v5_8 = near[near5 + first_r * 64u + k4 + 64u];
+        let v1_9 = near[near1 + k4 * 16u + first_i_V];
+        let v1_10 = near[near1 + k4 * 16u + first_i_V + 1u];
+        let b11 = vec2<f32>(v1_9, v1_10);
+        sum5 += v5_7 * b11;
+        sum6 += v5_8 * b11;
       }
       var m6 = array<vec2<f32>, 2>(sum5, sum6);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x12 = m6[y][x];
-          near[r * 16u + i_V + 80u] = x12;
+          let v6_12 = m6[y][x];
+          near[near6 + r * 16u + i_V] = v6_12;
         }
       }
     }
+    // %7 [%row] = load g.staged row
+    // %8 [%row] = cumsum %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
-        near[r + 16u] = sum;
+        near[near8 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %9 [%row] = exp %8
+    // %10 [%row] = neg %3
+    // %11 [%row] = mul %9, %10
+    // %15 [%row] = load beta2 row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x14 = near[r + 16u];
-      let x15 = m_exp(x14);
-      let x16 = near[r];
-      let x13 = (x15 * (-x16));
-      near[r + 32u] = x13;
-      let x17 = select(0.0, p_beta2[at_beta2 + r * heads], r < length);
-      near[r + 48u] = x17;
+      let v8_14 = near[near8 + r];
+      let v9_15 = m_exp(v8_14);
+      let v3_16 = near[near3 + r];
+      let v11_13 = (v9_15 * (-v3_16));
+      near[near11 + r] = v11_13;
+      let v15_17 = select(0.0, p_beta2[at_beta2 + r * heads], r < length);
+      near[near15 + r] = v15_17;
     }
+    // %17 [%row, K] = load k2 row
+    // %18 [%row, V] = contract[K] %17, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum19 = vec2<f32>();
       var sum20 = vec2<f32>();
       for (var k18 = 0u; k18 < 64u + zero; k18++) {
-        let x21 = select(0.0, p_k2[at_k1 + first_r * heads_64 + k18], first_r < length);
-        let x22 = select(0.0, p_k2[at_k1 + (first_r + 1u) * heads_64 + k18], (first_r + 1u) < length);
-        let x23 = near[k18 * 16u + first_i_V + 1616u];
-        let x24 = near[k18 * 16u + first_i_V + 1617u];
-        let b25 = vec2<f32>(x23, x24);
-        sum19 += x21 * b25;
-        sum20 += x22 * b25;
+        let v17_21 = select(0.0, p_k2[at_k1 + first_r * heads_64 + k18], first_r < length);
+        let v17_22 = select(0.0, p_k2[at_k1 + (first_r + 1u) * heads_64 + k18], (first_r + 1u) < length);
+        let v1_23 = near[near1 + k18 * 16u + first_i_V];
+        let v1_24 = near[near1 + k18 * 16u + first_i_V + 1u];
+        let b25 = vec2<f32>(v1_23, v1_24);
+        sum19 += v17_21 * b25;
+        sum20 += v17_22 * b25;
       }
       var m18 = array<vec2<f32>, 2>(sum19, sum20);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x26 = m18[y][x];
-          near[r * 16u + i_V + 336u] = x26;
+          let v18_26 = m18[y][x];
+          near[near18 + r * 16u + i_V] = v18_26;
         }
       }
     }
     workgroupBarrier();
+    // %19 [%row] = neg %15
+    // %20 [%row] = mul %9, %19
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x28 = near[r + 16u];
-      let x29 = m_exp(x28);
-      let x30 = near[r + 48u];
-      let x27 = (x29 * (-x30));
-      near[r + 64u] = x27;
+      let v8_28 = near[near8 + r];
+      let v9_29 = m_exp(v8_28);
+      let v15_30 = near[near15 + r];
+      let v20_27 = (v9_29 * (-v15_30));
+      near[near20 + r] = v20_27;
     }
+    // %12 [%row, V] = mul %11, %6
+    // %2 [%row, V] = load v1 row
+    // %4 [%row, V] = mul %2, %3
+    // %13 [%row, V] = add %12, %4
+    // %24 [%col, V] = swap %13
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x32 = near[c];
-      let x33 = ((near[c + 32u] * near[c * 16u + i_V + 80u]) + (select(0.0, p_v1[at_v1 + c * heads_64 + i_V], c < length) * x32));
-      let x31 = x33;
-      near[c * 16u + i_V + 592u] = x31;
+      let v3_32 = near[near3 + c];
+      let v13_33 = ((near[near11 + c] * near[near6 + c * 16u + i_V]) + (select(0.0, p_v1[at_v1 + c * heads_64 + i_V], c < length) * v3_32));
+      let v24_31 = v13_33;
+      near[near24 + c * 16u + i_V] = v24_31;
     }
     workgroupBarrier();
+    // %23 [%row, %col] = load ws.S.solve0_0
+    // %25 [%row, V] = contract[%col] %23, %24
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum35 = vec2<f32>();
       var sum36 = vec2<f32>();
       for (var k34 = 0u; k34 < 16u + zero; k34++) {
-        let x37 = near[k34 * 16u + first_i_V + 592u];
-        let x38 = near[k34 * 16u + first_i_V + 593u];
-        let b39 = vec2<f32>(x37, x38);
+        let v24_37 = near[near24 + k34 * 16u + first_i_V];
+        let v24_38 = near[near24 + k34 * 16u + first_i_V + 1u];
+        let b39 = vec2<f32>(v24_37, v24_38);
         sum35 += arena[at_ws_S_solve0_0 + first_r * 16u + k34] * b39;
         sum36 += arena[at_ws_S_solve0_0 + first_r * 16u + k34 + 16u] * b39;
       }
@@ -177,29 +218,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x40 = m25[y][x];
-          near[r * 16u + i_V + 80u] = x40;
+          let v25_40 = m25[y][x];
+          near[near25 + r * 16u + i_V] = v25_40;
         }
       }
     }
+    // %21 [%row, V] = mul %20, %18
+    // %14 [%row, V] = load v2 row
+    // %16 [%row, V] = mul %14, %15
+    // %22 [%row, V] = add %21, %16
+    // %27 [%col, V] = swap %22
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x42 = near[c + 48u];
-      let x43 = ((near[c + 64u] * near[c * 16u + i_V + 336u]) + (select(0.0, p_v2[at_v1 + c * heads_64 + i_V], c < length) * x42));
-      let x41 = x43;
-      near[c * 16u + i_V + 848u] = x41;
+      let v15_42 = near[near15 + c];
+      let v22_43 = ((near[near20 + c] * near[near18 + c * 16u + i_V]) + (select(0.0, p_v2[at_v1 + c * heads_64 + i_V], c < length) * v15_42));
+      let v27_41 = v22_43;
+      near[near27 + c * 16u + i_V] = v27_41;
     }
     workgroupBarrier();
+    // %26 [%row, %col] = load ws.S.solve0_1
+    // %28 [%row, V] = contract[%col] %26, %27
+    // %30 [%row, %col] = load ws.S.solve1_0
+    // %31 [%row, V] = contract[%col] %30, %24
+    // %32 [%row, %col] = load ws.S.solve1_1
+    // %33 [%row, V] = contract[%col] %32, %27
+    // %29 [%row, V] = add %25, %28
+    // store ws.S.written0, %29
+    // %34 [%row, V] = add %31, %33
+    // store ws.S.written1, %34
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum45 = vec2<f32>();
       var sum46 = vec2<f32>();
       for (var k44 = 0u; k44 < 16u + zero; k44++) {
-        let x47 = near[k44 * 16u + first_i_V + 848u];
-        let x48 = near[k44 * 16u + first_i_V + 849u];
-        let b49 = vec2<f32>(x47, x48);
+        let v27_47 = near[near27 + k44 * 16u + first_i_V];
+        let v27_48 = near[near27 + k44 * 16u + first_i_V + 1u];
+        let b49 = vec2<f32>(v27_47, v27_48);
         sum45 += arena[at_ws_S_solve0_1 + first_r * 16u + k44] * b49;
         sum46 += arena[at_ws_S_solve0_1 + first_r * 16u + k44 + 16u] * b49;
       }
@@ -207,9 +263,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum51 = vec2<f32>();
       var sum52 = vec2<f32>();
       for (var k50 = 0u; k50 < 16u + zero; k50++) {
-        let x53 = near[k50 * 16u + first_i_V + 592u];
-        let x54 = near[k50 * 16u + first_i_V + 593u];
-        let b55 = vec2<f32>(x53, x54);
+        let v24_53 = near[near24 + k50 * 16u + first_i_V];
+        let v24_54 = near[near24 + k50 * 16u + first_i_V + 1u];
+        let b55 = vec2<f32>(v24_53, v24_54);
         sum51 += arena[at_ws_S_solve1_0 + first_r * 16u + k50] * b55;
         sum52 += arena[at_ws_S_solve1_0 + first_r * 16u + k50 + 16u] * b55;
       }
@@ -217,9 +273,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum57 = vec2<f32>();
       var sum58 = vec2<f32>();
       for (var k56 = 0u; k56 < 16u + zero; k56++) {
-        let x59 = near[k56 * 16u + first_i_V + 848u];
-        let x60 = near[k56 * 16u + first_i_V + 849u];
-        let b61 = vec2<f32>(x59, x60);
+        let v27_59 = near[near27 + k56 * 16u + first_i_V];
+        let v27_60 = near[near27 + k56 * 16u + first_i_V + 1u];
+        let b61 = vec2<f32>(v27_59, v27_60);
         sum57 += arena[at_ws_S_solve1_1 + first_r * 16u + k56] * b61;
         sum58 += arena[at_ws_S_solve1_1 + first_r * 16u + k56 + 16u] * b61;
       }
@@ -228,41 +284,52 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x62 = m28[y][x];
-          near[r * 16u + i_V + 336u] = x62;
-          let x63 = m31[y][x];
-          near[r * 16u + i_V + 1104u] = x63;
-          let x64 = m33[y][x];
-          near[r * 16u + i_V + 1360u] = x64;
-          let x65 = (near[r * 16u + i_V + 80u] + m28[y][x]);
-          if (r < length) { arena[at_ws_S_written0 + r * heads_64 + i_V] = x65; }
-          let x66 = (m31[y][x] + m33[y][x]);
-          if (r < length) { arena[at_ws_S_written1 + r * heads_64 + i_V] = x66; }
+          let v28_62 = m28[y][x];
+          near[near28 + r * 16u + i_V] = v28_62;
+          let v31_63 = m31[y][x];
+          near[near31 + r * 16u + i_V] = v31_63;
+          let v33_64 = m33[y][x];
+          near[near33 + r * 16u + i_V] = v33_64;
+          let v29_65 = (near[near25 + r * 16u + i_V] + m28[y][x]);
+          if (r < length) { arena[at_ws_S_written0 + r * heads_64 + i_V] = v29_65; }
+          let v34_66 = (m31[y][x] + m33[y][x]);
+          if (r < length) { arena[at_ws_S_written1 + r * heads_64 + i_V] = v34_66; }
         }
       }
     }
-    let x67 = near[31u];
-    let t35 = x67;
+    // %35 [] = pick last %8
+    let v8_67 = near[near8 + 15u];
+    let t35 = v8_67;
+    // %36 [%row] = sub %35, %8
+    // %37 [%row] = exp %36
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x69 = near[r + 16u];
-      let x68 = m_exp((t35 - x69));
-      near[r] = x68;
+      let v8_69 = near[near8 + r];
+      let v37_68 = m_exp((t35 - v8_69));
+      near[near37 + r] = v37_68;
     }
     workgroupBarrier();
+    // %38 [%row, V] = mul %37, %29
+    // %40 [%row, V] = mul %37, %34
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x71 = near[r];
-      let x72 = (near[r * 16u + i_V + 80u] + near[r * 16u + i_V + 336u]);
-      let x70 = (x71 * x72);
-      near[r * 16u + i_V + 592u] = x70;
-      let x74 = (near[r * 16u + i_V + 1104u] + near[r * 16u + i_V + 1360u]);
-      let x73 = (x71 * x74);
-      near[r * 16u + i_V + 848u] = x73;
+      let v37_71 = near[near37 + r];
+      let v29_72 = (near[near25 + r * 16u + i_V] + near[near28 + r * 16u + i_V]);
+      let v38_70 = (v37_71 * v29_72);
+      near[near38 + r * 16u + i_V] = v38_70;
+      let v34_74 = (near[near31 + r * 16u + i_V] + near[near33 + r * 16u + i_V]);
+      let v40_73 = (v37_71 * v34_74);
+      near[near40 + r * 16u + i_V] = v40_73;
     }
+    // %42 [] = exp %35
     let t42 = m_exp(t35);
     workgroupBarrier();
+    // %43 [K, V] = mul %42, %1
+    // %39 [K, V] = contract[%row] %5, %38
+    // %44 [K, V] = add %43, %39
+    // %41 [K, V] = contract[%row] %17, %40
+    // %45 [K, V] = add %44, %41
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -271,15 +338,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum78 = vec4<f32>();
       var sum79 = vec4<f32>();
       for (var k75 = 0u; k75 < 16u + zero; k75++) {
-        let x80 = near[k75 * 64u + first_i_K + 2640u];
-        let x81 = near[k75 * 64u + first_i_K + 2641u];
-        let x82 = near[k75 * 64u + first_i_K + 2642u];
-        let x83 = near[k75 * 64u + first_i_K + 2643u];
-        let b84 = vec4<f32>(near[k75 * 16u + first_i_V + 592u], near[k75 * 16u + first_i_V + 593u], near[k75 * 16u + first_i_V + 594u], near[k75 * 16u + first_i_V + 595u]);
-        sum76 += x80 * b84;
-        sum77 += x81 * b84;
-        sum78 += x82 * b84;
-        sum79 += x83 * b84;
+        let v5_80 = near[near5 + k75 * 64u + first_i_K];
+        let v5_81 = near[near5 + k75 * 64u + first_i_K + 1u];
+        let v5_82 = near[near5 + k75 * 64u + first_i_K + 2u];
+        let v5_83 = near[near5 + k75 * 64u + first_i_K + 3u];
+        let b84 = vec4<f32>(near[near38 + k75 * 16u + first_i_V], near[near38 + k75 * 16u + first_i_V + 1u], near[near38 + k75 * 16u + first_i_V + 2u], near[near38 + k75 * 16u + first_i_V + 3u]);
+        sum76 += v5_80 * b84;
+        sum77 += v5_81 * b84;
+        sum78 += v5_82 * b84;
+        sum79 += v5_83 * b84;
       }
       var m39 = array<vec4<f32>, 4>(sum76, sum77, sum78, sum79);
       var sum86 = vec4<f32>();
@@ -287,23 +354,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum88 = vec4<f32>();
       var sum89 = vec4<f32>();
       for (var k85 = 0u; k85 < 16u + zero; k85++) {
-        let x90 = select(0.0, p_k2[at_k1 + k85 * heads_64 + first_i_K], k85 < length);
-        let x91 = select(0.0, p_k2[at_k1 + k85 * heads_64 + first_i_K + 1u], k85 < length);
-        let x92 = select(0.0, p_k2[at_k1 + k85 * heads_64 + first_i_K + 2u], k85 < length);
-        let x93 = select(0.0, p_k2[at_k1 + k85 * heads_64 + first_i_K + 3u], k85 < length);
-        let b94 = vec4<f32>(near[k85 * 16u + first_i_V + 848u], near[k85 * 16u + first_i_V + 849u], near[k85 * 16u + first_i_V + 850u], near[k85 * 16u + first_i_V + 851u]);
-        sum86 += x90 * b94;
-        sum87 += x91 * b94;
-        sum88 += x92 * b94;
-        sum89 += x93 * b94;
+        let v17_90 = select(0.0, p_k2[at_k1 + k85 * heads_64 + first_i_K], k85 < length);
+        let v17_91 = select(0.0, p_k2[at_k1 + k85 * heads_64 + first_i_K + 1u], k85 < length);
+        let v17_92 = select(0.0, p_k2[at_k1 + k85 * heads_64 + first_i_K + 2u], k85 < length);
+        let v17_93 = select(0.0, p_k2[at_k1 + k85 * heads_64 + first_i_K + 3u], k85 < length);
+        let b94 = vec4<f32>(near[near40 + k85 * 16u + first_i_V], near[near40 + k85 * 16u + first_i_V + 1u], near[near40 + k85 * 16u + first_i_V + 2u], near[near40 + k85 * 16u + first_i_V + 3u]);
+        sum86 += v17_90 * b94;
+        sum87 += v17_91 * b94;
+        sum88 += v17_92 * b94;
+        sum89 += v17_93 * b94;
       }
       var m41 = array<vec4<f32>, 4>(sum86, sum87, sum88, sum89);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x95 = near[i_K * 16u + i_V + 1616u];
-          near[i_K * 16u + i_V + 1616u] = (((t42 * x95) + m39[y][x]) + m41[y][x]);
+          let v1_95 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (((t42 * v1_95) + m39[y][x]) + m41[y][x]);
         }
       }
     }

@@ -34,12 +34,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near3 = 0u;
+  const near8 = 16u;
+  const near9 = 32u;
+  const near11 = 48u;
+  const near15 = 64u;
+  const near20 = 80u;
+  const near50 = 0u;
+  const near6 = 96u;
+  const near18 = 352u;
+  const near24 = 608u;
+  const near25 = 96u;
+  const near27 = 864u;
+  const near28 = 352u;
+  const near31 = 1120u;
+  const near33 = 1376u;
+  const near36 = 608u;
+  const near39 = 864u;
+  const near51 = 608u;
+  const near53 = 864u;
+  const near1 = 1632u;
+  const near5 = 2656u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 1632u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -58,112 +81,132 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_q_staged = dims[4].z + (token * heads + head) * 64u;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_score0_1 = dims[1].w + (chunk * heads + head) * 256u;
+    // %3 [%row] = load beta1.staged row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x1 = select(0.0, arena[at_beta1_staged + r * heads], r < length);
-      near[r] = x1;
+      let v3_1 = select(0.0, arena[at_beta1_staged + r * heads], r < length);
+      near[near3 + r] = v3_1;
     }
+    // %5 [%row, K] = load k1.staged row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, arena[at_k1_staged + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2656u] = x2;
+      let v5_2 = select(0.0, arena[at_k1_staged + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_2;
     }
     workgroupBarrier();
+    // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
       for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let x6 = near[first_r * 64u + k3 + 2656u];
-        let x7 = near[first_r * 64u + k3 + 2720u];
-        let x8 = near[k3 * 16u + first_i_V + 1632u];
-        let x9 = near[k3 * 16u + first_i_V + 1633u];
-        let b10 = vec2<f32>(x8, x9);
-        sum4 += x6 * b10;
-        sum5 += x7 * b10;
+        let v5_6 = near[near5 + first_r * 64u + k3];
+        let v5_7 = near[near5 + first_r * 64u + k3 + 64u];
+        let v1_8 = near[near1 + k3 * 16u + first_i_V];
+        let v1_9 = near[near1 + k3 * 16u + first_i_V + 1u];
+        let b10 = vec2<f32>(v1_8, v1_9);
+        sum4 += v5_6 * b10;
+        sum5 += v5_7 * b10;
       }
       var m6 = array<vec2<f32>, 2>(sum4, sum5);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x11 = m6[y][x];
-          near[r * 16u + i_V + 96u] = x11;
+          let v6_11 = m6[y][x];
+          near[near6 + r * 16u + i_V] = v6_11;
         }
       }
     }
+    // %7 [%row] = load g.staged row
+    // %8 [%row] = cumsum %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
-        near[r + 16u] = sum;
+        near[near8 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %9 [%row] = exp %8
+    // %10 [%row] = neg %3
+    // %11 [%row] = mul %9, %10
+    // %15 [%row] = load beta2.staged row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x13 = near[r + 16u];
-      let x12 = m_exp(x13);
-      near[r + 32u] = x12;
-      let x15 = near[r];
-      let x14 = (x12 * (-x15));
-      near[r + 48u] = x14;
-      let x16 = select(0.0, arena[at_beta2_staged + r * heads], r < length);
-      near[r + 64u] = x16;
+      let v8_13 = near[near8 + r];
+      let v9_12 = m_exp(v8_13);
+      near[near9 + r] = v9_12;
+      let v3_15 = near[near3 + r];
+      let v11_14 = (v9_12 * (-v3_15));
+      near[near11 + r] = v11_14;
+      let v15_16 = select(0.0, arena[at_beta2_staged + r * heads], r < length);
+      near[near15 + r] = v15_16;
     }
+    // %17 [%row, K] = load k2 row
+    // %18 [%row, V] = contract[K] %17, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum18 = vec2<f32>();
       var sum19 = vec2<f32>();
       for (var k17 = 0u; k17 < 64u + zero; k17++) {
-        let x20 = select(0.0, p_k2[at_k2 + first_r * heads_64 + k17], first_r < length);
-        let x21 = select(0.0, p_k2[at_k2 + (first_r + 1u) * heads_64 + k17], (first_r + 1u) < length);
-        let x22 = near[k17 * 16u + first_i_V + 1632u];
-        let x23 = near[k17 * 16u + first_i_V + 1633u];
-        let b24 = vec2<f32>(x22, x23);
-        sum18 += x20 * b24;
-        sum19 += x21 * b24;
+        let v17_20 = select(0.0, p_k2[at_k2 + first_r * heads_64 + k17], first_r < length);
+        let v17_21 = select(0.0, p_k2[at_k2 + (first_r + 1u) * heads_64 + k17], (first_r + 1u) < length);
+        let v1_22 = near[near1 + k17 * 16u + first_i_V];
+        let v1_23 = near[near1 + k17 * 16u + first_i_V + 1u];
+        let b24 = vec2<f32>(v1_22, v1_23);
+        sum18 += v17_20 * b24;
+        sum19 += v17_21 * b24;
       }
       var m18 = array<vec2<f32>, 2>(sum18, sum19);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x25 = m18[y][x];
-          near[r * 16u + i_V + 352u] = x25;
+          let v18_25 = m18[y][x];
+          near[near18 + r * 16u + i_V] = v18_25;
         }
       }
     }
     workgroupBarrier();
+    // %19 [%row] = neg %15
+    // %20 [%row] = mul %9, %19
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x27 = near[r + 32u];
-      let x28 = near[r + 64u];
-      let x26 = (x27 * (-x28));
-      near[r + 80u] = x26;
+      let v9_27 = near[near9 + r];
+      let v15_28 = near[near15 + r];
+      let v20_26 = (v9_27 * (-v15_28));
+      near[near20 + r] = v20_26;
     }
+    // %12 [%row, V] = mul %11, %6
+    // %2 [%row, V] = load v1 row
+    // %4 [%row, V] = mul %2, %3
+    // %13 [%row, V] = add %12, %4
+    // %24 [%col, V] = swap %13
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x30 = near[c];
-      let x31 = ((near[c + 48u] * near[c * 16u + i_V + 96u]) + (select(0.0, p_v1[at_v1 + c * heads_64 + i_V], c < length) * x30));
-      let x29 = x31;
-      near[c * 16u + i_V + 608u] = x29;
+      let v3_30 = near[near3 + c];
+      let v13_31 = ((near[near11 + c] * near[near6 + c * 16u + i_V]) + (select(0.0, p_v1[at_v1 + c * heads_64 + i_V], c < length) * v3_30));
+      let v24_29 = v13_31;
+      near[near24 + c * 16u + i_V] = v24_29;
     }
     workgroupBarrier();
+    // %23 [%row, %col] = load ws.S.solve0_0
+    // %25 [%row, V] = contract[%col] %23, %24
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum33 = vec2<f32>();
       var sum34 = vec2<f32>();
       for (var k32 = 0u; k32 < 16u + zero; k32++) {
-        let x35 = near[k32 * 16u + first_i_V + 608u];
-        let x36 = near[k32 * 16u + first_i_V + 609u];
-        let b37 = vec2<f32>(x35, x36);
+        let v24_35 = near[near24 + k32 * 16u + first_i_V];
+        let v24_36 = near[near24 + k32 * 16u + first_i_V + 1u];
+        let b37 = vec2<f32>(v24_35, v24_36);
         sum33 += arena[at_ws_S_solve0_0 + first_r * 16u + k32] * b37;
         sum34 += arena[at_ws_S_solve0_0 + first_r * 16u + k32 + 16u] * b37;
       }
@@ -172,29 +215,40 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x38 = m25[y][x];
-          near[r * 16u + i_V + 96u] = x38;
+          let v25_38 = m25[y][x];
+          near[near25 + r * 16u + i_V] = v25_38;
         }
       }
     }
+    // %21 [%row, V] = mul %20, %18
+    // %14 [%row, V] = load v2 row
+    // %16 [%row, V] = mul %14, %15
+    // %22 [%row, V] = add %21, %16
+    // %27 [%col, V] = swap %22
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x40 = near[c + 64u];
-      let x41 = ((near[c + 80u] * near[c * 16u + i_V + 352u]) + (select(0.0, p_v2[at_v1 + c * heads_64 + i_V], c < length) * x40));
-      let x39 = x41;
-      near[c * 16u + i_V + 864u] = x39;
+      let v15_40 = near[near15 + c];
+      let v22_41 = ((near[near20 + c] * near[near18 + c * 16u + i_V]) + (select(0.0, p_v2[at_v1 + c * heads_64 + i_V], c < length) * v15_40));
+      let v27_39 = v22_41;
+      near[near27 + c * 16u + i_V] = v27_39;
     }
     workgroupBarrier();
+    // %26 [%row, %col] = load ws.S.solve0_1
+    // %28 [%row, V] = contract[%col] %26, %27
+    // %30 [%row, %col] = load ws.S.solve1_0
+    // %31 [%row, V] = contract[%col] %30, %24
+    // %32 [%row, %col] = load ws.S.solve1_1
+    // %33 [%row, V] = contract[%col] %32, %27
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum43 = vec2<f32>();
       var sum44 = vec2<f32>();
       for (var k42 = 0u; k42 < 16u + zero; k42++) {
-        let x45 = near[k42 * 16u + first_i_V + 864u];
-        let x46 = near[k42 * 16u + first_i_V + 865u];
-        let b47 = vec2<f32>(x45, x46);
+        let v27_45 = near[near27 + k42 * 16u + first_i_V];
+        let v27_46 = near[near27 + k42 * 16u + first_i_V + 1u];
+        let b47 = vec2<f32>(v27_45, v27_46);
         sum43 += arena[at_ws_S_solve0_1 + first_r * 16u + k42] * b47;
         sum44 += arena[at_ws_S_solve0_1 + first_r * 16u + k42 + 16u] * b47;
       }
@@ -202,9 +256,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum49 = vec2<f32>();
       var sum50 = vec2<f32>();
       for (var k48 = 0u; k48 < 16u + zero; k48++) {
-        let x51 = near[k48 * 16u + first_i_V + 608u];
-        let x52 = near[k48 * 16u + first_i_V + 609u];
-        let b53 = vec2<f32>(x51, x52);
+        let v24_51 = near[near24 + k48 * 16u + first_i_V];
+        let v24_52 = near[near24 + k48 * 16u + first_i_V + 1u];
+        let b53 = vec2<f32>(v24_51, v24_52);
         sum49 += arena[at_ws_S_solve1_0 + first_r * 16u + k48] * b53;
         sum50 += arena[at_ws_S_solve1_0 + first_r * 16u + k48 + 16u] * b53;
       }
@@ -212,9 +266,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum55 = vec2<f32>();
       var sum56 = vec2<f32>();
       for (var k54 = 0u; k54 < 16u + zero; k54++) {
-        let x57 = near[k54 * 16u + first_i_V + 864u];
-        let x58 = near[k54 * 16u + first_i_V + 865u];
-        let b59 = vec2<f32>(x57, x58);
+        let v27_57 = near[near27 + k54 * 16u + first_i_V];
+        let v27_58 = near[near27 + k54 * 16u + first_i_V + 1u];
+        let b59 = vec2<f32>(v27_57, v27_58);
         sum55 += arena[at_ws_S_solve1_1 + first_r * 16u + k54] * b59;
         sum56 += arena[at_ws_S_solve1_1 + first_r * 16u + k54 + 16u] * b59;
       }
@@ -223,36 +277,52 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x60 = m28[y][x];
-          near[r * 16u + i_V + 352u] = x60;
-          let x61 = m31[y][x];
-          near[r * 16u + i_V + 1120u] = x61;
-          let x62 = m33[y][x];
-          near[r * 16u + i_V + 1376u] = x62;
+          let v28_60 = m28[y][x];
+          near[near28 + r * 16u + i_V] = v28_60;
+          let v31_61 = m31[y][x];
+          near[near31 + r * 16u + i_V] = v31_61;
+          let v33_62 = m33[y][x];
+          near[near33 + r * 16u + i_V] = v33_62;
         }
       }
     }
     workgroupBarrier();
+    // %29 [%row, V] = add %25, %28
+    // %36 [%col, V] = swap %29
+    // %34 [%row, V] = add %31, %33
+    // %39 [%col, V] = swap %34
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x64 = (near[c * 16u + i_V + 96u] + near[c * 16u + i_V + 352u]);
-      let x63 = x64;
-      near[c * 16u + i_V + 608u] = x63;
-      let x66 = (near[c * 16u + i_V + 1120u] + near[c * 16u + i_V + 1376u]);
-      let x65 = x66;
-      near[c * 16u + i_V + 864u] = x65;
+      let v29_64 = (near[near25 + c * 16u + i_V] + near[near28 + c * 16u + i_V]);
+      let v36_63 = v29_64;
+      near[near36 + c * 16u + i_V] = v36_63;
+      let v34_66 = (near[near31 + c * 16u + i_V] + near[near33 + c * 16u + i_V]);
+      let v39_65 = v34_66;
+      near[near39 + c * 16u + i_V] = v39_65;
     }
     workgroupBarrier();
+    // %43 [] = 0.125
+    // %44 [%row] = mul %9, %43
+    // %41 [%row, K] = load q.staged row
+    // %42 [%row, V] = contract[K] %41, %1
+    // %45 [%row, V] = mul %44, %42
+    // %35 [%row, %col] = load ws.S.score0_0
+    // %37 [%row, V] = contract[%col] %35, %36
+    // %46 [%row, V] = add %45, %37
+    // %38 [%row, %col] = load ws.S.score0_1
+    // %40 [%row, V] = contract[%col] %38, %39
+    // %47 [%row, V] = add %46, %40
+    // store o, %47
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum68 = vec2<f32>();
       var sum69 = vec2<f32>();
       for (var k67 = 0u; k67 < 64u + zero; k67++) {
-        let x70 = near[k67 * 16u + first_i_V + 1632u];
-        let x71 = near[k67 * 16u + first_i_V + 1633u];
-        let b72 = vec2<f32>(x70, x71);
+        let v1_70 = near[near1 + k67 * 16u + first_i_V];
+        let v1_71 = near[near1 + k67 * 16u + first_i_V + 1u];
+        let b72 = vec2<f32>(v1_70, v1_71);
         sum68 += select(0.0, arena[at_q_staged + first_r * heads_64 + k67], first_r < length) * b72;
         sum69 += select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k67], (first_r + 1u) < length) * b72;
       }
@@ -260,7 +330,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum74 = vec2<f32>();
       var sum75 = vec2<f32>();
       for (var k73 = 0u; k73 < 16u + zero; k73++) {
-        let b76 = vec2<f32>(near[k73 * 16u + first_i_V + 608u], near[k73 * 16u + first_i_V + 609u]);
+        let b76 = vec2<f32>(near[near36 + k73 * 16u + first_i_V], near[near36 + k73 * 16u + first_i_V + 1u]);
         sum74 += arena[at_ws_S_score0_0 + first_r * 16u + k73] * b76;
         sum75 += arena[at_ws_S_score0_0 + first_r * 16u + k73 + 16u] * b76;
       }
@@ -268,7 +338,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum78 = vec2<f32>();
       var sum79 = vec2<f32>();
       for (var k77 = 0u; k77 < 16u + zero; k77++) {
-        let b80 = vec2<f32>(near[k77 * 16u + first_i_V + 864u], near[k77 * 16u + first_i_V + 865u]);
+        let b80 = vec2<f32>(near[near39 + k77 * 16u + first_i_V], near[near39 + k77 * 16u + first_i_V + 1u]);
         sum78 += arena[at_ws_S_score0_1 + first_r * 16u + k77] * b80;
         sum79 += arena[at_ws_S_score0_1 + first_r * 16u + k77 + 16u] * b80;
       }
@@ -277,33 +347,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x81 = near[r + 32u];
-          if (r < length) { p_o[at_v1 + r * heads_64 + i_V] = ((((x81 * 0.125f) * m42[y][x]) + m37[y][x]) + m40[y][x]); }
+          let v9_81 = near[near9 + r];
+          if (r < length) { p_o[at_v1 + r * heads_64 + i_V] = ((((v9_81 * 0.125f) * m42[y][x]) + m37[y][x]) + m40[y][x]); }
         }
       }
     }
-    let x82 = near[31u];
-    let t48 = x82;
+    // %48 [] = pick last %8
+    let v8_82 = near[near8 + 15u];
+    let t48 = v8_82;
+    // %49 [%row] = sub %48, %8
+    // %50 [%row] = exp %49
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x84 = near[r + 16u];
-      let x83 = m_exp((t48 - x84));
-      near[r] = x83;
+      let v8_84 = near[near8 + r];
+      let v50_83 = m_exp((t48 - v8_84));
+      near[near50 + r] = v50_83;
     }
     workgroupBarrier();
+    // %51 [%row, V] = mul %50, %29
+    // %53 [%row, V] = mul %50, %34
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x86 = near[r];
-      let x87 = (near[r * 16u + i_V + 96u] + near[r * 16u + i_V + 352u]);
-      let x85 = (x86 * x87);
-      near[r * 16u + i_V + 608u] = x85;
-      let x89 = (near[r * 16u + i_V + 1120u] + near[r * 16u + i_V + 1376u]);
-      let x88 = (x86 * x89);
-      near[r * 16u + i_V + 864u] = x88;
+      let v50_86 = near[near50 + r];
+      let v29_87 = (near[near25 + r * 16u + i_V] + near[near28 + r * 16u + i_V]);
+      let v51_85 = (v50_86 * v29_87);
+      near[near51 + r * 16u + i_V] = v51_85;
+      let v34_89 = (near[near31 + r * 16u + i_V] + near[near33 + r * 16u + i_V]);
+      let v53_88 = (v50_86 * v34_89);
+      near[near53 + r * 16u + i_V] = v53_88;
     }
+    // %55 [] = exp %48
     let t55 = m_exp(t48);
     workgroupBarrier();
+    // %56 [K, V] = mul %55, %1
+    // %52 [K, V] = contract[%row] %5, %51
+    // %57 [K, V] = add %56, %52
+    // %54 [K, V] = contract[%row] %17, %53
+    // %58 [K, V] = add %57, %54
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -312,15 +393,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum93 = vec4<f32>();
       var sum94 = vec4<f32>();
       for (var k90 = 0u; k90 < 16u + zero; k90++) {
-        let x95 = near[k90 * 64u + first_i_K + 2656u];
-        let x96 = near[k90 * 64u + first_i_K + 2657u];
-        let x97 = near[k90 * 64u + first_i_K + 2658u];
-        let x98 = near[k90 * 64u + first_i_K + 2659u];
-        let b99 = vec4<f32>(near[k90 * 16u + first_i_V + 608u], near[k90 * 16u + first_i_V + 609u], near[k90 * 16u + first_i_V + 610u], near[k90 * 16u + first_i_V + 611u]);
-        sum91 += x95 * b99;
-        sum92 += x96 * b99;
-        sum93 += x97 * b99;
-        sum94 += x98 * b99;
+        let v5_95 = near[near5 + k90 * 64u + first_i_K];
+        let v5_96 = near[near5 + k90 * 64u + first_i_K + 1u];
+        let v5_97 = near[near5 + k90 * 64u + first_i_K + 2u];
+        let v5_98 = near[near5 + k90 * 64u + first_i_K + 3u];
+        let b99 = vec4<f32>(near[near51 + k90 * 16u + first_i_V], near[near51 + k90 * 16u + first_i_V + 1u], near[near51 + k90 * 16u + first_i_V + 2u], near[near51 + k90 * 16u + first_i_V + 3u]);
+        sum91 += v5_95 * b99;
+        sum92 += v5_96 * b99;
+        sum93 += v5_97 * b99;
+        sum94 += v5_98 * b99;
       }
       var m52 = array<vec4<f32>, 4>(sum91, sum92, sum93, sum94);
       var sum101 = vec4<f32>();
@@ -328,33 +409,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum103 = vec4<f32>();
       var sum104 = vec4<f32>();
       for (var k100 = 0u; k100 < 16u + zero; k100++) {
-        let x105 = select(0.0, p_k2[at_k2 + k100 * heads_64 + first_i_K], k100 < length);
-        let x106 = select(0.0, p_k2[at_k2 + k100 * heads_64 + first_i_K + 1u], k100 < length);
-        let x107 = select(0.0, p_k2[at_k2 + k100 * heads_64 + first_i_K + 2u], k100 < length);
-        let x108 = select(0.0, p_k2[at_k2 + k100 * heads_64 + first_i_K + 3u], k100 < length);
-        let b109 = vec4<f32>(near[k100 * 16u + first_i_V + 864u], near[k100 * 16u + first_i_V + 865u], near[k100 * 16u + first_i_V + 866u], near[k100 * 16u + first_i_V + 867u]);
-        sum101 += x105 * b109;
-        sum102 += x106 * b109;
-        sum103 += x107 * b109;
-        sum104 += x108 * b109;
+        let v17_105 = select(0.0, p_k2[at_k2 + k100 * heads_64 + first_i_K], k100 < length);
+        let v17_106 = select(0.0, p_k2[at_k2 + k100 * heads_64 + first_i_K + 1u], k100 < length);
+        let v17_107 = select(0.0, p_k2[at_k2 + k100 * heads_64 + first_i_K + 2u], k100 < length);
+        let v17_108 = select(0.0, p_k2[at_k2 + k100 * heads_64 + first_i_K + 3u], k100 < length);
+        let b109 = vec4<f32>(near[near53 + k100 * 16u + first_i_V], near[near53 + k100 * 16u + first_i_V + 1u], near[near53 + k100 * 16u + first_i_V + 2u], near[near53 + k100 * 16u + first_i_V + 3u]);
+        sum101 += v17_105 * b109;
+        sum102 += v17_106 * b109;
+        sum103 += v17_107 * b109;
+        sum104 += v17_108 * b109;
       }
       var m54 = array<vec4<f32>, 4>(sum101, sum102, sum103, sum104);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x110 = near[i_K * 16u + i_V + 1632u];
-          near[i_K * 16u + i_V + 1632u] = (((t55 * x110) + m52[y][x]) + m54[y][x]);
+          let v1_110 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (((t55 * v1_110) + m52[y][x]) + m54[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x111 = near[i_K * 16u + i_V + 1632u];
-    p_final_S[at_S + i_K * 64u + i_V] = x111;
+    let v1_111 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_111;
   }
 }

@@ -17,6 +17,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_beta1 = (token * heads + head);
   let at_beta1_staged = dims[6].x + (token * heads + head);
+  // %0 [%row] = load beta1 row
+  // store beta1.staged, %0
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     if (r < length) { arena[at_beta1_staged + r * heads] = select(0.0, p_beta1[at_beta1 + r * heads], r < length); }

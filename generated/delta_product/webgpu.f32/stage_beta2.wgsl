@@ -17,6 +17,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_beta2 = (token * heads + head);
   let at_beta2_staged = dims[6].y + (token * heads + head);
+  // %0 [%row] = load beta2 row
+  // store beta2.staged, %0
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     if (r < length) { arena[at_beta2_staged + r * heads] = select(0.0, p_beta2[at_beta2 + r * heads], r < length); }

@@ -34,12 +34,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_S = (sequence * heads + head) * 4096u + block;
+  const near23 = 0u;
+  const near35 = 16u;
+  const near16 = 32u;
+  const near25 = 96u;
+  const near1 = 160u;
+  const near39 = 1184u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 160u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_g_staged = dims[5].w + (token * heads + head);
@@ -49,96 +57,139 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_k2 = (token * heads + head) * 64u;
     let at_beta2_staged = dims[6].y + (token * heads + head);
     let at_q_staged = dims[4].z + (token * heads + head) * 64u;
+    // %2 [] = load g.staged one
     let t2 = arena[at_g_staged];
+    // %3 [] = exp %2
     let t3 = m_exp(t2);
+    // %4 [] = expm1 %2
     let t4 = m_expm1(t2);
+    // %6 [] = 1
+    // %7 [] = add %6, %4
     let t7 = (1.0f + t4);
+    // %5 [] = 0.5
+    // %8 [] = less %5, %7
     let t8 = select(0.0, 1.0, 0.5f < t7);
+    // %9 [] = mul %8, %4
     let t9 = (t8 * t4);
+    // %10 [] = sub %6, %8
     let t10 = (1.0f - t8);
+    // %11 [] = mul %10, %3
     let t11 = (t10 * t3);
+    // %12 [] = add %9, %11
     let t12 = (t9 + t11);
+    // %16 [K] = load k1.staged one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = arena[at_k1_staged + i_K];
-      near[i_K + 32u] = x1;
+      let v16_1 = arena[at_k1_staged + i_K];
+      near[near16 + i_K] = v16_1;
     }
+    // %18 [] = load beta1.staged one
     let t18 = arena[at_beta1_staged];
+    // %20 [] = neg %18
     let t20 = (-t18);
     workgroupBarrier();
+    // %17 [V] = load v1 one
+    // %19 [V] = mul %17, %18
+    // %21 [K] = mul %20, %16
+    // %14 [K, V] = mul %8, %1
+    // %13 [K, V] = mul %12, %1
+    // %15 [K, V] = add %14, %13
+    // %22 [V] = contract[K] %21, %15
+    // %23 [V] = add %19, %22
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum3 = 0.0;
       for (var k2 = 0u; k2 < 64u + zero; k2++) {
-        let x4 = near[k2 + 32u];
-        let b5 = (t20 * x4);
-        let x6 = near[k2 * 16u + i_V + 160u];
-        let x7 = (t8 * x6);
-        let x8 = (t12 * x6);
-        let x9 = (x7 + x8);
-        let b10 = x9;
+        let v16_4 = near[near16 + k2];
+        let b5 = (t20 * v16_4);
+        let v1_6 = near[near1 + k2 * 16u + i_V];
+        let v14_7 = (t8 * v1_6);
+        let v13_8 = (t12 * v1_6);
+        let v15_9 = (v14_7 + v13_8);
+        let b10 = v15_9;
         sum3 += b5 * b10;
       }
       let m22 = sum3;
-      let x11 = ((p_v1[at_v1 + i_V] * t18) + m22);
-      near[i_V] = x11;
+      let v23_11 = ((p_v1[at_v1 + i_V] * t18) + m22);
+      near[near23 + i_V] = v23_11;
     }
+    // %25 [K] = load k2 one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x12 = p_k2[at_k2 + i_K];
-      near[i_K + 96u] = x12;
+      let v25_12 = p_k2[at_k2 + i_K];
+      near[near25 + i_K] = v25_12;
     }
+    // %27 [] = load beta2.staged one
     let t27 = arena[at_beta2_staged];
+    // %29 [] = neg %27
     let t29 = (-t27);
     workgroupBarrier();
+    // %30 [K] = mul %29, %25
+    // %32 [] = contract[K] %30, %16
     var sum13 = 0.0;
     for (var k14 = 0u; k14 < 64u + zero; k14++) {
-      let x15 = near[k14 + 96u];
-      let x16 = (t29 * x15);
-      let x17 = near[k14 + 32u];
-      sum13 += x16 * x17;
+      let v25_15 = near[near25 + k14];
+      let v30_16 = (t29 * v25_15);
+      let v16_17 = near[near16 + k14];
+      sum13 += v30_16 * v16_17;
     }
     let t32 = sum13;
+    // %26 [V] = load v2 one
+    // %28 [V] = mul %26, %27
+    // %31 [V] = contract[K] %30, %15
+    // %33 [V] = mul %32, %23
+    // %34 [V] = add %31, %33
+    // %35 [V] = add %28, %34
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum19 = 0.0;
       for (var k18 = 0u; k18 < 64u + zero; k18++) {
-        let x20 = near[k18 + 96u];
-        let x21 = (t29 * x20);
-        let b22 = x21;
-        let x23 = near[k18 * 16u + i_V + 160u];
-        let x24 = (t8 * x23);
-        let x25 = (t12 * x23);
-        let x26 = (x24 + x25);
-        let b27 = x26;
+        let v25_20 = near[near25 + k18];
+        let v30_21 = (t29 * v25_20);
+        let b22 = v30_21;
+        let v1_23 = near[near1 + k18 * 16u + i_V];
+        let v14_24 = (t8 * v1_23);
+        let v13_25 = (t12 * v1_23);
+        let v15_26 = (v14_24 + v13_25);
+        let b27 = v15_26;
         sum19 += b22 * b27;
       }
       let m31 = sum19;
-      let x29 = near[i_V];
-      let x28 = ((p_v2[at_v1 + i_V] * t27) + (m31 + (t32 * x29)));
-      near[i_V + 16u] = x28;
+      let v23_29 = near[near23 + i_V];
+      let v35_28 = ((p_v2[at_v1 + i_V] * t27) + (m31 + (t32 * v23_29)));
+      near[near35 + i_V] = v35_28;
     }
     workgroupBarrier();
+    // %24 [K, V] = mul %16, %23
+    // %36 [K, V] = mul %25, %35
+    // %37 [K, V] = add %24, %36
+    // %38 [K, V] = add %13, %37
+    // %39 [K, V] = add %14, %38
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x31 = near[i_K * 16u + i_V + 160u];
-      let x32 = (t8 * x31);
-      let x33 = (t12 * x31);
-      let x34 = near[i_K + 32u];
-      let x35 = near[i_V];
-      let x36 = near[i_K + 96u];
-      let x30 = (x32 + (x33 + ((x34 * x35) + (x36 * near[i_V + 16u]))));
-      near[i_K * 16u + i_V + 1184u] = x30;
+      let v1_31 = near[near1 + i_K * 16u + i_V];
+      let v14_32 = (t8 * v1_31);
+      let v13_33 = (t12 * v1_31);
+      let v16_34 = near[near16 + i_K];
+      let v23_35 = near[near23 + i_V];
+      let v25_36 = near[near25 + i_K];
+      let v39_30 = (v14_32 + (v13_33 + ((v16_34 * v23_35) + (v25_36 * near[near35 + i_V]))));
+      near[near39 + i_K * 16u + i_V] = v39_30;
     }
     workgroupBarrier();
+    // %40 [K] = load q.staged one
+    // %41 [] = 0.125
+    // %42 [K] = mul %40, %41
+    // %43 [V] = contract[K] %42, %39
+    // store o, %43
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum38 = 0.0;
       for (var k37 = 0u; k37 < 64u + zero; k37++) {
         let b39 = (arena[at_q_staged + k37] * 0.125f);
-        let x40 = near[k37 * 16u + i_V + 1184u];
-        let b41 = x40;
+        let v39_40 = near[near39 + k37 * 16u + i_V];
+        let b41 = v39_40;
         sum38 += b39 * b41;
       }
       let m43 = sum38;
@@ -147,16 +198,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x42 = near[i_K * 16u + i_V + 1184u];
-      near[i_K * 16u + i_V + 160u] = x42;
+      let v39_42 = near[near39 + i_K * 16u + i_V];
+      near[near1 + i_K * 16u + i_V] = v39_42;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x43 = near[i_K * 16u + i_V + 160u];
-    p_final_S[at_S + i_K * 64u + i_V] = x43;
+    let v1_43 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_43;
   }
 }

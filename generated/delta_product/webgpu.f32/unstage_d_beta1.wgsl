@@ -17,6 +17,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_d_beta1_staged = dims[6].w + (token * heads + head);
   let at_d_beta1 = (token * heads + head);
+  // %0 [%row] = load d_beta1.staged row
+  // store d_beta1, %0
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     if (r < length) { p_d_beta1[at_d_beta1 + r * heads] = select(0.0, arena[at_d_beta1_staged + r * heads], r < length); }

@@ -17,6 +17,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_d_beta2_staged = dims[7].x + (token * heads + head);
   let at_d_beta2 = (token * heads + head);
+  // %0 [%row] = load d_beta2.staged row
+  // store d_beta2, %0
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     if (r < length) { p_d_beta2[at_d_beta2 + r * heads] = select(0.0, arena[at_d_beta2_staged + r * heads], r < length); }

@@ -739,7 +739,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M7 = 0, M0 = 0, M1 = 8192, M4 = 0, M8 = 18432, M2 = 16384, M3 = 16640, M5 = 16384, M6 = 18432;
+  constexpr u32 M7 = 0, M0_0 = 0, M1_1 = 8192, M4 = 0, M8 = 18432, M2_5 = 16384, M3_6 = 16640, M5_16 = 16384, M6_17 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -748,53 +748,76 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  // %0 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M0_0), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  // %1 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M1_1), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  // %2 [%col, K] = swap %1
+  // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<1>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<0>();
   team_sync(1);
   float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1_1)); mma_commit();
+  // %4 [%row, %col] = mask %3
   mma_wait<0>();
   mma_ready<sizeof(f3_1) / 4>(f3_1);
   float f4_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M2))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %5 [%row] = load g row
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M2_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %6 [%row] = cumsum %5
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M3)), ((float*)(basep + M2)), false, false);
+  if (t < 32) vec_cumsum(((float*)(basep + M3_6)), ((float*)(basep + M2_5)), false, false);
+  // %7 [%col] = swap %6
+  // %8 [%row, %col] = sub %6, %7
   team_sync(1);
   float f8_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(basep + M3))[frag_row(i)] - ((float*)(basep + M3))[frag_col(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(basep + M3_6))[frag_row(i)] - ((float*)(basep + M3_6))[frag_col(i)]);
+  // %9 [%row, %col] = mask %8
   float f9_4[32];
   UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = (frag_col(i) <= frag_row(i) ? f8_3[i] : 0.f);
+  // %10 [%row, %col] = exp %9
   float f10_5[32];
   UNROLL for (int i = 0; i < 32; ++i) f10_5[i] = m_exp(f9_4[i]);
+  // %11 [] = 0.125
+  // %12 [%row, %col] = mul %10, %11
   float f12_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f12_6[i] = (f10_5[i] * 0.125f);
+  // %13 [%row, %col] = mul %12, %4
   float f13_7[32];
   UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = (f12_6[i] * f4_2[i]);
+  // store ws.S.score0_0, %13
   store_frag<4, 64, false>((base + M4), f13_7, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M4), t);
-  u32 a1_8[4][4]; load_as<4, 64, false>(a1_8, (base + M1));
+  // %14 [%row, %col] = contract[K] %1, %2
+  u32 a1_8[4][4]; load_as<4, 64, false>(a1_8, (base + M1_1));
   float f14_9[32];
-  mma_open(); mma<64, 4, 64, false, true>(f14_9, a1_8, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f14_9, a1_8, (base + M1_1)); mma_commit();
+  // %15 [%row, %col] = mask strict %14
   mma_wait<0>();
   mma_ready<sizeof(f14_9) / 4>(f14_9);
   float f15_10[32];
   UNROLL for (int i = 0; i < 32; ++i) f15_10[i] = (frag_col(i) < frag_row(i) ? f14_9[i] : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M5))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6))[i] = (-((float*)(basep + M5))[i]);
+  // %16 [%row] = load beta row
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M5_16))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %17 [%row] = neg %16
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M6_17))[i] = (-((float*)(basep + M5_16))[i]);
+  // %18 [%row, %col] = mul %10, %17
   team_sync(1);
   float f18_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_11[i] = (f10_5[i] * ((float*)(basep + M6))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f18_11[i] = (f10_5[i] * ((float*)(basep + M6_17))[frag_row(i)]);
+  // %19 [%row, %col] = mul %18, %15
   float f19_12[32];
   UNROLL for (int i = 0; i < 32; ++i) f19_12[i] = (f18_11[i] * f15_10[i]);
+  // %20 [%row, %col] = inverse %19
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)] = f19_12[i];
   team_sync(1);
   tri_inverse<72>(((float*)(basep + M7)), t, 4);
+  // store ws.S.solve0_0, %20
   team_sync(1);
   float f20_13[32];
   UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
@@ -805,7 +828,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L2 = 8192, L4 = 16384, L5 = 24576, L6 = 32768, L1 = 40960, L10 = 41216, L11 = 41472, L13 = 41728, L14 = 41984, L3 = 0, L7 = 256, L8 = 0, L9 = 512, L12 = 768;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L6_20 = 32768, L1_3 = 40960, L10_11 = 41216, L11_23 = 41472, L13_28 = 41728, L14_31 = 41984, L3_7 = 0, L7_8 = 256, L8_9 = 0, L9_10 = 512, L12_27 = 768;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -831,13 +854,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 43008; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load beta row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %5 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L2_5), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %7 [%row] = load g row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L4), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L5), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L6), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %14 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L4_14), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %17 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L5_17), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %20 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L6_20), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -856,24 +886,34 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 43008; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3))[i] = r7_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_7))[i] = r7_1[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L7)), ((float*)(basep + L3)), false, false);
+      // %8 [%row] = cumsum %7
+      if (t < 32) vec_cumsum(((float*)(basep + L7_8)), ((float*)(basep + L3_7)), false, false);
+      // %9 [%row] = exp %8
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8))[i] = m_exp(((float*)(basep + L7))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L9))[i] = (-((float*)(sp + L1))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L10))[i] = (((float*)(basep + L8))[i] * ((float*)(basep + L9))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L11))[i] = (((float*)(basep + L8))[i] * 0.125f);
-      const float s26_2 = ((float*)(basep + L7))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L12))[i] = (s26_2 - ((float*)(basep + L7))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L13))[i] = m_exp(((float*)(basep + L12))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_9))[i] = m_exp(((float*)(basep + L7_8))[i]);
+      // %10 [%row] = neg %3
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L9_10))[i] = (-((float*)(sp + L1_3))[i]);
+      // %11 [%row] = mul %9, %10
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L10_11))[i] = (((float*)(basep + L8_9))[i] * ((float*)(basep + L9_10))[i]);
+      // %22 [] = 0.125
+      // %23 [%row] = mul %9, %22
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L11_23))[i] = (((float*)(basep + L8_9))[i] * 0.125f);
+      // %26 [] = pick last %8
+      const float s26_2 = ((float*)(basep + L7_8))[63];
+      // %27 [%row] = sub %26, %8
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L12_27))[i] = (s26_2 - ((float*)(basep + L7_8))[i]);
+      // %28 [%row] = exp %27
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L13_28))[i] = m_exp(((float*)(basep + L12_27))[i]);
+      // %31 [] = exp %26
       const float s31_3 = m_exp(s26_2);
-      if (t == 0) ((float*)(sp + L14))[0] = s31_3;
+      if (t == 0) ((float*)(sp + L14_31))[0] = s31_3;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -881,6 +921,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -896,58 +937,75 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %6 [%row, V] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f6_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2_5)); mma_commit();
+      // %21 [%row, V] = contract[K] %20, %1
       u32 a1_4[4][4]; pack<4>(a1_4, f1_1);
       float f21_5[32];
-      mma_open(); mma<64, 4, 64, false, true>(f21_5, a1_4, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f21_5, a1_4, (sa + L6_20)); mma_commit();
+      // %4 [%row, V] = mul %2, %3
       float f2_6[32];
-      load_frag<4, 64, true>(f2_6, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
       float f4_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_7[i] = (f2_6[i] * ((float*)(sp + L1))[frag_col(i)]);
-      const float s31_8 = ((float*)(sp + L14))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f4_7[i] = (f2_6[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %32 [K, V] = mul %31, %1
+      const float s31_8 = ((float*)(sp + L14_31))[0];
       float f32_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f32_9[i] = (s31_8 * f1_1[i]);
+      // %12 [%row, V] = mul %11, %6
       mma_wait<1>();
       mma_ready<sizeof(f6_3) / 4>(f6_3);
       float f12_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_10[i] = (((float*)(sp + L10))[frag_col(i)] * f6_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f12_10[i] = (((float*)(sp + L10_11))[frag_col(i)] * f6_3[i]);
+      // %13 [%row, V] = add %12, %4
       float f13_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f12_10[i] + f4_7[i]);
+      // %15 [%col, V] = swap %13
+      // %16 [%row, V] = contract[%col] %14, %15
       u32 a13_12[4][4]; pack<4>(a13_12, f13_11);
       float f16_13[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_13, a13_12, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f16_13, a13_12, (sa + L4_14)); mma_commit();
+      // %18 [%col, V] = swap %16
+      // %24 [%row, V] = mul %23, %21
       mma_wait<1>();
       mma_ready<sizeof(f21_5) / 4>(f21_5);
       float f24_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_14[i] = (((float*)(sp + L11))[frag_col(i)] * f21_5[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f24_14[i] = (((float*)(sp + L11_23))[frag_col(i)] * f21_5[i]);
+      // %29 [%row, V] = mul %28, %16
       mma_wait<0>();
       mma_ready<sizeof(f16_13) / 4>(f16_13);
       float f29_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_15[i] = (((float*)(sp + L13))[frag_col(i)] * f16_13[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f29_15[i] = (((float*)(sp + L13_28))[frag_col(i)] * f16_13[i]);
+      // %30 [K, V] = contract[%row] %5, %29
+      // %33 [K, V] = add %32, %30
       u32 a29_16[4][4]; pack<4>(a29_16, f29_15);
       float f33_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f33_17[i] = f32_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f33_17, a29_16, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f33_17, a29_16, (sa + L2_5)); mma_commit();
+      // %19 [%row, V] = contract[%col] %17, %18
+      // %25 [%row, V] = add %24, %19
       u32 a16_18[4][4]; pack<4>(a16_18, f16_13);
       float f25_19[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_19[i] = f24_14[i];
-      mma_open(); mma<64, 4, 64, false, false>(f25_19, a16_18, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f25_19, a16_18, (sa + L5_17)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f33_17) / 4>(f33_17);
       mma_ready<sizeof(f25_19) / 4>(f25_19);
+      // store o, %25
       store_frag<4, 64, true>((oa + O0), f25_19, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f33_17[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store final.S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L2 = 8192, L4 = 16384, L1 = 24576, L8 = 24832, L10 = 25088, L11 = 25344, L3 = 0, L5 = 256, L6 = 0, L7 = 512, L9 = 768;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L1_3 = 24576, L8_11 = 24832, L10_19 = 25088, L11_22 = 25344, L3_7 = 0, L5_8 = 256, L6_9 = 0, L7_10 = 512, L9_18 = 768;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -973,11 +1031,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 25600; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load beta row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %5 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L2_5), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %7 [%row] = load g row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L4), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %14 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L4_14), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -997,23 +1060,31 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 25600; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3))[i] = r7_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_7))[i] = r7_1[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L5)), ((float*)(basep + L3)), false, false);
+      // %8 [%row] = cumsum %7
+      if (t < 32) vec_cumsum(((float*)(basep + L5_8)), ((float*)(basep + L3_7)), false, false);
+      // %9 [%row] = exp %8
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6))[i] = m_exp(((float*)(basep + L5))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7))[i] = (-((float*)(sp + L1))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L8))[i] = (((float*)(basep + L6))[i] * ((float*)(basep + L7))[i]);
-      const float s17_2 = ((float*)(basep + L5))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L9))[i] = (s17_2 - ((float*)(basep + L5))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L10))[i] = m_exp(((float*)(basep + L9))[i]);
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_9))[i] = m_exp(((float*)(basep + L5_8))[i]);
+      // %10 [%row] = neg %3
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_10))[i] = (-((float*)(sp + L1_3))[i]);
+      // %11 [%row] = mul %9, %10
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L8_11))[i] = (((float*)(basep + L6_9))[i] * ((float*)(basep + L7_10))[i]);
+      // %17 [] = pick last %8
+      const float s17_2 = ((float*)(basep + L5_8))[63];
+      // %18 [%row] = sub %17, %8
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L9_18))[i] = (s17_2 - ((float*)(basep + L5_8))[i]);
+      // %19 [%row] = exp %18
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L10_19))[i] = m_exp(((float*)(basep + L9_18))[i]);
+      // %22 [] = exp %17
       const float s22_3 = m_exp(s17_2);
-      if (t == 0) ((float*)(sp + L11))[0] = s22_3;
+      if (t == 0) ((float*)(sp + L11_22))[0] = s22_3;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1021,6 +1092,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1036,36 +1108,48 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %6 [%row, V] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f6_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2_5)); mma_commit();
+      // %4 [%row, V] = mul %2, %3
       float f2_4[32];
-      load_frag<4, 64, true>(f2_4, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_4, (sa + L0_2), 0);
       float f4_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (f2_4[i] * ((float*)(sp + L1))[frag_col(i)]);
-      const float s22_6 = ((float*)(sp + L11))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (f2_4[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %23 [K, V] = mul %22, %1
+      const float s22_6 = ((float*)(sp + L11_22))[0];
       float f23_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (s22_6 * f1_1[i]);
+      // %12 [%row, V] = mul %11, %6
       mma_wait<0>();
       mma_ready<sizeof(f6_3) / 4>(f6_3);
       float f12_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (((float*)(sp + L8))[frag_col(i)] * f6_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (((float*)(sp + L8_11))[frag_col(i)] * f6_3[i]);
+      // %13 [%row, V] = add %12, %4
       float f13_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f12_8[i] + f4_5[i]);
+      // %15 [%col, V] = swap %13
+      // %16 [%row, V] = contract[%col] %14, %15
       u32 a13_10[4][4]; pack<4>(a13_10, f13_9);
       float f16_11[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_11, a13_10, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f16_11, a13_10, (sa + L4_14)); mma_commit();
+      // %20 [%row, V] = mul %19, %16
       mma_wait<0>();
       mma_ready<sizeof(f16_11) / 4>(f16_11);
       float f20_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L10))[frag_col(i)] * f16_11[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L10_19))[frag_col(i)] * f16_11[i]);
+      // %21 [K, V] = contract[%row] %5, %20
+      // %24 [K, V] = add %23, %21
       u32 a20_13[4][4]; pack<4>(a20_13, f20_12);
       float f24_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_14[i] = f23_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f24_14, a20_13, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f24_14, a20_13, (sa + L2_5)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f24_14) / 4>(f24_14);
+      // store ws.S.written0, %16
       store_frag<4, 64, true>((oa + O1), f16_11, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f24_14[i];
       bar_arrive(empty + n % 3 * 8);
@@ -1075,7 +1159,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L1 = 8192, L3 = 16384, L4 = 24576, L5 = 32768, L9 = 40960, L11 = 41216, L13 = 41472, L14 = 41728, L2 = 0, L6 = 256, L7 = 512, L8 = 0, L10 = 768, L12 = 1024;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L3_11 = 16384, L4_16 = 24576, L5_24 = 32768, L9_9 = 40960, L11_22 = 41216, L13_28 = 41472, L14_31 = 41728, L2_5 = 0, L6_26 = 256, L7_6 = 512, L8_8 = 0, L10_20 = 768, L12_27 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1101,12 +1185,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 41984; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L1), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L1_3), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %5 [%row] = load g row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L3), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L4), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L5), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %11 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L3_11), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %16 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L4_16), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %24 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L5_24), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %26 [%row] = load beta row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r26_1[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       cp_commit();
     };
@@ -1127,24 +1218,36 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 41984; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2))[i] = r5_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L6))[i] = r26_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_5))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L6_26))[i] = r26_1[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L7)), ((float*)(basep + L2)), false, false);
+      // %6 [%row] = cumsum %5
+      if (t < 32) vec_cumsum(((float*)(basep + L7_6)), ((float*)(basep + L2_5)), false, false);
+      // %7 [] = pick last %6
       team_sync(1);
-      const float s7_2 = ((float*)(basep + L7))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8))[i] = (s7_2 - ((float*)(basep + L7))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L9))[i] = m_exp(((float*)(basep + L8))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L10))[i] = m_exp(((float*)(basep + L7))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L11))[i] = (((float*)(basep + L10))[i] * 0.125f);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L12))[i] = (-((float*)(basep + L6))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L13))[i] = (((float*)(basep + L10))[i] * ((float*)(basep + L12))[i]);
+      const float s7_2 = ((float*)(basep + L7_6))[63];
+      // %8 [%row] = sub %7, %6
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_8))[i] = (s7_2 - ((float*)(basep + L7_6))[i]);
+      // %9 [%row] = exp %8
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L9_9))[i] = m_exp(((float*)(basep + L8_8))[i]);
+      // %12 [%col, %row] = swap %11
+      // %17 [%col, %row] = swap %16
+      // %20 [%row] = exp %6
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L10_20))[i] = m_exp(((float*)(basep + L7_6))[i]);
+      // %21 [] = 0.125
+      // %22 [%row] = mul %20, %21
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L11_22))[i] = (((float*)(basep + L10_20))[i] * 0.125f);
+      // %27 [%row] = neg %26
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L12_27))[i] = (-((float*)(basep + L6_26))[i]);
+      // %28 [%row] = mul %20, %27
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L13_28))[i] = (((float*)(basep + L10_20))[i] * ((float*)(basep + L12_27))[i]);
+      // %31 [] = exp %7
       const float s31_3 = m_exp(s7_2);
-      if (t == 0) ((float*)(sp + L14))[0] = s31_3;
+      if (t == 0) ((float*)(sp + L14_31))[0] = s31_3;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1152,6 +1255,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load d_final.S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1167,57 +1271,74 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const u32 oa = out0 + n % 2 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %13 [%col, V] = swap %2
+      // %4 [%row, V] = contract[K] %3, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f4_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f4_3, a1_2, (sa + L1)); mma_commit();
-      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0));
+      mma_open(); mma<64, 4, 64, false, true>(f4_3, a1_2, (sa + L1_3)); mma_commit();
+      // %14 [%row, V] = contract[%col] %12, %13
+      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
       float f14_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f14_5, a2_4, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f14_5, a2_4, (sa + L3_11)); mma_commit();
+      // %23 [%row, V] = mul %22, %2
       float f2_6[32];
-      load_frag<4, 64, true>(f2_6, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
       float f23_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (((float*)(sp + L11))[frag_col(i)] * f2_6[i]);
-      const float s31_8 = ((float*)(sp + L14))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (((float*)(sp + L11_22))[frag_col(i)] * f2_6[i]);
+      // %32 [K, V] = mul %31, %1
+      const float s31_8 = ((float*)(sp + L14_31))[0];
       float f32_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f32_9[i] = (s31_8 * f1_1[i]);
+      // %25 [K, V] = contract[%row] %24, %23
+      // %33 [K, V] = add %32, %25
       u32 a23_10[4][4]; pack<4>(a23_10, f23_7);
       float f33_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f33_11[i] = f32_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f33_11, a23_10, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f33_11, a23_10, (sa + L5_24)); mma_commit();
+      // %10 [%row, V] = mul %9, %4
       mma_wait<2>();
       mma_ready<sizeof(f4_3) / 4>(f4_3);
       float f10_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (((float*)(sp + L9))[frag_col(i)] * f4_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (((float*)(sp + L9_9))[frag_col(i)] * f4_3[i]);
+      // %15 [%row, V] = add %10, %14
       mma_wait<1>();
       mma_ready<sizeof(f14_5) / 4>(f14_5);
       float f15_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (f10_12[i] + f14_5[i]);
+      // %18 [%col, V] = swap %15
+      // %19 [%row, V] = contract[%col] %17, %18
       u32 a15_14[4][4]; pack<4>(a15_14, f15_13);
       float f19_15[32];
-      mma_open(); mma<64, 4, 64, true, true>(f19_15, a15_14, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f19_15, a15_14, (sa + L4_16)); mma_commit();
+      // %29 [%row, V] = mul %28, %19
       mma_wait<0>();
       mma_ready<sizeof(f33_11) / 4>(f33_11);
       mma_ready<sizeof(f19_15) / 4>(f19_15);
       float f29_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_16[i] = (((float*)(sp + L13))[frag_col(i)] * f19_15[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f29_16[i] = (((float*)(sp + L13_28))[frag_col(i)] * f19_15[i]);
+      // %30 [K, V] = contract[%row] %3, %29
+      // %34 [K, V] = add %33, %30
       u32 a29_17[4][4]; pack<4>(a29_17, f29_16);
       float f34_18[32];
       UNROLL for (int i = 0; i < 32; ++i) f34_18[i] = f33_11[i];
-      mma_open(); mma<64, 4, 64, true, false>(f34_18, a29_17, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f34_18, a29_17, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f34_18) / 4>(f34_18);
+      // store ws.S.solved0, %19
       store_frag<4, 64, true>((oa + O1), f19_15, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f34_18[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store d_S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M6 = 49152, M7 = 57344, M11 = 65536, M12 = 0, M17 = 0, M18 = 8192, M19 = 0, M8 = 65536, M9 = 73728, M10 = 73984, M13 = 65536, M14 = 65792, M15 = 0, M16 = 66048, M20 = 8192, M21 = 0, M22 = 256, M23 = 512, M24 = 768, M25 = 1024, M26 = 0, M27 = 512, M28 = 1024, M29 = 512, M30 = 0, M31 = 512, M32 = 768, M33 = 0, M34 = 256;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_36 = 49152, M7_73 = 57344, M11 = 65536, M12_12 = 0, M17_33 = 0, M18 = 8192, M19 = 0, M8_6 = 65536, M9_7 = 73728, M10_16 = 73984, M13_31 = 65536, M14_32 = 65792, M15_39 = 0, M16_40 = 66048, M20_52 = 8192, M21_53 = 0, M22_55 = 256, M23_56 = 512, M24_57 = 768, M25_59 = 1024, M26_60 = 0, M27_61 = 512, M28_66 = 1024, M29_69 = 512, M30_70 = 0, M31_71 = 512, M32_72 = 768, M33_75 = 0, M34_76 = 256;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1226,182 +1347,264 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M2), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M3), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M5), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M6), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M7), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, V] = load ws.S.written0 row
+  tile_load<64, 1, 128>((base + M1_2), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %13 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M2_13), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  // %17 [K, V] = load ws.S.states
+  tile_load<64, 1, 128>((base + M3_17), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %24 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M4_24), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load ws.S.solved0 row
+  tile_load<64, 1, 128>((base + M5_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %36 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 128>((base + M6_36), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %73 [%row, V] = load v row
+  tile_load<64, 1, 128>((base + M7_73), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %3 [%col, V] = swap %2
+  // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<7>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<6>();
   team_sync(1);
   float f4_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f4_1, a0_0, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f4_1, a0_0, (base + M1_2)); mma_commit();
+  // %5 [%row, %col] = mask %4
   mma_wait<0>();
   mma_ready<sizeof(f4_1) / 4>(f4_1);
   float f5_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = (frag_col(i) <= frag_row(i) ? f4_1[i] : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %6 [%row] = load g row
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M8_6))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %7 [%row] = cumsum %6
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M9)), ((float*)(basep + M8)), false, false);
+  if (t < 32) vec_cumsum(((float*)(basep + M9_7)), ((float*)(basep + M8_6)), false, false);
+  // %8 [%col] = swap %7
+  // %9 [%row, %col] = sub %7, %8
   team_sync(1);
   float f9_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_3[i] = (((float*)(basep + M9))[frag_row(i)] - ((float*)(basep + M9))[frag_col(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f9_3[i] = (((float*)(basep + M9_7))[frag_row(i)] - ((float*)(basep + M9_7))[frag_col(i)]);
+  // %10 [%row, %col] = mask %9
   float f10_4[32];
   UNROLL for (int i = 0; i < 32; ++i) f10_4[i] = (frag_col(i) <= frag_row(i) ? f9_3[i] : 0.f);
+  // %11 [%row, %col] = exp %10
   float f11_5[32];
   UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = m_exp(f10_4[i]);
+  // %12 [%row, %col] = mul %11, %5
   float f12_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f12_6[i] = (f11_5[i] * f5_2[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M10))[i] = m_exp(((float*)(basep + M9))[i]);
-  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0));
+  // %14 [%col, K] = swap %13
+  // %16 [%row] = exp %7
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M10_16))[i] = m_exp(((float*)(basep + M9_7))[i]);
+  // %18 [%row, K] = contract[V] %0, %17
+  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
   cp_wait<4>();
   team_sync(1);
   float f18_8[32];
-  mma_open(); mma<64, 4, 64, false, true>(f18_8, a0_7, (base + M3)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f18_8, a0_7, (base + M3_17)); mma_commit();
+  // %19 [%row, K] = mul %16, %18
   mma_wait<0>();
   mma_ready<sizeof(f18_8) / 4>(f18_8);
   float f19_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = (((float*)(basep + M10))[frag_row(i)] * f18_8[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = (((float*)(basep + M10_16))[frag_row(i)] * f18_8[i]);
+  // %15 [%row, K] = contract[%col] %12, %14
+  // %20 [%row, K] = add %19, %15
   u32 a12_10[4][4]; pack<4>(a12_10, f12_6);
   float f20_11[32];
   UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = f19_9[i];
-  mma_open(); mma<64, 4, 64, true, false>(f20_11, a12_10, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f20_11, a12_10, (base + M2_13)); mma_commit();
+  // %21 [] = 0.125
+  // %22 [%row, K] = mul %20, %21
   mma_wait<0>();
   mma_ready<sizeof(f20_11) / 4>(f20_11);
   float f22_12[32];
   UNROLL for (int i = 0; i < 32; ++i) f22_12[i] = (f20_11[i] * 0.125f);
+  // store ws.d_q.heads, %22
   store_frag<4, 64, false>((base + M11), f22_12, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  store_frag<4, 64, false>((base + M12), f12_6, 0);
+  // %26 [%col, K] = swap %24
+  // %77 [%col, %row] = swap %12
+  // %78 [%row, K] = contract[%col] %77, %26
+  store_frag<4, 64, false>((base + M12_12), f12_6, 0);
   team_sync(1);
-  u32 a12_13[4][4]; load_as<4, 64, true>(a12_13, (base + M12));
+  u32 a12_13[4][4]; load_as<4, 64, true>(a12_13, (base + M12_12));
   cp_wait<3>();
   team_sync(1);
   float f78_14[32];
-  mma_open(); mma<64, 4, 64, true, true>(f78_14, a12_13, (base + M4)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, true>(f78_14, a12_13, (base + M4_24)); mma_commit();
+  // %27 [%row, K] = mul %78, %21
   mma_wait<0>();
   mma_ready<sizeof(f78_14) / 4>(f78_14);
   float f27_15[32];
   UNROLL for (int i = 0; i < 32; ++i) f27_15[i] = (f78_14[i] * 0.125f);
+  // %28 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
   team_sync(1);
-  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M5));
+  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M5_1));
   float f28_17[32];
-  mma_open(); mma<64, 4, 64, false, true>(f28_17, a1_16, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f28_17, a1_16, (base + M1_2)); mma_commit();
+  // %29 [%row, %col] = mask strict %28
   mma_wait<0>();
   mma_ready<sizeof(f28_17) / 4>(f28_17);
   float f29_18[32];
   UNROLL for (int i = 0; i < 32; ++i) f29_18[i] = (frag_col(i) < frag_row(i) ? f28_17[i] : 0.f);
+  // %30 [%row, %col] = mul %11, %29
   float f30_19[32];
   UNROLL for (int i = 0; i < 32; ++i) f30_19[i] = (f11_5[i] * f29_18[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M13))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M14))[i] = (-((float*)(basep + M13))[i]);
+  // %31 [%row] = load beta row
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M13_31))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %32 [%row] = neg %31
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M14_32))[i] = (-((float*)(basep + M13_31))[i]);
+  // %33 [%row, %col] = mul %32, %30
   team_sync(1);
   float f33_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_20[i] = (((float*)(basep + M14))[frag_row(i)] * f30_19[i]);
-  u32 a2_21[4][4]; load_as<4, 64, false>(a2_21, (base + M1));
+  UNROLL for (int i = 0; i < 32; ++i) f33_20[i] = (((float*)(basep + M14_32))[frag_row(i)] * f30_19[i]);
+  // %34 [%col, %row] = swap %33
+  // %37 [%row, K] = contract[V] %2, %36
+  u32 a2_21[4][4]; load_as<4, 64, false>(a2_21, (base + M1_2));
   cp_wait<1>();
   team_sync(1);
   float f37_22[32];
-  mma_open(); mma<64, 4, 64, false, true>(f37_22, a2_21, (base + M6)); mma_commit();
-  const float s38_23 = ((float*)(basep + M9))[63];
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M15))[i] = (s38_23 - ((float*)(basep + M9))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M16))[i] = m_exp(((float*)(basep + M15))[i]);
+  mma_open(); mma<64, 4, 64, false, true>(f37_22, a2_21, (base + M6_36)); mma_commit();
+  // %38 [] = pick last %7
+  const float s38_23 = ((float*)(basep + M9_7))[63];
+  // %39 [%row] = sub %38, %7
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M15_39))[i] = (s38_23 - ((float*)(basep + M9_7))[i]);
+  // %40 [%row] = exp %39
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M16_40))[i] = m_exp(((float*)(basep + M15_39))[i]);
+  // %41 [%row, K] = mul %40, %37
   team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f37_22) / 4>(f37_22);
   float f41_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_24[i] = (((float*)(basep + M16))[frag_row(i)] * f37_22[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f41_24[i] = (((float*)(basep + M16_40))[frag_row(i)] * f37_22[i]);
+  // %42 [%row, K] = add %41, %27
   float f42_25[32];
   UNROLL for (int i = 0; i < 32; ++i) f42_25[i] = (f41_24[i] + f27_15[i]);
-  store_frag<4, 64, false>((base + M17), f33_20, 0);
+  // %35 [%row, K] = contract[%col] %34, %14
+  // %43 [%row, K] = add %42, %35
+  store_frag<4, 64, false>((base + M17_33), f33_20, 0);
   team_sync(1);
-  u32 a33_26[4][4]; load_as<4, 64, true>(a33_26, (base + M17));
+  u32 a33_26[4][4]; load_as<4, 64, true>(a33_26, (base + M17_33));
   float f43_27[32];
   UNROLL for (int i = 0; i < 32; ++i) f43_27[i] = f42_25[i];
-  mma_open(); mma<64, 4, 64, true, false>(f43_27, a33_26, (base + M2)); mma_commit();
-  u32 a1_28[4][4]; load_as<4, 64, false>(a1_28, (base + M5));
+  mma_open(); mma<64, 4, 64, true, false>(f43_27, a33_26, (base + M2_13)); mma_commit();
+  // %45 [%row, K] = contract[V] %1, %17
+  u32 a1_28[4][4]; load_as<4, 64, false>(a1_28, (base + M5_1));
   float f45_29[32];
-  mma_open(); mma<64, 4, 64, false, true>(f45_29, a1_28, (base + M3)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f45_29, a1_28, (base + M3_17)); mma_commit();
+  // %46 [%row, K] = mul %16, %45
   mma_wait<0>();
   mma_ready<sizeof(f43_27) / 4>(f43_27);
   mma_ready<sizeof(f45_29) / 4>(f45_29);
   float f46_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f46_30[i] = (((float*)(basep + M10))[frag_row(i)] * f45_29[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f46_30[i] = (((float*)(basep + M10_16))[frag_row(i)] * f45_29[i]);
+  // %44 [%row, K] = contract[%col] %30, %14
+  // %47 [%row, K] = add %46, %44
   u32 a30_31[4][4]; pack<4>(a30_31, f30_19);
   float f47_32[32];
   UNROLL for (int i = 0; i < 32; ++i) f47_32[i] = f46_30[i];
-  mma_open(); mma<64, 4, 64, true, false>(f47_32, a30_31, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f47_32, a30_31, (base + M2_13)); mma_commit();
+  // %48 [%row, K] = mul %47, %32
   mma_wait<0>();
   mma_ready<sizeof(f47_32) / 4>(f47_32);
   float f48_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_33[i] = (f47_32[i] * ((float*)(basep + M14))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f48_33[i] = (f47_32[i] * ((float*)(basep + M14_32))[frag_row(i)]);
+  // %49 [%row, K] = add %43, %48
   float f49_34[32];
   UNROLL for (int i = 0; i < 32; ++i) f49_34[i] = (f43_27[i] + f48_33[i]);
+  // store ws.d_k.heads, %49
   store_frag<4, 64, false>((base + M18), f49_34, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
+  // %50 [%row, V] = mul %1, %31
   float f1_35[32];
-  load_frag<4, 64, false>(f1_35, (base + M5), 0);
+  load_frag<4, 64, false>(f1_35, (base + M5_1), 0);
   float f50_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f50_36[i] = (f1_35[i] * ((float*)(basep + M13))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f50_36[i] = (f1_35[i] * ((float*)(basep + M13_31))[frag_row(i)]);
+  // store d_v, %50
   store_frag<4, 64, false>((base + M19), f50_36, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
+  // %51 [%row, K] = mul %20, %24
   float f24_37[32];
-  load_frag<4, 64, false>(f24_37, (base + M4), 0);
+  load_frag<4, 64, false>(f24_37, (base + M4_24), 0);
   float f51_38[32];
   UNROLL for (int i = 0; i < 32; ++i) f51_38[i] = (f20_11[i] * f24_37[i]);
-  row_sums_to<32>(((float*)(basep + M20)), f51_38);
+  // %52 [%row] = sum[K] %51
+  row_sums_to<32>(((float*)(basep + M20_52)), f51_38);
+  // %53 [%row] = mul %21, %52
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M21))[i] = (0.125f * ((float*)(basep + M20))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M21_53))[i] = (0.125f * ((float*)(basep + M20_52))[i]);
+  // %54 [%row, K] = mul %47, %13
   float f13_39[32];
-  load_frag<4, 64, false>(f13_39, (base + M2), 0);
+  load_frag<4, 64, false>(f13_39, (base + M2_13), 0);
   float f54_40[32];
   UNROLL for (int i = 0; i < 32; ++i) f54_40[i] = (f47_32[i] * f13_39[i]);
-  row_sums_to<32>(((float*)(basep + M22)), f54_40);
+  // %55 [%row] = sum[K] %54
+  row_sums_to<32>(((float*)(basep + M22_55)), f54_40);
+  // %56 [%row] = mul %32, %55
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M23))[i] = (((float*)(basep + M14))[i] * ((float*)(basep + M22))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M24))[i] = (((float*)(basep + M21))[i] + ((float*)(basep + M23))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M23_56))[i] = (((float*)(basep + M14_32))[i] * ((float*)(basep + M22_55))[i]);
+  // %57 [%row] = add %53, %56
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M24_57))[i] = (((float*)(basep + M21_53))[i] + ((float*)(basep + M23_56))[i]);
+  // %58 [%row, K] = mul %43, %13
   float f58_41[32];
   UNROLL for (int i = 0; i < 32; ++i) f58_41[i] = (f43_27[i] * f13_39[i]);
-  row_sums_to<32>(((float*)(basep + M25)), f58_41);
+  // %59 [%row] = sum[K] %58
+  row_sums_to<32>(((float*)(basep + M25_59)), f58_41);
+  // %60 [%row] = neg %59
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M26))[i] = (-((float*)(basep + M25))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M27))[i] = row_dot<64, 64>((base + M3), (base + M6), i);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M26_60))[i] = (-((float*)(basep + M25_59))[i]);
+  // %61 [K] = contract[V] %17, %36
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M27_61))[i] = row_dot<64, 64>((base + M3_17), (base + M6_36), i);
+  // %62 [] = sum[K] %61
   team_sync(1);
-  const float s62_42 = vec_sum<64>(((float*)(basep + M27)));
+  const float s62_42 = vec_sum<64>(((float*)(basep + M27_61)));
+  // %63 [] = exp %38
   const float s63_43 = m_exp(s38_23);
+  // %64 [] = mul %63, %62
   const float s64_44 = (s63_43 * s62_42);
+  // %65 [%row, K] = mul %41, %13
   float f65_45[32];
   UNROLL for (int i = 0; i < 32; ++i) f65_45[i] = (f41_24[i] * f13_39[i]);
-  row_sums_to<32>(((float*)(basep + M28)), f65_45);
+  // %66 [%row] = sum[K] %65
+  row_sums_to<32>(((float*)(basep + M28_66)), f65_45);
+  // %67 [] = sum[%row] %66
   team_sync(1);
-  const float s67_46 = vec_sum<64>(((float*)(basep + M28)));
+  const float s67_46 = vec_sum<64>(((float*)(basep + M28_66)));
+  // %68 [] = add %64, %67
   const float s68_47 = (s64_44 + s67_46);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M29))[i] = (((float*)(basep + M24))[i] + ((float*)(basep + M26))[i]);
+  // %69 [%row] = add %57, %60
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M29_69))[i] = (((float*)(basep + M24_57))[i] + ((float*)(basep + M26_60))[i]);
+  // %70 [%row] = cumsum reversed %69
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M30)), ((float*)(basep + M29)), false, true);
+  if (t < 32) vec_cumsum(((float*)(basep + M30_70)), ((float*)(basep + M29_69)), false, true);
+  // %71 [%row] = add %70, %68
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M31))[i] = (((float*)(basep + M30))[i] + s68_47);
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M31))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M32))[i] = (-((float*)(basep + M22))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M31_71))[i] = (((float*)(basep + M30_70))[i] + s68_47);
+  // store d_g, %71
+  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M31_71))[i]);
+  // %72 [%row] = neg %55
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M32_72))[i] = (-((float*)(basep + M22_55))[i]);
+  // %74 [%row, V] = mul %1, %73
   cp_wait<0>();
   team_sync(1);
   float f73_48[32];
-  load_frag<4, 64, false>(f73_48, (base + M7), 0);
+  load_frag<4, 64, false>(f73_48, (base + M7_73), 0);
   float f74_49[32];
   UNROLL for (int i = 0; i < 32; ++i) f74_49[i] = (f1_35[i] * f73_48[i]);
-  row_sums_to<32>(((float*)(basep + M33)), f74_49);
+  // %75 [%row] = sum[V] %74
+  row_sums_to<32>(((float*)(basep + M33_75)), f74_49);
+  // %76 [%row] = add %72, %75
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M34))[i] = (((float*)(basep + M32))[i] + ((float*)(basep + M33))[i]);
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M34))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M34_76))[i] = (((float*)(basep + M32_72))[i] + ((float*)(basep + M33_75))[i]);
+  // store d_beta, %76
+  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M34_76))[i]);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.
@@ -1416,10 +1619,12 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
   const int x__row_K = block * 1024 + lane * 4;
   const int i__row = x__row_K / 64;
   const int i_K = x__row_K % 64;
+  // %0 [%row, K] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop members with %1 [%row, K] = %0
    {
     Few<bf16, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1434,18 +1639,22 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
         const int n = n0 + p;
         if (n >= per_group) break;
         const int head = group * per_group + n;
+        // %2 [%row, K] = load ws.d_q.heads row
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
+        // %3 [%row, K] = add %1, %2
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t1[j] + t2[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t3[j];
       }
     }
   }
+  // store d_q, %1
   if (i__row < length) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_q + ((i64)(first + i__row) * d.groups + group) * 64 + (i_K + 0), v); }
   float t4[4];
   UNROLL for (int j = 0; j < 4; ++j) t4[j] = t0[j];
+  // loop members with %4 [%row, K] = %0
    {
     Few<bf16, 4> raw5[4][1];
     auto ask = [&](int m, int p) {
@@ -1460,15 +1669,18 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
         const int n = n0 + p;
         if (n >= per_group) break;
         const int head = group * per_group + n;
+        // %5 [%row, K] = load ws.d_k.heads row
         float t5[4];
         ldn(&t5[0], raw5[p][0]);
         ask(n + 4, p);
+        // %6 [%row, K] = add %4, %5
         float t6[4];
         UNROLL for (int j = 0; j < 4; ++j) t6[j] = (t4[j] + t5[j]);
         UNROLL for (int j = 0; j < 4; ++j) t4[j] = t6[j];
       }
     }
   }
+  // store d_k, %4
   if (i__row < length) { const float v[] = {t4[0], t4[1], t4[2], t4[3]}; stn<4>(p_d_k + ((i64)(first + i__row) * d.groups + group) * 64 + (i_K + 0), v); }
 }
 
@@ -1484,84 +1696,117 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
+  // %0 [K, V] = load S
   float t0[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t0[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t0[i]); }
   float t1[8];
   UNROLL for (int i = 0; i < 8; ++i) t1[i] = t0[i];
+  // loop tokens with %1 [K, V] = %0
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %2 [] = load g one
       float t2[1];
       ldn<1>(&t2[0], p_g + ((i64)token * d.heads + head) * 1);
+      // %3 [] = exp %2
       float t3[1];
       t3[0] = m_exp(t2[0]);
+      // %4 [] = expm1 %2
       float t4[1];
       t4[0] = m_expm1(t2[0]);
+      // %5 [] = 0.5
       float t5[1];
       t5[0] = 0.5f;
+      // %6 [] = 1
       float t6[1];
       t6[0] = 1.f;
+      // %7 [] = add %6, %4
       float t7[1];
       t7[0] = (t6[0] + t4[0]);
+      // %8 [] = less %5, %7
       float t8[1];
       t8[0] = (t5[0] < t7[0] ? 1.f : 0.f);
+      // %9 [] = mul %8, %4
       float t9[1];
       t9[0] = (t8[0] * t4[0]);
+      // %10 [] = sub %6, %8
       float t10[1];
       t10[0] = (t6[0] - t8[0]);
+      // %11 [] = mul %10, %3
       float t11[1];
       t11[0] = (t10[0] * t3[0]);
+      // %12 [] = add %9, %11
       float t12[1];
       t12[0] = (t9[0] + t11[0]);
+      // %13 [K, V] = mul %12, %1
       float t13[8];
       UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[0] * t1[i]);
+      // %14 [K, V] = mul %8, %1
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[0] * t1[i]);
+      // %15 [K, V] = add %14, %13
       float t15[8];
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
+      // %16 [K] = load k one
       float t16[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + ((i64)token * d.groups + group) * 64 + (x_K + c * 8));
+      // %17 [V] = load v one
       float t17[1];
       ldn<1>(&t17[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      // %18 [] = load beta one
       float t18[1];
       ldn<1>(&t18[0], p_beta + ((i64)token * d.heads + head) * 1);
+      // %19 [V] = mul %17, %18
       float t19[1];
       t19[0] = (t17[0] * t18[0]);
+      // %20 [] = neg %18
       float t20[1];
       t20[0] = (-t18[0]);
+      // %21 [K] = mul %20, %16
       float t21[8];
       UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t20[0] * t16[i]);
+      // %22 [V] = contract[K] %21, %15
       float t22[1];
       t22[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t22[0] = t22[0] + t21[i] * t15[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t22[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t22[0] = x; }
+      // %23 [V] = add %19, %22
       float t23[1];
       t23[0] = (t19[0] + t22[0]);
+      // %24 [K, V] = mul %16, %23
       float t24[8];
       UNROLL for (int i = 0; i < 8; ++i) t24[i] = (t16[i] * t23[0]);
+      // %25 [K, V] = add %13, %24
       float t25[8];
       UNROLL for (int i = 0; i < 8; ++i) t25[i] = (t13[i] + t24[i]);
+      // %26 [K, V] = add %14, %25
       float t26[8];
       UNROLL for (int i = 0; i < 8; ++i) t26[i] = (t14[i] + t25[i]);
+      // %27 [K] = load q one
       float t27[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t27[c * 8], p_q + ((i64)token * d.groups + group) * 64 + (x_K + c * 8));
+      // %28 [] = 0.125
       float t28[1];
       t28[0] = 0.125f;
+      // %29 [K] = mul %27, %28
       float t29[8];
       UNROLL for (int i = 0; i < 8; ++i) t29[i] = (t27[i] * t28[0]);
+      // %30 [V] = contract[K] %29, %26
       float t30[1];
       t30[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t30[0] = t30[0] + t29[i] * t26[i];
       (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t30[0];
       __syncthreads();
       { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t30[0] = x; }
+      // store o, %30
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t30[0]);
       UNROLL for (int i = 0; i < 8; ++i) t1[i] = t26[i];
     }
   }
+  // store final.S, %1
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
 

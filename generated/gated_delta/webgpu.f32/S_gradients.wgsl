@@ -46,70 +46,119 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_d_k_heads = dims[3].y + (token * heads + head) * 64u;
   let at_d_g_staged = dims[4].x + (token * heads + head);
   let at_d_beta = (token * heads + head);
+  const near7 = 0u;
+  const near16 = 16u;
+  const near31 = 32u;
+  const near32 = 48u;
+  const near40 = 64u;
+  const near55 = 0u;
+  const near57 = 32u;
+  const near64 = 80u;
+  const near66 = 96u;
+  const near70 = 112u;
+  const near72 = 128u;
+  const near75 = 144u;
+  const near86 = 64u;
+  const near79 = 160u;
+  const near11 = 32u;
+  const near12 = 288u;
+  const near25 = 544u;
+  const near30 = 800u;
+  const near34 = 1056u;
+  const near51 = 544u;
+  const near60 = 1056u;
+  const near0 = 544u;
+  const near1 = 1568u;
+  const near2 = 2592u;
+  const near44 = 2592u;
+  // %0 [%row, V] = load d_o row
+  // %1 [%row, V] = load ws.S.solved0 row
+  // %2 [%row, V] = load ws.S.written0 row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 544u] = x1;
-    let x2 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 1568u] = x2;
-    let x3 = select(0.0, arena[at_ws_S_written0 + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 2592u] = x3;
+    let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+    near[near0 + r * 64u + i_V] = v0_1;
+    let v1_2 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + i_V], r < length);
+    near[near1 + r * 64u + i_V] = v1_2;
+    let v2_3 = select(0.0, arena[at_ws_S_written0 + r * heads_64 + i_V], r < length);
+    near[near2 + r * 64u + i_V] = v2_3;
   }
+  // %6 [%row] = load g.staged row
+  // %7 [%row] = cumsum %6
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       sum += m_floor(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
-      near[r] = sum;
+      near[near7 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %8 [%col] = swap %7
+  // %9 [%row, %col] = sub %7, %8
+  // %10 [%row, %col] = mask %9
+  // %11 [%row, %col] = exp %10
+  // %3 [%col, V] = swap %2
+  // %4 [%row, %col] = contract[V] %0, %3
+  // %5 [%row, %col] = mask %4
+  // %12 [%row, %col] = mul %11, %5
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum5 = vec2<f32>();
     var sum6 = vec2<f32>();
     for (var k4 = 0u; k4 < 64u + zero; k4++) {
-      let x7 = near[first_r * 64u + k4 + 544u];
-      let x8 = near[first_r * 64u + k4 + 608u];
-      let x9 = near[first_c * 64u + k4 + 2592u];
-      let x10 = x9;
-      let x11 = near[first_c * 64u + k4 + 2656u];
-      let x12 = x11;
-      let b13 = vec2<f32>(x10, x12);
-      sum5 += x7 * b13;
-      sum6 += x8 * b13;
+      let v0_7 = near[near0 + first_r * 64u + k4];
+      let v0_8 = near[near0 + first_r * 64u + k4 + 64u];
+      let v2_9 = near[near2 + first_c * 64u + k4];
+      let v3_10 = v2_9;
+      let v2_11 = near[near2 + first_c * 64u + k4 + 64u];
+      let v3_12 = v2_11;
+      let b13 = vec2<f32>(v3_10, v3_12);
+      sum5 += v0_7 * b13;
+      sum6 += v0_8 * b13;
     }
     var m4 = array<vec2<f32>, 2>(sum5, sum6);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x15 = near[r];
-        let x16 = near[c];
-        let x14 = m_exp(select(0.0, (x15 - x16), c <= r));
-        near[r * 16u + c + 32u] = x14;
-        let x17 = (x14 * select(0.0, m4[y][x], c <= r));
-        near[r * 16u + c + 288u] = x17;
+        let v7_15 = near[near7 + r];
+        let v7_16 = near[near7 + c];
+        let v11_14 = m_exp(select(0.0, (v7_15 - v7_16), c <= r));
+        near[near11 + r * 16u + c] = v11_14;
+        let v12_17 = (v11_14 * select(0.0, m4[y][x], c <= r));
+        near[near12 + r * 16u + c] = v12_17;
       }
     }
   }
+  // %13 [%row, K] = load k row
+  // %14 [%col, K] = swap %13
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x19 = select(0.0, p_k[at_k + c * groups_64 + i_K], c < length);
-    let x18 = x19;
-    arena[far + c * 64u + i_K] = x18;
+    let v13_19 = select(0.0, p_k[at_k + c * groups_64 + i_K], c < length);
+    let v14_18 = v13_19;
+    arena[far + c * 64u + i_K] = v14_18;
   }
+  // %16 [%row] = exp %7
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x21 = near[r];
-    let x20 = m_exp(x21);
-    near[r + 16u] = x20;
+    let v7_21 = near[near7 + r];
+    let v16_20 = m_exp(v7_21);
+    near[near16 + r] = v16_20;
   }
   workgroupBarrier();
   storageBarrier();
+  // %17 [K, V] = load ws.S.states
+  // %18 [%row, K] = contract[V] %0, %17
+  // %19 [%row, K] = mul %16, %18
+  // %15 [%row, K] = contract[%col] %12, %14
+  // %20 [%row, K] = add %19, %15
+  // %21 [] = 0.125
+  // %22 [%row, K] = mul %20, %21
+  // store ws.d_q.heads, %22
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -118,19 +167,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum25 = vec4<f32>();
     var sum26 = vec4<f32>();
     for (var k22 = 0u; k22 < 64u + zero; k22++) {
-      let x27 = near[first_r * 64u + k22 + 544u];
-      let x28 = near[first_r * 64u + k22 + 608u];
-      let x29 = near[first_r * 64u + k22 + 672u];
-      let x30 = near[first_r * 64u + k22 + 736u];
-      let x31 = arena[at_ws_S_states + first_i_K * 64u + k22];
-      let x32 = arena[at_ws_S_states + first_i_K * 64u + k22 + 64u];
-      let x33 = arena[at_ws_S_states + first_i_K * 64u + k22 + 128u];
-      let x34 = arena[at_ws_S_states + first_i_K * 64u + k22 + 192u];
-      let b35 = vec4<f32>(x31, x32, x33, x34);
-      sum23 += x27 * b35;
-      sum24 += x28 * b35;
-      sum25 += x29 * b35;
-      sum26 += x30 * b35;
+      let v0_27 = near[near0 + first_r * 64u + k22];
+      let v0_28 = near[near0 + first_r * 64u + k22 + 64u];
+      let v0_29 = near[near0 + first_r * 64u + k22 + 128u];
+      let v0_30 = near[near0 + first_r * 64u + k22 + 192u];
+      let v17_31 = arena[at_ws_S_states + first_i_K * 64u + k22];
+      let v17_32 = arena[at_ws_S_states + first_i_K * 64u + k22 + 64u];
+      let v17_33 = arena[at_ws_S_states + first_i_K * 64u + k22 + 128u];
+      let v17_34 = arena[at_ws_S_states + first_i_K * 64u + k22 + 192u];
+      let b35 = vec4<f32>(v17_31, v17_32, v17_33, v17_34);
+      sum23 += v0_27 * b35;
+      sum24 += v0_28 * b35;
+      sum25 += v0_29 * b35;
+      sum26 += v0_30 * b35;
     }
     var m18 = array<vec4<f32>, 4>(sum23, sum24, sum25, sum26);
     var sum37 = vec4<f32>();
@@ -138,92 +187,105 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum39 = vec4<f32>();
     var sum40 = vec4<f32>();
     for (var k36 = 0u; k36 < 16u + zero; k36++) {
-      let x41 = near[first_r * 16u + k36 + 288u];
-      let x42 = near[first_r * 16u + k36 + 304u];
-      let x43 = near[first_r * 16u + k36 + 320u];
-      let x44 = near[first_r * 16u + k36 + 336u];
-      let x45 = arena[far + k36 * 64u + first_i_K];
-      let x46 = arena[far + k36 * 64u + first_i_K + 1u];
-      let x47 = arena[far + k36 * 64u + first_i_K + 2u];
-      let x48 = arena[far + k36 * 64u + first_i_K + 3u];
-      let b49 = vec4<f32>(x45, x46, x47, x48);
-      sum37 += x41 * b49;
-      sum38 += x42 * b49;
-      sum39 += x43 * b49;
-      sum40 += x44 * b49;
+      let v12_41 = near[near12 + first_r * 16u + k36];
+      let v12_42 = near[near12 + first_r * 16u + k36 + 16u];
+      let v12_43 = near[near12 + first_r * 16u + k36 + 32u];
+      let v12_44 = near[near12 + first_r * 16u + k36 + 48u];
+      let v14_45 = arena[far + k36 * 64u + first_i_K];
+      let v14_46 = arena[far + k36 * 64u + first_i_K + 1u];
+      let v14_47 = arena[far + k36 * 64u + first_i_K + 2u];
+      let v14_48 = arena[far + k36 * 64u + first_i_K + 3u];
+      let b49 = vec4<f32>(v14_45, v14_46, v14_47, v14_48);
+      sum37 += v12_41 * b49;
+      sum38 += v12_42 * b49;
+      sum39 += v12_43 * b49;
+      sum40 += v12_44 * b49;
     }
     var m15 = array<vec4<f32>, 4>(sum37, sum38, sum39, sum40);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x50 = m18[y][x];
-        arena[far + r * 64u + i_K + 1024u] = x50;
-        let x51 = near[r + 16u];
-        let x52 = (x51 * m18[y][x]);
-        if (r < length) { arena[at_ws_d_q_heads + r * heads_64 + i_K] = ((x52 + m15[y][x]) * 0.125f); }
+        let v18_50 = m18[y][x];
+        arena[far + r * 64u + i_K + 1024u] = v18_50;
+        let v16_51 = near[near16 + r];
+        let v19_52 = (v16_51 * m18[y][x]);
+        if (r < length) { arena[at_ws_d_q_heads + r * heads_64 + i_K] = ((v19_52 + m15[y][x]) * 0.125f); }
       }
     }
   }
   workgroupBarrier();
+  // %23 [%row, %col] = mul %21, %12
+  // %25 [%col, %row] = swap %23
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x54 = near[c * 16u + r + 288u];
-    let x53 = (0.125f * x54);
-    near[c * 16u + r + 544u] = x53;
+    let v12_54 = near[near12 + c * 16u + r];
+    let v25_53 = (0.125f * v12_54);
+    near[near25 + c * 16u + r] = v25_53;
   }
+  // %24 [%row, K] = load q row
+  // %26 [%col, K] = swap %24
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x56 = select(0.0, p_q[at_k + c * groups_64 + i_K], c < length);
-    let x55 = x56;
-    arena[far + c * 64u + i_K + 2048u] = x55;
+    let v24_56 = select(0.0, p_q[at_k + c * groups_64 + i_K], c < length);
+    let v26_55 = v24_56;
+    arena[far + c * 64u + i_K + 2048u] = v26_55;
   }
+  // %28 [%row, %col] = contract[V] %1, %3
+  // %29 [%row, %col] = mask strict %28
+  // %30 [%row, %col] = mul %11, %29
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum58 = vec2<f32>();
     var sum59 = vec2<f32>();
     for (var k57 = 0u; k57 < 64u + zero; k57++) {
-      let x60 = near[first_r * 64u + k57 + 1568u];
-      let x61 = near[first_r * 64u + k57 + 1632u];
-      let x62 = near[first_c * 64u + k57 + 2592u];
-      let x63 = x62;
-      let x64 = near[first_c * 64u + k57 + 2656u];
-      let x65 = x64;
-      let b66 = vec2<f32>(x63, x65);
-      sum58 += x60 * b66;
-      sum59 += x61 * b66;
+      let v1_60 = near[near1 + first_r * 64u + k57];
+      let v1_61 = near[near1 + first_r * 64u + k57 + 64u];
+      let v2_62 = near[near2 + first_c * 64u + k57];
+      let v3_63 = v2_62;
+      let v2_64 = near[near2 + first_c * 64u + k57 + 64u];
+      let v3_65 = v2_64;
+      let b66 = vec2<f32>(v3_63, v3_65);
+      sum58 += v1_60 * b66;
+      sum59 += v1_61 * b66;
     }
     var m28 = array<vec2<f32>, 2>(sum58, sum59);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x68 = near[r * 16u + c + 32u];
-        let x67 = (x68 * select(0.0, m28[y][x], c < r));
-        near[r * 16u + c + 800u] = x67;
+        let v11_68 = near[near11 + r * 16u + c];
+        let v30_67 = (v11_68 * select(0.0, m28[y][x], c < r));
+        near[near30 + r * 16u + c] = v30_67;
       }
     }
   }
   workgroupBarrier();
+  // %31 [%row] = load beta.staged row
+  // %32 [%row] = neg %31
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x69 = select(0.0, arena[at_beta_staged + r * heads], r < length);
-    near[r + 32u] = x69;
-    let x70 = (-x69);
-    near[r + 48u] = x70;
+    let v31_69 = select(0.0, arena[at_beta_staged + r * heads], r < length);
+    near[near31 + r] = v31_69;
+    let v32_70 = (-v31_69);
+    near[near32 + r] = v32_70;
   }
   workgroupBarrier();
+  // %33 [%row, %col] = mul %32, %30
+  // %34 [%col, %row] = swap %33
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x72 = near[c + 48u];
-    let x73 = near[c * 16u + r + 800u];
-    let x71 = (x72 * x73);
-    near[c * 16u + r + 1056u] = x71;
+    let v32_72 = near[near32 + c];
+    let v30_73 = near[near30 + c * 16u + r];
+    let v34_71 = (v32_72 * v30_73);
+    near[near34 + c * 16u + r] = v34_71;
   }
+  // %36 [K, V] = load ws.S.cotangents
+  // %37 [%row, K] = contract[V] %2, %36
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -232,40 +294,55 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum77 = vec4<f32>();
     var sum78 = vec4<f32>();
     for (var k74 = 0u; k74 < 64u + zero; k74++) {
-      let x79 = near[first_r * 64u + k74 + 2592u];
-      let x80 = near[first_r * 64u + k74 + 2656u];
-      let x81 = near[first_r * 64u + k74 + 2720u];
-      let x82 = near[first_r * 64u + k74 + 2784u];
-      let x83 = arena[at_ws_S_cotangents + first_i_K * 64u + k74];
-      let x84 = arena[at_ws_S_cotangents + first_i_K * 64u + k74 + 64u];
-      let x85 = arena[at_ws_S_cotangents + first_i_K * 64u + k74 + 128u];
-      let x86 = arena[at_ws_S_cotangents + first_i_K * 64u + k74 + 192u];
-      let b87 = vec4<f32>(x83, x84, x85, x86);
-      sum75 += x79 * b87;
-      sum76 += x80 * b87;
-      sum77 += x81 * b87;
-      sum78 += x82 * b87;
+      let v2_79 = near[near2 + first_r * 64u + k74];
+      let v2_80 = near[near2 + first_r * 64u + k74 + 64u];
+      let v2_81 = near[near2 + first_r * 64u + k74 + 128u];
+      let v2_82 = near[near2 + first_r * 64u + k74 + 192u];
+      let v36_83 = arena[at_ws_S_cotangents + first_i_K * 64u + k74];
+      let v36_84 = arena[at_ws_S_cotangents + first_i_K * 64u + k74 + 64u];
+      let v36_85 = arena[at_ws_S_cotangents + first_i_K * 64u + k74 + 128u];
+      let v36_86 = arena[at_ws_S_cotangents + first_i_K * 64u + k74 + 192u];
+      let b87 = vec4<f32>(v36_83, v36_84, v36_85, v36_86);
+      sum75 += v2_79 * b87;
+      sum76 += v2_80 * b87;
+      sum77 += v2_81 * b87;
+      sum78 += v2_82 * b87;
     }
     var m37 = array<vec4<f32>, 4>(sum75, sum76, sum77, sum78);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x88 = m37[y][x];
-        arena[far + r * 64u + i_K + 3072u] = x88;
+        let v37_88 = m37[y][x];
+        arena[far + r * 64u + i_K + 3072u] = v37_88;
       }
     }
   }
-  let x89 = near[15u];
-  let t38 = x89;
+  // %38 [] = pick last %7
+  let v7_89 = near[near7 + 15u];
+  let t38 = v7_89;
+  // %39 [%row] = sub %38, %7
+  // %40 [%row] = exp %39
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x91 = near[r];
-    let x90 = m_exp((t38 - x91));
-    near[r + 64u] = x90;
+    let v7_91 = near[near7 + r];
+    let v40_90 = m_exp((t38 - v7_91));
+    near[near40 + r] = v40_90;
   }
   workgroupBarrier();
   storageBarrier();
+  // %44 [%row, K] = contract[%col] %30, %14
+  // %45 [%row, K] = contract[V] %1, %17
+  // %41 [%row, K] = mul %40, %37
+  // %27 [%row, K] = contract[%col] %25, %26
+  // %42 [%row, K] = add %41, %27
+  // %35 [%row, K] = contract[%col] %34, %14
+  // %43 [%row, K] = add %42, %35
+  // %46 [%row, K] = mul %16, %45
+  // %47 [%row, K] = add %46, %44
+  // %48 [%row, K] = mul %47, %32
+  // %49 [%row, K] = add %43, %48
+  // store ws.d_k.heads, %49
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -274,19 +351,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum95 = vec4<f32>();
     var sum96 = vec4<f32>();
     for (var k92 = 0u; k92 < 16u + zero; k92++) {
-      let x97 = near[first_r * 16u + k92 + 800u];
-      let x98 = near[first_r * 16u + k92 + 816u];
-      let x99 = near[first_r * 16u + k92 + 832u];
-      let x100 = near[first_r * 16u + k92 + 848u];
-      let x101 = arena[far + k92 * 64u + first_i_K];
-      let x102 = arena[far + k92 * 64u + first_i_K + 1u];
-      let x103 = arena[far + k92 * 64u + first_i_K + 2u];
-      let x104 = arena[far + k92 * 64u + first_i_K + 3u];
-      let b105 = vec4<f32>(x101, x102, x103, x104);
-      sum93 += x97 * b105;
-      sum94 += x98 * b105;
-      sum95 += x99 * b105;
-      sum96 += x100 * b105;
+      let v30_97 = near[near30 + first_r * 16u + k92];
+      let v30_98 = near[near30 + first_r * 16u + k92 + 16u];
+      let v30_99 = near[near30 + first_r * 16u + k92 + 32u];
+      let v30_100 = near[near30 + first_r * 16u + k92 + 48u];
+      let v14_101 = arena[far + k92 * 64u + first_i_K];
+      let v14_102 = arena[far + k92 * 64u + first_i_K + 1u];
+      let v14_103 = arena[far + k92 * 64u + first_i_K + 2u];
+      let v14_104 = arena[far + k92 * 64u + first_i_K + 3u];
+      let b105 = vec4<f32>(v14_101, v14_102, v14_103, v14_104);
+      sum93 += v30_97 * b105;
+      sum94 += v30_98 * b105;
+      sum95 += v30_99 * b105;
+      sum96 += v30_100 * b105;
     }
     var m44 = array<vec4<f32>, 4>(sum93, sum94, sum95, sum96);
     var sum107 = vec4<f32>();
@@ -294,19 +371,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum109 = vec4<f32>();
     var sum110 = vec4<f32>();
     for (var k106 = 0u; k106 < 64u + zero; k106++) {
-      let x111 = near[first_r * 64u + k106 + 1568u];
-      let x112 = near[first_r * 64u + k106 + 1632u];
-      let x113 = near[first_r * 64u + k106 + 1696u];
-      let x114 = near[first_r * 64u + k106 + 1760u];
-      let x115 = arena[at_ws_S_states + first_i_K * 64u + k106];
-      let x116 = arena[at_ws_S_states + first_i_K * 64u + k106 + 64u];
-      let x117 = arena[at_ws_S_states + first_i_K * 64u + k106 + 128u];
-      let x118 = arena[at_ws_S_states + first_i_K * 64u + k106 + 192u];
-      let b119 = vec4<f32>(x115, x116, x117, x118);
-      sum107 += x111 * b119;
-      sum108 += x112 * b119;
-      sum109 += x113 * b119;
-      sum110 += x114 * b119;
+      let v1_111 = near[near1 + first_r * 64u + k106];
+      let v1_112 = near[near1 + first_r * 64u + k106 + 64u];
+      let v1_113 = near[near1 + first_r * 64u + k106 + 128u];
+      let v1_114 = near[near1 + first_r * 64u + k106 + 192u];
+      let v17_115 = arena[at_ws_S_states + first_i_K * 64u + k106];
+      let v17_116 = arena[at_ws_S_states + first_i_K * 64u + k106 + 64u];
+      let v17_117 = arena[at_ws_S_states + first_i_K * 64u + k106 + 128u];
+      let v17_118 = arena[at_ws_S_states + first_i_K * 64u + k106 + 192u];
+      let b119 = vec4<f32>(v17_115, v17_116, v17_117, v17_118);
+      sum107 += v1_111 * b119;
+      sum108 += v1_112 * b119;
+      sum109 += v1_113 * b119;
+      sum110 += v1_114 * b119;
     }
     var m45 = array<vec4<f32>, 4>(sum107, sum108, sum109, sum110);
     var sum121 = vec4<f32>();
@@ -315,10 +392,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum124 = vec4<f32>();
     for (var k120 = 0u; k120 < 16u + zero; k120++) {
       let b125 = vec4<f32>(arena[far + k120 * 64u + first_i_K + 2048u], arena[far + k120 * 64u + first_i_K + 2049u], arena[far + k120 * 64u + first_i_K + 2050u], arena[far + k120 * 64u + first_i_K + 2051u]);
-      sum121 += near[k120 * 16u + first_r + 544u] * b125;
-      sum122 += near[k120 * 16u + first_r + 545u] * b125;
-      sum123 += near[k120 * 16u + first_r + 546u] * b125;
-      sum124 += near[k120 * 16u + first_r + 547u] * b125;
+      sum121 += near[near25 + k120 * 16u + first_r] * b125;
+      sum122 += near[near25 + k120 * 16u + first_r + 1u] * b125;
+      sum123 += near[near25 + k120 * 16u + first_r + 2u] * b125;
+      sum124 += near[near25 + k120 * 16u + first_r + 3u] * b125;
     }
     var m27 = array<vec4<f32>, 4>(sum121, sum122, sum123, sum124);
     var sum127 = vec4<f32>();
@@ -326,221 +403,269 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum129 = vec4<f32>();
     var sum130 = vec4<f32>();
     for (var k126 = 0u; k126 < 16u + zero; k126++) {
-      let x131 = arena[far + k126 * 64u + first_i_K];
-      let x132 = arena[far + k126 * 64u + first_i_K + 1u];
-      let x133 = arena[far + k126 * 64u + first_i_K + 2u];
-      let x134 = arena[far + k126 * 64u + first_i_K + 3u];
-      let b135 = vec4<f32>(x131, x132, x133, x134);
-      sum127 += near[k126 * 16u + first_r + 1056u] * b135;
-      sum128 += near[k126 * 16u + first_r + 1057u] * b135;
-      sum129 += near[k126 * 16u + first_r + 1058u] * b135;
-      sum130 += near[k126 * 16u + first_r + 1059u] * b135;
+      let v14_131 = arena[far + k126 * 64u + first_i_K];
+      let v14_132 = arena[far + k126 * 64u + first_i_K + 1u];
+      let v14_133 = arena[far + k126 * 64u + first_i_K + 2u];
+      let v14_134 = arena[far + k126 * 64u + first_i_K + 3u];
+      let b135 = vec4<f32>(v14_131, v14_132, v14_133, v14_134);
+      sum127 += near[near34 + k126 * 16u + first_r] * b135;
+      sum128 += near[near34 + k126 * 16u + first_r + 1u] * b135;
+      sum129 += near[near34 + k126 * 16u + first_r + 2u] * b135;
+      sum130 += near[near34 + k126 * 16u + first_r + 3u] * b135;
     }
     var m35 = array<vec4<f32>, 4>(sum127, sum128, sum129, sum130);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x136 = m44[y][x];
-        near[r * 64u + i_K + 2592u] = x136;
-        let x137 = m45[y][x];
-        arena[far + r * 64u + i_K + 4096u] = x137;
-        let x138 = (near[r + 64u] * arena[far + r * 64u + i_K + 3072u]);
-        let x139 = near[r + 16u];
-        let x140 = (x139 * m45[y][x]);
-        let x141 = (x140 + m44[y][x]);
-        let x142 = near[r + 48u];
-        if (r < length) { arena[at_ws_d_k_heads + r * heads_64 + i_K] = (((x138 + m27[y][x]) + m35[y][x]) + (x141 * x142)); }
+        let v44_136 = m44[y][x];
+        near[near44 + r * 64u + i_K] = v44_136;
+        let v45_137 = m45[y][x];
+        arena[far + r * 64u + i_K + 4096u] = v45_137;
+        let v41_138 = (near[near40 + r] * arena[far + r * 64u + i_K + 3072u]);
+        let v16_139 = near[near16 + r];
+        let v46_140 = (v16_139 * m45[y][x]);
+        let v47_141 = (v46_140 + m44[y][x]);
+        let v32_142 = near[near32 + r];
+        if (r < length) { arena[at_ws_d_k_heads + r * heads_64 + i_K] = (((v41_138 + m27[y][x]) + m35[y][x]) + (v47_141 * v32_142)); }
       }
     }
   }
+  // %50 [%row, V] = mul %1, %31
+  // store d_v, %50
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x143 = near[r * 64u + i_V + 1568u];
-    let x144 = near[r + 32u];
-    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (x143 * x144); }
+    let v1_143 = near[near1 + r * 64u + i_V];
+    let v31_144 = near[near31 + r];
+    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (v1_143 * v31_144); }
   }
   workgroupBarrier();
+  // %51 [%row, %col] = contract[K] %24, %14
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum146 = vec2<f32>();
     var sum147 = vec2<f32>();
     for (var k145 = 0u; k145 < 64u + zero; k145++) {
-      let x148 = select(0.0, p_q[at_k + first_r * groups_64 + k145], first_r < length);
-      let x149 = select(0.0, p_q[at_k + (first_r + 1u) * groups_64 + k145], (first_r + 1u) < length);
-      let x150 = arena[far + first_c * 64u + k145];
-      let x151 = arena[far + first_c * 64u + k145 + 64u];
-      let b152 = vec2<f32>(x150, x151);
-      sum146 += x148 * b152;
-      sum147 += x149 * b152;
+      let v24_148 = select(0.0, p_q[at_k + first_r * groups_64 + k145], first_r < length);
+      let v24_149 = select(0.0, p_q[at_k + (first_r + 1u) * groups_64 + k145], (first_r + 1u) < length);
+      let v14_150 = arena[far + first_c * 64u + k145];
+      let v14_151 = arena[far + first_c * 64u + k145 + 64u];
+      let b152 = vec2<f32>(v14_150, v14_151);
+      sum146 += v24_148 * b152;
+      sum147 += v24_149 * b152;
     }
     var m51 = array<vec2<f32>, 2>(sum146, sum147);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x153 = m51[y][x];
-        near[r * 16u + c + 544u] = x153;
+        let v51_153 = m51[y][x];
+        near[near51 + r * 16u + c] = v51_153;
       }
     }
   }
   workgroupBarrier();
+  // %52 [%row, %col] = mask strict %51
+  // %53 [%row, %col] = mul %21, %52
+  // %54 [%row, %col] = mul %12, %53
+  // %55 [%row] = sum[%col] %54
+  // %56 [%row, K] = mul %19, %24
+  // %57 [%row] = sum[K] %56
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum155 = 0.0f;
     for (var k156 = 0u; k156 < 16u + zero; k156++) {
-      let x157 = near[r * 16u + k156 + 288u];
-      let x158 = (x157 * (0.125f * select(0.0, near[r * 16u + k156 + 544u], k156 < r)));
-      sum155 += x158;
+      let v12_157 = near[near12 + r * 16u + k156];
+      let v54_158 = (v12_157 * (0.125f * select(0.0, near[near51 + r * 16u + k156], k156 < r)));
+      sum155 += v54_158;
     }
-    let x154 = sum155;
-    near[r] = x154;
+    let v55_154 = sum155;
+    near[near55 + r] = v55_154;
     var sum160 = 0.0f;
     for (var k161 = 0u; k161 < 64u + zero; k161++) {
-      let x162 = near[r + 16u];
-      let x163 = (x162 * arena[far + r * 64u + k161 + 1024u]);
-      let x164 = select(0.0, p_q[at_k + r * groups_64 + k161], r < length);
-      sum160 += (x163 * x164);
+      let v16_162 = near[near16 + r];
+      let v19_163 = (v16_162 * arena[far + r * 64u + k161 + 1024u]);
+      let v24_164 = select(0.0, p_q[at_k + r * groups_64 + k161], r < length);
+      sum160 += (v19_163 * v24_164);
     }
-    let x159 = sum160;
-    near[r + 32u] = x159;
+    let v57_159 = sum160;
+    near[near57 + r] = v57_159;
   }
+  // %60 [%row, %col] = contract[K] %13, %14
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum166 = vec2<f32>();
     var sum167 = vec2<f32>();
     for (var k165 = 0u; k165 < 64u + zero; k165++) {
-      let x168 = select(0.0, p_k[at_k + first_r * groups_64 + k165], first_r < length);
-      let x169 = select(0.0, p_k[at_k + (first_r + 1u) * groups_64 + k165], (first_r + 1u) < length);
-      let x170 = arena[far + first_c * 64u + k165];
-      let x171 = arena[far + first_c * 64u + k165 + 64u];
-      let b172 = vec2<f32>(x170, x171);
-      sum166 += x168 * b172;
-      sum167 += x169 * b172;
+      let v13_168 = select(0.0, p_k[at_k + first_r * groups_64 + k165], first_r < length);
+      let v13_169 = select(0.0, p_k[at_k + (first_r + 1u) * groups_64 + k165], (first_r + 1u) < length);
+      let v14_170 = arena[far + first_c * 64u + k165];
+      let v14_171 = arena[far + first_c * 64u + k165 + 64u];
+      let b172 = vec2<f32>(v14_170, v14_171);
+      sum166 += v13_168 * b172;
+      sum167 += v13_169 * b172;
     }
     var m60 = array<vec2<f32>, 2>(sum166, sum167);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x173 = m60[y][x];
-        near[r * 16u + c + 1056u] = x173;
+        let v60_173 = m60[y][x];
+        near[near60 + r * 16u + c] = v60_173;
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %61 [%row, %col] = mask strict %60
+  // %62 [%row, %col] = mul %32, %61
+  // %63 [%row, %col] = mul %30, %62
+  // %64 [%row] = sum[%col] %63
+  // %65 [%row, K] = mul %46, %13
+  // %66 [%row] = sum[K] %65
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum175 = 0.0f;
     for (var k176 = 0u; k176 < 16u + zero; k176++) {
-      let x177 = near[r * 16u + k176 + 800u];
-      let x178 = near[r + 48u];
-      let x179 = (x177 * (x178 * select(0.0, near[r * 16u + k176 + 1056u], k176 < r)));
-      sum175 += x179;
+      let v30_177 = near[near30 + r * 16u + k176];
+      let v32_178 = near[near32 + r];
+      let v63_179 = (v30_177 * (v32_178 * select(0.0, near[near60 + r * 16u + k176], k176 < r)));
+      sum175 += v63_179;
     }
-    let x174 = sum175;
-    near[r + 80u] = x174;
+    let v64_174 = sum175;
+    near[near64 + r] = v64_174;
     var sum181 = 0.0f;
     for (var k182 = 0u; k182 < 64u + zero; k182++) {
-      let x183 = near[r + 16u];
-      let x184 = (x183 * arena[far + r * 64u + k182 + 4096u]);
-      let x185 = select(0.0, p_k[at_k + r * groups_64 + k182], r < length);
-      sum181 += (x184 * x185);
+      let v16_183 = near[near16 + r];
+      let v46_184 = (v16_183 * arena[far + r * 64u + k182 + 4096u]);
+      let v13_185 = select(0.0, p_k[at_k + r * groups_64 + k182], r < length);
+      sum181 += (v46_184 * v13_185);
     }
-    let x180 = sum181;
-    near[r + 96u] = x180;
+    let v66_180 = sum181;
+    near[near66 + r] = v66_180;
   }
+  // %70 [%col] = sum[%row] %54
+  // %72 [%col] = sum[%row] %63
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     var sum187 = 0.0f;
     for (var k188 = 0u; k188 < 16u + zero; k188++) {
-      let x189 = near[k188 * 16u + c + 288u];
-      let x190 = (x189 * (0.125f * select(0.0, near[k188 * 16u + c + 544u], c < k188)));
-      sum187 += x190;
+      let v12_189 = near[near12 + k188 * 16u + c];
+      let v54_190 = (v12_189 * (0.125f * select(0.0, near[near51 + k188 * 16u + c], c < k188)));
+      sum187 += v54_190;
     }
-    let x186 = sum187;
-    near[c + 112u] = x186;
+    let v70_186 = sum187;
+    near[near70 + c] = v70_186;
     var sum192 = 0.0f;
     for (var k193 = 0u; k193 < 16u + zero; k193++) {
-      let x194 = near[k193 * 16u + c + 800u];
-      let x195 = near[k193 + 48u];
-      let x196 = (x194 * (x195 * select(0.0, near[k193 * 16u + c + 1056u], c < k193)));
-      sum192 += x196;
+      let v30_194 = near[near30 + k193 * 16u + c];
+      let v32_195 = near[near32 + k193];
+      let v63_196 = (v30_194 * (v32_195 * select(0.0, near[near60 + k193 * 16u + c], c < k193)));
+      sum192 += v63_196;
     }
-    let x191 = sum192;
-    near[c + 128u] = x191;
+    let v72_191 = sum192;
+    near[near72 + c] = v72_191;
   }
+  // %74 [%row, K] = mul %41, %13
+  // %75 [%row] = sum[K] %74
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum198 = 0.0f;
     for (var k199 = 0u; k199 < 64u + zero; k199++) {
-      let x200 = (near[r + 64u] * arena[far + r * 64u + k199 + 3072u]);
-      let x201 = select(0.0, p_k[at_k + r * groups_64 + k199], r < length);
-      sum198 += (x200 * x201);
+      let v41_200 = (near[near40 + r] * arena[far + r * 64u + k199 + 3072u]);
+      let v13_201 = select(0.0, p_k[at_k + r * groups_64 + k199], r < length);
+      sum198 += (v41_200 * v13_201);
     }
-    let x197 = sum198;
-    near[r + 144u] = x197;
+    let v75_197 = sum198;
+    near[near75 + r] = v75_197;
   }
+  // %79 [K] = contract[V] %17, %36
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum203 = 0.0;
     for (var k202 = 0u; k202 < 64u + zero; k202++) {
-      let x204 = arena[at_ws_S_states + i_K * 64u + k202];
-      let b205 = x204;
-      let x206 = arena[at_ws_S_cotangents + i_K * 64u + k202];
-      let b207 = x206;
+      let v17_204 = arena[at_ws_S_states + i_K * 64u + k202];
+      let b205 = v17_204;
+      let v36_206 = arena[at_ws_S_cotangents + i_K * 64u + k202];
+      let b207 = v36_206;
       sum203 += b205 * b207;
     }
     let m79 = sum203;
-    let x208 = m79;
-    near[i_K + 160u] = x208;
+    let v79_208 = m79;
+    near[near79 + i_K] = v79_208;
   }
   workgroupBarrier();
+  // %80 [] = sum[K] %79
   var sum209 = 0.0f;
   for (var k210 = 0u; k210 < 64u + zero; k210++) {
-    sum209 += near[k210 + 160u];
+    sum209 += near[near79 + k210];
   }
   let t80 = sum209;
+  // %81 [] = exp %38
   let t81 = m_exp(t38);
+  // %82 [] = mul %81, %80
   let t82 = (t81 * t80);
+  // %83 [] = sum[%row] %75
   var sum211 = 0.0f;
   for (var k212 = 0u; k212 < 16u + zero; k212++) {
-    let x213 = near[k212 + 144u];
-    sum211 += x213;
+    let v75_213 = near[near75 + k212];
+    sum211 += v75_213;
   }
   let t83 = sum211;
+  // %84 [] = add %82, %83
   let t84 = (t82 + t83);
+  // %58 [%row] = mul %21, %57
+  // %59 [%row] = add %58, %55
+  // %67 [%row] = mul %32, %66
+  // %68 [%row] = add %67, %64
+  // %69 [%row] = add %59, %68
+  // %71 [%row] = swap %70
+  // %76 [%row] = add %75, %71
+  // %73 [%row] = swap %72
+  // %77 [%row] = add %76, %73
+  // %78 [%row] = neg %77
+  // %85 [%row] = add %69, %78
+  // %86 [%row] = cumsum reversed %85
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let x214 = near[r + 48u];
-      let x215 = near[r + 144u];
-      let x216 = ((((0.125f * near[r + 32u]) + near[r]) + ((x214 * near[r + 96u]) + near[r + 80u])) + (-((x215 + near[r + 112u]) + near[r + 128u])));
-      sum += x216;
-      near[r + 64u] = sum;
+      let v32_214 = near[near32 + r];
+      let v69_215 = (((0.125f * near[near57 + r]) + near[near55 + r]) + ((v32_214 * near[near66 + r]) + near[near64 + r]));
+      let v75_216 = near[near75 + r];
+      sum += (v69_215 + (-((v75_216 + near[near70 + r]) + near[near72 + r])));
+      near[near86 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %87 [%row] = add %86, %84
+  // store d_g.staged, %87
+  // %88 [%row, K] = mul %47, %13
+  // %89 [%row] = sum[K] %88
+  // %90 [%row] = neg %89
+  // %91 [%row, V] = load v row
+  // %92 [%row, V] = mul %1, %91
+  // %93 [%row] = sum[V] %92
+  // %94 [%row] = add %90, %93
+  // store d_beta, %94
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    if (r < length) { arena[at_d_g_staged + r * heads] = (near[r + 64u] + t84); }
+    if (r < length) { arena[at_d_g_staged + r * heads] = (near[near86 + r] + t84); }
     var sum217 = 0.0f;
     for (var k218 = 0u; k218 < 64u + zero; k218++) {
-      let x219 = near[r + 16u];
-      let x220 = (x219 * arena[far + r * 64u + k218 + 4096u]);
-      let x221 = (x220 + near[r * 64u + k218 + 2592u]);
-      let x222 = select(0.0, p_k[at_k + r * groups_64 + k218], r < length);
-      sum217 += (x221 * x222);
+      let v16_219 = near[near16 + r];
+      let v46_220 = (v16_219 * arena[far + r * 64u + k218 + 4096u]);
+      let v47_221 = (v46_220 + near[near44 + r * 64u + k218]);
+      let v13_222 = select(0.0, p_k[at_k + r * groups_64 + k218], r < length);
+      sum217 += (v47_221 * v13_222);
     }
     var sum223 = 0.0f;
     for (var k224 = 0u; k224 < 64u + zero; k224++) {
-      let x225 = near[r * 64u + k224 + 1568u];
-      sum223 += (x225 * select(0.0, p_v[at_d_o + r * heads_64 + k224], r < length));
+      let v1_225 = near[near1 + r * 64u + k224];
+      sum223 += (v1_225 * select(0.0, p_v[at_d_o + r * heads_64 + k224], r < length));
     }
     if (r < length) { p_d_beta[at_d_beta + r * heads] = ((-sum217) + sum223); }
   }

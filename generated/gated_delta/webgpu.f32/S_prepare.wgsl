@@ -34,99 +34,129 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_g = (token * heads + head);
   let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
   let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
+  const near6 = 0u;
+  const near17 = 0u;
+  const near10 = 16u;
+  const near19 = 272u;
+  const near20 = 0u;
+  const near0 = 272u;
+  const near1 = 1296u;
+  // %0 [%row, K] = load q row
+  // %1 [%row, K] = load k row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_q[at_q + r * groups_64 + i_K], r < length);
-    near[r * 64u + i_K + 272u] = x1;
-    let x2 = select(0.0, p_k[at_q + r * groups_64 + i_K], r < length);
-    near[r * 64u + i_K + 1296u] = x2;
+    let v0_1 = select(0.0, p_q[at_q + r * groups_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
+    let v1_2 = select(0.0, p_k[at_q + r * groups_64 + i_K], r < length);
+    near[near1 + r * 64u + i_K] = v1_2;
   }
+  // %5 [%row] = load g row
+  // %6 [%row] = cumsum %5
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       sum += m_floor(select(0.0, p_g[at_g + r * heads], r < length), -80.0);
-      near[r] = sum;
+      near[near6 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %7 [%col] = swap %6
+  // %8 [%row, %col] = sub %6, %7
+  // %9 [%row, %col] = mask %8
+  // %10 [%row, %col] = exp %9
+  // %11 [] = 0.125
+  // %12 [%row, %col] = mul %10, %11
+  // %2 [%col, K] = swap %1
+  // %3 [%row, %col] = contract[K] %0, %2
+  // %4 [%row, %col] = mask %3
+  // %13 [%row, %col] = mul %12, %4
+  // store ws.S.score0_0, %13
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x6 = near[first_c * 64u + k3 + 1296u];
-      let x7 = x6;
-      let x8 = near[first_c * 64u + k3 + 1360u];
-      let x9 = x8;
-      let b10 = vec2<f32>(x7, x9);
-      sum4 += near[first_r * 64u + k3 + 272u] * b10;
-      sum5 += near[first_r * 64u + k3 + 336u] * b10;
+      let v1_6 = near[near1 + first_c * 64u + k3];
+      let v2_7 = v1_6;
+      let v1_8 = near[near1 + first_c * 64u + k3 + 64u];
+      let v2_9 = v1_8;
+      let b10 = vec2<f32>(v2_7, v2_9);
+      sum4 += near[near0 + first_r * 64u + k3] * b10;
+      sum5 += near[near0 + first_r * 64u + k3 + 64u] * b10;
     }
     var m3 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x12 = near[r];
-        let x13 = near[c];
-        let x11 = m_exp(select(0.0, (x12 - x13), c <= r));
-        near[r * 16u + c + 16u] = x11;
-        arena[at_ws_S_score0_0 + r * 16u + c] = ((x11 * 0.125f) * select(0.0, m3[y][x], c <= r));
+        let v6_12 = near[near6 + r];
+        let v6_13 = near[near6 + c];
+        let v10_11 = m_exp(select(0.0, (v6_12 - v6_13), c <= r));
+        near[near10 + r * 16u + c] = v10_11;
+        arena[at_ws_S_score0_0 + r * 16u + c] = ((v10_11 * 0.125f) * select(0.0, m3[y][x], c <= r));
       }
     }
   }
   workgroupBarrier();
+  // %16 [%row] = load beta row
+  // %17 [%row] = neg %16
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x14 = (-select(0.0, p_beta[at_g + r * heads], r < length));
-    near[r] = x14;
+    let v17_14 = (-select(0.0, p_beta[at_g + r * heads], r < length));
+    near[near17 + r] = v17_14;
   }
   workgroupBarrier();
+  // %18 [%row, %col] = mul %10, %17
+  // %14 [%row, %col] = contract[K] %1, %2
+  // %15 [%row, %col] = mask strict %14
+  // %19 [%row, %col] = mul %18, %15
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum16 = vec2<f32>();
     var sum17 = vec2<f32>();
     for (var k15 = 0u; k15 < 64u + zero; k15++) {
-      let x18 = near[first_r * 64u + k15 + 1296u];
-      let x19 = near[first_r * 64u + k15 + 1360u];
-      let x20 = near[first_c * 64u + k15 + 1296u];
-      let x21 = x20;
-      let x22 = near[first_c * 64u + k15 + 1360u];
-      let x23 = x22;
-      let b24 = vec2<f32>(x21, x23);
-      sum16 += x18 * b24;
-      sum17 += x19 * b24;
+      let v1_18 = near[near1 + first_r * 64u + k15];
+      let v1_19 = near[near1 + first_r * 64u + k15 + 64u];
+      let v1_20 = near[near1 + first_c * 64u + k15];
+      let v2_21 = v1_20;
+      let v1_22 = near[near1 + first_c * 64u + k15 + 64u];
+      let v2_23 = v1_22;
+      let b24 = vec2<f32>(v2_21, v2_23);
+      sum16 += v1_18 * b24;
+      sum17 += v1_19 * b24;
     }
     var m14 = array<vec2<f32>, 2>(sum16, sum17);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x26 = near[r * 16u + c + 16u];
-        let x25 = ((x26 * near[r]) * select(0.0, m14[y][x], c < r));
-        near[r * 16u + c + 272u] = x25;
+        let v10_26 = near[near10 + r * 16u + c];
+        let v19_25 = ((v10_26 * near[near17 + r]) * select(0.0, m14[y][x], c < r));
+        near[near19 + r * 16u + c] = v19_25;
       }
     }
   }
   workgroupBarrier();
+  // %20 [%row, %col] = inverse %19
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     for (var r = 0u; r < 16u + zero; r++) {
       var sum = select(0.0, 1.0, r == c);
       for (var j = c; j < r; j++) {
-        sum += near[r * 16u + j + 272u] * near[j * 16u + c];
+        sum += near[near19 + r * 16u + j] * near[near20 + j * 16u + c];
       }
-      near[r * 16u + c] = sum;
+      near[near20 + r * 16u + c] = sum;
     }
   }
   workgroupBarrier();
+  // store ws.S.solve0_0, %20
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    arena[at_ws_S_solve0_0 + r * 16u + c] = near[r * 16u + c];
+    arena[at_ws_S_solve0_0 + r * 16u + c] = near[near20 + r * 16u + c];
   }
 }

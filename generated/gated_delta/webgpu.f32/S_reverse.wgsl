@@ -37,12 +37,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_d_final_S = (sequence * heads + head) * 4096u + block;
   let groups_64 = groups * 64u;
   let heads_64 = heads * 64u;
+  const near6 = 0u;
+  const near9 = 16u;
+  const near22 = 16u;
+  const near28 = 16u;
+  const near4 = 32u;
+  const near13 = 288u;
+  const near14 = 544u;
+  const near18 = 288u;
+  const near19 = 32u;
+  const near23 = 288u;
+  const near29 = 544u;
+  const near1 = 800u;
+  const near3 = 1824u;
+  const near24 = 2848u;
+  // %0 [K, V] = load d_final.S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 800u] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks reversed with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let chunk = first_chunk + nth;
@@ -56,75 +72,88 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
     let at_beta = (token * heads + head);
     let at_ws_S_solved0 = dims[2].w + (token * heads + head) * 64u + block;
+    // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x1 = near[i_K * 16u + i_V + 800u];
-      arena[at_ws_S_cotangents + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v1_1;
     }
+    // %3 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
-      near[r * 64u + i_K + 1824u] = x2;
+      let v3_2 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
+      near[near3 + r * 64u + i_K] = v3_2;
     }
     workgroupBarrier();
+    // %4 [%row, V] = contract[K] %3, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
       for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let x6 = near[first_r * 64u + k3 + 1824u];
-        let x7 = near[first_r * 64u + k3 + 1888u];
-        let x8 = near[k3 * 16u + first_i_V + 800u];
-        let x9 = near[k3 * 16u + first_i_V + 801u];
-        let b10 = vec2<f32>(x8, x9);
-        sum4 += x6 * b10;
-        sum5 += x7 * b10;
+        let v3_6 = near[near3 + first_r * 64u + k3];
+        let v3_7 = near[near3 + first_r * 64u + k3 + 64u];
+        let v1_8 = near[near1 + k3 * 16u + first_i_V];
+        let v1_9 = near[near1 + k3 * 16u + first_i_V + 1u];
+        let b10 = vec2<f32>(v1_8, v1_9);
+        sum4 += v3_6 * b10;
+        sum5 += v3_7 * b10;
       }
       var m4 = array<vec2<f32>, 2>(sum4, sum5);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x11 = m4[y][x];
-          near[r * 16u + i_V + 32u] = x11;
+          let v4_11 = m4[y][x];
+          near[near4 + r * 16u + i_V] = v4_11;
         }
       }
     }
+    // %5 [%row] = load g.staged row
+    // %6 [%row] = cumsum %5
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
-        near[r] = sum;
+        near[near6 + r] = sum;
       }
     }
     workgroupBarrier();
-    let x12 = near[15u];
-    let t7 = x12;
+    // %7 [] = pick last %6
+    let v6_12 = near[near6 + 15u];
+    let t7 = v6_12;
+    // %8 [%row] = sub %7, %6
+    // %9 [%row] = exp %8
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x14 = near[r];
-      let x13 = m_exp((t7 - x14));
-      near[r + 16u] = x13;
+      let v6_14 = near[near6 + r];
+      let v9_13 = m_exp((t7 - v6_14));
+      near[near9 + r] = v9_13;
     }
+    // %2 [%row, V] = load d_o row
+    // %13 [%col, V] = swap %2
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x16 = select(0.0, p_d_o[at_d_o + c * heads_64 + i_V], c < length);
-      let x15 = x16;
-      near[c * 16u + i_V + 288u] = x15;
+      let v2_16 = select(0.0, p_d_o[at_d_o + c * heads_64 + i_V], c < length);
+      let v13_15 = v2_16;
+      near[near13 + c * 16u + i_V] = v13_15;
     }
     workgroupBarrier();
+    // %11 [%row, %col] = load ws.S.score0_0
+    // %12 [%col, %row] = swap %11
+    // %14 [%row, V] = contract[%col] %12, %13
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum18 = vec2<f32>();
       var sum19 = vec2<f32>();
       for (var k17 = 0u; k17 < 16u + zero; k17++) {
-        let b20 = vec2<f32>(near[k17 * 16u + first_i_V + 288u], near[k17 * 16u + first_i_V + 289u]);
+        let b20 = vec2<f32>(near[near13 + k17 * 16u + first_i_V], near[near13 + k17 * 16u + first_i_V + 1u]);
         sum18 += arena[at_ws_S_score0_0 + k17 * 16u + first_r] * b20;
         sum19 += arena[at_ws_S_score0_0 + k17 * 16u + first_r + 1u] * b20;
       }
@@ -133,26 +162,32 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x21 = m14[y][x];
-          near[r * 16u + i_V + 544u] = x21;
+          let v14_21 = m14[y][x];
+          near[near14 + r * 16u + i_V] = v14_21;
         }
       }
     }
     workgroupBarrier();
+    // %10 [%row, V] = mul %9, %4
+    // %15 [%row, V] = add %10, %14
+    // %18 [%col, V] = swap %15
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x22 = ((near[c + 16u] * near[c * 16u + i_V + 32u]) + near[c * 16u + i_V + 544u]);
-      near[c * 16u + i_V + 288u] = x22;
+      let v18_22 = ((near[near9 + c] * near[near4 + c * 16u + i_V]) + near[near14 + c * 16u + i_V]);
+      near[near18 + c * 16u + i_V] = v18_22;
     }
     workgroupBarrier();
+    // %16 [%row, %col] = load ws.S.solve0_0
+    // %17 [%col, %row] = swap %16
+    // %19 [%row, V] = contract[%col] %17, %18
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum24 = vec2<f32>();
       var sum25 = vec2<f32>();
       for (var k23 = 0u; k23 < 16u + zero; k23++) {
-        let b26 = vec2<f32>(near[k23 * 16u + first_i_V + 288u], near[k23 * 16u + first_i_V + 289u]);
+        let b26 = vec2<f32>(near[near18 + k23 * 16u + first_i_V], near[near18 + k23 * 16u + first_i_V + 1u]);
         sum24 += arena[at_ws_S_solve0_0 + k23 * 16u + first_r] * b26;
         sum25 += arena[at_ws_S_solve0_0 + k23 * 16u + first_r + 1u] * b26;
       }
@@ -161,56 +196,72 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x27 = m19[y][x];
-          near[r * 16u + i_V + 32u] = x27;
+          let v19_27 = m19[y][x];
+          near[near19 + r * 16u + i_V] = v19_27;
         }
       }
     }
+    // %20 [%row] = exp %6
+    // %21 [] = 0.125
+    // %22 [%row] = mul %20, %21
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x29 = near[r];
-      let x30 = m_exp(x29);
-      let x28 = (x30 * 0.125f);
-      near[r + 16u] = x28;
+      let v6_29 = near[near6 + r];
+      let v20_30 = m_exp(v6_29);
+      let v22_28 = (v20_30 * 0.125f);
+      near[near22 + r] = v22_28;
     }
     workgroupBarrier();
+    // %23 [%row, V] = mul %22, %2
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x32 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-      let x31 = (near[r + 16u] * x32);
-      near[r * 16u + i_V + 288u] = x31;
+      let v2_32 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+      let v23_31 = (near[near22 + r] * v2_32);
+      near[near23 + r * 16u + i_V] = v23_31;
     }
+    // %24 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x33 = select(0.0, p_q[at_k + r * groups_64 + i_K], r < length);
-      near[r * 64u + i_K + 2848u] = x33;
+      let v24_33 = select(0.0, p_q[at_k + r * groups_64 + i_K], r < length);
+      near[near24 + r * 64u + i_K] = v24_33;
     }
     workgroupBarrier();
+    // %26 [%row] = load beta row
+    // %27 [%row] = neg %26
+    // %28 [%row] = mul %20, %27
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x35 = near[r];
-      let x36 = m_exp(x35);
-      let x34 = (x36 * (-select(0.0, p_beta[at_beta + r * heads], r < length)));
-      near[r + 16u] = x34;
+      let v6_35 = near[near6 + r];
+      let v20_36 = m_exp(v6_35);
+      let v28_34 = (v20_36 * (-select(0.0, p_beta[at_beta + r * heads], r < length)));
+      near[near28 + r] = v28_34;
     }
     workgroupBarrier();
+    // %29 [%row, V] = mul %28, %19
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x38 = near[r * 16u + i_V + 32u];
-      let x37 = (near[r + 16u] * x38);
-      near[r * 16u + i_V + 544u] = x37;
+      let v19_38 = near[near19 + r * 16u + i_V];
+      let v29_37 = (near[near28 + r] * v19_38);
+      near[near29 + r * 16u + i_V] = v29_37;
     }
+    // %31 [] = exp %7
     let t31 = m_exp(t7);
+    // store ws.S.solved0, %19
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x39 = near[r * 16u + i_V + 32u];
-      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = x39; }
+      let v19_39 = near[near19 + r * 16u + i_V];
+      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = v19_39; }
     }
     workgroupBarrier();
+    // %32 [K, V] = mul %31, %1
+    // %25 [K, V] = contract[%row] %24, %23
+    // %33 [K, V] = add %32, %25
+    // %30 [K, V] = contract[%row] %3, %29
+    // %34 [K, V] = add %33, %30
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -219,11 +270,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum43 = vec4<f32>();
       var sum44 = vec4<f32>();
       for (var k40 = 0u; k40 < 16u + zero; k40++) {
-        let b45 = vec4<f32>(near[k40 * 16u + first_i_V + 288u], near[k40 * 16u + first_i_V + 289u], near[k40 * 16u + first_i_V + 290u], near[k40 * 16u + first_i_V + 291u]);
-        sum41 += near[k40 * 64u + first_i_K + 2848u] * b45;
-        sum42 += near[k40 * 64u + first_i_K + 2849u] * b45;
-        sum43 += near[k40 * 64u + first_i_K + 2850u] * b45;
-        sum44 += near[k40 * 64u + first_i_K + 2851u] * b45;
+        let b45 = vec4<f32>(near[near23 + k40 * 16u + first_i_V], near[near23 + k40 * 16u + first_i_V + 1u], near[near23 + k40 * 16u + first_i_V + 2u], near[near23 + k40 * 16u + first_i_V + 3u]);
+        sum41 += near[near24 + k40 * 64u + first_i_K] * b45;
+        sum42 += near[near24 + k40 * 64u + first_i_K + 1u] * b45;
+        sum43 += near[near24 + k40 * 64u + first_i_K + 2u] * b45;
+        sum44 += near[near24 + k40 * 64u + first_i_K + 3u] * b45;
       }
       var m25 = array<vec4<f32>, 4>(sum41, sum42, sum43, sum44);
       var sum47 = vec4<f32>();
@@ -231,33 +282,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum49 = vec4<f32>();
       var sum50 = vec4<f32>();
       for (var k46 = 0u; k46 < 16u + zero; k46++) {
-        let x51 = near[k46 * 64u + first_i_K + 1824u];
-        let x52 = near[k46 * 64u + first_i_K + 1825u];
-        let x53 = near[k46 * 64u + first_i_K + 1826u];
-        let x54 = near[k46 * 64u + first_i_K + 1827u];
-        let b55 = vec4<f32>(near[k46 * 16u + first_i_V + 544u], near[k46 * 16u + first_i_V + 545u], near[k46 * 16u + first_i_V + 546u], near[k46 * 16u + first_i_V + 547u]);
-        sum47 += x51 * b55;
-        sum48 += x52 * b55;
-        sum49 += x53 * b55;
-        sum50 += x54 * b55;
+        let v3_51 = near[near3 + k46 * 64u + first_i_K];
+        let v3_52 = near[near3 + k46 * 64u + first_i_K + 1u];
+        let v3_53 = near[near3 + k46 * 64u + first_i_K + 2u];
+        let v3_54 = near[near3 + k46 * 64u + first_i_K + 3u];
+        let b55 = vec4<f32>(near[near29 + k46 * 16u + first_i_V], near[near29 + k46 * 16u + first_i_V + 1u], near[near29 + k46 * 16u + first_i_V + 2u], near[near29 + k46 * 16u + first_i_V + 3u]);
+        sum47 += v3_51 * b55;
+        sum48 += v3_52 * b55;
+        sum49 += v3_53 * b55;
+        sum50 += v3_54 * b55;
       }
       var m30 = array<vec4<f32>, 4>(sum47, sum48, sum49, sum50);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x56 = near[i_K * 16u + i_V + 800u];
-          near[i_K * 16u + i_V + 800u] = (((t31 * x56) + m25[y][x]) + m30[y][x]);
+          let v1_56 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (((t31 * v1_56) + m25[y][x]) + m30[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store d_S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x57 = near[i_K * 16u + i_V + 800u];
-    p_d_S[at_d_final_S + i_K * 64u + i_V] = x57;
+    let v1_57 = near[near1 + i_K * 16u + i_V];
+    p_d_S[at_d_final_S + i_K * 64u + i_V] = v1_57;
   }
 }

@@ -36,12 +36,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_S = (sequence * heads + head) * 4096u + block;
   let groups_64 = groups * 64u;
   let heads_64 = heads * 64u;
+  const near3 = 0u;
+  const near8 = 16u;
+  const near11 = 32u;
+  const near19 = 0u;
+  const near6 = 48u;
+  const near15 = 304u;
+  const near16 = 32u;
+  const near20 = 288u;
+  const near1 = 560u;
+  const near5 = 1584u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 560u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -53,81 +65,98 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
     let at_ws_S_written0 = dims[2].y + (token * heads + head) * 64u + block;
+    // store ws.S.states, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x1 = near[i_K * 16u + i_V + 560u];
-      arena[at_ws_S_states + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
     }
+    // %3 [%row] = load beta row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x2 = select(0.0, p_beta[at_beta + r * heads], r < length);
-      near[r] = x2;
+      let v3_2 = select(0.0, p_beta[at_beta + r * heads], r < length);
+      near[near3 + r] = v3_2;
     }
+    // %5 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x3 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
-      near[r * 64u + i_K + 1584u] = x3;
+      let v5_3 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_3;
     }
     workgroupBarrier();
+    // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
       for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let x7 = near[first_r * 64u + k4 + 1584u];
-        let x8 = near[first_r * 64u + k4 + 1648u];
-        let x9 = near[k4 * 16u + first_i_V + 560u];
-        let x10 = near[k4 * 16u + first_i_V + 561u];
-        let b11 = vec2<f32>(x9, x10);
-        sum5 += x7 * b11;
-        sum6 += x8 * b11;
+        let v5_7 = near[near5 + first_r * 64u + k4];
+        let v5_8 = near[near5 + first_r * 64u + k4 + 64u];
+        let v1_9 = near[near1 + k4 * 16u + first_i_V];
+        let v1_10 = near[near1 + k4 * 16u + first_i_V + 1u];
+        let b11 = vec2<f32>(v1_9, v1_10);
+        sum5 += v5_7 * b11;
+        sum6 += v5_8 * b11;
       }
       var m6 = array<vec2<f32>, 2>(sum5, sum6);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x12 = m6[y][x];
-          near[r * 16u + i_V + 48u] = x12;
+          let v6_12 = m6[y][x];
+          near[near6 + r * 16u + i_V] = v6_12;
         }
       }
     }
+    // %7 [%row] = load g row
+    // %8 [%row] = cumsum %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, p_g[at_beta + r * heads], r < length), -80.0);
-        near[r + 16u] = sum;
+        near[near8 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %9 [%row] = exp %8
+    // %10 [%row] = neg %3
+    // %11 [%row] = mul %9, %10
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x14 = near[r + 16u];
-      let x15 = near[r];
-      let x13 = (m_exp(x14) * (-x15));
-      near[r + 32u] = x13;
+      let v8_14 = near[near8 + r];
+      let v3_15 = near[near3 + r];
+      let v11_13 = (m_exp(v8_14) * (-v3_15));
+      near[near11 + r] = v11_13;
     }
     workgroupBarrier();
+    // %12 [%row, V] = mul %11, %6
+    // %2 [%row, V] = load v row
+    // %4 [%row, V] = mul %2, %3
+    // %13 [%row, V] = add %12, %4
+    // %15 [%col, V] = swap %13
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x17 = near[c];
-      let x18 = ((near[c + 32u] * near[c * 16u + i_V + 48u]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * x17));
-      let x16 = x18;
-      near[c * 16u + i_V + 304u] = x16;
+      let v3_17 = near[near3 + c];
+      let v13_18 = ((near[near11 + c] * near[near6 + c * 16u + i_V]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * v3_17));
+      let v15_16 = v13_18;
+      near[near15 + c * 16u + i_V] = v15_16;
     }
     workgroupBarrier();
+    // %14 [%row, %col] = load ws.S.solve0_0
+    // %16 [%row, V] = contract[%col] %14, %15
+    // store ws.S.written0, %16
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum20 = vec2<f32>();
       var sum21 = vec2<f32>();
       for (var k19 = 0u; k19 < 16u + zero; k19++) {
-        let b22 = vec2<f32>(near[k19 * 16u + first_i_V + 304u], near[k19 * 16u + first_i_V + 305u]);
+        let b22 = vec2<f32>(near[near15 + k19 * 16u + first_i_V], near[near15 + k19 * 16u + first_i_V + 1u]);
         sum20 += arena[at_ws_S_solve0_0 + first_r * 16u + k19] * b22;
         sum21 += arena[at_ws_S_solve0_0 + first_r * 16u + k19 + 16u] * b22;
       }
@@ -136,30 +165,38 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x23 = m16[y][x];
-          near[r * 16u + i_V + 32u] = x23;
+          let v16_23 = m16[y][x];
+          near[near16 + r * 16u + i_V] = v16_23;
           if (r < length) { arena[at_ws_S_written0 + r * heads_64 + i_V] = m16[y][x]; }
         }
       }
     }
-    let x24 = near[31u];
-    let t17 = x24;
+    // %17 [] = pick last %8
+    let v8_24 = near[near8 + 15u];
+    let t17 = v8_24;
+    // %18 [%row] = sub %17, %8
+    // %19 [%row] = exp %18
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x26 = near[r + 16u];
-      let x25 = m_exp((t17 - x26));
-      near[r] = x25;
+      let v8_26 = near[near8 + r];
+      let v19_25 = m_exp((t17 - v8_26));
+      near[near19 + r] = v19_25;
     }
     workgroupBarrier();
+    // %20 [%row, V] = mul %19, %16
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x28 = near[r * 16u + i_V + 32u];
-      let x27 = (near[r] * x28);
-      near[r * 16u + i_V + 288u] = x27;
+      let v16_28 = near[near16 + r * 16u + i_V];
+      let v20_27 = (near[near19 + r] * v16_28);
+      near[near20 + r * 16u + i_V] = v20_27;
     }
+    // %22 [] = exp %17
     let t22 = m_exp(t17);
     workgroupBarrier();
+    // %23 [K, V] = mul %22, %1
+    // %21 [K, V] = contract[%row] %5, %20
+    // %24 [K, V] = add %23, %21
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -168,23 +205,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum32 = vec4<f32>();
       var sum33 = vec4<f32>();
       for (var k29 = 0u; k29 < 16u + zero; k29++) {
-        let x34 = near[k29 * 64u + first_i_K + 1584u];
-        let x35 = near[k29 * 64u + first_i_K + 1585u];
-        let x36 = near[k29 * 64u + first_i_K + 1586u];
-        let x37 = near[k29 * 64u + first_i_K + 1587u];
-        let b38 = vec4<f32>(near[k29 * 16u + first_i_V + 288u], near[k29 * 16u + first_i_V + 289u], near[k29 * 16u + first_i_V + 290u], near[k29 * 16u + first_i_V + 291u]);
-        sum30 += x34 * b38;
-        sum31 += x35 * b38;
-        sum32 += x36 * b38;
-        sum33 += x37 * b38;
+        let v5_34 = near[near5 + k29 * 64u + first_i_K];
+        let v5_35 = near[near5 + k29 * 64u + first_i_K + 1u];
+        let v5_36 = near[near5 + k29 * 64u + first_i_K + 2u];
+        let v5_37 = near[near5 + k29 * 64u + first_i_K + 3u];
+        let b38 = vec4<f32>(near[near20 + k29 * 16u + first_i_V], near[near20 + k29 * 16u + first_i_V + 1u], near[near20 + k29 * 16u + first_i_V + 2u], near[near20 + k29 * 16u + first_i_V + 3u]);
+        sum30 += v5_34 * b38;
+        sum31 += v5_35 * b38;
+        sum32 += v5_36 * b38;
+        sum33 += v5_37 * b38;
       }
       var m21 = array<vec4<f32>, 4>(sum30, sum31, sum32, sum33);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x39 = near[i_K * 16u + i_V + 560u];
-          near[i_K * 16u + i_V + 560u] = ((t22 * x39) + m21[y][x]);
+          let v1_39 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((t22 * v1_39) + m21[y][x]);
         }
       }
     }

@@ -37,12 +37,26 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_S = (sequence * heads + head) * 4096u + block;
   let groups_64 = groups * 64u;
   let heads_64 = heads * 64u;
+  const near3 = 0u;
+  const near8 = 16u;
+  const near11 = 32u;
+  const near23 = 0u;
+  const near28 = 0u;
+  const near6 = 48u;
+  const near15 = 304u;
+  const near16 = 32u;
+  const near29 = 288u;
+  const near1 = 560u;
+  const near5 = 1584u;
+  const near20 = 2608u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 560u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -54,76 +68,91 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
+    // %3 [%row] = load beta.staged row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x1 = select(0.0, arena[at_beta_staged + r * heads], r < length);
-      near[r] = x1;
+      let v3_1 = select(0.0, arena[at_beta_staged + r * heads], r < length);
+      near[near3 + r] = v3_1;
     }
+    // %5 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
-      near[r * 64u + i_K + 1584u] = x2;
+      let v5_2 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_2;
     }
     workgroupBarrier();
+    // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
       for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let x6 = near[first_r * 64u + k3 + 1584u];
-        let x7 = near[first_r * 64u + k3 + 1648u];
-        let x8 = near[k3 * 16u + first_i_V + 560u];
-        let x9 = near[k3 * 16u + first_i_V + 561u];
-        let b10 = vec2<f32>(x8, x9);
-        sum4 += x6 * b10;
-        sum5 += x7 * b10;
+        let v5_6 = near[near5 + first_r * 64u + k3];
+        let v5_7 = near[near5 + first_r * 64u + k3 + 64u];
+        let v1_8 = near[near1 + k3 * 16u + first_i_V];
+        let v1_9 = near[near1 + k3 * 16u + first_i_V + 1u];
+        let b10 = vec2<f32>(v1_8, v1_9);
+        sum4 += v5_6 * b10;
+        sum5 += v5_7 * b10;
       }
       var m6 = array<vec2<f32>, 2>(sum4, sum5);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x11 = m6[y][x];
-          near[r * 16u + i_V + 48u] = x11;
+          let v6_11 = m6[y][x];
+          near[near6 + r * 16u + i_V] = v6_11;
         }
       }
     }
+    // %7 [%row] = load g.staged row
+    // %8 [%row] = cumsum %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
-        near[r + 16u] = sum;
+        near[near8 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %9 [%row] = exp %8
+    // %10 [%row] = neg %3
+    // %11 [%row] = mul %9, %10
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x13 = near[r + 16u];
-      let x14 = m_exp(x13);
-      let x15 = near[r];
-      let x12 = (x14 * (-x15));
-      near[r + 32u] = x12;
+      let v8_13 = near[near8 + r];
+      let v9_14 = m_exp(v8_13);
+      let v3_15 = near[near3 + r];
+      let v11_12 = (v9_14 * (-v3_15));
+      near[near11 + r] = v11_12;
     }
     workgroupBarrier();
+    // %12 [%row, V] = mul %11, %6
+    // %2 [%row, V] = load v row
+    // %4 [%row, V] = mul %2, %3
+    // %13 [%row, V] = add %12, %4
+    // %15 [%col, V] = swap %13
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x17 = near[c];
-      let x18 = ((near[c + 32u] * near[c * 16u + i_V + 48u]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * x17));
-      let x16 = x18;
-      near[c * 16u + i_V + 304u] = x16;
+      let v3_17 = near[near3 + c];
+      let v13_18 = ((near[near11 + c] * near[near6 + c * 16u + i_V]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * v3_17));
+      let v15_16 = v13_18;
+      near[near15 + c * 16u + i_V] = v15_16;
     }
     workgroupBarrier();
+    // %14 [%row, %col] = load ws.S.solve0_0
+    // %16 [%row, V] = contract[%col] %14, %15
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum20 = vec2<f32>();
       var sum21 = vec2<f32>();
       for (var k19 = 0u; k19 < 16u + zero; k19++) {
-        let b22 = vec2<f32>(near[k19 * 16u + first_i_V + 304u], near[k19 * 16u + first_i_V + 305u]);
+        let b22 = vec2<f32>(near[near15 + k19 * 16u + first_i_V], near[near15 + k19 * 16u + first_i_V + 1u]);
         sum20 += arena[at_ws_S_solve0_0 + first_r * 16u + k19] * b22;
         sum21 += arena[at_ws_S_solve0_0 + first_r * 16u + k19 + 16u] * b22;
       }
@@ -132,44 +161,54 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x23 = m16[y][x];
-          near[r * 16u + i_V + 32u] = x23;
+          let v16_23 = m16[y][x];
+          near[near16 + r * 16u + i_V] = v16_23;
         }
       }
     }
+    // %20 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x24 = select(0.0, p_q[at_k + r * groups_64 + i_K], r < length);
-      near[r * 64u + i_K + 2608u] = x24;
+      let v20_24 = select(0.0, p_q[at_k + r * groups_64 + i_K], r < length);
+      near[near20 + r * 64u + i_K] = v20_24;
     }
+    // %22 [] = 0.125
+    // %23 [%row] = mul %9, %22
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x26 = near[r + 16u];
-      let x27 = m_exp(x26);
-      let x25 = (x27 * 0.125f);
-      near[r] = x25;
+      let v8_26 = near[near8 + r];
+      let v9_27 = m_exp(v8_26);
+      let v23_25 = (v9_27 * 0.125f);
+      near[near23 + r] = v23_25;
     }
     workgroupBarrier();
+    // %21 [%row, V] = contract[K] %20, %1
+    // %24 [%row, V] = mul %23, %21
+    // %17 [%row, %col] = load ws.S.score0_0
+    // %18 [%col, V] = swap %16
+    // %19 [%row, V] = contract[%col] %17, %18
+    // %25 [%row, V] = add %24, %19
+    // store o, %25
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum29 = vec2<f32>();
       var sum30 = vec2<f32>();
       for (var k28 = 0u; k28 < 64u + zero; k28++) {
-        let x31 = near[k28 * 16u + first_i_V + 560u];
-        let x32 = near[k28 * 16u + first_i_V + 561u];
-        let b33 = vec2<f32>(x31, x32);
-        sum29 += near[first_r * 64u + k28 + 2608u] * b33;
-        sum30 += near[first_r * 64u + k28 + 2672u] * b33;
+        let v1_31 = near[near1 + k28 * 16u + first_i_V];
+        let v1_32 = near[near1 + k28 * 16u + first_i_V + 1u];
+        let b33 = vec2<f32>(v1_31, v1_32);
+        sum29 += near[near20 + first_r * 64u + k28] * b33;
+        sum30 += near[near20 + first_r * 64u + k28 + 64u] * b33;
       }
       var m21 = array<vec2<f32>, 2>(sum29, sum30);
       var sum35 = vec2<f32>();
       var sum36 = vec2<f32>();
       for (var k34 = 0u; k34 < 16u + zero; k34++) {
-        let x37 = near[k34 * 16u + first_i_V + 32u];
-        let x38 = near[k34 * 16u + first_i_V + 33u];
-        let b39 = vec2<f32>(x37, x38);
+        let v16_37 = near[near16 + k34 * 16u + first_i_V];
+        let v16_38 = near[near16 + k34 * 16u + first_i_V + 1u];
+        let b39 = vec2<f32>(v16_37, v16_38);
         sum35 += arena[at_ws_S_score0_0 + first_r * 16u + k34] * b39;
         sum36 += arena[at_ws_S_score0_0 + first_r * 16u + k34 + 16u] * b39;
       }
@@ -178,29 +217,37 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          if (r < length) { p_o[at_v + r * heads_64 + i_V] = ((near[r] * m21[y][x]) + m19[y][x]); }
+          if (r < length) { p_o[at_v + r * heads_64 + i_V] = ((near[near23 + r] * m21[y][x]) + m19[y][x]); }
         }
       }
     }
-    let x40 = near[31u];
-    let t26 = x40;
+    // %26 [] = pick last %8
+    let v8_40 = near[near8 + 15u];
+    let t26 = v8_40;
     workgroupBarrier();
+    // %27 [%row] = sub %26, %8
+    // %28 [%row] = exp %27
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x42 = near[r + 16u];
-      let x41 = m_exp((t26 - x42));
-      near[r] = x41;
+      let v8_42 = near[near8 + r];
+      let v28_41 = m_exp((t26 - v8_42));
+      near[near28 + r] = v28_41;
     }
     workgroupBarrier();
+    // %29 [%row, V] = mul %28, %16
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x44 = near[r * 16u + i_V + 32u];
-      let x43 = (near[r] * x44);
-      near[r * 16u + i_V + 288u] = x43;
+      let v16_44 = near[near16 + r * 16u + i_V];
+      let v29_43 = (near[near28 + r] * v16_44);
+      near[near29 + r * 16u + i_V] = v29_43;
     }
+    // %31 [] = exp %26
     let t31 = m_exp(t26);
     workgroupBarrier();
+    // %32 [K, V] = mul %31, %1
+    // %30 [K, V] = contract[%row] %5, %29
+    // %33 [K, V] = add %32, %30
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -209,33 +256,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum48 = vec4<f32>();
       var sum49 = vec4<f32>();
       for (var k45 = 0u; k45 < 16u + zero; k45++) {
-        let x50 = near[k45 * 64u + first_i_K + 1584u];
-        let x51 = near[k45 * 64u + first_i_K + 1585u];
-        let x52 = near[k45 * 64u + first_i_K + 1586u];
-        let x53 = near[k45 * 64u + first_i_K + 1587u];
-        let b54 = vec4<f32>(near[k45 * 16u + first_i_V + 288u], near[k45 * 16u + first_i_V + 289u], near[k45 * 16u + first_i_V + 290u], near[k45 * 16u + first_i_V + 291u]);
-        sum46 += x50 * b54;
-        sum47 += x51 * b54;
-        sum48 += x52 * b54;
-        sum49 += x53 * b54;
+        let v5_50 = near[near5 + k45 * 64u + first_i_K];
+        let v5_51 = near[near5 + k45 * 64u + first_i_K + 1u];
+        let v5_52 = near[near5 + k45 * 64u + first_i_K + 2u];
+        let v5_53 = near[near5 + k45 * 64u + first_i_K + 3u];
+        let b54 = vec4<f32>(near[near29 + k45 * 16u + first_i_V], near[near29 + k45 * 16u + first_i_V + 1u], near[near29 + k45 * 16u + first_i_V + 2u], near[near29 + k45 * 16u + first_i_V + 3u]);
+        sum46 += v5_50 * b54;
+        sum47 += v5_51 * b54;
+        sum48 += v5_52 * b54;
+        sum49 += v5_53 * b54;
       }
       var m30 = array<vec4<f32>, 4>(sum46, sum47, sum48, sum49);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x55 = near[i_K * 16u + i_V + 560u];
-          near[i_K * 16u + i_V + 560u] = ((t31 * x55) + m30[y][x]);
+          let v1_55 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((t31 * v1_55) + m30[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x56 = near[i_K * 16u + i_V + 560u];
-    p_final_S[at_S + i_K * 64u + i_V] = x56;
+    let v1_56 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_56;
   }
 }

@@ -36,70 +36,106 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_S = (sequence * heads + head) * 4096u + block;
+  const near23 = 0u;
+  const near16 = 16u;
+  const near1 = 80u;
+  const near26 = 1104u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 80u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_g_staged = dims[3].z + (token * heads + head);
     let at_k = (token * groups + group) * 64u;
     let at_beta_staged = dims[3].w + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
+    // %2 [] = load g.staged one
     let t2 = arena[at_g_staged];
+    // %3 [] = exp %2
     let t3 = m_exp(t2);
+    // %4 [] = expm1 %2
     let t4 = m_expm1(t2);
+    // %6 [] = 1
+    // %7 [] = add %6, %4
     let t7 = (1.0f + t4);
+    // %5 [] = 0.5
+    // %8 [] = less %5, %7
     let t8 = select(0.0, 1.0, 0.5f < t7);
+    // %9 [] = mul %8, %4
     let t9 = (t8 * t4);
+    // %10 [] = sub %6, %8
     let t10 = (1.0f - t8);
+    // %11 [] = mul %10, %3
     let t11 = (t10 * t3);
+    // %12 [] = add %9, %11
     let t12 = (t9 + t11);
+    // %16 [K] = load k one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = p_k[at_k + i_K];
-      near[i_K + 16u] = x1;
+      let v16_1 = p_k[at_k + i_K];
+      near[near16 + i_K] = v16_1;
     }
+    // %18 [] = load beta.staged one
     let t18 = arena[at_beta_staged];
+    // %20 [] = neg %18
     let t20 = (-t18);
     workgroupBarrier();
+    // %17 [V] = load v one
+    // %19 [V] = mul %17, %18
+    // %21 [K] = mul %20, %16
+    // %14 [K, V] = mul %8, %1
+    // %13 [K, V] = mul %12, %1
+    // %15 [K, V] = add %14, %13
+    // %22 [V] = contract[K] %21, %15
+    // %23 [V] = add %19, %22
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum3 = 0.0;
       for (var k2 = 0u; k2 < 64u + zero; k2++) {
-        let x4 = near[k2 + 16u];
-        let b5 = (t20 * x4);
-        let x6 = near[k2 * 16u + i_V + 80u];
-        let x7 = (t8 * x6);
-        let x8 = (t12 * x6);
-        let b9 = (x7 + x8);
+        let v16_4 = near[near16 + k2];
+        let b5 = (t20 * v16_4);
+        let v1_6 = near[near1 + k2 * 16u + i_V];
+        let v14_7 = (t8 * v1_6);
+        let v13_8 = (t12 * v1_6);
+        let b9 = (v14_7 + v13_8);
         sum3 += b5 * b9;
       }
       let m22 = sum3;
-      let x10 = ((p_v[at_v + i_V] * t18) + m22);
-      near[i_V] = x10;
+      let v23_10 = ((p_v[at_v + i_V] * t18) + m22);
+      near[near23 + i_V] = v23_10;
     }
     workgroupBarrier();
+    // %24 [K, V] = mul %16, %23
+    // %25 [K, V] = add %13, %24
+    // %26 [K, V] = add %14, %25
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x12 = near[i_K * 16u + i_V + 80u];
-      let x13 = (t8 * x12);
-      let x14 = (t12 * x12);
-      let x15 = near[i_K + 16u];
-      let x11 = (x13 + (x14 + (x15 * near[i_V])));
-      near[i_K * 16u + i_V + 1104u] = x11;
+      let v1_12 = near[near1 + i_K * 16u + i_V];
+      let v14_13 = (t8 * v1_12);
+      let v13_14 = (t12 * v1_12);
+      let v16_15 = near[near16 + i_K];
+      let v26_11 = (v14_13 + (v13_14 + (v16_15 * near[near23 + i_V])));
+      near[near26 + i_K * 16u + i_V] = v26_11;
     }
     workgroupBarrier();
+    // %27 [K] = load q one
+    // %28 [] = 0.125
+    // %29 [K] = mul %27, %28
+    // %30 [V] = contract[K] %29, %26
+    // store o, %30
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum17 = 0.0;
       for (var k16 = 0u; k16 < 64u + zero; k16++) {
         let b18 = (p_q[at_k + k16] * 0.125f);
-        let x19 = near[k16 * 16u + i_V + 1104u];
-        let b20 = x19;
+        let v26_19 = near[near26 + k16 * 16u + i_V];
+        let b20 = v26_19;
         sum17 += b18 * b20;
       }
       let m30 = sum17;
@@ -108,16 +144,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x21 = near[i_K * 16u + i_V + 1104u];
-      near[i_K * 16u + i_V + 80u] = x21;
+      let v26_21 = near[near26 + i_K * 16u + i_V];
+      near[near1 + i_K * 16u + i_V] = v26_21;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x22 = near[i_K * 16u + i_V + 80u];
-    p_final_S[at_S + i_K * 64u + i_V] = x22;
+    let v1_22 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_22;
   }
 }

@@ -21,47 +21,58 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads_64 = heads * 64u;
   let at_d_q = (token * groups + group) * 64u;
   let groups_64 = groups * 64u;
+  const near1 = 0u;
+  const near4 = 1024u;
+  // %0 [%row, K] = zeros
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    near[r * 64u + i_K] = 0.0f;
+    near[near1 + r * 64u + i_K] = 0.0f;
   }
   workgroupBarrier();
+  // loop members with %1 [%row, K] = %0
   for (var member = 0u; member < heads / groups; member++) {
     let head = group * (heads / groups) + member;
     let at_ws_d_q_heads = dims[3].x + (token * heads + head) * 64u;
+    // %2 [%row, K] = load ws.d_q.heads row
+    // %3 [%row, K] = add %1, %2
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x1 = near[r * 64u + i_K];
-      near[r * 64u + i_K] = (x1 + select(0.0, arena[at_ws_d_q_heads + r * heads_64 + i_K], r < length));
+      let v1_1 = near[near1 + r * 64u + i_K];
+      near[near1 + r * 64u + i_K] = (v1_1 + select(0.0, arena[at_ws_d_q_heads + r * heads_64 + i_K], r < length));
     }
     workgroupBarrier();
   }
+  // store d_q, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x2 = near[r * 64u + i_K];
-    if (r < length) { p_d_q[at_d_q + r * groups_64 + i_K] = x2; }
-    near[r * 64u + i_K + 1024u] = 0.0f;
+    let v1_2 = near[near1 + r * 64u + i_K];
+    if (r < length) { p_d_q[at_d_q + r * groups_64 + i_K] = v1_2; }
+    near[near4 + r * 64u + i_K] = 0.0f;
   }
   workgroupBarrier();
   storageBarrier();
+  // loop members with %4 [%row, K] = %0
   for (var member = 0u; member < heads / groups; member++) {
     let head = group * (heads / groups) + member;
     let at_ws_d_k_heads = dims[3].y + (token * heads + head) * 64u;
+    // %5 [%row, K] = load ws.d_k.heads row
+    // %6 [%row, K] = add %4, %5
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x3 = near[r * 64u + i_K + 1024u];
-      near[r * 64u + i_K + 1024u] = (x3 + select(0.0, arena[at_ws_d_k_heads + r * heads_64 + i_K], r < length));
+      let v4_3 = near[near4 + r * 64u + i_K];
+      near[near4 + r * 64u + i_K] = (v4_3 + select(0.0, arena[at_ws_d_k_heads + r * heads_64 + i_K], r < length));
     }
     workgroupBarrier();
   }
+  // store d_k, %4
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x4 = near[r * 64u + i_K + 1024u];
-    if (r < length) { p_d_k[at_d_q + r * groups_64 + i_K] = x4; }
+    let v4_4 = near[near4 + r * 64u + i_K];
+    if (r < length) { p_d_k[at_d_q + r * groups_64 + i_K] = v4_4; }
   }
 }

@@ -17,6 +17,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_d_g_staged = dims[4].x + (token * heads + head);
   let at_d_g = (token * heads + head);
+  // %0 [%row] = load d_g.staged row
+  // store d_g, %0
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     if (r < length) { p_d_g[at_d_g + r * heads] = select(0.0, arena[at_d_g_staged + r * heads], r < length); }

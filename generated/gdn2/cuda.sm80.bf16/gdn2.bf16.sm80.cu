@@ -739,7 +739,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M7 = 18432, M0 = 18432, M1 = 26624, M2 = 36864, M4 = 26624, M5 = 45056, M6 = 53248, M8 = 45056, M9 = 18432, M10 = 26624, M11 = 18432, M13 = 0, M12 = 26624, M14 = 8192;
+  constexpr u32 M3 = 0, M7 = 18432, M0_1 = 18432, M1_6 = 26624, M2_0 = 36864, M4_7 = 26624, M5 = 45056, M6 = 53248, M8 = 45056, M9 = 18432, M10 = 26624, M11 = 18432, M13 = 0, M12_20 = 26624, M14_24 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -748,92 +748,124 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M2), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M0_1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %6 [%row, K] = load b row
+  tile_load<64, 1, 128>((base + M1_6), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M2_0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, K] = load g row
   array_load<64, 72, 128>((base + M3), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %7 [%row, K] = mul %6, %1
   cp_wait<2>();
   team_sync(1);
   float f6_0[32];
-  load_frag<4, 64, false>(f6_0, (base + M1), 0);
+  load_frag<4, 64, false>(f6_0, (base + M1_6), 0);
   float f1_1[32];
-  load_frag<4, 64, false>(f1_1, (base + M0), 0);
+  load_frag<4, 64, false>(f1_1, (base + M0_1), 0);
   float f7_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f7_2[i] = (f6_0[i] * f1_1[i]);
+  // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<0>();
   team_sync(1);
   team_sync(1);
   for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<4, 64, false>((base + M4), f7_2, 0);
+  store_frag<4, 64, false>((base + M4_7), f7_2, 0);
   team_sync(1);
   team_sync(1);
-  float whole_3[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_3, {(base + M2), (base + M4)}, {(base + M0)}, ((float*)(basep + M3)), {(base + M5)}, 0, 4, 4);
+  float whole_3[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_3, {(base + M2_0), (base + M4_7)}, {(base + M0_1)}, ((float*)(basep + M3)), {(base + M5)}, 0, 4, 4);
   float f3_4[32];
   float f8_5[32];
   UNROLL for (int i = 0; i < 32; ++i) f3_4[i] = whole_3[0][i];
   UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = whole_3[1][i];
   team_sync(1);
+  // %8 [%row, %col] = dscore[K] strict %7, %1 by %2
+  // %4 [] = 0.125
+  // %5 [%row, %col] = mul %4, %3
   float f5_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f5_6[i] = (0.125f * f3_4[i]);
+  // store ws.S.score0_0, %5
   store_frag<4, 64, false>((base + M6), f5_6, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M6), t);
+  // %9 [] = -1
+  // %10 [%row, %col] = mul %9, %8
   float f10_7[32];
   UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = ((-1.f) * f8_5[i]);
+  // %11 [%row, %col] = inverse fine %10
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)] = f10_7[i];
   team_sync(1);
   tri_inverse<72, true>(((float*)(basep + M7)), t, 4);
+  // %12 [%row, %col] = round %11
   team_sync(1);
   float f11_8[32];
   UNROLL for (int i = 0; i < 32; ++i) f11_8[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
   float f12_9[32];
   UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = low(pack2(f11_8[i], 0.f));
+  // %13 [%row, %col] = sub %11, %12
   float f13_10[32];
   UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f11_8[i] - f12_9[i]);
+  // store ws.S.solve0_0, %11
   store_frag<4, 64, false>((base + M8), f11_8, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
+  // store ws.S.rest0_0, %13
   store_frag<4, 64, false>((base + M9), f13_10, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
+  // %14 [%row, K] = cumsum %2
+  // %15 [%row, K] = exp %14
   float f14_11[32];
   UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = ((float*)(basep + M3))[frag_row(i) * 72 + frag_col(i)];
   float f15_12[32];
   UNROLL for (int i = 0; i < 32; ++i) f15_12[i] = m_exp(f14_11[i]);
+  // %16 [%row, K] = mul %15, %4
   float f16_13[32];
   UNROLL for (int i = 0; i < 32; ++i) f16_13[i] = (f15_12[i] * 0.125f);
+  // %17 [%row, K] = mul %16, %0
   float f0_14[32];
-  load_frag<4, 64, false>(f0_14, (base + M2), 0);
+  load_frag<4, 64, false>(f0_14, (base + M2_0), 0);
   float f17_15[32];
   UNROLL for (int i = 0; i < 32; ++i) f17_15[i] = (f16_13[i] * f0_14[i]);
+  // store ws.S.read0, %17
   store_frag<4, 64, false>((base + M10), f17_15, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
+  // %18 [%row, K] = mul %15, %9
   float f18_16[32];
   UNROLL for (int i = 0; i < 32; ++i) f18_16[i] = (f15_12[i] * (-1.f));
+  // %19 [%row, K] = mul %18, %7
   float f19_17[32];
   UNROLL for (int i = 0; i < 32; ++i) f19_17[i] = (f18_16[i] * f7_2[i]);
+  // store ws.S.erase0, %19
   store_frag<4, 64, false>((base + M11), f19_17, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M12))[i] = ((float*)(basep + M3))[4536 + i];
+  // %20 [K] = pick last %14
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M12_20))[i] = ((float*)(basep + M3))[4536 + i];
+  // %21 [K, %row] = sub %20, %14
   team_sync(1);
   float f21_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_18[i] = (((float*)(basep + M12))[frag_col(i)] - f14_11[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f21_18[i] = (((float*)(basep + M12_20))[frag_col(i)] - f14_11[i]);
+  // %22 [K, %row] = exp %21
   float f22_19[32];
   UNROLL for (int i = 0; i < 32; ++i) f22_19[i] = m_exp(f21_18[i]);
+  // %23 [K, %row] = mul %22, %1
   float f23_20[32];
   UNROLL for (int i = 0; i < 32; ++i) f23_20[i] = (f22_19[i] * f1_1[i]);
+  // store ws.S.col0, %23
   store_frag<4, 64, false>((base + M13), f23_20, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M14))[i] = m_exp(((float*)(basep + M12))[i]);
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M14))[i]);
+  // %24 [K] = exp %20
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M14_24))[i] = m_exp(((float*)(basep + M12_20))[i]);
+  // store ws.S.decay, %24
+  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M14_24))[i]);
 }
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960, L6 = 49152, L7 = 57344, L8 = 65536;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_31 = 49152, L7_36 = 57344, L8_40 = 65536;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -858,14 +890,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 66560; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_w + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L1), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L2), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L3), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L4), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L5), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L6), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L7), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %2 [%row, V] = load w row
+      tile_load<64, 1, 128>((to + L0_2), p_w + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L1_3), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %5 [%row, K] = load ws.S.erase0 row
+      tile_load<64, 1, 128>((to + L2_5), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %12 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L3_12), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %19 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L4_19), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %23 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L5_23), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %31 [%row, K] = load ws.S.read0 row
+      tile_load<64, 1, 128>((to + L6_31), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %36 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L7_36), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %40 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r40_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
@@ -885,7 +926,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 66560; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L8))[i] = r40_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L8_40))[i] = r40_0[k]; }
       cp_wait<0>();
       team_sync(1);
       team_sync(1);
@@ -898,6 +939,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -913,103 +955,137 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
+      // %6 [K, V] = round %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
+      // %8 [%row, V] = contract[K] %5, %6
       u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
       float f8_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2_5)); mma_commit();
+      // %32 [%row, V] = contract[K] %31, %6
       u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
       float f32_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f32_6, a6_5, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f32_6, a6_5, (sa + L6_31)); mma_commit();
+      // %7 [K, V] = sub %1, %6
       float f7_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_7[i] = (f1_1[i] - f6_2[i]);
+      // %4 [%row, V] = mul %2, %3
       float f2_8[32];
-      load_frag<4, 64, true>(f2_8, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_8, (sa + L0_2), 0);
       float f3_9[32];
-      load_frag<4, 64, true>(f3_9, (sa + L1), 0);
+      load_frag<4, 64, true>(f3_9, (sa + L1_3), 0);
       float f4_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_10[i] = (f2_8[i] * f3_9[i]);
+      // %41 [K, V] = mul %40, %1
       float f41_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f41_11[i] = (((float*)(sp + L8))[frag_col(i)] * f1_1[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f41_11[i] = (((float*)(sp + L8_40))[frag_col(i)] * f1_1[i]);
+      // %9 [%row, V] = contract[K] %5, %7
+      // %10 [%row, V] = add %8, %9
       mma_wait<1>();
       mma_ready<sizeof(f8_4) / 4>(f8_4);
       u32 a7_12[4][4]; pack<4>(a7_12, f7_7);
       float f10_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_13[i] = f8_4[i];
-      mma_open(); mma<64, 4, 64, false, false>(f10_13, a7_12, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f10_13, a7_12, (sa + L2_5)); mma_commit();
+      // %33 [%row, V] = contract[K] %31, %7
+      // %34 [%row, V] = add %32, %33
       mma_wait<1>();
       mma_ready<sizeof(f32_6) / 4>(f32_6);
       u32 a7_14[4][4]; pack<4>(a7_14, f7_7);
       float f34_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f34_15[i] = f32_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f34_15, a7_14, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f34_15, a7_14, (sa + L6_31)); mma_commit();
+      // %11 [%row, V] = add %10, %4
       mma_wait<1>();
       mma_ready<sizeof(f10_13) / 4>(f10_13);
       float f11_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f11_16[i] = (f10_13[i] + f4_10[i]);
+      // %13 [%row, V] = round %11
       float f13_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_17[i] = low(pack2(f11_16[i], 0.f));
+      // %15 [%col, V] = swap %13
+      // %16 [%row, V] = contract[%col] %12, %15
       u32 a13_18[4][4]; pack<4>(a13_18, f13_17);
       float f16_19[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_19, a13_18, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f16_19, a13_18, (sa + L3_12)); mma_commit();
+      // %14 [%row, V] = sub %11, %13
       float f14_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_20[i] = (f11_16[i] - f13_17[i]);
+      // %17 [%col, V] = swap %14
+      // %18 [%row, V] = contract[%col] %12, %17
+      // %21 [%row, V] = add %16, %18
       mma_wait<0>();
       mma_ready<sizeof(f34_15) / 4>(f34_15);
       mma_ready<sizeof(f16_19) / 4>(f16_19);
       u32 a14_21[4][4]; pack<4>(a14_21, f14_20);
       float f21_22[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_22[i] = f16_19[i];
-      mma_open(); mma<64, 4, 64, false, false>(f21_22, a14_21, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f21_22, a14_21, (sa + L3_12)); mma_commit();
+      // %20 [%row, V] = contract[%col] %19, %15
+      // %22 [%row, V] = add %21, %20
       mma_wait<0>();
       mma_ready<sizeof(f21_22) / 4>(f21_22);
       u32 a13_23[4][4]; pack<4>(a13_23, f13_17);
       float f22_24[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_24[i] = f21_22[i];
-      mma_open(); mma<64, 4, 64, false, false>(f22_24, a13_23, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f22_24, a13_23, (sa + L4_19)); mma_commit();
+      // %24 [%row, V] = round %22
       mma_wait<0>();
       mma_ready<sizeof(f22_24) / 4>(f22_24);
       float f24_25[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_25[i] = low(pack2(f22_24[i], 0.f));
+      // %26 [%col, V] = swap %24
+      // %37 [K, V] = contract[%row] %36, %24
       u32 a24_26[4][4]; pack<4>(a24_26, f24_25);
       float f37_27[32];
-      mma_open(); mma<64, 4, 64, true, true>(f37_27, a24_26, (sa + L7)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f37_27, a24_26, (sa + L7_36)); mma_commit();
+      // %27 [%row, V] = contract[%col] %23, %26
       u32 a24_28[4][4]; pack<4>(a24_28, f24_25);
       float f27_29[32];
-      mma_open(); mma<64, 4, 64, false, true>(f27_29, a24_28, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f27_29, a24_28, (sa + L5_23)); mma_commit();
+      // %25 [%row, V] = sub %22, %24
       float f25_30[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_30[i] = (f22_24[i] - f24_25[i]);
+      // %28 [%col, V] = swap %25
+      // %38 [K, V] = contract[%row] %36, %25
+      // %39 [K, V] = add %37, %38
       mma_wait<1>();
       mma_ready<sizeof(f37_27) / 4>(f37_27);
       u32 a25_31[4][4]; pack<4>(a25_31, f25_30);
       float f39_32[32];
       UNROLL for (int i = 0; i < 32; ++i) f39_32[i] = f37_27[i];
-      mma_open(); mma<64, 4, 64, true, false>(f39_32, a25_31, (sa + L7)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f39_32, a25_31, (sa + L7_36)); mma_commit();
+      // %29 [%row, V] = contract[%col] %23, %28
+      // %30 [%row, V] = add %27, %29
       mma_wait<1>();
       mma_ready<sizeof(f27_29) / 4>(f27_29);
       u32 a25_33[4][4]; pack<4>(a25_33, f25_30);
       float f30_34[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_34[i] = f27_29[i];
-      mma_open(); mma<64, 4, 64, false, false>(f30_34, a25_33, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f30_34, a25_33, (sa + L5_23)); mma_commit();
+      // %42 [K, V] = add %41, %39
       mma_wait<1>();
       mma_ready<sizeof(f39_32) / 4>(f39_32);
       float f42_35[32];
       UNROLL for (int i = 0; i < 32; ++i) f42_35[i] = (f41_11[i] + f39_32[i]);
+      // %35 [%row, V] = add %34, %30
       mma_wait<0>();
       mma_ready<sizeof(f30_34) / 4>(f30_34);
       float f35_36[32];
       UNROLL for (int i = 0; i < 32; ++i) f35_36[i] = (f34_15[i] + f30_34[i]);
+      // store o, %35
       store_frag<4, 64, true>((oa + O0), f35_36, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f42_35[i];
       bar_arrive(empty + n % 2 * 8);
     }
+    // store final.S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960, L6 = 49152;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_29 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1034,12 +1110,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 50176; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_w + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L1), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L2), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L3), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L4), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L5), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %2 [%row, V] = load w row
+      tile_load<64, 1, 128>((to + L0_2), p_w + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L1_3), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %5 [%row, K] = load ws.S.erase0 row
+      tile_load<64, 1, 128>((to + L2_5), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %12 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L3_12), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %19 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L4_19), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %23 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L5_23), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %29 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
@@ -1060,7 +1143,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6))[i] = r29_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_29))[i] = r29_0[k]; }
       cp_wait<0>();
       team_sync(1);
       team_sync(1);
@@ -1073,6 +1156,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1088,70 +1172,95 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const u32 oa = out0 + n % 2 * 16384; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
+      // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %6 [K, V] = round %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
+      // %8 [%row, V] = contract[K] %5, %6
       u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
       float f8_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2_5)); mma_commit();
+      // %7 [K, V] = sub %1, %6
       float f7_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_5[i] = (f1_1[i] - f6_2[i]);
+      // %4 [%row, V] = mul %2, %3
       float f2_6[32];
-      load_frag<4, 64, true>(f2_6, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
       float f3_7[32];
-      load_frag<4, 64, true>(f3_7, (sa + L1), 0);
+      load_frag<4, 64, true>(f3_7, (sa + L1_3), 0);
       float f4_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (f2_6[i] * f3_7[i]);
+      // %30 [K, V] = mul %29, %1
       float f30_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_9[i] = (((float*)(sp + L6))[frag_col(i)] * f1_1[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f30_9[i] = (((float*)(sp + L6_29))[frag_col(i)] * f1_1[i]);
+      // %9 [%row, V] = contract[K] %5, %7
+      // %10 [%row, V] = add %8, %9
       mma_wait<0>();
       mma_ready<sizeof(f8_4) / 4>(f8_4);
       u32 a7_10[4][4]; pack<4>(a7_10, f7_5);
       float f10_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_11[i] = f8_4[i];
-      mma_open(); mma<64, 4, 64, false, false>(f10_11, a7_10, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f10_11, a7_10, (sa + L2_5)); mma_commit();
+      // %11 [%row, V] = add %10, %4
       mma_wait<0>();
       mma_ready<sizeof(f10_11) / 4>(f10_11);
       float f11_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f11_12[i] = (f10_11[i] + f4_8[i]);
+      // %13 [%row, V] = round %11
       float f13_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_13[i] = low(pack2(f11_12[i], 0.f));
+      // %15 [%col, V] = swap %13
+      // %16 [%row, V] = contract[%col] %12, %15
       u32 a13_14[4][4]; pack<4>(a13_14, f13_13);
       float f16_15[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_15, a13_14, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f16_15, a13_14, (sa + L3_12)); mma_commit();
+      // %14 [%row, V] = sub %11, %13
       float f14_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_16[i] = (f11_12[i] - f13_13[i]);
+      // %17 [%col, V] = swap %14
+      // %18 [%row, V] = contract[%col] %12, %17
+      // %21 [%row, V] = add %16, %18
       mma_wait<0>();
       mma_ready<sizeof(f16_15) / 4>(f16_15);
       u32 a14_17[4][4]; pack<4>(a14_17, f14_16);
       float f21_18[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_18[i] = f16_15[i];
-      mma_open(); mma<64, 4, 64, false, false>(f21_18, a14_17, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f21_18, a14_17, (sa + L3_12)); mma_commit();
+      // %20 [%row, V] = contract[%col] %19, %15
+      // %22 [%row, V] = add %21, %20
       mma_wait<0>();
       mma_ready<sizeof(f21_18) / 4>(f21_18);
       u32 a13_19[4][4]; pack<4>(a13_19, f13_13);
       float f22_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = f21_18[i];
-      mma_open(); mma<64, 4, 64, false, false>(f22_20, a13_19, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f22_20, a13_19, (sa + L4_19)); mma_commit();
+      // %24 [%row, V] = round %22
       mma_wait<0>();
       mma_ready<sizeof(f22_20) / 4>(f22_20);
       float f24_21[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_21[i] = low(pack2(f22_20[i], 0.f));
+      // %26 [K, V] = contract[%row] %23, %24
       u32 a24_22[4][4]; pack<4>(a24_22, f24_21);
       float f26_23[32];
-      mma_open(); mma<64, 4, 64, true, true>(f26_23, a24_22, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f26_23, a24_22, (sa + L5_23)); mma_commit();
+      // %25 [%row, V] = sub %22, %24
       float f25_24[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = (f22_20[i] - f24_21[i]);
+      // %27 [K, V] = contract[%row] %23, %25
+      // %28 [K, V] = add %26, %27
       mma_wait<0>();
       mma_ready<sizeof(f26_23) / 4>(f26_23);
       u32 a25_25[4][4]; pack<4>(a25_25, f25_24);
       float f28_26[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_26[i] = f26_23[i];
-      mma_open(); mma<64, 4, 64, true, false>(f28_26, a25_25, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f28_26, a25_25, (sa + L5_23)); mma_commit();
+      // %31 [K, V] = add %30, %28
       mma_wait<0>();
       mma_ready<sizeof(f28_26) / 4>(f28_26);
       float f31_27[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_27[i] = (f30_9[i] + f28_26[i]);
+      // store ws.S.written0, %22
       store_frag<4, 64, true>((oa + O1), f22_20, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_27[i];
       bar_arrive(empty + n % 2 * 8);
@@ -1161,7 +1270,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960, L6 = 49152, L7 = 57344;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_9 = 16384, L3_14 = 24576, L4_22 = 32768, L5_27 = 40960, L6_29 = 49152, L7_35 = 57344;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1186,13 +1295,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 58368; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L1), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L2), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L3), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L4), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L5), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L6), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %9 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L2_9), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %14 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L3_14), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %22 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L4_22), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %27 [%row, K] = load ws.S.read0 row
+      tile_load<64, 1, 128>((to + L5_27), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %29 [%row, K] = load ws.S.erase0 row
+      tile_load<64, 1, 128>((to + L6_29), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %35 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r35_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
@@ -1213,9 +1330,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 58368; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L7))[i] = r35_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L7_35))[i] = r35_0[k]; }
       cp_wait<0>();
       team_sync(1);
+      // %10 [%col, %row] = swap %9
+      // %17 [%col, %row] = swap %14
+      // %23 [%col, %row] = swap %22
       team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
@@ -1226,6 +1346,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load d_final.S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1241,84 +1362,113 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const u32 oa = out0 + n % 2 * 16384; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
+      // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0));
+      // %11 [%col, V] = swap %2
+      // %12 [%row, V] = contract[%col] %10, %11
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
       float f12_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f12_3, a2_2, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f12_3, a2_2, (sa + L2_9)); mma_commit();
+      // %4 [K, V] = round %1
       float f4_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_4[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [%row, V] = contract[K] %3, %4
       u32 a4_5[4][4]; pack<4>(a4_5, f4_4);
       float f6_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_6, a4_5, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f6_6, a4_5, (sa + L1_3)); mma_commit();
+      // %5 [K, V] = sub %1, %4
       float f5_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f5_7[i] = (f1_1[i] - f4_4[i]);
+      // %36 [K, V] = mul %35, %1
       float f36_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_8[i] = (((float*)(sp + L7))[frag_col(i)] * f1_1[i]);
-      u32 a2_9[4][4]; load_as<4, 64, true>(a2_9, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f36_8[i] = (((float*)(sp + L7_35))[frag_col(i)] * f1_1[i]);
+      // %28 [K, V] = contract[%row] %27, %2
+      // %37 [K, V] = add %36, %28
+      u32 a2_9[4][4]; load_as<4, 64, true>(a2_9, (sa + L0_2));
       float f37_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f37_10[i] = f36_8[i];
-      mma_open(); mma<64, 4, 64, true, false>(f37_10, a2_9, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f37_10, a2_9, (sa + L5_27)); mma_commit();
+      // %7 [%row, V] = contract[K] %3, %5
+      // %8 [%row, V] = add %6, %7
       mma_wait<1>();
       mma_ready<sizeof(f12_3) / 4>(f12_3);
       mma_ready<sizeof(f6_6) / 4>(f6_6);
       u32 a5_11[4][4]; pack<4>(a5_11, f5_7);
       float f8_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f8_12[i] = f6_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f8_12, a5_11, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f8_12, a5_11, (sa + L1_3)); mma_commit();
+      // %13 [%row, V] = add %8, %12
       mma_wait<0>();
       mma_ready<sizeof(f37_10) / 4>(f37_10);
       mma_ready<sizeof(f8_12) / 4>(f8_12);
       float f13_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_13[i] = (f8_12[i] + f12_3[i]);
+      // %15 [%row, V] = round %13
       float f15_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f15_14[i] = low(pack2(f13_13[i], 0.f));
+      // %18 [%col, V] = swap %15
+      // %19 [%row, V] = contract[%col] %17, %18
       u32 a15_15[4][4]; pack<4>(a15_15, f15_14);
       float f19_16[32];
-      mma_open(); mma<64, 4, 64, true, true>(f19_16, a15_15, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f19_16, a15_15, (sa + L3_14)); mma_commit();
+      // %16 [%row, V] = sub %13, %15
       float f16_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_17[i] = (f13_13[i] - f15_14[i]);
+      // %20 [%col, V] = swap %16
+      // %21 [%row, V] = contract[%col] %17, %20
+      // %25 [%row, V] = add %19, %21
       mma_wait<0>();
       mma_ready<sizeof(f19_16) / 4>(f19_16);
       u32 a16_18[4][4]; pack<4>(a16_18, f16_17);
       float f25_19[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_19[i] = f19_16[i];
-      mma_open(); mma<64, 4, 64, true, false>(f25_19, a16_18, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f25_19, a16_18, (sa + L3_14)); mma_commit();
+      // %24 [%row, V] = contract[%col] %23, %18
+      // %26 [%row, V] = add %25, %24
       mma_wait<0>();
       mma_ready<sizeof(f25_19) / 4>(f25_19);
       u32 a15_20[4][4]; pack<4>(a15_20, f15_14);
       float f26_21[32];
       UNROLL for (int i = 0; i < 32; ++i) f26_21[i] = f25_19[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_21, a15_20, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f26_21, a15_20, (sa + L4_22)); mma_commit();
+      // %30 [%row, V] = round %26
       mma_wait<0>();
       mma_ready<sizeof(f26_21) / 4>(f26_21);
       float f30_22[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_22[i] = low(pack2(f26_21[i], 0.f));
+      // %32 [K, V] = contract[%row] %29, %30
       u32 a30_23[4][4]; pack<4>(a30_23, f30_22);
       float f32_24[32];
-      mma_open(); mma<64, 4, 64, true, true>(f32_24, a30_23, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f32_24, a30_23, (sa + L6_29)); mma_commit();
+      // %31 [%row, V] = sub %26, %30
       float f31_25[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f26_21[i] - f30_22[i]);
+      // %33 [K, V] = contract[%row] %29, %31
+      // %34 [K, V] = add %32, %33
       mma_wait<0>();
       mma_ready<sizeof(f32_24) / 4>(f32_24);
       u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
       float f34_27[32];
       UNROLL for (int i = 0; i < 32; ++i) f34_27[i] = f32_24[i];
-      mma_open(); mma<64, 4, 64, true, false>(f34_27, a31_26, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f34_27, a31_26, (sa + L6_29)); mma_commit();
+      // %38 [K, V] = add %37, %34
       mma_wait<0>();
       mma_ready<sizeof(f34_27) / 4>(f34_27);
       float f38_28[32];
       UNROLL for (int i = 0; i < 32; ++i) f38_28[i] = (f37_10[i] + f34_27[i]);
+      // store ws.S.solved0, %26
       store_frag<4, 64, true>((oa + O1), f26_21, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f38_28[i];
       bar_arrive(empty + n % 2 * 8);
     }
+    // store d_S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, const bf16* __restrict__ p_w, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, bf16* __restrict__ p_d_b, bf16* __restrict__ p_d_w, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M28 = 0, M0 = 18432, M1 = 26624, M2 = 34816, M4 = 43008, M5 = 51200, M6 = 59392, M7 = 67584, M8 = 75776, M9 = 83968, M10 = 92160, M11 = 100352, M12 = 108544, M13 = 108544, M14 = 18432, M15 = 18432, M16 = 67584, M17 = 100352, M19 = 18432, M20 = 0, M21 = 0, M29 = 18432, M30 = 0, M26 = 18432, M18 = 67584, M22 = 8192, M23 = 8448, M24 = 19456, M25 = 19712, M27 = 26624;
+  constexpr u32 M3 = 0, M28 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_25 = 67584, M8_29 = 75776, M9_44 = 83968, M10_63 = 92160, M11_5 = 100352, M12 = 108544, M13 = 108544, M14 = 18432, M15_22 = 18432, M16_26 = 67584, M17 = 100352, M19 = 18432, M20 = 0, M21 = 0, M29 = 18432, M30 = 0, M26 = 18432, M18_31 = 67584, M22_53 = 8192, M23_54 = 8448, M24_55 = 19456, M25_57 = 19712, M27_58 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1328,201 +1478,272 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 512>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M1), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 512>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, V] = load ws.S.written0 row
+  tile_load<64, 1, 512>((base + M1_2), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %6 [%row, K] = load k row
+  tile_load<64, 1, 512>((base + M2_6), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %7 [%row, K] = load g row
   array_load<64, 72, 512>((base + M3), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M4), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M5), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M6), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M7), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M8), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M9), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M10), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %11 [K, V] = load ws.S.states
+  tile_load<64, 1, 512>((base + M4_11), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %18 [%row, K] = load q row
+  tile_load<64, 1, 512>((base + M5_18), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load ws.S.solved0 row
+  tile_load<64, 1, 512>((base + M6_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %25 [%row, K] = load b row
+  tile_load<64, 1, 512>((base + M7_25), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %29 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 512>((base + M8_29), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %44 [%row, V] = load w row
+  tile_load<64, 1, 512>((base + M9_44), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %63 [%row, V] = load v row
+  tile_load<64, 1, 512>((base + M10_63), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %3 [%col, V] = swap %2
+  // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<10>();
   team_sync(1, 512);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<9>();
   team_sync(1, 512);
   float f4_1[8];
-  mma_open(); mma<16, 4, 64, false, true>(f4_1, a0_0, (base + M1), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, false, true>(f4_1, a0_0, (base + M1_2), part * 16); mma_commit();
+  // %5 [%row, %col] = mask %4
   mma_wait<0>();
   mma_ready<sizeof(f4_1) / 4>(f4_1);
   float f5_2[8];
   UNROLL for (int i = 0; i < 8; ++i) f5_2[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f4_1[i] : 0.f);
+  // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<7>();
   team_sync(1, 512);
   team_sync(1, 512);
   for (int i = t; i < 64; i += 512) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<1, 64, false>((base + M11), f5_2, part * 1);
+  store_frag<1, 64, false>((base + M11_5), f5_2, part * 1);
   team_sync(1, 512);
-  u32 a5_4[4][4]; load_as<4, 64, false>(a5_4, (base + M11));
+  u32 a5_4[4][4]; load_as<4, 64, false>(a5_4, (base + M11_5));
   team_sync(1, 512);
-  float whole_3[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_3, {a5_4}, (base + M2), ((float*)(basep + M3)), (base + M12), part * 1, 4 + part);
+  float whole_3[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_3, {a5_4}, (base + M2_6), ((float*)(basep + M3)), (base + M12), part * 1, 4 + part);
   float f8_5[8];
   UNROLL for (int i = 0; i < 8; ++i) f8_5[i] = whole_3[0][i];
   team_sync(1, 512);
+  // %9 [%row, K] = cumsum %7
+  // %10 [%row, K] = exp %9
   float f9_6[8];
   UNROLL for (int i = 0; i < 8; ++i) f9_6[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f10_7[8];
   UNROLL for (int i = 0; i < 8; ++i) f10_7[i] = m_exp(f9_6[i]);
-  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0));
+  // %12 [%row, K] = contract[V] %0, %11
+  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
   cp_wait<6>();
   team_sync(1, 512);
   float f12_9[8];
-  mma_open(); mma<16, 4, 64, false, true>(f12_9, a0_8, (base + M4), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, false, true>(f12_9, a0_8, (base + M4_11), part * 16); mma_commit();
+  // %13 [%row, K] = mul %10, %12
   mma_wait<0>();
   mma_ready<sizeof(f12_9) / 4>(f12_9);
   float f13_10[8];
   UNROLL for (int i = 0; i < 8; ++i) f13_10[i] = (f10_7[i] * f12_9[i]);
+  // %14 [%row, K] = add %13, %8
   float f14_11[8];
   UNROLL for (int i = 0; i < 8; ++i) f14_11[i] = (f13_10[i] + f8_5[i]);
+  // %15 [] = 0.125
+  // %16 [%row, K] = mul %14, %15
   float f16_12[8];
   UNROLL for (int i = 0; i < 8; ++i) f16_12[i] = (f14_11[i] * 0.125f);
+  // store d_q, %16
   store_frag<1, 64, false>((base + M13), f16_12, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  u32 a5_14[4][4]; load_as<4, 64, true>(a5_14, (base + M11));
+  // %65 [%col, K] = dscoreCol[K] %5, %18 by %7
+  u32 a5_14[4][4]; load_as<4, 64, true>(a5_14, (base + M11_5));
   cp_wait<5>();
   team_sync(1, 512);
   team_sync(1, 512);
-  float whole_13[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_13, {a5_14}, (base + M5), ((float*)(basep + M3)), (base + M14), part * 1, 4 + part);
+  float whole_13[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_13, {a5_14}, (base + M5_18), ((float*)(basep + M3)), (base + M14), part * 1, 4 + part);
   float f65_15[8];
   UNROLL for (int i = 0; i < 8; ++i) f65_15[i] = whole_13[0][i];
   team_sync(1, 512);
+  // %19 [%col, K] = mul %65, %15
   float f19_16[8];
   UNROLL for (int i = 0; i < 8; ++i) f19_16[i] = (f65_15[i] * 0.125f);
+  // %20 [%row, K] = swap %19
+  // %21 [%row, %col] = contract[V] %1, %3
   cp_wait<4>();
   team_sync(1, 512);
-  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M6));
+  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M6_1));
   float f21_18[8];
-  mma_open(); mma<16, 4, 64, false, true>(f21_18, a1_17, (base + M1), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, false, true>(f21_18, a1_17, (base + M1_2), part * 16); mma_commit();
+  // %22 [%row, %col] = mask strict %21
   mma_wait<0>();
   mma_ready<sizeof(f21_18) / 4>(f21_18);
   float f22_19[8];
   UNROLL for (int i = 0; i < 8; ++i) f22_19[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f21_18[i] : 0.f);
+  // %23 [] = -1
+  // %26 [%row, K] = mul %25, %6
   cp_wait<3>();
   team_sync(1, 512);
   float f25_20[8];
-  load_frag<1, 64, false>(f25_20, (base + M7), part * 1);
+  load_frag<1, 64, false>(f25_20, (base + M7_25), part * 1);
   float f6_21[8];
-  load_frag<1, 64, false>(f6_21, (base + M2), part * 1);
+  load_frag<1, 64, false>(f6_21, (base + M2_6), part * 1);
   float f26_22[8];
   UNROLL for (int i = 0; i < 8; ++i) f26_22[i] = (f25_20[i] * f6_21[i]);
-  store_frag<1, 64, false>((base + M15), f22_19, part * 1);
+  // %66 [%col, K] = dscoreCol[K] strict %22, %26 by %7
+  store_frag<1, 64, false>((base + M15_22), f22_19, part * 1);
   team_sync(1, 512);
-  u32 a22_24[4][4]; load_as<4, 64, true>(a22_24, (base + M15));
-  store_frag<1, 64, false>((base + M16), f26_22, part * 1);
+  u32 a22_24[4][4]; load_as<4, 64, true>(a22_24, (base + M15_22));
+  store_frag<1, 64, false>((base + M16_26), f26_22, part * 1);
   team_sync(1, 512);
   team_sync(1, 512);
-  float whole_23[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_23, {a22_24}, (base + M16), ((float*)(basep + M3)), (base + M17), part * 1, 4 + part);
+  float whole_23[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_23, {a22_24}, (base + M16_26), ((float*)(basep + M3)), (base + M17), part * 1, 4 + part);
   float f66_25[8];
   UNROLL for (int i = 0; i < 8; ++i) f66_25[i] = whole_23[0][i];
   team_sync(1, 512);
+  // %27 [%col, K] = mul %66, %23
   float f27_26[8];
   UNROLL for (int i = 0; i < 8; ++i) f27_26[i] = (f66_25[i] * (-1.f));
-  u32 a2_27[4][4]; load_as<4, 64, false>(a2_27, (base + M1));
+  // %28 [%row, K] = swap %27
+  // %30 [%row, K] = contract[V] %2, %29
+  u32 a2_27[4][4]; load_as<4, 64, false>(a2_27, (base + M1_2));
   cp_wait<2>();
   team_sync(1, 512);
   float f30_28[8];
-  mma_open(); mma<16, 4, 64, false, true>(f30_28, a2_27, (base + M8), part * 16); mma_commit();
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M18))[i] = ((float*)(basep + M3))[4536 + i];
+  mma_open(); mma<16, 4, 64, false, true>(f30_28, a2_27, (base + M8_29), part * 16); mma_commit();
+  // %31 [K] = pick last %9
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M18_31))[i] = ((float*)(basep + M3))[4536 + i];
+  // %32 [K, %row] = sub %31, %9
   team_sync(1, 512);
   float f32_29[8];
-  UNROLL for (int i = 0; i < 8; ++i) f32_29[i] = (((float*)(basep + M18))[(frag_col(i) + part * 16)] - f9_6[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f32_29[i] = (((float*)(basep + M18_31))[(frag_col(i) + part * 16)] - f9_6[i]);
+  // %33 [K, %row] = exp %32
   float f33_30[8];
   UNROLL for (int i = 0; i < 8; ++i) f33_30[i] = m_exp(f32_29[i]);
+  // %34 [K, %row] = mul %33, %30
   mma_wait<0>();
   mma_ready<sizeof(f30_28) / 4>(f30_28);
   float f34_31[8];
   UNROLL for (int i = 0; i < 8; ++i) f34_31[i] = (f33_30[i] * f30_28[i]);
+  // %35 [K, %row] = add %34, %20
   float f35_32[8];
   UNROLL for (int i = 0; i < 8; ++i) f35_32[i] = (f34_31[i] + f19_16[i]);
+  // %36 [K, %row] = add %35, %28
   float f36_33[8];
   UNROLL for (int i = 0; i < 8; ++i) f36_33[i] = (f35_32[i] + f27_26[i]);
-  u32 a22_35[4][4]; load_as<4, 64, false>(a22_35, (base + M15));
+  // %37 [%row, K] = dscoreRow[K] strict %22, %6 by %7
+  u32 a22_35[4][4]; load_as<4, 64, false>(a22_35, (base + M15_22));
   team_sync(1, 512);
-  float whole_34[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_34, {a22_35}, (base + M2), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
+  float whole_34[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_34, {a22_35}, (base + M2_6), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
   float f37_36[8];
   UNROLL for (int i = 0; i < 8; ++i) f37_36[i] = whole_34[0][i];
   team_sync(1, 512);
-  u32 a1_37[4][4]; load_as<4, 64, false>(a1_37, (base + M6));
+  // %38 [%row, K] = contract[V] %1, %11
+  u32 a1_37[4][4]; load_as<4, 64, false>(a1_37, (base + M6_1));
   float f38_38[8];
-  mma_open(); mma<16, 4, 64, false, true>(f38_38, a1_37, (base + M4), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, false, true>(f38_38, a1_37, (base + M4_11), part * 16); mma_commit();
+  // %39 [%row, K] = mul %10, %38
   mma_wait<0>();
   mma_ready<sizeof(f38_38) / 4>(f38_38);
   float f39_39[8];
   UNROLL for (int i = 0; i < 8; ++i) f39_39[i] = (f10_7[i] * f38_38[i]);
+  // %40 [%row, K] = add %39, %37
   float f40_40[8];
   UNROLL for (int i = 0; i < 8; ++i) f40_40[i] = (f39_39[i] + f37_36[i]);
+  // %41 [%row, K] = neg %40
   float f41_41[8];
   UNROLL for (int i = 0; i < 8; ++i) f41_41[i] = (-f40_40[i]);
+  // %42 [%row, K] = mul %41, %25
   float f42_42[8];
   UNROLL for (int i = 0; i < 8; ++i) f42_42[i] = (f41_41[i] * f25_20[i]);
+  // %43 [K, %row] = add %36, %42
   float f43_43[8];
   UNROLL for (int i = 0; i < 8; ++i) f43_43[i] = (f36_33[i] + f42_42[i]);
+  // store d_k, %43
   store_frag<1, 64, false>((base + M20), f43_43, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  // %45 [%row, V] = mul %1, %44
   float f1_44[8];
-  load_frag<1, 64, false>(f1_44, (base + M6), part * 1);
+  load_frag<1, 64, false>(f1_44, (base + M6_1), part * 1);
   cp_wait<1>();
   team_sync(1, 512);
   float f44_45[8];
-  load_frag<1, 64, false>(f44_45, (base + M9), part * 1);
+  load_frag<1, 64, false>(f44_45, (base + M9_44), part * 1);
   float f45_46[8];
   UNROLL for (int i = 0; i < 8; ++i) f45_46[i] = (f1_44[i] * f44_45[i]);
+  // store d_v, %45
   store_frag<1, 64, false>((base + M21), f45_46, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
+  // %46 [%row, K] = mul %14, %18
   float f18_47[8];
-  load_frag<1, 64, false>(f18_47, (base + M5), part * 1);
+  load_frag<1, 64, false>(f18_47, (base + M5_18), part * 1);
   float f46_48[8];
   UNROLL for (int i = 0; i < 8; ++i) f46_48[i] = (f14_11[i] * f18_47[i]);
+  // %47 [%row, K] = mul %15, %46
   float f47_49[8];
   UNROLL for (int i = 0; i < 8; ++i) f47_49[i] = (0.125f * f46_48[i]);
+  // %48 [%row, K] = mul %40, %26
   float f48_50[8];
   UNROLL for (int i = 0; i < 8; ++i) f48_50[i] = (f40_40[i] * f26_22[i]);
+  // %49 [%row, K] = mul %23, %48
   float f49_51[8];
   UNROLL for (int i = 0; i < 8; ++i) f49_51[i] = ((-1.f) * f48_50[i]);
+  // %50 [%row, K] = add %47, %49
   float f50_52[8];
   UNROLL for (int i = 0; i < 8; ++i) f50_52[i] = (f47_49[i] + f49_51[i]);
+  // %51 [K, %row] = mul %36, %6
   float f51_53[8];
   UNROLL for (int i = 0; i < 8; ++i) f51_53[i] = (f36_33[i] * f6_21[i]);
+  // %52 [K, %row] = neg %51
   float f52_54[8];
   UNROLL for (int i = 0; i < 8; ++i) f52_54[i] = (-f51_53[i]);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M22))[i] = row_dot<64, 64>((base + M4), (base + M8), i);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M23))[i] = m_exp(((float*)(basep + M18))[i]);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M24))[i] = (((float*)(basep + M23))[i] * ((float*)(basep + M22))[i]);
+  // %53 [K] = contract[V] %11, %29
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M22_53))[i] = row_dot<64, 64>((base + M4_11), (base + M8_29), i);
+  // %54 [K] = exp %31
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M23_54))[i] = m_exp(((float*)(basep + M18_31))[i]);
+  // %55 [K] = mul %54, %53
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M24_55))[i] = (((float*)(basep + M23_54))[i] * ((float*)(basep + M22_53))[i]);
+  // %56 [K, %row] = mul %34, %6
   float f56_55[8];
   UNROLL for (int i = 0; i < 8; ++i) f56_55[i] = (f34_31[i] * f6_21[i]);
+  // %57 [K] = sum[%row] %56
   col_sums_part<8>(((float*)(basep + M26)), f56_55, 64, part * 16);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M25))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M27))[i] = (((float*)(basep + M24))[i] + ((float*)(basep + M25))[i]);
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M25_57))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
+  // %58 [K] = add %55, %57
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M27_58))[i] = (((float*)(basep + M24_55))[i] + ((float*)(basep + M25_57))[i]);
+  // %59 [%row, K] = add %50, %52
   float f59_56[8];
   UNROLL for (int i = 0; i < 8; ++i) f59_56[i] = (f50_52[i] + f52_54[i]);
+  // %60 [%row, K] = cumsum reversed %59
   UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_56[i];
   team_sync(1, 512);
   team_sync(1, 512);
   for (int i = t; i < 64; i += 512) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
+  // %61 [%row, K] = add %60, %58
   team_sync(1, 512);
   float f60_57[8];
   UNROLL for (int i = 0; i < 8; ++i) f60_57[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f61_58[8];
-  UNROLL for (int i = 0; i < 8; ++i) f61_58[i] = (f60_57[i] + ((float*)(basep + M27))[(frag_col(i) + part * 16)]);
+  UNROLL for (int i = 0; i < 8; ++i) f61_58[i] = (f60_57[i] + ((float*)(basep + M27_58))[(frag_col(i) + part * 16)]);
+  // store d_g, %61
   UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f61_58[i]); }
+  // %62 [%row, K] = mul %41, %6
   float f62_59[8];
   UNROLL for (int i = 0; i < 8; ++i) f62_59[i] = (f41_41[i] * f6_21[i]);
+  // store d_b, %62
   store_frag<1, 64, false>((base + M29), f62_59, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M29), t);
+  // %64 [%row, V] = mul %1, %63
   cp_wait<0>();
   team_sync(1, 512);
   float f63_60[8];
-  load_frag<1, 64, false>(f63_60, (base + M10), part * 1);
+  load_frag<1, 64, false>(f63_60, (base + M10_63), part * 1);
   float f64_61[8];
   UNROLL for (int i = 0; i < 8; ++i) f64_61[i] = (f1_44[i] * f63_60[i]);
+  // store d_w, %64
   store_frag<1, 64, false>((base + M30), f64_61, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M30), t);
@@ -1540,86 +1761,120 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
+  // %0 [K, V] = load S
   float t0[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t0[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t0[i]); }
   float t1[8];
   UNROLL for (int i = 0; i < 8; ++i) t1[i] = t0[i];
+  // loop tokens with %1 [K, V] = %0
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %2 [K] = load g one
       float t2[8];
       UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t2[c * 4], p_g + ((i64)token * d.heads + head) * 64 + (x_K + c * 4));
+      // %3 [K] = exp %2
       float t3[8];
       UNROLL for (int i = 0; i < 8; ++i) t3[i] = m_exp(t2[i]);
+      // %4 [K] = expm1 %2
       float t4[8];
       UNROLL for (int i = 0; i < 8; ++i) t4[i] = m_expm1(t2[i]);
+      // %5 [] = 0.5
       float t5[1];
       t5[0] = 0.5f;
+      // %6 [] = 1
       float t6[1];
       t6[0] = 1.f;
+      // %7 [K] = add %6, %4
       float t7[8];
       UNROLL for (int i = 0; i < 8; ++i) t7[i] = (t6[0] + t4[i]);
+      // %8 [K] = less %5, %7
       float t8[8];
       UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t5[0] < t7[i] ? 1.f : 0.f);
+      // %9 [K] = mul %8, %4
       float t9[8];
       UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[i] * t4[i]);
+      // %10 [K] = sub %6, %8
       float t10[8];
       UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t6[0] - t8[i]);
+      // %11 [K] = mul %10, %3
       float t11[8];
       UNROLL for (int i = 0; i < 8; ++i) t11[i] = (t10[i] * t3[i]);
+      // %12 [K] = add %9, %11
       float t12[8];
       UNROLL for (int i = 0; i < 8; ++i) t12[i] = (t9[i] + t11[i]);
+      // %13 [K, V] = mul %12, %1
       float t13[8];
       UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[i] * t1[i]);
+      // %14 [K, V] = mul %8, %1
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[i] * t1[i]);
+      // %15 [K, V] = add %14, %13
       float t15[8];
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
+      // %16 [K] = load k one
       float t16[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %17 [V] = load w one
       float t17[1];
       ldn<1>(&t17[0], p_w + ((i64)token * d.heads + head) * 64 + x_V);
+      // %18 [V] = load v one
       float t18[1];
       ldn<1>(&t18[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      // %19 [V] = mul %17, %18
       float t19[1];
       t19[0] = (t17[0] * t18[0]);
+      // %20 [K] = load b one
       float t20[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t20[c * 8], p_b + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %21 [K] = mul %20, %16
       float t21[8];
       UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t20[i] * t16[i]);
+      // %22 [K] = neg %21
       float t22[8];
       UNROLL for (int i = 0; i < 8; ++i) t22[i] = (-t21[i]);
+      // %23 [V] = contract[K] %22, %15
       float t23[1];
       t23[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t23[0] = t23[0] + t22[i] * t15[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t23[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t23[0] = x; }
+      // %24 [V] = add %19, %23
       float t24[1];
       t24[0] = (t19[0] + t23[0]);
+      // %25 [K, V] = mul %16, %24
       float t25[8];
       UNROLL for (int i = 0; i < 8; ++i) t25[i] = (t16[i] * t24[0]);
+      // %26 [K, V] = add %13, %25
       float t26[8];
       UNROLL for (int i = 0; i < 8; ++i) t26[i] = (t13[i] + t25[i]);
+      // %27 [K, V] = add %14, %26
       float t27[8];
       UNROLL for (int i = 0; i < 8; ++i) t27[i] = (t14[i] + t26[i]);
+      // %28 [K] = load q one
       float t28[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t28[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %29 [] = 0.125
       float t29[1];
       t29[0] = 0.125f;
+      // %30 [K] = mul %28, %29
       float t30[8];
       UNROLL for (int i = 0; i < 8; ++i) t30[i] = (t28[i] * t29[0]);
+      // %31 [V] = contract[K] %30, %27
       float t31[1];
       t31[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t31[0] = t31[0] + t30[i] * t27[i];
       (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t31[0];
       __syncthreads();
       { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t31[0] = x; }
+      // store o, %31
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t31[0]);
       UNROLL for (int i = 0; i < 8; ++i) t1[i] = t27[i];
     }
   }
+  // store final.S, %1
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
 

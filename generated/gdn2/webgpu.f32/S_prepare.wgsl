@@ -36,17 +36,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_erase0 = dims[2].y + (token * heads + head) * 64u;
   let at_ws_S_col0 = dims[2].z + (token * heads + head) * 64u;
   let at_ws_S_decay = dims[2].w + (chunk * heads + head) * 64u;
+  const near8 = 0u;
+  const near11 = 256u;
+  const near0 = 512u;
+  const near1 = 1536u;
+  const near2 = 2560u;
+  const near13 = 2560u;
+  // %0 [%row, K] = load q row
+  // %1 [%row, K] = load k row
+  // %2 [%row, K] = load g row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 512u] = x1;
-    let x2 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 1536u] = x2;
-    let x3 = select(0.0, p_g[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 2560u] = x3;
+    let v0_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
+    let v1_2 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+    near[near1 + r * 64u + i_K] = v1_2;
+    let v2_3 = select(0.0, p_g[at_q + r * heads_64 + i_K], r < length);
+    near[near2 + r * 64u + i_K] = v2_3;
   }
   workgroupBarrier();
+  // %4 [] = 0.125
+  // %3 [%row, %col] = dscore[K] %0, %1 by %2
+  // %5 [%row, %col] = mul %4, %3
+  // store ws.S.score0_0, %5
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
@@ -54,23 +67,26 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k7 = 0u; k7 < select(0u, 64u + zero, c <= r); k7++) {
       var e5 = 0.0;
       for (var j6 = c + 1u; j6 <= r; j6++) {
-        let x8 = near[j6 * 64u + k7 + 2560u];
-        e5 = m_floor(e5 + x8, -1e30f);
+        let v2_8 = near[near2 + j6 * 64u + k7];
+        e5 = m_floor(e5 + v2_8, -1e30f);
       }
-      let x9 = near[r * 64u + k7 + 512u];
-      let x10 = near[c * 64u + k7 + 1536u];
-      sum4 += x9 * x10 * m_exp(m_floor(e5, -100.0));
+      let v0_9 = near[near0 + r * 64u + k7];
+      let v1_10 = near[near1 + c * 64u + k7];
+      sum4 += v0_9 * v1_10 * m_exp(m_floor(e5, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = (0.125f * sum4);
   }
+  // %6 [%row, K] = load b row
+  // %7 [%row, K] = mul %6, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x12 = near[r * 64u + i_K + 1536u];
-    let x11 = (select(0.0, p_b[at_q + r * heads_64 + i_K], r < length) * x12);
-    arena[far + r * 64u + i_K] = x11;
+    let v1_12 = near[near1 + r * 64u + i_K];
+    let v7_11 = (select(0.0, p_b[at_q + r * heads_64 + i_K], r < length) * v1_12);
+    arena[far + r * 64u + i_K] = v7_11;
   }
   storageBarrier();
+  // %8 [%row, %col] = dscore[K] strict %7, %1 by %2
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
@@ -78,64 +94,83 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k17 = 0u; k17 < select(0u, 64u + zero, c < r); k17++) {
       var e15 = 0.0;
       for (var j16 = c + 1u; j16 <= r; j16++) {
-        let x18 = near[j16 * 64u + k17 + 2560u];
-        e15 = m_floor(e15 + x18, -1e30f);
+        let v2_18 = near[near2 + j16 * 64u + k17];
+        e15 = m_floor(e15 + v2_18, -1e30f);
       }
-      let x19 = arena[far + r * 64u + k17];
-      let x20 = near[c * 64u + k17 + 1536u];
-      sum14 += x19 * x20 * m_exp(m_floor(e15, -100.0));
+      let v7_19 = arena[far + r * 64u + k17];
+      let v1_20 = near[near1 + c * 64u + k17];
+      sum14 += v7_19 * v1_20 * m_exp(m_floor(e15, -100.0));
     }
-    let x13 = sum14;
-    near[r * 16u + c] = x13;
+    let v8_13 = sum14;
+    near[near8 + r * 16u + c] = v8_13;
   }
   workgroupBarrier();
+  // %9 [] = -1
+  // %10 [%row, %col] = mul %9, %8
+  // %11 [%row, %col] = inverse %10
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     for (var r = 0u; r < 16u + zero; r++) {
       var sum = select(0.0, 1.0, r == c);
       for (var j = c; j < r; j++) {
-        sum += ((-1.0f) * near[r * 16u + j]) * near[j * 16u + c + 256u];
+        sum += ((-1.0f) * near[near8 + r * 16u + j]) * near[near11 + j * 16u + c];
       }
-      near[r * 16u + c + 256u] = sum;
+      near[near11 + r * 16u + c] = sum;
     }
   }
   workgroupBarrier();
+  // store ws.S.solve0_0, %11
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    arena[at_ws_S_solve0_0 + r * 16u + c] = near[r * 16u + c + 256u];
+    arena[at_ws_S_solve0_0 + r * 16u + c] = near[near11 + r * 16u + c];
   }
+  // %12 [%row, K] = cumsum %2
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x21 = near[r * 64u + i_K + 2560u];
-      sum += m_floor(x21, -80.0);
+      let v2_21 = near[near2 + r * 64u + i_K];
+      sum += m_floor(v2_21, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %13 [%row, K] = exp %12
+  // %14 [%row, K] = mul %13, %4
+  // %15 [%row, K] = mul %14, %0
+  // store ws.S.read0, %15
+  // %16 [%row, K] = mul %13, %9
+  // %17 [%row, K] = mul %16, %7
+  // store ws.S.erase0, %17
+  // %18 [K] = pick last %12
+  // %19 [K, %row] = sub %18, %12
+  // %20 [K, %row] = exp %19
+  // %21 [K, %row] = mul %20, %1
+  // store ws.S.col0, %21
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x23 = arena[far + r * 64u + i_K + 1024u];
-    let x22 = m_exp(x23);
-    near[r * 64u + i_K + 2560u] = x22;
-    let x24 = near[r * 64u + i_K + 512u];
-    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((x22 * 0.125f) * x24); }
-    let x25 = arena[far + r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_erase0 + r * heads_64 + i_K] = ((x22 * (-1.0f)) * x25); }
-    let x26 = arena[far + i_K + 1984u];
-    let x27 = x26;
-    let x28 = near[r * 64u + i_K + 1536u];
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((x27 - x23)) * x28); }
+    let v12_23 = arena[far + r * 64u + i_K + 1024u];
+    let v13_22 = m_exp(v12_23);
+    near[near13 + r * 64u + i_K] = v13_22;
+    let v0_24 = near[near0 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((v13_22 * 0.125f) * v0_24); }
+    let v7_25 = arena[far + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_erase0 + r * heads_64 + i_K] = ((v13_22 * (-1.0f)) * v7_25); }
+    let v12_26 = arena[far + i_K + 1984u];
+    let v18_27 = v12_26;
+    let v1_28 = near[near1 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((v18_27 - v12_23)) * v1_28); }
   }
+  // %22 [K] = exp %18
+  // store ws.S.decay, %22
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let x29 = arena[far + i_K + 1984u];
-    let x30 = x29;
-    arena[at_ws_S_decay + i_K] = m_exp(x30);
+    let v12_29 = arena[far + i_K + 1984u];
+    let v18_30 = v12_29;
+    arena[at_ws_S_decay + i_K] = m_exp(v18_30);
   }
 }

@@ -23,12 +23,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near13 = 0u;
+  const near8 = 0u;
+  const near6 = 256u;
+  const near9 = 768u;
+  const near10 = 256u;
+  const near5 = 768u;
+  const near11 = 768u;
+  const near1 = 1792u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1792u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 32u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -41,19 +51,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_written0 = dims[3].y + (token * heads + head) * 64u + block;
     let at_ws_S_col0 = dims[2].z + (token * heads + head) * 64u;
     let at_ws_S_decay = dims[2].w + (chunk * heads + head) * 64u;
+    // store ws.S.states, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let x1 = near[i_K * 32u + i_V + 1792u];
-      arena[at_ws_S_states + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 32u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
     }
+    // %5 [%row, K] = load ws.S.erase0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, arena[at_ws_S_erase0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 768u] = x2;
+      let v5_2 = select(0.0, arena[at_ws_S_erase0 + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_2;
     }
     workgroupBarrier();
+    // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -62,39 +75,47 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum6 = vec2<f32>();
       var sum7 = vec2<f32>();
       for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let x8 = near[k3 * 32u + first_i_V + 1792u];
-        let x9 = near[k3 * 32u + first_i_V + 1793u];
-        let b10 = vec2<f32>(x8, x9);
-        sum4 += near[first_r * 64u + k3 + 768u] * b10;
-        sum5 += near[first_r * 64u + k3 + 832u] * b10;
-        sum6 += near[first_r * 64u + k3 + 896u] * b10;
-        sum7 += near[first_r * 64u + k3 + 960u] * b10;
+        let v1_8 = near[near1 + k3 * 32u + first_i_V];
+        let v1_9 = near[near1 + k3 * 32u + first_i_V + 1u];
+        let b10 = vec2<f32>(v1_8, v1_9);
+        sum4 += near[near5 + first_r * 64u + k3] * b10;
+        sum5 += near[near5 + first_r * 64u + k3 + 64u] * b10;
+        sum6 += near[near5 + first_r * 64u + k3 + 128u] * b10;
+        sum7 += near[near5 + first_r * 64u + k3 + 192u] * b10;
       }
       var m6 = array<vec2<f32>, 4>(sum4, sum5, sum6, sum7);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x11 = m6[y][x];
-          near[r * 32u + i_V + 256u] = x11;
+          let v6_11 = m6[y][x];
+          near[near6 + r * 32u + i_V] = v6_11;
         }
       }
     }
+    // %8 [%row, %col] = load ws.S.solve0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let x12 = arena[at_ws_S_solve0_0 + r * 16u + c];
-      near[r * 16u + c] = x12;
+      let v8_12 = arena[at_ws_S_solve0_0 + r * 16u + c];
+      near[near8 + r * 16u + c] = v8_12;
     }
     workgroupBarrier();
+    // %2 [%row, V] = load w row
+    // %3 [%row, V] = load v row
+    // %4 [%row, V] = mul %2, %3
+    // %7 [%row, V] = add %6, %4
+    // %9 [%col, V] = swap %7
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let c = i / 32u;
-      let x14 = (select(0.0, p_w[at_w + c * heads_64 + i_V], c < length) * select(0.0, p_v[at_w + c * heads_64 + i_V], c < length));
-      let x13 = (near[c * 32u + i_V + 256u] + x14);
-      near[c * 32u + i_V + 768u] = x13;
+      let v4_14 = (select(0.0, p_w[at_w + c * heads_64 + i_V], c < length) * select(0.0, p_v[at_w + c * heads_64 + i_V], c < length));
+      let v9_13 = (near[near6 + c * 32u + i_V] + v4_14);
+      near[near9 + c * 32u + i_V] = v9_13;
     }
     workgroupBarrier();
+    // %10 [%row, V] = contract[%col] %8, %9
+    // store ws.S.written0, %10
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -103,36 +124,41 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum18 = vec2<f32>();
       var sum19 = vec2<f32>();
       for (var k15 = 0u; k15 < 16u + zero; k15++) {
-        let b20 = vec2<f32>(near[k15 * 32u + first_i_V + 768u], near[k15 * 32u + first_i_V + 769u]);
-        sum16 += near[first_r * 16u + k15] * b20;
-        sum17 += near[first_r * 16u + k15 + 16u] * b20;
-        sum18 += near[first_r * 16u + k15 + 32u] * b20;
-        sum19 += near[first_r * 16u + k15 + 48u] * b20;
+        let b20 = vec2<f32>(near[near9 + k15 * 32u + first_i_V], near[near9 + k15 * 32u + first_i_V + 1u]);
+        sum16 += near[near8 + first_r * 16u + k15] * b20;
+        sum17 += near[near8 + first_r * 16u + k15 + 16u] * b20;
+        sum18 += near[near8 + first_r * 16u + k15 + 32u] * b20;
+        sum19 += near[near8 + first_r * 16u + k15 + 48u] * b20;
       }
       var m10 = array<vec2<f32>, 4>(sum16, sum17, sum18, sum19);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x21 = m10[y][x];
-          near[r * 32u + i_V + 256u] = x21;
+          let v10_21 = m10[y][x];
+          near[near10 + r * 32u + i_V] = v10_21;
           if (r < length) { arena[at_ws_S_written0 + r * heads_64 + i_V] = m10[y][x]; }
         }
       }
     }
     workgroupBarrier();
+    // %11 [%row, K] = load ws.S.col0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x22 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 768u] = x22;
+      let v11_22 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near11 + r * 64u + i_K] = v11_22;
     }
+    // %13 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x23 = arena[at_ws_S_decay + i_K];
-      near[i_K] = x23;
+      let v13_23 = arena[at_ws_S_decay + i_K];
+      near[near13 + i_K] = v13_23;
     }
     workgroupBarrier();
+    // %14 [K, V] = mul %13, %1
+    // %12 [K, V] = contract[%row] %11, %10
+    // %15 [K, V] = add %14, %12
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -141,23 +167,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum27 = vec4<f32>();
       var sum28 = vec4<f32>();
       for (var k24 = 0u; k24 < 16u + zero; k24++) {
-        let x29 = near[k24 * 32u + first_i_V + 256u];
-        let x30 = near[k24 * 32u + first_i_V + 257u];
-        let x31 = near[k24 * 32u + first_i_V + 258u];
-        let x32 = near[k24 * 32u + first_i_V + 259u];
-        let b33 = vec4<f32>(x29, x30, x31, x32);
-        sum25 += near[k24 * 64u + first_i_K + 768u] * b33;
-        sum26 += near[k24 * 64u + first_i_K + 769u] * b33;
-        sum27 += near[k24 * 64u + first_i_K + 770u] * b33;
-        sum28 += near[k24 * 64u + first_i_K + 771u] * b33;
+        let v10_29 = near[near10 + k24 * 32u + first_i_V];
+        let v10_30 = near[near10 + k24 * 32u + first_i_V + 1u];
+        let v10_31 = near[near10 + k24 * 32u + first_i_V + 2u];
+        let v10_32 = near[near10 + k24 * 32u + first_i_V + 3u];
+        let b33 = vec4<f32>(v10_29, v10_30, v10_31, v10_32);
+        sum25 += near[near11 + k24 * 64u + first_i_K] * b33;
+        sum26 += near[near11 + k24 * 64u + first_i_K + 1u] * b33;
+        sum27 += near[near11 + k24 * 64u + first_i_K + 2u] * b33;
+        sum28 += near[near11 + k24 * 64u + first_i_K + 3u] * b33;
       }
       var m12 = array<vec4<f32>, 4>(sum25, sum26, sum27, sum28);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x34 = near[i_K * 32u + i_V + 1792u];
-          near[i_K * 32u + i_V + 1792u] = ((near[i_K] * x34) + m12[y][x]);
+          let v1_34 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((near[near13 + i_K] * v1_34) + m12[y][x]);
         }
       }
     }

@@ -25,12 +25,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near19 = 0u;
+  const near8 = 0u;
+  const near11 = 0u;
+  const near6 = 256u;
+  const near9 = 768u;
+  const near10 = 256u;
+  const near5 = 768u;
+  const near14 = 768u;
+  const near17 = 768u;
+  const near1 = 1792u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1792u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 32u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -43,13 +55,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_read0 = dims[2].x + (token * heads + head) * 64u;
     let at_ws_S_col0 = dims[2].z + (token * heads + head) * 64u;
     let at_ws_S_decay = dims[2].w + (chunk * heads + head) * 64u;
+    // %5 [%row, K] = load ws.S.erase0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x1 = select(0.0, arena[at_ws_S_erase0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 768u] = x1;
+      let v5_1 = select(0.0, arena[at_ws_S_erase0 + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_1;
     }
     workgroupBarrier();
+    // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -58,39 +72,46 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
       for (var k2 = 0u; k2 < 64u + zero; k2++) {
-        let x7 = near[k2 * 32u + first_i_V + 1792u];
-        let x8 = near[k2 * 32u + first_i_V + 1793u];
-        let b9 = vec2<f32>(x7, x8);
-        sum3 += near[first_r * 64u + k2 + 768u] * b9;
-        sum4 += near[first_r * 64u + k2 + 832u] * b9;
-        sum5 += near[first_r * 64u + k2 + 896u] * b9;
-        sum6 += near[first_r * 64u + k2 + 960u] * b9;
+        let v1_7 = near[near1 + k2 * 32u + first_i_V];
+        let v1_8 = near[near1 + k2 * 32u + first_i_V + 1u];
+        let b9 = vec2<f32>(v1_7, v1_8);
+        sum3 += near[near5 + first_r * 64u + k2] * b9;
+        sum4 += near[near5 + first_r * 64u + k2 + 64u] * b9;
+        sum5 += near[near5 + first_r * 64u + k2 + 128u] * b9;
+        sum6 += near[near5 + first_r * 64u + k2 + 192u] * b9;
       }
       var m6 = array<vec2<f32>, 4>(sum3, sum4, sum5, sum6);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x10 = m6[y][x];
-          near[r * 32u + i_V + 256u] = x10;
+          let v6_10 = m6[y][x];
+          near[near6 + r * 32u + i_V] = v6_10;
         }
       }
     }
+    // %8 [%row, %col] = load ws.S.solve0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let x11 = arena[at_ws_S_solve0_0 + r * 16u + c];
-      near[r * 16u + c] = x11;
+      let v8_11 = arena[at_ws_S_solve0_0 + r * 16u + c];
+      near[near8 + r * 16u + c] = v8_11;
     }
     workgroupBarrier();
+    // %2 [%row, V] = load w row
+    // %3 [%row, V] = load v row
+    // %4 [%row, V] = mul %2, %3
+    // %7 [%row, V] = add %6, %4
+    // %9 [%col, V] = swap %7
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let c = i / 32u;
-      let x13 = (select(0.0, p_w[at_w + c * heads_64 + i_V], c < length) * select(0.0, p_v[at_w + c * heads_64 + i_V], c < length));
-      let x12 = (near[c * 32u + i_V + 256u] + x13);
-      near[c * 32u + i_V + 768u] = x12;
+      let v4_13 = (select(0.0, p_w[at_w + c * heads_64 + i_V], c < length) * select(0.0, p_v[at_w + c * heads_64 + i_V], c < length));
+      let v9_12 = (near[near6 + c * 32u + i_V] + v4_13);
+      near[near9 + c * 32u + i_V] = v9_12;
     }
     workgroupBarrier();
+    // %10 [%row, V] = contract[%col] %8, %9
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -99,36 +120,43 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum17 = vec2<f32>();
       var sum18 = vec2<f32>();
       for (var k14 = 0u; k14 < 16u + zero; k14++) {
-        let b19 = vec2<f32>(near[k14 * 32u + first_i_V + 768u], near[k14 * 32u + first_i_V + 769u]);
-        sum15 += near[first_r * 16u + k14] * b19;
-        sum16 += near[first_r * 16u + k14 + 16u] * b19;
-        sum17 += near[first_r * 16u + k14 + 32u] * b19;
-        sum18 += near[first_r * 16u + k14 + 48u] * b19;
+        let b19 = vec2<f32>(near[near9 + k14 * 32u + first_i_V], near[near9 + k14 * 32u + first_i_V + 1u]);
+        sum15 += near[near8 + first_r * 16u + k14] * b19;
+        sum16 += near[near8 + first_r * 16u + k14 + 16u] * b19;
+        sum17 += near[near8 + first_r * 16u + k14 + 32u] * b19;
+        sum18 += near[near8 + first_r * 16u + k14 + 48u] * b19;
       }
       var m10 = array<vec2<f32>, 4>(sum15, sum16, sum17, sum18);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x20 = m10[y][x];
-          near[r * 32u + i_V + 256u] = x20;
+          let v10_20 = m10[y][x];
+          near[near10 + r * 32u + i_V] = v10_20;
         }
       }
     }
     workgroupBarrier();
+    // %11 [%row, %col] = load ws.S.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let x21 = arena[at_ws_S_score0_0 + r * 16u + c];
-      near[r * 16u + c] = x21;
+      let v11_21 = arena[at_ws_S_score0_0 + r * 16u + c];
+      near[near11 + r * 16u + c] = v11_21;
     }
+    // %14 [%row, K] = load ws.S.read0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x22 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 768u] = x22;
+      let v14_22 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
+      near[near14 + r * 64u + i_K] = v14_22;
     }
     workgroupBarrier();
+    // %15 [%row, V] = contract[K] %14, %1
+    // %12 [%col, V] = swap %10
+    // %13 [%row, V] = contract[%col] %11, %12
+    // %16 [%row, V] = add %15, %13
+    // store o, %16
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -137,13 +165,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum26 = vec2<f32>();
       var sum27 = vec2<f32>();
       for (var k23 = 0u; k23 < 64u + zero; k23++) {
-        let x28 = near[k23 * 32u + first_i_V + 1792u];
-        let x29 = near[k23 * 32u + first_i_V + 1793u];
-        let b30 = vec2<f32>(x28, x29);
-        sum24 += near[first_r * 64u + k23 + 768u] * b30;
-        sum25 += near[first_r * 64u + k23 + 832u] * b30;
-        sum26 += near[first_r * 64u + k23 + 896u] * b30;
-        sum27 += near[first_r * 64u + k23 + 960u] * b30;
+        let v1_28 = near[near1 + k23 * 32u + first_i_V];
+        let v1_29 = near[near1 + k23 * 32u + first_i_V + 1u];
+        let b30 = vec2<f32>(v1_28, v1_29);
+        sum24 += near[near14 + first_r * 64u + k23] * b30;
+        sum25 += near[near14 + first_r * 64u + k23 + 64u] * b30;
+        sum26 += near[near14 + first_r * 64u + k23 + 128u] * b30;
+        sum27 += near[near14 + first_r * 64u + k23 + 192u] * b30;
       }
       var m15 = array<vec2<f32>, 4>(sum24, sum25, sum26, sum27);
       var sum32 = vec2<f32>();
@@ -151,13 +179,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum34 = vec2<f32>();
       var sum35 = vec2<f32>();
       for (var k31 = 0u; k31 < 16u + zero; k31++) {
-        let x36 = near[k31 * 32u + first_i_V + 256u];
-        let x37 = near[k31 * 32u + first_i_V + 257u];
-        let b38 = vec2<f32>(x36, x37);
-        sum32 += near[first_r * 16u + k31] * b38;
-        sum33 += near[first_r * 16u + k31 + 16u] * b38;
-        sum34 += near[first_r * 16u + k31 + 32u] * b38;
-        sum35 += near[first_r * 16u + k31 + 48u] * b38;
+        let v10_36 = near[near10 + k31 * 32u + first_i_V];
+        let v10_37 = near[near10 + k31 * 32u + first_i_V + 1u];
+        let b38 = vec2<f32>(v10_36, v10_37);
+        sum32 += near[near11 + first_r * 16u + k31] * b38;
+        sum33 += near[near11 + first_r * 16u + k31 + 16u] * b38;
+        sum34 += near[near11 + first_r * 16u + k31 + 32u] * b38;
+        sum35 += near[near11 + first_r * 16u + k31 + 48u] * b38;
       }
       var m13 = array<vec2<f32>, 4>(sum32, sum33, sum34, sum35);
       for (var y = 0u; y < 4u + zero; y++) {
@@ -169,18 +197,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
     workgroupBarrier();
+    // %17 [%row, K] = load ws.S.col0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x39 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 768u] = x39;
+      let v17_39 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near17 + r * 64u + i_K] = v17_39;
     }
+    // %19 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x40 = arena[at_ws_S_decay + i_K];
-      near[i_K] = x40;
+      let v19_40 = arena[at_ws_S_decay + i_K];
+      near[near19 + i_K] = v19_40;
     }
     workgroupBarrier();
+    // %20 [K, V] = mul %19, %1
+    // %18 [K, V] = contract[%row] %17, %10
+    // %21 [K, V] = add %20, %18
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -189,33 +222,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum44 = vec4<f32>();
       var sum45 = vec4<f32>();
       for (var k41 = 0u; k41 < 16u + zero; k41++) {
-        let x46 = near[k41 * 32u + first_i_V + 256u];
-        let x47 = near[k41 * 32u + first_i_V + 257u];
-        let x48 = near[k41 * 32u + first_i_V + 258u];
-        let x49 = near[k41 * 32u + first_i_V + 259u];
-        let b50 = vec4<f32>(x46, x47, x48, x49);
-        sum42 += near[k41 * 64u + first_i_K + 768u] * b50;
-        sum43 += near[k41 * 64u + first_i_K + 769u] * b50;
-        sum44 += near[k41 * 64u + first_i_K + 770u] * b50;
-        sum45 += near[k41 * 64u + first_i_K + 771u] * b50;
+        let v10_46 = near[near10 + k41 * 32u + first_i_V];
+        let v10_47 = near[near10 + k41 * 32u + first_i_V + 1u];
+        let v10_48 = near[near10 + k41 * 32u + first_i_V + 2u];
+        let v10_49 = near[near10 + k41 * 32u + first_i_V + 3u];
+        let b50 = vec4<f32>(v10_46, v10_47, v10_48, v10_49);
+        sum42 += near[near17 + k41 * 64u + first_i_K] * b50;
+        sum43 += near[near17 + k41 * 64u + first_i_K + 1u] * b50;
+        sum44 += near[near17 + k41 * 64u + first_i_K + 2u] * b50;
+        sum45 += near[near17 + k41 * 64u + first_i_K + 3u] * b50;
       }
       var m18 = array<vec4<f32>, 4>(sum42, sum43, sum44, sum45);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x51 = near[i_K * 32u + i_V + 1792u];
-          near[i_K * 32u + i_V + 1792u] = ((near[i_K] * x51) + m18[y][x]);
+          let v1_51 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((near[near19 + i_K] * v1_51) + m18[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x52 = near[i_K * 32u + i_V + 1792u];
-    p_final_S[at_S + i_K * 64u + i_V] = x52;
+    let v1_52 = near[near1 + i_K * 32u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_52;
   }
 }

@@ -34,12 +34,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_S = (sequence * heads + head) * 4096u + block;
+  const near24 = 0u;
+  const near4 = 0u;
+  const near8 = 64u;
+  const near12 = 128u;
+  const near16 = 192u;
+  const near21 = 256u;
+  const near1 = 320u;
+  const near27 = 1344u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 320u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_g = (token * heads + head) * 64u;
@@ -47,57 +57,88 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_w = (token * heads + head) * 64u + block;
     let at_v_staged = dims[4].z + (token * heads + head) * 64u + block;
     let at_q_staged = dims[4].x + (token * heads + head) * 64u;
+    // %2 [K] = load g one
+    // %4 [K] = expm1 %2
+    // %5 [] = 0.5
+    // %6 [] = 1
+    // %7 [K] = add %6, %4
+    // %8 [K] = less %5, %7
+    // %9 [K] = mul %8, %4
+    // %10 [K] = sub %6, %8
+    // %3 [K] = exp %2
+    // %11 [K] = mul %10, %3
+    // %12 [K] = add %9, %11
+    // %16 [K] = load k.staged one
+    // %20 [K] = load b one
+    // %21 [K] = mul %20, %16
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x2 = p_g[at_g + i_K];
-      let x1 = m_expm1(x2);
-      near[i_K] = x1;
-      let x3 = select(0.0, 1.0, 0.5f < (1.0f + x1));
-      near[i_K + 64u] = x3;
-      let x4 = ((x3 * x1) + ((1.0f - x3) * m_exp(x2)));
-      near[i_K + 128u] = x4;
-      let x5 = arena[at_k_staged + i_K];
-      near[i_K + 192u] = x5;
-      let x6 = (p_b[at_g + i_K] * x5);
-      near[i_K + 256u] = x6;
+      let v2_2 = p_g[at_g + i_K];
+      let v4_1 = m_expm1(v2_2);
+      near[near4 + i_K] = v4_1;
+      let v8_3 = select(0.0, 1.0, 0.5f < (1.0f + v4_1));
+      near[near8 + i_K] = v8_3;
+      let v12_4 = ((v8_3 * v4_1) + ((1.0f - v8_3) * m_exp(v2_2)));
+      near[near12 + i_K] = v12_4;
+      let v16_5 = arena[at_k_staged + i_K];
+      near[near16 + i_K] = v16_5;
+      let v21_6 = (p_b[at_g + i_K] * v16_5);
+      near[near21 + i_K] = v21_6;
     }
     workgroupBarrier();
+    // %17 [V] = load w one
+    // %18 [V] = load v.staged one
+    // %19 [V] = mul %17, %18
+    // %22 [K] = neg %21
+    // %14 [K, V] = mul %8, %1
+    // %13 [K, V] = mul %12, %1
+    // %15 [K, V] = add %14, %13
+    // %23 [V] = contract[K] %22, %15
+    // %24 [V] = add %19, %23
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum8 = 0.0;
       for (var k7 = 0u; k7 < 64u + zero; k7++) {
-        let b9 = (-near[k7 + 256u]);
-        let x10 = near[k7 + 64u];
-        let x11 = near[k7 * 16u + i_V + 320u];
-        let x12 = (x10 * x11);
-        let x13 = (near[k7 + 128u] * x11);
-        let b14 = (x12 + x13);
+        let b9 = (-near[near21 + k7]);
+        let v8_10 = near[near8 + k7];
+        let v1_11 = near[near1 + k7 * 16u + i_V];
+        let v14_12 = (v8_10 * v1_11);
+        let v13_13 = (near[near12 + k7] * v1_11);
+        let b14 = (v14_12 + v13_13);
         sum8 += b9 * b14;
       }
       let m23 = sum8;
-      let x15 = ((p_w[at_w + i_V] * arena[at_v_staged + i_V]) + m23);
-      near[i_V] = x15;
+      let v24_15 = ((p_w[at_w + i_V] * arena[at_v_staged + i_V]) + m23);
+      near[near24 + i_V] = v24_15;
     }
     workgroupBarrier();
+    // %25 [K, V] = mul %16, %24
+    // %26 [K, V] = add %13, %25
+    // %27 [K, V] = add %14, %26
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x17 = near[i_K + 64u];
-      let x18 = near[i_K * 16u + i_V + 320u];
-      let x19 = (x17 * x18);
-      let x20 = (near[i_K + 128u] * x18);
-      let x21 = near[i_K + 192u];
-      let x16 = (x19 + (x20 + (x21 * near[i_V])));
-      near[i_K * 16u + i_V + 1344u] = x16;
+      let v8_17 = near[near8 + i_K];
+      let v1_18 = near[near1 + i_K * 16u + i_V];
+      let v14_19 = (v8_17 * v1_18);
+      let v13_20 = (near[near12 + i_K] * v1_18);
+      let v16_21 = near[near16 + i_K];
+      let v27_16 = (v14_19 + (v13_20 + (v16_21 * near[near24 + i_V])));
+      near[near27 + i_K * 16u + i_V] = v27_16;
     }
     workgroupBarrier();
+    // %28 [K] = load q.staged one
+    // %29 [] = 0.125
+    // %30 [K] = mul %28, %29
+    // %31 [V] = contract[K] %30, %27
+    // store o, %31
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum23 = 0.0;
       for (var k22 = 0u; k22 < 64u + zero; k22++) {
         let b24 = (arena[at_q_staged + k22] * 0.125f);
-        let x25 = near[k22 * 16u + i_V + 1344u];
-        let b26 = x25;
+        let v27_25 = near[near27 + k22 * 16u + i_V];
+        let b26 = v27_25;
         sum23 += b24 * b26;
       }
       let m31 = sum23;
@@ -106,16 +147,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x27 = near[i_K * 16u + i_V + 1344u];
-      near[i_K * 16u + i_V + 320u] = x27;
+      let v27_27 = near[near27 + i_K * 16u + i_V];
+      near[near1 + i_K * 16u + i_V] = v27_27;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x28 = near[i_K * 16u + i_V + 320u];
-    p_final_S[at_S + i_K * 64u + i_V] = x28;
+    let v1_28 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_28;
   }
 }

@@ -38,57 +38,83 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_q_staged = dims[4].y + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[4].x + (chunk * heads + head) * 4096u;
   let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
+  const near43 = 0u;
+  const near3 = 0u;
+  const near16 = 256u;
+  const near28 = 0u;
+  const near0 = 512u;
+  const near1 = 1536u;
+  const near5 = 2560u;
+  const near31 = 1536u;
+  const near45 = 64u;
+  // %0 [%row, V] = load d_o row
+  // %1 [%row, V] = load v.staged row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 512u] = x1;
-    let x2 = select(0.0, arena[at_v_staged + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 1536u] = x2;
+    let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+    near[near0 + r * 64u + i_V] = v0_1;
+    let v1_2 = select(0.0, arena[at_v_staged + r * heads_64 + i_V], r < length);
+    near[near1 + r * 64u + i_V] = v1_2;
   }
   workgroupBarrier();
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x6 = near[first_r * 64u + k3 + 512u];
-      let x7 = near[first_r * 64u + k3 + 576u];
-      let x8 = near[first_c * 64u + k3 + 1536u];
-      let x9 = near[first_c * 64u + k3 + 1600u];
-      let b10 = vec2<f32>(x8, x9);
-      sum4 += x6 * b10;
-      sum5 += x7 * b10;
+      let v0_6 = near[near0 + first_r * 64u + k3];
+      let v0_7 = near[near0 + first_r * 64u + k3 + 64u];
+      let v1_8 = near[near1 + first_c * 64u + k3];
+      let v1_9 = near[near1 + first_c * 64u + k3 + 64u];
+      let b10 = vec2<f32>(v1_8, v1_9);
+      sum4 += v0_6 * b10;
+      sum5 += v0_7 * b10;
     }
     var m3 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x11 = m3[y][x];
-        near[r * 16u + c] = x11;
+        let v3_11 = m3[y][x];
+        near[near3 + r * 16u + c] = v3_11;
       }
     }
   }
+  // %5 [%row, K] = load k.staged row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x12 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 2560u] = x12;
+    let v5_12 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+    near[near5 + r * 64u + i_K] = v5_12;
   }
+  // %6 [%row, K] = load g row
+  // %8 [%row, K] = cumsum %6
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x13 = select(0.0, p_g[at_d_o + r * heads_64 + i_K], r < length);
-      sum += m_floor(x13, -80.0);
+      let v6_13 = select(0.0, p_g[at_d_o + r * heads_64 + i_K], r < length);
+      sum += m_floor(v6_13, -80.0);
       arena[far + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %9 [%row, K] = exp %8
+  // %10 [K, V] = load ws.S.states
+  // %11 [%row, K] = contract[V] %0, %10
+  // %12 [%row, K] = mul %9, %11
+  // %4 [%row, %col] = mask %3
+  // %7 [%row, K] = dscoreRow[K] %4, %5 by %6
+  // %13 [%row, K] = add %12, %7
+  // %14 [] = 0.125
+  // %15 [%row, K] = mul %13, %14
+  // store d_q, %15
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -97,68 +123,80 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum17 = vec4<f32>();
     var sum18 = vec4<f32>();
     for (var k14 = 0u; k14 < 64u + zero; k14++) {
-      let x19 = near[first_r * 64u + k14 + 512u];
-      let x20 = near[first_r * 64u + k14 + 576u];
-      let x21 = near[first_r * 64u + k14 + 640u];
-      let x22 = near[first_r * 64u + k14 + 704u];
-      let x23 = arena[at_ws_S_states + first_i_K * 64u + k14];
-      let x24 = arena[at_ws_S_states + first_i_K * 64u + k14 + 64u];
-      let x25 = arena[at_ws_S_states + first_i_K * 64u + k14 + 128u];
-      let x26 = arena[at_ws_S_states + first_i_K * 64u + k14 + 192u];
-      let b27 = vec4<f32>(x23, x24, x25, x26);
-      sum15 += x19 * b27;
-      sum16 += x20 * b27;
-      sum17 += x21 * b27;
-      sum18 += x22 * b27;
+      let v0_19 = near[near0 + first_r * 64u + k14];
+      let v0_20 = near[near0 + first_r * 64u + k14 + 64u];
+      let v0_21 = near[near0 + first_r * 64u + k14 + 128u];
+      let v0_22 = near[near0 + first_r * 64u + k14 + 192u];
+      let v10_23 = arena[at_ws_S_states + first_i_K * 64u + k14];
+      let v10_24 = arena[at_ws_S_states + first_i_K * 64u + k14 + 64u];
+      let v10_25 = arena[at_ws_S_states + first_i_K * 64u + k14 + 128u];
+      let v10_26 = arena[at_ws_S_states + first_i_K * 64u + k14 + 192u];
+      let b27 = vec4<f32>(v10_23, v10_24, v10_25, v10_26);
+      sum15 += v0_19 * b27;
+      sum16 += v0_20 * b27;
+      sum17 += v0_21 * b27;
+      sum18 += v0_22 * b27;
     }
     var m11 = array<vec4<f32>, 4>(sum15, sum16, sum17, sum18);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x29 = arena[far + r * 64u + i_K];
-        let x33 = select(0.0, near[r * 16u + r], r <= r);
-        let x34 = near[r * 64u + i_K + 2560u];
-        var sum30 = x33 * x34;
+        let v8_29 = arena[far + r * 64u + i_K];
+        let v4_33 = select(0.0, near[near3 + r * 16u + r], r <= r);
+        let v5_34 = near[near5 + r * 64u + i_K];
+        var sum30 = v4_33 * v5_34;
         var e31 = 0.0;
         for (var j32 = r; j32 > 0u; j32--) {
           let p35 = j32 - 1u;
-          let x36 = select(0.0, p_g[at_d_o + j32 * heads_64 + i_K], j32 < length);
-          e31 = m_floor(e31 + x36, -1e30f);
-          let x37 = select(0.0, near[r * 16u + p35], p35 <= r);
-          let x38 = near[p35 * 64u + i_K + 2560u];
-          sum30 += x37 * x38 * m_exp(m_floor(e31, -100.0));
+          let v6_36 = select(0.0, p_g[at_d_o + j32 * heads_64 + i_K], j32 < length);
+          e31 = m_floor(e31 + v6_36, -1e30f);
+          let v4_37 = select(0.0, near[near3 + r * 16u + p35], p35 <= r);
+          let v5_38 = near[near5 + p35 * 64u + i_K];
+          sum30 += v4_37 * v5_38 * m_exp(m_floor(e31, -100.0));
         }
-        let x28 = ((m_exp(x29) * m11[y][x]) + sum30);
-        arena[far + r * 64u + i_K + 1024u] = x28;
-        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = (x28 * 0.125f); }
+        let v13_28 = ((m_exp(v8_29) * m11[y][x]) + sum30);
+        arena[far + r * 64u + i_K + 1024u] = v13_28;
+        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = (v13_28 * 0.125f); }
       }
     }
   }
+  // %16 [%row, %col] = mul %14, %4
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    let x40 = select(0.0, near[r * 16u + c], c <= r);
-    let x39 = (0.125f * x40);
-    near[r * 16u + c + 256u] = x39;
+    let v4_40 = select(0.0, near[near3 + r * 16u + c], c <= r);
+    let v16_39 = (0.125f * v4_40);
+    near[near16 + r * 16u + c] = v16_39;
   }
   workgroupBarrier();
+  // %17 [%row, K] = load q.staged row
+  // %18 [%col, K] = dscoreCol[K] %16, %17 by %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x45 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
-    var sum42 = near[c * 16u + c + 256u] * x45;
+    let v17_45 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    var sum42 = near[near16 + c * 16u + c] * v17_45;
     var e43 = 0.0;
     for (var j44 = c + 1u; j44 < 16u + zero; j44++) {
-      let x47 = select(0.0, p_g[at_d_o + j44 * heads_64 + i_K], j44 < length);
-      e43 = m_floor(e43 + x47, -1e30f);
-      let x48 = select(0.0, arena[at_q_staged + j44 * heads_64 + i_K], j44 < length);
-      sum42 += near[j44 * 16u + c + 256u] * x48 * m_exp(m_floor(e43, -100.0));
+      let v6_47 = select(0.0, p_g[at_d_o + j44 * heads_64 + i_K], j44 < length);
+      e43 = m_floor(e43 + v6_47, -1e30f);
+      let v17_48 = select(0.0, arena[at_q_staged + j44 * heads_64 + i_K], j44 < length);
+      sum42 += near[near16 + j44 * 16u + c] * v17_48 * m_exp(m_floor(e43, -100.0));
     }
-    let x41 = sum42;
-    arena[far + c * 64u + i_K + 2048u] = x41;
+    let v18_41 = sum42;
+    arena[far + c * 64u + i_K + 2048u] = v18_41;
   }
   storageBarrier();
+  // %20 [K, V] = load ws.S.cotangents
+  // %21 [%row, K] = contract[V] %1, %20
+  // %22 [K] = pick last %8
+  // %23 [K, %row] = sub %22, %8
+  // %24 [K, %row] = exp %23
+  // %25 [K, %row] = mul %24, %21
+  // %19 [%row, K] = swap %18
+  // %26 [K, %row] = add %25, %19
+  // store d_k, %26
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -167,55 +205,63 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum52 = vec4<f32>();
     var sum53 = vec4<f32>();
     for (var k49 = 0u; k49 < 64u + zero; k49++) {
-      let x54 = near[first_r * 64u + k49 + 1536u];
-      let x55 = near[first_r * 64u + k49 + 1600u];
-      let x56 = near[first_r * 64u + k49 + 1664u];
-      let x57 = near[first_r * 64u + k49 + 1728u];
-      let x58 = arena[at_ws_S_cotangents + first_i_K * 64u + k49];
-      let x59 = arena[at_ws_S_cotangents + first_i_K * 64u + k49 + 64u];
-      let x60 = arena[at_ws_S_cotangents + first_i_K * 64u + k49 + 128u];
-      let x61 = arena[at_ws_S_cotangents + first_i_K * 64u + k49 + 192u];
-      let b62 = vec4<f32>(x58, x59, x60, x61);
-      sum50 += x54 * b62;
-      sum51 += x55 * b62;
-      sum52 += x56 * b62;
-      sum53 += x57 * b62;
+      let v1_54 = near[near1 + first_r * 64u + k49];
+      let v1_55 = near[near1 + first_r * 64u + k49 + 64u];
+      let v1_56 = near[near1 + first_r * 64u + k49 + 128u];
+      let v1_57 = near[near1 + first_r * 64u + k49 + 192u];
+      let v20_58 = arena[at_ws_S_cotangents + first_i_K * 64u + k49];
+      let v20_59 = arena[at_ws_S_cotangents + first_i_K * 64u + k49 + 64u];
+      let v20_60 = arena[at_ws_S_cotangents + first_i_K * 64u + k49 + 128u];
+      let v20_61 = arena[at_ws_S_cotangents + first_i_K * 64u + k49 + 192u];
+      let b62 = vec4<f32>(v20_58, v20_59, v20_60, v20_61);
+      sum50 += v1_54 * b62;
+      sum51 += v1_55 * b62;
+      sum52 += v1_56 * b62;
+      sum53 += v1_57 * b62;
     }
     var m21 = array<vec4<f32>, 4>(sum50, sum51, sum52, sum53);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x63 = m21[y][x];
-        arena[far + r * 64u + i_K + 3072u] = x63;
-        let x65 = arena[far + i_K + 960u];
-        let x66 = x65;
-        let x67 = arena[far + r * 64u + i_K];
-        let x64 = m_exp((x66 - x67));
-        arena[far + i_K * 16u + r + 4096u] = x64;
-        let x68 = (x64 * m21[y][x]);
-        let x69 = (x68 + arena[far + r * 64u + i_K + 2048u]);
-        if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = x69; }
+        let v21_63 = m21[y][x];
+        arena[far + r * 64u + i_K + 3072u] = v21_63;
+        let v8_65 = arena[far + i_K + 960u];
+        let v22_66 = v8_65;
+        let v8_67 = arena[far + r * 64u + i_K];
+        let v24_64 = m_exp((v22_66 - v8_67));
+        arena[far + i_K * 16u + r + 4096u] = v24_64;
+        let v25_68 = (v24_64 * m21[y][x]);
+        let v26_69 = (v25_68 + arena[far + r * 64u + i_K + 2048u]);
+        if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = v26_69; }
       }
     }
   }
+  // %27 [%row, %col] = load ws.S.score0_0
+  // %28 [%col, %row] = swap %27
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x70 = arena[at_ws_S_score0_0 + c * 16u + r];
-    near[c * 16u + r] = x70;
+    let v28_70 = arena[at_ws_S_score0_0 + c * 16u + r];
+    near[near28 + c * 16u + r] = v28_70;
   }
   workgroupBarrier();
   storageBarrier();
+  // %31 [K, %row] = mul %24, %5
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let r = i % 16u;
     let i_K = i / 16u;
-    let x72 = arena[far + i_K * 16u + r + 4096u];
-    let x73 = near[r * 64u + i_K + 2560u];
-    let x71 = (x72 * x73);
-    near[i_K * 16u + r + 1536u] = x71;
+    let v24_72 = arena[far + i_K * 16u + r + 4096u];
+    let v5_73 = near[near5 + r * 64u + i_K];
+    let v31_71 = (v24_72 * v5_73);
+    near[near31 + i_K * 16u + r] = v31_71;
   }
   workgroupBarrier();
+  // %32 [%row, V] = contract[K] %31, %20
+  // %29 [%col, V] = swap %0
+  // %30 [%row, V] = contract[%col] %28, %29
+  // %33 [%row, V] = add %32, %30
+  // store d_v, %33
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -224,15 +270,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum77 = vec4<f32>();
     var sum78 = vec4<f32>();
     for (var k74 = 0u; k74 < 64u + zero; k74++) {
-      let x79 = arena[at_ws_S_cotangents + k74 * 64u + first_i_V];
-      let x80 = arena[at_ws_S_cotangents + k74 * 64u + first_i_V + 1u];
-      let x81 = arena[at_ws_S_cotangents + k74 * 64u + first_i_V + 2u];
-      let x82 = arena[at_ws_S_cotangents + k74 * 64u + first_i_V + 3u];
-      let b83 = vec4<f32>(x79, x80, x81, x82);
-      sum75 += near[k74 * 16u + first_r + 1536u] * b83;
-      sum76 += near[k74 * 16u + first_r + 1537u] * b83;
-      sum77 += near[k74 * 16u + first_r + 1538u] * b83;
-      sum78 += near[k74 * 16u + first_r + 1539u] * b83;
+      let v20_79 = arena[at_ws_S_cotangents + k74 * 64u + first_i_V];
+      let v20_80 = arena[at_ws_S_cotangents + k74 * 64u + first_i_V + 1u];
+      let v20_81 = arena[at_ws_S_cotangents + k74 * 64u + first_i_V + 2u];
+      let v20_82 = arena[at_ws_S_cotangents + k74 * 64u + first_i_V + 3u];
+      let b83 = vec4<f32>(v20_79, v20_80, v20_81, v20_82);
+      sum75 += near[near31 + k74 * 16u + first_r] * b83;
+      sum76 += near[near31 + k74 * 16u + first_r + 1u] * b83;
+      sum77 += near[near31 + k74 * 16u + first_r + 2u] * b83;
+      sum78 += near[near31 + k74 * 16u + first_r + 3u] * b83;
     }
     var m32 = array<vec4<f32>, 4>(sum75, sum76, sum77, sum78);
     var sum85 = vec4<f32>();
@@ -240,15 +286,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum87 = vec4<f32>();
     var sum88 = vec4<f32>();
     for (var k84 = 0u; k84 < 16u + zero; k84++) {
-      let x89 = near[k84 * 64u + first_i_V + 512u];
-      let x90 = near[k84 * 64u + first_i_V + 513u];
-      let x91 = near[k84 * 64u + first_i_V + 514u];
-      let x92 = near[k84 * 64u + first_i_V + 515u];
-      let b93 = vec4<f32>(x89, x90, x91, x92);
-      sum85 += near[k84 * 16u + first_r] * b93;
-      sum86 += near[k84 * 16u + first_r + 1u] * b93;
-      sum87 += near[k84 * 16u + first_r + 2u] * b93;
-      sum88 += near[k84 * 16u + first_r + 3u] * b93;
+      let v0_89 = near[near0 + k84 * 64u + first_i_V];
+      let v0_90 = near[near0 + k84 * 64u + first_i_V + 1u];
+      let v0_91 = near[near0 + k84 * 64u + first_i_V + 2u];
+      let v0_92 = near[near0 + k84 * 64u + first_i_V + 3u];
+      let b93 = vec4<f32>(v0_89, v0_90, v0_91, v0_92);
+      sum85 += near[near28 + k84 * 16u + first_r] * b93;
+      sum86 += near[near28 + k84 * 16u + first_r + 1u] * b93;
+      sum87 += near[near28 + k84 * 16u + first_r + 2u] * b93;
+      sum88 += near[near28 + k84 * 16u + first_r + 3u] * b93;
     }
     var m30 = array<vec4<f32>, 4>(sum85, sum86, sum87, sum88);
     for (var y = 0u; y < 4u + zero; y++) {
@@ -260,48 +306,62 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
+  // %39 [K] = exp %22
+  // %38 [K] = contract[V] %10, %20
+  // %40 [K] = mul %39, %38
+  // %41 [K, %row] = mul %25, %5
+  // %42 [K] = sum[%row] %41
+  // %43 [K] = add %40, %42
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum95 = 0.0;
     for (var k94 = 0u; k94 < 64u + zero; k94++) {
-      let x96 = arena[at_ws_S_states + i_K * 64u + k94];
-      let b97 = x96;
-      let x98 = arena[at_ws_S_cotangents + i_K * 64u + k94];
-      let b99 = x98;
+      let v10_96 = arena[at_ws_S_states + i_K * 64u + k94];
+      let b97 = v10_96;
+      let v20_98 = arena[at_ws_S_cotangents + i_K * 64u + k94];
+      let b99 = v20_98;
       sum95 += b97 * b99;
     }
     let m38 = sum95;
-    let x101 = arena[far + i_K + 960u];
-    let x102 = x101;
+    let v8_101 = arena[far + i_K + 960u];
+    let v22_102 = v8_101;
     var sum103 = 0.0f;
     for (var k104 = 0u; k104 < 16u + zero; k104++) {
-      let x105 = arena[far + i_K * 16u + k104 + 4096u];
-      let x106 = (x105 * arena[far + k104 * 64u + i_K + 3072u]);
-      let x107 = near[k104 * 64u + i_K + 2560u];
-      sum103 += (x106 * x107);
+      let v24_105 = arena[far + i_K * 16u + k104 + 4096u];
+      let v25_106 = (v24_105 * arena[far + k104 * 64u + i_K + 3072u]);
+      let v5_107 = near[near5 + k104 * 64u + i_K];
+      sum103 += (v25_106 * v5_107);
     }
-    let x100 = ((m_exp(x102) * m38) + sum103);
-    near[i_K] = x100;
+    let v43_100 = ((m_exp(v22_102) * m38) + sum103);
+    near[near43 + i_K] = v43_100;
   }
+  // %34 [%row, K] = mul %13, %17
+  // %35 [%row, K] = mul %14, %34
+  // %36 [K, %row] = mul %26, %5
+  // %37 [K, %row] = neg %36
+  // %44 [%row, K] = add %35, %37
+  // %45 [%row, K] = cumsum reversed %44
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let x108 = arena[far + r * 64u + i_K + 1024u];
-      let x109 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
-      let x110 = arena[far + i_K * 16u + r + 4096u];
-      let x111 = (x110 * arena[far + r * 64u + i_K + 3072u]);
-      let x112 = (x111 + arena[far + r * 64u + i_K + 2048u]);
-      let x113 = near[r * 64u + i_K + 2560u];
-      sum += ((0.125f * (x108 * x109)) + (-(x112 * x113)));
-      near[r * 64u + i_K + 64u] = sum;
+      let v13_108 = arena[far + r * 64u + i_K + 1024u];
+      let v17_109 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+      let v24_110 = arena[far + i_K * 16u + r + 4096u];
+      let v25_111 = (v24_110 * arena[far + r * 64u + i_K + 3072u]);
+      let v26_112 = (v25_111 + arena[far + r * 64u + i_K + 2048u]);
+      let v5_113 = near[near5 + r * 64u + i_K];
+      sum += ((0.125f * (v13_108 * v17_109)) + (-(v26_112 * v5_113)));
+      near[near45 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
+  // %46 [%row, K] = add %45, %43
+  // store d_g, %46
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    if (r < length) { p_d_g[at_d_o + r * heads_64 + i_K] = (near[r * 64u + i_K + 64u] + near[i_K]); }
+    if (r < length) { p_d_g[at_d_o + r * heads_64 + i_K] = (near[near45 + r * 64u + i_K] + near[near43 + i_K]); }
   }
 }

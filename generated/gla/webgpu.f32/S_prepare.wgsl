@@ -32,17 +32,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_read0 = dims[1].w + (token * heads + head) * 64u;
   let at_ws_S_col0 = dims[2].x + (token * heads + head) * 64u;
   let at_ws_S_decay = dims[2].y + (chunk * heads + head) * 64u;
+  const near0 = 0u;
+  const near1 = 1024u;
+  const near2 = 2048u;
+  const near6 = 3072u;
+  // %0 [%row, K] = load q row
+  // %1 [%row, K] = load k row
+  // %2 [%row, K] = load g row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K] = x1;
-    let x2 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 1024u] = x2;
-    let x3 = select(0.0, p_g[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 2048u] = x3;
+    let v0_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
+    let v1_2 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+    near[near1 + r * 64u + i_K] = v1_2;
+    let v2_3 = select(0.0, p_g[at_q + r * heads_64 + i_K], r < length);
+    near[near2 + r * 64u + i_K] = v2_3;
   }
   workgroupBarrier();
+  // %4 [] = 0.125
+  // %3 [%row, %col] = dscore[K] %0, %1 by %2
+  // %5 [%row, %col] = mul %4, %3
+  // store ws.S.score0_0, %5
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
@@ -50,41 +61,53 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k7 = 0u; k7 < select(0u, 64u + zero, c <= r); k7++) {
       var e5 = 0.0;
       for (var j6 = c + 1u; j6 <= r; j6++) {
-        let x8 = near[j6 * 64u + k7 + 2048u];
-        e5 = m_floor(e5 + x8, -1e30f);
+        let v2_8 = near[near2 + j6 * 64u + k7];
+        e5 = m_floor(e5 + v2_8, -1e30f);
       }
-      let x9 = near[r * 64u + k7];
-      let x10 = near[c * 64u + k7 + 1024u];
-      sum4 += x9 * x10 * m_exp(m_floor(e5, -100.0));
+      let v0_9 = near[near0 + r * 64u + k7];
+      let v1_10 = near[near1 + c * 64u + k7];
+      sum4 += v0_9 * v1_10 * m_exp(m_floor(e5, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = (0.125f * sum4);
   }
+  // %6 [%row, K] = cumsum %2
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x11 = near[r * 64u + i_K + 2048u];
-      sum += m_floor(x11, -80.0);
-      near[r * 64u + i_K + 3072u] = sum;
+      let v2_11 = near[near2 + r * 64u + i_K];
+      sum += m_floor(v2_11, -80.0);
+      near[near6 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
+  // %7 [%row, K] = exp %6
+  // %8 [%row, K] = mul %7, %4
+  // %9 [%row, K] = mul %8, %0
+  // store ws.S.read0, %9
+  // %10 [K] = pick last %6
+  // %11 [K, %row] = sub %10, %6
+  // %12 [K, %row] = exp %11
+  // %13 [K, %row] = mul %12, %1
+  // store ws.S.col0, %13
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x12 = near[r * 64u + i_K + 3072u];
-    let x13 = near[r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((m_exp(x12) * 0.125f) * x13); }
-    let x14 = near[i_K + 4032u];
-    let x15 = x14;
-    let x16 = near[r * 64u + i_K + 1024u];
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((x15 - x12)) * x16); }
+    let v6_12 = near[near6 + r * 64u + i_K];
+    let v0_13 = near[near0 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((m_exp(v6_12) * 0.125f) * v0_13); }
+    let v6_14 = near[near6 + i_K + 960u];
+    let v10_15 = v6_14;
+    let v1_16 = near[near1 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((v10_15 - v6_12)) * v1_16); }
   }
+  // %14 [K] = exp %10
+  // store ws.S.decay, %14
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let x17 = near[i_K + 4032u];
-    let x18 = x17;
-    arena[at_ws_S_decay + i_K] = m_exp(x18);
+    let v6_17 = near[near6 + i_K + 960u];
+    let v10_18 = v6_17;
+    arena[at_ws_S_decay + i_K] = m_exp(v10_18);
   }
 }

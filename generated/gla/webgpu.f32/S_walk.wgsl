@@ -25,12 +25,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_entry = dims[3].x + (segment * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   let at_ws_S_local = dims[2].w + (segment * heads + head) * 4096u + block;
+  const near11 = 0u;
+  const near3 = 0u;
+  const near2 = 256u;
+  const near6 = 768u;
+  const near9 = 768u;
+  const near1 = 1792u;
+  // %0 [K, V] = load ws.S.entry
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1792u] = arena[at_ws_S_entry + i_K * 64u + i_V];
+    near[near1 + i_K * 32u + i_V] = arena[at_ws_S_entry + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -41,25 +49,33 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_read0 = dims[1].w + (token * heads + head) * 64u;
     let at_ws_S_col0 = dims[2].x + (token * heads + head) * 64u;
     let at_ws_S_decay = dims[2].y + (chunk * heads + head) * 64u;
+    // %2 [%row, V] = load v row
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x1 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
-      near[r * 32u + i_V + 256u] = x1;
+      let v2_1 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
+      near[near2 + r * 32u + i_V] = v2_1;
     }
+    // %3 [%row, %col] = load ws.S.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let x2 = arena[at_ws_S_score0_0 + r * 16u + c];
-      near[r * 16u + c] = x2;
+      let v3_2 = arena[at_ws_S_score0_0 + r * 16u + c];
+      near[near3 + r * 16u + c] = v3_2;
     }
+    // %6 [%row, K] = load ws.S.read0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x3 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 768u] = x3;
+      let v6_3 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
+      near[near6 + r * 64u + i_K] = v6_3;
     }
     workgroupBarrier();
+    // %7 [%row, V] = contract[K] %6, %1
+    // %4 [%col, V] = swap %2
+    // %5 [%row, V] = contract[%col] %3, %4
+    // %8 [%row, V] = add %7, %5
+    // store o, %8
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -68,13 +84,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum7 = vec2<f32>();
       var sum8 = vec2<f32>();
       for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let x9 = near[k4 * 32u + first_i_V + 1792u];
-        let x10 = near[k4 * 32u + first_i_V + 1793u];
-        let b11 = vec2<f32>(x9, x10);
-        sum5 += near[first_r * 64u + k4 + 768u] * b11;
-        sum6 += near[first_r * 64u + k4 + 832u] * b11;
-        sum7 += near[first_r * 64u + k4 + 896u] * b11;
-        sum8 += near[first_r * 64u + k4 + 960u] * b11;
+        let v1_9 = near[near1 + k4 * 32u + first_i_V];
+        let v1_10 = near[near1 + k4 * 32u + first_i_V + 1u];
+        let b11 = vec2<f32>(v1_9, v1_10);
+        sum5 += near[near6 + first_r * 64u + k4] * b11;
+        sum6 += near[near6 + first_r * 64u + k4 + 64u] * b11;
+        sum7 += near[near6 + first_r * 64u + k4 + 128u] * b11;
+        sum8 += near[near6 + first_r * 64u + k4 + 192u] * b11;
       }
       var m7 = array<vec2<f32>, 4>(sum5, sum6, sum7, sum8);
       var sum13 = vec2<f32>();
@@ -82,13 +98,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum15 = vec2<f32>();
       var sum16 = vec2<f32>();
       for (var k12 = 0u; k12 < 16u + zero; k12++) {
-        let x17 = near[k12 * 32u + first_i_V + 256u];
-        let x18 = near[k12 * 32u + first_i_V + 257u];
-        let b19 = vec2<f32>(x17, x18);
-        sum13 += near[first_r * 16u + k12] * b19;
-        sum14 += near[first_r * 16u + k12 + 16u] * b19;
-        sum15 += near[first_r * 16u + k12 + 32u] * b19;
-        sum16 += near[first_r * 16u + k12 + 48u] * b19;
+        let v2_17 = near[near2 + k12 * 32u + first_i_V];
+        let v2_18 = near[near2 + k12 * 32u + first_i_V + 1u];
+        let b19 = vec2<f32>(v2_17, v2_18);
+        sum13 += near[near3 + first_r * 16u + k12] * b19;
+        sum14 += near[near3 + first_r * 16u + k12 + 16u] * b19;
+        sum15 += near[near3 + first_r * 16u + k12 + 32u] * b19;
+        sum16 += near[near3 + first_r * 16u + k12 + 48u] * b19;
       }
       var m5 = array<vec2<f32>, 4>(sum13, sum14, sum15, sum16);
       for (var y = 0u; y < 4u + zero; y++) {
@@ -100,18 +116,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
     workgroupBarrier();
+    // %9 [%row, K] = load ws.S.col0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x20 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 768u] = x20;
+      let v9_20 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near9 + r * 64u + i_K] = v9_20;
     }
+    // %11 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x21 = arena[at_ws_S_decay + i_K];
-      near[i_K] = x21;
+      let v11_21 = arena[at_ws_S_decay + i_K];
+      near[near11 + i_K] = v11_21;
     }
     workgroupBarrier();
+    // %12 [K, V] = mul %11, %1
+    // %10 [K, V] = contract[%row] %9, %2
+    // %13 [K, V] = add %12, %10
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -120,33 +141,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum25 = vec4<f32>();
       var sum26 = vec4<f32>();
       for (var k22 = 0u; k22 < 16u + zero; k22++) {
-        let x27 = near[k22 * 32u + first_i_V + 256u];
-        let x28 = near[k22 * 32u + first_i_V + 257u];
-        let x29 = near[k22 * 32u + first_i_V + 258u];
-        let x30 = near[k22 * 32u + first_i_V + 259u];
-        let b31 = vec4<f32>(x27, x28, x29, x30);
-        sum23 += near[k22 * 64u + first_i_K + 768u] * b31;
-        sum24 += near[k22 * 64u + first_i_K + 769u] * b31;
-        sum25 += near[k22 * 64u + first_i_K + 770u] * b31;
-        sum26 += near[k22 * 64u + first_i_K + 771u] * b31;
+        let v2_27 = near[near2 + k22 * 32u + first_i_V];
+        let v2_28 = near[near2 + k22 * 32u + first_i_V + 1u];
+        let v2_29 = near[near2 + k22 * 32u + first_i_V + 2u];
+        let v2_30 = near[near2 + k22 * 32u + first_i_V + 3u];
+        let b31 = vec4<f32>(v2_27, v2_28, v2_29, v2_30);
+        sum23 += near[near9 + k22 * 64u + first_i_K] * b31;
+        sum24 += near[near9 + k22 * 64u + first_i_K + 1u] * b31;
+        sum25 += near[near9 + k22 * 64u + first_i_K + 2u] * b31;
+        sum26 += near[near9 + k22 * 64u + first_i_K + 3u] * b31;
       }
       var m10 = array<vec4<f32>, 4>(sum23, sum24, sum25, sum26);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x32 = near[i_K * 32u + i_V + 1792u];
-          near[i_K * 32u + i_V + 1792u] = ((near[i_K] * x32) + m10[y][x]);
+          let v1_32 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((near[near11 + i_K] * v1_32) + m10[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store ws.S.local, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x33 = near[i_K * 32u + i_V + 1792u];
-    arena[at_ws_S_local + i_K * 64u + i_V] = x33;
+    let v1_33 = near[near1 + i_K * 32u + i_V];
+    arena[at_ws_S_local + i_K * 64u + i_V] = v1_33;
   }
 }

@@ -34,54 +34,86 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_S = (sequence * heads + head) * 4096u + block;
+  const near17 = 0u;
+  const near4 = 0u;
+  const near8 = 64u;
+  const near12 = 128u;
+  const near16 = 192u;
+  const near1 = 256u;
+  const near20 = 1280u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 256u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_g = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
     let at_q_staged = dims[4].y + (token * heads + head) * 64u;
+    // %2 [K] = load g one
+    // %4 [K] = expm1 %2
+    // %5 [] = 0.5
+    // %6 [] = 1
+    // %7 [K] = add %6, %4
+    // %8 [K] = less %5, %7
+    // %9 [K] = mul %8, %4
+    // %10 [K] = sub %6, %8
+    // %3 [K] = exp %2
+    // %11 [K] = mul %10, %3
+    // %12 [K] = add %9, %11
+    // %16 [K] = load k one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x2 = p_g[at_g + i_K];
-      let x1 = m_expm1(x2);
-      near[i_K] = x1;
-      let x3 = select(0.0, 1.0, 0.5f < (1.0f + x1));
-      near[i_K + 64u] = x3;
-      let x4 = ((x3 * x1) + ((1.0f - x3) * m_exp(x2)));
-      near[i_K + 128u] = x4;
-      let x5 = p_k[at_g + i_K];
-      near[i_K + 192u] = x5;
+      let v2_2 = p_g[at_g + i_K];
+      let v4_1 = m_expm1(v2_2);
+      near[near4 + i_K] = v4_1;
+      let v8_3 = select(0.0, 1.0, 0.5f < (1.0f + v4_1));
+      near[near8 + i_K] = v8_3;
+      let v12_4 = ((v8_3 * v4_1) + ((1.0f - v8_3) * m_exp(v2_2)));
+      near[near12 + i_K] = v12_4;
+      let v16_5 = p_k[at_g + i_K];
+      near[near16 + i_K] = v16_5;
     }
     workgroupBarrier();
+    // %17 [V] = load v one
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      let x6 = p_v[at_v + i_V];
-      near[i_V] = x6;
+      let v17_6 = p_v[at_v + i_V];
+      near[near17 + i_V] = v17_6;
     }
     workgroupBarrier();
+    // %14 [K, V] = mul %8, %1
+    // %13 [K, V] = mul %12, %1
+    // %18 [K, V] = mul %16, %17
+    // %19 [K, V] = add %13, %18
+    // %20 [K, V] = add %14, %19
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x8 = near[i_K + 64u];
-      let x9 = near[i_K * 16u + i_V + 256u];
-      let x10 = (x8 * x9);
-      let x11 = (near[i_K + 128u] * x9);
-      let x7 = (x10 + (x11 + (near[i_K + 192u] * near[i_V])));
-      near[i_K * 16u + i_V + 1280u] = x7;
+      let v8_8 = near[near8 + i_K];
+      let v1_9 = near[near1 + i_K * 16u + i_V];
+      let v14_10 = (v8_8 * v1_9);
+      let v13_11 = (near[near12 + i_K] * v1_9);
+      let v20_7 = (v14_10 + (v13_11 + (near[near16 + i_K] * near[near17 + i_V])));
+      near[near20 + i_K * 16u + i_V] = v20_7;
     }
     workgroupBarrier();
+    // %21 [K] = load q.staged one
+    // %22 [] = 0.125
+    // %23 [K] = mul %21, %22
+    // %24 [V] = contract[K] %23, %20
+    // store o, %24
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum13 = 0.0;
       for (var k12 = 0u; k12 < 64u + zero; k12++) {
         let b14 = (arena[at_q_staged + k12] * 0.125f);
-        let x15 = near[k12 * 16u + i_V + 1280u];
-        let b16 = x15;
+        let v20_15 = near[near20 + k12 * 16u + i_V];
+        let b16 = v20_15;
         sum13 += b14 * b16;
       }
       let m24 = sum13;
@@ -90,16 +122,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x17 = near[i_K * 16u + i_V + 1280u];
-      near[i_K * 16u + i_V + 256u] = x17;
+      let v20_17 = near[near20 + i_K * 16u + i_V];
+      near[near1 + i_K * 16u + i_V] = v20_17;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x18 = near[i_K * 16u + i_V + 256u];
-    p_final_S[at_S + i_K * 64u + i_V] = x18;
+    let v1_18 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_18;
   }
 }

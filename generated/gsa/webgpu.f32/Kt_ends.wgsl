@@ -37,53 +37,73 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
   let at_ws_Kt_local = dims[2].x + (segment * heads + head) * 4096u + block;
+  const near12 = 0u;
+  const near6 = 16u;
+  const near10 = 272u;
+  const near1 = 528u;
+  const near5 = 1552u;
+  // %0 [K, M] = zeros
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_M + 528u] = 0.0f;
+    near[near1 + i_K * 16u + i_M] = 0.0f;
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, M] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_k = (token * heads + head) * 64u;
     let at_g = (token * heads + head) * 64u + block;
+    // %5 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x1 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1552u] = x1;
+      let v5_1 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_1;
     }
+    // %2 [%row, M] = load g row
+    // %6 [%row, M] = cumsum %2
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x2 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-        sum += m_floor(x2, -80.0);
-        near[r * 16u + i_M + 16u] = sum;
+        let v2_2 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+        sum += m_floor(v2_2, -80.0);
+        near[near6 + r * 16u + i_M] = sum;
       }
     }
     workgroupBarrier();
+    // %7 [M] = pick last %6
+    // %8 [M, %row] = sub %7, %6
+    // %9 [M, %row] = exp %8
+    // %3 [%row, M] = expm1 %2
+    // %4 [%row, M] = neg %3
+    // %10 [M, %row] = mul %9, %4
     for (var i = lid; i < 256u + zero; i += 64u) {
       let r = i % 16u;
       let i_M = i / 16u;
-      let x4 = near[i_M + 256u];
-      let x5 = x4;
-      let x6 = near[r * 16u + i_M + 16u];
-      let x7 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-      let x3 = (m_exp((x5 - x6)) * (-m_expm1(x7)));
-      near[i_M * 16u + r + 272u] = x3;
+      let v6_4 = near[near6 + i_M + 240u];
+      let v7_5 = v6_4;
+      let v6_6 = near[near6 + r * 16u + i_M];
+      let v2_7 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+      let v10_3 = (m_exp((v7_5 - v6_6)) * (-m_expm1(v2_7)));
+      near[near10 + i_M * 16u + r] = v10_3;
     }
+    // %12 [M] = exp %7
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
-      let x9 = near[i_M + 256u];
-      let x10 = x9;
-      let x8 = m_exp(x10);
-      near[i_M] = x8;
+      let v6_9 = near[near6 + i_M + 240u];
+      let v7_10 = v6_9;
+      let v12_8 = m_exp(v7_10);
+      near[near12 + i_M] = v12_8;
     }
     workgroupBarrier();
+    // %13 [M, K] = mul %12, %1
+    // %11 [K, M] = contract[%row] %5, %10
+    // %14 [M, K] = add %13, %11
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -92,28 +112,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum14 = vec4<f32>();
       var sum15 = vec4<f32>();
       for (var k11 = 0u; k11 < 16u + zero; k11++) {
-        let b16 = vec4<f32>(near[first_i_M * 16u + k11 + 272u], near[first_i_M * 16u + k11 + 288u], near[first_i_M * 16u + k11 + 304u], near[first_i_M * 16u + k11 + 320u]);
-        sum12 += near[k11 * 64u + first_i_K + 1552u] * b16;
-        sum13 += near[k11 * 64u + first_i_K + 1553u] * b16;
-        sum14 += near[k11 * 64u + first_i_K + 1554u] * b16;
-        sum15 += near[k11 * 64u + first_i_K + 1555u] * b16;
+        let b16 = vec4<f32>(near[near10 + first_i_M * 16u + k11], near[near10 + first_i_M * 16u + k11 + 16u], near[near10 + first_i_M * 16u + k11 + 32u], near[near10 + first_i_M * 16u + k11 + 48u]);
+        sum12 += near[near5 + k11 * 64u + first_i_K] * b16;
+        sum13 += near[near5 + k11 * 64u + first_i_K + 1u] * b16;
+        sum14 += near[near5 + k11 * 64u + first_i_K + 2u] * b16;
+        sum15 += near[near5 + k11 * 64u + first_i_K + 3u] * b16;
       }
       var m11 = array<vec4<f32>, 4>(sum12, sum13, sum14, sum15);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_M = first_i_M + x;
-          let x17 = near[i_K * 16u + i_M + 528u];
-          near[i_K * 16u + i_M + 528u] = ((near[i_M] * x17) + m11[y][x]);
+          let v1_17 = near[near1 + i_K * 16u + i_M];
+          near[near1 + i_K * 16u + i_M] = ((near[near12 + i_M] * v1_17) + m11[y][x]);
         }
       }
     }
     workgroupBarrier();
   }
+  // store ws.Kt.local, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    let x18 = near[i_K * 16u + i_M + 528u];
-    arena[at_ws_Kt_local + i_K * 64u + i_M] = x18;
+    let v1_18 = near[near1 + i_K * 16u + i_M];
+    arena[at_ws_Kt_local + i_K * 64u + i_M] = v1_18;
   }
 }

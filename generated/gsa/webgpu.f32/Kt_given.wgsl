@@ -33,72 +33,100 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_value11 = dims[7].x + (token * heads + head);
   let at_ws_value35 = dims[7].y + (token * heads + head);
   let at_ws_value36 = dims[7].z + (token * heads + head) * 64u;
+  const near2 = 0u;
+  const near5 = 16u;
+  const near10 = 32u;
+  const near12 = 48u;
+  const near4 = 64u;
+  // %1 [%row, M] = load ws.Kt.result0 row
+  // %2 [%row] = max[M] %1
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum2 = (-3.4028234663852886e+38f);
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
-      sum2 = m_max(sum2, x4);
+      let v1_4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
+      sum2 = m_max(sum2, v1_4);
     }
-    let x1 = sum2;
-    near[r] = x1;
+    let v2_1 = sum2;
+    near[near2 + r] = v2_1;
   }
   workgroupBarrier();
+  // %3 [%row, M] = sub %1, %2
+  // %4 [%row, M] = exp %3
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let x6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let x7 = near[r];
-    let x5 = m_exp((x6 - x7));
-    near[r * 64u + i_M + 64u] = x5;
+    let v1_6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v2_7 = near[near2 + r];
+    let v4_5 = m_exp((v1_6 - v2_7));
+    near[near4 + r * 64u + i_M] = v4_5;
   }
   workgroupBarrier();
+  // %5 [%row] = sum[M] %4
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum9 = 0.0f;
     for (var k10 = 0u; k10 < 64u + zero; k10++) {
-      let x11 = near[r * 64u + k10 + 64u];
-      sum9 += x11;
+      let v4_11 = near[near4 + r * 64u + k10];
+      sum9 += v4_11;
     }
-    let x8 = sum9;
-    near[r + 16u] = x8;
+    let v5_8 = sum9;
+    near[near5 + r] = v5_8;
   }
   workgroupBarrier();
+  // %0 [%row, M] = load ws.Vt.adjoint0 row
+  // %6 [%row, M] = div %4, %5
+  // %7 [%row, M] = div %6, %5
+  // %8 [%row, M] = neg %7
+  // %9 [%row, M] = chain %0, %8
+  // %10 [%row] = sum[M] %9
+  // store ws.value30, %10
+  // store ws.value11, %2
+  // %11 [] = 1
+  // %12 [%row] = div %11, %5
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum13 = 0.0f;
     for (var k14 = 0u; k14 < 64u + zero; k14++) {
-      let x15 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k14], r < length);
-      let x16 = near[r * 64u + k14 + 64u];
-      let x17 = near[r + 16u];
-      sum13 += m_chain(x15, (-((x16 / x17) / x17)));
+      let v0_15 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k14], r < length);
+      let v4_16 = near[near4 + r * 64u + k14];
+      let v5_17 = near[near5 + r];
+      sum13 += m_chain(v0_15, (-((v4_16 / v5_17) / v5_17)));
     }
-    let x12 = sum13;
-    near[r + 32u] = x12;
-    if (r < length) { arena[at_ws_value30 + r * heads] = x12; }
-    let x18 = near[r];
-    if (r < length) { arena[at_ws_value11 + r * heads] = x18; }
-    let x20 = near[r + 16u];
-    let x19 = (1.0f / x20);
-    near[r + 48u] = x19;
+    let v10_12 = sum13;
+    near[near10 + r] = v10_12;
+    if (r < length) { arena[at_ws_value30 + r * heads] = v10_12; }
+    let v2_18 = near[near2 + r];
+    if (r < length) { arena[at_ws_value11 + r * heads] = v2_18; }
+    let v5_20 = near[near5 + r];
+    let v12_19 = (1.0f / v5_20);
+    near[near12 + r] = v12_19;
   }
   workgroupBarrier();
+  // %13 [%row, M] = chain %0, %12
+  // %14 [%row, M] = add %13, %10
+  // %15 [%row, M] = chain %14, %4
+  // %16 [%row, M] = neg %15
+  // %17 [%row] = sum[M] %16
+  // store ws.value35, %17
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum21 = 0.0f;
     for (var k22 = 0u; k22 < 64u + zero; k22++) {
-      let x23 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k22], r < length);
-      let x24 = near[r + 32u];
-      let x25 = near[r * 64u + k22 + 64u];
-      sum21 += (-m_chain((m_chain(x23, near[r + 48u]) + x24), x25));
+      let v0_23 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k22], r < length);
+      let v10_24 = near[near10 + r];
+      let v4_25 = near[near4 + r * 64u + k22];
+      sum21 += (-m_chain((m_chain(v0_23, near[near12 + r]) + v10_24), v4_25));
     }
     if (r < length) { arena[at_ws_value35 + r * heads] = sum21; }
   }
+  // %18 [%row, M] = less %1, %2
+  // store ws.value36, %18
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let x26 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let x27 = near[r];
-    if (r < length) { arena[at_ws_value36 + r * heads_64 + i_M] = select(0.0, 1.0, x26 < x27); }
+    let v1_26 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v2_27 = near[near2 + r];
+    if (r < length) { arena[at_ws_value36 + r * heads_64 + i_M] = select(0.0, 1.0, v1_26 < v2_27); }
   }
 }

@@ -48,86 +48,127 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_Kt_cotangents = dims[8].y + (chunk * heads + head) * 4096u;
   let at_ws_Vt_adjoint3 = dims[6].z + (token * heads + head) * 64u;
   let at_ws_Vt_adjoint1 = dims[6].y + (token * heads + head) * 64u;
+  const near3 = 0u;
+  const near6 = 16u;
+  const near7 = 32u;
+  const near13 = 48u;
+  const near17 = 16u;
+  const near72 = 0u;
+  const near26 = 0u;
+  const near40 = 256u;
+  const near54 = 0u;
+  const near5 = 64u;
+  const near15 = 1088u;
+  const near22 = 2112u;
+  const near27 = 512u;
+  const near74 = 64u;
+  // %2 [%row, M] = load ws.Kt.result0 row
+  // %3 [%row] = max[M] %2
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum2 = (-3.4028234663852886e+38f);
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
-      sum2 = m_max(sum2, x4);
+      let v2_4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
+      sum2 = m_max(sum2, v2_4);
     }
-    let x1 = sum2;
-    near[r] = x1;
+    let v3_1 = sum2;
+    near[near3 + r] = v3_1;
   }
   workgroupBarrier();
+  // %4 [%row, M] = sub %2, %3
+  // %5 [%row, M] = exp %4
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let x6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let x7 = near[r];
-    let x5 = m_exp((x6 - x7));
-    near[r * 64u + i_M + 64u] = x5;
+    let v2_6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v3_7 = near[near3 + r];
+    let v5_5 = m_exp((v2_6 - v3_7));
+    near[near5 + r * 64u + i_M] = v5_5;
   }
   workgroupBarrier();
+  // %6 [%row] = sum[M] %5
+  // %1 [] = 1
+  // %7 [%row] = div %1, %6
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum9 = 0.0f;
     for (var k10 = 0u; k10 < 64u + zero; k10++) {
-      let x11 = near[r * 64u + k10 + 64u];
-      sum9 += x11;
+      let v5_11 = near[near5 + r * 64u + k10];
+      sum9 += v5_11;
     }
-    let x8 = sum9;
-    near[r + 16u] = x8;
-    let x12 = (1.0f / x8);
-    near[r + 32u] = x12;
+    let v6_8 = sum9;
+    near[near6 + r] = v6_8;
+    let v7_12 = (1.0f / v6_8);
+    near[near7 + r] = v7_12;
   }
   workgroupBarrier();
+  // %0 [%row, M] = load ws.Vt.adjoint0 row
+  // %9 [%row, M] = div %5, %6
+  // %10 [%row, M] = div %9, %6
+  // %11 [%row, M] = neg %10
+  // %12 [%row, M] = chain %0, %11
+  // %13 [%row] = sum[M] %12
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum14 = 0.0f;
     for (var k15 = 0u; k15 < 64u + zero; k15++) {
-      let x16 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k15], r < length);
-      let x17 = near[r * 64u + k15 + 64u];
-      let x18 = near[r + 16u];
-      sum14 += m_chain(x16, (-((x17 / x18) / x18)));
+      let v0_16 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k15], r < length);
+      let v5_17 = near[near5 + r * 64u + k15];
+      let v6_18 = near[near6 + r];
+      sum14 += m_chain(v0_16, (-((v5_17 / v6_18) / v6_18)));
     }
-    let x13 = sum14;
-    near[r + 48u] = x13;
+    let v13_13 = sum14;
+    near[near13 + r] = v13_13;
   }
   workgroupBarrier();
+  // %8 [%row, M] = chain %0, %7
+  // %14 [%row, M] = add %8, %13
+  // %15 [%row, M] = chain %14, %5
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let x20 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length);
-    let x21 = near[r * 64u + i_M + 64u];
-    let x19 = m_chain((m_chain(x20, near[r + 32u]) + near[r + 48u]), x21);
-    near[r * 64u + i_M + 1088u] = x19;
+    let v0_20 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length);
+    let v5_21 = near[near5 + r * 64u + i_M];
+    let v15_19 = m_chain((m_chain(v0_20, near[near7 + r]) + near[near13 + r]), v5_21);
+    near[near15 + r * 64u + i_M] = v15_19;
   }
   workgroupBarrier();
+  // %16 [%row, M] = neg %15
+  // %17 [%row] = sum[M] %16
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum23 = 0.0f;
     for (var k24 = 0u; k24 < 64u + zero; k24++) {
-      let x25 = near[r * 64u + k24 + 1088u];
-      sum23 += (-x25);
+      let v15_25 = near[near15 + r * 64u + k24];
+      sum23 += (-v15_25);
     }
-    let x22 = sum23;
-    near[r + 16u] = x22;
+    let v17_22 = sum23;
+    near[near17 + r] = v17_22;
   }
   workgroupBarrier();
+  // %18 [%row, M] = less %2, %3
+  // %19 [%row, M] = sub %1, %18
+  // %20 [%row, M] = mul %17, %19
+  // %21 [%row, M] = add %15, %20
+  // %22 [%row, M] = keep %21
+  // %23 [%row, M] = load g row
+  // %24 [%row, M] = expm1 %23
+  // %25 [%row, M] = neg %24
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let x27 = near[r * 64u + i_M + 1088u];
-    let x28 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let x29 = near[r];
-    let x26 = select(0.0, (x27 + (near[r + 16u] * (1.0f - select(0.0, 1.0, x28 < x29)))), r < length);
-    near[r * 64u + i_M + 2112u] = x26;
-    let x31 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-    let x30 = (-m_expm1(x31));
-    arena[far + r * 64u + i_M] = x30;
+    let v15_27 = near[near15 + r * 64u + i_M];
+    let v2_28 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v3_29 = near[near3 + r];
+    let v22_26 = select(0.0, (v15_27 + (near[near17 + r] * (1.0f - select(0.0, 1.0, v2_28 < v3_29)))), r < length);
+    near[near22 + r * 64u + i_M] = v22_26;
+    let v23_31 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+    let v25_30 = (-m_expm1(v23_31));
+    arena[far + r * 64u + i_M] = v25_30;
   }
   workgroupBarrier();
   storageBarrier();
+  // %26 [%row, %col] = dscore[M] %22, %25 by %23
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
@@ -135,45 +176,57 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k36 = 0u; k36 < select(0u, 64u + zero, c <= r); k36++) {
       var e34 = 0.0;
       for (var j35 = c + 1u; j35 <= r; j35++) {
-        let x37 = select(0.0, p_g[at_g + j35 * heads_64 + k36], j35 < length);
-        e34 = m_floor(e34 + x37, -1e30f);
+        let v23_37 = select(0.0, p_g[at_g + j35 * heads_64 + k36], j35 < length);
+        e34 = m_floor(e34 + v23_37, -1e30f);
       }
-      let x38 = near[r * 64u + k36 + 2112u];
-      let x39 = arena[far + c * 64u + k36];
-      sum33 += x38 * x39 * m_exp(m_floor(e34, -100.0));
+      let v22_38 = near[near22 + r * 64u + k36];
+      let v25_39 = arena[far + c * 64u + k36];
+      sum33 += v22_38 * v25_39 * m_exp(m_floor(e34, -100.0));
     }
-    let x32 = sum33;
-    near[r * 16u + c] = x32;
+    let v26_32 = sum33;
+    near[near26 + r * 16u + c] = v26_32;
   }
+  // %27 [%row, K] = load k row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x40 = select(0.0, p_k[at_g + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 512u] = x40;
+    let v27_40 = select(0.0, p_k[at_g + r * heads_64 + i_K], r < length);
+    near[near27 + r * 64u + i_K] = v27_40;
   }
+  // %30 [%row, M] = cumsum %23
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x41 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-      sum += m_floor(x41, -80.0);
+      let v23_41 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+      sum += m_floor(v23_41, -80.0);
       arena[far + r * 64u + i_M + 1024u] = sum;
     }
   }
   storageBarrier();
+  // %31 [%row, M] = exp %30
+  // %32 [%row, M] = mul %31, %22
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let x43 = arena[far + r * 64u + i_M + 1024u];
-    let x42 = m_exp(x43);
-    arena[far + r * 64u + i_M + 2048u] = x42;
-    let x45 = near[r * 64u + i_M + 2112u];
-    let x44 = (x42 * x45);
-    arena[far + r * 64u + i_M + 3072u] = x44;
+    let v30_43 = arena[far + r * 64u + i_M + 1024u];
+    let v31_42 = m_exp(v30_43);
+    arena[far + r * 64u + i_M + 2048u] = v31_42;
+    let v22_45 = near[near22 + r * 64u + i_M];
+    let v32_44 = (v31_42 * v22_45);
+    arena[far + r * 64u + i_M + 3072u] = v32_44;
   }
   workgroupBarrier();
   storageBarrier();
+  // %33 [K, M] = load ws.Kt.states
+  // %34 [%row, K] = contract[M] %32, %33
+  // %28 [%col, K] = swap %27
+  // %29 [%row, K] = contract[%col] %26, %28
+  // %35 [%row, K] = add %34, %29
+  // %36 [] = 0.125
+  // %37 [%row, K] = mul %35, %36
+  // store d_q, %37
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -182,11 +235,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum49 = vec4<f32>();
     var sum50 = vec4<f32>();
     for (var k46 = 0u; k46 < 64u + zero; k46++) {
-      let x51 = arena[at_ws_Kt_states + first_i_K * 64u + k46];
-      let x52 = arena[at_ws_Kt_states + first_i_K * 64u + k46 + 64u];
-      let x53 = arena[at_ws_Kt_states + first_i_K * 64u + k46 + 128u];
-      let x54 = arena[at_ws_Kt_states + first_i_K * 64u + k46 + 192u];
-      let b55 = vec4<f32>(x51, x52, x53, x54);
+      let v33_51 = arena[at_ws_Kt_states + first_i_K * 64u + k46];
+      let v33_52 = arena[at_ws_Kt_states + first_i_K * 64u + k46 + 64u];
+      let v33_53 = arena[at_ws_Kt_states + first_i_K * 64u + k46 + 128u];
+      let v33_54 = arena[at_ws_Kt_states + first_i_K * 64u + k46 + 192u];
+      let b55 = vec4<f32>(v33_51, v33_52, v33_53, v33_54);
       sum47 += arena[far + first_r * 64u + k46 + 3072u] * b55;
       sum48 += arena[far + first_r * 64u + k46 + 3136u] * b55;
       sum49 += arena[far + first_r * 64u + k46 + 3200u] * b55;
@@ -198,23 +251,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum59 = vec4<f32>();
     var sum60 = vec4<f32>();
     for (var k56 = 0u; k56 < 16u + zero; k56++) {
-      let x61 = near[first_r * 16u + k56];
-      let x62 = near[first_r * 16u + k56 + 16u];
-      let x63 = near[first_r * 16u + k56 + 32u];
-      let x64 = near[first_r * 16u + k56 + 48u];
-      let x65 = near[k56 * 64u + first_i_K + 512u];
-      let x66 = x65;
-      let x67 = near[k56 * 64u + first_i_K + 513u];
-      let x68 = x67;
-      let x69 = near[k56 * 64u + first_i_K + 514u];
-      let x70 = x69;
-      let x71 = near[k56 * 64u + first_i_K + 515u];
-      let x72 = x71;
-      let b73 = vec4<f32>(x66, x68, x70, x72);
-      sum57 += x61 * b73;
-      sum58 += x62 * b73;
-      sum59 += x63 * b73;
-      sum60 += x64 * b73;
+      let v26_61 = near[near26 + first_r * 16u + k56];
+      let v26_62 = near[near26 + first_r * 16u + k56 + 16u];
+      let v26_63 = near[near26 + first_r * 16u + k56 + 32u];
+      let v26_64 = near[near26 + first_r * 16u + k56 + 48u];
+      let v27_65 = near[near27 + k56 * 64u + first_i_K];
+      let v28_66 = v27_65;
+      let v27_67 = near[near27 + k56 * 64u + first_i_K + 1u];
+      let v28_68 = v27_67;
+      let v27_69 = near[near27 + k56 * 64u + first_i_K + 2u];
+      let v28_70 = v27_69;
+      let v27_71 = near[near27 + k56 * 64u + first_i_K + 3u];
+      let v28_72 = v27_71;
+      let b73 = vec4<f32>(v28_66, v28_68, v28_70, v28_72);
+      sum57 += v26_61 * b73;
+      sum58 += v26_62 * b73;
+      sum59 += v26_63 * b73;
+      sum60 += v26_64 * b73;
     }
     var m29 = array<vec4<f32>, 4>(sum57, sum58, sum59, sum60);
     for (var y = 0u; y < 4u + zero; y++) {
@@ -225,34 +278,47 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
+  // %38 [%row, %col] = mul %36, %26
+  // %40 [%col, %row] = swap %38
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x75 = near[c * 16u + r];
-    let x74 = (0.125f * x75);
-    near[c * 16u + r + 256u] = x74;
+    let v26_75 = near[near26 + c * 16u + r];
+    let v40_74 = (0.125f * v26_75);
+    near[near40 + c * 16u + r] = v40_74;
   }
+  // %39 [%row, K] = load q row
+  // %41 [%col, K] = swap %39
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x77 = select(0.0, p_q[at_g + c * heads_64 + i_K], c < length);
-    let x76 = x77;
-    arena[far + c * 64u + i_K + 4096u] = x76;
+    let v39_77 = select(0.0, p_q[at_g + c * heads_64 + i_K], c < length);
+    let v41_76 = v39_77;
+    arena[far + c * 64u + i_K + 4096u] = v41_76;
   }
+  // %43 [M] = pick last %30
+  // %44 [M, %row] = sub %43, %30
+  // %45 [M, %row] = exp %44
+  // %46 [M, %row] = mul %45, %25
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let r = i % 16u;
     let i_M = i / 16u;
-    let x79 = arena[far + i_M + 1984u];
-    let x80 = x79;
-    let x81 = arena[far + r * 64u + i_M + 1024u];
-    let x78 = m_exp((x80 - x81));
-    arena[far + i_M * 16u + r + 5120u] = x78;
-    let x83 = arena[far + r * 64u + i_M];
-    let x82 = (x78 * x83);
-    arena[far + i_M * 16u + r + 6144u] = x82;
+    let v30_79 = arena[far + i_M + 1984u];
+    let v43_80 = v30_79;
+    let v30_81 = arena[far + r * 64u + i_M + 1024u];
+    let v45_78 = m_exp((v43_80 - v30_81));
+    arena[far + i_M * 16u + r + 5120u] = v45_78;
+    let v25_83 = arena[far + r * 64u + i_M];
+    let v46_82 = (v45_78 * v25_83);
+    arena[far + i_M * 16u + r + 6144u] = v46_82;
   }
   workgroupBarrier();
   storageBarrier();
+  // %47 [K, M] = load ws.Kt.cotangents
+  // %48 [%row, K] = contract[M] %46, %47
+  // %42 [%row, K] = contract[%col] %40, %41
+  // %49 [%row, K] = add %48, %42
+  // store d_k, %49
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -261,11 +327,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum87 = vec4<f32>();
     var sum88 = vec4<f32>();
     for (var k84 = 0u; k84 < 64u + zero; k84++) {
-      let x89 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k84];
-      let x90 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k84 + 64u];
-      let x91 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k84 + 128u];
-      let x92 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k84 + 192u];
-      let b93 = vec4<f32>(x89, x90, x91, x92);
+      let v47_89 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k84];
+      let v47_90 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k84 + 64u];
+      let v47_91 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k84 + 128u];
+      let v47_92 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k84 + 192u];
+      let b93 = vec4<f32>(v47_89, v47_90, v47_91, v47_92);
       sum85 += arena[far + k84 * 16u + first_r + 6144u] * b93;
       sum86 += arena[far + k84 * 16u + first_r + 6145u] * b93;
       sum87 += arena[far + k84 * 16u + first_r + 6146u] * b93;
@@ -278,10 +344,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum98 = vec4<f32>();
     for (var k94 = 0u; k94 < 16u + zero; k94++) {
       let b99 = vec4<f32>(arena[far + k94 * 64u + first_i_K + 4096u], arena[far + k94 * 64u + first_i_K + 4097u], arena[far + k94 * 64u + first_i_K + 4098u], arena[far + k94 * 64u + first_i_K + 4099u]);
-      sum95 += near[k94 * 16u + first_r + 256u] * b99;
-      sum96 += near[k94 * 16u + first_r + 257u] * b99;
-      sum97 += near[k94 * 16u + first_r + 258u] * b99;
-      sum98 += near[k94 * 16u + first_r + 259u] * b99;
+      sum95 += near[near40 + k94 * 16u + first_r] * b99;
+      sum96 += near[near40 + k94 * 16u + first_r + 1u] * b99;
+      sum97 += near[near40 + k94 * 16u + first_r + 2u] * b99;
+      sum98 += near[near40 + k94 * 16u + first_r + 3u] * b99;
     }
     var m42 = array<vec4<f32>, 4>(sum95, sum96, sum97, sum98);
     for (var y = 0u; y < 4u + zero; y++) {
@@ -292,6 +358,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
+  // %51 [%row, M] = contract[K] %39, %33
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_M = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -300,92 +367,98 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum103 = vec4<f32>();
     var sum104 = vec4<f32>();
     for (var k100 = 0u; k100 < 64u + zero; k100++) {
-      let x105 = select(0.0, p_q[at_g + first_r * heads_64 + k100], first_r < length);
-      let x106 = select(0.0, p_q[at_g + (first_r + 1u) * heads_64 + k100], (first_r + 1u) < length);
-      let x107 = select(0.0, p_q[at_g + (first_r + 2u) * heads_64 + k100], (first_r + 2u) < length);
-      let x108 = select(0.0, p_q[at_g + (first_r + 3u) * heads_64 + k100], (first_r + 3u) < length);
-      let x109 = arena[at_ws_Kt_states + k100 * 64u + first_i_M];
-      let x110 = arena[at_ws_Kt_states + k100 * 64u + first_i_M + 1u];
-      let x111 = arena[at_ws_Kt_states + k100 * 64u + first_i_M + 2u];
-      let x112 = arena[at_ws_Kt_states + k100 * 64u + first_i_M + 3u];
-      let b113 = vec4<f32>(x109, x110, x111, x112);
-      sum101 += x105 * b113;
-      sum102 += x106 * b113;
-      sum103 += x107 * b113;
-      sum104 += x108 * b113;
+      let v39_105 = select(0.0, p_q[at_g + first_r * heads_64 + k100], first_r < length);
+      let v39_106 = select(0.0, p_q[at_g + (first_r + 1u) * heads_64 + k100], (first_r + 1u) < length);
+      let v39_107 = select(0.0, p_q[at_g + (first_r + 2u) * heads_64 + k100], (first_r + 2u) < length);
+      let v39_108 = select(0.0, p_q[at_g + (first_r + 3u) * heads_64 + k100], (first_r + 3u) < length);
+      let v33_109 = arena[at_ws_Kt_states + k100 * 64u + first_i_M];
+      let v33_110 = arena[at_ws_Kt_states + k100 * 64u + first_i_M + 1u];
+      let v33_111 = arena[at_ws_Kt_states + k100 * 64u + first_i_M + 2u];
+      let v33_112 = arena[at_ws_Kt_states + k100 * 64u + first_i_M + 3u];
+      let b113 = vec4<f32>(v33_109, v33_110, v33_111, v33_112);
+      sum101 += v39_105 * b113;
+      sum102 += v39_106 * b113;
+      sum103 += v39_107 * b113;
+      sum104 += v39_108 * b113;
     }
     var m51 = array<vec4<f32>, 4>(sum101, sum102, sum103, sum104);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_M = first_i_M + x;
-        let x114 = m51[y][x];
-        arena[far + r * 64u + i_M + 7168u] = x114;
+        let v51_114 = m51[y][x];
+        arena[far + r * 64u + i_M + 7168u] = v51_114;
       }
     }
   }
+  // %54 [%row, %col] = contract[K] %39, %28
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum116 = vec2<f32>();
     var sum117 = vec2<f32>();
     for (var k115 = 0u; k115 < 64u + zero; k115++) {
-      let x118 = select(0.0, p_q[at_g + first_r * heads_64 + k115], first_r < length);
-      let x119 = select(0.0, p_q[at_g + (first_r + 1u) * heads_64 + k115], (first_r + 1u) < length);
-      let x120 = near[first_c * 64u + k115 + 512u];
-      let x121 = x120;
-      let x122 = near[first_c * 64u + k115 + 576u];
-      let x123 = x122;
-      let b124 = vec2<f32>(x121, x123);
-      sum116 += x118 * b124;
-      sum117 += x119 * b124;
+      let v39_118 = select(0.0, p_q[at_g + first_r * heads_64 + k115], first_r < length);
+      let v39_119 = select(0.0, p_q[at_g + (first_r + 1u) * heads_64 + k115], (first_r + 1u) < length);
+      let v27_120 = near[near27 + first_c * 64u + k115];
+      let v28_121 = v27_120;
+      let v27_122 = near[near27 + first_c * 64u + k115 + 64u];
+      let v28_123 = v27_122;
+      let b124 = vec2<f32>(v28_121, v28_123);
+      sum116 += v39_118 * b124;
+      sum117 += v39_119 * b124;
     }
     var m54 = array<vec2<f32>, 2>(sum116, sum117);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x125 = m54[y][x];
-        near[r * 16u + c] = x125;
+        let v54_125 = m54[y][x];
+        near[near54 + r * 16u + c] = v54_125;
       }
     }
   }
   workgroupBarrier();
+  // %55 [%row, %col] = mask %54
+  // %56 [%row, %col] = mul %36, %55
+  // %57 [%row, M] = dscoreRow[M] %56, %25 by %23
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let x130 = (0.125f * select(0.0, near[r * 16u + r], r <= r));
-    let x131 = arena[far + r * 64u + i_M];
-    var sum127 = x130 * x131;
+    let v56_130 = (0.125f * select(0.0, near[near54 + r * 16u + r], r <= r));
+    let v25_131 = arena[far + r * 64u + i_M];
+    var sum127 = v56_130 * v25_131;
     var e128 = 0.0;
     for (var j129 = r; j129 > 0u; j129--) {
       let p132 = j129 - 1u;
-      let x133 = select(0.0, p_g[at_g + j129 * heads_64 + i_M], j129 < length);
-      e128 = m_floor(e128 + x133, -1e30f);
-      let x134 = (0.125f * select(0.0, near[r * 16u + p132], p132 <= r));
-      let x135 = arena[far + p132 * 64u + i_M];
-      sum127 += x134 * x135 * m_exp(m_floor(e128, -100.0));
+      let v23_133 = select(0.0, p_g[at_g + j129 * heads_64 + i_M], j129 < length);
+      e128 = m_floor(e128 + v23_133, -1e30f);
+      let v56_134 = (0.125f * select(0.0, near[near54 + r * 16u + p132], p132 <= r));
+      let v25_135 = arena[far + p132 * 64u + i_M];
+      sum127 += v56_134 * v25_135 * m_exp(m_floor(e128, -100.0));
     }
-    let x126 = sum127;
-    arena[far + r * 64u + i_M + 8192u] = x126;
+    let v57_126 = sum127;
+    arena[far + r * 64u + i_M + 8192u] = v57_126;
   }
+  // %60 [%col, M] = dscoreCol[M] %56, %22 by %23
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let c = i / 64u;
-    let x140 = (0.125f * select(0.0, near[c * 16u + c], c <= c));
-    let x141 = near[c * 64u + i_M + 2112u];
-    var sum137 = x140 * x141;
+    let v56_140 = (0.125f * select(0.0, near[near54 + c * 16u + c], c <= c));
+    let v22_141 = near[near22 + c * 64u + i_M];
+    var sum137 = v56_140 * v22_141;
     var e138 = 0.0;
     for (var j139 = c + 1u; j139 < 16u + zero; j139++) {
-      let x143 = select(0.0, p_g[at_g + j139 * heads_64 + i_M], j139 < length);
-      e138 = m_floor(e138 + x143, -1e30f);
-      let x144 = (0.125f * select(0.0, near[j139 * 16u + c], c <= j139));
-      let x145 = near[j139 * 64u + i_M + 2112u];
-      sum137 += x144 * x145 * m_exp(m_floor(e138, -100.0));
+      let v23_143 = select(0.0, p_g[at_g + j139 * heads_64 + i_M], j139 < length);
+      e138 = m_floor(e138 + v23_143, -1e30f);
+      let v56_144 = (0.125f * select(0.0, near[near54 + j139 * 16u + c], c <= j139));
+      let v22_145 = near[near22 + j139 * 64u + i_M];
+      sum137 += v56_144 * v22_145 * m_exp(m_floor(e138, -100.0));
     }
-    let x136 = sum137;
-    arena[far + c * 64u + i_M + 9216u] = x136;
+    let v60_136 = sum137;
+    arena[far + c * 64u + i_M + 9216u] = v60_136;
   }
+  // %62 [%row, M] = contract[K] %27, %47
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_M = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -394,81 +467,108 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum149 = vec4<f32>();
     var sum150 = vec4<f32>();
     for (var k146 = 0u; k146 < 64u + zero; k146++) {
-      let x151 = near[first_r * 64u + k146 + 512u];
-      let x152 = near[first_r * 64u + k146 + 576u];
-      let x153 = near[first_r * 64u + k146 + 640u];
-      let x154 = near[first_r * 64u + k146 + 704u];
-      let x155 = arena[at_ws_Kt_cotangents + k146 * 64u + first_i_M];
-      let x156 = arena[at_ws_Kt_cotangents + k146 * 64u + first_i_M + 1u];
-      let x157 = arena[at_ws_Kt_cotangents + k146 * 64u + first_i_M + 2u];
-      let x158 = arena[at_ws_Kt_cotangents + k146 * 64u + first_i_M + 3u];
-      let b159 = vec4<f32>(x155, x156, x157, x158);
-      sum147 += x151 * b159;
-      sum148 += x152 * b159;
-      sum149 += x153 * b159;
-      sum150 += x154 * b159;
+      let v27_151 = near[near27 + first_r * 64u + k146];
+      let v27_152 = near[near27 + first_r * 64u + k146 + 64u];
+      let v27_153 = near[near27 + first_r * 64u + k146 + 128u];
+      let v27_154 = near[near27 + first_r * 64u + k146 + 192u];
+      let v47_155 = arena[at_ws_Kt_cotangents + k146 * 64u + first_i_M];
+      let v47_156 = arena[at_ws_Kt_cotangents + k146 * 64u + first_i_M + 1u];
+      let v47_157 = arena[at_ws_Kt_cotangents + k146 * 64u + first_i_M + 2u];
+      let v47_158 = arena[at_ws_Kt_cotangents + k146 * 64u + first_i_M + 3u];
+      let b159 = vec4<f32>(v47_155, v47_156, v47_157, v47_158);
+      sum147 += v27_151 * b159;
+      sum148 += v27_152 * b159;
+      sum149 += v27_153 * b159;
+      sum150 += v27_154 * b159;
     }
     var m62 = array<vec4<f32>, 4>(sum147, sum148, sum149, sum150);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_M = first_i_M + x;
-        let x160 = m62[y][x];
-        arena[far + r * 64u + i_M + 10240u] = x160;
+        let v62_160 = m62[y][x];
+        arena[far + r * 64u + i_M + 10240u] = v62_160;
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %68 [M] = exp %43
+  // %67 [M] = contract[K] %33, %47
+  // %69 [M] = mul %68, %67
+  // %63 [M, %row] = mul %45, %62
+  // %70 [%row, M] = mul %25, %63
+  // %71 [M] = sum[%row] %70
+  // %72 [M] = add %69, %71
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum162 = 0.0;
     for (var k161 = 0u; k161 < 64u + zero; k161++) {
-      let x163 = arena[at_ws_Kt_states + k161 * 64u + i_M];
-      let b164 = x163;
-      let x165 = arena[at_ws_Kt_cotangents + k161 * 64u + i_M];
-      let b166 = x165;
+      let v33_163 = arena[at_ws_Kt_states + k161 * 64u + i_M];
+      let b164 = v33_163;
+      let v47_165 = arena[at_ws_Kt_cotangents + k161 * 64u + i_M];
+      let b166 = v47_165;
       sum162 += b164 * b166;
     }
     let m67 = sum162;
-    let x168 = arena[far + i_M + 1984u];
-    let x169 = x168;
+    let v30_168 = arena[far + i_M + 1984u];
+    let v43_169 = v30_168;
     var sum170 = 0.0f;
     for (var k171 = 0u; k171 < 16u + zero; k171++) {
-      let x172 = arena[far + k171 * 64u + i_M];
-      let x173 = arena[far + i_M * 16u + k171 + 5120u];
-      let x174 = (x173 * arena[far + k171 * 64u + i_M + 10240u]);
-      sum170 += (x172 * x174);
+      let v25_172 = arena[far + k171 * 64u + i_M];
+      let v45_173 = arena[far + i_M * 16u + k171 + 5120u];
+      let v63_174 = (v45_173 * arena[far + k171 * 64u + i_M + 10240u]);
+      sum170 += (v25_172 * v63_174);
     }
-    let x167 = ((m_exp(x169) * m67) + sum170);
-    near[i_M] = x167;
+    let v72_167 = ((m_exp(v43_169) * m67) + sum170);
+    near[near72 + i_M] = v72_167;
   }
+  // %52 [%row, M] = mul %31, %36
+  // %53 [%row, M] = mul %52, %51
+  // %58 [%row, M] = add %53, %57
+  // %59 [%row, M] = mul %58, %22
+  // %61 [%row, M] = swap %60
+  // %64 [M, %row] = add %63, %61
+  // %65 [%row, M] = mul %25, %64
+  // %66 [%row, M] = neg %65
+  // %73 [%row, M] = add %59, %66
+  // %74 [%row, M] = cumsum reversed %73
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let x175 = arena[far + r * 64u + i_M + 2048u];
-      let x176 = (((x175 * 0.125f) * arena[far + r * 64u + i_M + 7168u]) + arena[far + r * 64u + i_M + 8192u]);
-      let x177 = near[r * 64u + i_M + 2112u];
-      let x178 = arena[far + r * 64u + i_M];
-      let x179 = arena[far + i_M * 16u + r + 5120u];
-      let x180 = (x179 * arena[far + r * 64u + i_M + 10240u]);
-      let x181 = (x180 + arena[far + r * 64u + i_M + 9216u]);
-      sum += ((x176 * x177) + (-(x178 * x181)));
-      near[r * 64u + i_M + 64u] = sum;
+      let v31_175 = arena[far + r * 64u + i_M + 2048u];
+      let v58_176 = (((v31_175 * 0.125f) * arena[far + r * 64u + i_M + 7168u]) + arena[far + r * 64u + i_M + 8192u]);
+      let v22_177 = near[near22 + r * 64u + i_M];
+      let v25_178 = arena[far + r * 64u + i_M];
+      let v45_179 = arena[far + i_M * 16u + r + 5120u];
+      let v63_180 = (v45_179 * arena[far + r * 64u + i_M + 10240u]);
+      let v64_181 = (v63_180 + arena[far + r * 64u + i_M + 9216u]);
+      sum += ((v58_176 * v22_177) + (-(v25_178 * v64_181)));
+      near[near74 + r * 64u + i_M] = sum;
     }
   }
   workgroupBarrier();
+  // %50 [%row, M] = load ws.Vt.adjoint3 row
+  // %75 [%row, M] = add %74, %72
+  // %76 [%row, M] = add %50, %75
+  // %77 [%row, M] = load ws.Vt.adjoint1 row
+  // %78 [%row, M] = add %77, %64
+  // %79 [%row, M] = neg %78
+  // %80 [%row, M] = exp %23
+  // %81 [%row, M] = mul %79, %80
+  // %82 [%row, M] = add %76, %81
+  // store d_g, %82
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let x182 = (select(0.0, arena[at_ws_Vt_adjoint3 + r * heads_64 + i_M], r < length) + (near[r * 64u + i_M + 64u] + near[i_M]));
-    let x183 = arena[far + i_M * 16u + r + 5120u];
-    let x184 = (x183 * arena[far + r * 64u + i_M + 10240u]);
-    let x185 = (x184 + arena[far + r * 64u + i_M + 9216u]);
-    let x186 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-    let x187 = ((-(select(0.0, arena[at_ws_Vt_adjoint1 + r * heads_64 + i_M], r < length) + x185)) * m_exp(x186));
-    if (r < length) { p_d_g[at_g + r * heads_64 + i_M] = (x182 + x187); }
+    let v76_182 = (select(0.0, arena[at_ws_Vt_adjoint3 + r * heads_64 + i_M], r < length) + (near[near74 + r * 64u + i_M] + near[near72 + i_M]));
+    let v45_183 = arena[far + i_M * 16u + r + 5120u];
+    let v63_184 = (v45_183 * arena[far + r * 64u + i_M + 10240u]);
+    let v64_185 = (v63_184 + arena[far + r * 64u + i_M + 9216u]);
+    let v23_186 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+    let v81_187 = ((-(select(0.0, arena[at_ws_Vt_adjoint1 + r * heads_64 + i_M], r < length) + v64_185)) * m_exp(v23_186));
+    if (r < length) { p_d_g[at_g + r * heads_64 + i_M] = (v76_182 + v81_187); }
   }
 }

@@ -16,34 +16,43 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let block = wid.z * 32u;
   let sequence = wid.x;
   let at_Kt = (sequence * heads + head) * 4096u + block;
+  const near2 = 0u;
+  const near1 = 32u;
+  // %0 [K, M] = load Kt
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_M = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_M + 32u] = p_Kt[at_Kt + i_K * 64u + i_M];
+    near[near1 + i_K * 32u + i_M] = p_Kt[at_Kt + i_K * 64u + i_M];
   }
   workgroupBarrier();
+  // loop segments with %1 [K, M] = %0
   for (var m = 0u; m < sequences[6u * sequence + 5u]; m++) {
     let segment = sequences[6u * sequence + 4u] + m;
     let at_ws_Kt_entry = dims[2].y + (segment * heads + head) * 4096u + block;
     let at_ws_Kt_span = dims[1].w + (segment * heads + head) * 64u + block;
     let at_ws_Kt_local = dims[2].x + (segment * heads + head) * 4096u + block;
+    // store ws.Kt.entry, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_M = i % 32u;
       let i_K = i / 32u;
-      let x1 = near[i_K * 32u + i_M + 32u];
-      arena[at_ws_Kt_entry + i_K * 64u + i_M] = x1;
+      let v1_1 = near[near1 + i_K * 32u + i_M];
+      arena[at_ws_Kt_entry + i_K * 64u + i_M] = v1_1;
     }
+    // %2 [M] = load ws.Kt.span
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_M = i;
-      let x2 = arena[at_ws_Kt_span + i_M];
-      near[i_M] = x2;
+      let v2_2 = arena[at_ws_Kt_span + i_M];
+      near[near2 + i_M] = v2_2;
     }
     workgroupBarrier();
+    // %3 [M, K] = mul %2, %1
+    // %4 [K, M] = load ws.Kt.local
+    // %5 [M, K] = add %3, %4
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_M = i % 32u;
       let i_K = i / 32u;
-      let x3 = near[i_K * 32u + i_M + 32u];
-      near[i_K * 32u + i_M + 32u] = ((near[i_M] * x3) + arena[at_ws_Kt_local + i_K * 64u + i_M]);
+      let v1_3 = near[near1 + i_K * 32u + i_M];
+      near[near1 + i_K * 32u + i_M] = ((near[near2 + i_M] * v1_3) + arena[at_ws_Kt_local + i_K * 64u + i_M]);
     }
     workgroupBarrier();
     storageBarrier();

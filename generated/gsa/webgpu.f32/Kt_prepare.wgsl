@@ -20,28 +20,38 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_q = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
   let at_ws_Kt_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
+  const near0 = 0u;
+  const near2 = 1024u;
+  // %0 [%row, K] = load q row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K] = x1;
+    let v0_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
   }
+  // %1 [%row, K] = load k row
+  // %2 [%col, K] = swap %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x2 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
-    near[c * 64u + i_K + 1024u] = x2;
+    let v2_2 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
+    near[near2 + c * 64u + i_K] = v2_2;
   }
   workgroupBarrier();
+  // %5 [] = 0.125
+  // %3 [%row, %col] = contract[K] %0, %2
+  // %4 [%row, %col] = mask %3
+  // %6 [%row, %col] = mul %5, %4
+  // store ws.Kt.score0_0, %6
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let b6 = vec2<f32>(near[first_c * 64u + k3 + 1024u], near[first_c * 64u + k3 + 1088u]);
-      sum4 += near[first_r * 64u + k3] * b6;
-      sum5 += near[first_r * 64u + k3 + 64u] * b6;
+      let b6 = vec2<f32>(near[near2 + first_c * 64u + k3], near[near2 + first_c * 64u + k3 + 64u]);
+      sum4 += near[near0 + first_r * 64u + k3] * b6;
+      sum5 += near[near0 + first_r * 64u + k3 + 64u] * b6;
     }
     var m3 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {

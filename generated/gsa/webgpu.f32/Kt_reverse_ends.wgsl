@@ -35,12 +35,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
   let at_ws_Kt_local_cotangent = dims[7].w + (segment * heads + head) * 4096u + block;
+  const near3 = 0u;
+  const near5 = 16u;
+  const near8 = 32u;
+  const near12 = 48u;
+  const near28 = 0u;
+  const near20 = 64u;
+  const near24 = 320u;
+  const near1 = 576u;
+  const near25 = 1600u;
+  // %0 [K, M] = zeros
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_M + 576u] = 0.0f;
+    near[near1 + i_K * 16u + i_M] = 0.0f;
   }
   workgroupBarrier();
+  // loop chunks reversed with %1 [K, M] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let token = first_token + nth * 16u;
@@ -54,51 +65,80 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u + block;
     let at_ws_value36 = dims[7].z + (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
+    // %3 [%row] = load ws.value20 row
+    // %5 [%row] = load ws.value30 row
+    // %8 [%row] = load ws.value11 row
+    // %12 [%row] = load ws.value35 row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x1 = select(0.0, arena[at_ws_value20 + r * heads], r < length);
-      near[r] = x1;
-      let x2 = select(0.0, arena[at_ws_value30 + r * heads], r < length);
-      near[r + 16u] = x2;
-      let x3 = select(0.0, arena[at_ws_value11 + r * heads], r < length);
-      near[r + 32u] = x3;
-      let x4 = select(0.0, arena[at_ws_value35 + r * heads], r < length);
-      near[r + 48u] = x4;
+      let v3_1 = select(0.0, arena[at_ws_value20 + r * heads], r < length);
+      near[near3 + r] = v3_1;
+      let v5_2 = select(0.0, arena[at_ws_value30 + r * heads], r < length);
+      near[near5 + r] = v5_2;
+      let v8_3 = select(0.0, arena[at_ws_value11 + r * heads], r < length);
+      near[near8 + r] = v8_3;
+      let v12_4 = select(0.0, arena[at_ws_value35 + r * heads], r < length);
+      near[near12 + r] = v12_4;
     }
+    // %19 [%row, M] = load g row
+    // %20 [%row, M] = cumsum %19
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, p_g[at_g + r * heads_64 + i_M], r < length), -80.0);
-        near[r * 16u + i_M + 64u] = sum;
+        near[near20 + r * 16u + i_M] = sum;
       }
     }
     workgroupBarrier();
+    // %21 [%row, M] = exp %20
+    // %22 [] = 0.125
+    // %23 [%row, M] = mul %21, %22
+    // %2 [%row, M] = load ws.Vt.adjoint0 row
+    // %4 [%row, M] = chain %2, %3
+    // %6 [%row, M] = add %4, %5
+    // %7 [%row, M] = load ws.Kt.result0 row
+    // %9 [%row, M] = sub %7, %8
+    // %10 [%row, M] = exp %9
+    // %11 [%row, M] = chain %6, %10
+    // %13 [] = 1
+    // %14 [%row, M] = load ws.value36 row
+    // %15 [%row, M] = sub %13, %14
+    // %16 [%row, M] = mul %12, %15
+    // %17 [%row, M] = add %11, %16
+    // %18 [%row, M] = keep %17
+    // %24 [%row, M] = mul %23, %18
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_M = i % 16u;
       let r = i / 16u;
-      let x6 = near[r * 16u + i_M + 64u];
-      let x7 = (m_chain(select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length), near[r]) + near[r + 16u]);
-      let x8 = m_exp((select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length) - near[r + 32u]));
-      let x9 = (near[r + 48u] * (1.0f - select(0.0, arena[at_ws_value36 + r * heads_64 + i_M], r < length)));
-      let x5 = ((m_exp(x6) * 0.125f) * select(0.0, (m_chain(x7, x8) + x9), r < length));
-      near[r * 16u + i_M + 320u] = x5;
+      let v20_6 = near[near20 + r * 16u + i_M];
+      let v4_7 = m_chain(select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length), near[near3 + r]);
+      let v10_8 = m_exp((select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length) - near[near8 + r]));
+      let v16_9 = (near[near12 + r] * (1.0f - select(0.0, arena[at_ws_value36 + r * heads_64 + i_M], r < length)));
+      let v24_5 = ((m_exp(v20_6) * 0.125f) * select(0.0, (m_chain((v4_7 + near[near5 + r]), v10_8) + v16_9), r < length));
+      near[near24 + r * 16u + i_M] = v24_5;
     }
+    // %25 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x10 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1600u] = x10;
+      let v25_10 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near25 + r * 64u + i_K] = v25_10;
     }
     workgroupBarrier();
+    // %27 [M] = pick last %20
+    // %28 [M] = exp %27
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
-      let x12 = near[i_M + 304u];
-      let x11 = m_exp(x12);
-      near[i_M] = x11;
+      let v20_12 = near[near20 + i_M + 240u];
+      let v28_11 = m_exp(v20_12);
+      near[near28 + i_M] = v28_11;
     }
     workgroupBarrier();
+    // %29 [M, K] = mul %28, %1
+    // %26 [K, M] = contract[%row] %25, %24
+    // %30 [M, K] = add %29, %26
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -107,28 +147,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum16 = vec4<f32>();
       var sum17 = vec4<f32>();
       for (var k13 = 0u; k13 < 16u + zero; k13++) {
-        let b18 = vec4<f32>(near[k13 * 16u + first_i_M + 320u], near[k13 * 16u + first_i_M + 321u], near[k13 * 16u + first_i_M + 322u], near[k13 * 16u + first_i_M + 323u]);
-        sum14 += near[k13 * 64u + first_i_K + 1600u] * b18;
-        sum15 += near[k13 * 64u + first_i_K + 1601u] * b18;
-        sum16 += near[k13 * 64u + first_i_K + 1602u] * b18;
-        sum17 += near[k13 * 64u + first_i_K + 1603u] * b18;
+        let b18 = vec4<f32>(near[near24 + k13 * 16u + first_i_M], near[near24 + k13 * 16u + first_i_M + 1u], near[near24 + k13 * 16u + first_i_M + 2u], near[near24 + k13 * 16u + first_i_M + 3u]);
+        sum14 += near[near25 + k13 * 64u + first_i_K] * b18;
+        sum15 += near[near25 + k13 * 64u + first_i_K + 1u] * b18;
+        sum16 += near[near25 + k13 * 64u + first_i_K + 2u] * b18;
+        sum17 += near[near25 + k13 * 64u + first_i_K + 3u] * b18;
       }
       var m26 = array<vec4<f32>, 4>(sum14, sum15, sum16, sum17);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_M = first_i_M + x;
-          let x19 = near[i_K * 16u + i_M + 576u];
-          near[i_K * 16u + i_M + 576u] = ((near[i_M] * x19) + m26[y][x]);
+          let v1_19 = near[near1 + i_K * 16u + i_M];
+          near[near1 + i_K * 16u + i_M] = ((near[near28 + i_M] * v1_19) + m26[y][x]);
         }
       }
     }
     workgroupBarrier();
   }
+  // store ws.Kt.local_cotangent, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    let x20 = near[i_K * 16u + i_M + 576u];
-    arena[at_ws_Kt_local_cotangent + i_K * 64u + i_M] = x20;
+    let v1_20 = near[near1 + i_K * 16u + i_M];
+    arena[at_ws_Kt_local_cotangent + i_K * 64u + i_M] = v1_20;
   }
 }

@@ -16,25 +16,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let block = wid.z * 32u;
   let sequence = wid.x;
   let at_d_Kt = (sequence * heads + head) * 4096u + block;
+  const near1 = 0u;
+  // %0 [K, M] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_M = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_M] = 0.0f;
+    near[near1 + i_K * 32u + i_M] = 0.0f;
   }
   workgroupBarrier();
+  // loop segments reversed with %1 [K, M] = %0
   for (var m = 0u; m < sequences[6u * sequence + 5u]; m++) {
     let segment = sequences[6u * sequence + 4u] + sequences[6u * sequence + 5u] - 1u - m;
     let at_ws_Kt_local_cotangent = dims[7].w + (segment * heads + head) * 4096u + block;
+    // %2 [K, M] = load ws.Kt.local_cotangent
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_M = i % 32u;
       let i_K = i / 32u;
-      near[i_K * 32u + i_M] = arena[at_ws_Kt_local_cotangent + i_K * 64u + i_M];
+      near[near1 + i_K * 32u + i_M] = arena[at_ws_Kt_local_cotangent + i_K * 64u + i_M];
     }
     workgroupBarrier();
   }
+  // store d_Kt, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_M = i % 32u;
     let i_K = i / 32u;
-    p_d_Kt[at_d_Kt + i_K * 64u + i_M] = near[i_K * 32u + i_M];
+    p_d_Kt[at_d_Kt + i_K * 64u + i_M] = near[near1 + i_K * 32u + i_M];
   }
 }

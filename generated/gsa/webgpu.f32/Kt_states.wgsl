@@ -38,12 +38,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_Kt_entry = dims[2].y + (segment * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near21 = 0u;
+  const near2 = 0u;
+  const near4 = 256u;
+  const near5 = 512u;
+  const near9 = 768u;
+  const near19 = 512u;
+  const near1 = 1024u;
+  const near7 = 2048u;
+  const near15 = 2048u;
+  // %0 [K, M] = load ws.Kt.entry
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_M + 1024u] = arena[at_ws_Kt_entry + i_K * 64u + i_M];
+    near[near1 + i_K * 16u + i_M] = arena[at_ws_Kt_entry + i_K * 64u + i_M];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, M] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -54,101 +65,125 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_Kt_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_q = (token * heads + head) * 64u;
     let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u + block;
+    // store ws.Kt.states, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_M = i % 16u;
       let i_K = i / 16u;
-      let x1 = near[i_K * 16u + i_M + 1024u];
-      arena[at_ws_Kt_states + i_K * 64u + i_M] = x1;
+      let v1_1 = near[near1 + i_K * 16u + i_M];
+      arena[at_ws_Kt_states + i_K * 64u + i_M] = v1_1;
     }
+    // %2 [%row, M] = load g row
+    // %3 [%row, M] = expm1 %2
+    // %4 [%row, M] = neg %3
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_M = i % 16u;
       let r = i / 16u;
-      let x2 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-      near[r * 16u + i_M] = x2;
-      let x3 = (-m_expm1(x2));
-      near[r * 16u + i_M + 256u] = x3;
+      let v2_2 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+      near[near2 + r * 16u + i_M] = v2_2;
+      let v4_3 = (-m_expm1(v2_2));
+      near[near4 + r * 16u + i_M] = v4_3;
     }
+    // %5 [%row, %col] = load ws.Kt.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let x4 = arena[at_ws_Kt_score0_0 + r * 16u + c];
-      near[r * 16u + c + 512u] = x4;
+      let v5_4 = arena[at_ws_Kt_score0_0 + r * 16u + c];
+      near[near5 + r * 16u + c] = v5_4;
     }
+    // %7 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x5 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2048u] = x5;
+      let v7_5 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near7 + r * 64u + i_K] = v7_5;
     }
     workgroupBarrier();
+    // %9 [%row, M] = cumsum %2
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x6 = near[r * 16u + i_M];
-        sum += m_floor(x6, -80.0);
-        near[r * 16u + i_M + 768u] = sum;
+        let v2_6 = near[near2 + r * 16u + i_M];
+        sum += m_floor(v2_6, -80.0);
+        near[near9 + r * 16u + i_M] = sum;
       }
     }
     workgroupBarrier();
+    // %10 [%row, M] = exp %9
+    // %11 [] = 0.125
+    // %12 [%row, M] = mul %10, %11
+    // %8 [%row, M] = contract[K] %7, %1
+    // %13 [%row, M] = mul %12, %8
+    // %6 [%row, M] = dscoreRow[M] %5, %4 by %2
+    // %14 [%row, M] = add %13, %6
+    // store ws.Kt.result0, %14
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum8 = vec2<f32>();
       var sum9 = vec2<f32>();
       for (var k7 = 0u; k7 < 64u + zero; k7++) {
-        let x10 = near[k7 * 16u + first_i_M + 1024u];
-        let x11 = near[k7 * 16u + first_i_M + 1025u];
-        let b12 = vec2<f32>(x10, x11);
-        sum8 += near[first_r * 64u + k7 + 2048u] * b12;
-        sum9 += near[first_r * 64u + k7 + 2112u] * b12;
+        let v1_10 = near[near1 + k7 * 16u + first_i_M];
+        let v1_11 = near[near1 + k7 * 16u + first_i_M + 1u];
+        let b12 = vec2<f32>(v1_10, v1_11);
+        sum8 += near[near7 + first_r * 64u + k7] * b12;
+        sum9 += near[near7 + first_r * 64u + k7 + 64u] * b12;
       }
       var m8 = array<vec2<f32>, 2>(sum8, sum9);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_M = first_i_M + x;
-          let x13 = near[r * 16u + i_M + 768u];
-          let x17 = near[r * 16u + i_M + 256u];
-          var sum14 = near[r * 16u + r + 512u] * x17;
+          let v9_13 = near[near9 + r * 16u + i_M];
+          let v4_17 = near[near4 + r * 16u + i_M];
+          var sum14 = near[near5 + r * 16u + r] * v4_17;
           var e15 = 0.0;
           for (var j16 = r; j16 > 0u; j16--) {
             let p18 = j16 - 1u;
-            let x19 = near[j16 * 16u + i_M];
-            e15 = m_floor(e15 + x19, -1e30f);
-            let x20 = near[p18 * 16u + i_M + 256u];
-            sum14 += near[r * 16u + p18 + 512u] * x20 * m_exp(m_floor(e15, -100.0));
+            let v2_19 = near[near2 + j16 * 16u + i_M];
+            e15 = m_floor(e15 + v2_19, -1e30f);
+            let v4_20 = near[near4 + p18 * 16u + i_M];
+            sum14 += near[near5 + r * 16u + p18] * v4_20 * m_exp(m_floor(e15, -100.0));
           }
-          if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((m_exp(x13) * 0.125f) * m8[y][x]) + sum14); }
+          if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((m_exp(v9_13) * 0.125f) * m8[y][x]) + sum14); }
         }
       }
     }
     workgroupBarrier();
+    // %15 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x21 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2048u] = x21;
+      let v15_21 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+      near[near15 + r * 64u + i_K] = v15_21;
     }
+    // %16 [M] = pick last %9
+    // %17 [M, %row] = sub %16, %9
+    // %18 [M, %row] = exp %17
+    // %19 [M, %row] = mul %18, %4
     for (var i = lid; i < 256u + zero; i += 64u) {
       let r = i % 16u;
       let i_M = i / 16u;
-      let x23 = near[i_M + 1008u];
-      let x24 = x23;
-      let x25 = near[r * 16u + i_M + 768u];
-      let x26 = near[r * 16u + i_M + 256u];
-      let x22 = (m_exp((x24 - x25)) * x26);
-      near[i_M * 16u + r + 512u] = x22;
+      let v9_23 = near[near9 + i_M + 240u];
+      let v16_24 = v9_23;
+      let v9_25 = near[near9 + r * 16u + i_M];
+      let v4_26 = near[near4 + r * 16u + i_M];
+      let v19_22 = (m_exp((v16_24 - v9_25)) * v4_26);
+      near[near19 + i_M * 16u + r] = v19_22;
     }
+    // %21 [M] = exp %16
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
-      let x28 = near[i_M + 1008u];
-      let x29 = x28;
-      let x27 = m_exp(x29);
-      near[i_M] = x27;
+      let v9_28 = near[near9 + i_M + 240u];
+      let v16_29 = v9_28;
+      let v21_27 = m_exp(v16_29);
+      near[near21 + i_M] = v21_27;
     }
     workgroupBarrier();
+    // %22 [M, K] = mul %21, %1
+    // %20 [K, M] = contract[%row] %15, %19
+    // %23 [M, K] = add %22, %20
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -157,19 +192,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum33 = vec4<f32>();
       var sum34 = vec4<f32>();
       for (var k30 = 0u; k30 < 16u + zero; k30++) {
-        let b35 = vec4<f32>(near[first_i_M * 16u + k30 + 512u], near[first_i_M * 16u + k30 + 528u], near[first_i_M * 16u + k30 + 544u], near[first_i_M * 16u + k30 + 560u]);
-        sum31 += near[k30 * 64u + first_i_K + 2048u] * b35;
-        sum32 += near[k30 * 64u + first_i_K + 2049u] * b35;
-        sum33 += near[k30 * 64u + first_i_K + 2050u] * b35;
-        sum34 += near[k30 * 64u + first_i_K + 2051u] * b35;
+        let b35 = vec4<f32>(near[near19 + first_i_M * 16u + k30], near[near19 + first_i_M * 16u + k30 + 16u], near[near19 + first_i_M * 16u + k30 + 32u], near[near19 + first_i_M * 16u + k30 + 48u]);
+        sum31 += near[near15 + k30 * 64u + first_i_K] * b35;
+        sum32 += near[near15 + k30 * 64u + first_i_K + 1u] * b35;
+        sum33 += near[near15 + k30 * 64u + first_i_K + 2u] * b35;
+        sum34 += near[near15 + k30 * 64u + first_i_K + 3u] * b35;
       }
       var m20 = array<vec4<f32>, 4>(sum31, sum32, sum33, sum34);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_M = first_i_M + x;
-          let x36 = near[i_K * 16u + i_M + 1024u];
-          near[i_K * 16u + i_M + 1024u] = ((near[i_M] * x36) + m20[y][x]);
+          let v1_36 = near[near1 + i_K * 16u + i_M];
+          near[near1 + i_K * 16u + i_M] = ((near[near21 + i_M] * v1_36) + m20[y][x]);
         }
       }
     }

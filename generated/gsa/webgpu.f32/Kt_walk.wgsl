@@ -39,12 +39,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_Kt_entry = dims[2].y + (segment * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   let at_ws_Kt_local = dims[2].x + (segment * heads + head) * 4096u + block;
+  const near21 = 0u;
+  const near2 = 0u;
+  const near4 = 256u;
+  const near5 = 512u;
+  const near9 = 768u;
+  const near19 = 512u;
+  const near1 = 1024u;
+  const near7 = 2048u;
+  const near15 = 2048u;
+  // %0 [K, M] = load ws.Kt.entry
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_M + 1024u] = arena[at_ws_Kt_entry + i_K * 64u + i_M];
+    near[near1 + i_K * 16u + i_M] = arena[at_ws_Kt_entry + i_K * 64u + i_M];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, M] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -54,95 +65,118 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_Kt_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_q = (token * heads + head) * 64u;
     let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u + block;
+    // %2 [%row, M] = load g row
+    // %3 [%row, M] = expm1 %2
+    // %4 [%row, M] = neg %3
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_M = i % 16u;
       let r = i / 16u;
-      let x1 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-      near[r * 16u + i_M] = x1;
-      let x2 = (-m_expm1(x1));
-      near[r * 16u + i_M + 256u] = x2;
+      let v2_1 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+      near[near2 + r * 16u + i_M] = v2_1;
+      let v4_2 = (-m_expm1(v2_1));
+      near[near4 + r * 16u + i_M] = v4_2;
     }
+    // %5 [%row, %col] = load ws.Kt.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let x3 = arena[at_ws_Kt_score0_0 + r * 16u + c];
-      near[r * 16u + c + 512u] = x3;
+      let v5_3 = arena[at_ws_Kt_score0_0 + r * 16u + c];
+      near[near5 + r * 16u + c] = v5_3;
     }
+    // %7 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x4 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2048u] = x4;
+      let v7_4 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near7 + r * 64u + i_K] = v7_4;
     }
     workgroupBarrier();
+    // %9 [%row, M] = cumsum %2
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x5 = near[r * 16u + i_M];
-        sum += m_floor(x5, -80.0);
-        near[r * 16u + i_M + 768u] = sum;
+        let v2_5 = near[near2 + r * 16u + i_M];
+        sum += m_floor(v2_5, -80.0);
+        near[near9 + r * 16u + i_M] = sum;
       }
     }
     workgroupBarrier();
+    // %10 [%row, M] = exp %9
+    // %11 [] = 0.125
+    // %12 [%row, M] = mul %10, %11
+    // %8 [%row, M] = contract[K] %7, %1
+    // %13 [%row, M] = mul %12, %8
+    // %6 [%row, M] = dscoreRow[M] %5, %4 by %2
+    // %14 [%row, M] = add %13, %6
+    // store ws.Kt.result0, %14
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum7 = vec2<f32>();
       var sum8 = vec2<f32>();
       for (var k6 = 0u; k6 < 64u + zero; k6++) {
-        let x9 = near[k6 * 16u + first_i_M + 1024u];
-        let x10 = near[k6 * 16u + first_i_M + 1025u];
-        let b11 = vec2<f32>(x9, x10);
-        sum7 += near[first_r * 64u + k6 + 2048u] * b11;
-        sum8 += near[first_r * 64u + k6 + 2112u] * b11;
+        let v1_9 = near[near1 + k6 * 16u + first_i_M];
+        let v1_10 = near[near1 + k6 * 16u + first_i_M + 1u];
+        let b11 = vec2<f32>(v1_9, v1_10);
+        sum7 += near[near7 + first_r * 64u + k6] * b11;
+        sum8 += near[near7 + first_r * 64u + k6 + 64u] * b11;
       }
       var m8 = array<vec2<f32>, 2>(sum7, sum8);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_M = first_i_M + x;
-          let x12 = near[r * 16u + i_M + 768u];
-          let x16 = near[r * 16u + i_M + 256u];
-          var sum13 = near[r * 16u + r + 512u] * x16;
+          let v9_12 = near[near9 + r * 16u + i_M];
+          let v4_16 = near[near4 + r * 16u + i_M];
+          var sum13 = near[near5 + r * 16u + r] * v4_16;
           var e14 = 0.0;
           for (var j15 = r; j15 > 0u; j15--) {
             let p17 = j15 - 1u;
-            let x18 = near[j15 * 16u + i_M];
-            e14 = m_floor(e14 + x18, -1e30f);
-            let x19 = near[p17 * 16u + i_M + 256u];
-            sum13 += near[r * 16u + p17 + 512u] * x19 * m_exp(m_floor(e14, -100.0));
+            let v2_18 = near[near2 + j15 * 16u + i_M];
+            e14 = m_floor(e14 + v2_18, -1e30f);
+            let v4_19 = near[near4 + p17 * 16u + i_M];
+            sum13 += near[near5 + r * 16u + p17] * v4_19 * m_exp(m_floor(e14, -100.0));
           }
-          if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((m_exp(x12) * 0.125f) * m8[y][x]) + sum13); }
+          if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((m_exp(v9_12) * 0.125f) * m8[y][x]) + sum13); }
         }
       }
     }
     workgroupBarrier();
+    // %15 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x20 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2048u] = x20;
+      let v15_20 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+      near[near15 + r * 64u + i_K] = v15_20;
     }
+    // %16 [M] = pick last %9
+    // %17 [M, %row] = sub %16, %9
+    // %18 [M, %row] = exp %17
+    // %19 [M, %row] = mul %18, %4
     for (var i = lid; i < 256u + zero; i += 64u) {
       let r = i % 16u;
       let i_M = i / 16u;
-      let x22 = near[i_M + 1008u];
-      let x23 = x22;
-      let x24 = near[r * 16u + i_M + 768u];
-      let x25 = near[r * 16u + i_M + 256u];
-      let x21 = (m_exp((x23 - x24)) * x25);
-      near[i_M * 16u + r + 512u] = x21;
+      let v9_22 = near[near9 + i_M + 240u];
+      let v16_23 = v9_22;
+      let v9_24 = near[near9 + r * 16u + i_M];
+      let v4_25 = near[near4 + r * 16u + i_M];
+      let v19_21 = (m_exp((v16_23 - v9_24)) * v4_25);
+      near[near19 + i_M * 16u + r] = v19_21;
     }
+    // %21 [M] = exp %16
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
-      let x27 = near[i_M + 1008u];
-      let x28 = x27;
-      let x26 = m_exp(x28);
-      near[i_M] = x26;
+      let v9_27 = near[near9 + i_M + 240u];
+      let v16_28 = v9_27;
+      let v21_26 = m_exp(v16_28);
+      near[near21 + i_M] = v21_26;
     }
     workgroupBarrier();
+    // %22 [M, K] = mul %21, %1
+    // %20 [K, M] = contract[%row] %15, %19
+    // %23 [M, K] = add %22, %20
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -151,29 +185,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum32 = vec4<f32>();
       var sum33 = vec4<f32>();
       for (var k29 = 0u; k29 < 16u + zero; k29++) {
-        let b34 = vec4<f32>(near[first_i_M * 16u + k29 + 512u], near[first_i_M * 16u + k29 + 528u], near[first_i_M * 16u + k29 + 544u], near[first_i_M * 16u + k29 + 560u]);
-        sum30 += near[k29 * 64u + first_i_K + 2048u] * b34;
-        sum31 += near[k29 * 64u + first_i_K + 2049u] * b34;
-        sum32 += near[k29 * 64u + first_i_K + 2050u] * b34;
-        sum33 += near[k29 * 64u + first_i_K + 2051u] * b34;
+        let b34 = vec4<f32>(near[near19 + first_i_M * 16u + k29], near[near19 + first_i_M * 16u + k29 + 16u], near[near19 + first_i_M * 16u + k29 + 32u], near[near19 + first_i_M * 16u + k29 + 48u]);
+        sum30 += near[near15 + k29 * 64u + first_i_K] * b34;
+        sum31 += near[near15 + k29 * 64u + first_i_K + 1u] * b34;
+        sum32 += near[near15 + k29 * 64u + first_i_K + 2u] * b34;
+        sum33 += near[near15 + k29 * 64u + first_i_K + 3u] * b34;
       }
       var m20 = array<vec4<f32>, 4>(sum30, sum31, sum32, sum33);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_M = first_i_M + x;
-          let x35 = near[i_K * 16u + i_M + 1024u];
-          near[i_K * 16u + i_M + 1024u] = ((near[i_M] * x35) + m20[y][x]);
+          let v1_35 = near[near1 + i_K * 16u + i_M];
+          near[near1 + i_K * 16u + i_M] = ((near[near21 + i_M] * v1_35) + m20[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store ws.Kt.local, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    let x36 = near[i_K * 16u + i_M + 1024u];
-    arena[at_ws_Kt_local + i_K * 64u + i_M] = x36;
+    let v1_36 = near[near1 + i_K * 16u + i_M];
+    arena[at_ws_Kt_local + i_K * 64u + i_M] = v1_36;
   }
 }

@@ -44,62 +44,92 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_Vt_adjoint1 = dims[6].y + (token * heads + head) * 64u;
   let at_ws_Vt_adjoint3 = dims[6].z + (token * heads + head) * 64u;
   let at_ws_Vt_score0_0 = dims[3].x + (chunk * heads + head) * 256u;
+  const near18 = 0u;
+  const near23 = 0u;
+  const near46 = 16u;
+  const near3 = 16u;
+  const near6 = 272u;
+  const near24 = 272u;
+  const near51 = 0u;
+  const near0 = 528u;
+  const near1 = 1552u;
+  const near7 = 2576u;
+  const near29 = 2576u;
+  const near48 = 1552u;
+  const near54 = 1552u;
+  // %0 [%row, V] = load d_o row
+  // %1 [%row, V] = load v row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 528u] = x1;
-    let x2 = select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 1552u] = x2;
+    let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+    near[near0 + r * 64u + i_V] = v0_1;
+    let v1_2 = select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length);
+    near[near1 + r * 64u + i_V] = v1_2;
   }
   workgroupBarrier();
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
+  // %5 [] = -1
+  // %4 [%row, %col] = mask %3
+  // %6 [%row, %col] = mul %5, %4
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x6 = near[first_r * 64u + k3 + 528u];
-      let x7 = near[first_r * 64u + k3 + 592u];
-      let x8 = near[first_c * 64u + k3 + 1552u];
-      let x9 = near[first_c * 64u + k3 + 1616u];
-      let b10 = vec2<f32>(x8, x9);
-      sum4 += x6 * b10;
-      sum5 += x7 * b10;
+      let v0_6 = near[near0 + first_r * 64u + k3];
+      let v0_7 = near[near0 + first_r * 64u + k3 + 64u];
+      let v1_8 = near[near1 + first_c * 64u + k3];
+      let v1_9 = near[near1 + first_c * 64u + k3 + 64u];
+      let b10 = vec2<f32>(v1_8, v1_9);
+      sum4 += v0_6 * b10;
+      sum5 += v0_7 * b10;
     }
     var m3 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x11 = m3[y][x];
-        near[r * 16u + c + 16u] = x11;
-        let x13 = select(0.0, m3[y][x], c <= r);
-        let x12 = ((-1.0f) * x13);
-        near[r * 16u + c + 272u] = x12;
+        let v3_11 = m3[y][x];
+        near[near3 + r * 16u + c] = v3_11;
+        let v4_13 = select(0.0, m3[y][x], c <= r);
+        let v6_12 = ((-1.0f) * v4_13);
+        near[near6 + r * 16u + c] = v6_12;
       }
     }
   }
+  // %7 [%row, M] = load g row
+  // %8 [%row, M] = expm1 %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let x14 = select(0.0, p_g[at_d_o + r * heads_64 + i_M], r < length);
-    near[r * 64u + i_M + 2576u] = x14;
-    let x15 = m_expm1(x14);
-    arena[far + r * 64u + i_M] = x15;
+    let v7_14 = select(0.0, p_g[at_d_o + r * heads_64 + i_M], r < length);
+    near[near7 + r * 64u + i_M] = v7_14;
+    let v8_15 = m_expm1(v7_14);
+    arena[far + r * 64u + i_M] = v8_15;
   }
   workgroupBarrier();
+  // %10 [%row, M] = cumsum %7
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x16 = near[r * 64u + i_M + 2576u];
-      sum += m_floor(x16, -80.0);
+      let v7_16 = near[near7 + r * 64u + i_M];
+      sum += m_floor(v7_16, -80.0);
       arena[far + r * 64u + i_M + 1024u] = sum;
     }
   }
   storageBarrier();
+  // %11 [%row, M] = exp %10
+  // %12 [M, V] = load ws.Vt.states
+  // %13 [%row, M] = contract[V] %0, %12
+  // %14 [%row, M] = mul %11, %13
+  // %9 [%row, M] = dscoreRow[M] %6, %8 by %7
+  // %15 [%row, M] = add %14, %9
+  // store ws.Vt.adjoint0, %15
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_M = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -108,107 +138,127 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum20 = vec4<f32>();
     var sum21 = vec4<f32>();
     for (var k17 = 0u; k17 < 64u + zero; k17++) {
-      let x22 = near[first_r * 64u + k17 + 528u];
-      let x23 = near[first_r * 64u + k17 + 592u];
-      let x24 = near[first_r * 64u + k17 + 656u];
-      let x25 = near[first_r * 64u + k17 + 720u];
-      let x26 = arena[at_ws_Vt_states + first_i_M * 64u + k17];
-      let x27 = arena[at_ws_Vt_states + first_i_M * 64u + k17 + 64u];
-      let x28 = arena[at_ws_Vt_states + first_i_M * 64u + k17 + 128u];
-      let x29 = arena[at_ws_Vt_states + first_i_M * 64u + k17 + 192u];
-      let b30 = vec4<f32>(x26, x27, x28, x29);
-      sum18 += x22 * b30;
-      sum19 += x23 * b30;
-      sum20 += x24 * b30;
-      sum21 += x25 * b30;
+      let v0_22 = near[near0 + first_r * 64u + k17];
+      let v0_23 = near[near0 + first_r * 64u + k17 + 64u];
+      let v0_24 = near[near0 + first_r * 64u + k17 + 128u];
+      let v0_25 = near[near0 + first_r * 64u + k17 + 192u];
+      let v12_26 = arena[at_ws_Vt_states + first_i_M * 64u + k17];
+      let v12_27 = arena[at_ws_Vt_states + first_i_M * 64u + k17 + 64u];
+      let v12_28 = arena[at_ws_Vt_states + first_i_M * 64u + k17 + 128u];
+      let v12_29 = arena[at_ws_Vt_states + first_i_M * 64u + k17 + 192u];
+      let b30 = vec4<f32>(v12_26, v12_27, v12_28, v12_29);
+      sum18 += v0_22 * b30;
+      sum19 += v0_23 * b30;
+      sum20 += v0_24 * b30;
+      sum21 += v0_25 * b30;
     }
     var m13 = array<vec4<f32>, 4>(sum18, sum19, sum20, sum21);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_M = first_i_M + x;
-        let x32 = arena[far + r * 64u + i_M + 1024u];
-        let x36 = arena[far + r * 64u + i_M];
-        var sum33 = near[r * 16u + r + 272u] * x36;
+        let v10_32 = arena[far + r * 64u + i_M + 1024u];
+        let v8_36 = arena[far + r * 64u + i_M];
+        var sum33 = near[near6 + r * 16u + r] * v8_36;
         var e34 = 0.0;
         for (var j35 = r; j35 > 0u; j35--) {
           let p37 = j35 - 1u;
-          let x38 = near[j35 * 64u + i_M + 2576u];
-          e34 = m_floor(e34 + x38, -1e30f);
-          let x39 = arena[far + p37 * 64u + i_M];
-          sum33 += near[r * 16u + p37 + 272u] * x39 * m_exp(m_floor(e34, -100.0));
+          let v7_38 = near[near7 + j35 * 64u + i_M];
+          e34 = m_floor(e34 + v7_38, -1e30f);
+          let v8_39 = arena[far + p37 * 64u + i_M];
+          sum33 += near[near6 + r * 16u + p37] * v8_39 * m_exp(m_floor(e34, -100.0));
         }
-        let x31 = ((m_exp(x32) * m13[y][x]) + sum33);
-        arena[far + r * 64u + i_M + 2048u] = x31;
-        if (r < length) { arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M] = x31; }
+        let v15_31 = ((m_exp(v10_32) * m13[y][x]) + sum33);
+        arena[far + r * 64u + i_M + 2048u] = v15_31;
+        if (r < length) { arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M] = v15_31; }
       }
     }
   }
+  // %17 [%row, M] = load ws.Kt.result0 row
+  // %18 [%row] = max[M] %17
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum41 = (-3.4028234663852886e+38f);
     for (var k42 = 0u; k42 < 64u + zero; k42++) {
-      let x43 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k42], r < length);
-      sum41 = m_max(sum41, x43);
+      let v17_43 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k42], r < length);
+      sum41 = m_max(sum41, v17_43);
     }
-    let x40 = sum41;
-    near[r] = x40;
+    let v18_40 = sum41;
+    near[near18 + r] = v18_40;
   }
   workgroupBarrier();
+  // %19 [%row, M] = sub %17, %18
+  // %20 [%row, M] = exp %19
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let x45 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let x44 = m_exp((x45 - near[r]));
-    arena[far + r * 64u + i_M + 3072u] = x44;
+    let v17_45 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v20_44 = m_exp((v17_45 - near[near18 + r]));
+    arena[far + r * 64u + i_M + 3072u] = v20_44;
   }
   workgroupBarrier();
   storageBarrier();
+  // %16 [] = 1
+  // %21 [%row] = sum[M] %20
+  // %22 [%row] = div %16, %21
+  // %23 [%row] = keep %22
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum47 = 0.0f;
     for (var k48 = 0u; k48 < 64u + zero; k48++) {
-      let x49 = arena[far + r * 64u + k48 + 3072u];
-      sum47 += x49;
+      let v20_49 = arena[far + r * 64u + k48 + 3072u];
+      sum47 += v20_49;
     }
-    let x46 = select(0.0, (1.0f / sum47), r < length);
-    near[r] = x46;
+    let v23_46 = select(0.0, (1.0f / sum47), r < length);
+    near[near23 + r] = v23_46;
   }
   workgroupBarrier();
+  // %24 [%row, %col] = mul %23, %4
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    let x51 = near[r];
-    let x52 = select(0.0, near[r * 16u + c + 16u], c <= r);
-    let x50 = (x51 * x52);
-    near[r * 16u + c + 272u] = x50;
+    let v23_51 = near[near23 + r];
+    let v4_52 = select(0.0, near[near3 + r * 16u + c], c <= r);
+    let v24_50 = (v23_51 * v4_52);
+    near[near24 + r * 16u + c] = v24_50;
   }
+  // %25 [%row, M] = keep %20
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let x54 = arena[far + r * 64u + i_M + 3072u];
-    let x53 = select(0.0, x54, r < length);
-    arena[far + r * 64u + i_M + 4096u] = x53;
+    let v20_54 = arena[far + r * 64u + i_M + 3072u];
+    let v25_53 = select(0.0, v20_54, r < length);
+    arena[far + r * 64u + i_M + 4096u] = v25_53;
   }
   workgroupBarrier();
   storageBarrier();
+  // %26 [%col, M] = dscoreCol[M] %24, %25 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let c = i / 64u;
-    let x59 = arena[far + c * 64u + i_M + 4096u];
-    var sum56 = near[c * 16u + c + 272u] * x59;
+    let v25_59 = arena[far + c * 64u + i_M + 4096u];
+    var sum56 = near[near24 + c * 16u + c] * v25_59;
     var e57 = 0.0;
     for (var j58 = c + 1u; j58 < 16u + zero; j58++) {
-      let x61 = near[j58 * 64u + i_M + 2576u];
-      e57 = m_floor(e57 + x61, -1e30f);
-      let x62 = arena[far + j58 * 64u + i_M + 4096u];
-      sum56 += near[j58 * 16u + c + 272u] * x62 * m_exp(m_floor(e57, -100.0));
+      let v7_61 = near[near7 + j58 * 64u + i_M];
+      e57 = m_floor(e57 + v7_61, -1e30f);
+      let v25_62 = arena[far + j58 * 64u + i_M + 4096u];
+      sum56 += near[near24 + j58 * 16u + c] * v25_62 * m_exp(m_floor(e57, -100.0));
     }
-    let x55 = sum56;
-    arena[far + c * 64u + i_M + 5120u] = x55;
+    let v26_55 = sum56;
+    arena[far + c * 64u + i_M + 5120u] = v26_55;
   }
   workgroupBarrier();
   storageBarrier();
+  // %28 [M, V] = load ws.Vt.cotangents
+  // %29 [%row, M] = contract[V] %1, %28
+  // %30 [M] = pick last %10
+  // %31 [M, %row] = sub %30, %10
+  // %32 [M, %row] = exp %31
+  // %33 [M, %row] = mul %32, %29
+  // %27 [%row, M] = swap %26
+  // %34 [M, %row] = add %33, %27
+  // store ws.Vt.adjoint1, %34
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_M = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -217,101 +267,126 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum66 = vec4<f32>();
     var sum67 = vec4<f32>();
     for (var k63 = 0u; k63 < 64u + zero; k63++) {
-      let x68 = near[first_r * 64u + k63 + 1552u];
-      let x69 = near[first_r * 64u + k63 + 1616u];
-      let x70 = near[first_r * 64u + k63 + 1680u];
-      let x71 = near[first_r * 64u + k63 + 1744u];
-      let x72 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k63];
-      let x73 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k63 + 64u];
-      let x74 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k63 + 128u];
-      let x75 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k63 + 192u];
-      let b76 = vec4<f32>(x72, x73, x74, x75);
-      sum64 += x68 * b76;
-      sum65 += x69 * b76;
-      sum66 += x70 * b76;
-      sum67 += x71 * b76;
+      let v1_68 = near[near1 + first_r * 64u + k63];
+      let v1_69 = near[near1 + first_r * 64u + k63 + 64u];
+      let v1_70 = near[near1 + first_r * 64u + k63 + 128u];
+      let v1_71 = near[near1 + first_r * 64u + k63 + 192u];
+      let v28_72 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k63];
+      let v28_73 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k63 + 64u];
+      let v28_74 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k63 + 128u];
+      let v28_75 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k63 + 192u];
+      let b76 = vec4<f32>(v28_72, v28_73, v28_74, v28_75);
+      sum64 += v1_68 * b76;
+      sum65 += v1_69 * b76;
+      sum66 += v1_70 * b76;
+      sum67 += v1_71 * b76;
     }
     var m29 = array<vec4<f32>, 4>(sum64, sum65, sum66, sum67);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_M = first_i_M + x;
-        let x77 = m29[y][x];
-        near[r * 64u + i_M + 2576u] = x77;
-        let x79 = arena[far + i_M + 1984u];
-        let x80 = x79;
-        let x81 = arena[far + r * 64u + i_M + 1024u];
-        let x78 = m_exp((x80 - x81));
-        arena[far + i_M * 16u + r + 6144u] = x78;
-        let x82 = (x78 * m29[y][x]);
-        let x83 = (x82 + arena[far + r * 64u + i_M + 5120u]);
-        if (r < length) { arena[at_ws_Vt_adjoint1 + r * heads_64 + i_M] = x83; }
+        let v29_77 = m29[y][x];
+        near[near29 + r * 64u + i_M] = v29_77;
+        let v10_79 = arena[far + i_M + 1984u];
+        let v30_80 = v10_79;
+        let v10_81 = arena[far + r * 64u + i_M + 1024u];
+        let v32_78 = m_exp((v30_80 - v10_81));
+        arena[far + i_M * 16u + r + 6144u] = v32_78;
+        let v33_82 = (v32_78 * m29[y][x]);
+        let v34_83 = (v33_82 + arena[far + r * 64u + i_M + 5120u]);
+        if (r < length) { arena[at_ws_Vt_adjoint1 + r * heads_64 + i_M] = v34_83; }
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %41 [M] = exp %30
+  // %40 [M] = contract[V] %12, %28
+  // %42 [M] = mul %41, %40
+  // %43 [M, %row] = mul %33, %8
+  // %44 [M, %row] = mul %5, %43
+  // %45 [M] = sum[%row] %44
+  // %46 [M] = add %42, %45
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum85 = 0.0;
     for (var k84 = 0u; k84 < 64u + zero; k84++) {
-      let x86 = arena[at_ws_Vt_states + i_M * 64u + k84];
-      let b87 = x86;
-      let x88 = arena[at_ws_Vt_cotangents + i_M * 64u + k84];
-      let b89 = x88;
+      let v12_86 = arena[at_ws_Vt_states + i_M * 64u + k84];
+      let b87 = v12_86;
+      let v28_88 = arena[at_ws_Vt_cotangents + i_M * 64u + k84];
+      let b89 = v28_88;
       sum85 += b87 * b89;
     }
     let m40 = sum85;
-    let x91 = arena[far + i_M + 1984u];
-    let x92 = x91;
+    let v10_91 = arena[far + i_M + 1984u];
+    let v30_92 = v10_91;
     var sum93 = 0.0f;
     for (var k94 = 0u; k94 < 16u + zero; k94++) {
-      let x95 = arena[far + i_M * 16u + k94 + 6144u];
-      let x96 = (x95 * near[k94 * 64u + i_M + 2576u]);
-      let x97 = arena[far + k94 * 64u + i_M];
-      sum93 += ((-1.0f) * (x96 * x97));
+      let v32_95 = arena[far + i_M * 16u + k94 + 6144u];
+      let v33_96 = (v32_95 * near[near29 + k94 * 64u + i_M]);
+      let v8_97 = arena[far + k94 * 64u + i_M];
+      sum93 += ((-1.0f) * (v33_96 * v8_97));
     }
-    let x90 = ((m_exp(x92) * m40) + sum93);
-    near[i_M + 16u] = x90;
+    let v46_90 = ((m_exp(v30_92) * m40) + sum93);
+    near[near46 + i_M] = v46_90;
   }
+  // %35 [%row, M] = mul %15, %25
+  // %36 [%row, M] = mul %23, %35
+  // %37 [M, %row] = mul %34, %8
+  // %38 [M, %row] = mul %5, %37
+  // %39 [M, %row] = neg %38
+  // %47 [%row, M] = add %36, %39
+  // %48 [%row, M] = cumsum reversed %47
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let x98 = near[r];
-      let x99 = arena[far + r * 64u + i_M + 2048u];
-      let x100 = arena[far + r * 64u + i_M + 4096u];
-      let x101 = arena[far + i_M * 16u + r + 6144u];
-      let x102 = (x101 * near[r * 64u + i_M + 2576u]);
-      let x103 = (x102 + arena[far + r * 64u + i_M + 5120u]);
-      let x104 = arena[far + r * 64u + i_M];
-      sum += ((x98 * (x99 * x100)) + (-((-1.0f) * (x103 * x104))));
-      near[r * 64u + i_M + 1552u] = sum;
+      let v23_98 = near[near23 + r];
+      let v15_99 = arena[far + r * 64u + i_M + 2048u];
+      let v25_100 = arena[far + r * 64u + i_M + 4096u];
+      let v32_101 = arena[far + i_M * 16u + r + 6144u];
+      let v33_102 = (v32_101 * near[near29 + r * 64u + i_M]);
+      let v34_103 = (v33_102 + arena[far + r * 64u + i_M + 5120u]);
+      let v8_104 = arena[far + r * 64u + i_M];
+      sum += ((v23_98 * (v15_99 * v25_100)) + (-((-1.0f) * (v34_103 * v8_104))));
+      near[near48 + r * 64u + i_M] = sum;
     }
   }
   workgroupBarrier();
+  // %49 [%row, M] = add %48, %46
+  // store ws.Vt.adjoint3, %49
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    if (r < length) { arena[at_ws_Vt_adjoint3 + r * heads_64 + i_M] = (near[r * 64u + i_M + 1552u] + near[i_M + 16u]); }
+    if (r < length) { arena[at_ws_Vt_adjoint3 + r * heads_64 + i_M] = (near[near48 + r * 64u + i_M] + near[near46 + i_M]); }
   }
   workgroupBarrier();
+  // %50 [%row, %col] = load ws.Vt.score0_0
+  // %51 [%col, %row] = swap %50
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x105 = arena[at_ws_Vt_score0_0 + c * 16u + r];
-    near[c * 16u + r] = x105;
+    let v51_105 = arena[at_ws_Vt_score0_0 + c * 16u + r];
+    near[near51 + c * 16u + r] = v51_105;
   }
+  // %54 [M, %row] = mul %32, %8
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let r = i % 16u;
     let i_M = i / 16u;
-    let x107 = arena[far + i_M * 16u + r + 6144u];
-    let x108 = arena[far + r * 64u + i_M];
-    let x106 = (x107 * x108);
-    near[i_M * 16u + r + 1552u] = x106;
+    let v32_107 = arena[far + i_M * 16u + r + 6144u];
+    let v8_108 = arena[far + r * 64u + i_M];
+    let v54_106 = (v32_107 * v8_108);
+    near[near54 + i_M * 16u + r] = v54_106;
   }
   workgroupBarrier();
+  // %55 [%row, V] = contract[M] %54, %28
+  // %56 [%row, V] = mul %5, %55
+  // %52 [%col, V] = swap %0
+  // %53 [%row, V] = contract[%col] %51, %52
+  // %57 [%row, V] = add %56, %53
+  // store d_v, %57
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -320,15 +395,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum112 = vec4<f32>();
     var sum113 = vec4<f32>();
     for (var k109 = 0u; k109 < 64u + zero; k109++) {
-      let x114 = arena[at_ws_Vt_cotangents + k109 * 64u + first_i_V];
-      let x115 = arena[at_ws_Vt_cotangents + k109 * 64u + first_i_V + 1u];
-      let x116 = arena[at_ws_Vt_cotangents + k109 * 64u + first_i_V + 2u];
-      let x117 = arena[at_ws_Vt_cotangents + k109 * 64u + first_i_V + 3u];
-      let b118 = vec4<f32>(x114, x115, x116, x117);
-      sum110 += near[k109 * 16u + first_r + 1552u] * b118;
-      sum111 += near[k109 * 16u + first_r + 1553u] * b118;
-      sum112 += near[k109 * 16u + first_r + 1554u] * b118;
-      sum113 += near[k109 * 16u + first_r + 1555u] * b118;
+      let v28_114 = arena[at_ws_Vt_cotangents + k109 * 64u + first_i_V];
+      let v28_115 = arena[at_ws_Vt_cotangents + k109 * 64u + first_i_V + 1u];
+      let v28_116 = arena[at_ws_Vt_cotangents + k109 * 64u + first_i_V + 2u];
+      let v28_117 = arena[at_ws_Vt_cotangents + k109 * 64u + first_i_V + 3u];
+      let b118 = vec4<f32>(v28_114, v28_115, v28_116, v28_117);
+      sum110 += near[near54 + k109 * 16u + first_r] * b118;
+      sum111 += near[near54 + k109 * 16u + first_r + 1u] * b118;
+      sum112 += near[near54 + k109 * 16u + first_r + 2u] * b118;
+      sum113 += near[near54 + k109 * 16u + first_r + 3u] * b118;
     }
     var m55 = array<vec4<f32>, 4>(sum110, sum111, sum112, sum113);
     var sum120 = vec4<f32>();
@@ -336,15 +411,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum122 = vec4<f32>();
     var sum123 = vec4<f32>();
     for (var k119 = 0u; k119 < 16u + zero; k119++) {
-      let x124 = near[k119 * 64u + first_i_V + 528u];
-      let x125 = near[k119 * 64u + first_i_V + 529u];
-      let x126 = near[k119 * 64u + first_i_V + 530u];
-      let x127 = near[k119 * 64u + first_i_V + 531u];
-      let b128 = vec4<f32>(x124, x125, x126, x127);
-      sum120 += near[k119 * 16u + first_r] * b128;
-      sum121 += near[k119 * 16u + first_r + 1u] * b128;
-      sum122 += near[k119 * 16u + first_r + 2u] * b128;
-      sum123 += near[k119 * 16u + first_r + 3u] * b128;
+      let v0_124 = near[near0 + k119 * 64u + first_i_V];
+      let v0_125 = near[near0 + k119 * 64u + first_i_V + 1u];
+      let v0_126 = near[near0 + k119 * 64u + first_i_V + 2u];
+      let v0_127 = near[near0 + k119 * 64u + first_i_V + 3u];
+      let b128 = vec4<f32>(v0_124, v0_125, v0_126, v0_127);
+      sum120 += near[near51 + k119 * 16u + first_r] * b128;
+      sum121 += near[near51 + k119 * 16u + first_r + 1u] * b128;
+      sum122 += near[near51 + k119 * 16u + first_r + 2u] * b128;
+      sum123 += near[near51 + k119 * 16u + first_r + 3u] * b128;
     }
     var m53 = array<vec4<f32>, 4>(sum120, sum121, sum122, sum123);
     for (var y = 0u; y < 4u + zero; y++) {

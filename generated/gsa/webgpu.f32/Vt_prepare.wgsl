@@ -40,101 +40,137 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_Vt_read0 = dims[3].y + (token * heads + head) * 64u;
   let at_ws_Vt_col0 = dims[3].z + (token * heads + head) * 64u;
   let at_ws_Vt_decay = dims[3].w + (chunk * heads + head) * 64u;
+  const near2 = 0u;
+  const near5 = 0u;
+  const near11 = 16u;
+  const near4 = 16u;
+  const near7 = 1040u;
+  const near8 = 2064u;
+  // %1 [%row, M] = load ws.Kt.result0 row
+  // %2 [%row] = max[M] %1
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum2 = (-3.4028234663852886e+38f);
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
-      sum2 = m_max(sum2, x4);
+      let v1_4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
+      sum2 = m_max(sum2, v1_4);
     }
-    let x1 = sum2;
-    near[r] = x1;
+    let v2_1 = sum2;
+    near[near2 + r] = v2_1;
   }
   workgroupBarrier();
+  // %3 [%row, M] = sub %1, %2
+  // %4 [%row, M] = exp %3
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let x6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let x5 = m_exp((x6 - near[r]));
-    near[r * 64u + i_M + 16u] = x5;
+    let v1_6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v4_5 = m_exp((v1_6 - near[near2 + r]));
+    near[near4 + r * 64u + i_M] = v4_5;
   }
   workgroupBarrier();
+  // %5 [%row] = sum[M] %4
+  // %0 [] = 1
+  // %6 [%row] = div %0, %5
+  // store ws.value20, %6
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum8 = 0.0f;
     for (var k9 = 0u; k9 < 64u + zero; k9++) {
-      let x10 = near[r * 64u + k9 + 16u];
-      sum8 += x10;
+      let v4_10 = near[near4 + r * 64u + k9];
+      sum8 += v4_10;
     }
-    let x7 = sum8;
-    near[r] = x7;
-    let x11 = (1.0f / x7);
-    if (r < length) { arena[at_ws_value20 + r * heads] = x11; }
+    let v5_7 = sum8;
+    near[near5 + r] = v5_7;
+    let v6_11 = (1.0f / v5_7);
+    if (r < length) { arena[at_ws_value20 + r * heads] = v6_11; }
   }
+  // %7 [%row, M] = keep %4
+  // %8 [%row, M] = load g row
+  // %9 [%row, M] = expm1 %8
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let x13 = near[r * 64u + i_M + 16u];
-    let x12 = select(0.0, x13, r < length);
-    near[r * 64u + i_M + 1040u] = x12;
-    let x14 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-    near[r * 64u + i_M + 2064u] = x14;
-    let x15 = m_expm1(x14);
-    arena[far + r * 64u + i_M] = x15;
+    let v4_13 = near[near4 + r * 64u + i_M];
+    let v7_12 = select(0.0, v4_13, r < length);
+    near[near7 + r * 64u + i_M] = v7_12;
+    let v8_14 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+    near[near8 + r * 64u + i_M] = v8_14;
+    let v9_15 = m_expm1(v8_14);
+    arena[far + r * 64u + i_M] = v9_15;
   }
   workgroupBarrier();
+  // %11 [%row] = keep %6
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x17 = (1.0f / near[r]);
-    let x16 = select(0.0, x17, r < length);
-    near[r + 16u] = x16;
+    let v6_17 = (1.0f / near[near5 + r]);
+    let v11_16 = select(0.0, v6_17, r < length);
+    near[near11 + r] = v11_16;
   }
   workgroupBarrier();
   storageBarrier();
+  // %12 [] = -1
+  // %13 [%row] = mul %11, %12
+  // %10 [%row, %col] = dscore[M] %7, %9 by %8
+  // %14 [%row, %col] = mul %13, %10
+  // store ws.Vt.score0_0, %14
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    let x18 = near[r + 16u];
+    let v11_18 = near[near11 + r];
     var sum19 = 0.0;
     for (var k22 = 0u; k22 < select(0u, 64u + zero, c <= r); k22++) {
       var e20 = 0.0;
       for (var j21 = c + 1u; j21 <= r; j21++) {
-        let x23 = near[j21 * 64u + k22 + 2064u];
-        e20 = m_floor(e20 + x23, -1e30f);
+        let v8_23 = near[near8 + j21 * 64u + k22];
+        e20 = m_floor(e20 + v8_23, -1e30f);
       }
-      let x24 = near[r * 64u + k22 + 1040u];
-      let x25 = arena[far + c * 64u + k22];
-      sum19 += x24 * x25 * m_exp(m_floor(e20, -100.0));
+      let v7_24 = near[near7 + r * 64u + k22];
+      let v9_25 = arena[far + c * 64u + k22];
+      sum19 += v7_24 * v9_25 * m_exp(m_floor(e20, -100.0));
     }
-    arena[at_ws_Vt_score0_0 + r * 16u + c] = ((x18 * (-1.0f)) * sum19);
+    arena[at_ws_Vt_score0_0 + r * 16u + c] = ((v11_18 * (-1.0f)) * sum19);
   }
+  // %15 [%row, M] = cumsum %8
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x26 = near[r * 64u + i_M + 2064u];
-      sum += m_floor(x26, -80.0);
+      let v8_26 = near[near8 + r * 64u + i_M];
+      sum += m_floor(v8_26, -80.0);
       arena[far + r * 64u + i_M + 1024u] = sum;
     }
   }
   storageBarrier();
+  // %16 [%row, M] = exp %15
+  // %17 [%row, M] = mul %16, %11
+  // %18 [%row, M] = mul %17, %7
+  // store ws.Vt.read0, %18
+  // %19 [M] = pick last %15
+  // %20 [M, %row] = sub %19, %15
+  // %21 [M, %row] = exp %20
+  // %22 [M, %row] = mul %21, %12
+  // %23 [M, %row] = mul %22, %9
+  // store ws.Vt.col0, %23
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let x27 = arena[far + r * 64u + i_M + 1024u];
-    let x28 = near[r + 16u];
-    let x29 = near[r * 64u + i_M + 1040u];
-    if (r < length) { arena[at_ws_Vt_read0 + r * heads_64 + i_M] = ((m_exp(x27) * x28) * x29); }
-    let x30 = arena[far + i_M + 1984u];
-    let x31 = x30;
-    let x32 = arena[far + r * 64u + i_M];
-    if (r < length) { arena[at_ws_Vt_col0 + r * heads_64 + i_M] = ((m_exp((x31 - x27)) * (-1.0f)) * x32); }
+    let v15_27 = arena[far + r * 64u + i_M + 1024u];
+    let v11_28 = near[near11 + r];
+    let v7_29 = near[near7 + r * 64u + i_M];
+    if (r < length) { arena[at_ws_Vt_read0 + r * heads_64 + i_M] = ((m_exp(v15_27) * v11_28) * v7_29); }
+    let v15_30 = arena[far + i_M + 1984u];
+    let v19_31 = v15_30;
+    let v9_32 = arena[far + r * 64u + i_M];
+    if (r < length) { arena[at_ws_Vt_col0 + r * heads_64 + i_M] = ((m_exp((v19_31 - v15_27)) * (-1.0f)) * v9_32); }
   }
+  // %24 [M] = exp %19
+  // store ws.Vt.decay, %24
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
-    let x33 = arena[far + i_M + 1984u];
-    let x34 = x33;
-    arena[at_ws_Vt_decay + i_M] = m_exp(x34);
+    let v15_33 = arena[far + i_M + 1984u];
+    let v19_34 = v15_33;
+    arena[at_ws_Vt_decay + i_M] = m_exp(v19_34);
   }
 }

@@ -16,25 +16,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let block = wid.z * 32u;
   let sequence = wid.x;
   let at_d_Vt = (sequence * heads + head) * 4096u + block;
+  const near1 = 0u;
+  // %0 [M, V] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_M = i / 32u;
-    near[i_M * 32u + i_V] = 0.0f;
+    near[near1 + i_M * 32u + i_V] = 0.0f;
   }
   workgroupBarrier();
+  // loop segments reversed with %1 [M, V] = %0
   for (var m = 0u; m < sequences[6u * sequence + 5u]; m++) {
     let segment = sequences[6u * sequence + 4u] + sequences[6u * sequence + 5u] - 1u - m;
     let at_ws_Vt_local_cotangent = dims[5].y + (segment * heads + head) * 4096u + block;
+    // %2 [M, V] = load ws.Vt.local_cotangent
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_M = i / 32u;
-      near[i_M * 32u + i_V] = arena[at_ws_Vt_local_cotangent + i_M * 64u + i_V];
+      near[near1 + i_M * 32u + i_V] = arena[at_ws_Vt_local_cotangent + i_M * 64u + i_V];
     }
     workgroupBarrier();
   }
+  // store d_Vt, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_M = i / 32u;
-    p_d_Vt[at_d_Vt + i_M * 64u + i_V] = near[i_M * 32u + i_V];
+    p_d_Vt[at_d_Vt + i_M * 64u + i_V] = near[near1 + i_M * 32u + i_V];
   }
 }

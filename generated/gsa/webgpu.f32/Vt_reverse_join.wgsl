@@ -16,34 +16,43 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let block = wid.z * 32u;
   let sequence = wid.x;
   let at_d_final_Vt = (sequence * heads + head) * 4096u + block;
+  const near2 = 0u;
+  const near1 = 64u;
+  // %0 [M, V] = load d_final.Vt
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_M = i / 32u;
-    near[i_M * 32u + i_V + 64u] = p_d_final_Vt[at_d_final_Vt + i_M * 64u + i_V];
+    near[near1 + i_M * 32u + i_V] = p_d_final_Vt[at_d_final_Vt + i_M * 64u + i_V];
   }
   workgroupBarrier();
+  // loop segments reversed with %1 [M, V] = %0
   for (var m = 0u; m < sequences[6u * sequence + 5u]; m++) {
     let segment = sequences[6u * sequence + 4u] + sequences[6u * sequence + 5u] - 1u - m;
     let at_ws_Vt_entry_cotangent = dims[5].z + (segment * heads + head) * 4096u + block;
     let at_ws_Vt_span = dims[4].x + (segment * heads + head) * 64u;
     let at_ws_Vt_local_cotangent = dims[5].y + (segment * heads + head) * 4096u + block;
+    // store ws.Vt.entry_cotangent, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_M = i / 32u;
-      let x1 = near[i_M * 32u + i_V + 64u];
-      arena[at_ws_Vt_entry_cotangent + i_M * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_M * 32u + i_V];
+      arena[at_ws_Vt_entry_cotangent + i_M * 64u + i_V] = v1_1;
     }
+    // %2 [M] = load ws.Vt.span
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
-      let x2 = arena[at_ws_Vt_span + i_M];
-      near[i_M] = x2;
+      let v2_2 = arena[at_ws_Vt_span + i_M];
+      near[near2 + i_M] = v2_2;
     }
     workgroupBarrier();
+    // %3 [M, V] = mul %2, %1
+    // %4 [M, V] = load ws.Vt.local_cotangent
+    // %5 [M, V] = add %3, %4
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_M = i / 32u;
-      let x3 = near[i_M * 32u + i_V + 64u];
-      near[i_M * 32u + i_V + 64u] = ((near[i_M] * x3) + arena[at_ws_Vt_local_cotangent + i_M * 64u + i_V]);
+      let v1_3 = near[near1 + i_M * 32u + i_V];
+      near[near1 + i_M * 32u + i_V] = ((near[near2 + i_M] * v1_3) + arena[at_ws_Vt_local_cotangent + i_M * 64u + i_V]);
     }
     workgroupBarrier();
     storageBarrier();

@@ -17,25 +17,33 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_chunk = segments[4u * segment + 1u];
   let chunk_count = segments[4u * segment + 2u];
   let at_ws_Vt_span = dims[4].x + (segment * heads + head) * 64u;
+  const near3 = 0u;
+  // %0 [M] = zeros
+  // %1 [] = 1
+  // %2 [M] = add %0, %1
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
-    near[i_M] = (0.0f + 1.0f);
+    near[near3 + i_M] = (0.0f + 1.0f);
   }
   workgroupBarrier();
+  // loop chunks with %3 [M] = %2
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
     let at_ws_Vt_decay = dims[3].w + (chunk * heads + head) * 64u;
+    // %4 [M] = load ws.Vt.decay
+    // %5 [M] = mul %3, %4
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
-      let x1 = near[i_M];
-      near[i_M] = (x1 * arena[at_ws_Vt_decay + i_M]);
+      let v3_1 = near[near3 + i_M];
+      near[near3 + i_M] = (v3_1 * arena[at_ws_Vt_decay + i_M]);
     }
     workgroupBarrier();
   }
+  // store ws.Vt.span, %3
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
-    let x2 = near[i_M];
-    arena[at_ws_Vt_span + i_M] = x2;
+    let v3_2 = near[near3 + i_M];
+    arena[at_ws_Vt_span + i_M] = v3_2;
   }
 }

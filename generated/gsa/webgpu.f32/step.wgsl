@@ -36,131 +36,179 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_Kt = (sequence * heads + head) * 4096u;
+  const near6 = 0u;
+  const near10 = 64u;
+  const near14 = 128u;
+  const near18 = 192u;
+  const near19 = 256u;
+  const near26 = 0u;
+  const near32 = 0u;
+  const near33 = 64u;
+  const near36 = 0u;
+  const near38 = 64u;
+  // %0 [K, M] = load Kt
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_M = i % 64u;
     let i_K = i / 64u;
     arena[far + i_K * 64u + i_M] = p_Kt[at_Kt + i_K * 64u + i_M];
   }
+  // %1 [M, V] = load Vt
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_V = i % 64u;
     let i_M = i / 64u;
     arena[far + i_M * 64u + i_V + 4096u] = p_Vt[at_Kt + i_M * 64u + i_V];
   }
   storageBarrier();
+  // loop tokens with %2 [K, M] = %0, %3 [M, V] = %1
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_g = (token * heads + head) * 64u;
     let at_k_staged = dims[8].w + (token * heads + head) * 64u;
     let at_v_staged = dims[9].x + (token * heads + head) * 64u;
     let at_q_staged = dims[8].z + (token * heads + head) * 64u;
+    // %4 [M] = load g one
+    // %6 [M] = expm1 %4
+    // %7 [] = 0.5
+    // %8 [] = 1
+    // %9 [M] = add %8, %6
+    // %10 [M] = less %7, %9
+    // %11 [M] = mul %10, %6
+    // %12 [M] = sub %8, %10
+    // %5 [M] = exp %4
+    // %13 [M] = mul %12, %5
+    // %14 [M] = add %11, %13
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
-      let x2 = p_g[at_g + i_M];
-      let x1 = m_expm1(x2);
-      near[i_M] = x1;
-      let x3 = select(0.0, 1.0, 0.5f < (1.0f + x1));
-      near[i_M + 64u] = x3;
-      let x4 = ((x3 * x1) + ((1.0f - x3) * m_exp(x2)));
-      near[i_M + 128u] = x4;
+      let v4_2 = p_g[at_g + i_M];
+      let v6_1 = m_expm1(v4_2);
+      near[near6 + i_M] = v6_1;
+      let v10_3 = select(0.0, 1.0, 0.5f < (1.0f + v6_1));
+      near[near10 + i_M] = v10_3;
+      let v14_4 = ((v10_3 * v6_1) + ((1.0f - v10_3) * m_exp(v4_2)));
+      near[near14 + i_M] = v14_4;
     }
+    // %18 [K] = load k.staged one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x5 = arena[at_k_staged + i_K];
-      near[i_K + 192u] = x5;
+      let v18_5 = arena[at_k_staged + i_K];
+      near[near18 + i_K] = v18_5;
     }
     workgroupBarrier();
+    // %19 [M] = neg %6
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
-      let x7 = near[i_M];
-      let x6 = (-x7);
-      near[i_M + 256u] = x6;
+      let v6_7 = near[near6 + i_M];
+      let v19_6 = (-v6_7);
+      near[near19 + i_M] = v19_6;
     }
     workgroupBarrier();
+    // %16 [M, K] = mul %10, %2
+    // %15 [M, K] = mul %14, %2
+    // %20 [K, M] = mul %18, %19
+    // %21 [M, K] = add %15, %20
+    // %22 [M, K] = add %16, %21
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_K = i % 64u;
       let i_M = i / 64u;
-      let x9 = near[i_M + 64u];
-      let x10 = arena[far + i_K * 64u + i_M];
-      let x11 = (x9 * x10);
-      let x12 = near[i_M + 128u];
-      let x13 = (x12 * x10);
-      let x14 = near[i_M + 256u];
-      let x8 = (x11 + (x13 + (near[i_K + 192u] * x14)));
-      arena[far + i_M * 64u + i_K + 8192u] = x8;
+      let v10_9 = near[near10 + i_M];
+      let v2_10 = arena[far + i_K * 64u + i_M];
+      let v16_11 = (v10_9 * v2_10);
+      let v14_12 = near[near14 + i_M];
+      let v15_13 = (v14_12 * v2_10);
+      let v19_14 = near[near19 + i_M];
+      let v22_8 = (v16_11 + (v15_13 + (near[near18 + i_K] * v19_14)));
+      arena[far + i_M * 64u + i_K + 8192u] = v22_8;
     }
+    // %26 [V] = load v.staged one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
-      let x15 = arena[at_v_staged + i_V];
-      near[i_V] = x15;
+      let v26_15 = arena[at_v_staged + i_V];
+      near[near26 + i_V] = v26_15;
     }
     workgroupBarrier();
+    // %24 [M, V] = mul %10, %3
+    // %23 [M, V] = mul %14, %3
+    // %27 [M, V] = mul %19, %26
+    // %28 [M, V] = add %23, %27
+    // %29 [M, V] = add %24, %28
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_V = i % 64u;
       let i_M = i / 64u;
-      let x17 = near[i_M + 64u];
-      let x18 = arena[far + i_M * 64u + i_V + 4096u];
-      let x19 = (x17 * x18);
-      let x20 = near[i_M + 128u];
-      let x21 = (x20 * x18);
-      let x22 = near[i_M + 256u];
-      let x16 = (x19 + (x21 + (x22 * near[i_V])));
-      arena[far + i_M * 64u + i_V + 12288u] = x16;
+      let v10_17 = near[near10 + i_M];
+      let v3_18 = arena[far + i_M * 64u + i_V + 4096u];
+      let v24_19 = (v10_17 * v3_18);
+      let v14_20 = near[near14 + i_M];
+      let v23_21 = (v14_20 * v3_18);
+      let v19_22 = near[near19 + i_M];
+      let v29_16 = (v24_19 + (v23_21 + (v19_22 * near[near26 + i_V])));
+      arena[far + i_M * 64u + i_V + 12288u] = v29_16;
     }
     workgroupBarrier();
+    // %30 [K] = load q.staged one
+    // %31 [] = 0.125
+    // %32 [K] = mul %30, %31
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x23 = (arena[at_q_staged + i_K] * 0.125f);
-      near[i_K] = x23;
+      let v32_23 = (arena[at_q_staged + i_K] * 0.125f);
+      near[near32 + i_K] = v32_23;
     }
     workgroupBarrier();
     storageBarrier();
+    // %33 [M] = contract[K] %32, %22
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
       var sum25 = 0.0;
       for (var k24 = 0u; k24 < 64u + zero; k24++) {
-        let b26 = near[k24];
-        let x27 = arena[far + i_M * 64u + k24 + 8192u];
-        let b28 = x27;
+        let b26 = near[near32 + k24];
+        let v22_27 = arena[far + i_M * 64u + k24 + 8192u];
+        let b28 = v22_27;
         sum25 += b26 * b28;
       }
       let m33 = sum25;
-      let x29 = m33;
-      near[i_M + 64u] = x29;
+      let v33_29 = m33;
+      near[near33 + i_M] = v33_29;
     }
     workgroupBarrier();
+    // %34 [] = max[M] %33
     var sum30 = (-3.4028234663852886e+38f);
     for (var k31 = 0u; k31 < 64u + zero; k31++) {
-      let x32 = near[k31 + 64u];
-      sum30 = m_max(sum30, x32);
+      let v33_32 = near[near33 + k31];
+      sum30 = m_max(sum30, v33_32);
     }
     let t34 = sum30;
+    // %35 [M] = sub %33, %34
+    // %36 [M] = exp %35
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
-      let x34 = near[i_M + 64u];
-      let x33 = m_exp((x34 - t34));
-      near[i_M] = x33;
+      let v33_34 = near[near33 + i_M];
+      let v36_33 = m_exp((v33_34 - t34));
+      near[near36 + i_M] = v36_33;
     }
     workgroupBarrier();
+    // %37 [] = sum[M] %36
     var sum35 = 0.0f;
     for (var k36 = 0u; k36 < 64u + zero; k36++) {
-      let x37 = near[k36];
-      sum35 += x37;
+      let v36_37 = near[near36 + k36];
+      sum35 += v36_37;
     }
     let t37 = sum35;
+    // %38 [M] = div %36, %37
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
-      let x39 = near[i_M];
-      let x38 = (x39 / t37);
-      near[i_M + 64u] = x38;
+      let v36_39 = near[near36 + i_M];
+      let v38_38 = (v36_39 / t37);
+      near[near38 + i_M] = v38_38;
     }
     workgroupBarrier();
+    // %39 [V] = contract[M] %38, %29
+    // store o, %39
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
       var sum41 = 0.0;
       for (var k40 = 0u; k40 < 64u + zero; k40++) {
-        let b42 = near[k40 + 64u];
-        let x43 = arena[far + k40 * 64u + i_V + 12288u];
-        let b44 = x43;
+        let b42 = near[near38 + k40];
+        let v29_43 = arena[far + k40 * 64u + i_V + 12288u];
+        let b44 = v29_43;
         sum41 += b42 * b44;
       }
       let m39 = sum41;
@@ -169,28 +217,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_M = i % 64u;
       let i_K = i / 64u;
-      let x45 = arena[far + i_M * 64u + i_K + 8192u];
-      arena[far + i_K * 64u + i_M] = x45;
+      let v22_45 = arena[far + i_M * 64u + i_K + 8192u];
+      arena[far + i_K * 64u + i_M] = v22_45;
     }
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_V = i % 64u;
       let i_M = i / 64u;
-      let x46 = arena[far + i_M * 64u + i_V + 12288u];
-      arena[far + i_M * 64u + i_V + 4096u] = x46;
+      let v29_46 = arena[far + i_M * 64u + i_V + 12288u];
+      arena[far + i_M * 64u + i_V + 4096u] = v29_46;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.Kt, %2
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_M = i % 64u;
     let i_K = i / 64u;
-    let x47 = arena[far + i_K * 64u + i_M];
-    p_final_Kt[at_Kt + i_K * 64u + i_M] = x47;
+    let v2_47 = arena[far + i_K * 64u + i_M];
+    p_final_Kt[at_Kt + i_K * 64u + i_M] = v2_47;
   }
+  // store final.Vt, %3
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_V = i % 64u;
     let i_M = i / 64u;
-    let x48 = arena[far + i_M * 64u + i_V + 4096u];
-    p_final_Vt[at_Kt + i_M * 64u + i_V] = x48;
+    let v3_48 = arena[far + i_M * 64u + i_V + 4096u];
+    p_final_Vt[at_Kt + i_M * 64u + i_V] = v3_48;
   }
 }

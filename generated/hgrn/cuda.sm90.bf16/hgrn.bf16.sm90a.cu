@@ -200,10 +200,12 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
   (void)lane, (void)warp, (void)block;
   const int x__row = warp * 16;
   const int x_D = block * 32 + lane;
+  // %0 [D] = load h
   float t0[1];
   { if (p_h != nullptr) ldn<1>(&t0[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<1>(&t0[0]); }
   float t1[1];
   t1[0] = t0[0];
+  // loop chunks with %1 [D] = %0
    {
     constexpr int RING = 4096;
     const u32 ring = saddr(smem) + RING;
@@ -243,12 +245,16 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 128;
       const int length = walk_end - first < 128 ? walk_end - first : 128;
       (void)chunk, (void)length;
+      // %2 [%row, D] = load x row
       float t2[16];
       UNROLL for (int i = 0; i < 16; ++i) t2[i] = ld((const bf16*)(smem + RING + full * 24576 + 0 + (x__row + i) * 64) + lane);
+      // %3 [%row, D] = load g row
       float t3[16];
       UNROLL for (int i = 0; i < 16; ++i) t3[i] = ld((const f32*)(smem + RING + full * 24576 + 8192 + (x__row + i) * 128) + lane);
+      // %4 [%row, D] = exp %3
       float t4[16];
       UNROLL for (int i = 0; i < 16; ++i) t4[i] = m_exp(t3[i]);
+      // %5 [%row, D] = recur %4, %2 from %1
       float t5[16];
       float in5[1], out5[1];
        {
@@ -269,12 +275,15 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
           UNROLL for (int r = 0; r < 16; ++r) { const int i = r; h = t4[i] * h + t2[i]; t5[i] = h; }
         }
       }
+      // store o, %5
       { auto* const at = p_o + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 16; ++i) if ((x__row + i) < length) st(at + i * step + x_D, t5[i]); }
+      // %6 [D] = pick last %5
       float t6[1];
       t6[0] = out5[0];
       t1[0] = t6[0];
     }
   }
+  // store final.h, %1
   if (warp == 0 && p_final_h != nullptr) st(p_final_h + ((i64)sequence * d.heads + head) * 64 + x_D, t1[0]);
 }
 
@@ -290,10 +299,12 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
   (void)lane, (void)warp, (void)block;
   const int x__row = warp * 16;
   const int x_D = block * 32 + lane;
+  // %0 [D] = load h
   float t0[1];
   { if (p_h != nullptr) ldn<1>(&t0[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<1>(&t0[0]); }
   float t1[1];
   t1[0] = t0[0];
+  // loop chunks with %1 [D] = %0
    {
     constexpr int RING = 4096;
     const u32 ring = saddr(smem) + RING;
@@ -333,13 +344,18 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 128;
       const int length = walk_end - first < 128 ? walk_end - first : 128;
       (void)chunk, (void)length;
+      // %2 [%row, D] = load x row
       float t2[16];
       UNROLL for (int i = 0; i < 16; ++i) t2[i] = ld((const bf16*)(smem + RING + full * 24576 + 0 + (x__row + i) * 64) + lane);
+      // %3 [%row, D] = load g row
       float t3[16];
       UNROLL for (int i = 0; i < 16; ++i) t3[i] = ld((const f32*)(smem + RING + full * 24576 + 8192 + (x__row + i) * 128) + lane);
+      // store ws.h.entries, %1
       if (warp == 0) st(p_ws_h_entries + ((i64)chunk * d.heads + head) * 64 + x_D, t1[0]);
+      // %4 [%row, D] = exp %3
       float t4[16];
       UNROLL for (int i = 0; i < 16; ++i) t4[i] = m_exp(t3[i]);
+      // %5 [%row, D] = recur %4, %2 from %1
       float t5[16];
       float in5[1], out5[1];
        {
@@ -360,6 +376,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
           UNROLL for (int r = 0; r < 16; ++r) { const int i = r; h = t4[i] * h + t2[i]; t5[i] = h; }
         }
       }
+      // %6 [D] = pick last %5
       float t6[1];
       t6[0] = out5[0];
       t1[0] = t6[0];
@@ -379,10 +396,12 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
   (void)lane, (void)warp, (void)block;
   const int x__row = warp * 16;
   const int x_D = block * 32 + lane;
+  // %0 [D] = load d_final.h
   float t0[1];
   { if (p_d_final_h != nullptr) ldn<1>(&t0[0], p_d_final_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<1>(&t0[0]); }
   float t1[1];
   t1[0] = t0[0];
+  // loop chunks reversed with %1 [D] = %0
    {
     constexpr int RING = 10496;
     const u32 ring = saddr(smem) + RING;
@@ -443,19 +462,26 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 128;
         const int length = walk_end - first < 128 ? walk_end - first : 128;
         (void)chunk, (void)length;
+        // %2 [%row, D] = load g row
         float t2[16];
         UNROLL for (int i = 0; i < 16; ++i) t2[i] = ld((const f32*)(smem + RING + full * 32768 + 0 + (x__row + i) * 128) + lane);
+        // %4 [%row, D] = load d_o row
         float t4[16];
         UNROLL for (int i = 0; i < 16; ++i) t4[i] = ld((const bf16*)(smem + RING + full * 32768 + 16384 + (x__row + i) * 64) + lane);
+        // %8 [%row, D] = load x row
         float t8[16];
         UNROLL for (int i = 0; i < 16; ++i) t8[i] = ld((const bf16*)(smem + RING + full * 32768 + 24576 + (x__row + i) * 64) + lane);
+        // %9 [D] = load ws.h.entries
         float t9[1];
         ldn(&t9[0], raw9[p][0]);
         ask(n + 4, p);
+        // %3 [%row, D] = exp %2
         float t3[16];
         UNROLL for (int i = 0; i < 16; ++i) t3[i] = m_exp(t2[i]);
+        // %5 [] = 1
         float t5[1];
         t5[0] = 1.f;
+        // %6 [%row, D] = shift -1 %3, edge %5
         float t6[16];
         UNROLL for (int i = 0; i < 15; ++i) t6[i] = t3[i + 1];
         (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t3[0];
@@ -463,6 +489,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         __syncthreads();
         fill(n + 3); if (++full == 3) full = 0;
         t6[15] = warp == 7 ? t5[0] : (sm + 0 + (n & 1) * 256)[((warp + 1) * 1 + 0) * 32 + lane];
+        // %7 [%row, D] = recur reversed %6, %4 from %1
         float t7[16];
         float in7[1], out7[1];
          {
@@ -481,7 +508,9 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
             UNROLL for (int r = 0; r < 16; ++r) { const int i = 15 - r; h = t6[i] * h + t4[i]; t7[i] = h; }
           }
         }
+        // store d_x, %7
         { auto* const at = p_d_x + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 16; ++i) if ((x__row + i) < length) st(at + i * step + x_D, t7[i]); }
+        // %10 [%row, D] = recur %3, %8 from %9
         float t10[16];
         float in10[1], out10[1];
          {
@@ -500,16 +529,22 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
             UNROLL for (int r = 0; r < 16; ++r) { const int i = r; h = t3[i] * h + t8[i]; t10[i] = h; }
           }
         }
+        // %11 [%row, D] = shift 1 %10, edge %9
         float t11[16];
         UNROLL for (int i = 1; i < 16; ++i) t11[i] = t10[i - 1];
         t11[0] = in10[0];
+        // %12 [%row, D] = mul %7, %11
         float t12[16];
         UNROLL for (int i = 0; i < 16; ++i) t12[i] = (t7[i] * t11[i]);
+        // %13 [%row, D] = mul %12, %3
         float t13[16];
         UNROLL for (int i = 0; i < 16; ++i) t13[i] = (t12[i] * t3[i]);
+        // store d_g, %13
         { auto* const at = p_d_g + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 16; ++i) if ((x__row + i) < length) st(at + i * step + x_D, t13[i]); }
+        // %14 [%row, D] = mul %3, %7
         float t14[16];
         UNROLL for (int i = 0; i < 16; ++i) t14[i] = (t3[i] * t7[i]);
+        // %15 [D] = pick first %14
         float t15[1];
         if (warp == 0) (sm + 2560 + (n & 1) * 32)[0 * 32 + lane] = t14[0];
         __syncthreads();
@@ -518,6 +553,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
       }
     }
   }
+  // store d_h, %1
   if (warp == 0) st(p_d_h + ((i64)sequence * d.heads + head) * 64 + x_D, t1[0]);
 }
 
@@ -532,50 +568,70 @@ extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p
   const int lane = threadIdx.x & 31, warp = 0, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x_D = lane * 2;
+  // %0 [D] = load h
   float t0[2];
   { if (p_h != nullptr) ldn<2>(&t0[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<2>(&t0[0]); }
   float t1[2];
   UNROLL for (int j = 0; j < 2; ++j) t1[j] = t0[j];
+  // loop tokens with %1 [D] = %0
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %2 [D] = load x one
       float t2[2];
       ldn<2>(&t2[0], p_x + ((i64)token * d.heads + head) * 64 + x_D);
+      // %3 [D] = load g one
       float t3[2];
       ldn<2>(&t3[0], p_g + ((i64)token * d.heads + head) * 64 + x_D);
+      // %4 [D] = exp %3
       float t4[2];
       UNROLL for (int j = 0; j < 2; ++j) t4[j] = m_exp(t3[j]);
+      // %5 [D] = expm1 %3
       float t5[2];
       UNROLL for (int j = 0; j < 2; ++j) t5[j] = m_expm1(t3[j]);
+      // %6 [] = 0.5
       float t6[1];
       t6[0] = 0.5f;
+      // %7 [] = 1
       float t7[1];
       t7[0] = 1.f;
+      // %8 [D] = add %7, %5
       float t8[2];
       UNROLL for (int j = 0; j < 2; ++j) t8[j] = (t7[0] + t5[j]);
+      // %9 [D] = less %6, %8
       float t9[2];
       UNROLL for (int j = 0; j < 2; ++j) t9[j] = (t6[0] < t8[j] ? 1.f : 0.f);
+      // %10 [D] = mul %9, %5
       float t10[2];
       UNROLL for (int j = 0; j < 2; ++j) t10[j] = (t9[j] * t5[j]);
+      // %11 [D] = sub %7, %9
       float t11[2];
       UNROLL for (int j = 0; j < 2; ++j) t11[j] = (t7[0] - t9[j]);
+      // %12 [D] = mul %11, %4
       float t12[2];
       UNROLL for (int j = 0; j < 2; ++j) t12[j] = (t11[j] * t4[j]);
+      // %13 [D] = add %10, %12
       float t13[2];
       UNROLL for (int j = 0; j < 2; ++j) t13[j] = (t10[j] + t12[j]);
+      // %14 [D] = mul %13, %1
       float t14[2];
       UNROLL for (int j = 0; j < 2; ++j) t14[j] = (t13[j] * t1[j]);
+      // %15 [D] = mul %9, %1
       float t15[2];
       UNROLL for (int j = 0; j < 2; ++j) t15[j] = (t9[j] * t1[j]);
+      // %16 [D] = add %14, %2
       float t16[2];
       UNROLL for (int j = 0; j < 2; ++j) t16[j] = (t14[j] + t2[j]);
+      // %17 [D] = add %15, %16
       float t17[2];
       UNROLL for (int j = 0; j < 2; ++j) t17[j] = (t15[j] + t16[j]);
+      // store o, %17
       { const float v[] = {t17[0], t17[1]}; stn<2>(p_o + ((i64)token * d.heads + head) * 64 + x_D, v); }
       UNROLL for (int j = 0; j < 2; ++j) t1[j] = t17[j];
     }
   }
+  // store final.h, %1
   if (p_final_h != nullptr) { const float v[] = {t1[0], t1[1]}; stn<2>(p_final_h + ((i64)sequence * d.heads + head) * 64 + x_D, v); }
 }
 

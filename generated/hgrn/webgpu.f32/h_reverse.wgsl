@@ -33,11 +33,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_d_final_h_staged = dims[1].w + (sequence * heads + head) * 64u + block;
   let heads_64 = heads * 64u;
   let at_d_h = (sequence * heads + head) * 64u + block;
+  const near1 = 0u;
+  const near9 = 32u;
+  const near3 = 64u;
+  const near7 = 576u;
+  const near10 = 1088u;
+  // %0 [D] = load d_final.h.staged
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    near[i_D] = arena[at_d_final_h_staged + i_D];
+    near[near1 + i_D] = arena[at_d_final_h_staged + i_D];
   }
   workgroupBarrier();
+  // loop chunks reversed with %1 [D] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let chunk = first_chunk + nth;
@@ -45,71 +52,88 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let length = min(16u, end_token - token);
     let at_g = (token * heads + head) * 64u + block;
     let at_ws_h_entries = dims[1].z + (chunk * heads + head) * 64u + block;
+    // %2 [%row, D] = load g row
+    // %3 [%row, D] = exp %2
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_D = i % 32u;
       let r = i / 32u;
-      let x1 = m_exp(select(0.0, p_g[at_g + r * heads_64 + i_D], r < length));
-      near[r * 32u + i_D + 64u] = x1;
+      let v3_1 = m_exp(select(0.0, p_g[at_g + r * heads_64 + i_D], r < length));
+      near[near3 + r * 32u + i_D] = v3_1;
     }
     workgroupBarrier();
+    // %5 [] = 1
+    // %6 [%row, D] = shift -1 %3, edge %5
+    // %4 [%row, D] = load d_o row
+    // %7 [%row, D] = recur reversed %6, %4 from %1
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x2 = near[i_D];
-      var sum = x2;
+      let v1_2 = near[near1 + i_D];
+      var sum = v1_2;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = 15u - s;
         let s3 = min(r + 1u, 15u);
-        let x4 = near[s3 * 32u + i_D + 64u];
-        sum = select(x4, 1.0f, r == 15u) * sum + select(0.0, p_d_o[at_g + r * heads_64 + i_D], r < length);
-        near[r * 32u + i_D + 576u] = sum;
+        let v3_4 = near[near3 + s3 * 32u + i_D];
+        sum = select(v3_4, 1.0f, r == 15u) * sum + select(0.0, p_d_o[at_g + r * heads_64 + i_D], r < length);
+        near[near7 + r * 32u + i_D] = sum;
       }
     }
     workgroupBarrier();
+    // store d_x, %7
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_D = i % 32u;
       let r = i / 32u;
-      let x5 = near[r * 32u + i_D + 576u];
-      if (r < length) { p_d_x[at_g + r * heads_64 + i_D] = x5; }
+      let v7_5 = near[near7 + r * 32u + i_D];
+      if (r < length) { p_d_x[at_g + r * heads_64 + i_D] = v7_5; }
     }
+    // %9 [D] = load ws.h.entries
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x6 = arena[at_ws_h_entries + i_D];
-      near[i_D + 32u] = x6;
+      let v9_6 = arena[at_ws_h_entries + i_D];
+      near[near9 + i_D] = v9_6;
     }
     workgroupBarrier();
+    // %8 [%row, D] = load x row
+    // %10 [%row, D] = recur %3, %8 from %9
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x7 = near[i_D + 32u];
-      var sum = x7;
+      let v9_7 = near[near9 + i_D];
+      var sum = v9_7;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x8 = near[r * 32u + i_D + 64u];
-        sum = x8 * sum + select(0.0, p_x[at_g + r * heads_64 + i_D], r < length);
-        near[r * 32u + i_D + 1088u] = sum;
+        let v3_8 = near[near3 + r * 32u + i_D];
+        sum = v3_8 * sum + select(0.0, p_x[at_g + r * heads_64 + i_D], r < length);
+        near[near10 + r * 32u + i_D] = sum;
       }
     }
     workgroupBarrier();
+    // %11 [%row, D] = shift 1 %10, edge %9
+    // %12 [%row, D] = mul %7, %11
+    // %13 [%row, D] = mul %12, %3
+    // store d_g, %13
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_D = i % 32u;
       let r = i / 32u;
-      let x9 = near[r * 32u + i_D + 576u];
+      let v7_9 = near[near7 + r * 32u + i_D];
       let s10 = max(r, 1u) - 1u;
-      let x11 = near[i_D + 32u];
-      let x12 = near[r * 32u + i_D + 64u];
-      if (r < length) { p_d_g[at_g + r * heads_64 + i_D] = ((x9 * select(near[s10 * 32u + i_D + 1088u], x11, r == 0u)) * x12); }
+      let v9_11 = near[near9 + i_D];
+      let v3_12 = near[near3 + r * 32u + i_D];
+      if (r < length) { p_d_g[at_g + r * heads_64 + i_D] = ((v7_9 * select(near[near10 + s10 * 32u + i_D], v9_11, r == 0u)) * v3_12); }
     }
+    // %14 [%row, D] = mul %3, %7
+    // %15 [D] = pick first %14
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x13 = near[i_D + 64u];
-      let x14 = near[i_D + 576u];
-      near[i_D] = (x13 * x14);
+      let v3_13 = near[near3 + i_D];
+      let v7_14 = near[near7 + i_D];
+      near[near1 + i_D] = (v3_13 * v7_14);
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store d_h, %1
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    let x15 = near[i_D];
-    p_d_h[at_d_h + i_D] = x15;
+    let v1_15 = near[near1 + i_D];
+    p_d_h[at_d_h + i_D] = v1_15;
   }
 }

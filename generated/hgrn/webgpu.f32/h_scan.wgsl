@@ -29,44 +29,55 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_h = (sequence * heads + head) * 64u + block;
   let heads_64 = heads * 64u;
+  const near1 = 0u;
+  const near5 = 32u;
+  // %0 [D] = load h
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    near[i_D] = p_h[at_h + i_D];
+    near[near1 + i_D] = p_h[at_h + i_D];
   }
   workgroupBarrier();
+  // loop chunks with %1 [D] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_g = (token * heads + head) * 64u + block;
+    // %3 [%row, D] = load g row
+    // %4 [%row, D] = exp %3
+    // %2 [%row, D] = load x row
+    // %5 [%row, D] = recur %4, %2 from %1
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x1 = near[i_D];
-      var sum = x1;
+      let v1_1 = near[near1 + i_D];
+      var sum = v1_1;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum = m_exp(select(0.0, p_g[at_g + r * heads_64 + i_D], r < length)) * sum + select(0.0, p_x[at_g + r * heads_64 + i_D], r < length);
-        near[r * 32u + i_D + 32u] = sum;
+        near[near5 + r * 32u + i_D] = sum;
       }
     }
     workgroupBarrier();
+    // store o, %5
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_D = i % 32u;
       let r = i / 32u;
-      let x2 = near[r * 32u + i_D + 32u];
-      if (r < length) { p_o[at_g + r * heads_64 + i_D] = x2; }
+      let v5_2 = near[near5 + r * 32u + i_D];
+      if (r < length) { p_o[at_g + r * heads_64 + i_D] = v5_2; }
     }
+    // %6 [D] = pick last %5
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x3 = near[i_D + 512u];
-      near[i_D] = x3;
+      let v5_3 = near[near5 + i_D + 480u];
+      near[near1 + i_D] = v5_3;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.h, %1
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    let x4 = near[i_D];
-    p_final_h[at_h + i_D] = x4;
+    let v1_4 = near[near1 + i_D];
+    p_final_h[at_h + i_D] = v1_4;
   }
 }

@@ -29,11 +29,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_h = (sequence * heads + head) * 64u + block;
   let heads_64 = heads * 64u;
+  const near1 = 0u;
+  const near5 = 32u;
+  // %0 [D] = load h
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    near[i_D] = p_h[at_h + i_D];
+    near[near1 + i_D] = p_h[at_h + i_D];
   }
   workgroupBarrier();
+  // loop chunks with %1 [D] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -41,25 +45,31 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let length = min(16u, end_token - token);
     let at_ws_h_entries = dims[1].z + (chunk * heads + head) * 64u + block;
     let at_g = (token * heads + head) * 64u + block;
+    // store ws.h.entries, %1
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x1 = near[i_D];
-      arena[at_ws_h_entries + i_D] = x1;
+      let v1_1 = near[near1 + i_D];
+      arena[at_ws_h_entries + i_D] = v1_1;
     }
+    // %3 [%row, D] = load g row
+    // %4 [%row, D] = exp %3
+    // %2 [%row, D] = load x row
+    // %5 [%row, D] = recur %4, %2 from %1
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x2 = near[i_D];
-      var sum = x2;
+      let v1_2 = near[near1 + i_D];
+      var sum = v1_2;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum = m_exp(select(0.0, p_g[at_g + r * heads_64 + i_D], r < length)) * sum + select(0.0, p_x[at_g + r * heads_64 + i_D], r < length);
-        near[r * 32u + i_D + 32u] = sum;
+        near[near5 + r * 32u + i_D] = sum;
       }
     }
     workgroupBarrier();
+    // %6 [D] = pick last %5
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      near[i_D] = near[i_D + 512u];
+      near[near1 + i_D] = near[near5 + i_D + 480u];
     }
     workgroupBarrier();
     storageBarrier();

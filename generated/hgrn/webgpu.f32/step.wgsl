@@ -32,32 +32,55 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_h = (sequence * heads + head) * 64u + block;
+  const near1 = 0u;
+  const near5 = 32u;
+  const near17 = 64u;
+  // %0 [D] = load h
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    near[i_D] = p_h[at_h + i_D];
+    near[near1 + i_D] = p_h[at_h + i_D];
   }
   workgroupBarrier();
+  // loop tokens with %1 [D] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_g = (token * heads + head) * 64u + block;
+    // %3 [D] = load g one
+    // %5 [D] = expm1 %3
+    // %6 [] = 0.5
+    // %7 [] = 1
+    // %8 [D] = add %7, %5
+    // %9 [D] = less %6, %8
+    // %15 [D] = mul %9, %1
+    // %10 [D] = mul %9, %5
+    // %11 [D] = sub %7, %9
+    // %4 [D] = exp %3
+    // %12 [D] = mul %11, %4
+    // %13 [D] = add %10, %12
+    // %14 [D] = mul %13, %1
+    // %2 [D] = load x one
+    // %16 [D] = add %14, %2
+    // %17 [D] = add %15, %16
+    // store o, %17
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x2 = p_g[at_g + i_D];
-      let x1 = m_expm1(x2);
-      near[i_D + 32u] = x1;
-      let x4 = select(0.0, 1.0, 0.5f < (1.0f + x1));
-      let x5 = near[i_D];
-      let x3 = ((x4 * x5) + ((((x4 * x1) + ((1.0f - x4) * m_exp(x2))) * x5) + p_x[at_g + i_D]));
-      near[i_D + 64u] = x3;
-      p_o[at_g + i_D] = x3;
-      near[i_D] = x3;
+      let v3_2 = p_g[at_g + i_D];
+      let v5_1 = m_expm1(v3_2);
+      near[near5 + i_D] = v5_1;
+      let v9_4 = select(0.0, 1.0, 0.5f < (1.0f + v5_1));
+      let v1_5 = near[near1 + i_D];
+      let v17_3 = ((v9_4 * v1_5) + ((((v9_4 * v5_1) + ((1.0f - v9_4) * m_exp(v3_2))) * v1_5) + p_x[at_g + i_D]));
+      near[near17 + i_D] = v17_3;
+      p_o[at_g + i_D] = v17_3;
+      near[near1 + i_D] = v17_3;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.h, %1
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    let x6 = near[i_D];
-    p_final_h[at_h + i_D] = x6;
+    let v1_6 = near[near1 + i_D];
+    p_final_h[at_h + i_D] = v1_6;
   }
 }

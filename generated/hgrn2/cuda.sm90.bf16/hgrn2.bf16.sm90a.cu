@@ -739,7 +739,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M4 = 18432, M1 = 34816, M2 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 0, M7 = 18432, M9 = 8192;
+  constexpr u32 M0 = 0, M4 = 18432, M1_0 = 34816, M2_2 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 0, M7_12 = 18432, M9_17 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -749,22 +749,26 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  // %1 [%row, K] = load g row
   array_load<64, 72, 256>((base + M0), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M1), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, K] = load q row
+  tile_load<64, 1, 256>((base + M1_0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, K] = expm1 %1
   cp_wait<1>();
   team_sync(1, 256);
   float f1_0[16];
   UNROLL for (int i = 0; i < 16; ++i) f1_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f2_1[16];
   UNROLL for (int i = 0; i < 16; ++i) f2_1[i] = m_expm1(f1_0[i]);
+  // %3 [%row, %col] = dscore[K] %0, %2 by %1
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M0)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M2), f2_1, part * 2);
+  store_frag<2, 64, false>((base + M2_2), f2_1, part * 2);
   team_sync(1, 256);
   cp_wait<0>();
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_2[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_2, {(base + M1)}, {(base + M2)}, ((float*)(basep + M0)), {(base + M3)}, part * 2, part * 2 + 2, 4 + part);
+  float whole_2[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_2, {(base + M1_0)}, {(base + M2_2)}, ((float*)(basep + M0)), {(base + M3)}, part * 2, part * 2 + 2, 4 + part);
   float f3_3[16];
   if (part == 0) put_whole(((float*)(basep + M4)), whole_2[0], t);
   team_sync(1, 256);
@@ -772,40 +776,58 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   team_sync(1, 256);
   take_part<16>(f3_3, ((float*)(basep + M4)), part, t);
   team_sync(1, 256);
+  // %4 [] = 0.125
+  // %5 [] = -1
+  // %6 [] = mul %4, %5
   const float s6_4 = (0.125f * (-1.f));
+  // %7 [%row, %col] = mul %6, %3
   float f7_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = (s6_4 * f3_3[i]);
+  // store ws.S.score0_0, %7
   store_frag<2, 64, false>((base + M5), f7_5, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
+  // %8 [%row, K] = cumsum %1
+  // %9 [%row, K] = exp %8
   float f8_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f9_7[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = m_exp(f8_6[i]);
+  // %10 [%row, K] = mul %9, %4
   float f10_8[16];
   UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = (f9_7[i] * 0.125f);
+  // %11 [%row, K] = mul %10, %0
   float f0_9[16];
-  load_frag<2, 64, false>(f0_9, (base + M1), part * 2);
+  load_frag<2, 64, false>(f0_9, (base + M1_0), part * 2);
   float f11_10[16];
   UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = (f10_8[i] * f0_9[i]);
+  // store ws.S.read0, %11
   store_frag<2, 64, false>((base + M6), f11_10, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M7))[i] = ((float*)(basep + M0))[4536 + i];
+  // %12 [K] = pick last %8
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M7_12))[i] = ((float*)(basep + M0))[4536 + i];
+  // %13 [K, %row] = sub %12, %8
   team_sync(1, 256);
   float f13_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (((float*)(basep + M7))[(frag_col(i) + part * 32)] - f8_6[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (((float*)(basep + M7_12))[(frag_col(i) + part * 32)] - f8_6[i]);
+  // %14 [K, %row] = exp %13
   float f14_12[16];
   UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = m_exp(f13_11[i]);
+  // %15 [K, %row] = mul %14, %5
   float f15_13[16];
   UNROLL for (int i = 0; i < 16; ++i) f15_13[i] = (f14_12[i] * (-1.f));
+  // %16 [K, %row] = mul %15, %2
   float f16_14[16];
   UNROLL for (int i = 0; i < 16; ++i) f16_14[i] = (f15_13[i] * f2_1[i]);
+  // store ws.S.col0, %16
   store_frag<2, 64, false>((base + M8), f16_14, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M9))[i] = m_exp(((float*)(basep + M7))[i]);
-  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9))[i]);
+  // %17 [K] = exp %12
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M9_17))[i] = m_exp(((float*)(basep + M7_12))[i]);
+  // store ws.S.decay, %17
+  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9_17))[i]);
 }
 
 // The decay of every segment of S.
@@ -820,19 +842,24 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict_
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x_K = lane * 2;
+  // %0 [K] = zeros
   float t0[2];
   UNROLL for (int j = 0; j < 2; ++j) t0[j] = 0.f;
+  // %1 [] = 1
   float t1[1];
   t1[0] = 1.f;
+  // %2 [K] = add %0, %1
   float t2[2];
   UNROLL for (int j = 0; j < 2; ++j) t2[j] = (t0[j] + t1[0]);
   float t3[2];
   UNROLL for (int j = 0; j < 2; ++j) t3[j] = 1.f;
+  // loop chunks with %3 [K] = %2
   #pragma unroll 4
   for (int n = warp; n < walk_chunks; n += 8) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
+    // %4 [K] = load ws.S.decay
     float t4[2];
     ldn<2>(&t4[0], p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + x_K);
     UNROLL for (int j = 0; j < 2; ++j) t3[j] *= t4[j];
@@ -840,12 +867,13 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict_
   UNROLL for (int j = 0; j < 2; ++j) (sm + 0)[((threadIdx.x >> 5) * 2 + j) * 32 + (threadIdx.x & 31)] = t3[j];
   __syncthreads();
   UNROLL for (int j = 0; j < 2; ++j) { float x = t2[j]; UNROLL for (int s = 0; s < 8; ++s) x *= (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t3[j] = x; }
+  // store ws.S.span, %3
   if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_S_span + ((i64)segment * d.heads + head) * 64 + x_K, v); }
 }
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L2 = 16384;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -871,12 +899,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, K] = load ws.S.col0 row
+      // %5 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_col0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_col0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -888,20 +919,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
   else {
+    // %0 [K, V] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
@@ -918,17 +950,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restric
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %6 [K, V] = mul %5, %1
       float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2))[frag_col(i)] * f1_1[i]);
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [K, V] = contract[%row] %3, %2
+      // %7 [K, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f7_4) / 4>(f7_4);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -946,10 +982,12 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = load S
   float t0[4];
   { if (p_S != nullptr) ldn<4>(&t0[0], p_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, V] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -966,14 +1004,19 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [K] = load ws.S.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [K, V] = load ws.S.local
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.S.entry, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+        // %3 [K, V] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [K, V] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -984,7 +1027,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p_o, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_6 = 16384, L3_9 = 24576, L4_11 = 32768;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1010,14 +1053,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, %col] = load ws.S.score0_0
+      // %6 [%row, K] = load ws.S.read0 row
+      // %9 [%row, K] = load ws.S.col0 row
+      // %11 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 32768);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L2, m_ws_S_read0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3, m_ws_S_col0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L2_6, m_ws_S_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_9, m_ws_S_col0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1036,16 +1084,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4))[i] = r11_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4_11))[i] = r11_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L2), length, t);
-        tile_clear<64, 1>((sa + L3), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L2_6), length, t);
+        tile_clear<64, 1>((sa + L3_9), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1053,6 +1101,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load ws.S.entry
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1069,28 +1118,37 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %4 [%col, V] = swap %2
+      // %7 [%row, V] = contract[K] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f7_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f7_3, a1_2, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f7_3, a1_2, (sa + L2_6)); mma_commit();
+      // %12 [K, V] = mul %11, %1
       float f12_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_4[i] = (((float*)(sp + L4))[frag_col(i)] * f1_1[i]);
-      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f12_4[i] = (((float*)(sp + L4_11))[frag_col(i)] * f1_1[i]);
+      // %10 [K, V] = contract[%row] %9, %2
+      // %13 [K, V] = add %12, %10
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
       float f13_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_6[i] = f12_4[i];
-      mma_open(); mma<64, 4, 64, true, false>(f13_6, a2_5, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f13_6, a2_5, (sa + L3_9)); mma_commit();
+      // %5 [%row, V] = contract[%col] %3, %4
+      // %8 [%row, V] = add %7, %5
       mma_wait<1>();
       mma_ready<sizeof(f7_3) / 4>(f7_3);
-      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0));
+      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0_2));
       float f8_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f8_8[i] = f7_3[i];
-      mma_open(); mma<64, 4, 64, false, false>(f8_8, a2_7, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f8_8, a2_7, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f13_6) / 4>(f13_6);
       mma_ready<sizeof(f8_8) / 4>(f8_8);
+      // store o, %8
       store_frag<4, 64, true>((oa + O0), f8_8, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_6[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1108,10 +1166,12 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, V] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1126,6 +1186,7 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [K, V] = load ws.S.local
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1133,12 +1194,13 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
       }
     }
   }
+  // store final.S, %1
   if (p_final_S != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1164,12 +1226,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, K] = load ws.S.col0 row
+      // %5 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_col0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_col0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1188,15 +1253,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1204,6 +1269,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load ws.S.entry
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1220,13 +1286,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %6 [K, V] = mul %5, %1
       float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2))[frag_col(i)] * f1_1[i]);
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [K, V] = contract[%row] %3, %2
+      // %7 [K, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f7_4) / 4>(f7_4);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
@@ -1237,7 +1307,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_read0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L2 = 16384;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1263,12 +1333,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* _
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load d_o row
+      // %3 [%row, K] = load ws.S.read0 row
+      // %5 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_read0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1280,20 +1353,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* _
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
   else {
+    // %0 [K, V] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
@@ -1310,17 +1384,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* _
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %6 [K, V] = mul %5, %1
       float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2))[frag_col(i)] * f1_1[i]);
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [K, V] = contract[%row] %3, %2
+      // %7 [K, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f7_4) / 4>(f7_4);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local_cotangent, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1338,10 +1416,12 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = load d_final.S
   float t0[4];
   { if (p_d_final_S != nullptr) ldn<4>(&t0[0], p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, V] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -1358,14 +1438,19 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [K] = load ws.S.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [K, V] = load ws.S.local_cotangent
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.S.entry_cotangent, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+        // %3 [K, V] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [K, V] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -1376,7 +1461,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_read0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1402,12 +1487,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load d_o row
+      // %3 [%row, K] = load ws.S.read0 row
+      // %5 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_read0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1426,15 +1514,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1442,6 +1530,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load ws.S.entry_cotangent
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1458,18 +1547,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %6 [K, V] = mul %5, %1
       float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2))[frag_col(i)] * f1_1[i]);
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [K, V] = contract[%row] %3, %2
+      // %7 [K, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f7_4) / 4>(f7_4);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local_cotangent, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1487,10 +1581,12 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, V] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1505,6 +1601,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [K, V] = load ws.S.local_cotangent
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1512,12 +1609,13 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
       }
     }
   }
+  // store d_S, %1
   { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M7 = 18432, M22 = 0, M0 = 36864, M1 = 45056, M3 = 53248, M4 = 61440, M5 = 69632, M6 = 77824, M8 = 86016, M9 = 94208, M10 = 102400, M11 = 0, M13 = 0, M14 = 8192, M15 = 0, M20 = 18432, M12 = 16384, M16 = 8192, M17 = 8448, M18 = 19456, M19 = 19712, M21 = 19968;
+  constexpr u32 M2 = 0, M7 = 18432, M22 = 0, M0_0 = 36864, M1_1 = 45056, M3_12 = 53248, M4_18 = 61440, M5_26 = 69632, M6_30 = 77824, M8_4 = 86016, M9_8 = 94208, M10 = 102400, M11 = 0, M13_25 = 0, M14 = 8192, M15 = 0, M20 = 18432, M12_22 = 16384, M16_42 = 8192, M17_43 = 8448, M18_44 = 19456, M19_47 = 19712, M21_48 = 19968;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1527,153 +1625,212 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 256>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load v row
+  tile_load<64, 1, 256>((base + M1_1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %7 [%row, K] = load g row
   array_load<64, 72, 256>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M3), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M4), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M5), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M6), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %12 [K, V] = load ws.S.states
+  tile_load<64, 1, 256>((base + M3_12), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %18 [%row, %col] = load ws.S.score0_0
+  tile_load<64, 1, 256>((base + M4_18), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %26 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 256>((base + M5_26), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %30 [%row, K] = load q row
+  tile_load<64, 1, 256>((base + M6_30), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
   cp_wait<6>();
   team_sync(1, 256);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<5>();
   team_sync(1, 256);
   float f3_1[16];
-  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
+  // %4 [%row, %col] = mask %3
   mma_wait<0>();
   mma_ready<sizeof(f3_1) / 4>(f3_1);
   float f4_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
+  // %5 [] = -1
+  // %8 [%row, K] = expm1 %7
   cp_wait<4>();
   team_sync(1, 256);
   float f7_3[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_3[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f8_4[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = m_expm1(f7_3[i]);
+  // %56 [%row, K] = dscoreRow[K] %4, %8 by %7
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M7)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M8), f4_2, part * 2);
+  store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
   team_sync(1, 256);
-  u32 a4_6[4][4]; load_as<4, 64, false>(a4_6, (base + M8));
-  store_frag<2, 64, false>((base + M9), f8_4, part * 2);
+  u32 a4_6[4][4]; load_as<4, 64, false>(a4_6, (base + M8_4));
+  store_frag<2, 64, false>((base + M9_8), f8_4, part * 2);
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_5[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_5, {a4_6}, (base + M9), ((float*)(basep + M7)), (base + M10), part * 2, 4 + part);
+  float whole_5[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_5, {a4_6}, (base + M9_8), ((float*)(basep + M7)), (base + M10), part * 2, 4 + part);
   float f56_7[16];
   UNROLL for (int i = 0; i < 16; ++i) f56_7[i] = whole_5[0][i];
   team_sync(1, 256);
+  // %9 [%row, K] = mul %56, %5
   float f9_8[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = (f56_7[i] * (-1.f));
+  // %10 [%row, K] = cumsum %7
+  // %11 [%row, K] = exp %10
   float f10_9[16];
   UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f11_10[16];
   UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_exp(f10_9[i]);
-  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0));
+  // %13 [%row, K] = contract[V] %0, %12
+  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0_0));
   cp_wait<3>();
   team_sync(1, 256);
   float f13_12[16];
-  mma_open(); mma<32, 4, 64, false, true>(f13_12, a0_11, (base + M3), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f13_12, a0_11, (base + M3_12), part * 32); mma_commit();
+  // %14 [%row, K] = mul %11, %13
   mma_wait<0>();
   mma_ready<sizeof(f13_12) / 4>(f13_12);
   float f14_13[16];
   UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = (f11_10[i] * f13_12[i]);
+  // %15 [%row, K] = add %14, %9
   float f15_14[16];
   UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = (f14_13[i] + f9_8[i]);
+  // %16 [] = 0.125
+  // %17 [%row, K] = mul %15, %16
   float f17_15[16];
   UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = (f15_14[i] * 0.125f);
+  // store d_q, %17
   store_frag<2, 64, false>((base + M11), f17_15, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = ((float*)(basep + M7))[4536 + i];
+  // %19 [%col, %row] = swap %18
+  // %20 [%col, V] = swap %0
+  // %22 [K] = pick last %10
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_22))[i] = ((float*)(basep + M7))[4536 + i];
+  // %23 [K, %row] = sub %22, %10
   team_sync(1, 256);
   float f23_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_16[i] = (((float*)(basep + M12))[(frag_col(i) + part * 32)] - f10_9[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f23_16[i] = (((float*)(basep + M12_22))[(frag_col(i) + part * 32)] - f10_9[i]);
+  // %24 [K, %row] = exp %23
   float f24_17[16];
   UNROLL for (int i = 0; i < 16; ++i) f24_17[i] = m_exp(f23_16[i]);
+  // %25 [K, %row] = mul %24, %8
   float f25_18[16];
   UNROLL for (int i = 0; i < 16; ++i) f25_18[i] = (f24_17[i] * f8_4[i]);
-  store_frag<2, 64, false>((base + M13), f25_18, part * 2);
+  // %27 [%row, V] = contract[K] %25, %26
+  store_frag<2, 64, false>((base + M13_25), f25_18, part * 2);
   team_sync(1, 256);
-  u32 a25_19[4][4]; load_as<4, 64, false>(a25_19, (base + M13));
+  u32 a25_19[4][4]; load_as<4, 64, false>(a25_19, (base + M13_25));
   cp_wait<1>();
   team_sync(1, 256);
   float f27_20[16];
-  mma_open(); mma<32, 4, 64, true, true>(f27_20, a25_19, (base + M5), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, true>(f27_20, a25_19, (base + M5_26), part * 32); mma_commit();
+  // %28 [%row, V] = mul %5, %27
   mma_wait<0>();
   mma_ready<sizeof(f27_20) / 4>(f27_20);
   float f28_21[16];
   UNROLL for (int i = 0; i < 16; ++i) f28_21[i] = ((-1.f) * f27_20[i]);
-  u32 a18_22[4][4]; load_as<4, 64, true>(a18_22, (base + M4));
+  // %21 [%row, V] = contract[%col] %19, %20
+  // %29 [%row, V] = add %28, %21
+  u32 a18_22[4][4]; load_as<4, 64, true>(a18_22, (base + M4_18));
   float f29_23[16];
   UNROLL for (int i = 0; i < 16; ++i) f29_23[i] = f28_21[i];
-  mma_open(); mma<32, 4, 64, true, false>(f29_23, a18_22, (base + M0), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f29_23, a18_22, (base + M0_0), part * 32); mma_commit();
+  // store d_v, %29
   mma_wait<0>();
   mma_ready<sizeof(f29_23) / 4>(f29_23);
   store_frag<2, 64, false>((base + M14), f29_23, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
+  // %31 [%row, K] = mul %15, %30
   cp_wait<0>();
   team_sync(1, 256);
   float f30_24[16];
-  load_frag<2, 64, false>(f30_24, (base + M6), part * 2);
+  load_frag<2, 64, false>(f30_24, (base + M6_30), part * 2);
   float f31_25[16];
   UNROLL for (int i = 0; i < 16; ++i) f31_25[i] = (f15_14[i] * f30_24[i]);
+  // %32 [%row, K] = mul %16, %31
   float f32_26[16];
   UNROLL for (int i = 0; i < 16; ++i) f32_26[i] = (0.125f * f31_25[i]);
-  u32 a4_28[4][4]; load_as<4, 64, true>(a4_28, (base + M8));
+  // %57 [%col, K] = dscoreCol[K] %4, %30 by %7
+  u32 a4_28[4][4]; load_as<4, 64, true>(a4_28, (base + M8_4));
   team_sync(1, 256);
-  float whole_27[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_27, {a4_28}, (base + M6), ((float*)(basep + M7)), (base + M15), part * 2, 4 + part);
+  float whole_27[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_27, {a4_28}, (base + M6_30), ((float*)(basep + M7)), (base + M15), part * 2, 4 + part);
   float f57_29[16];
   UNROLL for (int i = 0; i < 16; ++i) f57_29[i] = whole_27[0][i];
   team_sync(1, 256);
+  // %34 [%col, K] = mul %57, %16
   float f34_30[16];
   UNROLL for (int i = 0; i < 16; ++i) f34_30[i] = (f57_29[i] * 0.125f);
-  u32 a1_31[4][4]; load_as<4, 64, false>(a1_31, (base + M1));
+  // %35 [%row, K] = swap %34
+  // %36 [%row, K] = contract[V] %1, %26
+  u32 a1_31[4][4]; load_as<4, 64, false>(a1_31, (base + M1_1));
   float f36_32[16];
-  mma_open(); mma<32, 4, 64, false, true>(f36_32, a1_31, (base + M5), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f36_32, a1_31, (base + M5_26), part * 32); mma_commit();
+  // %37 [K, %row] = mul %24, %36
   mma_wait<0>();
   mma_ready<sizeof(f36_32) / 4>(f36_32);
   float f37_33[16];
   UNROLL for (int i = 0; i < 16; ++i) f37_33[i] = (f24_17[i] * f36_32[i]);
+  // %38 [K, %row] = add %37, %35
   float f38_34[16];
   UNROLL for (int i = 0; i < 16; ++i) f38_34[i] = (f37_33[i] + f34_30[i]);
+  // %39 [K, %row] = mul %38, %8
   float f39_35[16];
   UNROLL for (int i = 0; i < 16; ++i) f39_35[i] = (f38_34[i] * f8_4[i]);
+  // %40 [K, %row] = mul %5, %39
   float f40_36[16];
   UNROLL for (int i = 0; i < 16; ++i) f40_36[i] = ((-1.f) * f39_35[i]);
+  // %41 [K, %row] = neg %40
   float f41_37[16];
   UNROLL for (int i = 0; i < 16; ++i) f41_37[i] = (-f40_36[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M16))[i] = row_dot<64, 64>((base + M3), (base + M5), i);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M17))[i] = m_exp(((float*)(basep + M12))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M18))[i] = (((float*)(basep + M17))[i] * ((float*)(basep + M16))[i]);
+  // %42 [K] = contract[V] %12, %26
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M16_42))[i] = row_dot<64, 64>((base + M3_12), (base + M5_26), i);
+  // %43 [K] = exp %22
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M17_43))[i] = m_exp(((float*)(basep + M12_22))[i]);
+  // %44 [K] = mul %43, %42
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M18_44))[i] = (((float*)(basep + M17_43))[i] * ((float*)(basep + M16_42))[i]);
+  // %45 [K, %row] = mul %37, %8
   float f45_38[16];
   UNROLL for (int i = 0; i < 16; ++i) f45_38[i] = (f37_33[i] * f8_4[i]);
+  // %46 [K, %row] = mul %5, %45
   float f46_39[16];
   UNROLL for (int i = 0; i < 16; ++i) f46_39[i] = ((-1.f) * f45_38[i]);
+  // %47 [K] = sum[%row] %46
   col_sums_part<16>(((float*)(basep + M20)), f46_39, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M19))[i] = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M21))[i] = (((float*)(basep + M18))[i] + ((float*)(basep + M19))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M19_47))[i] = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
+  // %48 [K] = add %44, %47
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M21_48))[i] = (((float*)(basep + M18_44))[i] + ((float*)(basep + M19_47))[i]);
+  // %49 [%row, K] = add %32, %41
   float f49_40[16];
   UNROLL for (int i = 0; i < 16; ++i) f49_40[i] = (f32_26[i] + f41_37[i]);
+  // %50 [%row, K] = cumsum reversed %49
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f49_40[i];
   team_sync(1, 256);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M22)) + i, ((float*)(basep + M22)) + i, 72, i < 64);
+  // %51 [%row, K] = add %50, %48
   team_sync(1, 256);
   float f50_41[16];
   UNROLL for (int i = 0; i < 16; ++i) f50_41[i] = ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f51_42[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_42[i] = (f50_41[i] + ((float*)(basep + M21))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f51_42[i] = (f50_41[i] + ((float*)(basep + M21_48))[(frag_col(i) + part * 32)]);
+  // %52 [K, %row] = neg %38
   float f52_43[16];
   UNROLL for (int i = 0; i < 16; ++i) f52_43[i] = (-f38_34[i]);
+  // %53 [%row, K] = exp %7
   float f53_44[16];
   UNROLL for (int i = 0; i < 16; ++i) f53_44[i] = m_exp(f7_3[i]);
+  // %54 [K, %row] = mul %52, %53
   float f54_45[16];
   UNROLL for (int i = 0; i < 16; ++i) f54_45[i] = (f52_43[i] * f53_44[i]);
+  // %55 [%row, K] = add %51, %54
   float f55_46[16];
   UNROLL for (int i = 0; i < 16; ++i) f55_46[i] = (f51_42[i] + f54_45[i]);
+  // store d_g, %55
   UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f55_46[i]); }
 }
 
@@ -1689,68 +1846,95 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
+  // %0 [K, V] = load S
   float t0[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t0[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t0[i]); }
   float t1[8];
   UNROLL for (int i = 0; i < 8; ++i) t1[i] = t0[i];
+  // loop tokens with %1 [K, V] = %0
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %2 [K] = load g one
       float t2[8];
       UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t2[c * 4], p_g + ((i64)token * d.heads + head) * 64 + (x_K + c * 4));
+      // %3 [K] = exp %2
       float t3[8];
       UNROLL for (int i = 0; i < 8; ++i) t3[i] = m_exp(t2[i]);
+      // %4 [K] = expm1 %2
       float t4[8];
       UNROLL for (int i = 0; i < 8; ++i) t4[i] = m_expm1(t2[i]);
+      // %5 [] = 0.5
       float t5[1];
       t5[0] = 0.5f;
+      // %6 [] = 1
       float t6[1];
       t6[0] = 1.f;
+      // %7 [K] = add %6, %4
       float t7[8];
       UNROLL for (int i = 0; i < 8; ++i) t7[i] = (t6[0] + t4[i]);
+      // %8 [K] = less %5, %7
       float t8[8];
       UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t5[0] < t7[i] ? 1.f : 0.f);
+      // %9 [K] = mul %8, %4
       float t9[8];
       UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[i] * t4[i]);
+      // %10 [K] = sub %6, %8
       float t10[8];
       UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t6[0] - t8[i]);
+      // %11 [K] = mul %10, %3
       float t11[8];
       UNROLL for (int i = 0; i < 8; ++i) t11[i] = (t10[i] * t3[i]);
+      // %12 [K] = add %9, %11
       float t12[8];
       UNROLL for (int i = 0; i < 8; ++i) t12[i] = (t9[i] + t11[i]);
+      // %13 [K, V] = mul %12, %1
       float t13[8];
       UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[i] * t1[i]);
+      // %14 [K, V] = mul %8, %1
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[i] * t1[i]);
+      // %15 [K, V] = add %14, %13
       float t15[8];
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
+      // %16 [K] = neg %4
       float t16[8];
       UNROLL for (int i = 0; i < 8; ++i) t16[i] = (-t4[i]);
+      // %17 [V] = load v one
       float t17[1];
       ldn<1>(&t17[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      // %18 [K, V] = mul %16, %17
       float t18[8];
       UNROLL for (int i = 0; i < 8; ++i) t18[i] = (t16[i] * t17[0]);
+      // %19 [K, V] = add %13, %18
       float t19[8];
       UNROLL for (int i = 0; i < 8; ++i) t19[i] = (t13[i] + t18[i]);
+      // %20 [K, V] = add %14, %19
       float t20[8];
       UNROLL for (int i = 0; i < 8; ++i) t20[i] = (t14[i] + t19[i]);
+      // %21 [K] = load q one
       float t21[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t21[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %22 [] = 0.125
       float t22[1];
       t22[0] = 0.125f;
+      // %23 [K] = mul %21, %22
       float t23[8];
       UNROLL for (int i = 0; i < 8; ++i) t23[i] = (t21[i] * t22[0]);
+      // %24 [V] = contract[K] %23, %20
       float t24[1];
       t24[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t24[0] = t24[0] + t23[i] * t20[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t24[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t24[0] = x; }
+      // store o, %24
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t24[0]);
       UNROLL for (int i = 0; i < 8; ++i) t1[i] = t20[i];
     }
   }
+  // store final.S, %1
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
 

@@ -41,62 +41,91 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
   let at_ws_S_cotangents = dims[4].x + (chunk * heads + head) * 4096u;
   let at_q_staged = dims[4].y + (token * heads + head) * 64u;
+  const near48 = 0u;
+  const near3 = 0u;
+  const near6 = 256u;
+  const near19 = 256u;
+  const near33 = 256u;
+  const near0 = 512u;
+  const near1 = 1536u;
+  const near7 = 2560u;
+  const near30 = 512u;
+  const near50 = 1536u;
+  // %0 [%row, V] = load d_o row
+  // %1 [%row, V] = load v row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 512u] = x1;
-    let x2 = select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 1536u] = x2;
+    let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+    near[near0 + r * 64u + i_V] = v0_1;
+    let v1_2 = select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length);
+    near[near1 + r * 64u + i_V] = v1_2;
   }
   workgroupBarrier();
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
+  // %5 [] = -1
+  // %4 [%row, %col] = mask %3
+  // %6 [%row, %col] = mul %5, %4
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x6 = near[first_r * 64u + k3 + 512u];
-      let x7 = near[first_r * 64u + k3 + 576u];
-      let x8 = near[first_c * 64u + k3 + 1536u];
-      let x9 = near[first_c * 64u + k3 + 1600u];
-      let b10 = vec2<f32>(x8, x9);
-      sum4 += x6 * b10;
-      sum5 += x7 * b10;
+      let v0_6 = near[near0 + first_r * 64u + k3];
+      let v0_7 = near[near0 + first_r * 64u + k3 + 64u];
+      let v1_8 = near[near1 + first_c * 64u + k3];
+      let v1_9 = near[near1 + first_c * 64u + k3 + 64u];
+      let b10 = vec2<f32>(v1_8, v1_9);
+      sum4 += v0_6 * b10;
+      sum5 += v0_7 * b10;
     }
     var m3 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x11 = m3[y][x];
-        near[r * 16u + c] = x11;
-        let x13 = select(0.0, m3[y][x], c <= r);
-        let x12 = ((-1.0f) * x13);
-        near[r * 16u + c + 256u] = x12;
+        let v3_11 = m3[y][x];
+        near[near3 + r * 16u + c] = v3_11;
+        let v4_13 = select(0.0, m3[y][x], c <= r);
+        let v6_12 = ((-1.0f) * v4_13);
+        near[near6 + r * 16u + c] = v6_12;
       }
     }
   }
+  // %7 [%row, K] = load g row
+  // %8 [%row, K] = expm1 %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x14 = select(0.0, p_g[at_d_o + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 2560u] = x14;
-    let x15 = m_expm1(x14);
-    arena[far + r * 64u + i_K] = x15;
+    let v7_14 = select(0.0, p_g[at_d_o + r * heads_64 + i_K], r < length);
+    near[near7 + r * 64u + i_K] = v7_14;
+    let v8_15 = m_expm1(v7_14);
+    arena[far + r * 64u + i_K] = v8_15;
   }
   workgroupBarrier();
+  // %10 [%row, K] = cumsum %7
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x16 = near[r * 64u + i_K + 2560u];
-      sum += m_floor(x16, -80.0);
+      let v7_16 = near[near7 + r * 64u + i_K];
+      sum += m_floor(v7_16, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
   }
   storageBarrier();
+  // %11 [%row, K] = exp %10
+  // %12 [K, V] = load ws.S.states
+  // %13 [%row, K] = contract[V] %0, %12
+  // %14 [%row, K] = mul %11, %13
+  // %9 [%row, K] = dscoreRow[K] %6, %8 by %7
+  // %15 [%row, K] = add %14, %9
+  // %16 [] = 0.125
+  // %17 [%row, K] = mul %15, %16
+  // store d_q, %17
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -105,63 +134,76 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum20 = vec4<f32>();
     var sum21 = vec4<f32>();
     for (var k17 = 0u; k17 < 64u + zero; k17++) {
-      let x22 = near[first_r * 64u + k17 + 512u];
-      let x23 = near[first_r * 64u + k17 + 576u];
-      let x24 = near[first_r * 64u + k17 + 640u];
-      let x25 = near[first_r * 64u + k17 + 704u];
-      let x26 = arena[at_ws_S_states + first_i_K * 64u + k17];
-      let x27 = arena[at_ws_S_states + first_i_K * 64u + k17 + 64u];
-      let x28 = arena[at_ws_S_states + first_i_K * 64u + k17 + 128u];
-      let x29 = arena[at_ws_S_states + first_i_K * 64u + k17 + 192u];
-      let b30 = vec4<f32>(x26, x27, x28, x29);
-      sum18 += x22 * b30;
-      sum19 += x23 * b30;
-      sum20 += x24 * b30;
-      sum21 += x25 * b30;
+      let v0_22 = near[near0 + first_r * 64u + k17];
+      let v0_23 = near[near0 + first_r * 64u + k17 + 64u];
+      let v0_24 = near[near0 + first_r * 64u + k17 + 128u];
+      let v0_25 = near[near0 + first_r * 64u + k17 + 192u];
+      let v12_26 = arena[at_ws_S_states + first_i_K * 64u + k17];
+      let v12_27 = arena[at_ws_S_states + first_i_K * 64u + k17 + 64u];
+      let v12_28 = arena[at_ws_S_states + first_i_K * 64u + k17 + 128u];
+      let v12_29 = arena[at_ws_S_states + first_i_K * 64u + k17 + 192u];
+      let b30 = vec4<f32>(v12_26, v12_27, v12_28, v12_29);
+      sum18 += v0_22 * b30;
+      sum19 += v0_23 * b30;
+      sum20 += v0_24 * b30;
+      sum21 += v0_25 * b30;
     }
     var m13 = array<vec4<f32>, 4>(sum18, sum19, sum20, sum21);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x32 = arena[far + r * 64u + i_K + 1024u];
-        let x36 = arena[far + r * 64u + i_K];
-        var sum33 = near[r * 16u + r + 256u] * x36;
+        let v10_32 = arena[far + r * 64u + i_K + 1024u];
+        let v8_36 = arena[far + r * 64u + i_K];
+        var sum33 = near[near6 + r * 16u + r] * v8_36;
         var e34 = 0.0;
         for (var j35 = r; j35 > 0u; j35--) {
           let p37 = j35 - 1u;
-          let x38 = near[j35 * 64u + i_K + 2560u];
-          e34 = m_floor(e34 + x38, -1e30f);
-          let x39 = arena[far + p37 * 64u + i_K];
-          sum33 += near[r * 16u + p37 + 256u] * x39 * m_exp(m_floor(e34, -100.0));
+          let v7_38 = near[near7 + j35 * 64u + i_K];
+          e34 = m_floor(e34 + v7_38, -1e30f);
+          let v8_39 = arena[far + p37 * 64u + i_K];
+          sum33 += near[near6 + r * 16u + p37] * v8_39 * m_exp(m_floor(e34, -100.0));
         }
-        let x31 = ((m_exp(x32) * m13[y][x]) + sum33);
-        arena[far + r * 64u + i_K + 2048u] = x31;
-        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = (x31 * 0.125f); }
+        let v15_31 = ((m_exp(v10_32) * m13[y][x]) + sum33);
+        arena[far + r * 64u + i_K + 2048u] = v15_31;
+        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = (v15_31 * 0.125f); }
       }
     }
   }
   workgroupBarrier();
+  // %18 [%row, %col] = load ws.S.score0_0
+  // %19 [%col, %row] = swap %18
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x40 = arena[at_ws_S_score0_0 + c * 16u + r];
-    near[c * 16u + r + 256u] = x40;
+    let v19_40 = arena[at_ws_S_score0_0 + c * 16u + r];
+    near[near19 + c * 16u + r] = v19_40;
   }
+  // %22 [K] = pick last %10
+  // %23 [K, %row] = sub %22, %10
+  // %24 [K, %row] = exp %23
+  // %25 [K, %row] = mul %24, %8
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let r = i % 16u;
     let i_K = i / 16u;
-    let x42 = arena[far + i_K + 1984u];
-    let x43 = x42;
-    let x44 = arena[far + r * 64u + i_K + 1024u];
-    let x41 = m_exp((x43 - x44));
-    arena[far + i_K * 16u + r + 3072u] = x41;
-    let x46 = arena[far + r * 64u + i_K];
-    let x45 = (x41 * x46);
-    arena[far + i_K * 16u + r + 4096u] = x45;
+    let v10_42 = arena[far + i_K + 1984u];
+    let v22_43 = v10_42;
+    let v10_44 = arena[far + r * 64u + i_K + 1024u];
+    let v24_41 = m_exp((v22_43 - v10_44));
+    arena[far + i_K * 16u + r + 3072u] = v24_41;
+    let v8_46 = arena[far + r * 64u + i_K];
+    let v25_45 = (v24_41 * v8_46);
+    arena[far + i_K * 16u + r + 4096u] = v25_45;
   }
   workgroupBarrier();
   storageBarrier();
+  // %26 [K, V] = load ws.S.cotangents
+  // %27 [%row, V] = contract[K] %25, %26
+  // %28 [%row, V] = mul %5, %27
+  // %20 [%col, V] = swap %0
+  // %21 [%row, V] = contract[%col] %19, %20
+  // %29 [%row, V] = add %28, %21
+  // store d_v, %29
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -170,11 +212,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum50 = vec4<f32>();
     var sum51 = vec4<f32>();
     for (var k47 = 0u; k47 < 64u + zero; k47++) {
-      let x52 = arena[at_ws_S_cotangents + k47 * 64u + first_i_V];
-      let x53 = arena[at_ws_S_cotangents + k47 * 64u + first_i_V + 1u];
-      let x54 = arena[at_ws_S_cotangents + k47 * 64u + first_i_V + 2u];
-      let x55 = arena[at_ws_S_cotangents + k47 * 64u + first_i_V + 3u];
-      let b56 = vec4<f32>(x52, x53, x54, x55);
+      let v26_52 = arena[at_ws_S_cotangents + k47 * 64u + first_i_V];
+      let v26_53 = arena[at_ws_S_cotangents + k47 * 64u + first_i_V + 1u];
+      let v26_54 = arena[at_ws_S_cotangents + k47 * 64u + first_i_V + 2u];
+      let v26_55 = arena[at_ws_S_cotangents + k47 * 64u + first_i_V + 3u];
+      let b56 = vec4<f32>(v26_52, v26_53, v26_54, v26_55);
       sum48 += arena[far + k47 * 16u + first_r + 4096u] * b56;
       sum49 += arena[far + k47 * 16u + first_r + 4097u] * b56;
       sum50 += arena[far + k47 * 16u + first_r + 4098u] * b56;
@@ -186,15 +228,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum60 = vec4<f32>();
     var sum61 = vec4<f32>();
     for (var k57 = 0u; k57 < 16u + zero; k57++) {
-      let x62 = near[k57 * 64u + first_i_V + 512u];
-      let x63 = near[k57 * 64u + first_i_V + 513u];
-      let x64 = near[k57 * 64u + first_i_V + 514u];
-      let x65 = near[k57 * 64u + first_i_V + 515u];
-      let b66 = vec4<f32>(x62, x63, x64, x65);
-      sum58 += near[k57 * 16u + first_r + 256u] * b66;
-      sum59 += near[k57 * 16u + first_r + 257u] * b66;
-      sum60 += near[k57 * 16u + first_r + 258u] * b66;
-      sum61 += near[k57 * 16u + first_r + 259u] * b66;
+      let v0_62 = near[near0 + k57 * 64u + first_i_V];
+      let v0_63 = near[near0 + k57 * 64u + first_i_V + 1u];
+      let v0_64 = near[near0 + k57 * 64u + first_i_V + 2u];
+      let v0_65 = near[near0 + k57 * 64u + first_i_V + 3u];
+      let b66 = vec4<f32>(v0_62, v0_63, v0_64, v0_65);
+      sum58 += near[near19 + k57 * 16u + first_r] * b66;
+      sum59 += near[near19 + k57 * 16u + first_r + 1u] * b66;
+      sum60 += near[near19 + k57 * 16u + first_r + 2u] * b66;
+      sum61 += near[near19 + k57 * 16u + first_r + 3u] * b66;
     }
     var m21 = array<vec4<f32>, 4>(sum58, sum59, sum60, sum61);
     for (var y = 0u; y < 4u + zero; y++) {
@@ -206,35 +248,39 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
+  // %30 [%row, K] = load q.staged row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x67 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 512u] = x67;
+    let v30_67 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+    near[near30 + r * 64u + i_K] = v30_67;
   }
+  // %33 [%row, %col] = mul %16, %4
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    let x69 = select(0.0, near[r * 16u + c], c <= r);
-    let x68 = (0.125f * x69);
-    near[r * 16u + c + 256u] = x68;
+    let v4_69 = select(0.0, near[near3 + r * 16u + c], c <= r);
+    let v33_68 = (0.125f * v4_69);
+    near[near33 + r * 16u + c] = v33_68;
   }
   workgroupBarrier();
+  // %34 [%col, K] = dscoreCol[K] %33, %30 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x74 = near[c * 64u + i_K + 512u];
-    var sum71 = near[c * 16u + c + 256u] * x74;
+    let v30_74 = near[near30 + c * 64u + i_K];
+    var sum71 = near[near33 + c * 16u + c] * v30_74;
     var e72 = 0.0;
     for (var j73 = c + 1u; j73 < 16u + zero; j73++) {
-      let x76 = near[j73 * 64u + i_K + 2560u];
-      e72 = m_floor(e72 + x76, -1e30f);
-      let x77 = near[j73 * 64u + i_K + 512u];
-      sum71 += near[j73 * 16u + c + 256u] * x77 * m_exp(m_floor(e72, -100.0));
+      let v7_76 = near[near7 + j73 * 64u + i_K];
+      e72 = m_floor(e72 + v7_76, -1e30f);
+      let v30_77 = near[near30 + j73 * 64u + i_K];
+      sum71 += near[near33 + j73 * 16u + c] * v30_77 * m_exp(m_floor(e72, -100.0));
     }
-    let x70 = sum71;
-    arena[far + c * 64u + i_K + 5120u] = x70;
+    let v34_70 = sum71;
+    arena[far + c * 64u + i_K + 5120u] = v34_70;
   }
+  // %36 [%row, K] = contract[V] %1, %26
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -243,78 +289,101 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum81 = vec4<f32>();
     var sum82 = vec4<f32>();
     for (var k78 = 0u; k78 < 64u + zero; k78++) {
-      let x83 = near[first_r * 64u + k78 + 1536u];
-      let x84 = near[first_r * 64u + k78 + 1600u];
-      let x85 = near[first_r * 64u + k78 + 1664u];
-      let x86 = near[first_r * 64u + k78 + 1728u];
-      let x87 = arena[at_ws_S_cotangents + first_i_K * 64u + k78];
-      let x88 = arena[at_ws_S_cotangents + first_i_K * 64u + k78 + 64u];
-      let x89 = arena[at_ws_S_cotangents + first_i_K * 64u + k78 + 128u];
-      let x90 = arena[at_ws_S_cotangents + first_i_K * 64u + k78 + 192u];
-      let b91 = vec4<f32>(x87, x88, x89, x90);
-      sum79 += x83 * b91;
-      sum80 += x84 * b91;
-      sum81 += x85 * b91;
-      sum82 += x86 * b91;
+      let v1_83 = near[near1 + first_r * 64u + k78];
+      let v1_84 = near[near1 + first_r * 64u + k78 + 64u];
+      let v1_85 = near[near1 + first_r * 64u + k78 + 128u];
+      let v1_86 = near[near1 + first_r * 64u + k78 + 192u];
+      let v26_87 = arena[at_ws_S_cotangents + first_i_K * 64u + k78];
+      let v26_88 = arena[at_ws_S_cotangents + first_i_K * 64u + k78 + 64u];
+      let v26_89 = arena[at_ws_S_cotangents + first_i_K * 64u + k78 + 128u];
+      let v26_90 = arena[at_ws_S_cotangents + first_i_K * 64u + k78 + 192u];
+      let b91 = vec4<f32>(v26_87, v26_88, v26_89, v26_90);
+      sum79 += v1_83 * b91;
+      sum80 += v1_84 * b91;
+      sum81 += v1_85 * b91;
+      sum82 += v1_86 * b91;
     }
     var m36 = array<vec4<f32>, 4>(sum79, sum80, sum81, sum82);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x92 = m36[y][x];
-        arena[far + r * 64u + i_K + 6144u] = x92;
+        let v36_92 = m36[y][x];
+        arena[far + r * 64u + i_K + 6144u] = v36_92;
       }
     }
   }
   storageBarrier();
+  // %43 [K] = exp %22
+  // %42 [K] = contract[V] %12, %26
+  // %44 [K] = mul %43, %42
+  // %37 [K, %row] = mul %24, %36
+  // %45 [K, %row] = mul %37, %8
+  // %46 [K, %row] = mul %5, %45
+  // %47 [K] = sum[%row] %46
+  // %48 [K] = add %44, %47
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum94 = 0.0;
     for (var k93 = 0u; k93 < 64u + zero; k93++) {
-      let x95 = arena[at_ws_S_states + i_K * 64u + k93];
-      let b96 = x95;
-      let x97 = arena[at_ws_S_cotangents + i_K * 64u + k93];
-      let b98 = x97;
+      let v12_95 = arena[at_ws_S_states + i_K * 64u + k93];
+      let b96 = v12_95;
+      let v26_97 = arena[at_ws_S_cotangents + i_K * 64u + k93];
+      let b98 = v26_97;
       sum94 += b96 * b98;
     }
     let m42 = sum94;
-    let x100 = arena[far + i_K + 1984u];
-    let x101 = x100;
+    let v10_100 = arena[far + i_K + 1984u];
+    let v22_101 = v10_100;
     var sum102 = 0.0f;
     for (var k103 = 0u; k103 < 16u + zero; k103++) {
-      let x104 = arena[far + i_K * 16u + k103 + 3072u];
-      let x105 = (x104 * arena[far + k103 * 64u + i_K + 6144u]);
-      let x106 = arena[far + k103 * 64u + i_K];
-      sum102 += ((-1.0f) * (x105 * x106));
+      let v24_104 = arena[far + i_K * 16u + k103 + 3072u];
+      let v37_105 = (v24_104 * arena[far + k103 * 64u + i_K + 6144u]);
+      let v8_106 = arena[far + k103 * 64u + i_K];
+      sum102 += ((-1.0f) * (v37_105 * v8_106));
     }
-    let x99 = ((m_exp(x101) * m42) + sum102);
-    near[i_K] = x99;
+    let v48_99 = ((m_exp(v22_101) * m42) + sum102);
+    near[near48 + i_K] = v48_99;
   }
   workgroupBarrier();
+  // %31 [%row, K] = mul %15, %30
+  // %32 [%row, K] = mul %16, %31
+  // %35 [%row, K] = swap %34
+  // %38 [K, %row] = add %37, %35
+  // %39 [K, %row] = mul %38, %8
+  // %40 [K, %row] = mul %5, %39
+  // %41 [K, %row] = neg %40
+  // %49 [%row, K] = add %32, %41
+  // %50 [%row, K] = cumsum reversed %49
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let x107 = arena[far + r * 64u + i_K + 2048u];
-      let x108 = near[r * 64u + i_K + 512u];
-      let x109 = arena[far + i_K * 16u + r + 3072u];
-      let x110 = (x109 * arena[far + r * 64u + i_K + 6144u]);
-      let x111 = (x110 + arena[far + r * 64u + i_K + 5120u]);
-      let x112 = arena[far + r * 64u + i_K];
-      sum += ((0.125f * (x107 * x108)) + (-((-1.0f) * (x111 * x112))));
-      near[r * 64u + i_K + 1536u] = sum;
+      let v15_107 = arena[far + r * 64u + i_K + 2048u];
+      let v30_108 = near[near30 + r * 64u + i_K];
+      let v24_109 = arena[far + i_K * 16u + r + 3072u];
+      let v37_110 = (v24_109 * arena[far + r * 64u + i_K + 6144u]);
+      let v38_111 = (v37_110 + arena[far + r * 64u + i_K + 5120u]);
+      let v8_112 = arena[far + r * 64u + i_K];
+      sum += ((0.125f * (v15_107 * v30_108)) + (-((-1.0f) * (v38_111 * v8_112))));
+      near[near50 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
+  // %51 [%row, K] = add %50, %48
+  // %52 [K, %row] = neg %38
+  // %53 [%row, K] = exp %7
+  // %54 [K, %row] = mul %52, %53
+  // %55 [%row, K] = add %51, %54
+  // store d_g, %55
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x113 = arena[far + i_K * 16u + r + 3072u];
-    let x114 = (x113 * arena[far + r * 64u + i_K + 6144u]);
-    let x115 = (x114 + arena[far + r * 64u + i_K + 5120u]);
-    let x116 = near[r * 64u + i_K + 2560u];
-    if (r < length) { p_d_g[at_d_o + r * heads_64 + i_K] = ((near[r * 64u + i_K + 1536u] + near[i_K]) + ((-x115) * m_exp(x116))); }
+    let v24_113 = arena[far + i_K * 16u + r + 3072u];
+    let v37_114 = (v24_113 * arena[far + r * 64u + i_K + 6144u]);
+    let v38_115 = (v37_114 + arena[far + r * 64u + i_K + 5120u]);
+    let v7_116 = near[near7 + r * 64u + i_K];
+    if (r < length) { p_d_g[at_d_o + r * heads_64 + i_K] = ((near[near50 + r * 64u + i_K] + near[near48 + i_K]) + ((-v38_115) * m_exp(v7_116))); }
   }
 }

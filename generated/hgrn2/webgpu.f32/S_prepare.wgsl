@@ -36,18 +36,31 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_read0 = dims[1].w + (token * heads + head) * 64u;
   let at_ws_S_col0 = dims[2].x + (token * heads + head) * 64u;
   let at_ws_S_decay = dims[2].y + (chunk * heads + head) * 64u;
+  const near0 = 0u;
+  const near1 = 1024u;
+  const near2 = 2048u;
+  const near8 = 3072u;
+  // %0 [%row, K] = load q row
+  // %1 [%row, K] = load g row
+  // %2 [%row, K] = expm1 %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K] = x1;
-    let x2 = select(0.0, p_g[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 1024u] = x2;
-    let x3 = m_expm1(x2);
-    near[r * 64u + i_K + 2048u] = x3;
+    let v0_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
+    let v1_2 = select(0.0, p_g[at_q + r * heads_64 + i_K], r < length);
+    near[near1 + r * 64u + i_K] = v1_2;
+    let v2_3 = m_expm1(v1_2);
+    near[near2 + r * 64u + i_K] = v2_3;
   }
+  // %4 [] = 0.125
+  // %5 [] = -1
+  // %6 [] = mul %4, %5
   let t6 = (0.125f * (-1.0f));
   workgroupBarrier();
+  // %3 [%row, %col] = dscore[K] %0, %2 by %1
+  // %7 [%row, %col] = mul %6, %3
+  // store ws.S.score0_0, %7
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
@@ -55,41 +68,54 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k7 = 0u; k7 < select(0u, 64u + zero, c <= r); k7++) {
       var e5 = 0.0;
       for (var j6 = c + 1u; j6 <= r; j6++) {
-        let x8 = near[j6 * 64u + k7 + 1024u];
-        e5 = m_floor(e5 + x8, -1e30f);
+        let v1_8 = near[near1 + j6 * 64u + k7];
+        e5 = m_floor(e5 + v1_8, -1e30f);
       }
-      let x9 = near[r * 64u + k7];
-      let x10 = near[c * 64u + k7 + 2048u];
-      sum4 += x9 * x10 * m_exp(m_floor(e5, -100.0));
+      let v0_9 = near[near0 + r * 64u + k7];
+      let v2_10 = near[near2 + c * 64u + k7];
+      sum4 += v0_9 * v2_10 * m_exp(m_floor(e5, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = (t6 * sum4);
   }
+  // %8 [%row, K] = cumsum %1
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x11 = near[r * 64u + i_K + 1024u];
-      sum += m_floor(x11, -80.0);
-      near[r * 64u + i_K + 3072u] = sum;
+      let v1_11 = near[near1 + r * 64u + i_K];
+      sum += m_floor(v1_11, -80.0);
+      near[near8 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
+  // %9 [%row, K] = exp %8
+  // %10 [%row, K] = mul %9, %4
+  // %11 [%row, K] = mul %10, %0
+  // store ws.S.read0, %11
+  // %12 [K] = pick last %8
+  // %13 [K, %row] = sub %12, %8
+  // %14 [K, %row] = exp %13
+  // %15 [K, %row] = mul %14, %5
+  // %16 [K, %row] = mul %15, %2
+  // store ws.S.col0, %16
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x12 = near[r * 64u + i_K + 3072u];
-    let x13 = near[r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((m_exp(x12) * 0.125f) * x13); }
-    let x14 = near[i_K + 4032u];
-    let x15 = x14;
-    let x16 = near[r * 64u + i_K + 2048u];
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = ((m_exp((x15 - x12)) * (-1.0f)) * x16); }
+    let v8_12 = near[near8 + r * 64u + i_K];
+    let v0_13 = near[near0 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((m_exp(v8_12) * 0.125f) * v0_13); }
+    let v8_14 = near[near8 + i_K + 960u];
+    let v12_15 = v8_14;
+    let v2_16 = near[near2 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = ((m_exp((v12_15 - v8_12)) * (-1.0f)) * v2_16); }
   }
+  // %17 [K] = exp %12
+  // store ws.S.decay, %17
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let x17 = near[i_K + 4032u];
-    let x18 = x17;
-    arena[at_ws_S_decay + i_K] = m_exp(x18);
+    let v8_17 = near[near8 + i_K + 960u];
+    let v12_18 = v8_17;
+    arena[at_ws_S_decay + i_K] = m_exp(v12_18);
   }
 }

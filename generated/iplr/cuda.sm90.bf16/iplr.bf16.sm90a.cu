@@ -739,7 +739,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_given1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M7 = 0, M0 = 0, M1 = 18432, M2 = 26624, M3 = 34816, M4 = 43008, M5 = 8192, M6 = 8192, M8 = 26624, M9 = 0;
+  constexpr u32 M7 = 0, M0_0 = 0, M1_1 = 18432, M2_7 = 26624, M3_12 = 34816, M4_18 = 43008, M5 = 8192, M6 = 8192, M8 = 26624, M9 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -748,71 +748,96 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M2), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M3), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M0_0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M1_1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %7 [%row, K] = load b row
+  tile_load<64, 1, 128>((base + M2_7), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %12 [%row, K] = load a row
+  tile_load<64, 1, 128>((base + M3_12), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %18 [%row, V] = load v row
+  tile_load<64, 1, 128>((base + M4_18), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%col, K] = swap %1
+  // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<4>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<3>();
   team_sync(1);
   float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1_1)); mma_commit();
+  // %4 [%row, %col] = mask %3
   mma_wait<0>();
   mma_ready<sizeof(f3_1) / 4>(f3_1);
   float f4_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
+  // %5 [] = 0.125
+  // %6 [%row, %col] = mul %5, %4
   float f6_3[32];
   UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = (0.125f * f4_2[i]);
+  // store ws.S.score0_0, %6
   store_frag<4, 64, false>((base + M5), f6_3, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
-  u32 a0_4[4][4]; load_as<4, 64, false>(a0_4, (base + M0));
+  // %8 [%col, K] = swap %7
+  // %9 [%row, %col] = contract[K] %0, %8
+  u32 a0_4[4][4]; load_as<4, 64, false>(a0_4, (base + M0_0));
   cp_wait<2>();
   team_sync(1);
   float f9_5[32];
-  mma_open(); mma<64, 4, 64, false, true>(f9_5, a0_4, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f9_5, a0_4, (base + M2_7)); mma_commit();
+  // %10 [%row, %col] = mask %9
   mma_wait<0>();
   mma_ready<sizeof(f9_5) / 4>(f9_5);
   float f10_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f10_6[i] = (frag_col(i) <= frag_row(i) ? f9_5[i] : 0.f);
+  // %11 [%row, %col] = mul %5, %10
   float f11_7[32];
   UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = (0.125f * f10_6[i]);
+  // store ws.S.score0_1, %11
   store_frag<4, 64, false>((base + M6), f11_7, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M6), t);
+  // %13 [%row, %col] = contract[K] %12, %8
   cp_wait<1>();
   team_sync(1);
-  u32 a12_8[4][4]; load_as<4, 64, false>(a12_8, (base + M3));
+  u32 a12_8[4][4]; load_as<4, 64, false>(a12_8, (base + M3_12));
   float f13_9[32];
-  mma_open(); mma<64, 4, 64, false, true>(f13_9, a12_8, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f13_9, a12_8, (base + M2_7)); mma_commit();
+  // %14 [%row, %col] = mask strict %13
   mma_wait<0>();
   mma_ready<sizeof(f13_9) / 4>(f13_9);
   float f14_10[32];
   UNROLL for (int i = 0; i < 32; ++i) f14_10[i] = (frag_col(i) < frag_row(i) ? f13_9[i] : 0.f);
+  // %15 [%row, %col] = inverse %14
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)] = f14_10[i];
   team_sync(1);
   tri_inverse<72>(((float*)(basep + M7)), t, 4);
+  // store ws.S.solve1_1, %15
   team_sync(1);
   float f15_11[32];
   UNROLL for (int i = 0; i < 32; ++i) f15_11[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
   store_frag<4, 64, false>((base + M8), f15_11, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
-  u32 a12_12[4][4]; load_as<4, 64, false>(a12_12, (base + M3));
+  // %16 [%row, %col] = contract[K] %12, %2
+  u32 a12_12[4][4]; load_as<4, 64, false>(a12_12, (base + M3_12));
   float f16_13[32];
-  mma_open(); mma<64, 4, 64, false, true>(f16_13, a12_12, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f16_13, a12_12, (base + M1_1)); mma_commit();
+  // %17 [%row, %col] = mask strict %16
   mma_wait<0>();
   mma_ready<sizeof(f16_13) / 4>(f16_13);
   float f17_14[32];
   UNROLL for (int i = 0; i < 32; ++i) f17_14[i] = (frag_col(i) < frag_row(i) ? f16_13[i] : 0.f);
+  // %19 [%col, V] = swap %18
+  // %20 [%row, V] = contract[%col] %17, %19
   u32 a17_15[4][4]; pack<4>(a17_15, f17_14);
   cp_wait<0>();
   team_sync(1);
   float f20_16[32];
-  mma_open(); mma<64, 4, 64, true, true>(f20_16, a17_15, (base + M4)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, true>(f20_16, a17_15, (base + M4_18)); mma_commit();
+  // store ws.S.given1, %20
   mma_wait<0>();
   mma_ready<sizeof(f20_16) / 4>(f20_16);
   store_frag<4, 64, false>((base + M9), f20_16, 0);
@@ -822,7 +847,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_given1, const __grid_constant__ TensorMap m_a, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960, L6 = 49152, L7 = 57344, L8 = 65536;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L3_7 = 24576, L4_10 = 32768, L5_13 = 40960, L6_16 = 49152, L7_22 = 57344, L8_24 = 65536;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -846,18 +871,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 73728; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, V] = load ws.S.given1 row
+      // %4 [%row, K] = load a row
+      // %7 [%row, %col] = load ws.S.solve1_1
+      // %10 [%row, %col] = load ws.S.score0_0
+      // %13 [%row, %col] = load ws.S.score0_1
+      // %16 [%row, K] = load q row
+      // %22 [%row, K] = load k row
+      // %24 [%row, K] = load b row
       if (t == 0) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 73728);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_given1, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2, m_a, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L6, m_q, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L7, m_k, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L8, m_b, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_given1, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_4, m_a, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_7, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_10, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L5_13, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L6_16, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L7_22, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L8_24, m_b, 0, head, first, bar);
       }
     };
     auto prefetch = [&](int n) {
@@ -891,14 +925,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const u32 sa = stage0 + n % 2 * 73728; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       team_sync(1);
+      // %18 [] = 0.125
       if (length < 64) {
         bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
-        tile_clear<64, 1>((sa + L2), length, t);
-        tile_clear<64, 1>((sa + L6), length, t);
-        tile_clear<64, 1>((sa + L7), length, t);
-        tile_clear<64, 1>((sa + L8), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L2_4), length, t);
+        tile_clear<64, 1>((sa + L6_16), length, t);
+        tile_clear<64, 1>((sa + L7_22), length, t);
+        tile_clear<64, 1>((sa + L8_24), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 2 * 8);
@@ -910,6 +945,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -926,59 +962,77 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
+      // %11 [%col, V] = swap %2
+      // %5 [%row, V] = contract[K] %4, %1
+      // %6 [%row, V] = add %5, %3
       float f3_2[32];
-      load_frag<4, 64, true>(f3_2, (sa + L1), 0);
+      load_frag<4, 64, true>(f3_2, (sa + L1_3), 0);
       u32 a1_3[4][4]; pack<4>(a1_3, f1_1);
       float f6_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = f3_2[i];
-      mma_open(); mma<64, 4, 64, false, false>(f6_4, a1_3, (sa + L2)); mma_commit();
-      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0));
+      mma_open(); mma<64, 4, 64, false, false>(f6_4, a1_3, (sa + L2_4)); mma_commit();
+      // %8 [%col, V] = swap %6
+      // %23 [K, V] = contract[%row] %22, %2
+      // %26 [K, V] = add %1, %23
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
       float f26_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f26_6[i] = f1_1[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_6, a2_5, (sa + L7)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f26_6, a2_5, (sa + L7_22)); mma_commit();
+      // %17 [%row, V] = contract[K] %16, %1
       u32 a1_7[4][4]; pack<4>(a1_7, f1_1);
       float f17_8[32];
-      mma_open(); mma<64, 4, 64, false, true>(f17_8, a1_7, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f17_8, a1_7, (sa + L6_16)); mma_commit();
+      // %9 [%row, V] = contract[%col] %7, %8
       mma_wait<2>();
       mma_ready<sizeof(f6_4) / 4>(f6_4);
       u32 a6_9[4][4]; pack<4>(a6_9, f6_4);
       float f9_10[32];
-      mma_open(); mma<64, 4, 64, false, true>(f9_10, a6_9, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f9_10, a6_9, (sa + L3_7)); mma_commit();
+      // %14 [%col, V] = swap %9
+      // %19 [%row, V] = mul %18, %17
       mma_wait<1>();
       mma_ready<sizeof(f26_6) / 4>(f26_6);
       mma_ready<sizeof(f17_8) / 4>(f17_8);
       float f19_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_11[i] = (0.125f * f17_8[i]);
-      u32 a2_12[4][4]; load_as<4, 64, true>(a2_12, (sa + L0));
+      // %12 [%row, V] = contract[%col] %10, %11
+      // %20 [%row, V] = add %19, %12
+      u32 a2_12[4][4]; load_as<4, 64, true>(a2_12, (sa + L0_2));
       float f20_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = f19_11[i];
-      mma_open(); mma<64, 4, 64, false, false>(f20_13, a2_12, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f20_13, a2_12, (sa + L4_10)); mma_commit();
+      // %25 [K, V] = contract[%row] %24, %9
+      // %27 [K, V] = add %26, %25
       mma_wait<1>();
       mma_ready<sizeof(f9_10) / 4>(f9_10);
       u32 a9_14[4][4]; pack<4>(a9_14, f9_10);
       float f27_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_15[i] = f26_6[i];
-      mma_open(); mma<64, 4, 64, true, false>(f27_15, a9_14, (sa + L8)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f27_15, a9_14, (sa + L8_24)); mma_commit();
+      // %15 [%row, V] = contract[%col] %13, %14
+      // %21 [%row, V] = add %20, %15
       mma_wait<1>();
       mma_ready<sizeof(f20_13) / 4>(f20_13);
       u32 a9_16[4][4]; pack<4>(a9_16, f9_10);
       float f21_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_17[i] = f20_13[i];
-      mma_open(); mma<64, 4, 64, false, false>(f21_17, a9_16, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f21_17, a9_16, (sa + L5_13)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f27_15) / 4>(f27_15);
       mma_ready<sizeof(f21_17) / 4>(f21_17);
+      // store o, %21
       store_frag<4, 64, true>((oa + O0), f21_17, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f27_15[i];
       bar_arrive(empty + n % 2 * 8);
     }
+    // store final.S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_S, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written1, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_given1, const __grid_constant__ TensorMap m_a, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L3_7 = 24576, L4_10 = 32768, L5_12 = 40960;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1002,15 +1056,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 49152; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, V] = load ws.S.given1 row
+      // %4 [%row, K] = load a row
+      // %7 [%row, %col] = load ws.S.solve1_1
+      // %10 [%row, K] = load k row
+      // %12 [%row, K] = load b row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 49152);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_given1, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2, m_a, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4, m_k, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L5, m_b, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_given1, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_4, m_a, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_7, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_10, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_12, m_b, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1036,11 +1096,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
-        tile_clear<64, 1>((sa + L2), length, t);
-        tile_clear<64, 1>((sa + L4), length, t);
-        tile_clear<64, 1>((sa + L5), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L2_4), length, t);
+        tile_clear<64, 1>((sa + L4_10), length, t);
+        tile_clear<64, 1>((sa + L5_12), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1048,6 +1108,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1064,22 +1125,31 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %5 [%row, V] = contract[K] %4, %1
+      // %6 [%row, V] = add %5, %3
       float f3_2[32];
-      load_frag<4, 64, true>(f3_2, (sa + L1), 0);
+      load_frag<4, 64, true>(f3_2, (sa + L1_3), 0);
       u32 a1_3[4][4]; pack<4>(a1_3, f1_1);
       float f6_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = f3_2[i];
-      mma_open(); mma<64, 4, 64, false, false>(f6_4, a1_3, (sa + L2)); mma_commit();
-      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0));
+      mma_open(); mma<64, 4, 64, false, false>(f6_4, a1_3, (sa + L2_4)); mma_commit();
+      // %8 [%col, V] = swap %6
+      // %11 [K, V] = contract[%row] %10, %2
+      // %14 [K, V] = add %1, %11
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
       float f14_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = f1_1[i];
-      mma_open(); mma<64, 4, 64, true, false>(f14_6, a2_5, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f14_6, a2_5, (sa + L4_10)); mma_commit();
+      // %9 [%row, V] = contract[%col] %7, %8
       mma_wait<1>();
       mma_ready<sizeof(f6_4) / 4>(f6_4);
       u32 a6_7[4][4]; pack<4>(a6_7, f6_4);
       float f9_8[32];
-      mma_open(); mma<64, 4, 64, false, true>(f9_8, a6_7, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f9_8, a6_7, (sa + L3_7)); mma_commit();
+      // %13 [K, V] = contract[%row] %12, %9
+      // %15 [K, V] = add %14, %13
       mma_wait<1>();
       mma_ready<sizeof(f14_6) / 4>(f14_6);
       mma_wait<0>();
@@ -1087,9 +1157,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       u32 a9_9[4][4]; pack<4>(a9_9, f9_8);
       float f15_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f15_10[i] = f14_6[i];
-      mma_open(); mma<64, 4, 64, true, false>(f15_10, a9_9, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f15_10, a9_9, (sa + L5_12)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f15_10) / 4>(f15_10);
+      // store ws.S.written1, %9
       store_frag<4, 64, true>((oa + O1), f9_8, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f15_10[i];
       bar_arrive(empty + n % 3 * 8);
@@ -1099,7 +1170,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved1, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_b, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_a, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L5_18 = 40960;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1123,15 +1194,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 49152; (void)to;
+      // %2 [%row, V] = load d_o row
+      // %3 [%row, K] = load b row
+      // %5 [%row, %col] = load ws.S.score0_1
+      // %10 [%row, %col] = load ws.S.solve1_1
+      // %16 [%row, K] = load q row
+      // %18 [%row, K] = load a row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 49152);
-        tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_b, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L2, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L3, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4, m_q, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L5, m_a, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_b, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_5, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L3_10, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_16, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_18, m_a, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1155,12 +1232,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
+      // %6 [%col, %row] = swap %5
+      // %11 [%col, %row] = swap %10
+      // %14 [] = 0.125
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
-        tile_clear<64, 1>((sa + L4), length, t);
-        tile_clear<64, 1>((sa + L5), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L4_16), length, t);
+        tile_clear<64, 1>((sa + L5_18), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1168,6 +1248,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load d_final.S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1184,49 +1265,63 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0));
+      // %7 [%col, V] = swap %2
+      // %8 [%row, V] = contract[%col] %6, %7
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
       float f8_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f8_3, a2_2, (sa + L2)); mma_commit();
-      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0));
+      mma_open(); mma<64, 4, 64, true, true>(f8_3, a2_2, (sa + L2_5)); mma_commit();
+      // %22 [K, V] = contract[%row] %16, %2
+      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
       float f22_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f22_5, a2_4, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f22_5, a2_4, (sa + L4_16)); mma_commit();
+      // %4 [%row, V] = contract[K] %3, %1
+      // %9 [%row, V] = add %4, %8
       mma_wait<1>();
       mma_ready<sizeof(f8_3) / 4>(f8_3);
       u32 a1_6[4][4]; pack<4>(a1_6, f1_1);
       float f9_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = f8_3[i];
-      mma_open(); mma<64, 4, 64, false, false>(f9_7, a1_6, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f9_7, a1_6, (sa + L1_3)); mma_commit();
+      // %12 [%col, V] = swap %9
+      // %17 [K, V] = mul %22, %14
       mma_wait<1>();
       mma_ready<sizeof(f22_5) / 4>(f22_5);
       float f17_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_8[i] = (f22_5[i] * 0.125f);
+      // %20 [K, V] = add %1, %17
       float f20_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_9[i] = (f1_1[i] + f17_8[i]);
+      // %13 [%row, V] = contract[%col] %11, %12
       mma_wait<0>();
       mma_ready<sizeof(f9_7) / 4>(f9_7);
       u32 a9_10[4][4]; pack<4>(a9_10, f9_7);
       float f13_11[32];
-      mma_open(); mma<64, 4, 64, true, true>(f13_11, a9_10, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f13_11, a9_10, (sa + L3_10)); mma_commit();
+      // %19 [K, V] = contract[%row] %18, %13
+      // %21 [K, V] = add %20, %19
       mma_wait<0>();
       mma_ready<sizeof(f13_11) / 4>(f13_11);
       u32 a13_12[4][4]; pack<4>(a13_12, f13_11);
       float f21_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = f20_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f21_13, a13_12, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f21_13, a13_12, (sa + L5_18)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f21_13) / 4>(f21_13);
+      // store ws.S.solved1, %13
       store_frag<4, 64, true>((oa + O1), f13_11, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f21_13[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store d_S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, bf16* __restrict__ p_d_a, bf16* __restrict__ p_d_b, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M6 = 49152, M7 = 57344, M8 = 65536, M9 = 73728, M10 = 81920, M11 = 90112, M12 = 81920, M13 = 8192, M14 = 81920, M15 = 8192, M16 = 0, M17 = 8192, M18 = 0, M19 = 8192, M20 = 0;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_13 = 32768, M5_16 = 40960, M6_23 = 49152, M7_1 = 57344, M8_29 = 65536, M9_33 = 73728, M10 = 81920, M11_5 = 90112, M12_28 = 81920, M13 = 8192, M14_38 = 81920, M15_44 = 8192, M16 = 0, M17 = 8192, M18_12 = 0, M19_53 = 8192, M20 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1235,187 +1330,258 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M3), p_ws_S_written1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M5), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M6), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M7), p_ws_S_solved1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M8), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M9), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, V] = load v row
+  tile_load<64, 1, 128>((base + M1_2), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %6 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M2_6), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %9 [%row, V] = load ws.S.written1 row
+  tile_load<64, 1, 128>((base + M3_9), p_ws_S_written1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %13 [%row, K] = load b row
+  tile_load<64, 1, 128>((base + M4_13), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %16 [K, V] = load ws.S.states
+  tile_load<64, 1, 128>((base + M5_16), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %23 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M6_23), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load ws.S.solved1 row
+  tile_load<64, 1, 128>((base + M7_1), p_ws_S_solved1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %29 [%row, K] = load a row
+  tile_load<64, 1, 128>((base + M8_29), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %33 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 128>((base + M9_33), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %3 [%col, V] = swap %2
+  // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<9>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<8>();
   team_sync(1);
   float f4_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f4_1, a0_0, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f4_1, a0_0, (base + M1_2)); mma_commit();
+  // %5 [%row, %col] = mask %4
   mma_wait<0>();
   mma_ready<sizeof(f4_1) / 4>(f4_1);
   float f5_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = (frag_col(i) <= frag_row(i) ? f4_1[i] : 0.f);
-  u32 a0_3[4][4]; load_as<4, 64, false>(a0_3, (base + M0));
+  // %7 [%col, K] = swap %6
+  // %10 [%col, V] = swap %9
+  // %11 [%row, %col] = contract[V] %0, %10
+  u32 a0_3[4][4]; load_as<4, 64, false>(a0_3, (base + M0_0));
   cp_wait<6>();
   team_sync(1);
   float f11_4[32];
-  mma_open(); mma<64, 4, 64, false, true>(f11_4, a0_3, (base + M3)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f11_4, a0_3, (base + M3_9)); mma_commit();
+  // %12 [%row, %col] = mask %11
   mma_wait<0>();
   mma_ready<sizeof(f11_4) / 4>(f11_4);
   float f12_5[32];
   UNROLL for (int i = 0; i < 32; ++i) f12_5[i] = (frag_col(i) <= frag_row(i) ? f11_4[i] : 0.f);
-  u32 a0_6[4][4]; load_as<4, 64, false>(a0_6, (base + M0));
+  // %14 [%col, K] = swap %13
+  // %17 [%row, K] = contract[V] %0, %16
+  u32 a0_6[4][4]; load_as<4, 64, false>(a0_6, (base + M0_0));
   cp_wait<4>();
   team_sync(1);
   float f17_7[32];
-  mma_open(); mma<64, 4, 64, false, true>(f17_7, a0_6, (base + M5)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f17_7, a0_6, (base + M5_16)); mma_commit();
+  // %8 [%row, K] = contract[%col] %5, %7
+  // %18 [%row, K] = add %17, %8
   mma_wait<0>();
   mma_ready<sizeof(f17_7) / 4>(f17_7);
   u32 a5_8[4][4]; pack<4>(a5_8, f5_2);
   float f18_9[32];
   UNROLL for (int i = 0; i < 32; ++i) f18_9[i] = f17_7[i];
-  mma_open(); mma<64, 4, 64, true, false>(f18_9, a5_8, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f18_9, a5_8, (base + M2_6)); mma_commit();
+  // %15 [%row, K] = contract[%col] %12, %14
+  // %19 [%row, K] = add %18, %15
   mma_wait<0>();
   mma_ready<sizeof(f18_9) / 4>(f18_9);
   u32 a12_10[4][4]; pack<4>(a12_10, f12_5);
   float f19_11[32];
   UNROLL for (int i = 0; i < 32; ++i) f19_11[i] = f18_9[i];
-  mma_open(); mma<64, 4, 64, true, false>(f19_11, a12_10, (base + M4)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f19_11, a12_10, (base + M4_13)); mma_commit();
+  // %20 [] = 0.125
+  // %21 [%row, K] = mul %19, %20
   mma_wait<0>();
   mma_ready<sizeof(f19_11) / 4>(f19_11);
   float f21_12[32];
   UNROLL for (int i = 0; i < 32; ++i) f21_12[i] = (f19_11[i] * 0.125f);
+  // store d_q, %21
   store_frag<4, 64, false>((base + M10), f21_12, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
-  store_frag<4, 64, false>((base + M11), f5_2, 0);
+  // %25 [%col, K] = swap %23
+  // %66 [%col, %row] = swap %5
+  // %67 [%row, K] = contract[%col] %66, %25
+  store_frag<4, 64, false>((base + M11_5), f5_2, 0);
   team_sync(1);
-  u32 a5_13[4][4]; load_as<4, 64, true>(a5_13, (base + M11));
+  u32 a5_13[4][4]; load_as<4, 64, true>(a5_13, (base + M11_5));
   cp_wait<3>();
   team_sync(1);
   float f67_14[32];
-  mma_open(); mma<64, 4, 64, true, true>(f67_14, a5_13, (base + M6)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, true>(f67_14, a5_13, (base + M6_23)); mma_commit();
+  // %26 [%row, K] = mul %67, %20
   mma_wait<0>();
   mma_ready<sizeof(f67_14) / 4>(f67_14);
   float f26_15[32];
   UNROLL for (int i = 0; i < 32; ++i) f26_15[i] = (f67_14[i] * 0.125f);
+  // %27 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
   team_sync(1);
-  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M7));
+  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M7_1));
   float f27_17[32];
-  mma_open(); mma<64, 4, 64, false, true>(f27_17, a1_16, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f27_17, a1_16, (base + M1_2)); mma_commit();
+  // %28 [%row, %col] = mask strict %27
   mma_wait<0>();
   mma_ready<sizeof(f27_17) / 4>(f27_17);
   float f28_18[32];
   UNROLL for (int i = 0; i < 32; ++i) f28_18[i] = (frag_col(i) < frag_row(i) ? f27_17[i] : 0.f);
-  u32 a2_19[4][4]; load_as<4, 64, false>(a2_19, (base + M1));
+  // %30 [%col, %row] = swap %28
+  // %31 [%col, K] = swap %29
+  // %34 [%row, K] = contract[V] %2, %33
+  // %35 [%row, K] = add %34, %26
+  u32 a2_19[4][4]; load_as<4, 64, false>(a2_19, (base + M1_2));
   cp_wait<0>();
   team_sync(1);
   float f35_20[32];
   UNROLL for (int i = 0; i < 32; ++i) f35_20[i] = f26_15[i];
-  mma_open(); mma<64, 4, 64, false, false>(f35_20, a2_19, (base + M9)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, false>(f35_20, a2_19, (base + M9_33)); mma_commit();
+  // %32 [%row, K] = contract[%col] %30, %31
+  // %36 [%row, K] = add %35, %32
   mma_wait<0>();
   mma_ready<sizeof(f35_20) / 4>(f35_20);
-  store_frag<4, 64, false>((base + M12), f28_18, 0);
+  store_frag<4, 64, false>((base + M12_28), f28_18, 0);
   team_sync(1);
-  u32 a28_21[4][4]; load_as<4, 64, true>(a28_21, (base + M12));
+  u32 a28_21[4][4]; load_as<4, 64, true>(a28_21, (base + M12_28));
   float f36_22[32];
   UNROLL for (int i = 0; i < 32; ++i) f36_22[i] = f35_20[i];
-  mma_open(); mma<64, 4, 64, true, false>(f36_22, a28_21, (base + M8)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f36_22, a28_21, (base + M8_29)); mma_commit();
+  // store d_k, %36
   mma_wait<0>();
   mma_ready<sizeof(f36_22) / 4>(f36_22);
   store_frag<4, 64, false>((base + M13), f36_22, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  u32 a23_23[4][4]; load_as<4, 64, false>(a23_23, (base + M6));
+  // %37 [%row, %col] = contract[K] %23, %7
+  u32 a23_23[4][4]; load_as<4, 64, false>(a23_23, (base + M6_23));
   float f37_24[32];
-  mma_open(); mma<64, 4, 64, false, true>(f37_24, a23_23, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f37_24, a23_23, (base + M2_6)); mma_commit();
+  // %38 [%row, %col] = mask %37
   mma_wait<0>();
   mma_ready<sizeof(f37_24) / 4>(f37_24);
   float f38_25[32];
   UNROLL for (int i = 0; i < 32; ++i) f38_25[i] = (frag_col(i) <= frag_row(i) ? f37_24[i] : 0.f);
-  store_frag<4, 64, false>((base + M14), f38_25, 0);
+  // %41 [%col, V] = swap %0
+  // %68 [%col, %row] = swap %38
+  // %69 [%row, V] = contract[%col] %68, %41
+  store_frag<4, 64, false>((base + M14_38), f38_25, 0);
   team_sync(1);
-  u32 a38_26[4][4]; load_as<4, 64, true>(a38_26, (base + M14));
+  u32 a38_26[4][4]; load_as<4, 64, true>(a38_26, (base + M14_38));
   float f69_27[32];
-  mma_open(); mma<64, 4, 64, true, true>(f69_27, a38_26, (base + M0)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, true>(f69_27, a38_26, (base + M0_0)); mma_commit();
+  // %42 [%row, V] = mul %69, %20
   mma_wait<0>();
   mma_ready<sizeof(f69_27) / 4>(f69_27);
   float f42_28[32];
   UNROLL for (int i = 0; i < 32; ++i) f42_28[i] = (f69_27[i] * 0.125f);
-  u32 a29_29[4][4]; load_as<4, 64, false>(a29_29, (base + M8));
+  // %43 [%row, %col] = contract[K] %29, %7
+  u32 a29_29[4][4]; load_as<4, 64, false>(a29_29, (base + M8_29));
   float f43_30[32];
-  mma_open(); mma<64, 4, 64, false, true>(f43_30, a29_29, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f43_30, a29_29, (base + M2_6)); mma_commit();
+  // %44 [%row, %col] = mask strict %43
   mma_wait<0>();
   mma_ready<sizeof(f43_30) / 4>(f43_30);
   float f44_31[32];
   UNROLL for (int i = 0; i < 32; ++i) f44_31[i] = (frag_col(i) < frag_row(i) ? f43_30[i] : 0.f);
-  u32 a6_32[4][4]; load_as<4, 64, false>(a6_32, (base + M2));
+  // %45 [%col, %row] = swap %44
+  // %46 [%col, V] = swap %1
+  // %48 [%row, V] = contract[K] %6, %33
+  // %49 [%row, V] = add %48, %42
+  u32 a6_32[4][4]; load_as<4, 64, false>(a6_32, (base + M2_6));
   float f49_33[32];
   UNROLL for (int i = 0; i < 32; ++i) f49_33[i] = f42_28[i];
-  mma_open(); mma<64, 4, 64, true, false>(f49_33, a6_32, (base + M9)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f49_33, a6_32, (base + M9_33)); mma_commit();
+  // %47 [%row, V] = contract[%col] %45, %46
+  // %50 [%row, V] = add %49, %47
   mma_wait<0>();
   mma_ready<sizeof(f49_33) / 4>(f49_33);
-  store_frag<4, 64, false>((base + M15), f44_31, 0);
+  store_frag<4, 64, false>((base + M15_44), f44_31, 0);
   team_sync(1);
-  u32 a44_34[4][4]; load_as<4, 64, true>(a44_34, (base + M15));
+  u32 a44_34[4][4]; load_as<4, 64, true>(a44_34, (base + M15_44));
   float f50_35[32];
   UNROLL for (int i = 0; i < 32; ++i) f50_35[i] = f49_33[i];
-  mma_open(); mma<64, 4, 64, true, false>(f50_35, a44_34, (base + M7)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f50_35, a44_34, (base + M7_1)); mma_commit();
+  // store d_v, %50
   mma_wait<0>();
   mma_ready<sizeof(f50_35) / 4>(f50_35);
   store_frag<4, 64, false>((base + M16), f50_35, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
-  u32 a1_36[4][4]; load_as<4, 64, false>(a1_36, (base + M7));
+  // %52 [%row, %col] = contract[V] %1, %10
+  u32 a1_36[4][4]; load_as<4, 64, false>(a1_36, (base + M7_1));
   float f52_37[32];
-  mma_open(); mma<64, 4, 64, false, true>(f52_37, a1_36, (base + M3)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f52_37, a1_36, (base + M3_9)); mma_commit();
+  // %53 [%row, %col] = mask strict %52
   mma_wait<0>();
   mma_ready<sizeof(f52_37) / 4>(f52_37);
   float f53_38[32];
   UNROLL for (int i = 0; i < 32; ++i) f53_38[i] = (frag_col(i) < frag_row(i) ? f52_37[i] : 0.f);
-  u32 a1_39[4][4]; load_as<4, 64, false>(a1_39, (base + M7));
+  // %55 [%row, K] = contract[V] %1, %16
+  u32 a1_39[4][4]; load_as<4, 64, false>(a1_39, (base + M7_1));
   float f55_40[32];
-  mma_open(); mma<64, 4, 64, false, true>(f55_40, a1_39, (base + M5)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f55_40, a1_39, (base + M5_16)); mma_commit();
+  // %51 [%row, K] = contract[%col] %28, %7
+  // %56 [%row, K] = add %55, %51
   mma_wait<0>();
   mma_ready<sizeof(f55_40) / 4>(f55_40);
   u32 a28_41[4][4]; pack<4>(a28_41, f28_18);
   float f56_42[32];
   UNROLL for (int i = 0; i < 32; ++i) f56_42[i] = f55_40[i];
-  mma_open(); mma<64, 4, 64, true, false>(f56_42, a28_41, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f56_42, a28_41, (base + M2_6)); mma_commit();
+  // %54 [%row, K] = contract[%col] %53, %14
+  // %57 [%row, K] = add %56, %54
   mma_wait<0>();
   mma_ready<sizeof(f56_42) / 4>(f56_42);
   u32 a53_43[4][4]; pack<4>(a53_43, f53_38);
   float f57_44[32];
   UNROLL for (int i = 0; i < 32; ++i) f57_44[i] = f56_42[i];
-  mma_open(); mma<64, 4, 64, true, false>(f57_44, a53_43, (base + M4)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f57_44, a53_43, (base + M4_13)); mma_commit();
+  // store d_a, %57
   mma_wait<0>();
   mma_ready<sizeof(f57_44) / 4>(f57_44);
   store_frag<4, 64, false>((base + M17), f57_44, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
-  store_frag<4, 64, false>((base + M18), f12_5, 0);
+  // %70 [%col, %row] = swap %12
+  // %71 [%row, K] = contract[%col] %70, %25
+  store_frag<4, 64, false>((base + M18_12), f12_5, 0);
   team_sync(1);
-  u32 a12_45[4][4]; load_as<4, 64, true>(a12_45, (base + M18));
+  u32 a12_45[4][4]; load_as<4, 64, true>(a12_45, (base + M18_12));
   float f71_46[32];
-  mma_open(); mma<64, 4, 64, true, true>(f71_46, a12_45, (base + M6)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, true>(f71_46, a12_45, (base + M6_23)); mma_commit();
+  // %60 [%row, K] = mul %71, %20
   mma_wait<0>();
   mma_ready<sizeof(f71_46) / 4>(f71_46);
   float f60_47[32];
   UNROLL for (int i = 0; i < 32; ++i) f60_47[i] = (f71_46[i] * 0.125f);
-  u32 a9_48[4][4]; load_as<4, 64, false>(a9_48, (base + M3));
+  // %61 [%col, %row] = swap %53
+  // %63 [%row, K] = contract[V] %9, %33
+  // %64 [%row, K] = add %63, %60
+  u32 a9_48[4][4]; load_as<4, 64, false>(a9_48, (base + M3_9));
   float f64_49[32];
   UNROLL for (int i = 0; i < 32; ++i) f64_49[i] = f60_47[i];
-  mma_open(); mma<64, 4, 64, false, false>(f64_49, a9_48, (base + M9)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, false>(f64_49, a9_48, (base + M9_33)); mma_commit();
+  // %62 [%row, K] = contract[%col] %61, %31
+  // %65 [%row, K] = add %64, %62
   mma_wait<0>();
   mma_ready<sizeof(f64_49) / 4>(f64_49);
-  store_frag<4, 64, false>((base + M19), f53_38, 0);
+  store_frag<4, 64, false>((base + M19_53), f53_38, 0);
   team_sync(1);
-  u32 a53_50[4][4]; load_as<4, 64, true>(a53_50, (base + M19));
+  u32 a53_50[4][4]; load_as<4, 64, true>(a53_50, (base + M19_53));
   float f65_51[32];
   UNROLL for (int i = 0; i < 32; ++i) f65_51[i] = f64_49[i];
-  mma_open(); mma<64, 4, 64, true, false>(f65_51, a53_50, (base + M8)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f65_51, a53_50, (base + M8_29)); mma_commit();
+  // store d_b, %65
   mma_wait<0>();
   mma_ready<sizeof(f65_51) / 4>(f65_51);
   store_frag<4, 64, false>((base + M20), f65_51, 0);
@@ -1435,52 +1601,69 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
+  // %0 [K, V] = load S
   float t0[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t0[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t0[i]); }
   float t1[8];
   UNROLL for (int i = 0; i < 8; ++i) t1[i] = t0[i];
+  // loop tokens with %1 [K, V] = %0
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %2 [K] = load k one
       float t2[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t2[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %3 [V] = load v one
       float t3[1];
       ldn<1>(&t3[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      // %4 [K, V] = mul %2, %3
       float t4[8];
       UNROLL for (int i = 0; i < 8; ++i) t4[i] = (t2[i] * t3[0]);
+      // %5 [K] = load b one
       float t5[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t5[c * 8], p_b + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %6 [K] = load a one
       float t6[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t6[c * 8], p_a + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %7 [V] = contract[K] %6, %1
       float t7[1];
       t7[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t7[0] = t7[0] + t6[i] * t1[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t7[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t7[0] = x; }
+      // %8 [K, V] = mul %5, %7
       float t8[8];
       UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t5[i] * t7[0]);
+      // %9 [K, V] = add %4, %8
       float t9[8];
       UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t4[i] + t8[i]);
+      // %10 [K, V] = add %1, %9
       float t10[8];
       UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t1[i] + t9[i]);
+      // %11 [K] = load q one
       float t11[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t11[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %12 [] = 0.125
       float t12[1];
       t12[0] = 0.125f;
+      // %13 [K] = mul %11, %12
       float t13[8];
       UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t11[i] * t12[0]);
+      // %14 [V] = contract[K] %13, %10
       float t14[1];
       t14[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t14[0] = t14[0] + t13[i] * t10[i];
       (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t14[0];
       __syncthreads();
       { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t14[0] = x; }
+      // store o, %14
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t14[0]);
       UNROLL for (int i = 0; i < 8; ++i) t1[i] = t10[i];
     }
   }
+  // store final.S, %1
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
 

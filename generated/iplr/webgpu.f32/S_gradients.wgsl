@@ -33,94 +33,129 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_q_staged = dims[3].z + (token * heads + head) * 64u;
   let at_a_staged = dims[4].y + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[3].x + (chunk * heads + head) * 4096u;
+  const near4 = 0u;
+  const near11 = 256u;
+  const near24 = 512u;
+  const near27 = 0u;
+  const near37 = 512u;
+  const near40 = 768u;
+  const near43 = 1024u;
+  const near45 = 512u;
+  const near52 = 512u;
+  const near59 = 0u;
+  const near0 = 1280u;
+  const near1 = 2304u;
+  // %0 [%row, V] = load d_o row
+  // %1 [%row, V] = load ws.S.solved1 row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 1280u] = x1;
-    let x2 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 2304u] = x2;
+    let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+    near[near0 + r * 64u + i_V] = v0_1;
+    let v1_2 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + i_V], r < length);
+    near[near1 + r * 64u + i_V] = v1_2;
   }
+  // %2 [%row, V] = load v.staged row
+  // %3 [%col, V] = swap %2
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let c = i / 64u;
-    let x4 = select(0.0, arena[at_v_staged + c * heads_64 + i_V], c < length);
-    let x3 = x4;
-    arena[far + c * 64u + i_V] = x3;
+    let v2_4 = select(0.0, arena[at_v_staged + c * heads_64 + i_V], c < length);
+    let v3_3 = v2_4;
+    arena[far + c * 64u + i_V] = v3_3;
   }
   workgroupBarrier();
   storageBarrier();
+  // %4 [%row, %col] = contract[V] %0, %3
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum6 = vec2<f32>();
     var sum7 = vec2<f32>();
     for (var k5 = 0u; k5 < 64u + zero; k5++) {
-      let x8 = near[first_r * 64u + k5 + 1280u];
-      let x9 = near[first_r * 64u + k5 + 1344u];
-      let x10 = arena[far + first_c * 64u + k5];
-      let x11 = arena[far + first_c * 64u + k5 + 64u];
-      let b12 = vec2<f32>(x10, x11);
-      sum6 += x8 * b12;
-      sum7 += x9 * b12;
+      let v0_8 = near[near0 + first_r * 64u + k5];
+      let v0_9 = near[near0 + first_r * 64u + k5 + 64u];
+      let v3_10 = arena[far + first_c * 64u + k5];
+      let v3_11 = arena[far + first_c * 64u + k5 + 64u];
+      let b12 = vec2<f32>(v3_10, v3_11);
+      sum6 += v0_8 * b12;
+      sum7 += v0_9 * b12;
     }
     var m4 = array<vec2<f32>, 2>(sum6, sum7);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x13 = m4[y][x];
-        near[r * 16u + c] = x13;
+        let v4_13 = m4[y][x];
+        near[near4 + r * 16u + c] = v4_13;
       }
     }
   }
+  // %6 [%row, K] = load k.staged row
+  // %7 [%col, K] = swap %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x15 = select(0.0, arena[at_k_staged + c * heads_64 + i_K], c < length);
-    let x14 = x15;
-    arena[far + c * 64u + i_K + 1024u] = x14;
+    let v6_15 = select(0.0, arena[at_k_staged + c * heads_64 + i_K], c < length);
+    let v7_14 = v6_15;
+    arena[far + c * 64u + i_K + 1024u] = v7_14;
   }
+  // %9 [%row, V] = load ws.S.written1 row
+  // %10 [%col, V] = swap %9
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let c = i / 64u;
-    let x17 = select(0.0, arena[at_ws_S_written1 + c * heads_64 + i_V], c < length);
-    let x16 = x17;
-    arena[far + c * 64u + i_V + 2048u] = x16;
+    let v9_17 = select(0.0, arena[at_ws_S_written1 + c * heads_64 + i_V], c < length);
+    let v10_16 = v9_17;
+    arena[far + c * 64u + i_V + 2048u] = v10_16;
   }
   storageBarrier();
+  // %11 [%row, %col] = contract[V] %0, %10
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum19 = vec2<f32>();
     var sum20 = vec2<f32>();
     for (var k18 = 0u; k18 < 64u + zero; k18++) {
-      let x21 = near[first_r * 64u + k18 + 1280u];
-      let x22 = near[first_r * 64u + k18 + 1344u];
-      let x23 = arena[far + first_c * 64u + k18 + 2048u];
-      let x24 = arena[far + first_c * 64u + k18 + 2112u];
-      let b25 = vec2<f32>(x23, x24);
-      sum19 += x21 * b25;
-      sum20 += x22 * b25;
+      let v0_21 = near[near0 + first_r * 64u + k18];
+      let v0_22 = near[near0 + first_r * 64u + k18 + 64u];
+      let v10_23 = arena[far + first_c * 64u + k18 + 2048u];
+      let v10_24 = arena[far + first_c * 64u + k18 + 2112u];
+      let b25 = vec2<f32>(v10_23, v10_24);
+      sum19 += v0_21 * b25;
+      sum20 += v0_22 * b25;
     }
     var m11 = array<vec2<f32>, 2>(sum19, sum20);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x26 = m11[y][x];
-        near[r * 16u + c + 256u] = x26;
+        let v11_26 = m11[y][x];
+        near[near11 + r * 16u + c] = v11_26;
       }
     }
   }
+  // %13 [%row, K] = load b.staged row
+  // %14 [%col, K] = swap %13
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x27 = select(0.0, arena[at_b_staged + c * heads_64 + i_K], c < length);
-    arena[far + c * 64u + i_K + 3072u] = x27;
+    let v14_27 = select(0.0, arena[at_b_staged + c * heads_64 + i_K], c < length);
+    arena[far + c * 64u + i_K + 3072u] = v14_27;
   }
   workgroupBarrier();
   storageBarrier();
+  // %16 [K, V] = load ws.S.states
+  // %17 [%row, K] = contract[V] %0, %16
+  // %5 [%row, %col] = mask %4
+  // %8 [%row, K] = contract[%col] %5, %7
+  // %18 [%row, K] = add %17, %8
+  // %12 [%row, %col] = mask %11
+  // %15 [%row, K] = contract[%col] %12, %14
+  // %19 [%row, K] = add %18, %15
+  // %20 [] = 0.125
+  // %21 [%row, K] = mul %19, %20
+  // store d_q, %21
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -129,19 +164,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum31 = vec4<f32>();
     var sum32 = vec4<f32>();
     for (var k28 = 0u; k28 < 64u + zero; k28++) {
-      let x33 = near[first_r * 64u + k28 + 1280u];
-      let x34 = near[first_r * 64u + k28 + 1344u];
-      let x35 = near[first_r * 64u + k28 + 1408u];
-      let x36 = near[first_r * 64u + k28 + 1472u];
-      let x37 = arena[at_ws_S_states + first_i_K * 64u + k28];
-      let x38 = arena[at_ws_S_states + first_i_K * 64u + k28 + 64u];
-      let x39 = arena[at_ws_S_states + first_i_K * 64u + k28 + 128u];
-      let x40 = arena[at_ws_S_states + first_i_K * 64u + k28 + 192u];
-      let b41 = vec4<f32>(x37, x38, x39, x40);
-      sum29 += x33 * b41;
-      sum30 += x34 * b41;
-      sum31 += x35 * b41;
-      sum32 += x36 * b41;
+      let v0_33 = near[near0 + first_r * 64u + k28];
+      let v0_34 = near[near0 + first_r * 64u + k28 + 64u];
+      let v0_35 = near[near0 + first_r * 64u + k28 + 128u];
+      let v0_36 = near[near0 + first_r * 64u + k28 + 192u];
+      let v16_37 = arena[at_ws_S_states + first_i_K * 64u + k28];
+      let v16_38 = arena[at_ws_S_states + first_i_K * 64u + k28 + 64u];
+      let v16_39 = arena[at_ws_S_states + first_i_K * 64u + k28 + 128u];
+      let v16_40 = arena[at_ws_S_states + first_i_K * 64u + k28 + 192u];
+      let b41 = vec4<f32>(v16_37, v16_38, v16_39, v16_40);
+      sum29 += v0_33 * b41;
+      sum30 += v0_34 * b41;
+      sum31 += v0_35 * b41;
+      sum32 += v0_36 * b41;
     }
     var m17 = array<vec4<f32>, 4>(sum29, sum30, sum31, sum32);
     var sum43 = vec4<f32>();
@@ -149,19 +184,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum45 = vec4<f32>();
     var sum46 = vec4<f32>();
     for (var k42 = 0u; k42 < 16u + zero; k42++) {
-      let x47 = select(0.0, near[first_r * 16u + k42], k42 <= first_r);
-      let x48 = select(0.0, near[first_r * 16u + k42 + 16u], k42 <= (first_r + 1u));
-      let x49 = select(0.0, near[first_r * 16u + k42 + 32u], k42 <= (first_r + 2u));
-      let x50 = select(0.0, near[first_r * 16u + k42 + 48u], k42 <= (first_r + 3u));
-      let x51 = arena[far + k42 * 64u + first_i_K + 1024u];
-      let x52 = arena[far + k42 * 64u + first_i_K + 1025u];
-      let x53 = arena[far + k42 * 64u + first_i_K + 1026u];
-      let x54 = arena[far + k42 * 64u + first_i_K + 1027u];
-      let b55 = vec4<f32>(x51, x52, x53, x54);
-      sum43 += x47 * b55;
-      sum44 += x48 * b55;
-      sum45 += x49 * b55;
-      sum46 += x50 * b55;
+      let v5_47 = select(0.0, near[near4 + first_r * 16u + k42], k42 <= first_r);
+      let v5_48 = select(0.0, near[near4 + first_r * 16u + k42 + 16u], k42 <= (first_r + 1u));
+      let v5_49 = select(0.0, near[near4 + first_r * 16u + k42 + 32u], k42 <= (first_r + 2u));
+      let v5_50 = select(0.0, near[near4 + first_r * 16u + k42 + 48u], k42 <= (first_r + 3u));
+      let v7_51 = arena[far + k42 * 64u + first_i_K + 1024u];
+      let v7_52 = arena[far + k42 * 64u + first_i_K + 1025u];
+      let v7_53 = arena[far + k42 * 64u + first_i_K + 1026u];
+      let v7_54 = arena[far + k42 * 64u + first_i_K + 1027u];
+      let b55 = vec4<f32>(v7_51, v7_52, v7_53, v7_54);
+      sum43 += v5_47 * b55;
+      sum44 += v5_48 * b55;
+      sum45 += v5_49 * b55;
+      sum46 += v5_50 * b55;
     }
     var m8 = array<vec4<f32>, 4>(sum43, sum44, sum45, sum46);
     var sum57 = vec4<f32>();
@@ -169,19 +204,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum59 = vec4<f32>();
     var sum60 = vec4<f32>();
     for (var k56 = 0u; k56 < 16u + zero; k56++) {
-      let x61 = select(0.0, near[first_r * 16u + k56 + 256u], k56 <= first_r);
-      let x62 = select(0.0, near[first_r * 16u + k56 + 272u], k56 <= (first_r + 1u));
-      let x63 = select(0.0, near[first_r * 16u + k56 + 288u], k56 <= (first_r + 2u));
-      let x64 = select(0.0, near[first_r * 16u + k56 + 304u], k56 <= (first_r + 3u));
-      let x65 = arena[far + k56 * 64u + first_i_K + 3072u];
-      let x66 = arena[far + k56 * 64u + first_i_K + 3073u];
-      let x67 = arena[far + k56 * 64u + first_i_K + 3074u];
-      let x68 = arena[far + k56 * 64u + first_i_K + 3075u];
-      let b69 = vec4<f32>(x65, x66, x67, x68);
-      sum57 += x61 * b69;
-      sum58 += x62 * b69;
-      sum59 += x63 * b69;
-      sum60 += x64 * b69;
+      let v12_61 = select(0.0, near[near11 + first_r * 16u + k56], k56 <= first_r);
+      let v12_62 = select(0.0, near[near11 + first_r * 16u + k56 + 16u], k56 <= (first_r + 1u));
+      let v12_63 = select(0.0, near[near11 + first_r * 16u + k56 + 32u], k56 <= (first_r + 2u));
+      let v12_64 = select(0.0, near[near11 + first_r * 16u + k56 + 48u], k56 <= (first_r + 3u));
+      let v14_65 = arena[far + k56 * 64u + first_i_K + 3072u];
+      let v14_66 = arena[far + k56 * 64u + first_i_K + 3073u];
+      let v14_67 = arena[far + k56 * 64u + first_i_K + 3074u];
+      let v14_68 = arena[far + k56 * 64u + first_i_K + 3075u];
+      let b69 = vec4<f32>(v14_65, v14_66, v14_67, v14_68);
+      sum57 += v12_61 * b69;
+      sum58 += v12_62 * b69;
+      sum59 += v12_63 * b69;
+      sum60 += v12_64 * b69;
     }
     var m15 = array<vec4<f32>, 4>(sum57, sum58, sum59, sum60);
     for (var y = 0u; y < 4u + zero; y++) {
@@ -192,54 +227,70 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
+  // %22 [%row, %col] = mul %20, %5
+  // %24 [%col, %row] = swap %22
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x71 = select(0.0, near[c * 16u + r], r <= c);
-    let x70 = (0.125f * x71);
-    near[c * 16u + r + 512u] = x70;
+    let v5_71 = select(0.0, near[near4 + c * 16u + r], r <= c);
+    let v24_70 = (0.125f * v5_71);
+    near[near24 + c * 16u + r] = v24_70;
   }
+  // %23 [%row, K] = load q.staged row
+  // %25 [%col, K] = swap %23
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x73 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
-    let x72 = x73;
-    arena[far + c * 64u + i_K + 4096u] = x72;
+    let v23_73 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v25_72 = v23_73;
+    arena[far + c * 64u + i_K + 4096u] = v25_72;
   }
   workgroupBarrier();
+  // %27 [%row, %col] = contract[V] %1, %3
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum75 = vec2<f32>();
     var sum76 = vec2<f32>();
     for (var k74 = 0u; k74 < 64u + zero; k74++) {
-      let x77 = near[first_r * 64u + k74 + 2304u];
-      let x78 = near[first_r * 64u + k74 + 2368u];
-      let x79 = arena[far + first_c * 64u + k74];
-      let x80 = arena[far + first_c * 64u + k74 + 64u];
-      let b81 = vec2<f32>(x79, x80);
-      sum75 += x77 * b81;
-      sum76 += x78 * b81;
+      let v1_77 = near[near1 + first_r * 64u + k74];
+      let v1_78 = near[near1 + first_r * 64u + k74 + 64u];
+      let v3_79 = arena[far + first_c * 64u + k74];
+      let v3_80 = arena[far + first_c * 64u + k74 + 64u];
+      let b81 = vec2<f32>(v3_79, v3_80);
+      sum75 += v1_77 * b81;
+      sum76 += v1_78 * b81;
     }
     var m27 = array<vec2<f32>, 2>(sum75, sum76);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x82 = m27[y][x];
-        near[r * 16u + c] = x82;
+        let v27_82 = m27[y][x];
+        near[near27 + r * 16u + c] = v27_82;
       }
     }
   }
+  // %29 [%row, K] = load a.staged row
+  // %31 [%col, K] = swap %29
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x84 = select(0.0, arena[at_a_staged + c * heads_64 + i_K], c < length);
-    let x83 = x84;
-    arena[far + c * 64u + i_K + 5120u] = x83;
+    let v29_84 = select(0.0, arena[at_a_staged + c * heads_64 + i_K], c < length);
+    let v31_83 = v29_84;
+    arena[far + c * 64u + i_K + 5120u] = v31_83;
   }
   workgroupBarrier();
   storageBarrier();
+  // %33 [K, V] = load ws.S.cotangents
+  // %34 [%row, K] = contract[V] %2, %33
+  // %26 [%row, K] = contract[%col] %24, %25
+  // %35 [%row, K] = add %34, %26
+  // %28 [%row, %col] = mask strict %27
+  // %30 [%col, %row] = swap %28
+  // %32 [%row, K] = contract[%col] %30, %31
+  // %36 [%row, K] = add %35, %32
+  // store d_k, %36
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -248,19 +299,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum88 = vec4<f32>();
     var sum89 = vec4<f32>();
     for (var k85 = 0u; k85 < 64u + zero; k85++) {
-      let x90 = select(0.0, arena[at_v_staged + first_r * heads_64 + k85], first_r < length);
-      let x91 = select(0.0, arena[at_v_staged + (first_r + 1u) * heads_64 + k85], (first_r + 1u) < length);
-      let x92 = select(0.0, arena[at_v_staged + (first_r + 2u) * heads_64 + k85], (first_r + 2u) < length);
-      let x93 = select(0.0, arena[at_v_staged + (first_r + 3u) * heads_64 + k85], (first_r + 3u) < length);
-      let x94 = arena[at_ws_S_cotangents + first_i_K * 64u + k85];
-      let x95 = arena[at_ws_S_cotangents + first_i_K * 64u + k85 + 64u];
-      let x96 = arena[at_ws_S_cotangents + first_i_K * 64u + k85 + 128u];
-      let x97 = arena[at_ws_S_cotangents + first_i_K * 64u + k85 + 192u];
-      let b98 = vec4<f32>(x94, x95, x96, x97);
-      sum86 += x90 * b98;
-      sum87 += x91 * b98;
-      sum88 += x92 * b98;
-      sum89 += x93 * b98;
+      let v2_90 = select(0.0, arena[at_v_staged + first_r * heads_64 + k85], first_r < length);
+      let v2_91 = select(0.0, arena[at_v_staged + (first_r + 1u) * heads_64 + k85], (first_r + 1u) < length);
+      let v2_92 = select(0.0, arena[at_v_staged + (first_r + 2u) * heads_64 + k85], (first_r + 2u) < length);
+      let v2_93 = select(0.0, arena[at_v_staged + (first_r + 3u) * heads_64 + k85], (first_r + 3u) < length);
+      let v33_94 = arena[at_ws_S_cotangents + first_i_K * 64u + k85];
+      let v33_95 = arena[at_ws_S_cotangents + first_i_K * 64u + k85 + 64u];
+      let v33_96 = arena[at_ws_S_cotangents + first_i_K * 64u + k85 + 128u];
+      let v33_97 = arena[at_ws_S_cotangents + first_i_K * 64u + k85 + 192u];
+      let b98 = vec4<f32>(v33_94, v33_95, v33_96, v33_97);
+      sum86 += v2_90 * b98;
+      sum87 += v2_91 * b98;
+      sum88 += v2_92 * b98;
+      sum89 += v2_93 * b98;
     }
     var m34 = array<vec4<f32>, 4>(sum86, sum87, sum88, sum89);
     var sum100 = vec4<f32>();
@@ -268,15 +319,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum102 = vec4<f32>();
     var sum103 = vec4<f32>();
     for (var k99 = 0u; k99 < 16u + zero; k99++) {
-      let x104 = arena[far + k99 * 64u + first_i_K + 4096u];
-      let x105 = arena[far + k99 * 64u + first_i_K + 4097u];
-      let x106 = arena[far + k99 * 64u + first_i_K + 4098u];
-      let x107 = arena[far + k99 * 64u + first_i_K + 4099u];
-      let b108 = vec4<f32>(x104, x105, x106, x107);
-      sum100 += near[k99 * 16u + first_r + 512u] * b108;
-      sum101 += near[k99 * 16u + first_r + 513u] * b108;
-      sum102 += near[k99 * 16u + first_r + 514u] * b108;
-      sum103 += near[k99 * 16u + first_r + 515u] * b108;
+      let v25_104 = arena[far + k99 * 64u + first_i_K + 4096u];
+      let v25_105 = arena[far + k99 * 64u + first_i_K + 4097u];
+      let v25_106 = arena[far + k99 * 64u + first_i_K + 4098u];
+      let v25_107 = arena[far + k99 * 64u + first_i_K + 4099u];
+      let b108 = vec4<f32>(v25_104, v25_105, v25_106, v25_107);
+      sum100 += near[near24 + k99 * 16u + first_r] * b108;
+      sum101 += near[near24 + k99 * 16u + first_r + 1u] * b108;
+      sum102 += near[near24 + k99 * 16u + first_r + 2u] * b108;
+      sum103 += near[near24 + k99 * 16u + first_r + 3u] * b108;
     }
     var m26 = array<vec4<f32>, 4>(sum100, sum101, sum102, sum103);
     var sum110 = vec4<f32>();
@@ -284,19 +335,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum112 = vec4<f32>();
     var sum113 = vec4<f32>();
     for (var k109 = 0u; k109 < 16u + zero; k109++) {
-      let x114 = select(0.0, near[k109 * 16u + first_r], first_r < k109);
-      let x115 = select(0.0, near[k109 * 16u + first_r + 1u], (first_r + 1u) < k109);
-      let x116 = select(0.0, near[k109 * 16u + first_r + 2u], (first_r + 2u) < k109);
-      let x117 = select(0.0, near[k109 * 16u + first_r + 3u], (first_r + 3u) < k109);
-      let x118 = arena[far + k109 * 64u + first_i_K + 5120u];
-      let x119 = arena[far + k109 * 64u + first_i_K + 5121u];
-      let x120 = arena[far + k109 * 64u + first_i_K + 5122u];
-      let x121 = arena[far + k109 * 64u + first_i_K + 5123u];
-      let b122 = vec4<f32>(x118, x119, x120, x121);
-      sum110 += x114 * b122;
-      sum111 += x115 * b122;
-      sum112 += x116 * b122;
-      sum113 += x117 * b122;
+      let v28_114 = select(0.0, near[near27 + k109 * 16u + first_r], first_r < k109);
+      let v28_115 = select(0.0, near[near27 + k109 * 16u + first_r + 1u], (first_r + 1u) < k109);
+      let v28_116 = select(0.0, near[near27 + k109 * 16u + first_r + 2u], (first_r + 2u) < k109);
+      let v28_117 = select(0.0, near[near27 + k109 * 16u + first_r + 3u], (first_r + 3u) < k109);
+      let v31_118 = arena[far + k109 * 64u + first_i_K + 5120u];
+      let v31_119 = arena[far + k109 * 64u + first_i_K + 5121u];
+      let v31_120 = arena[far + k109 * 64u + first_i_K + 5122u];
+      let v31_121 = arena[far + k109 * 64u + first_i_K + 5123u];
+      let b122 = vec4<f32>(v31_118, v31_119, v31_120, v31_121);
+      sum110 += v28_114 * b122;
+      sum111 += v28_115 * b122;
+      sum112 += v28_116 * b122;
+      sum113 += v28_117 * b122;
     }
     var m32 = array<vec4<f32>, 4>(sum110, sum111, sum112, sum113);
     for (var y = 0u; y < 4u + zero; y++) {
@@ -308,65 +359,80 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
+  // %37 [%row, %col] = contract[K] %23, %7
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum124 = vec2<f32>();
     var sum125 = vec2<f32>();
     for (var k123 = 0u; k123 < 64u + zero; k123++) {
-      let x126 = select(0.0, arena[at_q_staged + first_r * heads_64 + k123], first_r < length);
-      let x127 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k123], (first_r + 1u) < length);
-      let x128 = arena[far + first_c * 64u + k123 + 1024u];
-      let x129 = arena[far + first_c * 64u + k123 + 1088u];
-      let b130 = vec2<f32>(x128, x129);
-      sum124 += x126 * b130;
-      sum125 += x127 * b130;
+      let v23_126 = select(0.0, arena[at_q_staged + first_r * heads_64 + k123], first_r < length);
+      let v23_127 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k123], (first_r + 1u) < length);
+      let v7_128 = arena[far + first_c * 64u + k123 + 1024u];
+      let v7_129 = arena[far + first_c * 64u + k123 + 1088u];
+      let b130 = vec2<f32>(v7_128, v7_129);
+      sum124 += v23_126 * b130;
+      sum125 += v23_127 * b130;
     }
     var m37 = array<vec2<f32>, 2>(sum124, sum125);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x131 = m37[y][x];
-        near[r * 16u + c + 512u] = x131;
+        let v37_131 = m37[y][x];
+        near[near37 + r * 16u + c] = v37_131;
       }
     }
   }
   workgroupBarrier();
+  // %38 [%row, %col] = mask %37
+  // %39 [%row, %col] = mul %20, %38
+  // %40 [%col, %row] = swap %39
+  // %43 [%row, %col] = contract[K] %29, %7
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_r = (i % 8u) * 2u;
     let first_c = (i / 8u) * 2u;
     var sum133 = vec2<f32>();
     var sum134 = vec2<f32>();
     for (var k132 = 0u; k132 < 64u + zero; k132++) {
-      let x135 = select(0.0, arena[at_a_staged + first_r * heads_64 + k132], first_r < length);
-      let x136 = select(0.0, arena[at_a_staged + (first_r + 1u) * heads_64 + k132], (first_r + 1u) < length);
-      let b137 = vec2<f32>(x135, x136);
-      let x138 = arena[far + first_c * 64u + k132 + 1024u];
-      let x139 = arena[far + first_c * 64u + k132 + 1088u];
-      sum133 += b137 * x138;
-      sum134 += b137 * x139;
+      let v29_135 = select(0.0, arena[at_a_staged + first_r * heads_64 + k132], first_r < length);
+      let v29_136 = select(0.0, arena[at_a_staged + (first_r + 1u) * heads_64 + k132], (first_r + 1u) < length);
+      let b137 = vec2<f32>(v29_135, v29_136);
+      let v7_138 = arena[far + first_c * 64u + k132 + 1024u];
+      let v7_139 = arena[far + first_c * 64u + k132 + 1088u];
+      sum133 += b137 * v7_138;
+      sum134 += b137 * v7_139;
     }
     var m43 = array<vec2<f32>, 2>(sum133, sum134);
     for (var y = 0u; y < 2u + zero; y++) {
       let c = first_c + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let r = first_r + x;
-        let x140 = (0.125f * select(0.0, near[c * 16u + r + 512u], r <= c));
-        near[c * 16u + r + 768u] = x140;
-        let x141 = m43[y][x];
-        near[r * 16u + c + 1024u] = x141;
+        let v40_140 = (0.125f * select(0.0, near[near37 + c * 16u + r], r <= c));
+        near[near40 + c * 16u + r] = v40_140;
+        let v43_141 = m43[y][x];
+        near[near43 + r * 16u + c] = v43_141;
       }
     }
   }
   workgroupBarrier();
+  // %44 [%row, %col] = mask strict %43
+  // %45 [%col, %row] = swap %44
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x142 = select(0.0, near[c * 16u + r + 1024u], r < c);
-    near[c * 16u + r + 512u] = x142;
+    let v45_142 = select(0.0, near[near43 + c * 16u + r], r < c);
+    near[near45 + c * 16u + r] = v45_142;
   }
   workgroupBarrier();
+  // %48 [%row, V] = contract[K] %6, %33
+  // %41 [%col, V] = swap %0
+  // %42 [%row, V] = contract[%col] %40, %41
+  // %49 [%row, V] = add %48, %42
+  // %46 [%col, V] = swap %1
+  // %47 [%row, V] = contract[%col] %45, %46
+  // %50 [%row, V] = add %49, %47
+  // store d_v, %50
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -375,19 +441,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum146 = vec4<f32>();
     var sum147 = vec4<f32>();
     for (var k143 = 0u; k143 < 64u + zero; k143++) {
-      let x148 = select(0.0, arena[at_k_staged + first_r * heads_64 + k143], first_r < length);
-      let x149 = select(0.0, arena[at_k_staged + (first_r + 1u) * heads_64 + k143], (first_r + 1u) < length);
-      let x150 = select(0.0, arena[at_k_staged + (first_r + 2u) * heads_64 + k143], (first_r + 2u) < length);
-      let x151 = select(0.0, arena[at_k_staged + (first_r + 3u) * heads_64 + k143], (first_r + 3u) < length);
-      let x152 = arena[at_ws_S_cotangents + k143 * 64u + first_i_V];
-      let x153 = arena[at_ws_S_cotangents + k143 * 64u + first_i_V + 1u];
-      let x154 = arena[at_ws_S_cotangents + k143 * 64u + first_i_V + 2u];
-      let x155 = arena[at_ws_S_cotangents + k143 * 64u + first_i_V + 3u];
-      let b156 = vec4<f32>(x152, x153, x154, x155);
-      sum144 += x148 * b156;
-      sum145 += x149 * b156;
-      sum146 += x150 * b156;
-      sum147 += x151 * b156;
+      let v6_148 = select(0.0, arena[at_k_staged + first_r * heads_64 + k143], first_r < length);
+      let v6_149 = select(0.0, arena[at_k_staged + (first_r + 1u) * heads_64 + k143], (first_r + 1u) < length);
+      let v6_150 = select(0.0, arena[at_k_staged + (first_r + 2u) * heads_64 + k143], (first_r + 2u) < length);
+      let v6_151 = select(0.0, arena[at_k_staged + (first_r + 3u) * heads_64 + k143], (first_r + 3u) < length);
+      let v33_152 = arena[at_ws_S_cotangents + k143 * 64u + first_i_V];
+      let v33_153 = arena[at_ws_S_cotangents + k143 * 64u + first_i_V + 1u];
+      let v33_154 = arena[at_ws_S_cotangents + k143 * 64u + first_i_V + 2u];
+      let v33_155 = arena[at_ws_S_cotangents + k143 * 64u + first_i_V + 3u];
+      let b156 = vec4<f32>(v33_152, v33_153, v33_154, v33_155);
+      sum144 += v6_148 * b156;
+      sum145 += v6_149 * b156;
+      sum146 += v6_150 * b156;
+      sum147 += v6_151 * b156;
     }
     var m48 = array<vec4<f32>, 4>(sum144, sum145, sum146, sum147);
     var sum158 = vec4<f32>();
@@ -395,15 +461,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum160 = vec4<f32>();
     var sum161 = vec4<f32>();
     for (var k157 = 0u; k157 < 16u + zero; k157++) {
-      let x162 = near[k157 * 64u + first_i_V + 1280u];
-      let x163 = near[k157 * 64u + first_i_V + 1281u];
-      let x164 = near[k157 * 64u + first_i_V + 1282u];
-      let x165 = near[k157 * 64u + first_i_V + 1283u];
-      let b166 = vec4<f32>(x162, x163, x164, x165);
-      sum158 += near[k157 * 16u + first_r + 768u] * b166;
-      sum159 += near[k157 * 16u + first_r + 769u] * b166;
-      sum160 += near[k157 * 16u + first_r + 770u] * b166;
-      sum161 += near[k157 * 16u + first_r + 771u] * b166;
+      let v0_162 = near[near0 + k157 * 64u + first_i_V];
+      let v0_163 = near[near0 + k157 * 64u + first_i_V + 1u];
+      let v0_164 = near[near0 + k157 * 64u + first_i_V + 2u];
+      let v0_165 = near[near0 + k157 * 64u + first_i_V + 3u];
+      let b166 = vec4<f32>(v0_162, v0_163, v0_164, v0_165);
+      sum158 += near[near40 + k157 * 16u + first_r] * b166;
+      sum159 += near[near40 + k157 * 16u + first_r + 1u] * b166;
+      sum160 += near[near40 + k157 * 16u + first_r + 2u] * b166;
+      sum161 += near[near40 + k157 * 16u + first_r + 3u] * b166;
     }
     var m42 = array<vec4<f32>, 4>(sum158, sum159, sum160, sum161);
     var sum168 = vec4<f32>();
@@ -411,15 +477,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum170 = vec4<f32>();
     var sum171 = vec4<f32>();
     for (var k167 = 0u; k167 < 16u + zero; k167++) {
-      let x172 = near[k167 * 64u + first_i_V + 2304u];
-      let x173 = near[k167 * 64u + first_i_V + 2305u];
-      let x174 = near[k167 * 64u + first_i_V + 2306u];
-      let x175 = near[k167 * 64u + first_i_V + 2307u];
-      let b176 = vec4<f32>(x172, x173, x174, x175);
-      sum168 += near[k167 * 16u + first_r + 512u] * b176;
-      sum169 += near[k167 * 16u + first_r + 513u] * b176;
-      sum170 += near[k167 * 16u + first_r + 514u] * b176;
-      sum171 += near[k167 * 16u + first_r + 515u] * b176;
+      let v1_172 = near[near1 + k167 * 64u + first_i_V];
+      let v1_173 = near[near1 + k167 * 64u + first_i_V + 1u];
+      let v1_174 = near[near1 + k167 * 64u + first_i_V + 2u];
+      let v1_175 = near[near1 + k167 * 64u + first_i_V + 3u];
+      let b176 = vec4<f32>(v1_172, v1_173, v1_174, v1_175);
+      sum168 += near[near45 + k167 * 16u + first_r] * b176;
+      sum169 += near[near45 + k167 * 16u + first_r + 1u] * b176;
+      sum170 += near[near45 + k167 * 16u + first_r + 2u] * b176;
+      sum171 += near[near45 + k167 * 16u + first_r + 3u] * b176;
     }
     var m47 = array<vec4<f32>, 4>(sum168, sum169, sum170, sum171);
     for (var y = 0u; y < 4u + zero; y++) {
@@ -431,31 +497,39 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
+  // %52 [%row, %col] = contract[V] %1, %10
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum178 = vec2<f32>();
     var sum179 = vec2<f32>();
     for (var k177 = 0u; k177 < 64u + zero; k177++) {
-      let x180 = near[first_r * 64u + k177 + 2304u];
-      let x181 = near[first_r * 64u + k177 + 2368u];
-      let x182 = arena[far + first_c * 64u + k177 + 2048u];
-      let x183 = arena[far + first_c * 64u + k177 + 2112u];
-      let b184 = vec2<f32>(x182, x183);
-      sum178 += x180 * b184;
-      sum179 += x181 * b184;
+      let v1_180 = near[near1 + first_r * 64u + k177];
+      let v1_181 = near[near1 + first_r * 64u + k177 + 64u];
+      let v10_182 = arena[far + first_c * 64u + k177 + 2048u];
+      let v10_183 = arena[far + first_c * 64u + k177 + 2112u];
+      let b184 = vec2<f32>(v10_182, v10_183);
+      sum178 += v1_180 * b184;
+      sum179 += v1_181 * b184;
     }
     var m52 = array<vec2<f32>, 2>(sum178, sum179);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x185 = m52[y][x];
-        near[r * 16u + c + 512u] = x185;
+        let v52_185 = m52[y][x];
+        near[near52 + r * 16u + c] = v52_185;
       }
     }
   }
   workgroupBarrier();
+  // %55 [%row, K] = contract[V] %1, %16
+  // %51 [%row, K] = contract[%col] %28, %7
+  // %56 [%row, K] = add %55, %51
+  // %53 [%row, %col] = mask strict %52
+  // %54 [%row, K] = contract[%col] %53, %14
+  // %57 [%row, K] = add %56, %54
+  // store d_a, %57
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -464,19 +538,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum189 = vec4<f32>();
     var sum190 = vec4<f32>();
     for (var k186 = 0u; k186 < 64u + zero; k186++) {
-      let x191 = near[first_r * 64u + k186 + 2304u];
-      let x192 = near[first_r * 64u + k186 + 2368u];
-      let x193 = near[first_r * 64u + k186 + 2432u];
-      let x194 = near[first_r * 64u + k186 + 2496u];
-      let x195 = arena[at_ws_S_states + first_i_K * 64u + k186];
-      let x196 = arena[at_ws_S_states + first_i_K * 64u + k186 + 64u];
-      let x197 = arena[at_ws_S_states + first_i_K * 64u + k186 + 128u];
-      let x198 = arena[at_ws_S_states + first_i_K * 64u + k186 + 192u];
-      let b199 = vec4<f32>(x195, x196, x197, x198);
-      sum187 += x191 * b199;
-      sum188 += x192 * b199;
-      sum189 += x193 * b199;
-      sum190 += x194 * b199;
+      let v1_191 = near[near1 + first_r * 64u + k186];
+      let v1_192 = near[near1 + first_r * 64u + k186 + 64u];
+      let v1_193 = near[near1 + first_r * 64u + k186 + 128u];
+      let v1_194 = near[near1 + first_r * 64u + k186 + 192u];
+      let v16_195 = arena[at_ws_S_states + first_i_K * 64u + k186];
+      let v16_196 = arena[at_ws_S_states + first_i_K * 64u + k186 + 64u];
+      let v16_197 = arena[at_ws_S_states + first_i_K * 64u + k186 + 128u];
+      let v16_198 = arena[at_ws_S_states + first_i_K * 64u + k186 + 192u];
+      let b199 = vec4<f32>(v16_195, v16_196, v16_197, v16_198);
+      sum187 += v1_191 * b199;
+      sum188 += v1_192 * b199;
+      sum189 += v1_193 * b199;
+      sum190 += v1_194 * b199;
     }
     var m55 = array<vec4<f32>, 4>(sum187, sum188, sum189, sum190);
     var sum201 = vec4<f32>();
@@ -484,19 +558,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum203 = vec4<f32>();
     var sum204 = vec4<f32>();
     for (var k200 = 0u; k200 < 16u + zero; k200++) {
-      let x205 = select(0.0, near[first_r * 16u + k200], k200 < first_r);
-      let x206 = select(0.0, near[first_r * 16u + k200 + 16u], k200 < (first_r + 1u));
-      let x207 = select(0.0, near[first_r * 16u + k200 + 32u], k200 < (first_r + 2u));
-      let x208 = select(0.0, near[first_r * 16u + k200 + 48u], k200 < (first_r + 3u));
-      let x209 = arena[far + k200 * 64u + first_i_K + 1024u];
-      let x210 = arena[far + k200 * 64u + first_i_K + 1025u];
-      let x211 = arena[far + k200 * 64u + first_i_K + 1026u];
-      let x212 = arena[far + k200 * 64u + first_i_K + 1027u];
-      let b213 = vec4<f32>(x209, x210, x211, x212);
-      sum201 += x205 * b213;
-      sum202 += x206 * b213;
-      sum203 += x207 * b213;
-      sum204 += x208 * b213;
+      let v28_205 = select(0.0, near[near27 + first_r * 16u + k200], k200 < first_r);
+      let v28_206 = select(0.0, near[near27 + first_r * 16u + k200 + 16u], k200 < (first_r + 1u));
+      let v28_207 = select(0.0, near[near27 + first_r * 16u + k200 + 32u], k200 < (first_r + 2u));
+      let v28_208 = select(0.0, near[near27 + first_r * 16u + k200 + 48u], k200 < (first_r + 3u));
+      let v7_209 = arena[far + k200 * 64u + first_i_K + 1024u];
+      let v7_210 = arena[far + k200 * 64u + first_i_K + 1025u];
+      let v7_211 = arena[far + k200 * 64u + first_i_K + 1026u];
+      let v7_212 = arena[far + k200 * 64u + first_i_K + 1027u];
+      let b213 = vec4<f32>(v7_209, v7_210, v7_211, v7_212);
+      sum201 += v28_205 * b213;
+      sum202 += v28_206 * b213;
+      sum203 += v28_207 * b213;
+      sum204 += v28_208 * b213;
     }
     var m51 = array<vec4<f32>, 4>(sum201, sum202, sum203, sum204);
     var sum215 = vec4<f32>();
@@ -504,19 +578,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum217 = vec4<f32>();
     var sum218 = vec4<f32>();
     for (var k214 = 0u; k214 < 16u + zero; k214++) {
-      let x219 = select(0.0, near[first_r * 16u + k214 + 512u], k214 < first_r);
-      let x220 = select(0.0, near[first_r * 16u + k214 + 528u], k214 < (first_r + 1u));
-      let x221 = select(0.0, near[first_r * 16u + k214 + 544u], k214 < (first_r + 2u));
-      let x222 = select(0.0, near[first_r * 16u + k214 + 560u], k214 < (first_r + 3u));
-      let x223 = arena[far + k214 * 64u + first_i_K + 3072u];
-      let x224 = arena[far + k214 * 64u + first_i_K + 3073u];
-      let x225 = arena[far + k214 * 64u + first_i_K + 3074u];
-      let x226 = arena[far + k214 * 64u + first_i_K + 3075u];
-      let b227 = vec4<f32>(x223, x224, x225, x226);
-      sum215 += x219 * b227;
-      sum216 += x220 * b227;
-      sum217 += x221 * b227;
-      sum218 += x222 * b227;
+      let v53_219 = select(0.0, near[near52 + first_r * 16u + k214], k214 < first_r);
+      let v53_220 = select(0.0, near[near52 + first_r * 16u + k214 + 16u], k214 < (first_r + 1u));
+      let v53_221 = select(0.0, near[near52 + first_r * 16u + k214 + 32u], k214 < (first_r + 2u));
+      let v53_222 = select(0.0, near[near52 + first_r * 16u + k214 + 48u], k214 < (first_r + 3u));
+      let v14_223 = arena[far + k214 * 64u + first_i_K + 3072u];
+      let v14_224 = arena[far + k214 * 64u + first_i_K + 3073u];
+      let v14_225 = arena[far + k214 * 64u + first_i_K + 3074u];
+      let v14_226 = arena[far + k214 * 64u + first_i_K + 3075u];
+      let b227 = vec4<f32>(v14_223, v14_224, v14_225, v14_226);
+      sum215 += v53_219 * b227;
+      sum216 += v53_220 * b227;
+      sum217 += v53_221 * b227;
+      sum218 += v53_222 * b227;
     }
     var m54 = array<vec4<f32>, 4>(sum215, sum216, sum217, sum218);
     for (var y = 0u; y < 4u + zero; y++) {
@@ -528,14 +602,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
+  // %58 [%row, %col] = mul %20, %12
+  // %59 [%col, %row] = swap %58
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x229 = select(0.0, near[c * 16u + r + 256u], r <= c);
-    let x228 = (0.125f * x229);
-    near[c * 16u + r] = x228;
+    let v12_229 = select(0.0, near[near11 + c * 16u + r], r <= c);
+    let v59_228 = (0.125f * v12_229);
+    near[near59 + c * 16u + r] = v59_228;
   }
   workgroupBarrier();
+  // %63 [%row, K] = contract[V] %9, %33
+  // %60 [%row, K] = contract[%col] %59, %25
+  // %64 [%row, K] = add %63, %60
+  // %61 [%col, %row] = swap %53
+  // %62 [%row, K] = contract[%col] %61, %31
+  // %65 [%row, K] = add %64, %62
+  // store d_b, %65
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -544,19 +627,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum233 = vec4<f32>();
     var sum234 = vec4<f32>();
     for (var k230 = 0u; k230 < 64u + zero; k230++) {
-      let x235 = select(0.0, arena[at_ws_S_written1 + first_r * heads_64 + k230], first_r < length);
-      let x236 = select(0.0, arena[at_ws_S_written1 + (first_r + 1u) * heads_64 + k230], (first_r + 1u) < length);
-      let x237 = select(0.0, arena[at_ws_S_written1 + (first_r + 2u) * heads_64 + k230], (first_r + 2u) < length);
-      let x238 = select(0.0, arena[at_ws_S_written1 + (first_r + 3u) * heads_64 + k230], (first_r + 3u) < length);
-      let x239 = arena[at_ws_S_cotangents + first_i_K * 64u + k230];
-      let x240 = arena[at_ws_S_cotangents + first_i_K * 64u + k230 + 64u];
-      let x241 = arena[at_ws_S_cotangents + first_i_K * 64u + k230 + 128u];
-      let x242 = arena[at_ws_S_cotangents + first_i_K * 64u + k230 + 192u];
-      let b243 = vec4<f32>(x239, x240, x241, x242);
-      sum231 += x235 * b243;
-      sum232 += x236 * b243;
-      sum233 += x237 * b243;
-      sum234 += x238 * b243;
+      let v9_235 = select(0.0, arena[at_ws_S_written1 + first_r * heads_64 + k230], first_r < length);
+      let v9_236 = select(0.0, arena[at_ws_S_written1 + (first_r + 1u) * heads_64 + k230], (first_r + 1u) < length);
+      let v9_237 = select(0.0, arena[at_ws_S_written1 + (first_r + 2u) * heads_64 + k230], (first_r + 2u) < length);
+      let v9_238 = select(0.0, arena[at_ws_S_written1 + (first_r + 3u) * heads_64 + k230], (first_r + 3u) < length);
+      let v33_239 = arena[at_ws_S_cotangents + first_i_K * 64u + k230];
+      let v33_240 = arena[at_ws_S_cotangents + first_i_K * 64u + k230 + 64u];
+      let v33_241 = arena[at_ws_S_cotangents + first_i_K * 64u + k230 + 128u];
+      let v33_242 = arena[at_ws_S_cotangents + first_i_K * 64u + k230 + 192u];
+      let b243 = vec4<f32>(v33_239, v33_240, v33_241, v33_242);
+      sum231 += v9_235 * b243;
+      sum232 += v9_236 * b243;
+      sum233 += v9_237 * b243;
+      sum234 += v9_238 * b243;
     }
     var m63 = array<vec4<f32>, 4>(sum231, sum232, sum233, sum234);
     var sum245 = vec4<f32>();
@@ -564,15 +647,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum247 = vec4<f32>();
     var sum248 = vec4<f32>();
     for (var k244 = 0u; k244 < 16u + zero; k244++) {
-      let x249 = arena[far + k244 * 64u + first_i_K + 4096u];
-      let x250 = arena[far + k244 * 64u + first_i_K + 4097u];
-      let x251 = arena[far + k244 * 64u + first_i_K + 4098u];
-      let x252 = arena[far + k244 * 64u + first_i_K + 4099u];
-      let b253 = vec4<f32>(x249, x250, x251, x252);
-      sum245 += near[k244 * 16u + first_r] * b253;
-      sum246 += near[k244 * 16u + first_r + 1u] * b253;
-      sum247 += near[k244 * 16u + first_r + 2u] * b253;
-      sum248 += near[k244 * 16u + first_r + 3u] * b253;
+      let v25_249 = arena[far + k244 * 64u + first_i_K + 4096u];
+      let v25_250 = arena[far + k244 * 64u + first_i_K + 4097u];
+      let v25_251 = arena[far + k244 * 64u + first_i_K + 4098u];
+      let v25_252 = arena[far + k244 * 64u + first_i_K + 4099u];
+      let b253 = vec4<f32>(v25_249, v25_250, v25_251, v25_252);
+      sum245 += near[near59 + k244 * 16u + first_r] * b253;
+      sum246 += near[near59 + k244 * 16u + first_r + 1u] * b253;
+      sum247 += near[near59 + k244 * 16u + first_r + 2u] * b253;
+      sum248 += near[near59 + k244 * 16u + first_r + 3u] * b253;
     }
     var m60 = array<vec4<f32>, 4>(sum245, sum246, sum247, sum248);
     var sum255 = vec4<f32>();
@@ -580,19 +663,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum257 = vec4<f32>();
     var sum258 = vec4<f32>();
     for (var k254 = 0u; k254 < 16u + zero; k254++) {
-      let x259 = select(0.0, near[k254 * 16u + first_r + 512u], first_r < k254);
-      let x260 = select(0.0, near[k254 * 16u + first_r + 513u], (first_r + 1u) < k254);
-      let x261 = select(0.0, near[k254 * 16u + first_r + 514u], (first_r + 2u) < k254);
-      let x262 = select(0.0, near[k254 * 16u + first_r + 515u], (first_r + 3u) < k254);
-      let x263 = arena[far + k254 * 64u + first_i_K + 5120u];
-      let x264 = arena[far + k254 * 64u + first_i_K + 5121u];
-      let x265 = arena[far + k254 * 64u + first_i_K + 5122u];
-      let x266 = arena[far + k254 * 64u + first_i_K + 5123u];
-      let b267 = vec4<f32>(x263, x264, x265, x266);
-      sum255 += x259 * b267;
-      sum256 += x260 * b267;
-      sum257 += x261 * b267;
-      sum258 += x262 * b267;
+      let v53_259 = select(0.0, near[near52 + k254 * 16u + first_r], first_r < k254);
+      let v53_260 = select(0.0, near[near52 + k254 * 16u + first_r + 1u], (first_r + 1u) < k254);
+      let v53_261 = select(0.0, near[near52 + k254 * 16u + first_r + 2u], (first_r + 2u) < k254);
+      let v53_262 = select(0.0, near[near52 + k254 * 16u + first_r + 3u], (first_r + 3u) < k254);
+      let v31_263 = arena[far + k254 * 64u + first_i_K + 5120u];
+      let v31_264 = arena[far + k254 * 64u + first_i_K + 5121u];
+      let v31_265 = arena[far + k254 * 64u + first_i_K + 5122u];
+      let v31_266 = arena[far + k254 * 64u + first_i_K + 5123u];
+      let b267 = vec4<f32>(v31_263, v31_264, v31_265, v31_266);
+      sum255 += v53_259 * b267;
+      sum256 += v53_260 * b267;
+      sum257 += v53_261 * b267;
+      sum258 += v53_262 * b267;
     }
     var m62 = array<vec4<f32>, 4>(sum255, sum256, sum257, sum258);
     for (var y = 0u; y < 4u + zero; y++) {

@@ -26,32 +26,48 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_score0_1 = dims[1].w + (chunk * heads + head) * 256u;
   let at_ws_S_solve1_1 = dims[2].x + (chunk * heads + head) * 256u;
   let at_ws_S_given1 = dims[2].y + (token * heads + head) * 64u;
+  const near13 = 0u;
+  const near15 = 256u;
+  const near16 = 0u;
+  const near0 = 0u;
+  const near2 = 1024u;
+  const near8 = 2048u;
+  const near12 = 3072u;
+  const near19 = 256u;
+  // %0 [%row, K] = load q row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K] = x1;
+    let v0_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
   }
+  // %1 [%row, K] = load k row
+  // %2 [%col, K] = swap %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x2 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
-    near[c * 64u + i_K + 1024u] = x2;
+    let v2_2 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
+    near[near2 + c * 64u + i_K] = v2_2;
   }
   workgroupBarrier();
+  // %5 [] = 0.125
+  // %3 [%row, %col] = contract[K] %0, %2
+  // %4 [%row, %col] = mask %3
+  // %6 [%row, %col] = mul %5, %4
+  // store ws.S.score0_0, %6
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x6 = near[first_r * 64u + k3];
-      let x7 = near[first_r * 64u + k3 + 64u];
-      let x8 = near[first_c * 64u + k3 + 1024u];
-      let x9 = near[first_c * 64u + k3 + 1088u];
-      let b10 = vec2<f32>(x8, x9);
-      sum4 += x6 * b10;
-      sum5 += x7 * b10;
+      let v0_6 = near[near0 + first_r * 64u + k3];
+      let v0_7 = near[near0 + first_r * 64u + k3 + 64u];
+      let v2_8 = near[near2 + first_c * 64u + k3];
+      let v2_9 = near[near2 + first_c * 64u + k3 + 64u];
+      let b10 = vec2<f32>(v2_8, v2_9);
+      sum4 += v0_6 * b10;
+      sum5 += v0_7 * b10;
     }
     var m3 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {
@@ -62,26 +78,32 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
+  // %7 [%row, K] = load b row
+  // %8 [%col, K] = swap %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x11 = select(0.0, p_b[at_q + c * heads_64 + i_K], c < length);
-    near[c * 64u + i_K + 2048u] = x11;
+    let v8_11 = select(0.0, p_b[at_q + c * heads_64 + i_K], c < length);
+    near[near8 + c * 64u + i_K] = v8_11;
   }
   workgroupBarrier();
+  // %9 [%row, %col] = contract[K] %0, %8
+  // %10 [%row, %col] = mask %9
+  // %11 [%row, %col] = mul %5, %10
+  // store ws.S.score0_1, %11
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum13 = vec2<f32>();
     var sum14 = vec2<f32>();
     for (var k12 = 0u; k12 < 64u + zero; k12++) {
-      let x15 = near[first_r * 64u + k12];
-      let x16 = near[first_r * 64u + k12 + 64u];
-      let x17 = near[first_c * 64u + k12 + 2048u];
-      let x18 = near[first_c * 64u + k12 + 2112u];
-      let b19 = vec2<f32>(x17, x18);
-      sum13 += x15 * b19;
-      sum14 += x16 * b19;
+      let v0_15 = near[near0 + first_r * 64u + k12];
+      let v0_16 = near[near0 + first_r * 64u + k12 + 64u];
+      let v8_17 = near[near8 + first_c * 64u + k12];
+      let v8_18 = near[near8 + first_c * 64u + k12 + 64u];
+      let b19 = vec2<f32>(v8_17, v8_18);
+      sum13 += v0_15 * b19;
+      sum14 += v0_16 * b19;
     }
     var m9 = array<vec2<f32>, 2>(sum13, sum14);
     for (var y = 0u; y < 2u + zero; y++) {
@@ -92,82 +114,93 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
+  // %12 [%row, K] = load a row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x20 = select(0.0, p_a[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 3072u] = x20;
+    let v12_20 = select(0.0, p_a[at_q + r * heads_64 + i_K], r < length);
+    near[near12 + r * 64u + i_K] = v12_20;
   }
   workgroupBarrier();
+  // %13 [%row, %col] = contract[K] %12, %8
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum22 = vec2<f32>();
     var sum23 = vec2<f32>();
     for (var k21 = 0u; k21 < 64u + zero; k21++) {
-      let x24 = near[first_r * 64u + k21 + 3072u];
-      let x25 = near[first_r * 64u + k21 + 3136u];
-      let x26 = near[first_c * 64u + k21 + 2048u];
-      let x27 = near[first_c * 64u + k21 + 2112u];
-      let b28 = vec2<f32>(x26, x27);
-      sum22 += x24 * b28;
-      sum23 += x25 * b28;
+      let v12_24 = near[near12 + first_r * 64u + k21];
+      let v12_25 = near[near12 + first_r * 64u + k21 + 64u];
+      let v8_26 = near[near8 + first_c * 64u + k21];
+      let v8_27 = near[near8 + first_c * 64u + k21 + 64u];
+      let b28 = vec2<f32>(v8_26, v8_27);
+      sum22 += v12_24 * b28;
+      sum23 += v12_25 * b28;
     }
     var m13 = array<vec2<f32>, 2>(sum22, sum23);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x29 = m13[y][x];
-        near[r * 16u + c] = x29;
+        let v13_29 = m13[y][x];
+        near[near13 + r * 16u + c] = v13_29;
       }
     }
   }
   workgroupBarrier();
+  // %14 [%row, %col] = mask strict %13
+  // %15 [%row, %col] = inverse %14
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     for (var r = 0u; r < 16u + zero; r++) {
       var sum = select(0.0, 1.0, r == c);
       for (var j = c; j < r; j++) {
-        sum += select(0.0, near[r * 16u + j], j < r) * near[j * 16u + c + 256u];
+        sum += select(0.0, near[near13 + r * 16u + j], j < r) * near[near15 + j * 16u + c];
       }
-      near[r * 16u + c + 256u] = sum;
+      near[near15 + r * 16u + c] = sum;
     }
   }
   workgroupBarrier();
+  // store ws.S.solve1_1, %15
+  // %16 [%row, %col] = contract[K] %12, %2
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum31 = vec2<f32>();
     var sum32 = vec2<f32>();
     for (var k30 = 0u; k30 < 64u + zero; k30++) {
-      let x33 = near[first_r * 64u + k30 + 3072u];
-      let x34 = near[first_r * 64u + k30 + 3136u];
-      let x35 = near[first_c * 64u + k30 + 1024u];
-      let x36 = near[first_c * 64u + k30 + 1088u];
-      let b37 = vec2<f32>(x35, x36);
-      sum31 += x33 * b37;
-      sum32 += x34 * b37;
+      let v12_33 = near[near12 + first_r * 64u + k30];
+      let v12_34 = near[near12 + first_r * 64u + k30 + 64u];
+      let v2_35 = near[near2 + first_c * 64u + k30];
+      let v2_36 = near[near2 + first_c * 64u + k30 + 64u];
+      let b37 = vec2<f32>(v2_35, v2_36);
+      sum31 += v12_33 * b37;
+      sum32 += v12_34 * b37;
     }
     var m16 = array<vec2<f32>, 2>(sum31, sum32);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        arena[at_ws_S_solve1_1 + r * 16u + c] = near[r * 16u + c + 256u];
-        let x38 = m16[y][x];
-        near[r * 16u + c] = x38;
+        arena[at_ws_S_solve1_1 + r * 16u + c] = near[near15 + r * 16u + c];
+        let v16_38 = m16[y][x];
+        near[near16 + r * 16u + c] = v16_38;
       }
     }
   }
   workgroupBarrier();
+  // %18 [%row, V] = load v row
+  // %19 [%col, V] = swap %18
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let c = i / 64u;
-    let x39 = select(0.0, p_v[at_q + c * heads_64 + i_V], c < length);
-    near[c * 64u + i_V + 256u] = x39;
+    let v19_39 = select(0.0, p_v[at_q + c * heads_64 + i_V], c < length);
+    near[near19 + c * 64u + i_V] = v19_39;
   }
   workgroupBarrier();
+  // %17 [%row, %col] = mask strict %16
+  // %20 [%row, V] = contract[%col] %17, %19
+  // store ws.S.given1, %20
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -176,11 +209,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum43 = vec4<f32>();
     var sum44 = vec4<f32>();
     for (var k40 = 0u; k40 < 16u + zero; k40++) {
-      let b45 = vec4<f32>(near[k40 * 64u + first_i_V + 256u], near[k40 * 64u + first_i_V + 257u], near[k40 * 64u + first_i_V + 258u], near[k40 * 64u + first_i_V + 259u]);
-      sum41 += select(0.0, near[first_r * 16u + k40], k40 < first_r) * b45;
-      sum42 += select(0.0, near[first_r * 16u + k40 + 16u], k40 < (first_r + 1u)) * b45;
-      sum43 += select(0.0, near[first_r * 16u + k40 + 32u], k40 < (first_r + 2u)) * b45;
-      sum44 += select(0.0, near[first_r * 16u + k40 + 48u], k40 < (first_r + 3u)) * b45;
+      let b45 = vec4<f32>(near[near19 + k40 * 64u + first_i_V], near[near19 + k40 * 64u + first_i_V + 1u], near[near19 + k40 * 64u + first_i_V + 2u], near[near19 + k40 * 64u + first_i_V + 3u]);
+      sum41 += select(0.0, near[near16 + first_r * 16u + k40], k40 < first_r) * b45;
+      sum42 += select(0.0, near[near16 + first_r * 16u + k40 + 16u], k40 < (first_r + 1u)) * b45;
+      sum43 += select(0.0, near[near16 + first_r * 16u + k40 + 32u], k40 < (first_r + 2u)) * b45;
+      sum44 += select(0.0, near[near16 + first_r * 16u + k40 + 48u], k40 < (first_r + 3u)) * b45;
     }
     var m20 = array<vec4<f32>, 4>(sum41, sum42, sum43, sum44);
     for (var y = 0u; y < 4u + zero; y++) {

@@ -26,12 +26,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_d_final_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near4 = 0u;
+  const near7 = 256u;
+  const near8 = 512u;
+  const near12 = 256u;
+  const near13 = 0u;
+  const near15 = 512u;
+  const near1 = 768u;
+  const near3 = 1792u;
+  const near16 = 1792u;
+  const near18 = 2816u;
+  // %0 [K, V] = load d_final.S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 768u] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks reversed with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let chunk = first_chunk + nth;
@@ -43,56 +55,64 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_score0_1 = dims[1].w + (chunk * heads + head) * 256u;
     let at_ws_S_solve1_1 = dims[2].x + (chunk * heads + head) * 256u;
     let at_ws_S_solved1 = dims[3].y + (token * heads + head) * 64u + block;
+    // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x1 = near[i_K * 16u + i_V + 768u];
-      arena[at_ws_S_cotangents + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v1_1;
     }
+    // %3 [%row, K] = load b row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, p_b[at_b + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1792u] = x2;
+      let v3_2 = select(0.0, p_b[at_b + r * heads_64 + i_K], r < length);
+      near[near3 + r * 64u + i_K] = v3_2;
     }
     workgroupBarrier();
+    // %4 [%row, V] = contract[K] %3, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
       for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let x6 = near[k3 * 16u + first_i_V + 768u];
-        let x7 = near[k3 * 16u + first_i_V + 769u];
-        let b8 = vec2<f32>(x6, x7);
-        sum4 += near[first_r * 64u + k3 + 1792u] * b8;
-        sum5 += near[first_r * 64u + k3 + 1856u] * b8;
+        let v1_6 = near[near1 + k3 * 16u + first_i_V];
+        let v1_7 = near[near1 + k3 * 16u + first_i_V + 1u];
+        let b8 = vec2<f32>(v1_6, v1_7);
+        sum4 += near[near3 + first_r * 64u + k3] * b8;
+        sum5 += near[near3 + first_r * 64u + k3 + 64u] * b8;
       }
       var m4 = array<vec2<f32>, 2>(sum4, sum5);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x9 = m4[y][x];
-          near[r * 16u + i_V] = x9;
+          let v4_9 = m4[y][x];
+          near[near4 + r * 16u + i_V] = v4_9;
         }
       }
     }
+    // %2 [%row, V] = load d_o row
+    // %7 [%col, V] = swap %2
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x11 = select(0.0, p_d_o[at_d_o + c * heads_64 + i_V], c < length);
-      let x10 = x11;
-      near[c * 16u + i_V + 256u] = x10;
+      let v2_11 = select(0.0, p_d_o[at_d_o + c * heads_64 + i_V], c < length);
+      let v7_10 = v2_11;
+      near[near7 + c * 16u + i_V] = v7_10;
     }
     workgroupBarrier();
+    // %5 [%row, %col] = load ws.S.score0_1
+    // %6 [%col, %row] = swap %5
+    // %8 [%row, V] = contract[%col] %6, %7
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum13 = vec2<f32>();
       var sum14 = vec2<f32>();
       for (var k12 = 0u; k12 < 16u + zero; k12++) {
-        let b15 = vec2<f32>(near[k12 * 16u + first_i_V + 256u], near[k12 * 16u + first_i_V + 257u]);
+        let b15 = vec2<f32>(near[near7 + k12 * 16u + first_i_V], near[near7 + k12 * 16u + first_i_V + 1u]);
         sum13 += arena[at_ws_S_score0_1 + k12 * 16u + first_r] * b15;
         sum14 += arena[at_ws_S_score0_1 + k12 * 16u + first_r + 1u] * b15;
       }
@@ -101,26 +121,33 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x16 = m8[y][x];
-          near[r * 16u + i_V + 512u] = x16;
+          let v8_16 = m8[y][x];
+          near[near8 + r * 16u + i_V] = v8_16;
         }
       }
     }
     workgroupBarrier();
+    // %9 [%row, V] = add %4, %8
+    // %12 [%col, V] = swap %9
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x17 = (near[c * 16u + i_V] + near[c * 16u + i_V + 512u]);
-      near[c * 16u + i_V + 256u] = x17;
+      let v12_17 = (near[near4 + c * 16u + i_V] + near[near8 + c * 16u + i_V]);
+      near[near12 + c * 16u + i_V] = v12_17;
     }
     workgroupBarrier();
+    // %10 [%row, %col] = load ws.S.solve1_1
+    // %11 [%col, %row] = swap %10
+    // %13 [%row, V] = contract[%col] %11, %12
+    // %14 [] = 0.125
+    // %15 [%row, V] = mul %14, %2
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum19 = vec2<f32>();
       var sum20 = vec2<f32>();
       for (var k18 = 0u; k18 < 16u + zero; k18++) {
-        let b21 = vec2<f32>(near[k18 * 16u + first_i_V + 256u], near[k18 * 16u + first_i_V + 257u]);
+        let b21 = vec2<f32>(near[near12 + k18 * 16u + first_i_V], near[near12 + k18 * 16u + first_i_V + 1u]);
         sum19 += arena[at_ws_S_solve1_1 + k18 * 16u + first_r] * b21;
         sum20 += arena[at_ws_S_solve1_1 + k18 * 16u + first_r + 1u] * b21;
       }
@@ -129,29 +156,36 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x22 = m13[y][x];
-          near[r * 16u + i_V] = x22;
-          let x24 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-          let x23 = (0.125f * x24);
-          near[r * 16u + i_V + 512u] = x23;
+          let v13_22 = m13[y][x];
+          near[near13 + r * 16u + i_V] = v13_22;
+          let v2_24 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+          let v15_23 = (0.125f * v2_24);
+          near[near15 + r * 16u + i_V] = v15_23;
         }
       }
     }
+    // %16 [%row, K] = load q row
+    // %18 [%row, K] = load a row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x25 = select(0.0, p_q[at_b + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1792u] = x25;
-      let x26 = select(0.0, p_a[at_b + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2816u] = x26;
+      let v16_25 = select(0.0, p_q[at_b + r * heads_64 + i_K], r < length);
+      near[near16 + r * 64u + i_K] = v16_25;
+      let v18_26 = select(0.0, p_a[at_b + r * heads_64 + i_K], r < length);
+      near[near18 + r * 64u + i_K] = v18_26;
     }
     workgroupBarrier();
+    // store ws.S.solved1, %13
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x27 = near[r * 16u + i_V];
-      if (r < length) { arena[at_ws_S_solved1 + r * heads_64 + i_V] = x27; }
+      let v13_27 = near[near13 + r * 16u + i_V];
+      if (r < length) { arena[at_ws_S_solved1 + r * heads_64 + i_V] = v13_27; }
     }
+    // %17 [K, V] = contract[%row] %16, %15
+    // %20 [K, V] = add %1, %17
+    // %19 [K, V] = contract[%row] %18, %13
+    // %21 [K, V] = add %20, %19
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -160,11 +194,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum31 = vec4<f32>();
       var sum32 = vec4<f32>();
       for (var k28 = 0u; k28 < 16u + zero; k28++) {
-        let b33 = vec4<f32>(near[k28 * 16u + first_i_V + 512u], near[k28 * 16u + first_i_V + 513u], near[k28 * 16u + first_i_V + 514u], near[k28 * 16u + first_i_V + 515u]);
-        sum29 += near[k28 * 64u + first_i_K + 1792u] * b33;
-        sum30 += near[k28 * 64u + first_i_K + 1793u] * b33;
-        sum31 += near[k28 * 64u + first_i_K + 1794u] * b33;
-        sum32 += near[k28 * 64u + first_i_K + 1795u] * b33;
+        let b33 = vec4<f32>(near[near15 + k28 * 16u + first_i_V], near[near15 + k28 * 16u + first_i_V + 1u], near[near15 + k28 * 16u + first_i_V + 2u], near[near15 + k28 * 16u + first_i_V + 3u]);
+        sum29 += near[near16 + k28 * 64u + first_i_K] * b33;
+        sum30 += near[near16 + k28 * 64u + first_i_K + 1u] * b33;
+        sum31 += near[near16 + k28 * 64u + first_i_K + 2u] * b33;
+        sum32 += near[near16 + k28 * 64u + first_i_K + 3u] * b33;
       }
       var m17 = array<vec4<f32>, 4>(sum29, sum30, sum31, sum32);
       var sum35 = vec4<f32>();
@@ -172,33 +206,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum37 = vec4<f32>();
       var sum38 = vec4<f32>();
       for (var k34 = 0u; k34 < 16u + zero; k34++) {
-        let x39 = near[k34 * 16u + first_i_V];
-        let x40 = near[k34 * 16u + first_i_V + 1u];
-        let x41 = near[k34 * 16u + first_i_V + 2u];
-        let x42 = near[k34 * 16u + first_i_V + 3u];
-        let b43 = vec4<f32>(x39, x40, x41, x42);
-        sum35 += near[k34 * 64u + first_i_K + 2816u] * b43;
-        sum36 += near[k34 * 64u + first_i_K + 2817u] * b43;
-        sum37 += near[k34 * 64u + first_i_K + 2818u] * b43;
-        sum38 += near[k34 * 64u + first_i_K + 2819u] * b43;
+        let v13_39 = near[near13 + k34 * 16u + first_i_V];
+        let v13_40 = near[near13 + k34 * 16u + first_i_V + 1u];
+        let v13_41 = near[near13 + k34 * 16u + first_i_V + 2u];
+        let v13_42 = near[near13 + k34 * 16u + first_i_V + 3u];
+        let b43 = vec4<f32>(v13_39, v13_40, v13_41, v13_42);
+        sum35 += near[near18 + k34 * 64u + first_i_K] * b43;
+        sum36 += near[near18 + k34 * 64u + first_i_K + 1u] * b43;
+        sum37 += near[near18 + k34 * 64u + first_i_K + 2u] * b43;
+        sum38 += near[near18 + k34 * 64u + first_i_K + 3u] * b43;
       }
       var m19 = array<vec4<f32>, 4>(sum35, sum36, sum37, sum38);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x44 = near[i_K * 16u + i_V + 768u];
-          near[i_K * 16u + i_V + 768u] = ((x44 + m17[y][x]) + m19[y][x]);
+          let v1_44 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((v1_44 + m17[y][x]) + m19[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store d_S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x45 = near[i_K * 16u + i_V + 768u];
-    p_d_S[at_d_final_S + i_K * 64u + i_V] = x45;
+    let v1_45 = near[near1 + i_K * 16u + i_V];
+    p_d_S[at_d_final_S + i_K * 64u + i_V] = v1_45;
   }
 }

@@ -25,12 +25,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near2 = 0u;
+  const near5 = 256u;
+  const near8 = 512u;
+  const near9 = 256u;
+  const near1 = 768u;
+  const near4 = 1792u;
+  const near10 = 1792u;
+  const near12 = 2816u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 768u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -42,63 +52,73 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_given1 = dims[2].y + (token * heads + head) * 64u + block;
     let at_ws_S_solve1_1 = dims[2].x + (chunk * heads + head) * 256u;
     let at_ws_S_written1 = dims[2].w + (token * heads + head) * 64u + block;
+    // store ws.S.states, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x1 = near[i_K * 16u + i_V + 768u];
-      arena[at_ws_S_states + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
     }
+    // %2 [%row, V] = load v row
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x2 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
-      near[r * 16u + i_V] = x2;
+      let v2_2 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
+      near[near2 + r * 16u + i_V] = v2_2;
     }
+    // %4 [%row, K] = load a row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x3 = select(0.0, p_a[at_a + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1792u] = x3;
+      let v4_3 = select(0.0, p_a[at_a + r * heads_64 + i_K], r < length);
+      near[near4 + r * 64u + i_K] = v4_3;
     }
     workgroupBarrier();
+    // %5 [%row, V] = contract[K] %4, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
       for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let x7 = near[k4 * 16u + first_i_V + 768u];
-        let x8 = near[k4 * 16u + first_i_V + 769u];
-        let b9 = vec2<f32>(x7, x8);
-        sum5 += near[first_r * 64u + k4 + 1792u] * b9;
-        sum6 += near[first_r * 64u + k4 + 1856u] * b9;
+        let v1_7 = near[near1 + k4 * 16u + first_i_V];
+        let v1_8 = near[near1 + k4 * 16u + first_i_V + 1u];
+        let b9 = vec2<f32>(v1_7, v1_8);
+        sum5 += near[near4 + first_r * 64u + k4] * b9;
+        sum6 += near[near4 + first_r * 64u + k4 + 64u] * b9;
       }
       var m5 = array<vec2<f32>, 2>(sum5, sum6);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x10 = m5[y][x];
-          near[r * 16u + i_V + 256u] = x10;
+          let v5_10 = m5[y][x];
+          near[near5 + r * 16u + i_V] = v5_10;
         }
       }
     }
     workgroupBarrier();
+    // %3 [%row, V] = load ws.S.given1 row
+    // %6 [%row, V] = add %5, %3
+    // %8 [%col, V] = swap %6
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x12 = (near[c * 16u + i_V + 256u] + select(0.0, arena[at_ws_S_given1 + c * heads_64 + i_V], c < length));
-      let x11 = x12;
-      near[c * 16u + i_V + 512u] = x11;
+      let v6_12 = (near[near5 + c * 16u + i_V] + select(0.0, arena[at_ws_S_given1 + c * heads_64 + i_V], c < length));
+      let v8_11 = v6_12;
+      near[near8 + c * 16u + i_V] = v8_11;
     }
     workgroupBarrier();
+    // %7 [%row, %col] = load ws.S.solve1_1
+    // %9 [%row, V] = contract[%col] %7, %8
+    // store ws.S.written1, %9
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum14 = vec2<f32>();
       var sum15 = vec2<f32>();
       for (var k13 = 0u; k13 < 16u + zero; k13++) {
-        let b16 = vec2<f32>(near[k13 * 16u + first_i_V + 512u], near[k13 * 16u + first_i_V + 513u]);
+        let b16 = vec2<f32>(near[near8 + k13 * 16u + first_i_V], near[near8 + k13 * 16u + first_i_V + 1u]);
         sum14 += arena[at_ws_S_solve1_1 + first_r * 16u + k13] * b16;
         sum15 += arena[at_ws_S_solve1_1 + first_r * 16u + k13 + 16u] * b16;
       }
@@ -107,21 +127,27 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x17 = m9[y][x];
-          near[r * 16u + i_V + 256u] = x17;
+          let v9_17 = m9[y][x];
+          near[near9 + r * 16u + i_V] = v9_17;
           if (r < length) { arena[at_ws_S_written1 + r * heads_64 + i_V] = m9[y][x]; }
         }
       }
     }
+    // %10 [%row, K] = load k row
+    // %12 [%row, K] = load b row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x18 = select(0.0, p_k[at_a + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1792u] = x18;
-      let x19 = select(0.0, p_b[at_a + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2816u] = x19;
+      let v10_18 = select(0.0, p_k[at_a + r * heads_64 + i_K], r < length);
+      near[near10 + r * 64u + i_K] = v10_18;
+      let v12_19 = select(0.0, p_b[at_a + r * heads_64 + i_K], r < length);
+      near[near12 + r * 64u + i_K] = v12_19;
     }
     workgroupBarrier();
+    // %11 [K, V] = contract[%row] %10, %2
+    // %14 [K, V] = add %1, %11
+    // %13 [K, V] = contract[%row] %12, %9
+    // %15 [K, V] = add %14, %13
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -130,11 +156,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum23 = vec4<f32>();
       var sum24 = vec4<f32>();
       for (var k20 = 0u; k20 < 16u + zero; k20++) {
-        let b25 = vec4<f32>(near[k20 * 16u + first_i_V], near[k20 * 16u + first_i_V + 1u], near[k20 * 16u + first_i_V + 2u], near[k20 * 16u + first_i_V + 3u]);
-        sum21 += near[k20 * 64u + first_i_K + 1792u] * b25;
-        sum22 += near[k20 * 64u + first_i_K + 1793u] * b25;
-        sum23 += near[k20 * 64u + first_i_K + 1794u] * b25;
-        sum24 += near[k20 * 64u + first_i_K + 1795u] * b25;
+        let b25 = vec4<f32>(near[near2 + k20 * 16u + first_i_V], near[near2 + k20 * 16u + first_i_V + 1u], near[near2 + k20 * 16u + first_i_V + 2u], near[near2 + k20 * 16u + first_i_V + 3u]);
+        sum21 += near[near10 + k20 * 64u + first_i_K] * b25;
+        sum22 += near[near10 + k20 * 64u + first_i_K + 1u] * b25;
+        sum23 += near[near10 + k20 * 64u + first_i_K + 2u] * b25;
+        sum24 += near[near10 + k20 * 64u + first_i_K + 3u] * b25;
       }
       var m11 = array<vec4<f32>, 4>(sum21, sum22, sum23, sum24);
       var sum27 = vec4<f32>();
@@ -142,23 +168,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum29 = vec4<f32>();
       var sum30 = vec4<f32>();
       for (var k26 = 0u; k26 < 16u + zero; k26++) {
-        let x31 = near[k26 * 16u + first_i_V + 256u];
-        let x32 = near[k26 * 16u + first_i_V + 257u];
-        let x33 = near[k26 * 16u + first_i_V + 258u];
-        let x34 = near[k26 * 16u + first_i_V + 259u];
-        let b35 = vec4<f32>(x31, x32, x33, x34);
-        sum27 += near[k26 * 64u + first_i_K + 2816u] * b35;
-        sum28 += near[k26 * 64u + first_i_K + 2817u] * b35;
-        sum29 += near[k26 * 64u + first_i_K + 2818u] * b35;
-        sum30 += near[k26 * 64u + first_i_K + 2819u] * b35;
+        let v9_31 = near[near9 + k26 * 16u + first_i_V];
+        let v9_32 = near[near9 + k26 * 16u + first_i_V + 1u];
+        let v9_33 = near[near9 + k26 * 16u + first_i_V + 2u];
+        let v9_34 = near[near9 + k26 * 16u + first_i_V + 3u];
+        let b35 = vec4<f32>(v9_31, v9_32, v9_33, v9_34);
+        sum27 += near[near12 + k26 * 64u + first_i_K] * b35;
+        sum28 += near[near12 + k26 * 64u + first_i_K + 1u] * b35;
+        sum29 += near[near12 + k26 * 64u + first_i_K + 2u] * b35;
+        sum30 += near[near12 + k26 * 64u + first_i_K + 3u] * b35;
       }
       var m13 = array<vec4<f32>, 4>(sum27, sum28, sum29, sum30);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x36 = near[i_K * 16u + i_V + 768u];
-          near[i_K * 16u + i_V + 768u] = ((x36 + m11[y][x]) + m13[y][x]);
+          let v1_36 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((v1_36 + m11[y][x]) + m13[y][x]);
         }
       }
     }

@@ -26,12 +26,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near2 = 0u;
+  const near5 = 256u;
+  const near8 = 512u;
+  const near9 = 256u;
+  const near1 = 768u;
+  const near4 = 1792u;
+  const near16 = 1792u;
+  const near22 = 1792u;
+  const near24 = 2816u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 768u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -45,57 +56,65 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_score0_1 = dims[1].w + (chunk * heads + head) * 256u;
     let at_k_staged = dims[3].w + (token * heads + head) * 64u;
+    // %2 [%row, V] = load v row
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x1 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
-      near[r * 16u + i_V] = x1;
+      let v2_1 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
+      near[near2 + r * 16u + i_V] = v2_1;
     }
+    // %4 [%row, K] = load a row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, p_a[at_a + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1792u] = x2;
+      let v4_2 = select(0.0, p_a[at_a + r * heads_64 + i_K], r < length);
+      near[near4 + r * 64u + i_K] = v4_2;
     }
     workgroupBarrier();
+    // %5 [%row, V] = contract[K] %4, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
       for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let x6 = near[k3 * 16u + first_i_V + 768u];
-        let x7 = near[k3 * 16u + first_i_V + 769u];
-        let b8 = vec2<f32>(x6, x7);
-        sum4 += near[first_r * 64u + k3 + 1792u] * b8;
-        sum5 += near[first_r * 64u + k3 + 1856u] * b8;
+        let v1_6 = near[near1 + k3 * 16u + first_i_V];
+        let v1_7 = near[near1 + k3 * 16u + first_i_V + 1u];
+        let b8 = vec2<f32>(v1_6, v1_7);
+        sum4 += near[near4 + first_r * 64u + k3] * b8;
+        sum5 += near[near4 + first_r * 64u + k3 + 64u] * b8;
       }
       var m5 = array<vec2<f32>, 2>(sum4, sum5);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x9 = m5[y][x];
-          near[r * 16u + i_V + 256u] = x9;
+          let v5_9 = m5[y][x];
+          near[near5 + r * 16u + i_V] = v5_9;
         }
       }
     }
     workgroupBarrier();
+    // %3 [%row, V] = load ws.S.given1 row
+    // %6 [%row, V] = add %5, %3
+    // %8 [%col, V] = swap %6
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x11 = (near[c * 16u + i_V + 256u] + select(0.0, arena[at_ws_S_given1 + c * heads_64 + i_V], c < length));
-      let x10 = x11;
-      near[c * 16u + i_V + 512u] = x10;
+      let v6_11 = (near[near5 + c * 16u + i_V] + select(0.0, arena[at_ws_S_given1 + c * heads_64 + i_V], c < length));
+      let v8_10 = v6_11;
+      near[near8 + c * 16u + i_V] = v8_10;
     }
     workgroupBarrier();
+    // %7 [%row, %col] = load ws.S.solve1_1
+    // %9 [%row, V] = contract[%col] %7, %8
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum13 = vec2<f32>();
       var sum14 = vec2<f32>();
       for (var k12 = 0u; k12 < 16u + zero; k12++) {
-        let b15 = vec2<f32>(near[k12 * 16u + first_i_V + 512u], near[k12 * 16u + first_i_V + 513u]);
+        let b15 = vec2<f32>(near[near8 + k12 * 16u + first_i_V], near[near8 + k12 * 16u + first_i_V + 1u]);
         sum13 += arena[at_ws_S_solve1_1 + first_r * 16u + k12] * b15;
         sum14 += arena[at_ws_S_solve1_1 + first_r * 16u + k12 + 16u] * b15;
       }
@@ -104,37 +123,50 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x16 = m9[y][x];
-          near[r * 16u + i_V + 256u] = x16;
+          let v9_16 = m9[y][x];
+          near[near9 + r * 16u + i_V] = v9_16;
         }
       }
     }
+    // %16 [%row, K] = load q.staged row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x17 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1792u] = x17;
+      let v16_17 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+      near[near16 + r * 64u + i_K] = v16_17;
     }
     workgroupBarrier();
+    // %18 [] = 0.125
+    // %17 [%row, V] = contract[K] %16, %1
+    // %19 [%row, V] = mul %18, %17
+    // %10 [%row, %col] = load ws.S.score0_0
+    // %11 [%col, V] = swap %2
+    // %12 [%row, V] = contract[%col] %10, %11
+    // %20 [%row, V] = add %19, %12
+    // %13 [%row, %col] = load ws.S.score0_1
+    // %14 [%col, V] = swap %9
+    // %15 [%row, V] = contract[%col] %13, %14
+    // %21 [%row, V] = add %20, %15
+    // store o, %21
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum19 = vec2<f32>();
       var sum20 = vec2<f32>();
       for (var k18 = 0u; k18 < 64u + zero; k18++) {
-        let x21 = near[k18 * 16u + first_i_V + 768u];
-        let x22 = near[k18 * 16u + first_i_V + 769u];
-        let b23 = vec2<f32>(x21, x22);
-        sum19 += near[first_r * 64u + k18 + 1792u] * b23;
-        sum20 += near[first_r * 64u + k18 + 1856u] * b23;
+        let v1_21 = near[near1 + k18 * 16u + first_i_V];
+        let v1_22 = near[near1 + k18 * 16u + first_i_V + 1u];
+        let b23 = vec2<f32>(v1_21, v1_22);
+        sum19 += near[near16 + first_r * 64u + k18] * b23;
+        sum20 += near[near16 + first_r * 64u + k18 + 64u] * b23;
       }
       var m17 = array<vec2<f32>, 2>(sum19, sum20);
       var sum25 = vec2<f32>();
       var sum26 = vec2<f32>();
       for (var k24 = 0u; k24 < 16u + zero; k24++) {
-        let x27 = near[k24 * 16u + first_i_V];
-        let x28 = near[k24 * 16u + first_i_V + 1u];
-        let b29 = vec2<f32>(x27, x28);
+        let v2_27 = near[near2 + k24 * 16u + first_i_V];
+        let v2_28 = near[near2 + k24 * 16u + first_i_V + 1u];
+        let b29 = vec2<f32>(v2_27, v2_28);
         sum25 += arena[at_ws_S_score0_0 + first_r * 16u + k24] * b29;
         sum26 += arena[at_ws_S_score0_0 + first_r * 16u + k24 + 16u] * b29;
       }
@@ -142,9 +174,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum31 = vec2<f32>();
       var sum32 = vec2<f32>();
       for (var k30 = 0u; k30 < 16u + zero; k30++) {
-        let x33 = near[k30 * 16u + first_i_V + 256u];
-        let x34 = near[k30 * 16u + first_i_V + 257u];
-        let b35 = vec2<f32>(x33, x34);
+        let v9_33 = near[near9 + k30 * 16u + first_i_V];
+        let v9_34 = near[near9 + k30 * 16u + first_i_V + 1u];
+        let b35 = vec2<f32>(v9_33, v9_34);
         sum31 += arena[at_ws_S_score0_1 + first_r * 16u + k30] * b35;
         sum32 += arena[at_ws_S_score0_1 + first_r * 16u + k30 + 16u] * b35;
       }
@@ -158,15 +190,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
     workgroupBarrier();
+    // %22 [%row, K] = load k.staged row
+    // %24 [%row, K] = load b row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x36 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1792u] = x36;
-      let x37 = select(0.0, p_b[at_a + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2816u] = x37;
+      let v22_36 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+      near[near22 + r * 64u + i_K] = v22_36;
+      let v24_37 = select(0.0, p_b[at_a + r * heads_64 + i_K], r < length);
+      near[near24 + r * 64u + i_K] = v24_37;
     }
     workgroupBarrier();
+    // %23 [K, V] = contract[%row] %22, %2
+    // %26 [K, V] = add %1, %23
+    // %25 [K, V] = contract[%row] %24, %9
+    // %27 [K, V] = add %26, %25
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -175,15 +213,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum41 = vec4<f32>();
       var sum42 = vec4<f32>();
       for (var k38 = 0u; k38 < 16u + zero; k38++) {
-        let x43 = near[k38 * 16u + first_i_V];
-        let x44 = near[k38 * 16u + first_i_V + 1u];
-        let x45 = near[k38 * 16u + first_i_V + 2u];
-        let x46 = near[k38 * 16u + first_i_V + 3u];
-        let b47 = vec4<f32>(x43, x44, x45, x46);
-        sum39 += near[k38 * 64u + first_i_K + 1792u] * b47;
-        sum40 += near[k38 * 64u + first_i_K + 1793u] * b47;
-        sum41 += near[k38 * 64u + first_i_K + 1794u] * b47;
-        sum42 += near[k38 * 64u + first_i_K + 1795u] * b47;
+        let v2_43 = near[near2 + k38 * 16u + first_i_V];
+        let v2_44 = near[near2 + k38 * 16u + first_i_V + 1u];
+        let v2_45 = near[near2 + k38 * 16u + first_i_V + 2u];
+        let v2_46 = near[near2 + k38 * 16u + first_i_V + 3u];
+        let b47 = vec4<f32>(v2_43, v2_44, v2_45, v2_46);
+        sum39 += near[near22 + k38 * 64u + first_i_K] * b47;
+        sum40 += near[near22 + k38 * 64u + first_i_K + 1u] * b47;
+        sum41 += near[near22 + k38 * 64u + first_i_K + 2u] * b47;
+        sum42 += near[near22 + k38 * 64u + first_i_K + 3u] * b47;
       }
       var m23 = array<vec4<f32>, 4>(sum39, sum40, sum41, sum42);
       var sum49 = vec4<f32>();
@@ -191,33 +229,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum51 = vec4<f32>();
       var sum52 = vec4<f32>();
       for (var k48 = 0u; k48 < 16u + zero; k48++) {
-        let x53 = near[k48 * 16u + first_i_V + 256u];
-        let x54 = near[k48 * 16u + first_i_V + 257u];
-        let x55 = near[k48 * 16u + first_i_V + 258u];
-        let x56 = near[k48 * 16u + first_i_V + 259u];
-        let b57 = vec4<f32>(x53, x54, x55, x56);
-        sum49 += near[k48 * 64u + first_i_K + 2816u] * b57;
-        sum50 += near[k48 * 64u + first_i_K + 2817u] * b57;
-        sum51 += near[k48 * 64u + first_i_K + 2818u] * b57;
-        sum52 += near[k48 * 64u + first_i_K + 2819u] * b57;
+        let v9_53 = near[near9 + k48 * 16u + first_i_V];
+        let v9_54 = near[near9 + k48 * 16u + first_i_V + 1u];
+        let v9_55 = near[near9 + k48 * 16u + first_i_V + 2u];
+        let v9_56 = near[near9 + k48 * 16u + first_i_V + 3u];
+        let b57 = vec4<f32>(v9_53, v9_54, v9_55, v9_56);
+        sum49 += near[near24 + k48 * 64u + first_i_K] * b57;
+        sum50 += near[near24 + k48 * 64u + first_i_K + 1u] * b57;
+        sum51 += near[near24 + k48 * 64u + first_i_K + 2u] * b57;
+        sum52 += near[near24 + k48 * 64u + first_i_K + 3u] * b57;
       }
       var m25 = array<vec4<f32>, 4>(sum49, sum50, sum51, sum52);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x58 = near[i_K * 16u + i_V + 768u];
-          near[i_K * 16u + i_V + 768u] = ((x58 + m23[y][x]) + m25[y][x]);
+          let v1_58 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((v1_58 + m23[y][x]) + m25[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x59 = near[i_K * 16u + i_V + 768u];
-    p_final_S[at_S + i_K * 64u + i_V] = x59;
+    let v1_59 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_59;
   }
 }

@@ -23,62 +23,84 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_S = (sequence * heads + head) * 4096u + block;
+  const near3 = 0u;
+  const near7 = 16u;
+  const near2 = 32u;
+  const near5 = 96u;
+  const near1 = 160u;
+  const near10 = 1184u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 160u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_k_staged = dims[3].w + (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
     let at_b = (token * heads + head) * 64u;
     let at_q_staged = dims[3].z + (token * heads + head) * 64u;
+    // %2 [K] = load k.staged one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = arena[at_k_staged + i_K];
-      near[i_K + 32u] = x1;
+      let v2_1 = arena[at_k_staged + i_K];
+      near[near2 + i_K] = v2_1;
     }
+    // %3 [V] = load v one
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      let x2 = p_v[at_v + i_V];
-      near[i_V] = x2;
+      let v3_2 = p_v[at_v + i_V];
+      near[near3 + i_V] = v3_2;
     }
+    // %5 [K] = load b one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x3 = p_b[at_b + i_K];
-      near[i_K + 96u] = x3;
+      let v5_3 = p_b[at_b + i_K];
+      near[near5 + i_K] = v5_3;
     }
+    // %6 [K] = load a one
+    // %7 [V] = contract[K] %6, %1
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum5 = 0.0;
       for (var k4 = 0u; k4 < 64u + zero; k4++) {
         let b6 = p_a[at_b + k4];
-        let x7 = near[k4 * 16u + i_V + 160u];
-        let b8 = x7;
+        let v1_7 = near[near1 + k4 * 16u + i_V];
+        let b8 = v1_7;
         sum5 += b6 * b8;
       }
       let m7 = sum5;
-      let x9 = m7;
-      near[i_V + 16u] = x9;
+      let v7_9 = m7;
+      near[near7 + i_V] = v7_9;
     }
     workgroupBarrier();
+    // %4 [K, V] = mul %2, %3
+    // %8 [K, V] = mul %5, %7
+    // %9 [K, V] = add %4, %8
+    // %10 [K, V] = add %1, %9
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x11 = near[i_K * 16u + i_V + 160u];
-      let x10 = (x11 + ((near[i_K + 32u] * near[i_V]) + (near[i_K + 96u] * near[i_V + 16u])));
-      near[i_K * 16u + i_V + 1184u] = x10;
+      let v1_11 = near[near1 + i_K * 16u + i_V];
+      let v10_10 = (v1_11 + ((near[near2 + i_K] * near[near3 + i_V]) + (near[near5 + i_K] * near[near7 + i_V])));
+      near[near10 + i_K * 16u + i_V] = v10_10;
     }
     workgroupBarrier();
+    // %11 [K] = load q.staged one
+    // %12 [] = 0.125
+    // %13 [K] = mul %11, %12
+    // %14 [V] = contract[K] %13, %10
+    // store o, %14
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum13 = 0.0;
       for (var k12 = 0u; k12 < 64u + zero; k12++) {
         let b14 = (arena[at_q_staged + k12] * 0.125f);
-        let x15 = near[k12 * 16u + i_V + 1184u];
-        let b16 = x15;
+        let v10_15 = near[near10 + k12 * 16u + i_V];
+        let b16 = v10_15;
         sum13 += b14 * b16;
       }
       let m14 = sum13;
@@ -87,16 +109,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x17 = near[i_K * 16u + i_V + 1184u];
-      near[i_K * 16u + i_V + 160u] = x17;
+      let v10_17 = near[near10 + i_K * 16u + i_V];
+      near[near1 + i_K * 16u + i_V] = v10_17;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x18 = near[i_K * 16u + i_V + 160u];
-    p_final_S[at_S + i_K * 64u + i_V] = x18;
+    let v1_18 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_18;
   }
 }

@@ -739,7 +739,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M7 = 18432, M0 = 36864, M1 = 45056, M3 = 18432, M4 = 26624, M8 = 53248, M9 = 18432, M10 = 26624, M12 = 0, M5 = 18432, M6 = 61440, M11 = 18432, M13 = 8192;
+  constexpr u32 M2 = 0, M7 = 18432, M0_0 = 36864, M1_1 = 45056, M3 = 18432, M4 = 26624, M8 = 53248, M9 = 18432, M10 = 26624, M12 = 0, M5_7 = 18432, M6_8 = 61440, M11_17 = 18432, M13_21 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -748,79 +748,107 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  // %0 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M0_0), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  // %1 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M1_1), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  // %2 [%row, K] = load g row
   array_load<64, 72, 128>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<0>();
   team_sync(1);
   team_sync(1);
   for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1);
-  float whole_0[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_0, {(base + M0), (base + M1)}, {(base + M1)}, ((float*)(basep + M2)), {(base + M3)}, 0, 4, 4);
+  float whole_0[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_0, {(base + M0_0), (base + M1_1)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, 0, 4, 4);
   float f3_1[32];
   float f6_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f3_1[i] = whole_0[0][i];
   UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = whole_0[1][i];
   team_sync(1);
+  // %6 [%row, %col] = dscore[K] strict %1, %1 by %2
+  // %4 [] = 0.125
+  // %5 [%row, %col] = mul %4, %3
   float f5_3[32];
   UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = (0.125f * f3_1[i]);
+  // store ws.S.score0_0, %5
   store_frag<4, 64, false>((base + M4), f5_3, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M4), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M5))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6))[i] = (-((float*)(basep + M5))[i]);
+  // %7 [%row] = load beta row
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M5_7))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %8 [%row] = neg %7
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M6_8))[i] = (-((float*)(basep + M5_7))[i]);
+  // %9 [%row, %col] = mul %8, %6
   team_sync(1);
   float f9_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = (((float*)(basep + M6))[frag_row(i)] * f6_2[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = (((float*)(basep + M6_8))[frag_row(i)] * f6_2[i]);
+  // %10 [%row, %col] = inverse %9
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)] = f9_4[i];
   team_sync(1);
   tri_inverse<72>(((float*)(basep + M7)), t, 4);
+  // store ws.S.solve0_0, %10
   team_sync(1);
   float f10_5[32];
   UNROLL for (int i = 0; i < 32; ++i) f10_5[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
   store_frag<4, 64, false>((base + M8), f10_5, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
+  // %11 [%row, K] = cumsum %2
+  // %12 [%row, K] = exp %11
   float f11_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f11_6[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
   float f12_7[32];
   UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_6[i]);
+  // %13 [%row, K] = mul %12, %4
   float f13_8[32];
   UNROLL for (int i = 0; i < 32; ++i) f13_8[i] = (f12_7[i] * 0.125f);
+  // %14 [%row, K] = mul %13, %0
   float f0_9[32];
-  load_frag<4, 64, false>(f0_9, (base + M0), 0);
+  load_frag<4, 64, false>(f0_9, (base + M0_0), 0);
   float f14_10[32];
   UNROLL for (int i = 0; i < 32; ++i) f14_10[i] = (f13_8[i] * f0_9[i]);
+  // store ws.S.read0, %14
   store_frag<4, 64, false>((base + M9), f14_10, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  // %15 [%row, K] = mul %12, %8
   float f15_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_11[i] = (f12_7[i] * ((float*)(basep + M6))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f15_11[i] = (f12_7[i] * ((float*)(basep + M6_8))[frag_row(i)]);
+  // %16 [%row, K] = mul %15, %1
   float f1_12[32];
-  load_frag<4, 64, false>(f1_12, (base + M1), 0);
+  load_frag<4, 64, false>(f1_12, (base + M1_1), 0);
   float f16_13[32];
   UNROLL for (int i = 0; i < 32; ++i) f16_13[i] = (f15_11[i] * f1_12[i]);
+  // store ws.S.erase0, %16
   store_frag<4, 64, false>((base + M10), f16_13, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M11))[i] = ((float*)(basep + M2))[4536 + i];
+  // %17 [K] = pick last %11
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M11_17))[i] = ((float*)(basep + M2))[4536 + i];
+  // %18 [K, %row] = sub %17, %11
   team_sync(1);
   float f18_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_14[i] = (((float*)(basep + M11))[frag_col(i)] - f11_6[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f18_14[i] = (((float*)(basep + M11_17))[frag_col(i)] - f11_6[i]);
+  // %19 [K, %row] = exp %18
   float f19_15[32];
   UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = m_exp(f18_14[i]);
+  // %20 [K, %row] = mul %19, %1
   float f20_16[32];
   UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = (f19_15[i] * f1_12[i]);
+  // store ws.S.col0, %20
   store_frag<4, 64, false>((base + M12), f20_16, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M13))[i] = m_exp(((float*)(basep + M11))[i]);
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M13))[i]);
+  // %21 [K] = exp %17
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M13_21))[i] = m_exp(((float*)(basep + M11_17))[i]);
+  // store ws.S.decay, %21
+  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M13_21))[i]);
 }
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L2 = 8192, L3 = 16384, L4 = 24576, L5 = 32768, L6 = 40960, L1 = 49152, L7 = 49408;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_8 = 16384, L4_11 = 24576, L5_14 = 32768, L6_17 = 40960, L1_3 = 49152, L7_19 = 49408;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -846,13 +874,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 50176; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load beta row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L3), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L4), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L5), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L6), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %5 [%row, K] = load ws.S.erase0 row
+      tile_load<64, 1, 128>((to + L2_5), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %8 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L3_8), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %11 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L4_11), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %14 [%row, K] = load ws.S.read0 row
+      tile_load<64, 1, 128>((to + L5_14), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %17 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L6_17), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %19 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_1[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
@@ -872,8 +908,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L7))[i] = r19_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L7_19))[i] = r19_1[k]; }
       cp_wait<0>();
       team_sync(1);
       team_sync(1);
@@ -886,6 +922,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -901,49 +938,63 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
+      // %15 [%row, V] = contract[K] %14, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f15_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f15_3, a1_2, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f15_3, a1_2, (sa + L5_14)); mma_commit();
+      // %4 [%row, V] = mul %2, %3
       float f2_4[32];
-      load_frag<4, 64, true>(f2_4, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_4, (sa + L0_2), 0);
       float f4_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (f2_4[i] * ((float*)(sp + L1))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (f2_4[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %6 [%row, V] = contract[K] %5, %1
+      // %7 [%row, V] = add %6, %4
       u32 a1_6[4][4]; pack<4>(a1_6, f1_1);
       float f7_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_7[i] = f4_5[i];
-      mma_open(); mma<64, 4, 64, false, false>(f7_7, a1_6, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f7_7, a1_6, (sa + L2_5)); mma_commit();
+      // %9 [%col, V] = swap %7
+      // %20 [K, V] = mul %19, %1
       float f20_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_8[i] = (((float*)(sp + L7))[frag_col(i)] * f1_1[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_8[i] = (((float*)(sp + L7_19))[frag_col(i)] * f1_1[i]);
+      // %10 [%row, V] = contract[%col] %8, %9
       mma_wait<0>();
       mma_ready<sizeof(f15_3) / 4>(f15_3);
       mma_ready<sizeof(f7_7) / 4>(f7_7);
       u32 a7_9[4][4]; pack<4>(a7_9, f7_7);
       float f10_10[32];
-      mma_open(); mma<64, 4, 64, false, true>(f10_10, a7_9, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f10_10, a7_9, (sa + L3_8)); mma_commit();
+      // %12 [%col, V] = swap %10
+      // %18 [K, V] = contract[%row] %17, %10
+      // %21 [K, V] = add %20, %18
       mma_wait<0>();
       mma_ready<sizeof(f10_10) / 4>(f10_10);
       u32 a10_11[4][4]; pack<4>(a10_11, f10_10);
       float f21_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_12[i] = f20_8[i];
-      mma_open(); mma<64, 4, 64, true, false>(f21_12, a10_11, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f21_12, a10_11, (sa + L6_17)); mma_commit();
+      // %13 [%row, V] = contract[%col] %11, %12
+      // %16 [%row, V] = add %15, %13
       u32 a10_13[4][4]; pack<4>(a10_13, f10_10);
       float f16_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_14[i] = f15_3[i];
-      mma_open(); mma<64, 4, 64, false, false>(f16_14, a10_13, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f16_14, a10_13, (sa + L4_11)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f21_12) / 4>(f21_12);
       mma_ready<sizeof(f16_14) / 4>(f16_14);
+      // store o, %16
       store_frag<4, 64, true>((oa + O0), f16_14, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f21_12[i];
       bar_arrive(empty + n % 2 * 8);
     }
+    // store final.S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L2 = 8192, L3 = 16384, L4 = 24576, L1 = 32768, L5 = 33024;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L3_8 = 16384, L4_11 = 24576, L1_3 = 32768, L5_13 = 33024;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -969,11 +1020,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load beta row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L3), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L4), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %5 [%row, K] = load ws.S.erase0 row
+      tile_load<64, 1, 128>((to + L2_5), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %8 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L3_8), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %11 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L4_11), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %13 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r13_1[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
@@ -994,8 +1051,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r13_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_13))[i] = r13_1[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
@@ -1008,6 +1065,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1023,30 +1081,40 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %4 [%row, V] = mul %2, %3
       float f2_2[32];
-      load_frag<4, 64, true>(f2_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
       float f4_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_2[i] * ((float*)(sp + L1))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_2[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %6 [%row, V] = contract[K] %5, %1
+      // %7 [%row, V] = add %6, %4
       u32 a1_4[4][4]; pack<4>(a1_4, f1_1);
       float f7_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_5[i] = f4_3[i];
-      mma_open(); mma<64, 4, 64, false, false>(f7_5, a1_4, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f7_5, a1_4, (sa + L2_5)); mma_commit();
+      // %9 [%col, V] = swap %7
+      // %14 [K, V] = mul %13, %1
       float f14_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = (((float*)(sp + L5))[frag_col(i)] * f1_1[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = (((float*)(sp + L5_13))[frag_col(i)] * f1_1[i]);
+      // %10 [%row, V] = contract[%col] %8, %9
       mma_wait<0>();
       mma_ready<sizeof(f7_5) / 4>(f7_5);
       u32 a7_7[4][4]; pack<4>(a7_7, f7_5);
       float f10_8[32];
-      mma_open(); mma<64, 4, 64, false, true>(f10_8, a7_7, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f10_8, a7_7, (sa + L3_8)); mma_commit();
+      // %12 [K, V] = contract[%row] %11, %10
+      // %15 [K, V] = add %14, %12
       mma_wait<0>();
       mma_ready<sizeof(f10_8) / 4>(f10_8);
       u32 a10_9[4][4]; pack<4>(a10_9, f10_8);
       float f15_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f15_10[i] = f14_6[i];
-      mma_open(); mma<64, 4, 64, true, false>(f15_10, a10_9, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f15_10, a10_9, (sa + L4_11)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f15_10) / 4>(f15_10);
+      // store ws.S.written0, %10
       store_frag<4, 64, true>((oa + O1), f10_8, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f15_10[i];
       bar_arrive(empty + n % 3 * 8);
@@ -1056,7 +1124,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960, L6 = 49152;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_14 = 32768, L5_16 = 40960, L6_18 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1081,12 +1149,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 50176; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L1), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L2), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L3), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
-      tile_load<64, 1, 128>((to + L4), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L5), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %5 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L2_5), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %10 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L3_10), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %14 [%row, K] = load ws.S.read0 row
+      tile_load<64, 1, 128>((to + L4_14), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %16 [%row, K] = load ws.S.erase0 row
+      tile_load<64, 1, 128>((to + L5_16), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %18 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
@@ -1107,9 +1182,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6))[i] = r18_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_18))[i] = r18_0[k]; }
       cp_wait<0>();
       team_sync(1);
+      // %6 [%col, %row] = swap %5
+      // %11 [%col, %row] = swap %10
       team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
@@ -1120,6 +1197,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load d_final.S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1135,47 +1213,61 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const u32 oa = out0 + n % 2 * 16384; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
+      // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0));
+      // %7 [%col, V] = swap %2
+      // %8 [%row, V] = contract[%col] %6, %7
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
       float f8_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f8_3, a2_2, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f8_3, a2_2, (sa + L2_5)); mma_commit();
+      // %19 [K, V] = mul %18, %1
       float f19_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_4[i] = (((float*)(sp + L6))[frag_col(i)] * f1_1[i]);
-      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f19_4[i] = (((float*)(sp + L6_18))[frag_col(i)] * f1_1[i]);
+      // %15 [K, V] = contract[%row] %14, %2
+      // %20 [K, V] = add %19, %15
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
       float f20_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_6[i] = f19_4[i];
-      mma_open(); mma<64, 4, 64, true, false>(f20_6, a2_5, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f20_6, a2_5, (sa + L4_14)); mma_commit();
+      // %4 [%row, V] = contract[K] %3, %1
+      // %9 [%row, V] = add %4, %8
       mma_wait<1>();
       mma_ready<sizeof(f8_3) / 4>(f8_3);
       u32 a1_7[4][4]; pack<4>(a1_7, f1_1);
       float f9_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_8[i] = f8_3[i];
-      mma_open(); mma<64, 4, 64, false, false>(f9_8, a1_7, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f9_8, a1_7, (sa + L1_3)); mma_commit();
+      // %12 [%col, V] = swap %9
+      // %13 [%row, V] = contract[%col] %11, %12
       mma_wait<0>();
       mma_ready<sizeof(f20_6) / 4>(f20_6);
       mma_ready<sizeof(f9_8) / 4>(f9_8);
       u32 a9_9[4][4]; pack<4>(a9_9, f9_8);
       float f13_10[32];
-      mma_open(); mma<64, 4, 64, true, true>(f13_10, a9_9, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f13_10, a9_9, (sa + L3_10)); mma_commit();
+      // %17 [K, V] = contract[%row] %16, %13
+      // %21 [K, V] = add %20, %17
       mma_wait<0>();
       mma_ready<sizeof(f13_10) / 4>(f13_10);
       u32 a13_11[4][4]; pack<4>(a13_11, f13_10);
       float f21_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_12[i] = f20_6[i];
-      mma_open(); mma<64, 4, 64, true, false>(f21_12, a13_11, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f21_12, a13_11, (sa + L5_16)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f21_12) / 4>(f21_12);
+      // store ws.S.solved0, %13
       store_frag<4, 64, true>((oa + O1), f13_10, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f21_12[i];
       bar_arrive(empty + n % 2 * 8);
     }
+    // store d_S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M28 = 0, M0 = 18432, M1 = 26624, M2 = 34816, M4 = 43008, M5 = 51200, M6 = 59392, M7 = 67584, M8 = 75776, M9 = 83968, M10 = 92160, M11 = 92160, M12 = 18432, M15 = 18432, M16 = 18432, M18 = 18432, M19 = 18432, M20 = 0, M21 = 8192, M26 = 18432, M30 = 18432, M33 = 0, M13 = 83968, M14 = 84224, M17 = 84480, M22 = 0, M23 = 256, M24 = 19456, M25 = 19712, M27 = 19968, M29 = 0, M31 = 1024, M32 = 1280, M34 = 1536;
+  constexpr u32 M3 = 0, M28 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_28 = 67584, M8_61 = 75776, M9_5 = 83968, M10 = 92160, M11 = 92160, M12 = 18432, M15_25 = 18432, M16 = 18432, M18_22 = 18432, M19 = 18432, M20 = 0, M21 = 8192, M26 = 18432, M30 = 18432, M33 = 0, M13_23 = 83968, M14_24 = 84224, M17_30 = 84480, M22_50 = 0, M23_51 = 256, M24_52 = 19456, M25_54 = 19712, M27_55 = 19968, M29_59 = 0, M31_60 = 1024, M32_63 = 1280, M34_64 = 1536;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1185,194 +1277,264 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 512>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M1), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M2), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 512>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, V] = load ws.S.written0 row
+  tile_load<64, 1, 512>((base + M1_2), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %6 [%row, K] = load k row
+  tile_load<64, 1, 512>((base + M2_6), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  // %7 [%row, K] = load g row
   array_load<64, 72, 512>((base + M3), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M4), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M5), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M6), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M7), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M8), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %11 [K, V] = load ws.S.states
+  tile_load<64, 1, 512>((base + M4_11), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %18 [%row, K] = load q row
+  tile_load<64, 1, 512>((base + M5_18), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load ws.S.solved0 row
+  tile_load<64, 1, 512>((base + M6_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %28 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 512>((base + M7_28), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %61 [%row, V] = load v row
+  tile_load<64, 1, 512>((base + M8_61), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %3 [%col, V] = swap %2
+  // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<8>();
   team_sync(1, 512);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<7>();
   team_sync(1, 512);
   float f4_1[8];
-  mma_open(); mma<16, 4, 64, false, true>(f4_1, a0_0, (base + M1), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, false, true>(f4_1, a0_0, (base + M1_2), part * 16); mma_commit();
+  // %5 [%row, %col] = mask %4
   mma_wait<0>();
   mma_ready<sizeof(f4_1) / 4>(f4_1);
   float f5_2[8];
   UNROLL for (int i = 0; i < 8; ++i) f5_2[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f4_1[i] : 0.f);
+  // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<5>();
   team_sync(1, 512);
   team_sync(1, 512);
   for (int i = t; i < 64; i += 512) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<1, 64, false>((base + M9), f5_2, part * 1);
+  store_frag<1, 64, false>((base + M9_5), f5_2, part * 1);
   team_sync(1, 512);
-  u32 a5_4[4][4]; load_as<4, 64, false>(a5_4, (base + M9));
+  u32 a5_4[4][4]; load_as<4, 64, false>(a5_4, (base + M9_5));
   team_sync(1, 512);
-  float whole_3[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_3, {a5_4}, (base + M2), ((float*)(basep + M3)), (base + M10), part * 1, 4 + part);
+  float whole_3[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_3, {a5_4}, (base + M2_6), ((float*)(basep + M3)), (base + M10), part * 1, 4 + part);
   float f8_5[8];
   UNROLL for (int i = 0; i < 8; ++i) f8_5[i] = whole_3[0][i];
   team_sync(1, 512);
+  // %9 [%row, K] = cumsum %7
+  // %10 [%row, K] = exp %9
   float f9_6[8];
   UNROLL for (int i = 0; i < 8; ++i) f9_6[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f10_7[8];
   UNROLL for (int i = 0; i < 8; ++i) f10_7[i] = m_exp(f9_6[i]);
-  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0));
+  // %12 [%row, K] = contract[V] %0, %11
+  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
   cp_wait<4>();
   team_sync(1, 512);
   float f12_9[8];
-  mma_open(); mma<16, 4, 64, false, true>(f12_9, a0_8, (base + M4), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, false, true>(f12_9, a0_8, (base + M4_11), part * 16); mma_commit();
+  // %13 [%row, K] = mul %10, %12
   mma_wait<0>();
   mma_ready<sizeof(f12_9) / 4>(f12_9);
   float f13_10[8];
   UNROLL for (int i = 0; i < 8; ++i) f13_10[i] = (f10_7[i] * f12_9[i]);
+  // %14 [%row, K] = add %13, %8
   float f14_11[8];
   UNROLL for (int i = 0; i < 8; ++i) f14_11[i] = (f13_10[i] + f8_5[i]);
+  // %15 [] = 0.125
+  // %16 [%row, K] = mul %14, %15
   float f16_12[8];
   UNROLL for (int i = 0; i < 8; ++i) f16_12[i] = (f14_11[i] * 0.125f);
+  // store ws.d_q.heads, %16
   store_frag<1, 64, false>((base + M11), f16_12, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  u32 a5_14[4][4]; load_as<4, 64, true>(a5_14, (base + M9));
+  // %65 [%col, K] = dscoreCol[K] %5, %18 by %7
+  u32 a5_14[4][4]; load_as<4, 64, true>(a5_14, (base + M9_5));
   cp_wait<3>();
   team_sync(1, 512);
   team_sync(1, 512);
-  float whole_13[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_13, {a5_14}, (base + M5), ((float*)(basep + M3)), (base + M12), part * 1, 4 + part);
+  float whole_13[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_13, {a5_14}, (base + M5_18), ((float*)(basep + M3)), (base + M12), part * 1, 4 + part);
   float f65_15[8];
   UNROLL for (int i = 0; i < 8; ++i) f65_15[i] = whole_13[0][i];
   team_sync(1, 512);
+  // %19 [%col, K] = mul %65, %15
   float f19_16[8];
   UNROLL for (int i = 0; i < 8; ++i) f19_16[i] = (f65_15[i] * 0.125f);
+  // %20 [%row, K] = swap %19
+  // %21 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
   team_sync(1, 512);
-  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M6));
+  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M6_1));
   float f21_18[8];
-  mma_open(); mma<16, 4, 64, false, true>(f21_18, a1_17, (base + M1), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, false, true>(f21_18, a1_17, (base + M1_2), part * 16); mma_commit();
+  // %22 [%row, %col] = mask strict %21
   mma_wait<0>();
   mma_ready<sizeof(f21_18) / 4>(f21_18);
   float f22_19[8];
   UNROLL for (int i = 0; i < 8; ++i) f22_19[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f21_18[i] : 0.f);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M13))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M14))[i] = (-((float*)(basep + M13))[i]);
+  // %23 [%row] = load beta row
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M13_23))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %24 [%row] = neg %23
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M14_24))[i] = (-((float*)(basep + M13_23))[i]);
+  // %25 [%row, %col] = mul %24, %22
   team_sync(1, 512);
   float f25_20[8];
-  UNROLL for (int i = 0; i < 8; ++i) f25_20[i] = (((float*)(basep + M14))[frag_row(i)] * f22_19[i]);
-  store_frag<1, 64, false>((base + M15), f25_20, part * 1);
+  UNROLL for (int i = 0; i < 8; ++i) f25_20[i] = (((float*)(basep + M14_24))[frag_row(i)] * f22_19[i]);
+  // %26 [%col, K] = dscoreCol[K] strict %25, %6 by %7
+  store_frag<1, 64, false>((base + M15_25), f25_20, part * 1);
   team_sync(1, 512);
-  u32 a25_22[4][4]; load_as<4, 64, true>(a25_22, (base + M15));
+  u32 a25_22[4][4]; load_as<4, 64, true>(a25_22, (base + M15_25));
   team_sync(1, 512);
-  float whole_21[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_21, {a25_22}, (base + M2), ((float*)(basep + M3)), (base + M16), part * 1, 4 + part);
+  float whole_21[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_21, {a25_22}, (base + M2_6), ((float*)(basep + M3)), (base + M16), part * 1, 4 + part);
   float f26_23[8];
   UNROLL for (int i = 0; i < 8; ++i) f26_23[i] = whole_21[0][i];
   team_sync(1, 512);
-  u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M1));
+  // %27 [%row, K] = swap %26
+  // %29 [%row, K] = contract[V] %2, %28
+  u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M1_2));
   cp_wait<1>();
   team_sync(1, 512);
   float f29_25[8];
-  mma_open(); mma<16, 4, 64, false, true>(f29_25, a2_24, (base + M7), part * 16); mma_commit();
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M17))[i] = ((float*)(basep + M3))[4536 + i];
+  mma_open(); mma<16, 4, 64, false, true>(f29_25, a2_24, (base + M7_28), part * 16); mma_commit();
+  // %30 [K] = pick last %9
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M17_30))[i] = ((float*)(basep + M3))[4536 + i];
+  // %31 [K, %row] = sub %30, %9
   team_sync(1, 512);
   float f31_26[8];
-  UNROLL for (int i = 0; i < 8; ++i) f31_26[i] = (((float*)(basep + M17))[(frag_col(i) + part * 16)] - f9_6[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f31_26[i] = (((float*)(basep + M17_30))[(frag_col(i) + part * 16)] - f9_6[i]);
+  // %32 [K, %row] = exp %31
   float f32_27[8];
   UNROLL for (int i = 0; i < 8; ++i) f32_27[i] = m_exp(f31_26[i]);
+  // %33 [K, %row] = mul %32, %29
   mma_wait<0>();
   mma_ready<sizeof(f29_25) / 4>(f29_25);
   float f33_28[8];
   UNROLL for (int i = 0; i < 8; ++i) f33_28[i] = (f32_27[i] * f29_25[i]);
+  // %34 [K, %row] = add %33, %20
   float f34_29[8];
   UNROLL for (int i = 0; i < 8; ++i) f34_29[i] = (f33_28[i] + f19_16[i]);
+  // %35 [K, %row] = add %34, %27
   float f35_30[8];
   UNROLL for (int i = 0; i < 8; ++i) f35_30[i] = (f34_29[i] + f26_23[i]);
-  store_frag<1, 64, false>((base + M18), f22_19, part * 1);
+  // %36 [%row, K] = dscoreRow[K] strict %22, %6 by %7
+  store_frag<1, 64, false>((base + M18_22), f22_19, part * 1);
   team_sync(1, 512);
-  u32 a22_32[4][4]; load_as<4, 64, false>(a22_32, (base + M18));
+  u32 a22_32[4][4]; load_as<4, 64, false>(a22_32, (base + M18_22));
   team_sync(1, 512);
-  float whole_31[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_31, {a22_32}, (base + M2), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
+  float whole_31[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_31, {a22_32}, (base + M2_6), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
   float f36_33[8];
   UNROLL for (int i = 0; i < 8; ++i) f36_33[i] = whole_31[0][i];
   team_sync(1, 512);
-  u32 a1_34[4][4]; load_as<4, 64, false>(a1_34, (base + M6));
+  // %37 [%row, K] = contract[V] %1, %11
+  u32 a1_34[4][4]; load_as<4, 64, false>(a1_34, (base + M6_1));
   float f37_35[8];
-  mma_open(); mma<16, 4, 64, false, true>(f37_35, a1_34, (base + M4), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, false, true>(f37_35, a1_34, (base + M4_11), part * 16); mma_commit();
+  // %38 [%row, K] = mul %10, %37
   mma_wait<0>();
   mma_ready<sizeof(f37_35) / 4>(f37_35);
   float f38_36[8];
   UNROLL for (int i = 0; i < 8; ++i) f38_36[i] = (f10_7[i] * f37_35[i]);
+  // %39 [%row, K] = add %38, %36
   float f39_37[8];
   UNROLL for (int i = 0; i < 8; ++i) f39_37[i] = (f38_36[i] + f36_33[i]);
+  // %40 [%row, K] = mul %39, %24
   float f40_38[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_38[i] = (f39_37[i] * ((float*)(basep + M14))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 8; ++i) f40_38[i] = (f39_37[i] * ((float*)(basep + M14_24))[frag_row(i)]);
+  // %41 [K, %row] = add %35, %40
   float f41_39[8];
   UNROLL for (int i = 0; i < 8; ++i) f41_39[i] = (f35_30[i] + f40_38[i]);
+  // store ws.d_k.heads, %41
   store_frag<1, 64, false>((base + M20), f41_39, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  // %42 [%row, V] = mul %1, %23
   float f1_40[8];
-  load_frag<1, 64, false>(f1_40, (base + M6), part * 1);
+  load_frag<1, 64, false>(f1_40, (base + M6_1), part * 1);
   float f42_41[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_41[i] = (f1_40[i] * ((float*)(basep + M13))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 8; ++i) f42_41[i] = (f1_40[i] * ((float*)(basep + M13_23))[frag_row(i)]);
+  // store d_v, %42
   store_frag<1, 64, false>((base + M21), f42_41, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
+  // %43 [%row, K] = mul %14, %18
   float f18_42[8];
-  load_frag<1, 64, false>(f18_42, (base + M5), part * 1);
+  load_frag<1, 64, false>(f18_42, (base + M5_18), part * 1);
   float f43_43[8];
   UNROLL for (int i = 0; i < 8; ++i) f43_43[i] = (f14_11[i] * f18_42[i]);
+  // %44 [%row, K] = mul %15, %43
   float f44_44[8];
   UNROLL for (int i = 0; i < 8; ++i) f44_44[i] = (0.125f * f43_43[i]);
+  // %45 [%row, K] = mul %39, %6
   float f6_45[8];
-  load_frag<1, 64, false>(f6_45, (base + M2), part * 1);
+  load_frag<1, 64, false>(f6_45, (base + M2_6), part * 1);
   float f45_46[8];
   UNROLL for (int i = 0; i < 8; ++i) f45_46[i] = (f39_37[i] * f6_45[i]);
+  // %46 [%row, K] = mul %24, %45
   float f46_47[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_47[i] = (((float*)(basep + M14))[frag_row(i)] * f45_46[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f46_47[i] = (((float*)(basep + M14_24))[frag_row(i)] * f45_46[i]);
+  // %47 [%row, K] = add %44, %46
   float f47_48[8];
   UNROLL for (int i = 0; i < 8; ++i) f47_48[i] = (f44_44[i] + f46_47[i]);
+  // %48 [K, %row] = mul %35, %6
   float f48_49[8];
   UNROLL for (int i = 0; i < 8; ++i) f48_49[i] = (f35_30[i] * f6_45[i]);
+  // %49 [K, %row] = neg %48
   float f49_50[8];
   UNROLL for (int i = 0; i < 8; ++i) f49_50[i] = (-f48_49[i]);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M22))[i] = row_dot<64, 64>((base + M4), (base + M7), i);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M23))[i] = m_exp(((float*)(basep + M17))[i]);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M24))[i] = (((float*)(basep + M23))[i] * ((float*)(basep + M22))[i]);
+  // %50 [K] = contract[V] %11, %28
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M22_50))[i] = row_dot<64, 64>((base + M4_11), (base + M7_28), i);
+  // %51 [K] = exp %30
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M23_51))[i] = m_exp(((float*)(basep + M17_30))[i]);
+  // %52 [K] = mul %51, %50
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M24_52))[i] = (((float*)(basep + M23_51))[i] * ((float*)(basep + M22_50))[i]);
+  // %53 [K, %row] = mul %33, %6
   float f53_51[8];
   UNROLL for (int i = 0; i < 8; ++i) f53_51[i] = (f33_28[i] * f6_45[i]);
+  // %54 [K] = sum[%row] %53
   col_sums_part<8>(((float*)(basep + M26)), f53_51, 64, part * 16);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M25))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M27))[i] = (((float*)(basep + M24))[i] + ((float*)(basep + M25))[i]);
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M25_54))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
+  // %55 [K] = add %52, %54
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M27_55))[i] = (((float*)(basep + M24_52))[i] + ((float*)(basep + M25_54))[i]);
+  // %56 [%row, K] = add %47, %49
   float f56_52[8];
   UNROLL for (int i = 0; i < 8; ++i) f56_52[i] = (f47_48[i] + f49_50[i]);
+  // %57 [%row, K] = cumsum reversed %56
   UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f56_52[i];
   team_sync(1, 512);
   team_sync(1, 512);
   for (int i = t; i < 64; i += 512) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
+  // %58 [%row, K] = add %57, %55
   team_sync(1, 512);
   float f57_53[8];
   UNROLL for (int i = 0; i < 8; ++i) f57_53[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f58_54[8];
-  UNROLL for (int i = 0; i < 8; ++i) f58_54[i] = (f57_53[i] + ((float*)(basep + M27))[(frag_col(i) + part * 16)]);
+  UNROLL for (int i = 0; i < 8; ++i) f58_54[i] = (f57_53[i] + ((float*)(basep + M27_55))[(frag_col(i) + part * 16)]);
+  // store d_g, %58
   UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_54[i]); }
+  // %59 [%row] = sum[K] %45
   row_sums_to<8>((((float*)(basep + M30)) + part * 64), f45_46);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M29))[i] = ((float*)(basep + M30))[0 + i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M31))[i] = (-((float*)(basep + M29))[i]);
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M29_59))[i] = ((float*)(basep + M30))[0 + i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  // %60 [%row] = neg %59
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M31_60))[i] = (-((float*)(basep + M29_59))[i]);
+  // %62 [%row, V] = mul %1, %61
   cp_wait<0>();
   team_sync(1, 512);
   float f61_55[8];
-  load_frag<1, 64, false>(f61_55, (base + M8), part * 1);
+  load_frag<1, 64, false>(f61_55, (base + M8_61), part * 1);
   float f62_56[8];
   UNROLL for (int i = 0; i < 8; ++i) f62_56[i] = (f1_40[i] * f61_55[i]);
+  // %63 [%row] = sum[V] %62
   row_sums_to<8>((((float*)(basep + M33)) + part * 64), f62_56);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M32))[i] = ((float*)(basep + M33))[0 + i] + ((float*)(basep + M33))[64 + i] + ((float*)(basep + M33))[128 + i] + ((float*)(basep + M33))[192 + i];
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M34))[i] = (((float*)(basep + M31))[i] + ((float*)(basep + M32))[i]);
-  for (int i = t; i < 64; i += 512) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M34))[i]);
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M32_63))[i] = ((float*)(basep + M33))[0 + i] + ((float*)(basep + M33))[64 + i] + ((float*)(basep + M33))[128 + i] + ((float*)(basep + M33))[192 + i];
+  // %64 [%row] = add %60, %63
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M34_64))[i] = (((float*)(basep + M31_60))[i] + ((float*)(basep + M32_63))[i]);
+  // store d_beta, %64
+  for (int i = t; i < 64; i += 512) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M34_64))[i]);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.
@@ -1387,10 +1549,12 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
   const int x__row_K = block * 1024 + lane * 4;
   const int i__row = x__row_K / 64;
   const int i_K = x__row_K % 64;
+  // %0 [%row, K] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop members with %1 [%row, K] = %0
    {
     Few<bf16, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1405,18 +1569,22 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
         const int n = n0 + p;
         if (n >= per_group) break;
         const int head = group * per_group + n;
+        // %2 [%row, K] = load ws.d_q.heads row
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
+        // %3 [%row, K] = add %1, %2
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t1[j] + t2[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t3[j];
       }
     }
   }
+  // store d_q, %1
   if (i__row < length) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_q + ((i64)(first + i__row) * d.groups + group) * 64 + (i_K + 0), v); }
   float t4[4];
   UNROLL for (int j = 0; j < 4; ++j) t4[j] = t0[j];
+  // loop members with %4 [%row, K] = %0
    {
     Few<bf16, 4> raw5[4][1];
     auto ask = [&](int m, int p) {
@@ -1431,15 +1599,18 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
         const int n = n0 + p;
         if (n >= per_group) break;
         const int head = group * per_group + n;
+        // %5 [%row, K] = load ws.d_k.heads row
         float t5[4];
         ldn(&t5[0], raw5[p][0]);
         ask(n + 4, p);
+        // %6 [%row, K] = add %4, %5
         float t6[4];
         UNROLL for (int j = 0; j < 4; ++j) t6[j] = (t4[j] + t5[j]);
         UNROLL for (int j = 0; j < 4; ++j) t4[j] = t6[j];
       }
     }
   }
+  // store d_k, %4
   if (i__row < length) { const float v[] = {t4[0], t4[1], t4[2], t4[3]}; stn<4>(p_d_k + ((i64)(first + i__row) * d.groups + group) * 64 + (i_K + 0), v); }
 }
 
@@ -1455,84 +1626,117 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
+  // %0 [K, V] = load S
   float t0[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t0[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t0[i]); }
   float t1[8];
   UNROLL for (int i = 0; i < 8; ++i) t1[i] = t0[i];
+  // loop tokens with %1 [K, V] = %0
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %2 [K] = load g one
       float t2[8];
       UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t2[c * 4], p_g + ((i64)token * d.heads + head) * 64 + (x_K + c * 4));
+      // %3 [K] = exp %2
       float t3[8];
       UNROLL for (int i = 0; i < 8; ++i) t3[i] = m_exp(t2[i]);
+      // %4 [K] = expm1 %2
       float t4[8];
       UNROLL for (int i = 0; i < 8; ++i) t4[i] = m_expm1(t2[i]);
+      // %5 [] = 0.5
       float t5[1];
       t5[0] = 0.5f;
+      // %6 [] = 1
       float t6[1];
       t6[0] = 1.f;
+      // %7 [K] = add %6, %4
       float t7[8];
       UNROLL for (int i = 0; i < 8; ++i) t7[i] = (t6[0] + t4[i]);
+      // %8 [K] = less %5, %7
       float t8[8];
       UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t5[0] < t7[i] ? 1.f : 0.f);
+      // %9 [K] = mul %8, %4
       float t9[8];
       UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[i] * t4[i]);
+      // %10 [K] = sub %6, %8
       float t10[8];
       UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t6[0] - t8[i]);
+      // %11 [K] = mul %10, %3
       float t11[8];
       UNROLL for (int i = 0; i < 8; ++i) t11[i] = (t10[i] * t3[i]);
+      // %12 [K] = add %9, %11
       float t12[8];
       UNROLL for (int i = 0; i < 8; ++i) t12[i] = (t9[i] + t11[i]);
+      // %13 [K, V] = mul %12, %1
       float t13[8];
       UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[i] * t1[i]);
+      // %14 [K, V] = mul %8, %1
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[i] * t1[i]);
+      // %15 [K, V] = add %14, %13
       float t15[8];
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
+      // %16 [K] = load k one
       float t16[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + ((i64)token * d.groups + group) * 64 + (x_K + c * 8));
+      // %17 [V] = load v one
       float t17[1];
       ldn<1>(&t17[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      // %18 [] = load beta one
       float t18[1];
       ldn<1>(&t18[0], p_beta + ((i64)token * d.heads + head) * 1);
+      // %19 [V] = mul %17, %18
       float t19[1];
       t19[0] = (t17[0] * t18[0]);
+      // %20 [] = neg %18
       float t20[1];
       t20[0] = (-t18[0]);
+      // %21 [K] = mul %20, %16
       float t21[8];
       UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t20[0] * t16[i]);
+      // %22 [V] = contract[K] %21, %15
       float t22[1];
       t22[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t22[0] = t22[0] + t21[i] * t15[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t22[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t22[0] = x; }
+      // %23 [V] = add %19, %22
       float t23[1];
       t23[0] = (t19[0] + t22[0]);
+      // %24 [K, V] = mul %16, %23
       float t24[8];
       UNROLL for (int i = 0; i < 8; ++i) t24[i] = (t16[i] * t23[0]);
+      // %25 [K, V] = add %13, %24
       float t25[8];
       UNROLL for (int i = 0; i < 8; ++i) t25[i] = (t13[i] + t24[i]);
+      // %26 [K, V] = add %14, %25
       float t26[8];
       UNROLL for (int i = 0; i < 8; ++i) t26[i] = (t14[i] + t25[i]);
+      // %27 [K] = load q one
       float t27[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t27[c * 8], p_q + ((i64)token * d.groups + group) * 64 + (x_K + c * 8));
+      // %28 [] = 0.125
       float t28[1];
       t28[0] = 0.125f;
+      // %29 [K] = mul %27, %28
       float t29[8];
       UNROLL for (int i = 0; i < 8; ++i) t29[i] = (t27[i] * t28[0]);
+      // %30 [V] = contract[K] %29, %26
       float t30[1];
       t30[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t30[0] = t30[0] + t29[i] * t26[i];
       (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t30[0];
       __syncthreads();
       { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t30[0] = x; }
+      // store o, %30
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t30[0]);
       UNROLL for (int i = 0; i < 8; ++i) t1[i] = t26[i];
     }
   }
+  // store final.S, %1
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
 

@@ -45,73 +45,103 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_cotangents = dims[3].z + (chunk * heads + head) * 4096u;
   let at_ws_d_k_heads = dims[4].y + (token * heads + head) * 64u;
   let at_d_beta_staged = dims[5].x + (token * heads + head);
+  const near23 = 0u;
+  const near24 = 16u;
+  const near55 = 32u;
+  const near4 = 0u;
+  const near17 = 256u;
+  const near21 = 32u;
+  const near25 = 288u;
+  const near0 = 256u;
+  const near1 = 1280u;
+  const near2 = 2304u;
+  const near45 = 96u;
+  const near57 = 2304u;
+  // %0 [%row, V] = load d_o row
+  // %1 [%row, V] = load ws.S.solved0 row
+  // %2 [%row, V] = load ws.S.written0 row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 256u] = x1;
-    let x2 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 1280u] = x2;
-    let x3 = select(0.0, arena[at_ws_S_written0 + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 2304u] = x3;
+    let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+    near[near0 + r * 64u + i_V] = v0_1;
+    let v1_2 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + i_V], r < length);
+    near[near1 + r * 64u + i_V] = v1_2;
+    let v2_3 = select(0.0, arena[at_ws_S_written0 + r * heads_64 + i_V], r < length);
+    near[near2 + r * 64u + i_V] = v2_3;
   }
   workgroupBarrier();
+  // %3 [%col, V] = swap %2
+  // %4 [%row, %col] = contract[V] %0, %3
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum5 = vec2<f32>();
     var sum6 = vec2<f32>();
     for (var k4 = 0u; k4 < 64u + zero; k4++) {
-      let x7 = near[first_r * 64u + k4 + 256u];
-      let x8 = near[first_r * 64u + k4 + 320u];
-      let x9 = near[first_c * 64u + k4 + 2304u];
-      let x10 = x9;
-      let x11 = near[first_c * 64u + k4 + 2368u];
-      let x12 = x11;
-      let b13 = vec2<f32>(x10, x12);
-      sum5 += x7 * b13;
-      sum6 += x8 * b13;
+      let v0_7 = near[near0 + first_r * 64u + k4];
+      let v0_8 = near[near0 + first_r * 64u + k4 + 64u];
+      let v2_9 = near[near2 + first_c * 64u + k4];
+      let v3_10 = v2_9;
+      let v2_11 = near[near2 + first_c * 64u + k4 + 64u];
+      let v3_12 = v2_11;
+      let b13 = vec2<f32>(v3_10, v3_12);
+      sum5 += v0_7 * b13;
+      sum6 += v0_8 * b13;
     }
     var m4 = array<vec2<f32>, 2>(sum5, sum6);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x14 = m4[y][x];
-        near[r * 16u + c] = x14;
+        let v4_14 = m4[y][x];
+        near[near4 + r * 16u + c] = v4_14;
       }
     }
   }
   workgroupBarrier();
+  // %5 [%row, %col] = mask %4
+  // %6 [%row, K] = load k row
+  // %7 [%row, K] = load g row
+  // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x19 = select(0.0, near[r * 16u + r], r <= r);
-    let x20 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
-    var sum16 = x19 * x20;
+    let v5_19 = select(0.0, near[near4 + r * 16u + r], r <= r);
+    let v6_20 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
+    var sum16 = v5_19 * v6_20;
     var e17 = 0.0;
     for (var j18 = r; j18 > 0u; j18--) {
       let p21 = j18 - 1u;
-      let x22 = select(0.0, p_g[at_d_o + j18 * heads_64 + i_K], j18 < length);
-      e17 = m_floor(e17 + x22, -1e30f);
-      let x23 = select(0.0, near[r * 16u + p21], p21 <= r);
-      let x24 = select(0.0, p_k[at_k + p21 * groups_64 + i_K], p21 < length);
-      sum16 += x23 * x24 * m_exp(m_floor(e17, -100.0));
+      let v7_22 = select(0.0, p_g[at_d_o + j18 * heads_64 + i_K], j18 < length);
+      e17 = m_floor(e17 + v7_22, -1e30f);
+      let v5_23 = select(0.0, near[near4 + r * 16u + p21], p21 <= r);
+      let v6_24 = select(0.0, p_k[at_k + p21 * groups_64 + i_K], p21 < length);
+      sum16 += v5_23 * v6_24 * m_exp(m_floor(e17, -100.0));
     }
-    let x15 = sum16;
-    arena[far + r * 64u + i_K] = x15;
+    let v8_15 = sum16;
+    arena[far + r * 64u + i_K] = v8_15;
   }
+  // %9 [%row, K] = cumsum %7
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x25 = select(0.0, p_g[at_d_o + r * heads_64 + i_K], r < length);
-      sum += m_floor(x25, -80.0);
+      let v7_25 = select(0.0, p_g[at_d_o + r * heads_64 + i_K], r < length);
+      sum += m_floor(v7_25, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
   }
   storageBarrier();
+  // %10 [%row, K] = exp %9
+  // %11 [K, V] = load ws.S.states
+  // %12 [%row, K] = contract[V] %0, %11
+  // %13 [%row, K] = mul %10, %12
+  // %14 [%row, K] = add %13, %8
+  // %15 [] = 0.125
+  // %16 [%row, K] = mul %14, %15
+  // store ws.d_q.heads, %16
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -120,118 +150,144 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum29 = vec4<f32>();
     var sum30 = vec4<f32>();
     for (var k26 = 0u; k26 < 64u + zero; k26++) {
-      let x31 = near[first_r * 64u + k26 + 256u];
-      let x32 = near[first_r * 64u + k26 + 320u];
-      let x33 = near[first_r * 64u + k26 + 384u];
-      let x34 = near[first_r * 64u + k26 + 448u];
-      let x35 = arena[at_ws_S_states + first_i_K * 64u + k26];
-      let x36 = arena[at_ws_S_states + first_i_K * 64u + k26 + 64u];
-      let x37 = arena[at_ws_S_states + first_i_K * 64u + k26 + 128u];
-      let x38 = arena[at_ws_S_states + first_i_K * 64u + k26 + 192u];
-      let b39 = vec4<f32>(x35, x36, x37, x38);
-      sum27 += x31 * b39;
-      sum28 += x32 * b39;
-      sum29 += x33 * b39;
-      sum30 += x34 * b39;
+      let v0_31 = near[near0 + first_r * 64u + k26];
+      let v0_32 = near[near0 + first_r * 64u + k26 + 64u];
+      let v0_33 = near[near0 + first_r * 64u + k26 + 128u];
+      let v0_34 = near[near0 + first_r * 64u + k26 + 192u];
+      let v11_35 = arena[at_ws_S_states + first_i_K * 64u + k26];
+      let v11_36 = arena[at_ws_S_states + first_i_K * 64u + k26 + 64u];
+      let v11_37 = arena[at_ws_S_states + first_i_K * 64u + k26 + 128u];
+      let v11_38 = arena[at_ws_S_states + first_i_K * 64u + k26 + 192u];
+      let b39 = vec4<f32>(v11_35, v11_36, v11_37, v11_38);
+      sum27 += v0_31 * b39;
+      sum28 += v0_32 * b39;
+      sum29 += v0_33 * b39;
+      sum30 += v0_34 * b39;
     }
     var m12 = array<vec4<f32>, 4>(sum27, sum28, sum29, sum30);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x41 = arena[far + r * 64u + i_K + 1024u];
-        let x40 = m_exp(x41);
-        arena[far + r * 64u + i_K + 2048u] = x40;
-        let x42 = m12[y][x];
-        arena[far + r * 64u + i_K + 3072u] = x42;
-        let x43 = ((x40 * m12[y][x]) + arena[far + r * 64u + i_K]);
-        if (r < length) { arena[at_ws_d_q_heads + r * heads_64 + i_K] = (x43 * 0.125f); }
+        let v9_41 = arena[far + r * 64u + i_K + 1024u];
+        let v10_40 = m_exp(v9_41);
+        arena[far + r * 64u + i_K + 2048u] = v10_40;
+        let v12_42 = m12[y][x];
+        arena[far + r * 64u + i_K + 3072u] = v12_42;
+        let v14_43 = ((v10_40 * m12[y][x]) + arena[far + r * 64u + i_K]);
+        if (r < length) { arena[at_ws_d_q_heads + r * heads_64 + i_K] = (v14_43 * 0.125f); }
       }
     }
   }
   workgroupBarrier();
+  // %17 [%row, %col] = mul %15, %5
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    let x45 = select(0.0, near[r * 16u + c], c <= r);
-    let x44 = (0.125f * x45);
-    near[r * 16u + c + 256u] = x44;
+    let v5_45 = select(0.0, near[near4 + r * 16u + c], c <= r);
+    let v17_44 = (0.125f * v5_45);
+    near[near17 + r * 16u + c] = v17_44;
   }
   workgroupBarrier();
+  // %18 [%row, K] = load q.staged row
+  // %19 [%col, K] = dscoreCol[K] %17, %18 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x50 = select(0.0, arena[at_q_staged + c * groups_64 + i_K], c < length);
-    var sum47 = near[c * 16u + c + 256u] * x50;
+    let v18_50 = select(0.0, arena[at_q_staged + c * groups_64 + i_K], c < length);
+    var sum47 = near[near17 + c * 16u + c] * v18_50;
     var e48 = 0.0;
     for (var j49 = c + 1u; j49 < 16u + zero; j49++) {
-      let x52 = select(0.0, p_g[at_d_o + j49 * heads_64 + i_K], j49 < length);
-      e48 = m_floor(e48 + x52, -1e30f);
-      let x53 = select(0.0, arena[at_q_staged + j49 * groups_64 + i_K], j49 < length);
-      sum47 += near[j49 * 16u + c + 256u] * x53 * m_exp(m_floor(e48, -100.0));
+      let v7_52 = select(0.0, p_g[at_d_o + j49 * heads_64 + i_K], j49 < length);
+      e48 = m_floor(e48 + v7_52, -1e30f);
+      let v18_53 = select(0.0, arena[at_q_staged + j49 * groups_64 + i_K], j49 < length);
+      sum47 += near[near17 + j49 * 16u + c] * v18_53 * m_exp(m_floor(e48, -100.0));
     }
-    let x46 = sum47;
-    arena[far + c * 64u + i_K + 4096u] = x46;
+    let v19_46 = sum47;
+    arena[far + c * 64u + i_K + 4096u] = v19_46;
   }
   workgroupBarrier();
+  // %21 [%row, %col] = contract[V] %1, %3
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum55 = vec2<f32>();
     var sum56 = vec2<f32>();
     for (var k54 = 0u; k54 < 64u + zero; k54++) {
-      let x57 = near[first_r * 64u + k54 + 1280u];
-      let x58 = near[first_r * 64u + k54 + 1344u];
-      let x59 = near[first_c * 64u + k54 + 2304u];
-      let x60 = x59;
-      let x61 = near[first_c * 64u + k54 + 2368u];
-      let x62 = x61;
-      let b63 = vec2<f32>(x60, x62);
-      sum55 += x57 * b63;
-      sum56 += x58 * b63;
+      let v1_57 = near[near1 + first_r * 64u + k54];
+      let v1_58 = near[near1 + first_r * 64u + k54 + 64u];
+      let v2_59 = near[near2 + first_c * 64u + k54];
+      let v3_60 = v2_59;
+      let v2_61 = near[near2 + first_c * 64u + k54 + 64u];
+      let v3_62 = v2_61;
+      let b63 = vec2<f32>(v3_60, v3_62);
+      sum55 += v1_57 * b63;
+      sum56 += v1_58 * b63;
     }
     var m21 = array<vec2<f32>, 2>(sum55, sum56);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x64 = m21[y][x];
-        near[r * 16u + c + 32u] = x64;
+        let v21_64 = m21[y][x];
+        near[near21 + r * 16u + c] = v21_64;
       }
     }
   }
+  // %23 [%row] = load beta.staged row
+  // %24 [%row] = neg %23
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x65 = select(0.0, arena[at_beta_staged + r * heads], r < length);
-    near[r] = x65;
-    let x66 = (-x65);
-    near[r + 16u] = x66;
+    let v23_65 = select(0.0, arena[at_beta_staged + r * heads], r < length);
+    near[near23 + r] = v23_65;
+    let v24_66 = (-v23_65);
+    near[near24 + r] = v24_66;
   }
   workgroupBarrier();
+  // %22 [%row, %col] = mask strict %21
+  // %25 [%row, %col] = mul %24, %22
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    let x68 = near[r + 16u];
-    let x69 = select(0.0, near[r * 16u + c + 32u], c < r);
-    let x67 = (x68 * x69);
-    near[r * 16u + c + 288u] = x67;
+    let v24_68 = near[near24 + r];
+    let v22_69 = select(0.0, near[near21 + r * 16u + c], c < r);
+    let v25_67 = (v24_68 * v22_69);
+    near[near25 + r * 16u + c] = v25_67;
   }
   workgroupBarrier();
+  // %26 [%col, K] = dscoreCol[K] strict %25, %6 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
     var sum71 = 0.0;
     var e72 = 0.0;
     for (var j73 = c + 1u; j73 < 16u + zero; j73++) {
-      let x75 = select(0.0, p_g[at_d_o + j73 * heads_64 + i_K], j73 < length);
-      e72 = m_floor(e72 + x75, -1e30f);
-      let x76 = select(0.0, p_k[at_k + j73 * groups_64 + i_K], j73 < length);
-      sum71 += near[j73 * 16u + c + 288u] * x76 * m_exp(m_floor(e72, -100.0));
+      let v7_75 = select(0.0, p_g[at_d_o + j73 * heads_64 + i_K], j73 < length);
+      e72 = m_floor(e72 + v7_75, -1e30f);
+      let v6_76 = select(0.0, p_k[at_k + j73 * groups_64 + i_K], j73 < length);
+      sum71 += near[near25 + j73 * 16u + c] * v6_76 * m_exp(m_floor(e72, -100.0));
     }
-    let x70 = sum71;
-    arena[far + c * 64u + i_K + 5120u] = x70;
+    let v26_70 = sum71;
+    arena[far + c * 64u + i_K + 5120u] = v26_70;
   }
   storageBarrier();
+  // %30 [K] = pick last %9
+  // %31 [K, %row] = sub %30, %9
+  // %32 [K, %row] = exp %31
+  // %28 [K, V] = load ws.S.cotangents
+  // %29 [%row, K] = contract[V] %2, %28
+  // %33 [K, %row] = mul %32, %29
+  // %20 [%row, K] = swap %19
+  // %34 [K, %row] = add %33, %20
+  // %27 [%row, K] = swap %26
+  // %35 [K, %row] = add %34, %27
+  // %36 [%row, K] = dscoreRow[K] strict %22, %6 by %7
+  // %37 [%row, K] = contract[V] %1, %11
+  // %38 [%row, K] = mul %10, %37
+  // %39 [%row, K] = add %38, %36
+  // %40 [%row, K] = mul %39, %24
+  // %41 [K, %row] = add %35, %40
+  // store ws.d_k.heads, %41
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_r = (i % 4u) * 4u;
     let first_i_K = (i / 4u) * 4u;
@@ -240,19 +296,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum80 = vec4<f32>();
     var sum81 = vec4<f32>();
     for (var k77 = 0u; k77 < 64u + zero; k77++) {
-      let x82 = near[first_r * 64u + k77 + 2304u];
-      let x83 = near[first_r * 64u + k77 + 2368u];
-      let x84 = near[first_r * 64u + k77 + 2432u];
-      let x85 = near[first_r * 64u + k77 + 2496u];
-      let b86 = vec4<f32>(x82, x83, x84, x85);
-      let x87 = arena[at_ws_S_cotangents + first_i_K * 64u + k77];
-      let x88 = arena[at_ws_S_cotangents + first_i_K * 64u + k77 + 64u];
-      let x89 = arena[at_ws_S_cotangents + first_i_K * 64u + k77 + 128u];
-      let x90 = arena[at_ws_S_cotangents + first_i_K * 64u + k77 + 192u];
-      sum78 += b86 * x87;
-      sum79 += b86 * x88;
-      sum80 += b86 * x89;
-      sum81 += b86 * x90;
+      let v2_82 = near[near2 + first_r * 64u + k77];
+      let v2_83 = near[near2 + first_r * 64u + k77 + 64u];
+      let v2_84 = near[near2 + first_r * 64u + k77 + 128u];
+      let v2_85 = near[near2 + first_r * 64u + k77 + 192u];
+      let b86 = vec4<f32>(v2_82, v2_83, v2_84, v2_85);
+      let v28_87 = arena[at_ws_S_cotangents + first_i_K * 64u + k77];
+      let v28_88 = arena[at_ws_S_cotangents + first_i_K * 64u + k77 + 64u];
+      let v28_89 = arena[at_ws_S_cotangents + first_i_K * 64u + k77 + 128u];
+      let v28_90 = arena[at_ws_S_cotangents + first_i_K * 64u + k77 + 192u];
+      sum78 += b86 * v28_87;
+      sum79 += b86 * v28_88;
+      sum80 += b86 * v28_89;
+      sum81 += b86 * v28_90;
     }
     var m29 = array<vec4<f32>, 4>(sum78, sum79, sum80, sum81);
     var sum92 = vec4<f32>();
@@ -260,127 +316,153 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum94 = vec4<f32>();
     var sum95 = vec4<f32>();
     for (var k91 = 0u; k91 < 64u + zero; k91++) {
-      let x96 = near[first_r * 64u + k91 + 1280u];
-      let x97 = near[first_r * 64u + k91 + 1344u];
-      let x98 = near[first_r * 64u + k91 + 1408u];
-      let x99 = near[first_r * 64u + k91 + 1472u];
-      let b100 = vec4<f32>(x96, x97, x98, x99);
-      let x101 = arena[at_ws_S_states + first_i_K * 64u + k91];
-      let x102 = arena[at_ws_S_states + first_i_K * 64u + k91 + 64u];
-      let x103 = arena[at_ws_S_states + first_i_K * 64u + k91 + 128u];
-      let x104 = arena[at_ws_S_states + first_i_K * 64u + k91 + 192u];
-      sum92 += b100 * x101;
-      sum93 += b100 * x102;
-      sum94 += b100 * x103;
-      sum95 += b100 * x104;
+      let v1_96 = near[near1 + first_r * 64u + k91];
+      let v1_97 = near[near1 + first_r * 64u + k91 + 64u];
+      let v1_98 = near[near1 + first_r * 64u + k91 + 128u];
+      let v1_99 = near[near1 + first_r * 64u + k91 + 192u];
+      let b100 = vec4<f32>(v1_96, v1_97, v1_98, v1_99);
+      let v11_101 = arena[at_ws_S_states + first_i_K * 64u + k91];
+      let v11_102 = arena[at_ws_S_states + first_i_K * 64u + k91 + 64u];
+      let v11_103 = arena[at_ws_S_states + first_i_K * 64u + k91 + 128u];
+      let v11_104 = arena[at_ws_S_states + first_i_K * 64u + k91 + 192u];
+      sum92 += b100 * v11_101;
+      sum93 += b100 * v11_102;
+      sum94 += b100 * v11_103;
+      sum95 += b100 * v11_104;
     }
     var m37 = array<vec4<f32>, 4>(sum92, sum93, sum94, sum95);
     for (var y = 0u; y < 4u + zero; y++) {
       let i_K = first_i_K + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let r = first_r + x;
-        let x106 = arena[far + i_K + 1984u];
-        let x107 = x106;
-        let x108 = arena[far + r * 64u + i_K + 1024u];
-        let x105 = (m_exp((x107 - x108)) * m29[y][x]);
-        arena[far + i_K * 16u + r + 6144u] = x105;
-        let x109 = ((x105 + arena[far + r * 64u + i_K + 4096u]) + arena[far + r * 64u + i_K + 5120u]);
-        arena[far + i_K * 16u + r + 7168u] = x109;
+        let v9_106 = arena[far + i_K + 1984u];
+        let v30_107 = v9_106;
+        let v9_108 = arena[far + r * 64u + i_K + 1024u];
+        let v33_105 = (m_exp((v30_107 - v9_108)) * m29[y][x]);
+        arena[far + i_K * 16u + r + 6144u] = v33_105;
+        let v35_109 = ((v33_105 + arena[far + r * 64u + i_K + 4096u]) + arena[far + r * 64u + i_K + 5120u]);
+        arena[far + i_K * 16u + r + 7168u] = v35_109;
         var sum111 = 0.0;
         var e112 = 0.0;
         for (var j113 = r; j113 > 0u; j113--) {
           let p114 = j113 - 1u;
-          let x115 = select(0.0, p_g[at_d_o + j113 * heads_64 + i_K], j113 < length);
-          e112 = m_floor(e112 + x115, -1e30f);
-          let x116 = select(0.0, near[r * 16u + p114 + 32u], p114 < r);
-          let x117 = select(0.0, p_k[at_k + p114 * groups_64 + i_K], p114 < length);
-          sum111 += x116 * x117 * m_exp(m_floor(e112, -100.0));
+          let v7_115 = select(0.0, p_g[at_d_o + j113 * heads_64 + i_K], j113 < length);
+          e112 = m_floor(e112 + v7_115, -1e30f);
+          let v22_116 = select(0.0, near[near21 + r * 16u + p114], p114 < r);
+          let v6_117 = select(0.0, p_k[at_k + p114 * groups_64 + i_K], p114 < length);
+          sum111 += v22_116 * v6_117 * m_exp(m_floor(e112, -100.0));
         }
-        let x110 = sum111;
-        arena[far + r * 64u + i_K + 8192u] = x110;
-        let x118 = m37[y][x];
-        arena[far + r * 64u + i_K + 9216u] = x118;
-        let x119 = arena[far + r * 64u + i_K + 2048u];
-        let x120 = ((x119 * m37[y][x]) + x110);
-        let x121 = near[r + 16u];
-        if (r < length) { arena[at_ws_d_k_heads + r * heads_64 + i_K] = (x109 + (x120 * x121)); }
+        let v36_110 = sum111;
+        arena[far + r * 64u + i_K + 8192u] = v36_110;
+        let v37_118 = m37[y][x];
+        arena[far + r * 64u + i_K + 9216u] = v37_118;
+        let v10_119 = arena[far + r * 64u + i_K + 2048u];
+        let v39_120 = ((v10_119 * m37[y][x]) + v36_110);
+        let v24_121 = near[near24 + r];
+        if (r < length) { arena[at_ws_d_k_heads + r * heads_64 + i_K] = (v35_109 + (v39_120 * v24_121)); }
       }
     }
   }
+  // %42 [%row, V] = mul %1, %23
+  // store d_v, %42
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x122 = near[r * 64u + i_V + 1280u];
-    let x123 = near[r];
-    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (x122 * x123); }
+    let v1_122 = near[near1 + r * 64u + i_V];
+    let v23_123 = near[near23 + r];
+    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (v1_122 * v23_123); }
   }
   workgroupBarrier();
   storageBarrier();
+  // %45 [%row, K] = mul %39, %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x125 = arena[far + r * 64u + i_K + 2048u];
-    let x126 = ((x125 * arena[far + r * 64u + i_K + 9216u]) + arena[far + r * 64u + i_K + 8192u]);
-    let x127 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
-    let x124 = (x126 * x127);
-    near[r * 64u + i_K + 96u] = x124;
+    let v10_125 = arena[far + r * 64u + i_K + 2048u];
+    let v39_126 = ((v10_125 * arena[far + r * 64u + i_K + 9216u]) + arena[far + r * 64u + i_K + 8192u]);
+    let v6_127 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
+    let v45_124 = (v39_126 * v6_127);
+    near[near45 + r * 64u + i_K] = v45_124;
   }
+  // %51 [K] = exp %30
+  // %50 [K] = contract[V] %11, %28
+  // %52 [K] = mul %51, %50
+  // %53 [K, %row] = mul %33, %6
+  // %54 [K] = sum[%row] %53
+  // %55 [K] = add %52, %54
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum129 = 0.0;
     for (var k128 = 0u; k128 < 64u + zero; k128++) {
-      let x130 = arena[at_ws_S_states + i_K * 64u + k128];
-      let b131 = x130;
-      let x132 = arena[at_ws_S_cotangents + i_K * 64u + k128];
-      let b133 = x132;
+      let v11_130 = arena[at_ws_S_states + i_K * 64u + k128];
+      let b131 = v11_130;
+      let v28_132 = arena[at_ws_S_cotangents + i_K * 64u + k128];
+      let b133 = v28_132;
       sum129 += b131 * b133;
     }
     let m50 = sum129;
-    let x135 = arena[far + i_K + 1984u];
-    let x136 = x135;
+    let v9_135 = arena[far + i_K + 1984u];
+    let v30_136 = v9_135;
     var sum137 = 0.0f;
     for (var k138 = 0u; k138 < 16u + zero; k138++) {
-      let x139 = arena[far + i_K * 16u + k138 + 6144u];
-      let x140 = select(0.0, p_k[at_k + k138 * groups_64 + i_K], k138 < length);
-      sum137 += (x139 * x140);
+      let v33_139 = arena[far + i_K * 16u + k138 + 6144u];
+      let v6_140 = select(0.0, p_k[at_k + k138 * groups_64 + i_K], k138 < length);
+      sum137 += (v33_139 * v6_140);
     }
-    let x134 = ((m_exp(x136) * m50) + sum137);
-    near[i_K + 32u] = x134;
+    let v55_134 = ((m_exp(v30_136) * m50) + sum137);
+    near[near55 + i_K] = v55_134;
   }
   workgroupBarrier();
+  // %43 [%row, K] = mul %14, %18
+  // %44 [%row, K] = mul %15, %43
+  // %46 [%row, K] = mul %24, %45
+  // %47 [%row, K] = add %44, %46
+  // %48 [K, %row] = mul %35, %6
+  // %49 [K, %row] = neg %48
+  // %56 [%row, K] = add %47, %49
+  // %57 [%row, K] = cumsum reversed %56
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let x141 = arena[far + r * 64u + i_K + 2048u];
-      let x142 = ((x141 * arena[far + r * 64u + i_K + 3072u]) + arena[far + r * 64u + i_K]);
-      let x143 = select(0.0, arena[at_q_staged + r * groups_64 + i_K], r < length);
-      let x144 = near[r + 16u];
-      let x145 = near[r * 64u + i_K + 96u];
-      let x146 = arena[far + i_K * 16u + r + 7168u];
-      let x147 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
-      sum += (((0.125f * (x142 * x143)) + (x144 * x145)) + (-(x146 * x147)));
-      near[r * 64u + i_K + 2304u] = sum;
+      let v10_141 = arena[far + r * 64u + i_K + 2048u];
+      let v14_142 = ((v10_141 * arena[far + r * 64u + i_K + 3072u]) + arena[far + r * 64u + i_K]);
+      let v18_143 = select(0.0, arena[at_q_staged + r * groups_64 + i_K], r < length);
+      let v24_144 = near[near24 + r];
+      let v45_145 = near[near45 + r * 64u + i_K];
+      let v35_146 = arena[far + i_K * 16u + r + 7168u];
+      let v6_147 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
+      sum += (((0.125f * (v14_142 * v18_143)) + (v24_144 * v45_145)) + (-(v35_146 * v6_147)));
+      near[near57 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
+  // %58 [%row, K] = add %57, %55
+  // store d_g, %58
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    if (r < length) { p_d_g[at_d_o + r * heads_64 + i_K] = (near[r * 64u + i_K + 2304u] + near[i_K + 32u]); }
+    if (r < length) { p_d_g[at_d_o + r * heads_64 + i_K] = (near[near57 + r * 64u + i_K] + near[near55 + i_K]); }
   }
+  // %59 [%row] = sum[K] %45
+  // %60 [%row] = neg %59
+  // %61 [%row, V] = load v row
+  // %62 [%row, V] = mul %1, %61
+  // %63 [%row] = sum[V] %62
+  // %64 [%row] = add %60, %63
+  // store d_beta.staged, %64
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum148 = 0.0f;
     for (var k149 = 0u; k149 < 64u + zero; k149++) {
-      let x150 = near[r * 64u + k149 + 96u];
-      sum148 += x150;
+      let v45_150 = near[near45 + r * 64u + k149];
+      sum148 += v45_150;
     }
     var sum151 = 0.0f;
     for (var k152 = 0u; k152 < 64u + zero; k152++) {
-      let x153 = near[r * 64u + k152 + 1280u];
-      sum151 += (x153 * select(0.0, p_v[at_d_o + r * heads_64 + k152], r < length));
+      let v1_153 = near[near1 + r * 64u + k152];
+      sum151 += (v1_153 * select(0.0, p_v[at_d_o + r * heads_64 + k152], r < length));
     }
     if (r < length) { arena[at_d_beta_staged + r * heads] = ((-sum148) + sum151); }
   }

@@ -41,17 +41,31 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_erase0 = dims[2].y + (token * heads + head) * 64u;
   let at_ws_S_col0 = dims[2].z + (token * heads + head) * 64u;
   let at_ws_S_decay = dims[2].w + (chunk * heads + head) * 64u;
+  const near8 = 0u;
+  const near9 = 16u;
+  const near10 = 272u;
+  const near0 = 528u;
+  const near1 = 1552u;
+  const near2 = 2576u;
+  const near12 = 2576u;
+  // %0 [%row, K] = load q row
+  // %1 [%row, K] = load k row
+  // %2 [%row, K] = load g row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_q[at_q + r * groups_64 + i_K], r < length);
-    near[r * 64u + i_K + 528u] = x1;
-    let x2 = select(0.0, p_k[at_q + r * groups_64 + i_K], r < length);
-    near[r * 64u + i_K + 1552u] = x2;
-    let x3 = select(0.0, p_g[at_g + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 2576u] = x3;
+    let v0_1 = select(0.0, p_q[at_q + r * groups_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
+    let v1_2 = select(0.0, p_k[at_q + r * groups_64 + i_K], r < length);
+    near[near1 + r * 64u + i_K] = v1_2;
+    let v2_3 = select(0.0, p_g[at_g + r * heads_64 + i_K], r < length);
+    near[near2 + r * 64u + i_K] = v2_3;
   }
   workgroupBarrier();
+  // %4 [] = 0.125
+  // %3 [%row, %col] = dscore[K] %0, %1 by %2
+  // %5 [%row, %col] = mul %4, %3
+  // store ws.S.score0_0, %5
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
@@ -59,87 +73,108 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k7 = 0u; k7 < select(0u, 64u + zero, c <= r); k7++) {
       var e5 = 0.0;
       for (var j6 = c + 1u; j6 <= r; j6++) {
-        let x8 = near[j6 * 64u + k7 + 2576u];
-        e5 = m_floor(e5 + x8, -1e30f);
+        let v2_8 = near[near2 + j6 * 64u + k7];
+        e5 = m_floor(e5 + v2_8, -1e30f);
       }
-      let x9 = near[r * 64u + k7 + 528u];
-      let x10 = near[c * 64u + k7 + 1552u];
-      sum4 += x9 * x10 * m_exp(m_floor(e5, -100.0));
+      let v0_9 = near[near0 + r * 64u + k7];
+      let v1_10 = near[near1 + c * 64u + k7];
+      sum4 += v0_9 * v1_10 * m_exp(m_floor(e5, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = (0.125f * sum4);
   }
+  // %7 [%row] = load beta row
+  // %8 [%row] = neg %7
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x11 = (-select(0.0, p_beta[at_beta + r * heads], r < length));
-    near[r] = x11;
+    let v8_11 = (-select(0.0, p_beta[at_beta + r * heads], r < length));
+    near[near8 + r] = v8_11;
   }
   workgroupBarrier();
+  // %6 [%row, %col] = dscore[K] strict %1, %1 by %2
+  // %9 [%row, %col] = mul %8, %6
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    let x13 = near[r];
+    let v8_13 = near[near8 + r];
     var sum14 = 0.0;
     for (var k17 = 0u; k17 < select(0u, 64u + zero, c < r); k17++) {
       var e15 = 0.0;
       for (var j16 = c + 1u; j16 <= r; j16++) {
-        let x18 = near[j16 * 64u + k17 + 2576u];
-        e15 = m_floor(e15 + x18, -1e30f);
+        let v2_18 = near[near2 + j16 * 64u + k17];
+        e15 = m_floor(e15 + v2_18, -1e30f);
       }
-      let x19 = near[r * 64u + k17 + 1552u];
-      let x20 = near[c * 64u + k17 + 1552u];
-      sum14 += x19 * x20 * m_exp(m_floor(e15, -100.0));
+      let v1_19 = near[near1 + r * 64u + k17];
+      let v1_20 = near[near1 + c * 64u + k17];
+      sum14 += v1_19 * v1_20 * m_exp(m_floor(e15, -100.0));
     }
-    let x12 = (x13 * sum14);
-    near[r * 16u + c + 16u] = x12;
+    let v9_12 = (v8_13 * sum14);
+    near[near9 + r * 16u + c] = v9_12;
   }
   workgroupBarrier();
+  // %10 [%row, %col] = inverse %9
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     for (var r = 0u; r < 16u + zero; r++) {
       var sum = select(0.0, 1.0, r == c);
       for (var j = c; j < r; j++) {
-        sum += near[r * 16u + j + 16u] * near[j * 16u + c + 272u];
+        sum += near[near9 + r * 16u + j] * near[near10 + j * 16u + c];
       }
-      near[r * 16u + c + 272u] = sum;
+      near[near10 + r * 16u + c] = sum;
     }
   }
   workgroupBarrier();
+  // store ws.S.solve0_0, %10
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    arena[at_ws_S_solve0_0 + r * 16u + c] = near[r * 16u + c + 272u];
+    arena[at_ws_S_solve0_0 + r * 16u + c] = near[near10 + r * 16u + c];
   }
+  // %11 [%row, K] = cumsum %2
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x21 = near[r * 64u + i_K + 2576u];
-      sum += m_floor(x21, -80.0);
+      let v2_21 = near[near2 + r * 64u + i_K];
+      sum += m_floor(v2_21, -80.0);
       arena[far + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %12 [%row, K] = exp %11
+  // %13 [%row, K] = mul %12, %4
+  // %14 [%row, K] = mul %13, %0
+  // store ws.S.read0, %14
+  // %15 [%row, K] = mul %12, %8
+  // %16 [%row, K] = mul %15, %1
+  // store ws.S.erase0, %16
+  // %17 [K] = pick last %11
+  // %18 [K, %row] = sub %17, %11
+  // %19 [K, %row] = exp %18
+  // %20 [K, %row] = mul %19, %1
+  // store ws.S.col0, %20
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x23 = arena[far + r * 64u + i_K];
-    let x22 = m_exp(x23);
-    near[r * 64u + i_K + 2576u] = x22;
-    let x24 = near[r * 64u + i_K + 528u];
-    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((x22 * 0.125f) * x24); }
-    let x25 = near[r];
-    let x26 = near[r * 64u + i_K + 1552u];
-    if (r < length) { arena[at_ws_S_erase0 + r * heads_64 + i_K] = ((x22 * x25) * x26); }
-    let x27 = arena[far + i_K + 960u];
-    let x28 = x27;
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((x28 - x23)) * x26); }
+    let v11_23 = arena[far + r * 64u + i_K];
+    let v12_22 = m_exp(v11_23);
+    near[near12 + r * 64u + i_K] = v12_22;
+    let v0_24 = near[near0 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((v12_22 * 0.125f) * v0_24); }
+    let v8_25 = near[near8 + r];
+    let v1_26 = near[near1 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_erase0 + r * heads_64 + i_K] = ((v12_22 * v8_25) * v1_26); }
+    let v11_27 = arena[far + i_K + 960u];
+    let v17_28 = v11_27;
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((v17_28 - v11_23)) * v1_26); }
   }
+  // %21 [K] = exp %17
+  // store ws.S.decay, %21
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let x29 = arena[far + i_K + 960u];
-    let x30 = x29;
-    arena[at_ws_S_decay + i_K] = m_exp(x30);
+    let v11_29 = arena[far + i_K + 960u];
+    let v17_30 = v11_29;
+    arena[at_ws_S_decay + i_K] = m_exp(v17_30);
   }
 }

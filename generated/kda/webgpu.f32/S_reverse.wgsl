@@ -23,12 +23,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_d_final_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near18 = 0u;
+  const near2 = 64u;
+  const near4 = 320u;
+  const near8 = 576u;
+  const near12 = 832u;
+  const near13 = 320u;
+  const near1 = 1088u;
+  const near3 = 2112u;
+  const near14 = 2112u;
+  // %0 [K, V] = load d_final.S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 1088u] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks reversed with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let chunk = first_chunk + nth;
@@ -43,44 +54,52 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_decay = dims[2].w + (chunk * heads + head) * 64u;
     let at_ws_S_solved0 = dims[3].w + (token * heads + head) * 64u + block;
     let at_ws_S_erase0 = dims[2].y + (token * heads + head) * 64u;
+    // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x1 = near[i_K * 16u + i_V + 1088u];
-      arena[at_ws_S_cotangents + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v1_1;
     }
+    // %2 [%row, V] = load d_o row
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x2 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-      near[r * 16u + i_V + 64u] = x2;
+      let v2_2 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+      near[near2 + r * 16u + i_V] = v2_2;
     }
+    // %3 [%row, K] = load ws.S.col0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x3 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2112u] = x3;
+      let v3_3 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near3 + r * 64u + i_K] = v3_3;
     }
     workgroupBarrier();
+    // %4 [%row, V] = contract[K] %3, %1
+    // %5 [%row, %col] = load ws.S.score0_0
+    // %6 [%col, %row] = swap %5
+    // %7 [%col, V] = swap %2
+    // %8 [%row, V] = contract[%col] %6, %7
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
       for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let x7 = near[k4 * 16u + first_i_V + 1088u];
-        let x8 = near[k4 * 16u + first_i_V + 1089u];
-        let b9 = vec2<f32>(x7, x8);
-        sum5 += near[first_r * 64u + k4 + 2112u] * b9;
-        sum6 += near[first_r * 64u + k4 + 2176u] * b9;
+        let v1_7 = near[near1 + k4 * 16u + first_i_V];
+        let v1_8 = near[near1 + k4 * 16u + first_i_V + 1u];
+        let b9 = vec2<f32>(v1_7, v1_8);
+        sum5 += near[near3 + first_r * 64u + k4] * b9;
+        sum6 += near[near3 + first_r * 64u + k4 + 64u] * b9;
       }
       var m4 = array<vec2<f32>, 2>(sum5, sum6);
       var sum11 = vec2<f32>();
       var sum12 = vec2<f32>();
       for (var k10 = 0u; k10 < 16u + zero; k10++) {
-        let x13 = near[k10 * 16u + first_i_V + 64u];
-        let x14 = near[k10 * 16u + first_i_V + 65u];
-        let b15 = vec2<f32>(x13, x14);
+        let v2_13 = near[near2 + k10 * 16u + first_i_V];
+        let v2_14 = near[near2 + k10 * 16u + first_i_V + 1u];
+        let b15 = vec2<f32>(v2_13, v2_14);
         sum11 += arena[at_ws_S_score0_0 + k10 * 16u + first_r] * b15;
         sum12 += arena[at_ws_S_score0_0 + k10 * 16u + first_r + 1u] * b15;
       }
@@ -89,28 +108,33 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x16 = m4[y][x];
-          near[r * 16u + i_V + 320u] = x16;
-          let x17 = m8[y][x];
-          near[r * 16u + i_V + 576u] = x17;
+          let v4_16 = m4[y][x];
+          near[near4 + r * 16u + i_V] = v4_16;
+          let v8_17 = m8[y][x];
+          near[near8 + r * 16u + i_V] = v8_17;
         }
       }
     }
     workgroupBarrier();
+    // %9 [%row, V] = add %4, %8
+    // %12 [%col, V] = swap %9
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x18 = (near[c * 16u + i_V + 320u] + near[c * 16u + i_V + 576u]);
-      near[c * 16u + i_V + 832u] = x18;
+      let v12_18 = (near[near4 + c * 16u + i_V] + near[near8 + c * 16u + i_V]);
+      near[near12 + c * 16u + i_V] = v12_18;
     }
     workgroupBarrier();
+    // %10 [%row, %col] = load ws.S.solve0_0
+    // %11 [%col, %row] = swap %10
+    // %13 [%row, V] = contract[%col] %11, %12
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum20 = vec2<f32>();
       var sum21 = vec2<f32>();
       for (var k19 = 0u; k19 < 16u + zero; k19++) {
-        let b22 = vec2<f32>(near[k19 * 16u + first_i_V + 832u], near[k19 * 16u + first_i_V + 833u]);
+        let b22 = vec2<f32>(near[near12 + k19 * 16u + first_i_V], near[near12 + k19 * 16u + first_i_V + 1u]);
         sum20 += arena[at_ws_S_solve0_0 + k19 * 16u + first_r] * b22;
         sum21 += arena[at_ws_S_solve0_0 + k19 * 16u + first_r + 1u] * b22;
       }
@@ -119,29 +143,38 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x23 = m13[y][x];
-          near[r * 16u + i_V + 320u] = x23;
+          let v13_23 = m13[y][x];
+          near[near13 + r * 16u + i_V] = v13_23;
         }
       }
     }
+    // %14 [%row, K] = load ws.S.read0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x24 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2112u] = x24;
+      let v14_24 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
+      near[near14 + r * 64u + i_K] = v14_24;
     }
+    // %18 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x25 = arena[at_ws_S_decay + i_K];
-      near[i_K] = x25;
+      let v18_25 = arena[at_ws_S_decay + i_K];
+      near[near18 + i_K] = v18_25;
     }
     workgroupBarrier();
+    // store ws.S.solved0, %13
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x26 = near[r * 16u + i_V + 320u];
-      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = x26; }
+      let v13_26 = near[near13 + r * 16u + i_V];
+      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = v13_26; }
     }
+    // %19 [K, V] = mul %18, %1
+    // %15 [K, V] = contract[%row] %14, %2
+    // %20 [K, V] = add %19, %15
+    // %16 [%row, K] = load ws.S.erase0 row
+    // %17 [K, V] = contract[%row] %16, %13
+    // %21 [K, V] = add %20, %17
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -150,15 +183,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum30 = vec4<f32>();
       var sum31 = vec4<f32>();
       for (var k27 = 0u; k27 < 16u + zero; k27++) {
-        let x32 = near[k27 * 16u + first_i_V + 64u];
-        let x33 = near[k27 * 16u + first_i_V + 65u];
-        let x34 = near[k27 * 16u + first_i_V + 66u];
-        let x35 = near[k27 * 16u + first_i_V + 67u];
-        let b36 = vec4<f32>(x32, x33, x34, x35);
-        sum28 += near[k27 * 64u + first_i_K + 2112u] * b36;
-        sum29 += near[k27 * 64u + first_i_K + 2113u] * b36;
-        sum30 += near[k27 * 64u + first_i_K + 2114u] * b36;
-        sum31 += near[k27 * 64u + first_i_K + 2115u] * b36;
+        let v2_32 = near[near2 + k27 * 16u + first_i_V];
+        let v2_33 = near[near2 + k27 * 16u + first_i_V + 1u];
+        let v2_34 = near[near2 + k27 * 16u + first_i_V + 2u];
+        let v2_35 = near[near2 + k27 * 16u + first_i_V + 3u];
+        let b36 = vec4<f32>(v2_32, v2_33, v2_34, v2_35);
+        sum28 += near[near14 + k27 * 64u + first_i_K] * b36;
+        sum29 += near[near14 + k27 * 64u + first_i_K + 1u] * b36;
+        sum30 += near[near14 + k27 * 64u + first_i_K + 2u] * b36;
+        sum31 += near[near14 + k27 * 64u + first_i_K + 3u] * b36;
       }
       var m15 = array<vec4<f32>, 4>(sum28, sum29, sum30, sum31);
       var sum38 = vec4<f32>();
@@ -166,11 +199,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum40 = vec4<f32>();
       var sum41 = vec4<f32>();
       for (var k37 = 0u; k37 < 16u + zero; k37++) {
-        let x42 = near[k37 * 16u + first_i_V + 320u];
-        let x43 = near[k37 * 16u + first_i_V + 321u];
-        let x44 = near[k37 * 16u + first_i_V + 322u];
-        let x45 = near[k37 * 16u + first_i_V + 323u];
-        let b46 = vec4<f32>(x42, x43, x44, x45);
+        let v13_42 = near[near13 + k37 * 16u + first_i_V];
+        let v13_43 = near[near13 + k37 * 16u + first_i_V + 1u];
+        let v13_44 = near[near13 + k37 * 16u + first_i_V + 2u];
+        let v13_45 = near[near13 + k37 * 16u + first_i_V + 3u];
+        let b46 = vec4<f32>(v13_42, v13_43, v13_44, v13_45);
         sum38 += select(0.0, arena[at_ws_S_erase0 + k37 * heads_64 + first_i_K], k37 < length) * b46;
         sum39 += select(0.0, arena[at_ws_S_erase0 + k37 * heads_64 + first_i_K + 1u], k37 < length) * b46;
         sum40 += select(0.0, arena[at_ws_S_erase0 + k37 * heads_64 + first_i_K + 2u], k37 < length) * b46;
@@ -181,18 +214,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x47 = near[i_K * 16u + i_V + 1088u];
-          near[i_K * 16u + i_V + 1088u] = (((near[i_K] * x47) + m15[y][x]) + m17[y][x]);
+          let v1_47 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (((near[near18 + i_K] * v1_47) + m15[y][x]) + m17[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store d_S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x48 = near[i_K * 16u + i_V + 1088u];
-    p_d_S[at_d_final_S + i_K * 64u + i_V] = x48;
+    let v1_48 = near[near1 + i_K * 16u + i_V];
+    p_d_S[at_d_final_S + i_K * 64u + i_V] = v1_48;
   }
 }

@@ -23,12 +23,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near3 = 0u;
+  const near13 = 0u;
+  const near8 = 16u;
+  const near6 = 272u;
+  const near9 = 784u;
+  const near10 = 272u;
+  const near5 = 784u;
+  const near11 = 784u;
+  const near1 = 1808u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1808u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 32u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -42,24 +53,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_written0 = dims[3].y + (token * heads + head) * 64u + block;
     let at_ws_S_col0 = dims[2].z + (token * heads + head) * 64u;
     let at_ws_S_decay = dims[2].w + (chunk * heads + head) * 64u;
+    // store ws.S.states, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let x1 = near[i_K * 32u + i_V + 1808u];
-      arena[at_ws_S_states + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 32u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
     }
+    // %3 [%row] = load beta row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x2 = select(0.0, p_beta[at_beta + r * heads], r < length);
-      near[r] = x2;
+      let v3_2 = select(0.0, p_beta[at_beta + r * heads], r < length);
+      near[near3 + r] = v3_2;
     }
+    // %5 [%row, K] = load ws.S.erase0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x3 = select(0.0, arena[at_ws_S_erase0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 784u] = x3;
+      let v5_3 = select(0.0, arena[at_ws_S_erase0 + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_3;
     }
     workgroupBarrier();
+    // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -68,39 +83,46 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum7 = vec2<f32>();
       var sum8 = vec2<f32>();
       for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let x9 = near[k4 * 32u + first_i_V + 1808u];
-        let x10 = near[k4 * 32u + first_i_V + 1809u];
-        let b11 = vec2<f32>(x9, x10);
-        sum5 += near[first_r * 64u + k4 + 784u] * b11;
-        sum6 += near[first_r * 64u + k4 + 848u] * b11;
-        sum7 += near[first_r * 64u + k4 + 912u] * b11;
-        sum8 += near[first_r * 64u + k4 + 976u] * b11;
+        let v1_9 = near[near1 + k4 * 32u + first_i_V];
+        let v1_10 = near[near1 + k4 * 32u + first_i_V + 1u];
+        let b11 = vec2<f32>(v1_9, v1_10);
+        sum5 += near[near5 + first_r * 64u + k4] * b11;
+        sum6 += near[near5 + first_r * 64u + k4 + 64u] * b11;
+        sum7 += near[near5 + first_r * 64u + k4 + 128u] * b11;
+        sum8 += near[near5 + first_r * 64u + k4 + 192u] * b11;
       }
       var m6 = array<vec2<f32>, 4>(sum5, sum6, sum7, sum8);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x12 = m6[y][x];
-          near[r * 32u + i_V + 272u] = x12;
+          let v6_12 = m6[y][x];
+          near[near6 + r * 32u + i_V] = v6_12;
         }
       }
     }
+    // %8 [%row, %col] = load ws.S.solve0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let x13 = arena[at_ws_S_solve0_0 + r * 16u + c];
-      near[r * 16u + c + 16u] = x13;
+      let v8_13 = arena[at_ws_S_solve0_0 + r * 16u + c];
+      near[near8 + r * 16u + c] = v8_13;
     }
     workgroupBarrier();
+    // %2 [%row, V] = load v row
+    // %4 [%row, V] = mul %2, %3
+    // %7 [%row, V] = add %6, %4
+    // %9 [%col, V] = swap %7
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let c = i / 32u;
-      let x15 = (near[c * 32u + i_V + 272u] + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * near[c]));
-      let x14 = x15;
-      near[c * 32u + i_V + 784u] = x14;
+      let v7_15 = (near[near6 + c * 32u + i_V] + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * near[near3 + c]));
+      let v9_14 = v7_15;
+      near[near9 + c * 32u + i_V] = v9_14;
     }
     workgroupBarrier();
+    // %10 [%row, V] = contract[%col] %8, %9
+    // store ws.S.written0, %10
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -109,36 +131,41 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum19 = vec2<f32>();
       var sum20 = vec2<f32>();
       for (var k16 = 0u; k16 < 16u + zero; k16++) {
-        let b21 = vec2<f32>(near[k16 * 32u + first_i_V + 784u], near[k16 * 32u + first_i_V + 785u]);
-        sum17 += near[first_r * 16u + k16 + 16u] * b21;
-        sum18 += near[first_r * 16u + k16 + 32u] * b21;
-        sum19 += near[first_r * 16u + k16 + 48u] * b21;
-        sum20 += near[first_r * 16u + k16 + 64u] * b21;
+        let b21 = vec2<f32>(near[near9 + k16 * 32u + first_i_V], near[near9 + k16 * 32u + first_i_V + 1u]);
+        sum17 += near[near8 + first_r * 16u + k16] * b21;
+        sum18 += near[near8 + first_r * 16u + k16 + 16u] * b21;
+        sum19 += near[near8 + first_r * 16u + k16 + 32u] * b21;
+        sum20 += near[near8 + first_r * 16u + k16 + 48u] * b21;
       }
       var m10 = array<vec2<f32>, 4>(sum17, sum18, sum19, sum20);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x22 = m10[y][x];
-          near[r * 32u + i_V + 272u] = x22;
+          let v10_22 = m10[y][x];
+          near[near10 + r * 32u + i_V] = v10_22;
           if (r < length) { arena[at_ws_S_written0 + r * heads_64 + i_V] = m10[y][x]; }
         }
       }
     }
     workgroupBarrier();
+    // %11 [%row, K] = load ws.S.col0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x23 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 784u] = x23;
+      let v11_23 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near11 + r * 64u + i_K] = v11_23;
     }
+    // %13 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x24 = arena[at_ws_S_decay + i_K];
-      near[i_K] = x24;
+      let v13_24 = arena[at_ws_S_decay + i_K];
+      near[near13 + i_K] = v13_24;
     }
     workgroupBarrier();
+    // %14 [K, V] = mul %13, %1
+    // %12 [K, V] = contract[%row] %11, %10
+    // %15 [K, V] = add %14, %12
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -147,23 +174,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum28 = vec4<f32>();
       var sum29 = vec4<f32>();
       for (var k25 = 0u; k25 < 16u + zero; k25++) {
-        let x30 = near[k25 * 32u + first_i_V + 272u];
-        let x31 = near[k25 * 32u + first_i_V + 273u];
-        let x32 = near[k25 * 32u + first_i_V + 274u];
-        let x33 = near[k25 * 32u + first_i_V + 275u];
-        let b34 = vec4<f32>(x30, x31, x32, x33);
-        sum26 += near[k25 * 64u + first_i_K + 784u] * b34;
-        sum27 += near[k25 * 64u + first_i_K + 785u] * b34;
-        sum28 += near[k25 * 64u + first_i_K + 786u] * b34;
-        sum29 += near[k25 * 64u + first_i_K + 787u] * b34;
+        let v10_30 = near[near10 + k25 * 32u + first_i_V];
+        let v10_31 = near[near10 + k25 * 32u + first_i_V + 1u];
+        let v10_32 = near[near10 + k25 * 32u + first_i_V + 2u];
+        let v10_33 = near[near10 + k25 * 32u + first_i_V + 3u];
+        let b34 = vec4<f32>(v10_30, v10_31, v10_32, v10_33);
+        sum26 += near[near11 + k25 * 64u + first_i_K] * b34;
+        sum27 += near[near11 + k25 * 64u + first_i_K + 1u] * b34;
+        sum28 += near[near11 + k25 * 64u + first_i_K + 2u] * b34;
+        sum29 += near[near11 + k25 * 64u + first_i_K + 3u] * b34;
       }
       var m12 = array<vec4<f32>, 4>(sum26, sum27, sum28, sum29);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x35 = near[i_K * 32u + i_V + 1808u];
-          near[i_K * 32u + i_V + 1808u] = ((near[i_K] * x35) + m12[y][x]);
+          let v1_35 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((near[near13 + i_K] * v1_35) + m12[y][x]);
         }
       }
     }

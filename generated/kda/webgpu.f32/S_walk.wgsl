@@ -25,12 +25,25 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near3 = 0u;
+  const near19 = 0u;
+  const near8 = 16u;
+  const near11 = 0u;
+  const near6 = 272u;
+  const near9 = 784u;
+  const near10 = 272u;
+  const near5 = 784u;
+  const near14 = 784u;
+  const near17 = 784u;
+  const near1 = 1808u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1808u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 32u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -44,18 +57,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_read0 = dims[2].x + (token * heads + head) * 64u;
     let at_ws_S_col0 = dims[2].z + (token * heads + head) * 64u;
     let at_ws_S_decay = dims[2].w + (chunk * heads + head) * 64u;
+    // %3 [%row] = load beta row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x1 = select(0.0, p_beta[at_beta + r * heads], r < length);
-      near[r] = x1;
+      let v3_1 = select(0.0, p_beta[at_beta + r * heads], r < length);
+      near[near3 + r] = v3_1;
     }
+    // %5 [%row, K] = load ws.S.erase0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, arena[at_ws_S_erase0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 784u] = x2;
+      let v5_2 = select(0.0, arena[at_ws_S_erase0 + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_2;
     }
     workgroupBarrier();
+    // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -64,39 +80,45 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum6 = vec2<f32>();
       var sum7 = vec2<f32>();
       for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let x8 = near[k3 * 32u + first_i_V + 1808u];
-        let x9 = near[k3 * 32u + first_i_V + 1809u];
-        let b10 = vec2<f32>(x8, x9);
-        sum4 += near[first_r * 64u + k3 + 784u] * b10;
-        sum5 += near[first_r * 64u + k3 + 848u] * b10;
-        sum6 += near[first_r * 64u + k3 + 912u] * b10;
-        sum7 += near[first_r * 64u + k3 + 976u] * b10;
+        let v1_8 = near[near1 + k3 * 32u + first_i_V];
+        let v1_9 = near[near1 + k3 * 32u + first_i_V + 1u];
+        let b10 = vec2<f32>(v1_8, v1_9);
+        sum4 += near[near5 + first_r * 64u + k3] * b10;
+        sum5 += near[near5 + first_r * 64u + k3 + 64u] * b10;
+        sum6 += near[near5 + first_r * 64u + k3 + 128u] * b10;
+        sum7 += near[near5 + first_r * 64u + k3 + 192u] * b10;
       }
       var m6 = array<vec2<f32>, 4>(sum4, sum5, sum6, sum7);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x11 = m6[y][x];
-          near[r * 32u + i_V + 272u] = x11;
+          let v6_11 = m6[y][x];
+          near[near6 + r * 32u + i_V] = v6_11;
         }
       }
     }
+    // %8 [%row, %col] = load ws.S.solve0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let x12 = arena[at_ws_S_solve0_0 + r * 16u + c];
-      near[r * 16u + c + 16u] = x12;
+      let v8_12 = arena[at_ws_S_solve0_0 + r * 16u + c];
+      near[near8 + r * 16u + c] = v8_12;
     }
     workgroupBarrier();
+    // %2 [%row, V] = load v row
+    // %4 [%row, V] = mul %2, %3
+    // %7 [%row, V] = add %6, %4
+    // %9 [%col, V] = swap %7
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let c = i / 32u;
-      let x14 = (near[c * 32u + i_V + 272u] + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * near[c]));
-      let x13 = x14;
-      near[c * 32u + i_V + 784u] = x13;
+      let v7_14 = (near[near6 + c * 32u + i_V] + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * near[near3 + c]));
+      let v9_13 = v7_14;
+      near[near9 + c * 32u + i_V] = v9_13;
     }
     workgroupBarrier();
+    // %10 [%row, V] = contract[%col] %8, %9
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -105,36 +127,43 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum18 = vec2<f32>();
       var sum19 = vec2<f32>();
       for (var k15 = 0u; k15 < 16u + zero; k15++) {
-        let b20 = vec2<f32>(near[k15 * 32u + first_i_V + 784u], near[k15 * 32u + first_i_V + 785u]);
-        sum16 += near[first_r * 16u + k15 + 16u] * b20;
-        sum17 += near[first_r * 16u + k15 + 32u] * b20;
-        sum18 += near[first_r * 16u + k15 + 48u] * b20;
-        sum19 += near[first_r * 16u + k15 + 64u] * b20;
+        let b20 = vec2<f32>(near[near9 + k15 * 32u + first_i_V], near[near9 + k15 * 32u + first_i_V + 1u]);
+        sum16 += near[near8 + first_r * 16u + k15] * b20;
+        sum17 += near[near8 + first_r * 16u + k15 + 16u] * b20;
+        sum18 += near[near8 + first_r * 16u + k15 + 32u] * b20;
+        sum19 += near[near8 + first_r * 16u + k15 + 48u] * b20;
       }
       var m10 = array<vec2<f32>, 4>(sum16, sum17, sum18, sum19);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x21 = m10[y][x];
-          near[r * 32u + i_V + 272u] = x21;
+          let v10_21 = m10[y][x];
+          near[near10 + r * 32u + i_V] = v10_21;
         }
       }
     }
     workgroupBarrier();
+    // %11 [%row, %col] = load ws.S.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let x22 = arena[at_ws_S_score0_0 + r * 16u + c];
-      near[r * 16u + c] = x22;
+      let v11_22 = arena[at_ws_S_score0_0 + r * 16u + c];
+      near[near11 + r * 16u + c] = v11_22;
     }
+    // %14 [%row, K] = load ws.S.read0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x23 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 784u] = x23;
+      let v14_23 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
+      near[near14 + r * 64u + i_K] = v14_23;
     }
     workgroupBarrier();
+    // %15 [%row, V] = contract[K] %14, %1
+    // %12 [%col, V] = swap %10
+    // %13 [%row, V] = contract[%col] %11, %12
+    // %16 [%row, V] = add %15, %13
+    // store o, %16
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -143,13 +172,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum27 = vec2<f32>();
       var sum28 = vec2<f32>();
       for (var k24 = 0u; k24 < 64u + zero; k24++) {
-        let x29 = near[k24 * 32u + first_i_V + 1808u];
-        let x30 = near[k24 * 32u + first_i_V + 1809u];
-        let b31 = vec2<f32>(x29, x30);
-        sum25 += near[first_r * 64u + k24 + 784u] * b31;
-        sum26 += near[first_r * 64u + k24 + 848u] * b31;
-        sum27 += near[first_r * 64u + k24 + 912u] * b31;
-        sum28 += near[first_r * 64u + k24 + 976u] * b31;
+        let v1_29 = near[near1 + k24 * 32u + first_i_V];
+        let v1_30 = near[near1 + k24 * 32u + first_i_V + 1u];
+        let b31 = vec2<f32>(v1_29, v1_30);
+        sum25 += near[near14 + first_r * 64u + k24] * b31;
+        sum26 += near[near14 + first_r * 64u + k24 + 64u] * b31;
+        sum27 += near[near14 + first_r * 64u + k24 + 128u] * b31;
+        sum28 += near[near14 + first_r * 64u + k24 + 192u] * b31;
       }
       var m15 = array<vec2<f32>, 4>(sum25, sum26, sum27, sum28);
       var sum33 = vec2<f32>();
@@ -157,13 +186,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum35 = vec2<f32>();
       var sum36 = vec2<f32>();
       for (var k32 = 0u; k32 < 16u + zero; k32++) {
-        let x37 = near[k32 * 32u + first_i_V + 272u];
-        let x38 = near[k32 * 32u + first_i_V + 273u];
-        let b39 = vec2<f32>(x37, x38);
-        sum33 += near[first_r * 16u + k32] * b39;
-        sum34 += near[first_r * 16u + k32 + 16u] * b39;
-        sum35 += near[first_r * 16u + k32 + 32u] * b39;
-        sum36 += near[first_r * 16u + k32 + 48u] * b39;
+        let v10_37 = near[near10 + k32 * 32u + first_i_V];
+        let v10_38 = near[near10 + k32 * 32u + first_i_V + 1u];
+        let b39 = vec2<f32>(v10_37, v10_38);
+        sum33 += near[near11 + first_r * 16u + k32] * b39;
+        sum34 += near[near11 + first_r * 16u + k32 + 16u] * b39;
+        sum35 += near[near11 + first_r * 16u + k32 + 32u] * b39;
+        sum36 += near[near11 + first_r * 16u + k32 + 48u] * b39;
       }
       var m13 = array<vec2<f32>, 4>(sum33, sum34, sum35, sum36);
       for (var y = 0u; y < 4u + zero; y++) {
@@ -175,18 +204,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
     workgroupBarrier();
+    // %17 [%row, K] = load ws.S.col0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x40 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 784u] = x40;
+      let v17_40 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near17 + r * 64u + i_K] = v17_40;
     }
+    // %19 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x41 = arena[at_ws_S_decay + i_K];
-      near[i_K] = x41;
+      let v19_41 = arena[at_ws_S_decay + i_K];
+      near[near19 + i_K] = v19_41;
     }
     workgroupBarrier();
+    // %20 [K, V] = mul %19, %1
+    // %18 [K, V] = contract[%row] %17, %10
+    // %21 [K, V] = add %20, %18
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -195,33 +229,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum45 = vec4<f32>();
       var sum46 = vec4<f32>();
       for (var k42 = 0u; k42 < 16u + zero; k42++) {
-        let x47 = near[k42 * 32u + first_i_V + 272u];
-        let x48 = near[k42 * 32u + first_i_V + 273u];
-        let x49 = near[k42 * 32u + first_i_V + 274u];
-        let x50 = near[k42 * 32u + first_i_V + 275u];
-        let b51 = vec4<f32>(x47, x48, x49, x50);
-        sum43 += near[k42 * 64u + first_i_K + 784u] * b51;
-        sum44 += near[k42 * 64u + first_i_K + 785u] * b51;
-        sum45 += near[k42 * 64u + first_i_K + 786u] * b51;
-        sum46 += near[k42 * 64u + first_i_K + 787u] * b51;
+        let v10_47 = near[near10 + k42 * 32u + first_i_V];
+        let v10_48 = near[near10 + k42 * 32u + first_i_V + 1u];
+        let v10_49 = near[near10 + k42 * 32u + first_i_V + 2u];
+        let v10_50 = near[near10 + k42 * 32u + first_i_V + 3u];
+        let b51 = vec4<f32>(v10_47, v10_48, v10_49, v10_50);
+        sum43 += near[near17 + k42 * 64u + first_i_K] * b51;
+        sum44 += near[near17 + k42 * 64u + first_i_K + 1u] * b51;
+        sum45 += near[near17 + k42 * 64u + first_i_K + 2u] * b51;
+        sum46 += near[near17 + k42 * 64u + first_i_K + 3u] * b51;
       }
       var m18 = array<vec4<f32>, 4>(sum43, sum44, sum45, sum46);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x52 = near[i_K * 32u + i_V + 1808u];
-          near[i_K * 32u + i_V + 1808u] = ((near[i_K] * x52) + m18[y][x]);
+          let v1_52 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((near[near19 + i_K] * v1_52) + m18[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x53 = near[i_K * 32u + i_V + 1808u];
-    p_final_S[at_S + i_K * 64u + i_V] = x53;
+    let v1_53 = near[near1 + i_K * 32u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_53;
   }
 }

@@ -36,12 +36,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_S = (sequence * heads + head) * 4096u + block;
+  const near23 = 0u;
+  const near4 = 0u;
+  const near8 = 64u;
+  const near12 = 128u;
+  const near16 = 192u;
+  const near1 = 256u;
+  const near26 = 1280u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 256u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_g = (token * heads + head) * 64u;
@@ -49,58 +58,88 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_beta_staged = dims[4].w + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
     let at_q_staged = dims[4].z + (token * groups + group) * 64u;
+    // %2 [K] = load g one
+    // %4 [K] = expm1 %2
+    // %5 [] = 0.5
+    // %6 [] = 1
+    // %7 [K] = add %6, %4
+    // %8 [K] = less %5, %7
+    // %9 [K] = mul %8, %4
+    // %10 [K] = sub %6, %8
+    // %3 [K] = exp %2
+    // %11 [K] = mul %10, %3
+    // %12 [K] = add %9, %11
+    // %16 [K] = load k one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x2 = p_g[at_g + i_K];
-      let x1 = m_expm1(x2);
-      near[i_K] = x1;
-      let x3 = select(0.0, 1.0, 0.5f < (1.0f + x1));
-      near[i_K + 64u] = x3;
-      let x4 = ((x3 * x1) + ((1.0f - x3) * m_exp(x2)));
-      near[i_K + 128u] = x4;
-      let x5 = p_k[at_k + i_K];
-      near[i_K + 192u] = x5;
+      let v2_2 = p_g[at_g + i_K];
+      let v4_1 = m_expm1(v2_2);
+      near[near4 + i_K] = v4_1;
+      let v8_3 = select(0.0, 1.0, 0.5f < (1.0f + v4_1));
+      near[near8 + i_K] = v8_3;
+      let v12_4 = ((v8_3 * v4_1) + ((1.0f - v8_3) * m_exp(v2_2)));
+      near[near12 + i_K] = v12_4;
+      let v16_5 = p_k[at_k + i_K];
+      near[near16 + i_K] = v16_5;
     }
+    // %18 [] = load beta.staged one
     let t18 = arena[at_beta_staged];
+    // %20 [] = neg %18
     let t20 = (-t18);
     workgroupBarrier();
+    // %17 [V] = load v one
+    // %19 [V] = mul %17, %18
+    // %21 [K] = mul %20, %16
+    // %14 [K, V] = mul %8, %1
+    // %13 [K, V] = mul %12, %1
+    // %15 [K, V] = add %14, %13
+    // %22 [V] = contract[K] %21, %15
+    // %23 [V] = add %19, %22
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum7 = 0.0;
       for (var k6 = 0u; k6 < 64u + zero; k6++) {
-        let x8 = near[k6 + 192u];
-        let b9 = (t20 * x8);
-        let x10 = near[k6 + 64u];
-        let x11 = near[k6 * 16u + i_V + 256u];
-        let x12 = (x10 * x11);
-        let x13 = (near[k6 + 128u] * x11);
-        let b14 = (x12 + x13);
+        let v16_8 = near[near16 + k6];
+        let b9 = (t20 * v16_8);
+        let v8_10 = near[near8 + k6];
+        let v1_11 = near[near1 + k6 * 16u + i_V];
+        let v14_12 = (v8_10 * v1_11);
+        let v13_13 = (near[near12 + k6] * v1_11);
+        let b14 = (v14_12 + v13_13);
         sum7 += b9 * b14;
       }
       let m22 = sum7;
-      let x15 = ((p_v[at_v + i_V] * t18) + m22);
-      near[i_V] = x15;
+      let v23_15 = ((p_v[at_v + i_V] * t18) + m22);
+      near[near23 + i_V] = v23_15;
     }
     workgroupBarrier();
+    // %24 [K, V] = mul %16, %23
+    // %25 [K, V] = add %13, %24
+    // %26 [K, V] = add %14, %25
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x17 = near[i_K + 64u];
-      let x18 = near[i_K * 16u + i_V + 256u];
-      let x19 = (x17 * x18);
-      let x20 = (near[i_K + 128u] * x18);
-      let x21 = near[i_K + 192u];
-      let x16 = (x19 + (x20 + (x21 * near[i_V])));
-      near[i_K * 16u + i_V + 1280u] = x16;
+      let v8_17 = near[near8 + i_K];
+      let v1_18 = near[near1 + i_K * 16u + i_V];
+      let v14_19 = (v8_17 * v1_18);
+      let v13_20 = (near[near12 + i_K] * v1_18);
+      let v16_21 = near[near16 + i_K];
+      let v26_16 = (v14_19 + (v13_20 + (v16_21 * near[near23 + i_V])));
+      near[near26 + i_K * 16u + i_V] = v26_16;
     }
     workgroupBarrier();
+    // %27 [K] = load q.staged one
+    // %28 [] = 0.125
+    // %29 [K] = mul %27, %28
+    // %30 [V] = contract[K] %29, %26
+    // store o, %30
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum23 = 0.0;
       for (var k22 = 0u; k22 < 64u + zero; k22++) {
         let b24 = (arena[at_q_staged + k22] * 0.125f);
-        let x25 = near[k22 * 16u + i_V + 1280u];
-        let b26 = x25;
+        let v26_25 = near[near26 + k22 * 16u + i_V];
+        let b26 = v26_25;
         sum23 += b24 * b26;
       }
       let m30 = sum23;
@@ -109,16 +148,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x27 = near[i_K * 16u + i_V + 1280u];
-      near[i_K * 16u + i_V + 256u] = x27;
+      let v26_27 = near[near26 + i_K * 16u + i_V];
+      near[near1 + i_K * 16u + i_V] = v26_27;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x28 = near[i_K * 16u + i_V + 256u];
-    p_final_S[at_S + i_K * 64u + i_V] = x28;
+    let v1_28 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_28;
   }
 }

@@ -17,6 +17,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_d_beta_staged = dims[5].x + (token * heads + head);
   let at_d_beta = (token * heads + head);
+  // %0 [%row] = load d_beta.staged row
+  // store d_beta, %0
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     if (r < length) { p_d_beta[at_d_beta + r * heads] = select(0.0, arena[at_d_beta_staged + r * heads], r < length); }

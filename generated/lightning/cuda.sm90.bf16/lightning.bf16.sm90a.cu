@@ -749,37 +749,51 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(f32* __restrict__ p_ws
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x__row = lane;
+  // %0 [] = 2
   float t0[1];
   t0[0] = 2.f;
+  // %1 [] = -8
   float t1[1];
   t1[0] = (-8.f);
+  // %2 [] = head
   float t2[1];
   t2[0] = (float)head;
+  // %3 [] = 1
   float t3[1];
   t3[0] = 1.f;
+  // %4 [] = add %2, %3
   float t4[1];
   t4[0] = (t2[0] + t3[0]);
+  // %5 [] = mul %1, %4
   float t5[1];
   t5[0] = (t1[0] * t4[0]);
+  // %6 [] = heads
   float t6[1];
   t6[0] = (float)d.heads;
+  // %7 [] = div %5, %6
   float t7[1];
   t7[0] = (t5[0] / t6[0]);
+  // %8 [] = pow %0, %7
   float t8[1];
   t8[0] = powf(t0[0], t7[0]);
+  // %9 [] = neg %8
   float t9[1];
   t9[0] = (-t8[0]);
+  // %10 [] = zeros
   float t10[1];
   t10[0] = 0.f;
+  // %11 [] = add %10, %3
   float t11[1];
   t11[0] = (t10[0] + t3[0]);
   float t12[1];
   t12[0] = 0.f;
+  // loop chunks with %12 [] = %10
   #pragma unroll 4
   for (int n = warp; n < walk_chunks; n += 8) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
+    // %13 [%row] = keep %9
     float t13[2];
     UNROLL for (int j = 0; j < 2; ++j) t13[j] = (x__row + (j) * 32) < length ? t9[0] : 0.f;
     UNROLL for (int j = 0; j < 2; ++j) t12[0] += t13[j];
@@ -788,14 +802,16 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(f32* __restrict__ p_ws
   (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t12[0];
   __syncthreads();
   { float x = t10[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t12[0] = x; }
+  // %16 [] = exp %12
   float t16[1];
   t16[0] = m_exp(t12[0]);
+  // store ws.S.span, %16
   if (lane == 0 && warp == 0) st(p_ws_S_span + ((i64)segment * d.heads + head) * 1, t16[0]);
 }
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L5 = 16384, L6 = 16640, L2 = 0, L3 = 256, L4 = 0;
+  constexpr u32 L0_12 = 0, L1_13 = 8192, L5_18 = 16384, L6_21 = 16640, L2_14 = 0, L3_15 = 256, L4_17 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -814,10 +830,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    // %0 [] = 2
+    // %1 [] = -8
+    // %2 [] = head
+    // %3 [] = 1
+    // %4 [] = add %2, %3
     const float s4_0 = ((float)head + 1.f);
+    // %5 [] = mul %1, %4
     const float s5_1 = ((-8.f) * s4_0);
+    // %6 [] = heads
+    // %7 [] = div %5, %6
     const float s7_2 = (s5_1 / (float)d.heads);
+    // %8 [] = pow %0, %7
     const float s8_3 = powf(2.f, s7_2);
+    // %9 [] = neg %8
     const float s9_4 = (-s8_3);
     team_sync(1);
     auto issue = [&](int n) {
@@ -825,11 +851,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %12 [%row, V] = load v row
+      // %13 [%row, K] = load k row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_12, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_13, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -844,25 +872,32 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2))[i] = (i < length ? s9_4 : 0.f);
+      // %14 [%row] = keep %9
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_14))[i] = (i < length ? s9_4 : 0.f);
+      // %15 [%row] = cumsum %14
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L3)), ((float*)(basep + L2)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L3_15)), ((float*)(basep + L2_14)), false, false);
+      // %16 [] = pick last %15
       team_sync(1);
-      const float s16_5 = ((float*)(basep + L3))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = (s16_5 - ((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5))[i] = m_exp(((float*)(basep + L4))[i]);
+      const float s16_5 = ((float*)(basep + L3_15))[63];
+      // %17 [%row] = sub %16, %15
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_17))[i] = (s16_5 - ((float*)(basep + L3_15))[i]);
+      // %18 [%row] = exp %17
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_18))[i] = m_exp(((float*)(basep + L4_17))[i]);
+      // %21 [] = exp %16
       const float s21_6 = m_exp(s16_5);
-      if (t == 0) ((float*)(sp + L6))[0] = s21_6;
+      if (t == 0) ((float*)(sp + L6_21))[0] = s21_6;
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_12), length, t);
+        tile_clear<64, 1>((sa + L1_13), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
   else {
+    // %10 [K, V] = zeros
     float f10_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f10_0[i] = 0.f;
     float f11_1[32];
@@ -879,22 +914,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %19 [%row, V] = mul %18, %12
       float f12_2[32];
-      load_frag<4, 64, true>(f12_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f12_2, (sa + L0_12), 0);
       float f19_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_3[i] = (((float*)(sp + L5))[frag_col(i)] * f12_2[i]);
-      const float s21_4 = ((float*)(sp + L6))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f19_3[i] = (((float*)(sp + L5_18))[frag_col(i)] * f12_2[i]);
+      // %22 [K, V] = mul %21, %11
+      const float s21_4 = ((float*)(sp + L6_21))[0];
       float f22_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_5[i] = (s21_4 * f11_1[i]);
+      // %20 [K, V] = contract[%row] %13, %19
+      // %23 [K, V] = add %22, %20
       u32 a19_6[4][4]; pack<4>(a19_6, f19_3);
       float f23_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = f22_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f23_7, a19_6, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f23_7, a19_6, (sa + L1_13)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f23_7) / 4>(f23_7);
       UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f23_7[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local, %11
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f11_1[i]); }
   }
 }
@@ -912,10 +952,12 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = load S
   float t0[4];
   { if (p_S != nullptr) ldn<4>(&t0[0], p_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, V] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -932,14 +974,19 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [] = load ws.S.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [K, V] = load ws.S.local
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.S.entry, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+        // %3 [K, V] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [K, V] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -950,7 +997,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p_o, f32* __restrict__ p_ws_S_local, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384, L5 = 24576, L6 = 32768, L8 = 33024, L9 = 33280, L3 = 0, L4 = 256, L7 = 0;
+  constexpr u32 O0 = 0, L0_12 = 0, L1_13 = 8192, L2_14 = 16384, L5_24 = 24576, L6_28 = 32768, L8_33 = 33024, L9_36 = 33280, L3_18 = 0, L4_19 = 256, L7_32 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -969,10 +1016,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    // %0 [] = 2
+    // %1 [] = -8
+    // %2 [] = head
+    // %3 [] = 1
+    // %4 [] = add %2, %3
     const float s4_0 = ((float)head + 1.f);
+    // %5 [] = mul %1, %4
     const float s5_1 = ((-8.f) * s4_0);
+    // %6 [] = heads
+    // %7 [] = div %5, %6
     const float s7_2 = (s5_1 / (float)d.heads);
+    // %8 [] = pow %0, %7
     const float s8_3 = powf(2.f, s7_2);
+    // %9 [] = neg %8
     const float s9_4 = (-s8_3);
     team_sync(1);
     auto issue = [&](int n) {
@@ -980,12 +1037,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
+      // %12 [%row, V] = load v row
+      // %13 [%row, K] = load q row
+      // %14 [%row, K] = load k row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_q, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L2, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_12, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_13, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_14, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1009,43 +1069,59 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       if (n + 1 >= 3) drain(n + 1 - 3);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       if (length < 64) {
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
-        tile_clear<64, 1>((sa + L2), length, t);
+        tile_clear<64, 1>((sa + L0_12), length, t);
+        tile_clear<64, 1>((sa + L1_13), length, t);
+        tile_clear<64, 1>((sa + L2_14), length, t);
       }
       team_sync(1);
-      u32 a13_5[4][4]; load_as<4, 64, false>(a13_5, (sa + L1));
+      // %15 [%col, K] = swap %14
+      // %16 [%row, %col] = contract[K] %13, %15
+      u32 a13_5[4][4]; load_as<4, 64, false>(a13_5, (sa + L1_13));
       float f16_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_6, a13_5, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f16_6, a13_5, (sa + L2_14)); mma_commit();
+      // %17 [%row, %col] = mask %16
       mma_wait<0>();
       mma_ready<sizeof(f16_6) / 4>(f16_6);
       float f17_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_7[i] = (frag_col(i) <= frag_row(i) ? f16_6[i] : 0.f);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L3))[i] = (i < length ? s9_4 : 0.f);
+      // %18 [%row] = keep %9
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L3_18))[i] = (i < length ? s9_4 : 0.f);
+      // %19 [%row] = cumsum %18
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L4)), ((float*)(basep + L3)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L4_19)), ((float*)(basep + L3_18)), false, false);
+      // %20 [%col] = swap %19
+      // %21 [%row, %col] = sub %19, %20
       team_sync(1);
       float f21_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_8[i] = (((float*)(basep + L4))[frag_row(i)] - ((float*)(basep + L4))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f21_8[i] = (((float*)(basep + L4_19))[frag_row(i)] - ((float*)(basep + L4_19))[frag_col(i)]);
+      // %22 [%row, %col] = mask %21
       float f22_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_9[i] = (frag_col(i) <= frag_row(i) ? f21_8[i] : 0.f);
+      // %23 [%row, %col] = exp %22
       float f23_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_10[i] = m_exp(f22_9[i]);
+      // %24 [%row, %col] = mul %23, %17
       float f24_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_11[i] = (f23_10[i] * f17_7[i]);
-      store_frag<4, 64, false>((sa + L5), f24_11, 0);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L6))[i] = m_exp(((float*)(basep + L4))[i]);
-      const float s31_12 = ((float*)(basep + L4))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7))[i] = (s31_12 - ((float*)(basep + L4))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L8))[i] = m_exp(((float*)(basep + L7))[i]);
+      store_frag<4, 64, false>((sa + L5_24), f24_11, 0);
+      // %28 [%row] = exp %19
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L6_28))[i] = m_exp(((float*)(basep + L4_19))[i]);
+      // %31 [] = pick last %19
+      const float s31_12 = ((float*)(basep + L4_19))[63];
+      // %32 [%row] = sub %31, %19
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_32))[i] = (s31_12 - ((float*)(basep + L4_19))[i]);
+      // %33 [%row] = exp %32
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L8_33))[i] = m_exp(((float*)(basep + L7_32))[i]);
+      // %36 [] = exp %31
       const float s36_13 = m_exp(s31_12);
-      if (t == 0) ((float*)(sp + L9))[0] = s36_13;
+      if (t == 0) ((float*)(sp + L9_36))[0] = s36_13;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %10 [K, V] = load ws.S.entry
     float f10_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f11_1[32];
@@ -1061,35 +1137,46 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %25 [%col, V] = swap %12
+      // %27 [%row, V] = contract[K] %13, %11
       u32 a11_2[4][4]; pack<4>(a11_2, f11_1);
       float f27_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f27_3, a11_2, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f27_3, a11_2, (sa + L1_13)); mma_commit();
+      // %34 [%row, V] = mul %33, %12
       float f12_4[32];
-      load_frag<4, 64, true>(f12_4, (sa + L0), 0);
+      load_frag<4, 64, true>(f12_4, (sa + L0_12), 0);
       float f34_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f34_5[i] = (((float*)(sp + L8))[frag_col(i)] * f12_4[i]);
-      const float s36_6 = ((float*)(sp + L9))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f34_5[i] = (((float*)(sp + L8_33))[frag_col(i)] * f12_4[i]);
+      // %37 [K, V] = mul %36, %11
+      const float s36_6 = ((float*)(sp + L9_36))[0];
       float f37_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f37_7[i] = (s36_6 * f11_1[i]);
+      // %35 [K, V] = contract[%row] %14, %34
+      // %38 [K, V] = add %37, %35
       u32 a34_8[4][4]; pack<4>(a34_8, f34_5);
       float f38_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f38_9[i] = f37_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f38_9, a34_8, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f38_9, a34_8, (sa + L2_14)); mma_commit();
+      // %29 [%row, V] = mul %28, %27
       mma_wait<1>();
       mma_ready<sizeof(f27_3) / 4>(f27_3);
       float f29_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_10[i] = (((float*)(sp + L6))[frag_col(i)] * f27_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f29_10[i] = (((float*)(sp + L6_28))[frag_col(i)] * f27_3[i]);
+      // %26 [%row, V] = contract[%col] %24, %25
+      // %30 [%row, V] = add %29, %26
       u32 a12_11[4][4]; pack<4>(a12_11, f12_4);
       float f30_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_12[i] = f29_10[i];
-      mma_open(); mma<64, 4, 64, false, false>(f30_12, a12_11, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f30_12, a12_11, (sa + L5_24)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f38_9) / 4>(f38_9);
       mma_ready<sizeof(f30_12) / 4>(f30_12);
+      // store o, %30
       store_frag<4, 64, true>((oa + O0), f30_12, 0);
       UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f38_9[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local, %11
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f11_1[i]); }
   }
 }
@@ -1107,10 +1194,12 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, V] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1125,6 +1214,7 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [K, V] = load ws.S.local
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1132,12 +1222,13 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
       }
     }
   }
+  // store final.S, %1
   if (p_final_S != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L5 = 16384, L6 = 16640, L2 = 0, L3 = 256, L4 = 0;
+  constexpr u32 O0 = 0, L0_12 = 0, L1_13 = 8192, L5_18 = 16384, L6_21 = 16640, L2_14 = 0, L3_15 = 256, L4_17 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1156,10 +1247,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    // %0 [] = 2
+    // %1 [] = -8
+    // %2 [] = head
+    // %3 [] = 1
+    // %4 [] = add %2, %3
     const float s4_0 = ((float)head + 1.f);
+    // %5 [] = mul %1, %4
     const float s5_1 = ((-8.f) * s4_0);
+    // %6 [] = heads
+    // %7 [] = div %5, %6
     const float s7_2 = (s5_1 / (float)d.heads);
+    // %8 [] = pow %0, %7
     const float s8_3 = powf(2.f, s7_2);
+    // %9 [] = neg %8
     const float s9_4 = (-s8_3);
     team_sync(1);
     auto issue = [&](int n) {
@@ -1167,11 +1268,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %12 [%row, V] = load v row
+      // %13 [%row, K] = load k row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_12, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_13, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1194,19 +1297,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2))[i] = (i < length ? s9_4 : 0.f);
+      // %14 [%row] = keep %9
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_14))[i] = (i < length ? s9_4 : 0.f);
+      // %15 [%row] = cumsum %14
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L3)), ((float*)(basep + L2)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L3_15)), ((float*)(basep + L2_14)), false, false);
+      // %16 [] = pick last %15
       team_sync(1);
-      const float s16_5 = ((float*)(basep + L3))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = (s16_5 - ((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5))[i] = m_exp(((float*)(basep + L4))[i]);
+      const float s16_5 = ((float*)(basep + L3_15))[63];
+      // %17 [%row] = sub %16, %15
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_17))[i] = (s16_5 - ((float*)(basep + L3_15))[i]);
+      // %18 [%row] = exp %17
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_18))[i] = m_exp(((float*)(basep + L4_17))[i]);
+      // %21 [] = exp %16
       const float s21_6 = m_exp(s16_5);
-      if (t == 0) ((float*)(sp + L6))[0] = s21_6;
+      if (t == 0) ((float*)(sp + L6_21))[0] = s21_6;
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_12), length, t);
+        tile_clear<64, 1>((sa + L1_13), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1214,6 +1323,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %10 [K, V] = load ws.S.entry
     float f10_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f11_1[32];
@@ -1230,18 +1340,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.states, %11
       store_frag<4, 64, true>((oa + O0), f11_1, 0);
+      // %19 [%row, V] = mul %18, %12
       float f12_2[32];
-      load_frag<4, 64, true>(f12_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f12_2, (sa + L0_12), 0);
       float f19_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_3[i] = (((float*)(sp + L5))[frag_col(i)] * f12_2[i]);
-      const float s21_4 = ((float*)(sp + L6))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f19_3[i] = (((float*)(sp + L5_18))[frag_col(i)] * f12_2[i]);
+      // %22 [K, V] = mul %21, %11
+      const float s21_4 = ((float*)(sp + L6_21))[0];
       float f22_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_5[i] = (s21_4 * f11_1[i]);
+      // %20 [K, V] = contract[%row] %13, %19
+      // %23 [K, V] = add %22, %20
       u32 a19_6[4][4]; pack<4>(a19_6, f19_3);
       float f23_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = f22_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f23_7, a19_6, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f23_7, a19_6, (sa + L1_13)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f23_7) / 4>(f23_7);
       UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f23_7[i];
@@ -1252,7 +1367,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L4 = 16384, L5 = 16640, L2 = 0, L3 = 256;
+  constexpr u32 L0_12 = 0, L1_17 = 8192, L4_15 = 16384, L5_20 = 16640, L2_13 = 0, L3_14 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1271,10 +1386,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restr
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    // %0 [] = 2
+    // %1 [] = -8
+    // %2 [] = head
+    // %3 [] = 1
+    // %4 [] = add %2, %3
     const float s4_0 = ((float)head + 1.f);
+    // %5 [] = mul %1, %4
     const float s5_1 = ((-8.f) * s4_0);
+    // %6 [] = heads
+    // %7 [] = div %5, %6
     const float s7_2 = (s5_1 / (float)d.heads);
+    // %8 [] = pow %0, %7
     const float s8_3 = powf(2.f, s7_2);
+    // %9 [] = neg %8
     const float s9_4 = (-s8_3);
     team_sync(1);
     auto issue = [&](int n) {
@@ -1282,11 +1407,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %12 [%row, V] = load d_o row
+      // %17 [%row, K] = load q row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_12, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_17, m_q, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1301,24 +1428,30 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restr
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2))[i] = (i < length ? s9_4 : 0.f);
+      // %13 [%row] = keep %9
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_13))[i] = (i < length ? s9_4 : 0.f);
+      // %14 [%row] = cumsum %13
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L3)), ((float*)(basep + L2)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L3_14)), ((float*)(basep + L2_13)), false, false);
+      // %15 [%row] = exp %14
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L4))[i] = m_exp(((float*)(basep + L3))[i]);
-      const float s19_5 = ((float*)(basep + L3))[63];
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L4_15))[i] = m_exp(((float*)(basep + L3_14))[i]);
+      // %19 [] = pick last %14
+      const float s19_5 = ((float*)(basep + L3_14))[63];
+      // %20 [] = exp %19
       const float s20_6 = m_exp(s19_5);
-      if (t == 0) ((float*)(sp + L5))[0] = s20_6;
+      if (t == 0) ((float*)(sp + L5_20))[0] = s20_6;
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_12), length, t);
+        tile_clear<64, 1>((sa + L1_17), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
   else {
+    // %10 [K, V] = zeros
     float f10_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f10_0[i] = 0.f;
     float f11_1[32];
@@ -1335,22 +1468,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restr
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %16 [%row, V] = mul %15, %12
       float f12_2[32];
-      load_frag<4, 64, true>(f12_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f12_2, (sa + L0_12), 0);
       float f16_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_3[i] = (((float*)(sp + L4))[frag_col(i)] * f12_2[i]);
-      const float s20_4 = ((float*)(sp + L5))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f16_3[i] = (((float*)(sp + L4_15))[frag_col(i)] * f12_2[i]);
+      // %21 [K, V] = mul %20, %11
+      const float s20_4 = ((float*)(sp + L5_20))[0];
       float f21_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_5[i] = (s20_4 * f11_1[i]);
+      // %18 [K, V] = contract[%row] %17, %16
+      // %22 [K, V] = add %21, %18
       u32 a16_6[4][4]; pack<4>(a16_6, f16_3);
       float f22_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_7[i] = f21_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f22_7, a16_6, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f22_7, a16_6, (sa + L1_17)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f22_7) / 4>(f22_7);
       UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f22_7[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local_cotangent, %11
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f11_1[i]); }
   }
 }
@@ -1368,10 +1506,12 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = load d_final.S
   float t0[4];
   { if (p_d_final_S != nullptr) ldn<4>(&t0[0], p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, V] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -1388,14 +1528,19 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [] = load ws.S.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [K, V] = load ws.S.local_cotangent
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.S.entry_cotangent, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+        // %3 [K, V] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [K, V] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -1406,7 +1551,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__ p_ws_S_local_cotangent, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L4 = 16384, L5 = 16640, L2 = 0, L3 = 256;
+  constexpr u32 O0 = 0, L0_12 = 0, L1_17 = 8192, L4_15 = 16384, L5_20 = 16640, L2_13 = 0, L3_14 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1425,10 +1570,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    // %0 [] = 2
+    // %1 [] = -8
+    // %2 [] = head
+    // %3 [] = 1
+    // %4 [] = add %2, %3
     const float s4_0 = ((float)head + 1.f);
+    // %5 [] = mul %1, %4
     const float s5_1 = ((-8.f) * s4_0);
+    // %6 [] = heads
+    // %7 [] = div %5, %6
     const float s7_2 = (s5_1 / (float)d.heads);
+    // %8 [] = pow %0, %7
     const float s8_3 = powf(2.f, s7_2);
+    // %9 [] = neg %8
     const float s9_4 = (-s8_3);
     team_sync(1);
     auto issue = [&](int n) {
@@ -1436,11 +1591,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %12 [%row, V] = load d_o row
+      // %17 [%row, K] = load q row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_12, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_17, m_q, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1463,18 +1620,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2))[i] = (i < length ? s9_4 : 0.f);
+      // %13 [%row] = keep %9
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_13))[i] = (i < length ? s9_4 : 0.f);
+      // %14 [%row] = cumsum %13
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L3)), ((float*)(basep + L2)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L3_14)), ((float*)(basep + L2_13)), false, false);
+      // %15 [%row] = exp %14
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L4))[i] = m_exp(((float*)(basep + L3))[i]);
-      const float s19_5 = ((float*)(basep + L3))[63];
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L4_15))[i] = m_exp(((float*)(basep + L3_14))[i]);
+      // %19 [] = pick last %14
+      const float s19_5 = ((float*)(basep + L3_14))[63];
+      // %20 [] = exp %19
       const float s20_6 = m_exp(s19_5);
-      if (t == 0) ((float*)(sp + L5))[0] = s20_6;
+      if (t == 0) ((float*)(sp + L5_20))[0] = s20_6;
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_12), length, t);
+        tile_clear<64, 1>((sa + L1_17), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1482,6 +1644,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %10 [K, V] = load ws.S.entry_cotangent
     float f10_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f11_1[32];
@@ -1498,23 +1661,29 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.cotangents, %11
       store_frag<4, 64, true>((oa + O0), f11_1, 0);
+      // %16 [%row, V] = mul %15, %12
       float f12_2[32];
-      load_frag<4, 64, true>(f12_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f12_2, (sa + L0_12), 0);
       float f16_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_3[i] = (((float*)(sp + L4))[frag_col(i)] * f12_2[i]);
-      const float s20_4 = ((float*)(sp + L5))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f16_3[i] = (((float*)(sp + L4_15))[frag_col(i)] * f12_2[i]);
+      // %21 [K, V] = mul %20, %11
+      const float s20_4 = ((float*)(sp + L5_20))[0];
       float f21_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_5[i] = (s20_4 * f11_1[i]);
+      // %18 [K, V] = contract[%row] %17, %16
+      // %22 [K, V] = add %21, %18
       u32 a16_6[4][4]; pack<4>(a16_6, f16_3);
       float f22_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_7[i] = f21_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f22_7, a16_6, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f22_7, a16_6, (sa + L1_17)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f22_7) / 4>(f22_7);
       UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f22_7[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local_cotangent, %11
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f11_1[i]); }
   }
 }
@@ -1532,10 +1701,12 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, V] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1550,6 +1721,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [K, V] = load ws.S.local_cotangent
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1557,12 +1729,13 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
       }
     }
   }
+  // store d_S, %1
   { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M9 = 49152, M12 = 24576, M13 = 8192, M14 = 24576, M15 = 8192, M6 = 49152, M7 = 57344, M8 = 57600, M10 = 24576, M11 = 49152;
+  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_22 = 16384, M3_26 = 24576, M4_30 = 32768, M5_34 = 40960, M9 = 49152, M12_21 = 24576, M13 = 8192, M14_43 = 24576, M15 = 8192, M6_15 = 49152, M7_16 = 57344, M8_25 = 57600, M10_37 = 24576, M11_38 = 49152;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1571,105 +1744,158 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M3), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M5), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load v row
+  tile_load<64, 1, 128>((base + M1_1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %22 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M2_22), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %26 [K, V] = load ws.S.states
+  tile_load<64, 1, 128>((base + M3_26), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %30 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M4_30), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %34 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 128>((base + M5_34), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
   cp_wait<5>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<4>();
   team_sync(1);
   float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1_1)); mma_commit();
+  // %4 [%row, %col] = mask %3
   mma_wait<0>();
   mma_ready<sizeof(f3_1) / 4>(f3_1);
   float f4_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
+  // %5 [] = 2
+  // %6 [] = -8
+  // %7 [] = head
+  // %8 [] = 1
+  // %9 [] = add %7, %8
   const float s9_3 = ((float)head + 1.f);
+  // %10 [] = mul %6, %9
   const float s10_4 = ((-8.f) * s9_3);
+  // %11 [] = heads
+  // %12 [] = div %10, %11
   const float s12_5 = (s10_4 / (float)d.heads);
+  // %13 [] = pow %5, %12
   const float s13_6 = powf(2.f, s12_5);
+  // %14 [] = neg %13
   const float s14_7 = (-s13_6);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6))[i] = (i < length ? s14_7 : 0.f);
+  // %15 [%row] = keep %14
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M6_15))[i] = (i < length ? s14_7 : 0.f);
+  // %16 [%row] = cumsum %15
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M7)), ((float*)(basep + M6)), false, false);
+  if (t < 32) vec_cumsum(((float*)(basep + M7_16)), ((float*)(basep + M6_15)), false, false);
+  // %17 [%col] = swap %16
+  // %18 [%row, %col] = sub %16, %17
   team_sync(1);
   float f18_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_8[i] = (((float*)(basep + M7))[frag_row(i)] - ((float*)(basep + M7))[frag_col(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f18_8[i] = (((float*)(basep + M7_16))[frag_row(i)] - ((float*)(basep + M7_16))[frag_col(i)]);
+  // %19 [%row, %col] = mask %18
   float f19_9[32];
   UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = (frag_col(i) <= frag_row(i) ? f18_8[i] : 0.f);
+  // %20 [%row, %col] = exp %19
   float f20_10[32];
   UNROLL for (int i = 0; i < 32; ++i) f20_10[i] = m_exp(f19_9[i]);
+  // %21 [%row, %col] = mul %20, %4
   float f21_11[32];
   UNROLL for (int i = 0; i < 32; ++i) f21_11[i] = (f20_10[i] * f4_2[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8))[i] = m_exp(((float*)(basep + M7))[i]);
-  u32 a0_12[4][4]; load_as<4, 64, false>(a0_12, (base + M0));
+  // %23 [%col, K] = swap %22
+  // %25 [%row] = exp %16
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M8_25))[i] = m_exp(((float*)(basep + M7_16))[i]);
+  // %27 [%row, K] = contract[V] %0, %26
+  u32 a0_12[4][4]; load_as<4, 64, false>(a0_12, (base + M0_0));
   cp_wait<2>();
   team_sync(1);
   float f27_13[32];
-  mma_open(); mma<64, 4, 64, false, true>(f27_13, a0_12, (base + M3)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f27_13, a0_12, (base + M3_26)); mma_commit();
+  // %28 [%row, K] = mul %25, %27
   mma_wait<0>();
   mma_ready<sizeof(f27_13) / 4>(f27_13);
   float f28_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f28_14[i] = (((float*)(basep + M8))[frag_row(i)] * f27_13[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f28_14[i] = (((float*)(basep + M8_25))[frag_row(i)] * f27_13[i]);
+  // %24 [%row, K] = contract[%col] %21, %23
+  // %29 [%row, K] = add %28, %24
   u32 a21_15[4][4]; pack<4>(a21_15, f21_11);
   float f29_16[32];
   UNROLL for (int i = 0; i < 32; ++i) f29_16[i] = f28_14[i];
-  mma_open(); mma<64, 4, 64, true, false>(f29_16, a21_15, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f29_16, a21_15, (base + M2_22)); mma_commit();
+  // store d_q, %29
   mma_wait<0>();
   mma_ready<sizeof(f29_16) / 4>(f29_16);
   store_frag<4, 64, false>((base + M9), f29_16, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
-  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M1));
+  // %31 [%col, %row] = swap %21
+  // %32 [%col, K] = swap %30
+  // %35 [%row, K] = contract[V] %1, %34
+  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M1_1));
   cp_wait<0>();
   team_sync(1);
   float f35_18[32];
-  mma_open(); mma<64, 4, 64, false, true>(f35_18, a1_17, (base + M5)); mma_commit();
-  const float s36_19 = ((float*)(basep + M7))[63];
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M10))[i] = (s36_19 - ((float*)(basep + M7))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M11))[i] = m_exp(((float*)(basep + M10))[i]);
+  mma_open(); mma<64, 4, 64, false, true>(f35_18, a1_17, (base + M5_34)); mma_commit();
+  // %36 [] = pick last %16
+  const float s36_19 = ((float*)(basep + M7_16))[63];
+  // %37 [%row] = sub %36, %16
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M10_37))[i] = (s36_19 - ((float*)(basep + M7_16))[i]);
+  // %38 [%row] = exp %37
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M11_38))[i] = m_exp(((float*)(basep + M10_37))[i]);
+  // %39 [%row, K] = mul %38, %35
   team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f35_18) / 4>(f35_18);
   float f39_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f39_20[i] = (((float*)(basep + M11))[frag_row(i)] * f35_18[i]);
-  store_frag<4, 64, false>((base + M12), f21_11, 0);
+  UNROLL for (int i = 0; i < 32; ++i) f39_20[i] = (((float*)(basep + M11_38))[frag_row(i)] * f35_18[i]);
+  // %33 [%row, K] = contract[%col] %31, %32
+  // %40 [%row, K] = add %39, %33
+  store_frag<4, 64, false>((base + M12_21), f21_11, 0);
   team_sync(1);
-  u32 a21_21[4][4]; load_as<4, 64, true>(a21_21, (base + M12));
+  u32 a21_21[4][4]; load_as<4, 64, true>(a21_21, (base + M12_21));
   float f40_22[32];
   UNROLL for (int i = 0; i < 32; ++i) f40_22[i] = f39_20[i];
-  mma_open(); mma<64, 4, 64, true, false>(f40_22, a21_21, (base + M4)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f40_22, a21_21, (base + M4_30)); mma_commit();
+  // store d_k, %40
   mma_wait<0>();
   mma_ready<sizeof(f40_22) / 4>(f40_22);
   store_frag<4, 64, false>((base + M13), f40_22, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  u32 a30_23[4][4]; load_as<4, 64, false>(a30_23, (base + M4));
+  // %41 [%row, %col] = contract[K] %30, %23
+  u32 a30_23[4][4]; load_as<4, 64, false>(a30_23, (base + M4_30));
   float f41_24[32];
-  mma_open(); mma<64, 4, 64, false, true>(f41_24, a30_23, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f41_24, a30_23, (base + M2_22)); mma_commit();
+  // %42 [%row, %col] = mask %41
   mma_wait<0>();
   mma_ready<sizeof(f41_24) / 4>(f41_24);
   float f42_25[32];
   UNROLL for (int i = 0; i < 32; ++i) f42_25[i] = (frag_col(i) <= frag_row(i) ? f41_24[i] : 0.f);
+  // %43 [%row, %col] = mul %20, %42
   float f43_26[32];
   UNROLL for (int i = 0; i < 32; ++i) f43_26[i] = (f20_10[i] * f42_25[i]);
-  u32 a22_27[4][4]; load_as<4, 64, false>(a22_27, (base + M2));
+  // %44 [%col, %row] = swap %43
+  // %45 [%col, V] = swap %0
+  // %47 [%row, V] = contract[K] %22, %34
+  u32 a22_27[4][4]; load_as<4, 64, false>(a22_27, (base + M2_22));
   float f47_28[32];
-  mma_open(); mma<64, 4, 64, true, true>(f47_28, a22_27, (base + M5)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, true>(f47_28, a22_27, (base + M5_34)); mma_commit();
+  // %48 [%row, V] = mul %38, %47
   mma_wait<0>();
   mma_ready<sizeof(f47_28) / 4>(f47_28);
   float f48_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_29[i] = (((float*)(basep + M11))[frag_row(i)] * f47_28[i]);
-  store_frag<4, 64, false>((base + M14), f43_26, 0);
+  UNROLL for (int i = 0; i < 32; ++i) f48_29[i] = (((float*)(basep + M11_38))[frag_row(i)] * f47_28[i]);
+  // %46 [%row, V] = contract[%col] %44, %45
+  // %49 [%row, V] = add %48, %46
+  store_frag<4, 64, false>((base + M14_43), f43_26, 0);
   team_sync(1);
-  u32 a43_30[4][4]; load_as<4, 64, true>(a43_30, (base + M14));
+  u32 a43_30[4][4]; load_as<4, 64, true>(a43_30, (base + M14_43));
   float f49_31[32];
   UNROLL for (int i = 0; i < 32; ++i) f49_31[i] = f48_29[i];
-  mma_open(); mma<64, 4, 64, true, false>(f49_31, a43_30, (base + M0)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f49_31, a43_30, (base + M0_0)); mma_commit();
+  // store d_v, %49
   mma_wait<0>();
   mma_ready<sizeof(f49_31) / 4>(f49_31);
   store_frag<4, 64, false>((base + M15), f49_31, 0);
@@ -1689,80 +1915,113 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
+  // %0 [] = 2
   float t0[1];
   t0[0] = 2.f;
+  // %1 [] = -8
   float t1[1];
   t1[0] = (-8.f);
+  // %2 [] = head
   float t2[1];
   t2[0] = (float)head;
+  // %3 [] = 1
   float t3[1];
   t3[0] = 1.f;
+  // %4 [] = add %2, %3
   float t4[1];
   t4[0] = (t2[0] + t3[0]);
+  // %5 [] = mul %1, %4
   float t5[1];
   t5[0] = (t1[0] * t4[0]);
+  // %6 [] = heads
   float t6[1];
   t6[0] = (float)d.heads;
+  // %7 [] = div %5, %6
   float t7[1];
   t7[0] = (t5[0] / t6[0]);
+  // %8 [] = pow %0, %7
   float t8[1];
   t8[0] = powf(t0[0], t7[0]);
+  // %9 [] = neg %8
   float t9[1];
   t9[0] = (-t8[0]);
+  // %10 [K, V] = load S
   float t10[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t10[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t10[i]); }
   float t11[8];
   UNROLL for (int i = 0; i < 8; ++i) t11[i] = t10[i];
+  // loop tokens with %11 [K, V] = %10
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %12 [] = exp %9
       float t12[1];
       t12[0] = m_exp(t9[0]);
+      // %13 [] = expm1 %9
       float t13[1];
       t13[0] = m_expm1(t9[0]);
+      // %14 [] = 0.5
       float t14[1];
       t14[0] = 0.5f;
+      // %15 [] = add %3, %13
       float t15[1];
       t15[0] = (t3[0] + t13[0]);
+      // %16 [] = less %14, %15
       float t16[1];
       t16[0] = (t14[0] < t15[0] ? 1.f : 0.f);
+      // %17 [] = mul %16, %13
       float t17[1];
       t17[0] = (t16[0] * t13[0]);
+      // %18 [] = sub %3, %16
       float t18[1];
       t18[0] = (t3[0] - t16[0]);
+      // %19 [] = mul %18, %12
       float t19[1];
       t19[0] = (t18[0] * t12[0]);
+      // %20 [] = add %17, %19
       float t20[1];
       t20[0] = (t17[0] + t19[0]);
+      // %21 [K, V] = mul %20, %11
       float t21[8];
       UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t20[0] * t11[i]);
+      // %22 [K, V] = mul %16, %11
       float t22[8];
       UNROLL for (int i = 0; i < 8; ++i) t22[i] = (t16[0] * t11[i]);
+      // %23 [K, V] = add %22, %21
       float t23[8];
       UNROLL for (int i = 0; i < 8; ++i) t23[i] = (t22[i] + t21[i]);
+      // %24 [K] = load k one
       float t24[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t24[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %25 [V] = load v one
       float t25[1];
       ldn<1>(&t25[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      // %26 [K, V] = mul %24, %25
       float t26[8];
       UNROLL for (int i = 0; i < 8; ++i) t26[i] = (t24[i] * t25[0]);
+      // %27 [K, V] = add %21, %26
       float t27[8];
       UNROLL for (int i = 0; i < 8; ++i) t27[i] = (t21[i] + t26[i]);
+      // %28 [K, V] = add %22, %27
       float t28[8];
       UNROLL for (int i = 0; i < 8; ++i) t28[i] = (t22[i] + t27[i]);
+      // %29 [K] = load q one
       float t29[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t29[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %30 [V] = contract[K] %29, %28
       float t30[1];
       t30[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t30[0] = t30[0] + t29[i] * t28[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t30[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t30[0] = x; }
+      // store o, %30
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t30[0]);
       UNROLL for (int i = 0; i < 8; ++i) t11[i] = t28[i];
     }
   }
+  // store final.S, %11
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t11[i]);
 }
 

@@ -52,55 +52,84 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
   let at_ws_S_local = dims[2].x + (segment * heads + head) * 4096u + block;
+  const near15 = 0u;
+  const near18 = 16u;
+  const near19 = 32u;
+  const near13 = 544u;
+  const near11 = 1568u;
+  // %2 [] = head
+  // %3 [] = 1
+  // %4 [] = add %2, %3
   let t4 = (f32(head) + 1.0f);
+  // %1 [] = -8
+  // %5 [] = mul %1, %4
   let t5 = ((-8.0f) * t4);
+  // %6 [] = heads
+  // %7 [] = div %5, %6
   let t7 = (t5 / f32(heads));
+  // %0 [] = 2
+  // %8 [] = pow %0, %7
   let t8 = m_pow(2.0f, t7);
+  // %9 [] = neg %8
   let t9 = (-t8);
+  // %10 [K, V] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1568u] = 0.0f;
+    near[near11 + i_K * 32u + i_V] = 0.0f;
   }
   workgroupBarrier();
+  // loop chunks with %11 [K, V] = %10
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_k = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
+    // %13 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x1 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 544u] = x1;
+      let v13_1 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near13 + r * 64u + i_K] = v13_1;
     }
+    // %14 [%row] = keep %9
+    // %15 [%row] = cumsum %14
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, t9, r < length), -80.0);
-        near[r] = sum;
+        near[near15 + r] = sum;
       }
     }
     workgroupBarrier();
-    let x2 = near[15u];
-    let t16 = x2;
+    // %16 [] = pick last %15
+    let v15_2 = near[near15 + 15u];
+    let t16 = v15_2;
+    // %17 [%row] = sub %16, %15
+    // %18 [%row] = exp %17
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x4 = near[r];
-      let x3 = m_exp((t16 - x4));
-      near[r + 16u] = x3;
+      let v15_4 = near[near15 + r];
+      let v18_3 = m_exp((t16 - v15_4));
+      near[near18 + r] = v18_3;
     }
     workgroupBarrier();
+    // %12 [%row, V] = load v row
+    // %19 [%row, V] = mul %18, %12
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x5 = (near[r + 16u] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
-      near[r * 32u + i_V + 32u] = x5;
+      let v19_5 = (near[near18 + r] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
+      near[near19 + r * 32u + i_V] = v19_5;
     }
+    // %21 [] = exp %16
     let t21 = m_exp(t16);
     workgroupBarrier();
+    // %22 [K, V] = mul %21, %11
+    // %20 [K, V] = contract[%row] %13, %19
+    // %23 [K, V] = add %22, %20
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -109,28 +138,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum9 = vec4<f32>();
       var sum10 = vec4<f32>();
       for (var k6 = 0u; k6 < 16u + zero; k6++) {
-        let b11 = vec4<f32>(near[k6 * 32u + first_i_V + 32u], near[k6 * 32u + first_i_V + 33u], near[k6 * 32u + first_i_V + 34u], near[k6 * 32u + first_i_V + 35u]);
-        sum7 += near[k6 * 64u + first_i_K + 544u] * b11;
-        sum8 += near[k6 * 64u + first_i_K + 545u] * b11;
-        sum9 += near[k6 * 64u + first_i_K + 546u] * b11;
-        sum10 += near[k6 * 64u + first_i_K + 547u] * b11;
+        let b11 = vec4<f32>(near[near19 + k6 * 32u + first_i_V], near[near19 + k6 * 32u + first_i_V + 1u], near[near19 + k6 * 32u + first_i_V + 2u], near[near19 + k6 * 32u + first_i_V + 3u]);
+        sum7 += near[near13 + k6 * 64u + first_i_K] * b11;
+        sum8 += near[near13 + k6 * 64u + first_i_K + 1u] * b11;
+        sum9 += near[near13 + k6 * 64u + first_i_K + 2u] * b11;
+        sum10 += near[near13 + k6 * 64u + first_i_K + 3u] * b11;
       }
       var m20 = array<vec4<f32>, 4>(sum7, sum8, sum9, sum10);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x12 = near[i_K * 32u + i_V + 1568u];
-          near[i_K * 32u + i_V + 1568u] = ((t21 * x12) + m20[y][x]);
+          let v11_12 = near[near11 + i_K * 32u + i_V];
+          near[near11 + i_K * 32u + i_V] = ((t21 * v11_12) + m20[y][x]);
         }
       }
     }
     workgroupBarrier();
   }
+  // store ws.S.local, %11
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x13 = near[i_K * 32u + i_V + 1568u];
-    arena[at_ws_S_local + i_K * 64u + i_V] = x13;
+    let v11_13 = near[near11 + i_K * 32u + i_V];
+    arena[at_ws_S_local + i_K * 64u + i_V] = v11_13;
   }
 }

@@ -55,69 +55,110 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_states = dims[2].z + (chunk * heads + head) * 4096u;
   let at_q_staged = dims[3].z + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[3].y + (chunk * heads + head) * 4096u;
+  const near16 = 0u;
+  const near25 = 16u;
+  const near38 = 16u;
+  const near20 = 32u;
+  const near21 = 288u;
+  const near41 = 288u;
+  const near44 = 544u;
+  const near0 = 800u;
+  const near1 = 1824u;
+  const near22 = 2848u;
+  // %0 [%row, V] = load d_o row
+  // %1 [%row, V] = load v row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 800u] = x1;
-    let x2 = select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 1824u] = x2;
+    let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+    near[near0 + r * 64u + i_V] = v0_1;
+    let v1_2 = select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length);
+    near[near1 + r * 64u + i_V] = v1_2;
   }
+  // %7 [] = head
+  // %8 [] = 1
+  // %9 [] = add %7, %8
   let t9 = (f32(head) + 1.0f);
+  // %6 [] = -8
+  // %10 [] = mul %6, %9
   let t10 = ((-8.0f) * t9);
+  // %11 [] = heads
+  // %12 [] = div %10, %11
   let t12 = (t10 / f32(heads));
+  // %5 [] = 2
+  // %13 [] = pow %5, %12
   let t13 = m_pow(2.0f, t12);
+  // %14 [] = neg %13
   let t14 = (-t13);
+  // %15 [%row] = keep %14
+  // %16 [%row] = cumsum %15
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       sum += m_floor(select(0.0, t14, r < length), -80.0);
-      near[r] = sum;
+      near[near16 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %17 [%col] = swap %16
+  // %18 [%row, %col] = sub %16, %17
+  // %19 [%row, %col] = mask %18
+  // %20 [%row, %col] = exp %19
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
+  // %4 [%row, %col] = mask %3
+  // %21 [%row, %col] = mul %20, %4
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x6 = near[first_r * 64u + k3 + 800u];
-      let x7 = near[first_r * 64u + k3 + 864u];
-      let x8 = near[first_c * 64u + k3 + 1824u];
-      let x9 = near[first_c * 64u + k3 + 1888u];
-      let b10 = vec2<f32>(x8, x9);
-      sum4 += x6 * b10;
-      sum5 += x7 * b10;
+      let v0_6 = near[near0 + first_r * 64u + k3];
+      let v0_7 = near[near0 + first_r * 64u + k3 + 64u];
+      let v1_8 = near[near1 + first_c * 64u + k3];
+      let v1_9 = near[near1 + first_c * 64u + k3 + 64u];
+      let b10 = vec2<f32>(v1_8, v1_9);
+      sum4 += v0_6 * b10;
+      sum5 += v0_7 * b10;
     }
     var m3 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x12 = near[r];
-        let x13 = near[c];
-        let x11 = m_exp(select(0.0, (x12 - x13), c <= r));
-        near[r * 16u + c + 32u] = x11;
-        let x14 = (x11 * select(0.0, m3[y][x], c <= r));
-        near[r * 16u + c + 288u] = x14;
+        let v16_12 = near[near16 + r];
+        let v16_13 = near[near16 + c];
+        let v20_11 = m_exp(select(0.0, (v16_12 - v16_13), c <= r));
+        near[near20 + r * 16u + c] = v20_11;
+        let v21_14 = (v20_11 * select(0.0, m3[y][x], c <= r));
+        near[near21 + r * 16u + c] = v21_14;
       }
     }
   }
+  // %22 [%row, K] = load k row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x15 = select(0.0, p_k[at_d_o + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 2848u] = x15;
+    let v22_15 = select(0.0, p_k[at_d_o + r * heads_64 + i_K], r < length);
+    near[near22 + r * 64u + i_K] = v22_15;
   }
+  // %25 [%row] = exp %16
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x17 = near[r];
-    let x16 = m_exp(x17);
-    near[r + 16u] = x16;
+    let v16_17 = near[near16 + r];
+    let v25_16 = m_exp(v16_17);
+    near[near25 + r] = v25_16;
   }
   workgroupBarrier();
+  // %26 [K, V] = load ws.S.states
+  // %27 [%row, K] = contract[V] %0, %26
+  // %28 [%row, K] = mul %25, %27
+  // %23 [%col, K] = swap %22
+  // %24 [%row, K] = contract[%col] %21, %23
+  // %29 [%row, K] = add %28, %24
+  // store d_q, %29
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -126,15 +167,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum21 = vec4<f32>();
     var sum22 = vec4<f32>();
     for (var k18 = 0u; k18 < 64u + zero; k18++) {
-      let x23 = near[first_r * 64u + k18 + 800u];
-      let x24 = near[first_r * 64u + k18 + 864u];
-      let x25 = near[first_r * 64u + k18 + 928u];
-      let x26 = near[first_r * 64u + k18 + 992u];
+      let v0_23 = near[near0 + first_r * 64u + k18];
+      let v0_24 = near[near0 + first_r * 64u + k18 + 64u];
+      let v0_25 = near[near0 + first_r * 64u + k18 + 128u];
+      let v0_26 = near[near0 + first_r * 64u + k18 + 192u];
       let b27 = vec4<f32>(arena[at_ws_S_states + first_i_K * 64u + k18], arena[at_ws_S_states + first_i_K * 64u + k18 + 64u], arena[at_ws_S_states + first_i_K * 64u + k18 + 128u], arena[at_ws_S_states + first_i_K * 64u + k18 + 192u]);
-      sum19 += x23 * b27;
-      sum20 += x24 * b27;
-      sum21 += x25 * b27;
-      sum22 += x26 * b27;
+      sum19 += v0_23 * b27;
+      sum20 += v0_24 * b27;
+      sum21 += v0_25 * b27;
+      sum22 += v0_26 * b27;
     }
     var m27 = array<vec4<f32>, 4>(sum19, sum20, sum21, sum22);
     var sum29 = vec4<f32>();
@@ -142,51 +183,63 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum31 = vec4<f32>();
     var sum32 = vec4<f32>();
     for (var k28 = 0u; k28 < 16u + zero; k28++) {
-      let x33 = near[first_r * 16u + k28 + 288u];
-      let x34 = near[first_r * 16u + k28 + 304u];
-      let x35 = near[first_r * 16u + k28 + 320u];
-      let x36 = near[first_r * 16u + k28 + 336u];
-      let x37 = near[k28 * 64u + first_i_K + 2848u];
-      let x38 = x37;
-      let x39 = near[k28 * 64u + first_i_K + 2849u];
-      let x40 = x39;
-      let x41 = near[k28 * 64u + first_i_K + 2850u];
-      let x42 = x41;
-      let x43 = near[k28 * 64u + first_i_K + 2851u];
-      let x44 = x43;
-      let b45 = vec4<f32>(x38, x40, x42, x44);
-      sum29 += x33 * b45;
-      sum30 += x34 * b45;
-      sum31 += x35 * b45;
-      sum32 += x36 * b45;
+      let v21_33 = near[near21 + first_r * 16u + k28];
+      let v21_34 = near[near21 + first_r * 16u + k28 + 16u];
+      let v21_35 = near[near21 + first_r * 16u + k28 + 32u];
+      let v21_36 = near[near21 + first_r * 16u + k28 + 48u];
+      let v22_37 = near[near22 + k28 * 64u + first_i_K];
+      let v23_38 = v22_37;
+      let v22_39 = near[near22 + k28 * 64u + first_i_K + 1u];
+      let v23_40 = v22_39;
+      let v22_41 = near[near22 + k28 * 64u + first_i_K + 2u];
+      let v23_42 = v22_41;
+      let v22_43 = near[near22 + k28 * 64u + first_i_K + 3u];
+      let v23_44 = v22_43;
+      let b45 = vec4<f32>(v23_38, v23_40, v23_42, v23_44);
+      sum29 += v21_33 * b45;
+      sum30 += v21_34 * b45;
+      sum31 += v21_35 * b45;
+      sum32 += v21_36 * b45;
     }
     var m24 = array<vec4<f32>, 4>(sum29, sum30, sum31, sum32);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = ((near[r + 16u] * m27[y][x]) + m24[y][x]); }
+        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = ((near[near25 + r] * m27[y][x]) + m24[y][x]); }
       }
     }
   }
+  // %30 [%row, K] = load q.staged row
+  // %32 [%col, K] = swap %30
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x47 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
-    let x46 = x47;
-    arena[far + c * 64u + i_K] = x46;
+    let v30_47 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v32_46 = v30_47;
+    arena[far + c * 64u + i_K] = v32_46;
   }
-  let x48 = near[15u];
-  let t36 = x48;
+  // %36 [] = pick last %16
+  let v16_48 = near[near16 + 15u];
+  let t36 = v16_48;
   workgroupBarrier();
+  // %37 [%row] = sub %36, %16
+  // %38 [%row] = exp %37
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x50 = near[r];
-    let x49 = m_exp((t36 - x50));
-    near[r + 16u] = x49;
+    let v16_50 = near[near16 + r];
+    let v38_49 = m_exp((t36 - v16_50));
+    near[near38 + r] = v38_49;
   }
   workgroupBarrier();
   storageBarrier();
+  // %34 [K, V] = load ws.S.cotangents
+  // %35 [%row, K] = contract[V] %1, %34
+  // %39 [%row, K] = mul %38, %35
+  // %31 [%col, %row] = swap %21
+  // %33 [%row, K] = contract[%col] %31, %32
+  // %40 [%row, K] = add %39, %33
+  // store d_k, %40
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -195,19 +248,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum54 = vec4<f32>();
     var sum55 = vec4<f32>();
     for (var k51 = 0u; k51 < 64u + zero; k51++) {
-      let x56 = near[first_r * 64u + k51 + 1824u];
-      let x57 = near[first_r * 64u + k51 + 1888u];
-      let x58 = near[first_r * 64u + k51 + 1952u];
-      let x59 = near[first_r * 64u + k51 + 2016u];
-      let x60 = arena[at_ws_S_cotangents + first_i_K * 64u + k51];
-      let x61 = arena[at_ws_S_cotangents + first_i_K * 64u + k51 + 64u];
-      let x62 = arena[at_ws_S_cotangents + first_i_K * 64u + k51 + 128u];
-      let x63 = arena[at_ws_S_cotangents + first_i_K * 64u + k51 + 192u];
-      let b64 = vec4<f32>(x60, x61, x62, x63);
-      sum52 += x56 * b64;
-      sum53 += x57 * b64;
-      sum54 += x58 * b64;
-      sum55 += x59 * b64;
+      let v1_56 = near[near1 + first_r * 64u + k51];
+      let v1_57 = near[near1 + first_r * 64u + k51 + 64u];
+      let v1_58 = near[near1 + first_r * 64u + k51 + 128u];
+      let v1_59 = near[near1 + first_r * 64u + k51 + 192u];
+      let v34_60 = arena[at_ws_S_cotangents + first_i_K * 64u + k51];
+      let v34_61 = arena[at_ws_S_cotangents + first_i_K * 64u + k51 + 64u];
+      let v34_62 = arena[at_ws_S_cotangents + first_i_K * 64u + k51 + 128u];
+      let v34_63 = arena[at_ws_S_cotangents + first_i_K * 64u + k51 + 192u];
+      let b64 = vec4<f32>(v34_60, v34_61, v34_62, v34_63);
+      sum52 += v1_56 * b64;
+      sum53 += v1_57 * b64;
+      sum54 += v1_58 * b64;
+      sum55 += v1_59 * b64;
     }
     var m35 = array<vec4<f32>, 4>(sum52, sum53, sum54, sum55);
     var sum66 = vec4<f32>();
@@ -215,62 +268,72 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum68 = vec4<f32>();
     var sum69 = vec4<f32>();
     for (var k65 = 0u; k65 < 16u + zero; k65++) {
-      let x70 = near[k65 * 16u + first_r + 288u];
-      let x71 = near[k65 * 16u + first_r + 289u];
-      let x72 = near[k65 * 16u + first_r + 290u];
-      let x73 = near[k65 * 16u + first_r + 291u];
+      let v21_70 = near[near21 + k65 * 16u + first_r];
+      let v21_71 = near[near21 + k65 * 16u + first_r + 1u];
+      let v21_72 = near[near21 + k65 * 16u + first_r + 2u];
+      let v21_73 = near[near21 + k65 * 16u + first_r + 3u];
       let b74 = vec4<f32>(arena[far + k65 * 64u + first_i_K], arena[far + k65 * 64u + first_i_K + 1u], arena[far + k65 * 64u + first_i_K + 2u], arena[far + k65 * 64u + first_i_K + 3u]);
-      sum66 += x70 * b74;
-      sum67 += x71 * b74;
-      sum68 += x72 * b74;
-      sum69 += x73 * b74;
+      sum66 += v21_70 * b74;
+      sum67 += v21_71 * b74;
+      sum68 += v21_72 * b74;
+      sum69 += v21_73 * b74;
     }
     var m33 = array<vec4<f32>, 4>(sum66, sum67, sum68, sum69);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x75 = near[r + 16u];
-        if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = ((x75 * m35[y][x]) + m33[y][x]); }
+        let v38_75 = near[near38 + r];
+        if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = ((v38_75 * m35[y][x]) + m33[y][x]); }
       }
     }
   }
   workgroupBarrier();
+  // %41 [%row, %col] = contract[K] %30, %23
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum77 = vec2<f32>();
     var sum78 = vec2<f32>();
     for (var k76 = 0u; k76 < 64u + zero; k76++) {
-      let x79 = select(0.0, arena[at_q_staged + first_r * heads_64 + k76], first_r < length);
-      let x80 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k76], (first_r + 1u) < length);
-      let x81 = near[first_c * 64u + k76 + 2848u];
-      let x82 = x81;
-      let x83 = near[first_c * 64u + k76 + 2912u];
-      let x84 = x83;
-      let b85 = vec2<f32>(x82, x84);
-      sum77 += x79 * b85;
-      sum78 += x80 * b85;
+      let v30_79 = select(0.0, arena[at_q_staged + first_r * heads_64 + k76], first_r < length);
+      let v30_80 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k76], (first_r + 1u) < length);
+      let v22_81 = near[near22 + first_c * 64u + k76];
+      let v23_82 = v22_81;
+      let v22_83 = near[near22 + first_c * 64u + k76 + 64u];
+      let v23_84 = v22_83;
+      let b85 = vec2<f32>(v23_82, v23_84);
+      sum77 += v30_79 * b85;
+      sum78 += v30_80 * b85;
     }
     var m41 = array<vec2<f32>, 2>(sum77, sum78);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x86 = m41[y][x];
-        near[r * 16u + c + 288u] = x86;
+        let v41_86 = m41[y][x];
+        near[near41 + r * 16u + c] = v41_86;
       }
     }
   }
   workgroupBarrier();
+  // %42 [%row, %col] = mask %41
+  // %43 [%row, %col] = mul %20, %42
+  // %44 [%col, %row] = swap %43
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x88 = near[c * 16u + r + 32u];
-    let x87 = (x88 * select(0.0, near[c * 16u + r + 288u], r <= c));
-    near[c * 16u + r + 544u] = x87;
+    let v20_88 = near[near20 + c * 16u + r];
+    let v44_87 = (v20_88 * select(0.0, near[near41 + c * 16u + r], r <= c));
+    near[near44 + c * 16u + r] = v44_87;
   }
   workgroupBarrier();
+  // %47 [%row, V] = contract[K] %22, %34
+  // %48 [%row, V] = mul %38, %47
+  // %45 [%col, V] = swap %0
+  // %46 [%row, V] = contract[%col] %44, %45
+  // %49 [%row, V] = add %48, %46
+  // store d_v, %49
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -279,19 +342,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum92 = vec4<f32>();
     var sum93 = vec4<f32>();
     for (var k89 = 0u; k89 < 64u + zero; k89++) {
-      let x94 = near[first_r * 64u + k89 + 2848u];
-      let x95 = near[first_r * 64u + k89 + 2912u];
-      let x96 = near[first_r * 64u + k89 + 2976u];
-      let x97 = near[first_r * 64u + k89 + 3040u];
-      let x98 = arena[at_ws_S_cotangents + k89 * 64u + first_i_V];
-      let x99 = arena[at_ws_S_cotangents + k89 * 64u + first_i_V + 1u];
-      let x100 = arena[at_ws_S_cotangents + k89 * 64u + first_i_V + 2u];
-      let x101 = arena[at_ws_S_cotangents + k89 * 64u + first_i_V + 3u];
-      let b102 = vec4<f32>(x98, x99, x100, x101);
-      sum90 += x94 * b102;
-      sum91 += x95 * b102;
-      sum92 += x96 * b102;
-      sum93 += x97 * b102;
+      let v22_94 = near[near22 + first_r * 64u + k89];
+      let v22_95 = near[near22 + first_r * 64u + k89 + 64u];
+      let v22_96 = near[near22 + first_r * 64u + k89 + 128u];
+      let v22_97 = near[near22 + first_r * 64u + k89 + 192u];
+      let v34_98 = arena[at_ws_S_cotangents + k89 * 64u + first_i_V];
+      let v34_99 = arena[at_ws_S_cotangents + k89 * 64u + first_i_V + 1u];
+      let v34_100 = arena[at_ws_S_cotangents + k89 * 64u + first_i_V + 2u];
+      let v34_101 = arena[at_ws_S_cotangents + k89 * 64u + first_i_V + 3u];
+      let b102 = vec4<f32>(v34_98, v34_99, v34_100, v34_101);
+      sum90 += v22_94 * b102;
+      sum91 += v22_95 * b102;
+      sum92 += v22_96 * b102;
+      sum93 += v22_97 * b102;
     }
     var m47 = array<vec4<f32>, 4>(sum90, sum91, sum92, sum93);
     var sum104 = vec4<f32>();
@@ -299,23 +362,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum106 = vec4<f32>();
     var sum107 = vec4<f32>();
     for (var k103 = 0u; k103 < 16u + zero; k103++) {
-      let x108 = near[k103 * 64u + first_i_V + 800u];
-      let x109 = near[k103 * 64u + first_i_V + 801u];
-      let x110 = near[k103 * 64u + first_i_V + 802u];
-      let x111 = near[k103 * 64u + first_i_V + 803u];
-      let b112 = vec4<f32>(x108, x109, x110, x111);
-      sum104 += near[k103 * 16u + first_r + 544u] * b112;
-      sum105 += near[k103 * 16u + first_r + 545u] * b112;
-      sum106 += near[k103 * 16u + first_r + 546u] * b112;
-      sum107 += near[k103 * 16u + first_r + 547u] * b112;
+      let v0_108 = near[near0 + k103 * 64u + first_i_V];
+      let v0_109 = near[near0 + k103 * 64u + first_i_V + 1u];
+      let v0_110 = near[near0 + k103 * 64u + first_i_V + 2u];
+      let v0_111 = near[near0 + k103 * 64u + first_i_V + 3u];
+      let b112 = vec4<f32>(v0_108, v0_109, v0_110, v0_111);
+      sum104 += near[near44 + k103 * 16u + first_r] * b112;
+      sum105 += near[near44 + k103 * 16u + first_r + 1u] * b112;
+      sum106 += near[near44 + k103 * 16u + first_r + 2u] * b112;
+      sum107 += near[near44 + k103 * 16u + first_r + 3u] * b112;
     }
     var m46 = array<vec4<f32>, 4>(sum104, sum105, sum106, sum107);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_V = first_i_V + x;
-        let x113 = near[r + 16u];
-        if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = ((x113 * m47[y][x]) + m46[y][x]); }
+        let v38_113 = near[near38 + r];
+        if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = ((v38_113 * m47[y][x]) + m46[y][x]); }
       }
     }
   }

@@ -48,50 +48,76 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_q = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
   let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
+  const near16 = 0u;
+  const near0 = 16u;
+  const near2 = 1040u;
+  // %0 [%row, K] = load q row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 16u] = x1;
+    let v0_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
   }
+  // %1 [%row, K] = load k row
+  // %2 [%col, K] = swap %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x2 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
-    near[c * 64u + i_K + 1040u] = x2;
+    let v2_2 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
+    near[near2 + c * 64u + i_K] = v2_2;
   }
+  // %7 [] = head
+  // %8 [] = 1
+  // %9 [] = add %7, %8
   let t9 = (f32(head) + 1.0f);
+  // %6 [] = -8
+  // %10 [] = mul %6, %9
   let t10 = ((-8.0f) * t9);
+  // %11 [] = heads
+  // %12 [] = div %10, %11
   let t12 = (t10 / f32(heads));
+  // %5 [] = 2
+  // %13 [] = pow %5, %12
   let t13 = m_pow(2.0f, t12);
+  // %14 [] = neg %13
   let t14 = (-t13);
+  // %15 [%row] = keep %14
+  // %16 [%row] = cumsum %15
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       sum += m_floor(select(0.0, t14, r < length), -80.0);
-      near[r] = sum;
+      near[near16 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %17 [%col] = swap %16
+  // %18 [%row, %col] = sub %16, %17
+  // %19 [%row, %col] = mask %18
+  // %20 [%row, %col] = exp %19
+  // %3 [%row, %col] = contract[K] %0, %2
+  // %4 [%row, %col] = mask %3
+  // %21 [%row, %col] = mul %20, %4
+  // store ws.S.score0_0, %21
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let b6 = vec2<f32>(near[first_c * 64u + k3 + 1040u], near[first_c * 64u + k3 + 1104u]);
-      sum4 += near[first_r * 64u + k3 + 16u] * b6;
-      sum5 += near[first_r * 64u + k3 + 80u] * b6;
+      let b6 = vec2<f32>(near[near2 + first_c * 64u + k3], near[near2 + first_c * 64u + k3 + 64u]);
+      sum4 += near[near0 + first_r * 64u + k3] * b6;
+      sum5 += near[near0 + first_r * 64u + k3 + 64u] * b6;
     }
     var m3 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x7 = near[r];
-        let x8 = near[c];
-        arena[at_ws_S_score0_0 + r * 16u + c] = (m_exp(select(0.0, (x7 - x8), c <= r)) * select(0.0, m3[y][x], c <= r));
+        let v16_7 = near[near16 + r];
+        let v16_8 = near[near16 + c];
+        arena[at_ws_S_score0_0 + r * 16u + c] = (m_exp(select(0.0, (v16_7 - v16_8), c <= r)) * select(0.0, m3[y][x], c <= r));
       }
     }
   }

@@ -53,17 +53,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_entry_cotangent = dims[3].x + (segment * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   let at_ws_S_local_cotangent = dims[2].w + (segment * heads + head) * 4096u + block;
+  const near14 = 0u;
+  const near15 = 16u;
+  const near16 = 32u;
+  const near17 = 544u;
+  const near11 = 1568u;
+  // %2 [] = head
+  // %3 [] = 1
+  // %4 [] = add %2, %3
   let t4 = (f32(head) + 1.0f);
+  // %1 [] = -8
+  // %5 [] = mul %1, %4
   let t5 = ((-8.0f) * t4);
+  // %6 [] = heads
+  // %7 [] = div %5, %6
   let t7 = (t5 / f32(heads));
+  // %0 [] = 2
+  // %8 [] = pow %0, %7
   let t8 = m_pow(2.0f, t7);
+  // %9 [] = neg %8
   let t9 = (-t8);
+  // %10 [K, V] = load ws.S.entry_cotangent
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1568u] = arena[at_ws_S_entry_cotangent + i_K * 64u + i_V];
+    near[near11 + i_K * 32u + i_V] = arena[at_ws_S_entry_cotangent + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks reversed with %11 [K, V] = %10
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let chunk = first_chunk + nth;
@@ -72,44 +89,56 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_cotangents = dims[3].y + (chunk * heads + head) * 4096u + block;
     let at_d_o = (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
+    // store ws.S.cotangents, %11
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let x1 = near[i_K * 32u + i_V + 1568u];
-      arena[at_ws_S_cotangents + i_K * 64u + i_V] = x1;
+      let v11_1 = near[near11 + i_K * 32u + i_V];
+      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v11_1;
     }
+    // %13 [%row] = keep %9
+    // %14 [%row] = cumsum %13
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, t9, r < length), -80.0);
-        near[r] = sum;
+        near[near14 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %15 [%row] = exp %14
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x3 = near[r];
-      let x2 = m_exp(x3);
-      near[r + 16u] = x2;
+      let v14_3 = near[near14 + r];
+      let v15_2 = m_exp(v14_3);
+      near[near15 + r] = v15_2;
     }
     workgroupBarrier();
+    // %12 [%row, V] = load d_o row
+    // %16 [%row, V] = mul %15, %12
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x4 = (near[r + 16u] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length));
-      near[r * 32u + i_V + 32u] = x4;
+      let v16_4 = (near[near15 + r] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length));
+      near[near16 + r * 32u + i_V] = v16_4;
     }
+    // %17 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x5 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 544u] = x5;
+      let v17_5 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near17 + r * 64u + i_K] = v17_5;
     }
-    let x6 = near[15u];
-    let t19 = x6;
+    // %19 [] = pick last %14
+    let v14_6 = near[near14 + 15u];
+    let t19 = v14_6;
+    // %20 [] = exp %19
     let t20 = m_exp(t19);
     workgroupBarrier();
+    // %21 [K, V] = mul %20, %11
+    // %18 [K, V] = contract[%row] %17, %16
+    // %22 [K, V] = add %21, %18
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -118,29 +147,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum10 = vec4<f32>();
       var sum11 = vec4<f32>();
       for (var k7 = 0u; k7 < 16u + zero; k7++) {
-        let b12 = vec4<f32>(near[k7 * 32u + first_i_V + 32u], near[k7 * 32u + first_i_V + 33u], near[k7 * 32u + first_i_V + 34u], near[k7 * 32u + first_i_V + 35u]);
-        sum8 += near[k7 * 64u + first_i_K + 544u] * b12;
-        sum9 += near[k7 * 64u + first_i_K + 545u] * b12;
-        sum10 += near[k7 * 64u + first_i_K + 546u] * b12;
-        sum11 += near[k7 * 64u + first_i_K + 547u] * b12;
+        let b12 = vec4<f32>(near[near16 + k7 * 32u + first_i_V], near[near16 + k7 * 32u + first_i_V + 1u], near[near16 + k7 * 32u + first_i_V + 2u], near[near16 + k7 * 32u + first_i_V + 3u]);
+        sum8 += near[near17 + k7 * 64u + first_i_K] * b12;
+        sum9 += near[near17 + k7 * 64u + first_i_K + 1u] * b12;
+        sum10 += near[near17 + k7 * 64u + first_i_K + 2u] * b12;
+        sum11 += near[near17 + k7 * 64u + first_i_K + 3u] * b12;
       }
       var m18 = array<vec4<f32>, 4>(sum8, sum9, sum10, sum11);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x13 = near[i_K * 32u + i_V + 1568u];
-          near[i_K * 32u + i_V + 1568u] = ((t20 * x13) + m18[y][x]);
+          let v11_13 = near[near11 + i_K * 32u + i_V];
+          near[near11 + i_K * 32u + i_V] = ((t20 * v11_13) + m18[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store ws.S.local_cotangent, %11
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x14 = near[i_K * 32u + i_V + 1568u];
-    arena[at_ws_S_local_cotangent + i_K * 64u + i_V] = x14;
+    let v11_14 = near[near11 + i_K * 32u + i_V];
+    arena[at_ws_S_local_cotangent + i_K * 64u + i_V] = v11_14;
   }
 }

@@ -45,26 +45,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_S_span = dims[1].w + (segment * heads + head);
+  // %2 [] = head
+  // %3 [] = 1
+  // %4 [] = add %2, %3
   let t4 = (f32(head) + 1.0f);
+  // %1 [] = -8
+  // %5 [] = mul %1, %4
   let t5 = ((-8.0f) * t4);
+  // %6 [] = heads
+  // %7 [] = div %5, %6
   let t7 = (t5 / f32(heads));
+  // %0 [] = 2
+  // %8 [] = pow %0, %7
   let t8 = m_pow(2.0f, t7);
+  // %9 [] = neg %8
   let t9 = (-t8);
+  // %10 [] = zeros
+  // %11 [] = add %10, %3
   var t12 = 0.0f;
+  // loop chunks with %12 [] = %10
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
+    // %13 [%row] = keep %9
+    // %14 [] = sum[%row] %13
     var sum1 = 0.0f;
     for (var k2 = 0u; k2 < 16u + zero; k2++) {
       sum1 += select(0.0, t9, k2 < length);
     }
     let t14 = sum1;
+    // %15 [] = add %12, %14
     let t15 = (t12 + t14);
     let next12 = t15;
     t12 = next12;
   }
+  // %16 [] = exp %12
   let t16 = m_exp(t12);
+  // store ws.S.span, %16
   if (lid == 0u) {
     arena[at_ws_S_span] = t16;
   }

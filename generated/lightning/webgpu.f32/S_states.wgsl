@@ -52,17 +52,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_S_entry = dims[2].y + (segment * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near15 = 0u;
+  const near18 = 16u;
+  const near19 = 32u;
+  const near13 = 544u;
+  const near11 = 1568u;
+  // %2 [] = head
+  // %3 [] = 1
+  // %4 [] = add %2, %3
   let t4 = (f32(head) + 1.0f);
+  // %1 [] = -8
+  // %5 [] = mul %1, %4
   let t5 = ((-8.0f) * t4);
+  // %6 [] = heads
+  // %7 [] = div %5, %6
   let t7 = (t5 / f32(heads));
+  // %0 [] = 2
+  // %8 [] = pow %0, %7
   let t8 = m_pow(2.0f, t7);
+  // %9 [] = neg %8
   let t9 = (-t8);
+  // %10 [K, V] = load ws.S.entry
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1568u] = arena[at_ws_S_entry + i_K * 64u + i_V];
+    near[near11 + i_K * 32u + i_V] = arena[at_ws_S_entry + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %11 [K, V] = %10
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -71,44 +88,57 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_states = dims[2].z + (chunk * heads + head) * 4096u + block;
     let at_k = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
+    // store ws.S.states, %11
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let x1 = near[i_K * 32u + i_V + 1568u];
-      arena[at_ws_S_states + i_K * 64u + i_V] = x1;
+      let v11_1 = near[near11 + i_K * 32u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v11_1;
     }
+    // %13 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 544u] = x2;
+      let v13_2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near13 + r * 64u + i_K] = v13_2;
     }
+    // %14 [%row] = keep %9
+    // %15 [%row] = cumsum %14
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, t9, r < length), -80.0);
-        near[r] = sum;
+        near[near15 + r] = sum;
       }
     }
     workgroupBarrier();
-    let x3 = near[15u];
-    let t16 = x3;
+    // %16 [] = pick last %15
+    let v15_3 = near[near15 + 15u];
+    let t16 = v15_3;
+    // %17 [%row] = sub %16, %15
+    // %18 [%row] = exp %17
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x5 = near[r];
-      let x4 = m_exp((t16 - x5));
-      near[r + 16u] = x4;
+      let v15_5 = near[near15 + r];
+      let v18_4 = m_exp((t16 - v15_5));
+      near[near18 + r] = v18_4;
     }
     workgroupBarrier();
+    // %12 [%row, V] = load v row
+    // %19 [%row, V] = mul %18, %12
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x6 = (near[r + 16u] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
-      near[r * 32u + i_V + 32u] = x6;
+      let v19_6 = (near[near18 + r] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
+      near[near19 + r * 32u + i_V] = v19_6;
     }
+    // %21 [] = exp %16
     let t21 = m_exp(t16);
     workgroupBarrier();
+    // %22 [K, V] = mul %21, %11
+    // %20 [K, V] = contract[%row] %13, %19
+    // %23 [K, V] = add %22, %20
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -117,19 +147,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum10 = vec4<f32>();
       var sum11 = vec4<f32>();
       for (var k7 = 0u; k7 < 16u + zero; k7++) {
-        let b12 = vec4<f32>(near[k7 * 32u + first_i_V + 32u], near[k7 * 32u + first_i_V + 33u], near[k7 * 32u + first_i_V + 34u], near[k7 * 32u + first_i_V + 35u]);
-        sum8 += near[k7 * 64u + first_i_K + 544u] * b12;
-        sum9 += near[k7 * 64u + first_i_K + 545u] * b12;
-        sum10 += near[k7 * 64u + first_i_K + 546u] * b12;
-        sum11 += near[k7 * 64u + first_i_K + 547u] * b12;
+        let b12 = vec4<f32>(near[near19 + k7 * 32u + first_i_V], near[near19 + k7 * 32u + first_i_V + 1u], near[near19 + k7 * 32u + first_i_V + 2u], near[near19 + k7 * 32u + first_i_V + 3u]);
+        sum8 += near[near13 + k7 * 64u + first_i_K] * b12;
+        sum9 += near[near13 + k7 * 64u + first_i_K + 1u] * b12;
+        sum10 += near[near13 + k7 * 64u + first_i_K + 2u] * b12;
+        sum11 += near[near13 + k7 * 64u + first_i_K + 3u] * b12;
       }
       var m20 = array<vec4<f32>, 4>(sum8, sum9, sum10, sum11);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x13 = near[i_K * 32u + i_V + 1568u];
-          near[i_K * 32u + i_V + 1568u] = ((t21 * x13) + m20[y][x]);
+          let v11_13 = near[near11 + i_K * 32u + i_V];
+          near[near11 + i_K * 32u + i_V] = ((t21 * v11_13) + m20[y][x]);
         }
       }
     }

@@ -55,17 +55,38 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_entry = dims[2].y + (segment * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   let at_ws_S_local = dims[2].x + (segment * heads + head) * 4096u + block;
+  const near19 = 0u;
+  const near20 = 16u;
+  const near26 = 16u;
+  const near13 = 32u;
+  const near14 = 288u;
+  const near27 = 32u;
+  const near16 = 800u;
+  const near23 = 544u;
+  const near11 = 1824u;
+  // %2 [] = head
+  // %3 [] = 1
+  // %4 [] = add %2, %3
   let t4 = (f32(head) + 1.0f);
+  // %1 [] = -8
+  // %5 [] = mul %1, %4
   let t5 = ((-8.0f) * t4);
+  // %6 [] = heads
+  // %7 [] = div %5, %6
   let t7 = (t5 / f32(heads));
+  // %0 [] = 2
+  // %8 [] = pow %0, %7
   let t8 = m_pow(2.0f, t7);
+  // %9 [] = neg %8
   let t9 = (-t8);
+  // %10 [K, V] = load ws.S.entry
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1824u] = arena[at_ws_S_entry + i_K * 64u + i_V];
+    near[near11 + i_K * 32u + i_V] = arena[at_ws_S_entry + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %11 [K, V] = %10
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -74,41 +95,53 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_v = (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
+    // %13 [%row, %col] = load ws.S.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let x1 = arena[at_ws_S_score0_0 + r * 16u + c];
-      near[r * 16u + c + 32u] = x1;
+      let v13_1 = arena[at_ws_S_score0_0 + r * 16u + c];
+      near[near13 + r * 16u + c] = v13_1;
     }
+    // %12 [%row, V] = load v row
+    // %14 [%col, V] = swap %12
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let c = i / 32u;
-      let x3 = select(0.0, p_v[at_v + c * heads_64 + i_V], c < length);
-      let x2 = x3;
-      near[c * 32u + i_V + 288u] = x2;
+      let v12_3 = select(0.0, p_v[at_v + c * heads_64 + i_V], c < length);
+      let v14_2 = v12_3;
+      near[near14 + c * 32u + i_V] = v14_2;
     }
+    // %16 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x4 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 800u] = x4;
+      let v16_4 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near16 + r * 64u + i_K] = v16_4;
     }
+    // %18 [%row] = keep %9
+    // %19 [%row] = cumsum %18
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, t9, r < length), -80.0);
-        near[r] = sum;
+        near[near19 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %20 [%row] = exp %19
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x6 = near[r];
-      let x5 = m_exp(x6);
-      near[r + 16u] = x5;
+      let v19_6 = near[near19 + r];
+      let v20_5 = m_exp(v19_6);
+      near[near20 + r] = v20_5;
     }
     workgroupBarrier();
+    // %17 [%row, V] = contract[K] %16, %11
+    // %21 [%row, V] = mul %20, %17
+    // %15 [%row, V] = contract[%col] %13, %14
+    // %22 [%row, V] = add %21, %15
+    // store o, %22
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -117,13 +150,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum10 = vec2<f32>();
       var sum11 = vec2<f32>();
       for (var k7 = 0u; k7 < 64u + zero; k7++) {
-        let x12 = near[k7 * 32u + first_i_V + 1824u];
-        let x13 = near[k7 * 32u + first_i_V + 1825u];
-        let b14 = vec2<f32>(x12, x13);
-        sum8 += near[first_r * 64u + k7 + 800u] * b14;
-        sum9 += near[first_r * 64u + k7 + 864u] * b14;
-        sum10 += near[first_r * 64u + k7 + 928u] * b14;
-        sum11 += near[first_r * 64u + k7 + 992u] * b14;
+        let v11_12 = near[near11 + k7 * 32u + first_i_V];
+        let v11_13 = near[near11 + k7 * 32u + first_i_V + 1u];
+        let b14 = vec2<f32>(v11_12, v11_13);
+        sum8 += near[near16 + first_r * 64u + k7] * b14;
+        sum9 += near[near16 + first_r * 64u + k7 + 64u] * b14;
+        sum10 += near[near16 + first_r * 64u + k7 + 128u] * b14;
+        sum11 += near[near16 + first_r * 64u + k7 + 192u] * b14;
       }
       var m17 = array<vec2<f32>, 4>(sum8, sum9, sum10, sum11);
       var sum16 = vec2<f32>();
@@ -131,46 +164,55 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum18 = vec2<f32>();
       var sum19 = vec2<f32>();
       for (var k15 = 0u; k15 < 16u + zero; k15++) {
-        let b20 = vec2<f32>(near[k15 * 32u + first_i_V + 288u], near[k15 * 32u + first_i_V + 289u]);
-        sum16 += near[first_r * 16u + k15 + 32u] * b20;
-        sum17 += near[first_r * 16u + k15 + 48u] * b20;
-        sum18 += near[first_r * 16u + k15 + 64u] * b20;
-        sum19 += near[first_r * 16u + k15 + 80u] * b20;
+        let b20 = vec2<f32>(near[near14 + k15 * 32u + first_i_V], near[near14 + k15 * 32u + first_i_V + 1u]);
+        sum16 += near[near13 + first_r * 16u + k15] * b20;
+        sum17 += near[near13 + first_r * 16u + k15 + 16u] * b20;
+        sum18 += near[near13 + first_r * 16u + k15 + 32u] * b20;
+        sum19 += near[near13 + first_r * 16u + k15 + 48u] * b20;
       }
       var m15 = array<vec2<f32>, 4>(sum16, sum17, sum18, sum19);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          if (r < length) { p_o[at_v + r * heads_64 + i_V] = ((near[r + 16u] * m17[y][x]) + m15[y][x]); }
+          if (r < length) { p_o[at_v + r * heads_64 + i_V] = ((near[near20 + r] * m17[y][x]) + m15[y][x]); }
         }
       }
     }
     workgroupBarrier();
+    // %23 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x21 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 544u] = x21;
+      let v23_21 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+      near[near23 + r * 64u + i_K] = v23_21;
     }
-    let x22 = near[15u];
-    let t24 = x22;
+    // %24 [] = pick last %19
+    let v19_22 = near[near19 + 15u];
+    let t24 = v19_22;
+    // %25 [%row] = sub %24, %19
+    // %26 [%row] = exp %25
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x24 = near[r];
-      let x23 = m_exp((t24 - x24));
-      near[r + 16u] = x23;
+      let v19_24 = near[near19 + r];
+      let v26_23 = m_exp((t24 - v19_24));
+      near[near26 + r] = v26_23;
     }
     workgroupBarrier();
+    // %27 [%row, V] = mul %26, %12
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x26 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
-      let x25 = (near[r + 16u] * x26);
-      near[r * 32u + i_V + 32u] = x25;
+      let v12_26 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
+      let v27_25 = (near[near26 + r] * v12_26);
+      near[near27 + r * 32u + i_V] = v27_25;
     }
+    // %29 [] = exp %24
     let t29 = m_exp(t24);
     workgroupBarrier();
+    // %30 [K, V] = mul %29, %11
+    // %28 [K, V] = contract[%row] %23, %27
+    // %31 [K, V] = add %30, %28
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -179,29 +221,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum30 = vec4<f32>();
       var sum31 = vec4<f32>();
       for (var k27 = 0u; k27 < 16u + zero; k27++) {
-        let b32 = vec4<f32>(near[k27 * 32u + first_i_V + 32u], near[k27 * 32u + first_i_V + 33u], near[k27 * 32u + first_i_V + 34u], near[k27 * 32u + first_i_V + 35u]);
-        sum28 += near[k27 * 64u + first_i_K + 544u] * b32;
-        sum29 += near[k27 * 64u + first_i_K + 545u] * b32;
-        sum30 += near[k27 * 64u + first_i_K + 546u] * b32;
-        sum31 += near[k27 * 64u + first_i_K + 547u] * b32;
+        let b32 = vec4<f32>(near[near27 + k27 * 32u + first_i_V], near[near27 + k27 * 32u + first_i_V + 1u], near[near27 + k27 * 32u + first_i_V + 2u], near[near27 + k27 * 32u + first_i_V + 3u]);
+        sum28 += near[near23 + k27 * 64u + first_i_K] * b32;
+        sum29 += near[near23 + k27 * 64u + first_i_K + 1u] * b32;
+        sum30 += near[near23 + k27 * 64u + first_i_K + 2u] * b32;
+        sum31 += near[near23 + k27 * 64u + first_i_K + 3u] * b32;
       }
       var m28 = array<vec4<f32>, 4>(sum28, sum29, sum30, sum31);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x33 = near[i_K * 32u + i_V + 1824u];
-          near[i_K * 32u + i_V + 1824u] = ((t29 * x33) + m28[y][x]);
+          let v11_33 = near[near11 + i_K * 32u + i_V];
+          near[near11 + i_K * 32u + i_V] = ((t29 * v11_33) + m28[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store ws.S.local, %11
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x34 = near[i_K * 32u + i_V + 1824u];
-    arena[at_ws_S_local + i_K * 64u + i_V] = x34;
+    let v11_34 = near[near11 + i_K * 32u + i_V];
+    arena[at_ws_S_local + i_K * 64u + i_V] = v11_34;
   }
 }

@@ -53,57 +53,92 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_S = (sequence * heads + head) * 4096u + block;
+  const near25 = 0u;
+  const near24 = 16u;
+  const near11 = 80u;
+  const near28 = 1104u;
+  // %2 [] = head
+  // %3 [] = 1
+  // %4 [] = add %2, %3
   let t4 = (f32(head) + 1.0f);
+  // %1 [] = -8
+  // %5 [] = mul %1, %4
   let t5 = ((-8.0f) * t4);
+  // %6 [] = heads
+  // %7 [] = div %5, %6
   let t7 = (t5 / f32(heads));
+  // %0 [] = 2
+  // %8 [] = pow %0, %7
   let t8 = m_pow(2.0f, t7);
+  // %9 [] = neg %8
   let t9 = (-t8);
+  // %10 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 80u] = p_S[at_S + i_K * 64u + i_V];
+    near[near11 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop tokens with %11 [K, V] = %10
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_k = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
+    // %12 [] = exp %9
     let t12 = m_exp(t9);
+    // %13 [] = expm1 %9
     let t13 = m_expm1(t9);
+    // %15 [] = add %3, %13
     let t15 = (1.0f + t13);
+    // %14 [] = 0.5
+    // %16 [] = less %14, %15
     let t16 = select(0.0, 1.0, 0.5f < t15);
+    // %17 [] = mul %16, %13
     let t17 = (t16 * t13);
+    // %18 [] = sub %3, %16
     let t18 = (1.0f - t16);
+    // %19 [] = mul %18, %12
     let t19 = (t18 * t12);
+    // %20 [] = add %17, %19
     let t20 = (t17 + t19);
+    // %24 [K] = load k one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = p_k[at_k + i_K];
-      near[i_K + 16u] = x1;
+      let v24_1 = p_k[at_k + i_K];
+      near[near24 + i_K] = v24_1;
     }
+    // %25 [V] = load v one
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      let x2 = p_v[at_v + i_V];
-      near[i_V] = x2;
+      let v25_2 = p_v[at_v + i_V];
+      near[near25 + i_V] = v25_2;
     }
     workgroupBarrier();
+    // %22 [K, V] = mul %16, %11
+    // %21 [K, V] = mul %20, %11
+    // %26 [K, V] = mul %24, %25
+    // %27 [K, V] = add %21, %26
+    // %28 [K, V] = add %22, %27
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x4 = near[i_K * 16u + i_V + 80u];
-      let x5 = (t16 * x4);
-      let x6 = (t20 * x4);
-      let x3 = (x5 + (x6 + (near[i_K + 16u] * near[i_V])));
-      near[i_K * 16u + i_V + 1104u] = x3;
+      let v11_4 = near[near11 + i_K * 16u + i_V];
+      let v22_5 = (t16 * v11_4);
+      let v21_6 = (t20 * v11_4);
+      let v28_3 = (v22_5 + (v21_6 + (near[near24 + i_K] * near[near25 + i_V])));
+      near[near28 + i_K * 16u + i_V] = v28_3;
     }
     workgroupBarrier();
+    // %29 [K] = load q one
+    // %30 [V] = contract[K] %29, %28
+    // store o, %30
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum8 = 0.0;
       for (var k7 = 0u; k7 < 64u + zero; k7++) {
         let b9 = p_q[at_k + k7];
-        let x10 = near[k7 * 16u + i_V + 1104u];
-        let b11 = x10;
+        let v28_10 = near[near28 + k7 * 16u + i_V];
+        let b11 = v28_10;
         sum8 += b9 * b11;
       }
       let m30 = sum8;
@@ -112,16 +147,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x12 = near[i_K * 16u + i_V + 1104u];
-      near[i_K * 16u + i_V + 80u] = x12;
+      let v28_12 = near[near28 + i_K * 16u + i_V];
+      near[near11 + i_K * 16u + i_V] = v28_12;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %11
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x13 = near[i_K * 16u + i_V + 80u];
-    p_final_S[at_S + i_K * 64u + i_V] = x13;
+    let v11_13 = near[near11 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v11_13;
   }
 }

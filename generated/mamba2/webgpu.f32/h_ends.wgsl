@@ -50,16 +50,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let groups_64 = groups * 64u;
   let heads_64 = heads * 64u;
   let at_ws_h_local = dims[2].x + (segment * heads + head) * 4096u + block;
+  const near8 = 0u;
+  const near14 = 16u;
+  const near17 = 32u;
+  const near18 = 48u;
+  const near11 = 560u;
+  const near5 = 1584u;
+  // %0 [] = load dt_bias
   let t0 = p_dt_bias[at_dt_bias];
+  // %1 [] = load A_log
   let t1 = p_A_log[at_dt_bias];
+  // %2 [] = exp %1
   let t2 = m_exp(t1);
+  // %3 [] = neg %2
   let t3 = (-t2);
+  // %4 [N, P] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    near[i_N * 32u + i_P + 1584u] = 0.0f;
+    near[near5 + i_N * 32u + i_P] = 0.0f;
   }
   workgroupBarrier();
+  // loop chunks with %5 [N, P] = %4
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
@@ -67,46 +79,63 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_dt = (token * heads + head);
     let at_B = (token * groups + group) * 64u;
     let at_x = (token * heads + head) * 64u + block;
+    // %6 [%row] = load dt row
+    // %7 [%row] = add %6, %0
+    // %8 [%row] = softplus %7
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x1 = m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0));
-      near[r] = x1;
+      let v8_1 = m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0));
+      near[near8 + r] = v8_1;
     }
+    // %11 [%row, N] = load B row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_N = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, p_B[at_B + r * groups_64 + i_N], r < length);
-      near[r * 64u + i_N + 560u] = x2;
+      let v11_2 = select(0.0, p_B[at_B + r * groups_64 + i_N], r < length);
+      near[near11 + r * 64u + i_N] = v11_2;
     }
     workgroupBarrier();
+    // %12 [%row] = mul %3, %8
+    // %13 [%row] = keep %12
+    // %14 [%row] = cumsum %13
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x3 = near[r];
-        sum += m_floor(select(0.0, (t3 * x3), r < length), -80.0);
-        near[r + 16u] = sum;
+        let v8_3 = near[near8 + r];
+        sum += m_floor(select(0.0, (t3 * v8_3), r < length), -80.0);
+        near[near14 + r] = sum;
       }
     }
     workgroupBarrier();
-    let x4 = near[31u];
-    let t15 = x4;
+    // %15 [] = pick last %14
+    let v14_4 = near[near14 + 15u];
+    let t15 = v14_4;
+    // %16 [%row] = sub %15, %14
+    // %17 [%row] = exp %16
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x6 = near[r + 16u];
-      let x5 = m_exp((t15 - x6));
-      near[r + 32u] = x5;
+      let v14_6 = near[near14 + r];
+      let v17_5 = m_exp((t15 - v14_6));
+      near[near17 + r] = v17_5;
     }
     workgroupBarrier();
+    // %9 [%row, P] = load x row
+    // %10 [%row, P] = mul %8, %9
+    // %18 [%row, P] = mul %17, %10
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_P = i % 32u;
       let r = i / 32u;
-      let x8 = near[r];
-      let x7 = (near[r + 32u] * (x8 * select(0.0, p_x[at_x + r * heads_64 + i_P], r < length)));
-      near[r * 32u + i_P + 48u] = x7;
+      let v8_8 = near[near8 + r];
+      let v18_7 = (near[near17 + r] * (v8_8 * select(0.0, p_x[at_x + r * heads_64 + i_P], r < length)));
+      near[near18 + r * 32u + i_P] = v18_7;
     }
+    // %20 [] = exp %15
     let t20 = m_exp(t15);
     workgroupBarrier();
+    // %21 [N, P] = mul %20, %5
+    // %19 [N, P] = contract[%row] %11, %18
+    // %22 [N, P] = add %21, %19
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_P = (i % 8u) * 4u;
       let first_i_N = (i / 8u) * 4u;
@@ -115,28 +144,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum12 = vec4<f32>();
       var sum13 = vec4<f32>();
       for (var k9 = 0u; k9 < 16u + zero; k9++) {
-        let b14 = vec4<f32>(near[k9 * 32u + first_i_P + 48u], near[k9 * 32u + first_i_P + 49u], near[k9 * 32u + first_i_P + 50u], near[k9 * 32u + first_i_P + 51u]);
-        sum10 += near[k9 * 64u + first_i_N + 560u] * b14;
-        sum11 += near[k9 * 64u + first_i_N + 561u] * b14;
-        sum12 += near[k9 * 64u + first_i_N + 562u] * b14;
-        sum13 += near[k9 * 64u + first_i_N + 563u] * b14;
+        let b14 = vec4<f32>(near[near18 + k9 * 32u + first_i_P], near[near18 + k9 * 32u + first_i_P + 1u], near[near18 + k9 * 32u + first_i_P + 2u], near[near18 + k9 * 32u + first_i_P + 3u]);
+        sum10 += near[near11 + k9 * 64u + first_i_N] * b14;
+        sum11 += near[near11 + k9 * 64u + first_i_N + 1u] * b14;
+        sum12 += near[near11 + k9 * 64u + first_i_N + 2u] * b14;
+        sum13 += near[near11 + k9 * 64u + first_i_N + 3u] * b14;
       }
       var m19 = array<vec4<f32>, 4>(sum10, sum11, sum12, sum13);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_N = first_i_N + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_P = first_i_P + x;
-          let x15 = near[i_N * 32u + i_P + 1584u];
-          near[i_N * 32u + i_P + 1584u] = ((t20 * x15) + m19[y][x]);
+          let v5_15 = near[near5 + i_N * 32u + i_P];
+          near[near5 + i_N * 32u + i_P] = ((t20 * v5_15) + m19[y][x]);
         }
       }
     }
     workgroupBarrier();
   }
+  // store ws.h.local, %5
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    let x16 = near[i_N * 32u + i_P + 1584u];
-    arena[at_ws_h_local + i_N * 64u + i_P] = x16;
+    let v5_16 = near[near5 + i_N * 32u + i_P];
+    arena[at_ws_h_local + i_N * 64u + i_P] = v5_16;
   }
 }

@@ -16,25 +16,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let block = wid.z * 32u;
   let sequence = wid.x;
   let at_final_h = (sequence * heads + head) * 4096u + block;
+  const near1 = 0u;
+  // %0 [N, P] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    near[i_N * 32u + i_P] = 0.0f;
+    near[near1 + i_N * 32u + i_P] = 0.0f;
   }
   workgroupBarrier();
+  // loop segments with %1 [N, P] = %0
   for (var m = 0u; m < sequences[6u * sequence + 5u]; m++) {
     let segment = sequences[6u * sequence + 4u] + m;
     let at_ws_h_local = dims[2].x + (segment * heads + head) * 4096u + block;
+    // %2 [N, P] = load ws.h.local
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_P = i % 32u;
       let i_N = i / 32u;
-      near[i_N * 32u + i_P] = arena[at_ws_h_local + i_N * 64u + i_P];
+      near[near1 + i_N * 32u + i_P] = arena[at_ws_h_local + i_N * 64u + i_P];
     }
     workgroupBarrier();
   }
+  // store final.h, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    p_final_h[at_final_h + i_N * 64u + i_P] = near[i_N * 32u + i_P];
+    p_final_h[at_final_h + i_N * 64u + i_P] = near[near1 + i_N * 32u + i_P];
   }
 }

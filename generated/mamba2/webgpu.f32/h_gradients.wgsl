@@ -67,88 +67,134 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_d_A_log_chunks = dims[4].x + (chunk * heads + head);
   let at_ws_d_dt_bias_chunks = dims[4].y + (chunk * heads + head);
   let at_ws_d_D_chunks = dims[4].z + (chunk * heads + head);
+  const near14 = 0u;
+  const near17 = 16u;
+  const near30 = 32u;
+  const near37 = 48u;
+  const near45 = 64u;
+  const near46 = 80u;
+  const near51 = 16u;
+  const near53 = 96u;
+  const near58 = 112u;
+  const near68 = 128u;
+  const near91 = 0u;
+  const near61 = 128u;
+  const near6 = 112u;
+  const near21 = 368u;
+  const near23 = 624u;
+  const near43 = 624u;
+  const near0 = 880u;
+  const near3 = 1904u;
+  const near4 = 2928u;
+  // %0 [%row, P] = load d_o row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_P = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_P], r < length);
-    near[r * 64u + i_P + 880u] = x1;
+    let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_P], r < length);
+    near[near0 + r * 64u + i_P] = v0_1;
   }
+  // %1 [] = load D.staged
   let t1 = arena[at_D_staged];
+  // %3 [%row, N] = load C row
+  // %4 [%row, N] = load B row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_N = i % 64u;
     let r = i / 64u;
-    let x2 = select(0.0, p_C[at_C + r * groups_64 + i_N], r < length);
-    near[r * 64u + i_N + 1904u] = x2;
-    let x3 = select(0.0, p_B[at_C + r * groups_64 + i_N], r < length);
-    near[r * 64u + i_N + 2928u] = x3;
+    let v3_2 = select(0.0, p_C[at_C + r * groups_64 + i_N], r < length);
+    near[near3 + r * 64u + i_N] = v3_2;
+    let v4_3 = select(0.0, p_B[at_C + r * groups_64 + i_N], r < length);
+    near[near4 + r * 64u + i_N] = v4_3;
   }
   workgroupBarrier();
+  // %5 [%col, N] = swap %4
+  // %6 [%row, %col] = contract[N] %3, %5
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum5 = vec2<f32>();
     var sum6 = vec2<f32>();
     for (var k4 = 0u; k4 < 64u + zero; k4++) {
-      let x7 = near[first_r * 64u + k4 + 1904u];
-      let x8 = near[first_r * 64u + k4 + 1968u];
-      let x9 = near[first_c * 64u + k4 + 2928u];
-      let x10 = x9;
-      let x11 = near[first_c * 64u + k4 + 2992u];
-      let x12 = x11;
-      let b13 = vec2<f32>(x10, x12);
-      sum5 += x7 * b13;
-      sum6 += x8 * b13;
+      let v3_7 = near[near3 + first_r * 64u + k4];
+      let v3_8 = near[near3 + first_r * 64u + k4 + 64u];
+      let v4_9 = near[near4 + first_c * 64u + k4];
+      let v5_10 = v4_9;
+      let v4_11 = near[near4 + first_c * 64u + k4 + 64u];
+      let v5_12 = v4_11;
+      let b13 = vec2<f32>(v5_10, v5_12);
+      sum5 += v3_7 * b13;
+      sum6 += v3_8 * b13;
     }
     var m6 = array<vec2<f32>, 2>(sum5, sum6);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x14 = m6[y][x];
-        near[r * 16u + c + 112u] = x14;
+        let v6_14 = m6[y][x];
+        near[near6 + r * 16u + c] = v6_14;
       }
     }
   }
+  // %8 [] = load A_log.staged
   let t8 = arena[at_A_log_staged];
+  // %9 [] = exp %8
   let t9 = m_exp(t8);
+  // %10 [] = neg %9
   let t10 = (-t9);
+  // %12 [] = load dt_bias.staged
   let t12 = arena[at_dt_bias_staged];
+  // %11 [%row] = load dt.staged row
+  // %13 [%row] = add %11, %12
+  // %14 [%row] = softplus %13
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x16 = (select(0.0, arena[at_dt_staged + r * heads], r < length) + t12);
-    let x15 = m_softplus(x16);
-    near[r] = x15;
+    let v13_16 = (select(0.0, arena[at_dt_staged + r * heads], r < length) + t12);
+    let v14_15 = m_softplus(v13_16);
+    near[near14 + r] = v14_15;
   }
   workgroupBarrier();
+  // %15 [%row] = mul %10, %14
+  // %16 [%row] = keep %15
+  // %17 [%row] = cumsum %16
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x17 = near[r];
-      let x18 = select(0.0, (t10 * x17), r < length);
-      sum += m_floor(x18, -80.0);
-      near[r + 16u] = sum;
+      let v14_17 = near[near14 + r];
+      let v16_18 = select(0.0, (t10 * v14_17), r < length);
+      sum += m_floor(v16_18, -80.0);
+      near[near17 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %18 [%col] = swap %17
+  // %19 [%row, %col] = sub %17, %18
+  // %20 [%row, %col] = mask %19
+  // %21 [%row, %col] = exp %20
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    let x20 = near[r + 16u];
-    let x21 = near[c + 16u];
-    let x19 = m_exp(select(0.0, (x20 - x21), c <= r));
-    near[r * 16u + c + 368u] = x19;
+    let v17_20 = near[near17 + r];
+    let v17_21 = near[near17 + c];
+    let v21_19 = m_exp(select(0.0, (v17_20 - v17_21), c <= r));
+    near[near21 + r * 16u + c] = v21_19;
   }
   workgroupBarrier();
+  // %7 [%row, %col] = mask %6
+  // %22 [%row, %col] = mul %21, %7
+  // %23 [%col, %row] = swap %22
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x23 = near[c * 16u + r + 368u];
-    let x24 = near[c * 16u + r + 112u];
-    let x22 = (x23 * select(0.0, x24, r <= c));
-    near[c * 16u + r + 624u] = x22;
+    let v21_23 = near[near21 + c * 16u + r];
+    let v6_24 = near[near6 + c * 16u + r];
+    let v23_22 = (v21_23 * select(0.0, v6_24, r <= c));
+    near[near23 + c * 16u + r] = v23_22;
   }
   workgroupBarrier();
+  // %24 [%col, P] = swap %0
+  // %25 [%row, P] = contract[%col] %23, %24
+  // %26 [N, P] = load ws.h.cotangents
+  // %27 [%row, P] = contract[N] %4, %26
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_P = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -157,15 +203,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum28 = vec4<f32>();
     var sum29 = vec4<f32>();
     for (var k25 = 0u; k25 < 16u + zero; k25++) {
-      let x30 = near[k25 * 64u + first_i_P + 880u];
-      let x31 = near[k25 * 64u + first_i_P + 881u];
-      let x32 = near[k25 * 64u + first_i_P + 882u];
-      let x33 = near[k25 * 64u + first_i_P + 883u];
-      let b34 = vec4<f32>(x30, x31, x32, x33);
-      sum26 += near[k25 * 16u + first_r + 624u] * b34;
-      sum27 += near[k25 * 16u + first_r + 625u] * b34;
-      sum28 += near[k25 * 16u + first_r + 626u] * b34;
-      sum29 += near[k25 * 16u + first_r + 627u] * b34;
+      let v0_30 = near[near0 + k25 * 64u + first_i_P];
+      let v0_31 = near[near0 + k25 * 64u + first_i_P + 1u];
+      let v0_32 = near[near0 + k25 * 64u + first_i_P + 2u];
+      let v0_33 = near[near0 + k25 * 64u + first_i_P + 3u];
+      let b34 = vec4<f32>(v0_30, v0_31, v0_32, v0_33);
+      sum26 += near[near23 + k25 * 16u + first_r] * b34;
+      sum27 += near[near23 + k25 * 16u + first_r + 1u] * b34;
+      sum28 += near[near23 + k25 * 16u + first_r + 2u] * b34;
+      sum29 += near[near23 + k25 * 16u + first_r + 3u] * b34;
     }
     var m25 = array<vec4<f32>, 4>(sum26, sum27, sum28, sum29);
     var sum36 = vec4<f32>();
@@ -173,113 +219,136 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum38 = vec4<f32>();
     var sum39 = vec4<f32>();
     for (var k35 = 0u; k35 < 64u + zero; k35++) {
-      let x40 = near[first_r * 64u + k35 + 2928u];
-      let x41 = near[first_r * 64u + k35 + 2992u];
-      let x42 = near[first_r * 64u + k35 + 3056u];
-      let x43 = near[first_r * 64u + k35 + 3120u];
-      let x44 = arena[at_ws_h_cotangents + k35 * 64u + first_i_P];
-      let x45 = arena[at_ws_h_cotangents + k35 * 64u + first_i_P + 1u];
-      let x46 = arena[at_ws_h_cotangents + k35 * 64u + first_i_P + 2u];
-      let x47 = arena[at_ws_h_cotangents + k35 * 64u + first_i_P + 3u];
-      let b48 = vec4<f32>(x44, x45, x46, x47);
-      sum36 += x40 * b48;
-      sum37 += x41 * b48;
-      sum38 += x42 * b48;
-      sum39 += x43 * b48;
+      let v4_40 = near[near4 + first_r * 64u + k35];
+      let v4_41 = near[near4 + first_r * 64u + k35 + 64u];
+      let v4_42 = near[near4 + first_r * 64u + k35 + 128u];
+      let v4_43 = near[near4 + first_r * 64u + k35 + 192u];
+      let v26_44 = arena[at_ws_h_cotangents + k35 * 64u + first_i_P];
+      let v26_45 = arena[at_ws_h_cotangents + k35 * 64u + first_i_P + 1u];
+      let v26_46 = arena[at_ws_h_cotangents + k35 * 64u + first_i_P + 2u];
+      let v26_47 = arena[at_ws_h_cotangents + k35 * 64u + first_i_P + 3u];
+      let b48 = vec4<f32>(v26_44, v26_45, v26_46, v26_47);
+      sum36 += v4_40 * b48;
+      sum37 += v4_41 * b48;
+      sum38 += v4_42 * b48;
+      sum39 += v4_43 * b48;
     }
     var m27 = array<vec4<f32>, 4>(sum36, sum37, sum38, sum39);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_P = first_i_P + x;
-        let x49 = m25[y][x];
-        arena[far + r * 64u + i_P] = x49;
-        let x50 = m27[y][x];
-        arena[far + r * 64u + i_P + 1024u] = x50;
+        let v25_49 = m25[y][x];
+        arena[far + r * 64u + i_P] = v25_49;
+        let v27_50 = m27[y][x];
+        arena[far + r * 64u + i_P + 1024u] = v27_50;
       }
     }
   }
-  let x51 = near[31u];
-  let t28 = x51;
+  // %28 [] = pick last %17
+  let v17_51 = near[near17 + 15u];
+  let t28 = v17_51;
+  // %29 [%row] = sub %28, %17
+  // %30 [%row] = exp %29
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x53 = near[r + 16u];
-    let x52 = m_exp((t28 - x53));
-    near[r + 32u] = x52;
+    let v17_53 = near[near17 + r];
+    let v30_52 = m_exp((t28 - v17_53));
+    near[near30 + r] = v30_52;
   }
   workgroupBarrier();
   storageBarrier();
+  // %2 [%row, P] = mul %0, %1
+  // %31 [%row, P] = mul %30, %27
+  // %32 [%row, P] = add %31, %25
+  // %33 [%row, P] = mul %32, %14
+  // %34 [%row, P] = add %2, %33
+  // store d_x, %34
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_P = i % 64u;
     let r = i / 64u;
-    let x54 = near[r * 64u + i_P + 880u];
-    let x55 = near[r + 32u];
-    let x56 = ((x55 * arena[far + r * 64u + i_P + 1024u]) + arena[far + r * 64u + i_P]);
-    let x57 = near[r];
-    if (r < length) { p_d_x[at_d_o + r * heads_64 + i_P] = ((x54 * t1) + (x56 * x57)); }
+    let v0_54 = near[near0 + r * 64u + i_P];
+    let v30_55 = near[near30 + r];
+    let v32_56 = ((v30_55 * arena[far + r * 64u + i_P + 1024u]) + arena[far + r * 64u + i_P]);
+    let v14_57 = near[near14 + r];
+    if (r < length) { p_d_x[at_d_o + r * heads_64 + i_P] = ((v0_54 * t1) + (v32_56 * v14_57)); }
   }
+  // %35 [%row, P] = load x row
+  // %36 [%row, P] = mul %32, %35
+  // %37 [%row] = sum[P] %36
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum59 = 0.0f;
     for (var k60 = 0u; k60 < 64u + zero; k60++) {
-      let x61 = near[r + 32u];
-      let x62 = ((x61 * arena[far + r * 64u + k60 + 1024u]) + arena[far + r * 64u + k60]);
-      let x63 = select(0.0, p_x[at_d_o + r * heads_64 + k60], r < length);
-      sum59 += (x62 * x63);
+      let v30_61 = near[near30 + r];
+      let v32_62 = ((v30_61 * arena[far + r * 64u + k60 + 1024u]) + arena[far + r * 64u + k60]);
+      let v35_63 = select(0.0, p_x[at_d_o + r * heads_64 + k60], r < length);
+      sum59 += (v32_62 * v35_63);
     }
-    let x58 = sum59;
-    near[r + 48u] = x58;
+    let v37_58 = sum59;
+    near[near37 + r] = v37_58;
   }
+  // %39 [%row, P] = mul %14, %35
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_P = i % 64u;
     let r = i / 64u;
-    let x65 = near[r];
-    let x66 = select(0.0, p_x[at_d_o + r * heads_64 + i_P], r < length);
-    let x64 = (x65 * x66);
-    arena[far + r * 64u + i_P + 2048u] = x64;
+    let v14_65 = near[near14 + r];
+    let v35_66 = select(0.0, p_x[at_d_o + r * heads_64 + i_P], r < length);
+    let v39_64 = (v14_65 * v35_66);
+    arena[far + r * 64u + i_P + 2048u] = v39_64;
   }
   storageBarrier();
+  // %40 [%col, P] = swap %39
+  // %41 [%row, %col] = contract[P] %0, %40
+  // %42 [%row, %col] = mask %41
+  // %43 [%row, %col] = mul %21, %42
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum68 = vec2<f32>();
     var sum69 = vec2<f32>();
     for (var k67 = 0u; k67 < 64u + zero; k67++) {
-      let x70 = near[first_r * 64u + k67 + 880u];
-      let x71 = near[first_r * 64u + k67 + 944u];
-      let x72 = arena[far + first_c * 64u + k67 + 2048u];
-      let x73 = arena[far + first_c * 64u + k67 + 2112u];
-      let b74 = vec2<f32>(x72, x73);
-      sum68 += x70 * b74;
-      sum69 += x71 * b74;
+      let v0_70 = near[near0 + first_r * 64u + k67];
+      let v0_71 = near[near0 + first_r * 64u + k67 + 64u];
+      let v39_72 = arena[far + first_c * 64u + k67 + 2048u];
+      let v39_73 = arena[far + first_c * 64u + k67 + 2112u];
+      let b74 = vec2<f32>(v39_72, v39_73);
+      sum68 += v0_70 * b74;
+      sum69 += v0_71 * b74;
     }
     var m41 = array<vec2<f32>, 2>(sum68, sum69);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x76 = near[r * 16u + c + 368u];
-        let x75 = (x76 * select(0.0, m41[y][x], c <= r));
-        near[r * 16u + c + 624u] = x75;
+        let v21_76 = near[near21 + r * 16u + c];
+        let v43_75 = (v21_76 * select(0.0, m41[y][x], c <= r));
+        near[near43 + r * 16u + c] = v43_75;
       }
     }
   }
   workgroupBarrier();
+  // %38 [%row, %col] = mask strict %6
+  // %44 [%row, %col] = mul %43, %38
+  // %45 [%row] = sum[%col] %44
+  // %46 [%row] = exp %17
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum78 = 0.0f;
     for (var k79 = 0u; k79 < 16u + zero; k79++) {
-      let x80 = near[r * 16u + k79 + 624u];
-      let x81 = near[r * 16u + k79 + 112u];
-      let x82 = (x80 * select(0.0, x81, k79 < r));
-      sum78 += x82;
+      let v43_80 = near[near43 + r * 16u + k79];
+      let v6_81 = near[near6 + r * 16u + k79];
+      let v44_82 = (v43_80 * select(0.0, v6_81, k79 < r));
+      sum78 += v44_82;
     }
-    let x77 = sum78;
-    near[r + 64u] = x77;
-    let x84 = near[r + 16u];
-    let x83 = m_exp(x84);
-    near[r + 80u] = x83;
+    let v45_77 = sum78;
+    near[near45 + r] = v45_77;
+    let v17_84 = near[near17 + r];
+    let v46_83 = m_exp(v17_84);
+    near[near46 + r] = v46_83;
   }
+  // %47 [N, P] = load ws.h.states
+  // %48 [%row, N] = contract[P] %0, %47
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_N = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -288,55 +357,60 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum88 = vec4<f32>();
     var sum89 = vec4<f32>();
     for (var k85 = 0u; k85 < 64u + zero; k85++) {
-      let x90 = near[first_r * 64u + k85 + 880u];
-      let x91 = near[first_r * 64u + k85 + 944u];
-      let x92 = near[first_r * 64u + k85 + 1008u];
-      let x93 = near[first_r * 64u + k85 + 1072u];
-      let x94 = arena[at_ws_h_states + first_i_N * 64u + k85];
-      let x95 = arena[at_ws_h_states + first_i_N * 64u + k85 + 64u];
-      let x96 = arena[at_ws_h_states + first_i_N * 64u + k85 + 128u];
-      let x97 = arena[at_ws_h_states + first_i_N * 64u + k85 + 192u];
-      let b98 = vec4<f32>(x94, x95, x96, x97);
-      sum86 += x90 * b98;
-      sum87 += x91 * b98;
-      sum88 += x92 * b98;
-      sum89 += x93 * b98;
+      let v0_90 = near[near0 + first_r * 64u + k85];
+      let v0_91 = near[near0 + first_r * 64u + k85 + 64u];
+      let v0_92 = near[near0 + first_r * 64u + k85 + 128u];
+      let v0_93 = near[near0 + first_r * 64u + k85 + 192u];
+      let v47_94 = arena[at_ws_h_states + first_i_N * 64u + k85];
+      let v47_95 = arena[at_ws_h_states + first_i_N * 64u + k85 + 64u];
+      let v47_96 = arena[at_ws_h_states + first_i_N * 64u + k85 + 128u];
+      let v47_97 = arena[at_ws_h_states + first_i_N * 64u + k85 + 192u];
+      let b98 = vec4<f32>(v47_94, v47_95, v47_96, v47_97);
+      sum86 += v0_90 * b98;
+      sum87 += v0_91 * b98;
+      sum88 += v0_92 * b98;
+      sum89 += v0_93 * b98;
     }
     var m48 = array<vec4<f32>, 4>(sum86, sum87, sum88, sum89);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_N = first_i_N + x;
-        let x99 = m48[y][x];
-        arena[far + r * 64u + i_N + 3072u] = x99;
+        let v48_99 = m48[y][x];
+        arena[far + r * 64u + i_N + 3072u] = v48_99;
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %49 [%row, N] = mul %46, %48
+  // %50 [%row, N] = mul %49, %3
+  // %51 [%row] = sum[N] %50
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum101 = 0.0f;
     for (var k102 = 0u; k102 < 64u + zero; k102++) {
-      let x103 = (near[r + 80u] * arena[far + r * 64u + k102 + 3072u]);
-      let x104 = near[r * 64u + k102 + 1904u];
-      sum101 += (x103 * x104);
+      let v49_103 = (near[near46 + r] * arena[far + r * 64u + k102 + 3072u]);
+      let v3_104 = near[near3 + r * 64u + k102];
+      sum101 += (v49_103 * v3_104);
     }
-    let x100 = sum101;
-    near[r + 16u] = x100;
+    let v51_100 = sum101;
+    near[near51 + r] = v51_100;
   }
+  // %53 [%col] = sum[%row] %44
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     var sum106 = 0.0f;
     for (var k107 = 0u; k107 < 16u + zero; k107++) {
-      let x108 = near[k107 * 16u + c + 624u];
-      let x109 = near[k107 * 16u + c + 112u];
-      let x110 = (x108 * select(0.0, x109, c < k107));
-      sum106 += x110;
+      let v43_108 = near[near43 + k107 * 16u + c];
+      let v6_109 = near[near6 + k107 * 16u + c];
+      let v44_110 = (v43_108 * select(0.0, v6_109, c < k107));
+      sum106 += v44_110;
     }
-    let x105 = sum106;
-    near[c + 96u] = x105;
+    let v53_105 = sum106;
+    near[near53 + c] = v53_105;
   }
+  // %55 [%row, N] = contract[P] %39, %26
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_N = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -345,93 +419,125 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum114 = vec4<f32>();
     var sum115 = vec4<f32>();
     for (var k111 = 0u; k111 < 64u + zero; k111++) {
-      let x116 = arena[far + first_r * 64u + k111 + 2048u];
-      let x117 = arena[far + first_r * 64u + k111 + 2112u];
-      let x118 = arena[far + first_r * 64u + k111 + 2176u];
-      let x119 = arena[far + first_r * 64u + k111 + 2240u];
-      let x120 = arena[at_ws_h_cotangents + first_i_N * 64u + k111];
-      let x121 = arena[at_ws_h_cotangents + first_i_N * 64u + k111 + 64u];
-      let x122 = arena[at_ws_h_cotangents + first_i_N * 64u + k111 + 128u];
-      let x123 = arena[at_ws_h_cotangents + first_i_N * 64u + k111 + 192u];
-      let b124 = vec4<f32>(x120, x121, x122, x123);
-      sum112 += x116 * b124;
-      sum113 += x117 * b124;
-      sum114 += x118 * b124;
-      sum115 += x119 * b124;
+      let v39_116 = arena[far + first_r * 64u + k111 + 2048u];
+      let v39_117 = arena[far + first_r * 64u + k111 + 2112u];
+      let v39_118 = arena[far + first_r * 64u + k111 + 2176u];
+      let v39_119 = arena[far + first_r * 64u + k111 + 2240u];
+      let v26_120 = arena[at_ws_h_cotangents + first_i_N * 64u + k111];
+      let v26_121 = arena[at_ws_h_cotangents + first_i_N * 64u + k111 + 64u];
+      let v26_122 = arena[at_ws_h_cotangents + first_i_N * 64u + k111 + 128u];
+      let v26_123 = arena[at_ws_h_cotangents + first_i_N * 64u + k111 + 192u];
+      let b124 = vec4<f32>(v26_120, v26_121, v26_122, v26_123);
+      sum112 += v39_116 * b124;
+      sum113 += v39_117 * b124;
+      sum114 += v39_118 * b124;
+      sum115 += v39_119 * b124;
     }
     var m55 = array<vec4<f32>, 4>(sum112, sum113, sum114, sum115);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_N = first_i_N + x;
-        let x125 = m55[y][x];
-        arena[far + r * 64u + i_N + 4096u] = x125;
+        let v55_125 = m55[y][x];
+        arena[far + r * 64u + i_N + 4096u] = v55_125;
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %56 [%row, N] = mul %30, %55
+  // %57 [%row, N] = mul %56, %4
+  // %58 [%row] = sum[N] %57
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum127 = 0.0f;
     for (var k128 = 0u; k128 < 64u + zero; k128++) {
-      let x129 = near[r + 32u];
-      let x130 = (x129 * arena[far + r * 64u + k128 + 4096u]);
-      let x131 = near[r * 64u + k128 + 2928u];
-      sum127 += (x130 * x131);
+      let v30_129 = near[near30 + r];
+      let v56_130 = (v30_129 * arena[far + r * 64u + k128 + 4096u]);
+      let v4_131 = near[near4 + r * 64u + k128];
+      sum127 += (v56_130 * v4_131);
     }
-    let x126 = sum127;
-    near[r + 112u] = x126;
+    let v58_126 = sum127;
+    near[near58 + r] = v58_126;
   }
+  // %61 [N] = contract[P] %47, %26
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_N = i;
     var sum133 = 0.0;
     for (var k132 = 0u; k132 < 64u + zero; k132++) {
-      let x134 = arena[at_ws_h_states + i_N * 64u + k132];
-      let b135 = x134;
-      let x136 = arena[at_ws_h_cotangents + i_N * 64u + k132];
-      let b137 = x136;
+      let v47_134 = arena[at_ws_h_states + i_N * 64u + k132];
+      let b135 = v47_134;
+      let v26_136 = arena[at_ws_h_cotangents + i_N * 64u + k132];
+      let b137 = v26_136;
       sum133 += b135 * b137;
     }
     let m61 = sum133;
-    let x138 = m61;
-    near[i_N + 128u] = x138;
+    let v61_138 = m61;
+    near[near61 + i_N] = v61_138;
   }
   workgroupBarrier();
+  // %62 [] = sum[N] %61
   var sum139 = 0.0f;
   for (var k140 = 0u; k140 < 64u + zero; k140++) {
-    sum139 += near[k140 + 128u];
+    sum139 += near[near61 + k140];
   }
   let t62 = sum139;
+  // %63 [] = exp %28
   let t63 = m_exp(t28);
+  // %64 [] = mul %63, %62
   let t64 = (t63 * t62);
+  // %65 [] = sum[%row] %58
   var sum141 = 0.0f;
   for (var k142 = 0u; k142 < 16u + zero; k142++) {
-    let x143 = near[k142 + 112u];
-    sum141 += x143;
+    let v58_143 = near[near58 + k142];
+    sum141 += v58_143;
   }
   let t65 = sum141;
+  // %66 [] = add %64, %65
   let t66 = (t64 + t65);
   workgroupBarrier();
+  // %52 [%row] = add %51, %45
+  // %54 [%row] = swap %53
+  // %59 [%row] = add %58, %54
+  // %60 [%row] = neg %59
+  // %67 [%row] = add %52, %60
+  // %68 [%row] = cumsum reversed %67
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let x144 = near[r + 112u];
-      sum += ((near[r + 16u] + near[r + 64u]) + (-(x144 + near[r + 96u])));
-      near[r + 128u] = sum;
+      let v58_144 = near[near58 + r];
+      sum += ((near[near51 + r] + near[near45 + r]) + (-(v58_144 + near[near53 + r])));
+      near[near68 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %69 [%row] = add %68, %66
+  // %70 [] = -80
+  // %71 [%row] = less %70, %16
+  // %72 [%row] = mul %69, %71
+  // %73 [%row] = chain %72, %10
+  // %74 [%row] = add %37, %73
+  // %75 [%row] = sigmoid %13
+  // %76 [%row] = chain %74, %75
+  // store d_dt, %76
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x145 = near[r];
-    let x146 = select(0.0, (t10 * x145), r < length);
-    let x147 = ((near[r + 128u] + t66) * select(0.0, 1.0, (-80.0f) < x146));
-    let x148 = (select(0.0, arena[at_dt_staged + r * heads], r < length) + t12);
-    let x149 = m_chain((near[r + 48u] + m_chain(x147, t10)), m_sigmoid(x148));
-    if (r < length) { p_d_dt[at_d_dt + r * heads] = x149; }
+    let v14_145 = near[near14 + r];
+    let v16_146 = select(0.0, (t10 * v14_145), r < length);
+    let v72_147 = ((near[near68 + r] + t66) * select(0.0, 1.0, (-80.0f) < v16_146));
+    let v13_148 = (select(0.0, arena[at_dt_staged + r * heads], r < length) + t12);
+    let v76_149 = m_chain((near[near37 + r] + m_chain(v72_147, t10)), m_sigmoid(v13_148));
+    if (r < length) { p_d_dt[at_d_dt + r * heads] = v76_149; }
   }
+  // %77 [%col, %row] = swap %43
+  // %78 [%col, N] = swap %3
+  // %79 [%row, N] = contract[%col] %77, %78
+  // %80 [%row, N] = add %56, %79
+  // store ws.d_B.heads, %80
+  // %81 [%row, N] = contract[%col] %43, %5
+  // %82 [%row, N] = add %49, %81
+  // store ws.d_C.heads, %82
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_N = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -440,19 +546,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum153 = vec4<f32>();
     var sum154 = vec4<f32>();
     for (var k150 = 0u; k150 < 16u + zero; k150++) {
-      let x155 = near[k150 * 16u + first_r + 624u];
-      let x156 = near[k150 * 16u + first_r + 625u];
-      let x157 = near[k150 * 16u + first_r + 626u];
-      let x158 = near[k150 * 16u + first_r + 627u];
-      let x159 = near[k150 * 64u + first_i_N + 1904u];
-      let x160 = near[k150 * 64u + first_i_N + 1905u];
-      let x161 = near[k150 * 64u + first_i_N + 1906u];
-      let x162 = near[k150 * 64u + first_i_N + 1907u];
-      let b163 = vec4<f32>(x159, x160, x161, x162);
-      sum151 += x155 * b163;
-      sum152 += x156 * b163;
-      sum153 += x157 * b163;
-      sum154 += x158 * b163;
+      let v43_155 = near[near43 + k150 * 16u + first_r];
+      let v43_156 = near[near43 + k150 * 16u + first_r + 1u];
+      let v43_157 = near[near43 + k150 * 16u + first_r + 2u];
+      let v43_158 = near[near43 + k150 * 16u + first_r + 3u];
+      let v3_159 = near[near3 + k150 * 64u + first_i_N];
+      let v3_160 = near[near3 + k150 * 64u + first_i_N + 1u];
+      let v3_161 = near[near3 + k150 * 64u + first_i_N + 2u];
+      let v3_162 = near[near3 + k150 * 64u + first_i_N + 3u];
+      let b163 = vec4<f32>(v3_159, v3_160, v3_161, v3_162);
+      sum151 += v43_155 * b163;
+      sum152 += v43_156 * b163;
+      sum153 += v43_157 * b163;
+      sum154 += v43_158 * b163;
     }
     var m79 = array<vec4<f32>, 4>(sum151, sum152, sum153, sum154);
     var sum165 = vec4<f32>();
@@ -460,79 +566,93 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum167 = vec4<f32>();
     var sum168 = vec4<f32>();
     for (var k164 = 0u; k164 < 16u + zero; k164++) {
-      let x169 = near[first_r * 16u + k164 + 624u];
-      let x170 = near[first_r * 16u + k164 + 640u];
-      let x171 = near[first_r * 16u + k164 + 656u];
-      let x172 = near[first_r * 16u + k164 + 672u];
-      let x173 = near[k164 * 64u + first_i_N + 2928u];
-      let x174 = x173;
-      let x175 = near[k164 * 64u + first_i_N + 2929u];
-      let x176 = x175;
-      let x177 = near[k164 * 64u + first_i_N + 2930u];
-      let x178 = x177;
-      let x179 = near[k164 * 64u + first_i_N + 2931u];
-      let x180 = x179;
-      let b181 = vec4<f32>(x174, x176, x178, x180);
-      sum165 += x169 * b181;
-      sum166 += x170 * b181;
-      sum167 += x171 * b181;
-      sum168 += x172 * b181;
+      let v43_169 = near[near43 + first_r * 16u + k164];
+      let v43_170 = near[near43 + first_r * 16u + k164 + 16u];
+      let v43_171 = near[near43 + first_r * 16u + k164 + 32u];
+      let v43_172 = near[near43 + first_r * 16u + k164 + 48u];
+      let v4_173 = near[near4 + k164 * 64u + first_i_N];
+      let v5_174 = v4_173;
+      let v4_175 = near[near4 + k164 * 64u + first_i_N + 1u];
+      let v5_176 = v4_175;
+      let v4_177 = near[near4 + k164 * 64u + first_i_N + 2u];
+      let v5_178 = v4_177;
+      let v4_179 = near[near4 + k164 * 64u + first_i_N + 3u];
+      let v5_180 = v4_179;
+      let b181 = vec4<f32>(v5_174, v5_176, v5_178, v5_180);
+      sum165 += v43_169 * b181;
+      sum166 += v43_170 * b181;
+      sum167 += v43_171 * b181;
+      sum168 += v43_172 * b181;
     }
     var m81 = array<vec4<f32>, 4>(sum165, sum166, sum167, sum168);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_N = first_i_N + x;
-        let x182 = near[r + 32u];
-        let x183 = (x182 * arena[far + r * 64u + i_N + 4096u]);
-        if (r < length) { arena[at_ws_d_B_heads + r * heads_64 + i_N] = (x183 + m79[y][x]); }
-        let x184 = (near[r + 80u] * arena[far + r * 64u + i_N + 3072u]);
-        if (r < length) { arena[at_ws_d_C_heads + r * heads_64 + i_N] = (x184 + m81[y][x]); }
+        let v30_182 = near[near30 + r];
+        let v56_183 = (v30_182 * arena[far + r * 64u + i_N + 4096u]);
+        if (r < length) { arena[at_ws_d_B_heads + r * heads_64 + i_N] = (v56_183 + m79[y][x]); }
+        let v49_184 = (near[near46 + r] * arena[far + r * 64u + i_N + 3072u]);
+        if (r < length) { arena[at_ws_d_C_heads + r * heads_64 + i_N] = (v49_184 + m81[y][x]); }
       }
     }
   }
+  // %83 [%row] = mul %72, %14
+  // %84 [%row] = neg %83
+  // %85 [%row] = chain %84, %9
+  // %86 [%row] = keep %85
+  // %87 [] = sum[%row] %86
   var sum185 = 0.0f;
   for (var k186 = 0u; k186 < 16u + zero; k186++) {
-    let x187 = near[k186];
-    let x188 = select(0.0, (t10 * x187), k186 < length);
-    let x189 = ((near[k186 + 128u] + t66) * select(0.0, 1.0, (-80.0f) < x188));
-    sum185 += select(0.0, m_chain((-(x189 * x187)), t9), k186 < length);
+    let v14_187 = near[near14 + k186];
+    let v16_188 = select(0.0, (t10 * v14_187), k186 < length);
+    let v72_189 = ((near[near68 + k186] + t66) * select(0.0, 1.0, (-80.0f) < v16_188));
+    sum185 += select(0.0, m_chain((-(v72_189 * v14_187)), t9), k186 < length);
   }
   let t87 = sum185;
+  // store ws.d_A_log.chunks, %87
   if (lid == 0u) {
     arena[at_ws_d_A_log_chunks] = t87;
   }
+  // %88 [%row] = keep %76
+  // %89 [] = sum[%row] %88
   var sum190 = 0.0f;
   for (var k191 = 0u; k191 < 16u + zero; k191++) {
-    let x192 = near[k191];
-    let x193 = select(0.0, (t10 * x192), k191 < length);
-    let x194 = ((near[k191 + 128u] + t66) * select(0.0, 1.0, (-80.0f) < x193));
-    let x195 = (select(0.0, arena[at_dt_staged + k191 * heads], k191 < length) + t12);
-    let x196 = m_chain((near[k191 + 48u] + m_chain(x194, t10)), m_sigmoid(x195));
-    sum190 += select(0.0, x196, k191 < length);
+    let v14_192 = near[near14 + k191];
+    let v16_193 = select(0.0, (t10 * v14_192), k191 < length);
+    let v72_194 = ((near[near68 + k191] + t66) * select(0.0, 1.0, (-80.0f) < v16_193));
+    let v13_195 = (select(0.0, arena[at_dt_staged + k191 * heads], k191 < length) + t12);
+    let v76_196 = m_chain((near[near37 + k191] + m_chain(v72_194, t10)), m_sigmoid(v13_195));
+    sum190 += select(0.0, v76_196, k191 < length);
   }
   let t89 = sum190;
+  // store ws.d_dt_bias.chunks, %89
   if (lid == 0u) {
     arena[at_ws_d_dt_bias_chunks] = t89;
   }
   workgroupBarrier();
+  // %90 [%row, P] = mul %0, %35
+  // %91 [%row] = sum[P] %90
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum198 = 0.0f;
     for (var k199 = 0u; k199 < 64u + zero; k199++) {
-      let x200 = near[r * 64u + k199 + 880u];
-      let x201 = select(0.0, p_x[at_d_o + r * heads_64 + k199], r < length);
-      sum198 += (x200 * x201);
+      let v0_200 = near[near0 + r * 64u + k199];
+      let v35_201 = select(0.0, p_x[at_d_o + r * heads_64 + k199], r < length);
+      sum198 += (v0_200 * v35_201);
     }
-    let x197 = sum198;
-    near[r] = x197;
+    let v91_197 = sum198;
+    near[near91 + r] = v91_197;
   }
   workgroupBarrier();
+  // %92 [%row] = keep %91
+  // %93 [] = sum[%row] %92
   var sum202 = 0.0f;
   for (var k203 = 0u; k203 < 16u + zero; k203++) {
-    sum202 += select(0.0, near[k203], k203 < length);
+    sum202 += select(0.0, near[near91 + k203], k203 < length);
   }
   let t93 = sum202;
+  // store ws.d_D.chunks, %93
   if (lid == 0u) {
     arena[at_ws_d_D_chunks] = t93;
   }

@@ -46,50 +46,74 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_A_log = head;
   let at_dt = (token * heads + head);
   let at_ws_h_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
+  const near14 = 0u;
+  const near0 = 16u;
+  const near2 = 1040u;
+  // %0 [%row, N] = load C row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_N = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_C[at_C + r * groups_64 + i_N], r < length);
-    near[r * 64u + i_N + 16u] = x1;
+    let v0_1 = select(0.0, p_C[at_C + r * groups_64 + i_N], r < length);
+    near[near0 + r * 64u + i_N] = v0_1;
   }
+  // %1 [%row, N] = load B row
+  // %2 [%col, N] = swap %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_N = i % 64u;
     let c = i / 64u;
-    let x2 = select(0.0, p_B[at_C + c * groups_64 + i_N], c < length);
-    near[c * 64u + i_N + 1040u] = x2;
+    let v2_2 = select(0.0, p_B[at_C + c * groups_64 + i_N], c < length);
+    near[near2 + c * 64u + i_N] = v2_2;
   }
+  // %5 [] = load A_log
   let t5 = p_A_log[at_A_log];
+  // %6 [] = exp %5
   let t6 = m_exp(t5);
+  // %7 [] = neg %6
   let t7 = (-t6);
+  // %9 [] = load dt_bias
   let t9 = p_dt_bias[at_A_log];
+  // %8 [%row] = load dt row
+  // %10 [%row] = add %8, %9
+  // %11 [%row] = softplus %10
+  // %12 [%row] = mul %7, %11
+  // %13 [%row] = keep %12
+  // %14 [%row] = cumsum %13
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x3 = select(0.0, (t7 * m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t9))), r < length);
-      sum += m_floor(x3, -80.0);
-      near[r] = sum;
+      let v13_3 = select(0.0, (t7 * m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t9))), r < length);
+      sum += m_floor(v13_3, -80.0);
+      near[near14 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %15 [%col] = swap %14
+  // %16 [%row, %col] = sub %14, %15
+  // %17 [%row, %col] = mask %16
+  // %18 [%row, %col] = exp %17
+  // %3 [%row, %col] = contract[N] %0, %2
+  // %4 [%row, %col] = mask %3
+  // %19 [%row, %col] = mul %18, %4
+  // store ws.h.score0_0, %19
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum5 = vec2<f32>();
     var sum6 = vec2<f32>();
     for (var k4 = 0u; k4 < 64u + zero; k4++) {
-      let b7 = vec2<f32>(near[first_c * 64u + k4 + 1040u], near[first_c * 64u + k4 + 1104u]);
-      sum5 += near[first_r * 64u + k4 + 16u] * b7;
-      sum6 += near[first_r * 64u + k4 + 80u] * b7;
+      let b7 = vec2<f32>(near[near2 + first_c * 64u + k4], near[near2 + first_c * 64u + k4 + 64u]);
+      sum5 += near[near0 + first_r * 64u + k4] * b7;
+      sum6 += near[near0 + first_r * 64u + k4 + 64u] * b7;
     }
     var m3 = array<vec2<f32>, 2>(sum5, sum6);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x8 = near[r];
-        let x9 = near[c];
-        arena[at_ws_h_score0_0 + r * 16u + c] = (m_exp(select(0.0, (x8 - x9), c <= r)) * select(0.0, m3[y][x], c <= r));
+        let v14_8 = near[near14 + r];
+        let v14_9 = near[near14 + c];
+        arena[at_ws_h_score0_0 + r * 16u + c] = (m_exp(select(0.0, (v14_8 - v14_9), c <= r)) * select(0.0, m3[y][x], c <= r));
       }
     }
   }

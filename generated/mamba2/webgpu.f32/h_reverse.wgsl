@@ -51,16 +51,27 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads_64 = heads * 64u;
   let groups_64 = groups * 64u;
   let at_ws_h_local_cotangent = dims[2].w + (segment * heads + head) * 4096u + block;
+  const near12 = 0u;
+  const near13 = 16u;
+  const near14 = 32u;
+  const near15 = 544u;
+  const near5 = 1568u;
+  // %0 [] = load dt_bias
   let t0 = p_dt_bias[at_dt_bias];
+  // %1 [] = load A_log
   let t1 = p_A_log[at_dt_bias];
+  // %2 [] = exp %1
   let t2 = m_exp(t1);
+  // %3 [] = neg %2
   let t3 = (-t2);
+  // %4 [N, P] = load ws.h.entry_cotangent
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    near[i_N * 32u + i_P + 1568u] = arena[at_ws_h_entry_cotangent + i_N * 64u + i_P];
+    near[near5 + i_N * 32u + i_P] = arena[at_ws_h_entry_cotangent + i_N * 64u + i_P];
   }
   workgroupBarrier();
+  // loop chunks reversed with %5 [N, P] = %4
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let chunk = first_chunk + nth;
@@ -70,45 +81,61 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_dt = (token * heads + head);
     let at_d_o = (token * heads + head) * 64u + block;
     let at_C = (token * groups + group) * 64u;
+    // store ws.h.cotangents, %5
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_P = i % 32u;
       let i_N = i / 32u;
-      let x1 = near[i_N * 32u + i_P + 1568u];
-      arena[at_ws_h_cotangents + i_N * 64u + i_P] = x1;
+      let v5_1 = near[near5 + i_N * 32u + i_P];
+      arena[at_ws_h_cotangents + i_N * 64u + i_P] = v5_1;
     }
+    // %7 [%row] = load dt row
+    // %8 [%row] = add %7, %0
+    // %9 [%row] = softplus %8
+    // %10 [%row] = mul %3, %9
+    // %11 [%row] = keep %10
+    // %12 [%row] = cumsum %11
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x2 = select(0.0, (t3 * m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0))), r < length);
-        sum += m_floor(x2, -80.0);
-        near[r] = sum;
+        let v11_2 = select(0.0, (t3 * m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0))), r < length);
+        sum += m_floor(v11_2, -80.0);
+        near[near12 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %13 [%row] = exp %12
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x4 = near[r];
-      let x3 = m_exp(x4);
-      near[r + 16u] = x3;
+      let v12_4 = near[near12 + r];
+      let v13_3 = m_exp(v12_4);
+      near[near13 + r] = v13_3;
     }
     workgroupBarrier();
+    // %6 [%row, P] = load d_o row
+    // %14 [%row, P] = mul %13, %6
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_P = i % 32u;
       let r = i / 32u;
-      let x5 = (near[r + 16u] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_P], r < length));
-      near[r * 32u + i_P + 32u] = x5;
+      let v14_5 = (near[near13 + r] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_P], r < length));
+      near[near14 + r * 32u + i_P] = v14_5;
     }
+    // %15 [%row, N] = load C row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_N = i % 64u;
       let r = i / 64u;
-      let x6 = select(0.0, p_C[at_C + r * groups_64 + i_N], r < length);
-      near[r * 64u + i_N + 544u] = x6;
+      let v15_6 = select(0.0, p_C[at_C + r * groups_64 + i_N], r < length);
+      near[near15 + r * 64u + i_N] = v15_6;
     }
-    let x7 = near[15u];
-    let t17 = x7;
+    // %17 [] = pick last %12
+    let v12_7 = near[near12 + 15u];
+    let t17 = v12_7;
+    // %18 [] = exp %17
     let t18 = m_exp(t17);
     workgroupBarrier();
+    // %19 [N, P] = mul %18, %5
+    // %16 [N, P] = contract[%row] %15, %14
+    // %20 [N, P] = add %19, %16
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_P = (i % 8u) * 4u;
       let first_i_N = (i / 8u) * 4u;
@@ -117,29 +144,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum11 = vec4<f32>();
       var sum12 = vec4<f32>();
       for (var k8 = 0u; k8 < 16u + zero; k8++) {
-        let b13 = vec4<f32>(near[k8 * 32u + first_i_P + 32u], near[k8 * 32u + first_i_P + 33u], near[k8 * 32u + first_i_P + 34u], near[k8 * 32u + first_i_P + 35u]);
-        sum9 += near[k8 * 64u + first_i_N + 544u] * b13;
-        sum10 += near[k8 * 64u + first_i_N + 545u] * b13;
-        sum11 += near[k8 * 64u + first_i_N + 546u] * b13;
-        sum12 += near[k8 * 64u + first_i_N + 547u] * b13;
+        let b13 = vec4<f32>(near[near14 + k8 * 32u + first_i_P], near[near14 + k8 * 32u + first_i_P + 1u], near[near14 + k8 * 32u + first_i_P + 2u], near[near14 + k8 * 32u + first_i_P + 3u]);
+        sum9 += near[near15 + k8 * 64u + first_i_N] * b13;
+        sum10 += near[near15 + k8 * 64u + first_i_N + 1u] * b13;
+        sum11 += near[near15 + k8 * 64u + first_i_N + 2u] * b13;
+        sum12 += near[near15 + k8 * 64u + first_i_N + 3u] * b13;
       }
       var m16 = array<vec4<f32>, 4>(sum9, sum10, sum11, sum12);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_N = first_i_N + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_P = first_i_P + x;
-          let x14 = near[i_N * 32u + i_P + 1568u];
-          near[i_N * 32u + i_P + 1568u] = ((t18 * x14) + m16[y][x]);
+          let v5_14 = near[near5 + i_N * 32u + i_P];
+          near[near5 + i_N * 32u + i_P] = ((t18 * v5_14) + m16[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store ws.h.local_cotangent, %5
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    let x15 = near[i_N * 32u + i_P + 1568u];
-    arena[at_ws_h_local_cotangent + i_N * 64u + i_P] = x15;
+    let v5_15 = near[near5 + i_N * 32u + i_P];
+    arena[at_ws_h_local_cotangent + i_N * 64u + i_P] = v5_15;
   }
 }

@@ -50,16 +50,27 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads_64 = heads * 64u;
   let groups_64 = groups * 64u;
   let at_ws_h_local_cotangent = dims[2].w + (segment * heads + head) * 4096u + block;
+  const near12 = 0u;
+  const near13 = 16u;
+  const near14 = 32u;
+  const near15 = 544u;
+  const near5 = 1568u;
+  // %0 [] = load dt_bias
   let t0 = p_dt_bias[at_dt_bias];
+  // %1 [] = load A_log
   let t1 = p_A_log[at_dt_bias];
+  // %2 [] = exp %1
   let t2 = m_exp(t1);
+  // %3 [] = neg %2
   let t3 = (-t2);
+  // %4 [N, P] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    near[i_N * 32u + i_P + 1568u] = 0.0f;
+    near[near5 + i_N * 32u + i_P] = 0.0f;
   }
   workgroupBarrier();
+  // loop chunks reversed with %5 [N, P] = %4
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let token = first_token + nth * 16u;
@@ -67,39 +78,54 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_dt = (token * heads + head);
     let at_d_o = (token * heads + head) * 64u + block;
     let at_C = (token * groups + group) * 64u;
+    // %7 [%row] = load dt row
+    // %8 [%row] = add %7, %0
+    // %9 [%row] = softplus %8
+    // %10 [%row] = mul %3, %9
+    // %11 [%row] = keep %10
+    // %12 [%row] = cumsum %11
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x1 = select(0.0, (t3 * m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0))), r < length);
-        sum += m_floor(x1, -80.0);
-        near[r] = sum;
+        let v11_1 = select(0.0, (t3 * m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0))), r < length);
+        sum += m_floor(v11_1, -80.0);
+        near[near12 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %13 [%row] = exp %12
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x3 = near[r];
-      let x2 = m_exp(x3);
-      near[r + 16u] = x2;
+      let v12_3 = near[near12 + r];
+      let v13_2 = m_exp(v12_3);
+      near[near13 + r] = v13_2;
     }
     workgroupBarrier();
+    // %6 [%row, P] = load d_o row
+    // %14 [%row, P] = mul %13, %6
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_P = i % 32u;
       let r = i / 32u;
-      let x4 = (near[r + 16u] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_P], r < length));
-      near[r * 32u + i_P + 32u] = x4;
+      let v14_4 = (near[near13 + r] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_P], r < length));
+      near[near14 + r * 32u + i_P] = v14_4;
     }
+    // %15 [%row, N] = load C row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_N = i % 64u;
       let r = i / 64u;
-      let x5 = select(0.0, p_C[at_C + r * groups_64 + i_N], r < length);
-      near[r * 64u + i_N + 544u] = x5;
+      let v15_5 = select(0.0, p_C[at_C + r * groups_64 + i_N], r < length);
+      near[near15 + r * 64u + i_N] = v15_5;
     }
-    let x6 = near[15u];
-    let t17 = x6;
+    // %17 [] = pick last %12
+    let v12_6 = near[near12 + 15u];
+    let t17 = v12_6;
+    // %18 [] = exp %17
     let t18 = m_exp(t17);
     workgroupBarrier();
+    // %19 [N, P] = mul %18, %5
+    // %16 [N, P] = contract[%row] %15, %14
+    // %20 [N, P] = add %19, %16
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_P = (i % 8u) * 4u;
       let first_i_N = (i / 8u) * 4u;
@@ -108,28 +134,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum10 = vec4<f32>();
       var sum11 = vec4<f32>();
       for (var k7 = 0u; k7 < 16u + zero; k7++) {
-        let b12 = vec4<f32>(near[k7 * 32u + first_i_P + 32u], near[k7 * 32u + first_i_P + 33u], near[k7 * 32u + first_i_P + 34u], near[k7 * 32u + first_i_P + 35u]);
-        sum8 += near[k7 * 64u + first_i_N + 544u] * b12;
-        sum9 += near[k7 * 64u + first_i_N + 545u] * b12;
-        sum10 += near[k7 * 64u + first_i_N + 546u] * b12;
-        sum11 += near[k7 * 64u + first_i_N + 547u] * b12;
+        let b12 = vec4<f32>(near[near14 + k7 * 32u + first_i_P], near[near14 + k7 * 32u + first_i_P + 1u], near[near14 + k7 * 32u + first_i_P + 2u], near[near14 + k7 * 32u + first_i_P + 3u]);
+        sum8 += near[near15 + k7 * 64u + first_i_N] * b12;
+        sum9 += near[near15 + k7 * 64u + first_i_N + 1u] * b12;
+        sum10 += near[near15 + k7 * 64u + first_i_N + 2u] * b12;
+        sum11 += near[near15 + k7 * 64u + first_i_N + 3u] * b12;
       }
       var m16 = array<vec4<f32>, 4>(sum8, sum9, sum10, sum11);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_N = first_i_N + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_P = first_i_P + x;
-          let x13 = near[i_N * 32u + i_P + 1568u];
-          near[i_N * 32u + i_P + 1568u] = ((t18 * x13) + m16[y][x]);
+          let v5_13 = near[near5 + i_N * 32u + i_P];
+          near[near5 + i_N * 32u + i_P] = ((t18 * v5_13) + m16[y][x]);
         }
       }
     }
     workgroupBarrier();
   }
+  // store ws.h.local_cotangent, %5
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    let x14 = near[i_N * 32u + i_P + 1568u];
-    arena[at_ws_h_local_cotangent + i_N * 64u + i_P] = x14;
+    let v5_14 = near[near5 + i_N * 32u + i_P];
+    arena[at_ws_h_local_cotangent + i_N * 64u + i_P] = v5_14;
   }
 }

@@ -16,25 +16,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let block = wid.z * 32u;
   let sequence = wid.x;
   let at_d_h = (sequence * heads + head) * 4096u + block;
+  const near1 = 0u;
+  // %0 [N, P] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    near[i_N * 32u + i_P] = 0.0f;
+    near[near1 + i_N * 32u + i_P] = 0.0f;
   }
   workgroupBarrier();
+  // loop segments reversed with %1 [N, P] = %0
   for (var m = 0u; m < sequences[6u * sequence + 5u]; m++) {
     let segment = sequences[6u * sequence + 4u] + sequences[6u * sequence + 5u] - 1u - m;
     let at_ws_h_local_cotangent = dims[2].w + (segment * heads + head) * 4096u + block;
+    // %2 [N, P] = load ws.h.local_cotangent
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_P = i % 32u;
       let i_N = i / 32u;
-      near[i_N * 32u + i_P] = arena[at_ws_h_local_cotangent + i_N * 64u + i_P];
+      near[near1 + i_N * 32u + i_P] = arena[at_ws_h_local_cotangent + i_N * 64u + i_P];
     }
     workgroupBarrier();
   }
+  // store d_h, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    p_d_h[at_d_h + i_N * 64u + i_P] = near[i_N * 32u + i_P];
+    p_d_h[at_d_h + i_N * 64u + i_P] = near[near1 + i_N * 32u + i_P];
   }
 }

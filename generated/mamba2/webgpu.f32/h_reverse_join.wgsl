@@ -16,30 +16,38 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let block = wid.z * 32u;
   let sequence = wid.x;
   let at_d_final_h = (sequence * heads + head) * 4096u + block;
+  const near1 = 0u;
+  // %0 [N, P] = load d_final.h
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    near[i_N * 32u + i_P] = p_d_final_h[at_d_final_h + i_N * 64u + i_P];
+    near[near1 + i_N * 32u + i_P] = p_d_final_h[at_d_final_h + i_N * 64u + i_P];
   }
   workgroupBarrier();
+  // loop segments reversed with %1 [N, P] = %0
   for (var m = 0u; m < sequences[6u * sequence + 5u]; m++) {
     let segment = sequences[6u * sequence + 4u] + sequences[6u * sequence + 5u] - 1u - m;
     let at_ws_h_entry_cotangent = dims[3].x + (segment * heads + head) * 4096u + block;
     let at_ws_h_span = dims[1].w + (segment * heads + head);
     let at_ws_h_local_cotangent = dims[2].w + (segment * heads + head) * 4096u + block;
+    // store ws.h.entry_cotangent, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_P = i % 32u;
       let i_N = i / 32u;
-      let x1 = near[i_N * 32u + i_P];
-      arena[at_ws_h_entry_cotangent + i_N * 64u + i_P] = x1;
+      let v1_1 = near[near1 + i_N * 32u + i_P];
+      arena[at_ws_h_entry_cotangent + i_N * 64u + i_P] = v1_1;
     }
+    // %2 [] = load ws.h.span
     let t2 = arena[at_ws_h_span];
     workgroupBarrier();
+    // %3 [N, P] = mul %2, %1
+    // %4 [N, P] = load ws.h.local_cotangent
+    // %5 [N, P] = add %3, %4
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_P = i % 32u;
       let i_N = i / 32u;
-      let x2 = near[i_N * 32u + i_P];
-      near[i_N * 32u + i_P] = ((t2 * x2) + arena[at_ws_h_local_cotangent + i_N * 64u + i_P]);
+      let v1_2 = near[near1 + i_N * 32u + i_P];
+      near[near1 + i_N * 32u + i_P] = ((t2 * v1_2) + arena[at_ws_h_local_cotangent + i_N * 64u + i_P]);
     }
     workgroupBarrier();
     storageBarrier();

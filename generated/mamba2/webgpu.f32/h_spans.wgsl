@@ -40,27 +40,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let at_A_log = head;
   let at_ws_h_span = dims[1].w + (segment * heads + head);
+  // %0 [] = load A_log
   let t0 = p_A_log[at_A_log];
+  // %1 [] = exp %0
   let t1 = m_exp(t0);
+  // %2 [] = neg %1
   let t2 = (-t1);
+  // %3 [] = load dt_bias
   let t3 = p_dt_bias[at_A_log];
+  // %4 [] = zeros
+  // %5 [] = 1
+  // %6 [] = add %4, %5
   var t7 = 0.0f;
+  // loop chunks with %7 [] = %4
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_dt = (token * heads + head);
+    // %8 [%row] = load dt row
+    // %9 [%row] = add %8, %3
+    // %10 [%row] = softplus %9
+    // %11 [%row] = mul %2, %10
+    // %12 [%row] = keep %11
+    // %13 [] = sum[%row] %12
     var sum1 = 0.0f;
     for (var k2 = 0u; k2 < 16u + zero; k2++) {
-      let x3 = select(0.0, (t2 * m_softplus((select(0.0, p_dt[at_dt + k2 * heads], k2 < length) + t3))), k2 < length);
-      sum1 += x3;
+      let v12_3 = select(0.0, (t2 * m_softplus((select(0.0, p_dt[at_dt + k2 * heads], k2 < length) + t3))), k2 < length);
+      sum1 += v12_3;
     }
     let t13 = sum1;
+    // %14 [] = add %7, %13
     let t14 = (t7 + t13);
     let next7 = t14;
     t7 = next7;
   }
+  // %15 [] = exp %7
   let t15 = m_exp(t7);
+  // store ws.h.span, %15
   if (lid == 0u) {
     arena[at_ws_h_span] = t15;
   }

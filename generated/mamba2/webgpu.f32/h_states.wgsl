@@ -50,16 +50,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_h_entry = dims[2].y + (segment * heads + head) * 4096u + block;
   let groups_64 = groups * 64u;
   let heads_64 = heads * 64u;
+  const near8 = 0u;
+  const near14 = 16u;
+  const near17 = 32u;
+  const near18 = 48u;
+  const near11 = 560u;
+  const near5 = 1584u;
+  // %0 [] = load dt_bias
   let t0 = p_dt_bias[at_dt_bias];
+  // %1 [] = load A_log
   let t1 = p_A_log[at_dt_bias];
+  // %2 [] = exp %1
   let t2 = m_exp(t1);
+  // %3 [] = neg %2
   let t3 = (-t2);
+  // %4 [N, P] = load ws.h.entry
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    near[i_N * 32u + i_P + 1584u] = arena[at_ws_h_entry + i_N * 64u + i_P];
+    near[near5 + i_N * 32u + i_P] = arena[at_ws_h_entry + i_N * 64u + i_P];
   }
   workgroupBarrier();
+  // loop chunks with %5 [N, P] = %4
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -69,52 +81,70 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_dt = (token * heads + head);
     let at_B = (token * groups + group) * 64u;
     let at_x = (token * heads + head) * 64u + block;
+    // store ws.h.states, %5
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_P = i % 32u;
       let i_N = i / 32u;
-      let x1 = near[i_N * 32u + i_P + 1584u];
-      arena[at_ws_h_states + i_N * 64u + i_P] = x1;
+      let v5_1 = near[near5 + i_N * 32u + i_P];
+      arena[at_ws_h_states + i_N * 64u + i_P] = v5_1;
     }
+    // %6 [%row] = load dt row
+    // %7 [%row] = add %6, %0
+    // %8 [%row] = softplus %7
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x2 = m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0));
-      near[r] = x2;
+      let v8_2 = m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0));
+      near[near8 + r] = v8_2;
     }
+    // %11 [%row, N] = load B row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_N = i % 64u;
       let r = i / 64u;
-      let x3 = select(0.0, p_B[at_B + r * groups_64 + i_N], r < length);
-      near[r * 64u + i_N + 560u] = x3;
+      let v11_3 = select(0.0, p_B[at_B + r * groups_64 + i_N], r < length);
+      near[near11 + r * 64u + i_N] = v11_3;
     }
     workgroupBarrier();
+    // %12 [%row] = mul %3, %8
+    // %13 [%row] = keep %12
+    // %14 [%row] = cumsum %13
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x4 = near[r];
-        sum += m_floor(select(0.0, (t3 * x4), r < length), -80.0);
-        near[r + 16u] = sum;
+        let v8_4 = near[near8 + r];
+        sum += m_floor(select(0.0, (t3 * v8_4), r < length), -80.0);
+        near[near14 + r] = sum;
       }
     }
     workgroupBarrier();
-    let x5 = near[31u];
-    let t15 = x5;
+    // %15 [] = pick last %14
+    let v14_5 = near[near14 + 15u];
+    let t15 = v14_5;
+    // %16 [%row] = sub %15, %14
+    // %17 [%row] = exp %16
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x7 = near[r + 16u];
-      let x6 = m_exp((t15 - x7));
-      near[r + 32u] = x6;
+      let v14_7 = near[near14 + r];
+      let v17_6 = m_exp((t15 - v14_7));
+      near[near17 + r] = v17_6;
     }
     workgroupBarrier();
+    // %9 [%row, P] = load x row
+    // %10 [%row, P] = mul %8, %9
+    // %18 [%row, P] = mul %17, %10
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_P = i % 32u;
       let r = i / 32u;
-      let x9 = near[r];
-      let x8 = (near[r + 32u] * (x9 * select(0.0, p_x[at_x + r * heads_64 + i_P], r < length)));
-      near[r * 32u + i_P + 48u] = x8;
+      let v8_9 = near[near8 + r];
+      let v18_8 = (near[near17 + r] * (v8_9 * select(0.0, p_x[at_x + r * heads_64 + i_P], r < length)));
+      near[near18 + r * 32u + i_P] = v18_8;
     }
+    // %20 [] = exp %15
     let t20 = m_exp(t15);
     workgroupBarrier();
+    // %21 [N, P] = mul %20, %5
+    // %19 [N, P] = contract[%row] %11, %18
+    // %22 [N, P] = add %21, %19
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_P = (i % 8u) * 4u;
       let first_i_N = (i / 8u) * 4u;
@@ -123,19 +153,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum13 = vec4<f32>();
       var sum14 = vec4<f32>();
       for (var k10 = 0u; k10 < 16u + zero; k10++) {
-        let b15 = vec4<f32>(near[k10 * 32u + first_i_P + 48u], near[k10 * 32u + first_i_P + 49u], near[k10 * 32u + first_i_P + 50u], near[k10 * 32u + first_i_P + 51u]);
-        sum11 += near[k10 * 64u + first_i_N + 560u] * b15;
-        sum12 += near[k10 * 64u + first_i_N + 561u] * b15;
-        sum13 += near[k10 * 64u + first_i_N + 562u] * b15;
-        sum14 += near[k10 * 64u + first_i_N + 563u] * b15;
+        let b15 = vec4<f32>(near[near18 + k10 * 32u + first_i_P], near[near18 + k10 * 32u + first_i_P + 1u], near[near18 + k10 * 32u + first_i_P + 2u], near[near18 + k10 * 32u + first_i_P + 3u]);
+        sum11 += near[near11 + k10 * 64u + first_i_N] * b15;
+        sum12 += near[near11 + k10 * 64u + first_i_N + 1u] * b15;
+        sum13 += near[near11 + k10 * 64u + first_i_N + 2u] * b15;
+        sum14 += near[near11 + k10 * 64u + first_i_N + 3u] * b15;
       }
       var m19 = array<vec4<f32>, 4>(sum11, sum12, sum13, sum14);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_N = first_i_N + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_P = first_i_P + x;
-          let x16 = near[i_N * 32u + i_P + 1584u];
-          near[i_N * 32u + i_P + 1584u] = ((t20 * x16) + m19[y][x]);
+          let v5_16 = near[near5 + i_N * 32u + i_P];
+          near[near5 + i_N * 32u + i_P] = ((t20 * v5_16) + m19[y][x]);
         }
       }
     }

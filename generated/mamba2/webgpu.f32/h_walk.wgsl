@@ -53,17 +53,33 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads_64 = heads * 64u;
   let groups_64 = groups * 64u;
   let at_ws_h_local = dims[2].x + (segment * heads + head) * 4096u + block;
+  const near9 = 0u;
+  const near19 = 16u;
+  const near20 = 0u;
+  const near28 = 0u;
+  const near11 = 32u;
+  const near29 = 288u;
+  const near6 = 544u;
+  const near15 = 1568u;
+  const near25 = 1568u;
+  // %0 [] = load dt_bias.staged
   let t0 = arena[at_dt_bias_staged];
+  // %1 [] = load A_log.staged
   let t1 = arena[at_A_log_staged];
+  // %2 [] = exp %1
   let t2 = m_exp(t1);
+  // %3 [] = neg %2
   let t3 = (-t2);
+  // %4 [] = load D.staged
   let t4 = arena[at_D_staged];
+  // %5 [N, P] = load ws.h.entry
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_P = i % 16u;
     let i_N = i / 16u;
-    near[i_N * 16u + i_P + 544u] = arena[at_ws_h_entry + i_N * 64u + i_P];
+    near[near6 + i_N * 16u + i_P] = arena[at_ws_h_entry + i_N * 64u + i_P];
   }
   workgroupBarrier();
+  // loop chunks with %6 [N, P] = %5
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -73,62 +89,81 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_x = (token * heads + head) * 64u + block;
     let at_C = (token * groups + group) * 64u;
     let at_ws_h_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
+    // %7 [%row] = load dt row
+    // %8 [%row] = add %7, %0
+    // %9 [%row] = softplus %8
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x1 = m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0));
-      near[r] = x1;
+      let v9_1 = m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0));
+      near[near9 + r] = v9_1;
     }
     workgroupBarrier();
+    // %10 [%row, P] = load x row
+    // %11 [%row, P] = mul %9, %10
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_P = i % 16u;
       let r = i / 16u;
-      let x3 = near[r];
-      let x4 = select(0.0, p_x[at_x + r * heads_64 + i_P], r < length);
-      let x2 = (x3 * x4);
-      near[r * 16u + i_P + 32u] = x2;
+      let v9_3 = near[near9 + r];
+      let v10_4 = select(0.0, p_x[at_x + r * heads_64 + i_P], r < length);
+      let v11_2 = (v9_3 * v10_4);
+      near[near11 + r * 16u + i_P] = v11_2;
     }
+    // %15 [%row, N] = load C row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_N = i % 64u;
       let r = i / 64u;
-      let x5 = select(0.0, p_C[at_C + r * groups_64 + i_N], r < length);
-      near[r * 64u + i_N + 1568u] = x5;
+      let v15_5 = select(0.0, p_C[at_C + r * groups_64 + i_N], r < length);
+      near[near15 + r * 64u + i_N] = v15_5;
     }
+    // %17 [%row] = mul %3, %9
+    // %18 [%row] = keep %17
+    // %19 [%row] = cumsum %18
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x6 = near[r];
-        sum += m_floor(select(0.0, (t3 * x6), r < length), -80.0);
-        near[r + 16u] = sum;
+        let v9_6 = near[near9 + r];
+        sum += m_floor(select(0.0, (t3 * v9_6), r < length), -80.0);
+        near[near19 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %20 [%row] = exp %19
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x8 = near[r + 16u];
-      let x7 = m_exp(x8);
-      near[r] = x7;
+      let v19_8 = near[near19 + r];
+      let v20_7 = m_exp(v19_8);
+      near[near20 + r] = v20_7;
     }
     workgroupBarrier();
+    // %16 [%row, P] = contract[N] %15, %6
+    // %21 [%row, P] = mul %20, %16
+    // %12 [%row, %col] = load ws.h.score0_0
+    // %13 [%col, P] = swap %11
+    // %14 [%row, P] = contract[%col] %12, %13
+    // %22 [%row, P] = add %21, %14
+    // %23 [%row, P] = mul %4, %10
+    // %24 [%row, P] = add %22, %23
+    // store o, %24
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_P = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum10 = vec2<f32>();
       var sum11 = vec2<f32>();
       for (var k9 = 0u; k9 < 64u + zero; k9++) {
-        let x12 = near[k9 * 16u + first_i_P + 544u];
-        let x13 = near[k9 * 16u + first_i_P + 545u];
-        let b14 = vec2<f32>(x12, x13);
-        sum10 += near[first_r * 64u + k9 + 1568u] * b14;
-        sum11 += near[first_r * 64u + k9 + 1632u] * b14;
+        let v6_12 = near[near6 + k9 * 16u + first_i_P];
+        let v6_13 = near[near6 + k9 * 16u + first_i_P + 1u];
+        let b14 = vec2<f32>(v6_12, v6_13);
+        sum10 += near[near15 + first_r * 64u + k9] * b14;
+        sum11 += near[near15 + first_r * 64u + k9 + 64u] * b14;
       }
       var m16 = array<vec2<f32>, 2>(sum10, sum11);
       var sum16 = vec2<f32>();
       var sum17 = vec2<f32>();
       for (var k15 = 0u; k15 < 16u + zero; k15++) {
-        let x18 = near[k15 * 16u + first_i_P + 32u];
-        let x19 = near[k15 * 16u + first_i_P + 33u];
-        let b20 = vec2<f32>(x18, x19);
+        let v11_18 = near[near11 + k15 * 16u + first_i_P];
+        let v11_19 = near[near11 + k15 * 16u + first_i_P + 1u];
+        let b20 = vec2<f32>(v11_18, v11_19);
         sum16 += arena[at_ws_h_score0_0 + first_r * 16u + k15] * b20;
         sum17 += arena[at_ws_h_score0_0 + first_r * 16u + k15 + 16u] * b20;
       }
@@ -137,36 +172,45 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_P = first_i_P + x;
-          let x21 = select(0.0, p_x[at_x + r * heads_64 + i_P], r < length);
-          if (r < length) { p_o[at_x + r * heads_64 + i_P] = (((near[r] * m16[y][x]) + m14[y][x]) + (t4 * x21)); }
+          let v10_21 = select(0.0, p_x[at_x + r * heads_64 + i_P], r < length);
+          if (r < length) { p_o[at_x + r * heads_64 + i_P] = (((near[near20 + r] * m16[y][x]) + m14[y][x]) + (t4 * v10_21)); }
         }
       }
     }
     workgroupBarrier();
+    // %25 [%row, N] = load B row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_N = i % 64u;
       let r = i / 64u;
-      let x22 = select(0.0, p_B[at_C + r * groups_64 + i_N], r < length);
-      near[r * 64u + i_N + 1568u] = x22;
+      let v25_22 = select(0.0, p_B[at_C + r * groups_64 + i_N], r < length);
+      near[near25 + r * 64u + i_N] = v25_22;
     }
-    let x23 = near[31u];
-    let t26 = x23;
+    // %26 [] = pick last %19
+    let v19_23 = near[near19 + 15u];
+    let t26 = v19_23;
+    // %27 [%row] = sub %26, %19
+    // %28 [%row] = exp %27
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x25 = near[r + 16u];
-      let x24 = m_exp((t26 - x25));
-      near[r] = x24;
+      let v19_25 = near[near19 + r];
+      let v28_24 = m_exp((t26 - v19_25));
+      near[near28 + r] = v28_24;
     }
     workgroupBarrier();
+    // %29 [%row, P] = mul %28, %11
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_P = i % 16u;
       let r = i / 16u;
-      let x27 = near[r * 16u + i_P + 32u];
-      let x26 = (near[r] * x27);
-      near[r * 16u + i_P + 288u] = x26;
+      let v11_27 = near[near11 + r * 16u + i_P];
+      let v29_26 = (near[near28 + r] * v11_27);
+      near[near29 + r * 16u + i_P] = v29_26;
     }
+    // %31 [] = exp %26
     let t31 = m_exp(t26);
     workgroupBarrier();
+    // %32 [N, P] = mul %31, %6
+    // %30 [N, P] = contract[%row] %25, %29
+    // %33 [N, P] = add %32, %30
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_P = (i % 4u) * 4u;
       let first_i_N = (i / 4u) * 4u;
@@ -175,29 +219,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum31 = vec4<f32>();
       var sum32 = vec4<f32>();
       for (var k28 = 0u; k28 < 16u + zero; k28++) {
-        let b33 = vec4<f32>(near[k28 * 16u + first_i_P + 288u], near[k28 * 16u + first_i_P + 289u], near[k28 * 16u + first_i_P + 290u], near[k28 * 16u + first_i_P + 291u]);
-        sum29 += near[k28 * 64u + first_i_N + 1568u] * b33;
-        sum30 += near[k28 * 64u + first_i_N + 1569u] * b33;
-        sum31 += near[k28 * 64u + first_i_N + 1570u] * b33;
-        sum32 += near[k28 * 64u + first_i_N + 1571u] * b33;
+        let b33 = vec4<f32>(near[near29 + k28 * 16u + first_i_P], near[near29 + k28 * 16u + first_i_P + 1u], near[near29 + k28 * 16u + first_i_P + 2u], near[near29 + k28 * 16u + first_i_P + 3u]);
+        sum29 += near[near25 + k28 * 64u + first_i_N] * b33;
+        sum30 += near[near25 + k28 * 64u + first_i_N + 1u] * b33;
+        sum31 += near[near25 + k28 * 64u + first_i_N + 2u] * b33;
+        sum32 += near[near25 + k28 * 64u + first_i_N + 3u] * b33;
       }
       var m30 = array<vec4<f32>, 4>(sum29, sum30, sum31, sum32);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_N = first_i_N + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_P = first_i_P + x;
-          let x34 = near[i_N * 16u + i_P + 544u];
-          near[i_N * 16u + i_P + 544u] = ((t31 * x34) + m30[y][x]);
+          let v6_34 = near[near6 + i_N * 16u + i_P];
+          near[near6 + i_N * 16u + i_P] = ((t31 * v6_34) + m30[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store ws.h.local, %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_P = i % 16u;
     let i_N = i / 16u;
-    let x35 = near[i_N * 16u + i_P + 544u];
-    arena[at_ws_h_local + i_N * 64u + i_P] = x35;
+    let v6_35 = near[near6 + i_N * 16u + i_P];
+    arena[at_ws_h_local + i_N * 64u + i_P] = v6_35;
   }
 }

@@ -11,7 +11,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let head = wid.y;
   let at_A_log = head;
   let at_A_log_staged = dims[5].x + head;
+  // %0 [] = load A_log
   let t0 = p_A_log[at_A_log];
+  // store A_log.staged, %0
   if (lid == 0u) {
     arena[at_A_log_staged] = t0;
   }

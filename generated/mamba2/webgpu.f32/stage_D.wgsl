@@ -11,7 +11,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let head = wid.y;
   let at_D = head;
   let at_D_staged = dims[5].z + head;
+  // %0 [] = load D
   let t0 = p_D[at_D];
+  // store D.staged, %0
   if (lid == 0u) {
     arena[at_D_staged] = t0;
   }

@@ -11,7 +11,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let head = wid.y;
   let at_dt_bias = head;
   let at_dt_bias_staged = dims[5].y + head;
+  // %0 [] = load dt_bias
   let t0 = p_dt_bias[at_dt_bias];
+  // store dt_bias.staged, %0
   if (lid == 0u) {
     arena[at_dt_bias_staged] = t0;
   }

@@ -50,82 +50,121 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_A_log_staged = dims[5].x + head;
   let at_D_staged = dims[5].z + head;
   let at_h = (sequence * heads + head) * 4096u + block;
+  const near26 = 0u;
+  const near24 = 16u;
+  const near6 = 80u;
+  const near29 = 1104u;
+  // %0 [] = load dt_bias.staged
   let t0 = arena[at_dt_bias_staged];
+  // %1 [] = load A_log.staged
   let t1 = arena[at_A_log_staged];
+  // %2 [] = exp %1
   let t2 = m_exp(t1);
+  // %3 [] = neg %2
   let t3 = (-t2);
+  // %4 [] = load D.staged
   let t4 = arena[at_D_staged];
+  // %5 [N, P] = load h
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_P = i % 16u;
     let i_N = i / 16u;
-    near[i_N * 16u + i_P + 80u] = p_h[at_h + i_N * 64u + i_P];
+    near[near6 + i_N * 16u + i_P] = p_h[at_h + i_N * 64u + i_P];
   }
   workgroupBarrier();
+  // loop tokens with %6 [N, P] = %5
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_dt_staged = dims[4].w + (token * heads + head);
     let at_B = (token * groups + group) * 64u;
     let at_x = (token * heads + head) * 64u + block;
+    // %7 [] = load dt.staged one
     let t7 = arena[at_dt_staged];
+    // %8 [] = add %7, %0
     let t8 = (t7 + t0);
+    // %9 [] = softplus %8
     let t9 = m_softplus(t8);
+    // %10 [] = mul %3, %9
     let t10 = (t3 * t9);
+    // %11 [] = exp %10
     let t11 = m_exp(t10);
+    // %12 [] = expm1 %10
     let t12 = m_expm1(t10);
+    // %14 [] = 1
+    // %15 [] = add %14, %12
     let t15 = (1.0f + t12);
+    // %13 [] = 0.5
+    // %16 [] = less %13, %15
     let t16 = select(0.0, 1.0, 0.5f < t15);
+    // %17 [] = mul %16, %12
     let t17 = (t16 * t12);
+    // %18 [] = sub %14, %16
     let t18 = (1.0f - t16);
+    // %19 [] = mul %18, %11
     let t19 = (t18 * t11);
+    // %20 [] = add %17, %19
     let t20 = (t17 + t19);
+    // %24 [N] = load B one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_N = i;
-      let x1 = p_B[at_B + i_N];
-      near[i_N + 16u] = x1;
+      let v24_1 = p_B[at_B + i_N];
+      near[near24 + i_N] = v24_1;
     }
+    // %25 [P] = load x one
+    // %26 [P] = mul %9, %25
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_P = i;
-      let x3 = p_x[at_x + i_P];
-      let x2 = (t9 * x3);
-      near[i_P] = x2;
+      let v25_3 = p_x[at_x + i_P];
+      let v26_2 = (t9 * v25_3);
+      near[near26 + i_P] = v26_2;
     }
     workgroupBarrier();
+    // %22 [N, P] = mul %16, %6
+    // %21 [N, P] = mul %20, %6
+    // %27 [N, P] = mul %24, %26
+    // %28 [N, P] = add %21, %27
+    // %29 [N, P] = add %22, %28
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_P = i % 16u;
       let i_N = i / 16u;
-      let x5 = near[i_N * 16u + i_P + 80u];
-      let x6 = (t16 * x5);
-      let x7 = (t20 * x5);
-      let x4 = (x6 + (x7 + (near[i_N + 16u] * near[i_P])));
-      near[i_N * 16u + i_P + 1104u] = x4;
+      let v6_5 = near[near6 + i_N * 16u + i_P];
+      let v22_6 = (t16 * v6_5);
+      let v21_7 = (t20 * v6_5);
+      let v29_4 = (v22_6 + (v21_7 + (near[near24 + i_N] * near[near26 + i_P])));
+      near[near29 + i_N * 16u + i_P] = v29_4;
     }
     workgroupBarrier();
+    // %30 [N] = load C one
+    // %31 [P] = contract[N] %30, %29
+    // %32 [P] = mul %4, %25
+    // %33 [P] = add %31, %32
+    // store o, %33
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_P = i;
       var sum9 = 0.0;
       for (var k8 = 0u; k8 < 64u + zero; k8++) {
         let b10 = p_C[at_B + k8];
-        let x11 = near[k8 * 16u + i_P + 1104u];
-        let b12 = x11;
+        let v29_11 = near[near29 + k8 * 16u + i_P];
+        let b12 = v29_11;
         sum9 += b10 * b12;
       }
       let m31 = sum9;
-      let x13 = p_x[at_x + i_P];
-      p_o[at_x + i_P] = (m31 + (t4 * x13));
+      let v25_13 = p_x[at_x + i_P];
+      p_o[at_x + i_P] = (m31 + (t4 * v25_13));
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_P = i % 16u;
       let i_N = i / 16u;
-      let x14 = near[i_N * 16u + i_P + 1104u];
-      near[i_N * 16u + i_P + 80u] = x14;
+      let v29_14 = near[near29 + i_N * 16u + i_P];
+      near[near6 + i_N * 16u + i_P] = v29_14;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.h, %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_P = i % 16u;
     let i_N = i / 16u;
-    let x15 = near[i_N * 16u + i_P + 80u];
-    p_final_h[at_h + i_N * 64u + i_P] = x15;
+    let v6_15 = near[near6 + i_N * 16u + i_P];
+    p_final_h[at_h + i_N * 64u + i_P] = v6_15;
   }
 }

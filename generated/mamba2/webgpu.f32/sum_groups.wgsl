@@ -21,47 +21,58 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads_64 = heads * 64u;
   let at_d_B = (token * groups + group) * 64u;
   let groups_64 = groups * 64u;
+  const near1 = 0u;
+  const near4 = 1024u;
+  // %0 [%row, N] = zeros
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_N = i % 64u;
     let r = i / 64u;
-    near[r * 64u + i_N] = 0.0f;
+    near[near1 + r * 64u + i_N] = 0.0f;
   }
   workgroupBarrier();
+  // loop members with %1 [%row, N] = %0
   for (var member = 0u; member < heads / groups; member++) {
     let head = group * (heads / groups) + member;
     let at_ws_d_B_heads = dims[3].z + (token * heads + head) * 64u;
+    // %2 [%row, N] = load ws.d_B.heads row
+    // %3 [%row, N] = add %1, %2
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_N = i % 64u;
       let r = i / 64u;
-      let x1 = near[r * 64u + i_N];
-      near[r * 64u + i_N] = (x1 + select(0.0, arena[at_ws_d_B_heads + r * heads_64 + i_N], r < length));
+      let v1_1 = near[near1 + r * 64u + i_N];
+      near[near1 + r * 64u + i_N] = (v1_1 + select(0.0, arena[at_ws_d_B_heads + r * heads_64 + i_N], r < length));
     }
     workgroupBarrier();
   }
+  // store d_B, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_N = i % 64u;
     let r = i / 64u;
-    let x2 = near[r * 64u + i_N];
-    if (r < length) { p_d_B[at_d_B + r * groups_64 + i_N] = x2; }
-    near[r * 64u + i_N + 1024u] = 0.0f;
+    let v1_2 = near[near1 + r * 64u + i_N];
+    if (r < length) { p_d_B[at_d_B + r * groups_64 + i_N] = v1_2; }
+    near[near4 + r * 64u + i_N] = 0.0f;
   }
   workgroupBarrier();
   storageBarrier();
+  // loop members with %4 [%row, N] = %0
   for (var member = 0u; member < heads / groups; member++) {
     let head = group * (heads / groups) + member;
     let at_ws_d_C_heads = dims[3].w + (token * heads + head) * 64u;
+    // %5 [%row, N] = load ws.d_C.heads row
+    // %6 [%row, N] = add %4, %5
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_N = i % 64u;
       let r = i / 64u;
-      let x3 = near[r * 64u + i_N + 1024u];
-      near[r * 64u + i_N + 1024u] = (x3 + select(0.0, arena[at_ws_d_C_heads + r * heads_64 + i_N], r < length));
+      let v4_3 = near[near4 + r * 64u + i_N];
+      near[near4 + r * 64u + i_N] = (v4_3 + select(0.0, arena[at_ws_d_C_heads + r * heads_64 + i_N], r < length));
     }
     workgroupBarrier();
   }
+  // store d_C, %4
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_N = i % 64u;
     let r = i / 64u;
-    let x4 = near[r * 64u + i_N + 1024u];
-    if (r < length) { p_d_C[at_d_B + r * groups_64 + i_N] = x4; }
+    let v4_4 = near[near4 + r * 64u + i_N];
+    if (r < length) { p_d_C[at_d_B + r * groups_64 + i_N] = v4_4; }
   }
 }

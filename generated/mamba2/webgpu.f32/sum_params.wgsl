@@ -17,17 +17,25 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   var t1 = 0.0f;
   var t2 = 0.0f;
   var t3 = 0.0f;
+  // %0 [] = zeros
+  // loop chunks with %1 [] = %0, %2 [] = %0, %3 [] = %0
   for (var n = 0u; n < dims[1].x; n++) {
     let nth = n;
     let chunk = nth;
     let at_ws_d_A_log_chunks = dims[4].x + (chunk * heads + head);
     let at_ws_d_dt_bias_chunks = dims[4].y + (chunk * heads + head);
     let at_ws_d_D_chunks = dims[4].z + (chunk * heads + head);
+    // %4 [] = load ws.d_A_log.chunks
     let t4 = arena[at_ws_d_A_log_chunks];
+    // %5 [] = add %1, %4
     let t5 = (t1 + t4);
+    // %6 [] = load ws.d_dt_bias.chunks
     let t6 = arena[at_ws_d_dt_bias_chunks];
+    // %7 [] = add %2, %6
     let t7 = (t2 + t6);
+    // %8 [] = load ws.d_D.chunks
     let t8 = arena[at_ws_d_D_chunks];
+    // %9 [] = add %3, %8
     let t9 = (t3 + t8);
     let next1 = t5;
     let next2 = t7;
@@ -36,6 +44,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     t2 = next2;
     t3 = next3;
   }
+  // store d_A_log, %1
+  // store d_dt_bias, %2
+  // store d_D, %3
   if (lid == 0u) {
     p_d_A_log[at_d_A_log] = t1;
     p_d_dt_bias[at_d_A_log] = t2;

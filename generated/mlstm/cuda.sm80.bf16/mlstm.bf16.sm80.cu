@@ -749,10 +749,12 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
   (void)lane, (void)warp, (void)block;
   const int x__row = warp * 8;
   const int x_K = block * 32 + lane;
+  // %0 [K] = load n
   float t0[1];
   { if (p_n != nullptr) ldn<1>(&t0[0], p_n + ((i64)sequence * d.heads + head) * 64 + x_K); else zeron<1>(&t0[0]); }
   float t1[1];
   t1[0] = t0[0];
+  // loop chunks with %1 [K] = %0
    {
     constexpr int RING = 4096;
     const u32 ring = saddr(smem) + RING;
@@ -797,29 +799,41 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
         const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
         const int length = walk_end - first < 64 ? walk_end - first : 64;
         (void)chunk, (void)length;
+        // %4 [%row, K] = load k row
         float t4[8];
         UNROLL for (int i = 0; i < 8; ++i) t4[i] = ld((const bf16*)(smem + RING + full * 4096 + 0 + (x__row + i) * 64) + lane);
+        // %2 [%row] = load i row
         float t2[8];
         UNROLL for (int i = 0; i < 8; ++i) ldn(&t2[i], raw2[p][i]);
+        // %6 [%row] = load f row
         float t6[8];
         UNROLL for (int i = 0; i < 8; ++i) ldn(&t6[i], raw6[p][i]);
         ask(n + 3, p);
+        // %3 [%row] = sigmoid %2
         float t3[8];
         UNROLL for (int i = 0; i < 8; ++i) t3[i] = m_sigmoid(t2[i]);
+        // %5 [%row, K] = mul %3, %4
         float t5[8];
         UNROLL for (int i = 0; i < 8; ++i) t5[i] = (t3[i] * t4[i]);
+        // %7 [%row] = sigmoid %6
         float t7[8];
         UNROLL for (int i = 0; i < 8; ++i) t7[i] = m_sigmoid(t6[i]);
+        // %8 [%row] = keep %7
         float t8[8];
         UNROLL for (int i = 0; i < 8; ++i) t8[i] = (x__row + i) < length ? t7[i] : 0.f;
+        // %9 [] = 1
         float t9[1];
         t9[0] = 1.f;
+        // %10 [%row] = keep %9
         float t10[8];
         UNROLL for (int i = 0; i < 8; ++i) t10[i] = (x__row + i) < length ? t9[0] : 0.f;
+        // %11 [%row] = sub %9, %10
         float t11[8];
         UNROLL for (int i = 0; i < 8; ++i) t11[i] = (t9[0] - t10[i]);
+        // %12 [%row] = add %8, %11
         float t12[8];
         UNROLL for (int i = 0; i < 8; ++i) t12[i] = (t8[i] + t11[i]);
+        // %13 [%row, K] = recur %12, %5 from %1
         float t13[8];
         float in13[1], out13[1];
          {
@@ -840,13 +854,16 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
             UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h = t12[i] * h + t5[i]; t13[i] = h; }
           }
         }
+        // store ws.n.result0, %13
         { auto* const at = p_ws_n_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_K, t13[i]); }
+        // %14 [K] = pick last %13
         float t14[1];
         t14[0] = out13[0];
         t1[0] = t14[0];
       }
     }
   }
+  // store final.n, %1
   if (warp == 0 && p_final_n != nullptr) st(p_final_n + ((i64)sequence * d.heads + head) * 64 + x_K, t1[0]);
 }
 
@@ -861,26 +878,36 @@ extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restri
   (void)lane, (void)warp, (void)block;
   const int x__row = block * 16 + warp * 2;
   const int x_K = lane * 2;
+  // %0 [%row, K] = load q row
   float t0[4];
   { auto* const at = p_q + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t0[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t0[(i) * 2 + 0]); } }
+  // %1 [%row, K] = load ws.n.result0 row
   float t1[4];
   { auto* const at = p_ws_n_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t1[(i) * 2 + 0]); } }
+  // %2 [%row, K] = mul %0, %1
   float t2[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = (t0[(i) * 2 + j] * t1[(i) * 2 + j]);
+  // %3 [%row] = sum[K] %2
   float t3[2];
   UNROLL for (int i = 0; i < 2; ++i) t3[i] = 0.f;
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[i] = t3[i] + t2[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t3[i] = lanes_fold(t3[i], [](float x, float y) { return fold_sum(x, y); });
+  // %4 [%row] = abs %3
   float t4[2];
   UNROLL for (int i = 0; i < 2; ++i) t4[i] = fabsf(t3[i]);
+  // %5 [] = 8
   float t5[1];
   t5[0] = 8.f;
+  // %6 [%row] = div %4, %5
   float t6[2];
   UNROLL for (int i = 0; i < 2; ++i) t6[i] = (t4[i] / t5[0]);
+  // %7 [] = 1
   float t7[1];
   t7[0] = 1.f;
+  // %8 [%row] = max %6, %7
   float t8[2];
   UNROLL for (int i = 0; i < 2; ++i) t8[i] = max_nan(t6[i], t7[0]);
+  // store ws.value18, %8
   { auto* const at = p_ws_value18 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t8[i]); }
 }
 
@@ -896,23 +923,30 @@ extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict_
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x__row = lane;
+  // %0 [] = zeros
   float t0[1];
   t0[0] = 0.f;
+  // %1 [] = 1
   float t1[1];
   t1[0] = 1.f;
+  // %2 [] = add %0, %1
   float t2[1];
   t2[0] = (t0[0] + t1[0]);
   float t3[1];
   t3[0] = 0.f;
+  // loop chunks with %3 [] = %0
   #pragma unroll 4
   for (int n = warp; n < walk_chunks; n += 8) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
+    // %4 [%row] = load f row
     float t4[2];
     UNROLL for (int c = 0; c < 2; ++c) { if ((x__row + (c) * 32) < length) ldn<1>(&t4[c], p_f + ((i64)(first + (x__row + (c) * 32)) * d.heads + head) * 1); else zeron<1>(&t4[c]); }
+    // %5 [%row] = log_sigmoid %4
     float t5[2];
     UNROLL for (int j = 0; j < 2; ++j) t5[j] = m_log_sigmoid(t4[j]);
+    // %6 [%row] = keep %5
     float t6[2];
     UNROLL for (int j = 0; j < 2; ++j) t6[j] = (x__row + (j) * 32) < length ? t5[j] : 0.f;
     UNROLL for (int j = 0; j < 2; ++j) t3[0] += t6[j];
@@ -921,14 +955,16 @@ extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict_
   (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t3[0];
   __syncthreads();
   { float x = t0[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t3[0] = x; }
+  // %9 [] = exp %3
   float t9[1];
   t9[0] = m_exp(t3[0]);
+  // store ws.C.span, %9
   if (lane == 0 && warp == 0) st(p_ws_C_span + ((i64)segment * d.heads + head) * 1, t9[0]);
 }
 
 // What every segment adds to C by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_ws_C_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L2 = 8192, L4 = 16384, L9 = 16640, L10 = 16896, L1 = 0, L3 = 256, L5 = 512, L6 = 768, L7 = 0, L8 = 256;
+  constexpr u32 L0_2 = 0, L2_6 = 8192, L4_4 = 16384, L9_13 = 16640, L10_16 = 16896, L1_3 = 0, L3_7 = 256, L5_8 = 512, L6_9 = 768, L7_10 = 0, L8_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -955,9 +991,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load i row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %6 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L2_6), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %7 [%row] = load f row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       cp_commit();
     };
@@ -970,29 +1010,38 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3))[i] = r7_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_7))[i] = r7_1[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L4))[i] = m_sigmoid(((float*)(basep + L1))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L5))[i] = m_log_sigmoid(((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6))[i] = (i < length ? ((float*)(basep + L5))[i] : 0.f);
+      // %4 [%row] = sigmoid %3
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L4_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
+      // %8 [%row] = log_sigmoid %7
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L5_8))[i] = m_log_sigmoid(((float*)(basep + L3_7))[i]);
+      // %9 [%row] = keep %8
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_9))[i] = (i < length ? ((float*)(basep + L5_8))[i] : 0.f);
+      // %10 [%row] = cumsum %9
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L7)), ((float*)(basep + L6)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L7_10)), ((float*)(basep + L6_9)), false, false);
+      // %11 [] = pick last %10
       team_sync(1);
-      const float s11_2 = ((float*)(basep + L7))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8))[i] = (s11_2 - ((float*)(basep + L7))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L9))[i] = m_exp(((float*)(basep + L8))[i]);
+      const float s11_2 = ((float*)(basep + L7_10))[63];
+      // %12 [%row] = sub %11, %10
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_12))[i] = (s11_2 - ((float*)(basep + L7_10))[i]);
+      // %13 [%row] = exp %12
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L9_13))[i] = m_exp(((float*)(basep + L8_12))[i]);
+      // %16 [] = exp %11
       const float s16_3 = m_exp(s11_2);
-      if (t == 0) ((float*)(sp + L10))[0] = s16_3;
+      if (t == 0) ((float*)(sp + L10_16))[0] = s16_3;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
   }
   else {
+    // %0 [K, V] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
@@ -1008,24 +1057,30 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %5 [%row, V] = mul %2, %4
       float f2_2[32];
-      load_frag<4, 64, true>(f2_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
       float f5_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = (f2_2[i] * ((float*)(sp + L4))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = (f2_2[i] * ((float*)(sp + L4_4))[frag_col(i)]);
+      // %14 [%row, V] = mul %13, %5
       float f14_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_4[i] = (((float*)(sp + L9))[frag_col(i)] * f5_3[i]);
-      const float s16_5 = ((float*)(sp + L10))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f14_4[i] = (((float*)(sp + L9_13))[frag_col(i)] * f5_3[i]);
+      // %17 [K, V] = mul %16, %1
+      const float s16_5 = ((float*)(sp + L10_16))[0];
       float f17_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_6[i] = (s16_5 * f1_1[i]);
+      // %15 [K, V] = contract[%row] %6, %14
+      // %18 [K, V] = add %17, %15
       u32 a14_7[4][4]; pack<4>(a14_7, f14_4);
       float f18_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_8[i] = f17_6[i];
-      mma_open(); mma<64, 4, 64, true, false>(f18_8, a14_7, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f18_8, a14_7, (sa + L2_6)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f18_8) / 4>(f18_8);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f18_8[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.C.local, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_C_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1043,10 +1098,12 @@ extern "C" __global__ void __launch_bounds__(256) C_join(const f32* __restrict__
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = load C
   float t0[4];
   { if (p_C != nullptr) ldn<4>(&t0[0], p_C + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, V] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -1063,14 +1120,19 @@ extern "C" __global__ void __launch_bounds__(256) C_join(const f32* __restrict__
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [] = load ws.C.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [K, V] = load ws.C.local
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.C.entry, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_C_entry + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+        // %3 [K, V] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [K, V] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -1081,7 +1143,7 @@ extern "C" __global__ void __launch_bounds__(256) C_join(const f32* __restrict__
 
 // Carries C from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, bf16* __restrict__ p_o, const f32* __restrict__ p_ws_value18, f32* __restrict__ p_ws_C_local, const f32* __restrict__ p_ws_C_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L2 = 8192, L3 = 16384, L10 = 24576, L5 = 32768, L6 = 33024, L12 = 33280, L14 = 33536, L15 = 33792, L1 = 0, L4 = 256, L7 = 512, L8 = 768, L9 = 0, L11 = 256, L13 = 512;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L10_21 = 24576, L5_29 = 32768, L6_4 = 33024, L12_26 = 33280, L14_33 = 33536, L15_36 = 33792, L1_3 = 0, L4_11 = 256, L7_12 = 512, L8_13 = 768, L9_14 = 0, L11_25 = 256, L13_32 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1109,11 +1171,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 34816; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load i row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L3), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %6 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L2_6), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %7 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L3_7), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %11 [%row] = load f row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %29 [%row] = load ws.value18 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_2[k] = (i < length ? ld(p_ws_value18 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       cp_commit();
     };
@@ -1133,45 +1201,65 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 34816; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L4))[i] = r11_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r29_2[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L4_11))[i] = r11_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_29))[i] = r29_2[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L6))[i] = m_sigmoid(((float*)(basep + L1))[i]);
-      u32 a6_3[4][4]; load_as<4, 64, false>(a6_3, (sa + L2));
+      // %4 [%row] = sigmoid %3
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L6_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
+      // %8 [%col, K] = swap %7
+      // %9 [%row, %col] = contract[K] %6, %8
+      u32 a6_3[4][4]; load_as<4, 64, false>(a6_3, (sa + L2_6));
       float f9_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f9_4, a6_3, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f9_4, a6_3, (sa + L3_7)); mma_commit();
+      // %10 [%row, %col] = mask %9
       mma_wait<0>();
       mma_ready<sizeof(f9_4) / 4>(f9_4);
       float f10_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_5[i] = (frag_col(i) <= frag_row(i) ? f9_4[i] : 0.f);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7))[i] = m_log_sigmoid(((float*)(basep + L4))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8))[i] = (i < length ? ((float*)(basep + L7))[i] : 0.f);
+      // %12 [%row] = log_sigmoid %11
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_12))[i] = m_log_sigmoid(((float*)(basep + L4_11))[i]);
+      // %13 [%row] = keep %12
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_13))[i] = (i < length ? ((float*)(basep + L7_12))[i] : 0.f);
+      // %14 [%row] = cumsum %13
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L9)), ((float*)(basep + L8)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L9_14)), ((float*)(basep + L8_13)), false, false);
+      // %15 [%col] = swap %14
+      // %16 [%row, %col] = sub %14, %15
       team_sync(1);
       float f16_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_6[i] = (((float*)(basep + L9))[frag_row(i)] - ((float*)(basep + L9))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f16_6[i] = (((float*)(basep + L9_14))[frag_row(i)] - ((float*)(basep + L9_14))[frag_col(i)]);
+      // %17 [%row, %col] = mask %16
       float f17_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_7[i] = (frag_col(i) <= frag_row(i) ? f16_6[i] : 0.f);
+      // %18 [%row, %col] = exp %17
       float f18_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_8[i] = m_exp(f17_7[i]);
+      // %19 [] = 0.125
+      // %20 [%row, %col] = mul %18, %19
       float f20_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_9[i] = (f18_8[i] * 0.125f);
+      // %21 [%row, %col] = mul %20, %10
       float f21_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_10[i] = (f20_9[i] * f10_5[i]);
-      store_frag<4, 64, false>((sa + L10), f21_10, 0);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L11))[i] = m_exp(((float*)(basep + L9))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L12))[i] = (((float*)(basep + L11))[i] * 0.125f);
-      const float s31_11 = ((float*)(basep + L9))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L13))[i] = (s31_11 - ((float*)(basep + L9))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L14))[i] = m_exp(((float*)(basep + L13))[i]);
+      store_frag<4, 64, false>((sa + L10_21), f21_10, 0);
+      // %25 [%row] = exp %14
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L11_25))[i] = m_exp(((float*)(basep + L9_14))[i]);
+      // %26 [%row] = mul %25, %19
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L12_26))[i] = (((float*)(basep + L11_25))[i] * 0.125f);
+      // %31 [] = pick last %14
+      const float s31_11 = ((float*)(basep + L9_14))[63];
+      // %32 [%row] = sub %31, %14
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L13_32))[i] = (s31_11 - ((float*)(basep + L9_14))[i]);
+      // %33 [%row] = exp %32
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L14_33))[i] = m_exp(((float*)(basep + L13_32))[i]);
+      // %36 [] = exp %31
       const float s36_12 = m_exp(s31_11);
-      if (t == 0) ((float*)(sp + L15))[0] = s36_12;
+      if (t == 0) ((float*)(sp + L15_36))[0] = s36_12;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1179,6 +1267,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load ws.C.entry
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_C_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1194,39 +1283,52 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %24 [%row, V] = contract[K] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f24_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f24_3, a1_2, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f24_3, a1_2, (sa + L2_6)); mma_commit();
+      // %5 [%row, V] = mul %2, %4
       float f2_4[32];
-      load_frag<4, 64, true>(f2_4, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_4, (sa + L0_2), 0);
       float f5_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f2_4[i] * ((float*)(sp + L6))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f2_4[i] * ((float*)(sp + L6_4))[frag_col(i)]);
+      // %22 [%col, V] = swap %5
+      // %34 [%row, V] = mul %33, %5
       float f34_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f34_6[i] = (((float*)(sp + L14))[frag_col(i)] * f5_5[i]);
-      const float s36_7 = ((float*)(sp + L15))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f34_6[i] = (((float*)(sp + L14_33))[frag_col(i)] * f5_5[i]);
+      // %37 [K, V] = mul %36, %1
+      const float s36_7 = ((float*)(sp + L15_36))[0];
       float f37_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f37_8[i] = (s36_7 * f1_1[i]);
+      // %35 [K, V] = contract[%row] %7, %34
+      // %38 [K, V] = add %37, %35
       u32 a34_9[4][4]; pack<4>(a34_9, f34_6);
       float f38_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f38_10[i] = f37_8[i];
-      mma_open(); mma<64, 4, 64, true, false>(f38_10, a34_9, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f38_10, a34_9, (sa + L3_7)); mma_commit();
+      // %27 [%row, V] = mul %26, %24
       mma_wait<1>();
       mma_ready<sizeof(f24_3) / 4>(f24_3);
       float f27_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_11[i] = (((float*)(sp + L12))[frag_col(i)] * f24_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f27_11[i] = (((float*)(sp + L12_26))[frag_col(i)] * f24_3[i]);
+      // %23 [%row, V] = contract[%col] %21, %22
+      // %28 [%row, V] = add %27, %23
       u32 a5_12[4][4]; pack<4>(a5_12, f5_5);
       float f28_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_13[i] = f27_11[i];
-      mma_open(); mma<64, 4, 64, false, false>(f28_13, a5_12, (sa + L10)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f28_13, a5_12, (sa + L10_21)); mma_commit();
+      // %30 [%row, V] = div %28, %29
       mma_wait<0>();
       mma_ready<sizeof(f38_10) / 4>(f38_10);
       mma_ready<sizeof(f28_13) / 4>(f28_13);
       float f30_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_14[i] = (f28_13[i] / ((float*)(sp + L5))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f30_14[i] = (f28_13[i] / ((float*)(sp + L5_29))[frag_col(i)]);
+      // store o, %30
       store_frag<4, 64, true>((oa + O0), f30_14, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f38_10[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.C.local, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_C_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1244,10 +1346,12 @@ extern "C" __global__ void __launch_bounds__(256) C_final(f32* __restrict__ p_fi
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, V] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1262,6 +1366,7 @@ extern "C" __global__ void __launch_bounds__(256) C_final(f32* __restrict__ p_fi
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [K, V] = load ws.C.local
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1269,6 +1374,7 @@ extern "C" __global__ void __launch_bounds__(256) C_final(f32* __restrict__ p_fi
       }
     }
   }
+  // store final.C, %1
   if (p_final_C != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_C + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
@@ -1284,10 +1390,12 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
   (void)lane, (void)warp, (void)block;
   const int x__row = warp * 8;
   const int x_K = block * 32 + lane;
+  // %0 [K] = load n
   float t0[1];
   { if (p_n != nullptr) ldn<1>(&t0[0], p_n + ((i64)sequence * d.heads + head) * 64 + x_K); else zeron<1>(&t0[0]); }
   float t1[1];
   t1[0] = t0[0];
+  // loop chunks with %1 [K] = %0
    {
     constexpr int RING = 4096;
     const u32 ring = saddr(smem) + RING;
@@ -1332,30 +1440,43 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
         const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
         const int length = walk_end - first < 64 ? walk_end - first : 64;
         (void)chunk, (void)length;
+        // %4 [%row, K] = load k row
         float t4[8];
         UNROLL for (int i = 0; i < 8; ++i) t4[i] = ld((const bf16*)(smem + RING + full * 4096 + 0 + (x__row + i) * 64) + lane);
+        // %2 [%row] = load i row
         float t2[8];
         UNROLL for (int i = 0; i < 8; ++i) ldn(&t2[i], raw2[p][i]);
+        // %6 [%row] = load f row
         float t6[8];
         UNROLL for (int i = 0; i < 8; ++i) ldn(&t6[i], raw6[p][i]);
         ask(n + 3, p);
+        // store ws.n.entries, %1
         if (warp == 0) st(p_ws_n_entries + ((i64)chunk * d.heads + head) * 64 + x_K, t1[0]);
+        // %3 [%row] = sigmoid %2
         float t3[8];
         UNROLL for (int i = 0; i < 8; ++i) t3[i] = m_sigmoid(t2[i]);
+        // %5 [%row, K] = mul %3, %4
         float t5[8];
         UNROLL for (int i = 0; i < 8; ++i) t5[i] = (t3[i] * t4[i]);
+        // %7 [%row] = sigmoid %6
         float t7[8];
         UNROLL for (int i = 0; i < 8; ++i) t7[i] = m_sigmoid(t6[i]);
+        // %8 [%row] = keep %7
         float t8[8];
         UNROLL for (int i = 0; i < 8; ++i) t8[i] = (x__row + i) < length ? t7[i] : 0.f;
+        // %9 [] = 1
         float t9[1];
         t9[0] = 1.f;
+        // %10 [%row] = keep %9
         float t10[8];
         UNROLL for (int i = 0; i < 8; ++i) t10[i] = (x__row + i) < length ? t9[0] : 0.f;
+        // %11 [%row] = sub %9, %10
         float t11[8];
         UNROLL for (int i = 0; i < 8; ++i) t11[i] = (t9[0] - t10[i]);
+        // %12 [%row] = add %8, %11
         float t12[8];
         UNROLL for (int i = 0; i < 8; ++i) t12[i] = (t8[i] + t11[i]);
+        // %13 [%row, K] = recur %12, %5 from %1
         float t13[8];
         float in13[1], out13[1];
          {
@@ -1376,11 +1497,15 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
             UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h = t12[i] * h + t5[i]; t13[i] = h; }
           }
         }
+        // store ws.n.result0, %13
         { auto* const at = p_ws_n_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_K, t13[i]); }
+        // %14 [%row, K] = shift 1 %13, edge %1
         float t14[8];
         UNROLL for (int i = 1; i < 8; ++i) t14[i] = t13[i - 1];
         t14[0] = in13[0];
+        // store ws.n.result1, %14
         { auto* const at = p_ws_n_result1 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_K, t14[i]); }
+        // %15 [K] = pick last %13
         float t15[1];
         t15[0] = out13[0];
         t1[0] = t15[0];
@@ -1391,7 +1516,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
 
 // Carries C from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_ws_C_entry, bf16* __restrict__ p_ws_C_states, f32* __restrict__ p_ws_C_result0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L2 = 8192, L3 = 16384, L9 = 24576, L5 = 32768, L11 = 33024, L13 = 33280, L14 = 33536, L1 = 0, L4 = 256, L6 = 512, L7 = 768, L8 = 0, L10 = 256, L12 = 512;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L9_21 = 24576, L5_4 = 32768, L11_26 = 33024, L13_31 = 33280, L14_34 = 33536, L1_3 = 0, L4_11 = 256, L6_12 = 512, L7_13 = 768, L8_14 = 0, L10_25 = 256, L12_30 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1418,10 +1543,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load i row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L3), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %6 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L2_6), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %7 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L3_7), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %11 [%row] = load f row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       cp_commit();
     };
@@ -1441,44 +1571,64 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L4))[i] = r11_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L4_11))[i] = r11_1[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5))[i] = m_sigmoid(((float*)(basep + L1))[i]);
-      u32 a6_2[4][4]; load_as<4, 64, false>(a6_2, (sa + L2));
+      // %4 [%row] = sigmoid %3
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
+      // %8 [%col, K] = swap %7
+      // %9 [%row, %col] = contract[K] %6, %8
+      u32 a6_2[4][4]; load_as<4, 64, false>(a6_2, (sa + L2_6));
       float f9_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f9_3, a6_2, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f9_3, a6_2, (sa + L3_7)); mma_commit();
+      // %10 [%row, %col] = mask %9
       mma_wait<0>();
       mma_ready<sizeof(f9_3) / 4>(f9_3);
       float f10_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_4[i] = (frag_col(i) <= frag_row(i) ? f9_3[i] : 0.f);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6))[i] = m_log_sigmoid(((float*)(basep + L4))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7))[i] = (i < length ? ((float*)(basep + L6))[i] : 0.f);
+      // %12 [%row] = log_sigmoid %11
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_12))[i] = m_log_sigmoid(((float*)(basep + L4_11))[i]);
+      // %13 [%row] = keep %12
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_13))[i] = (i < length ? ((float*)(basep + L6_12))[i] : 0.f);
+      // %14 [%row] = cumsum %13
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L8)), ((float*)(basep + L7)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L8_14)), ((float*)(basep + L7_13)), false, false);
+      // %15 [%col] = swap %14
+      // %16 [%row, %col] = sub %14, %15
       team_sync(1);
       float f16_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_5[i] = (((float*)(basep + L8))[frag_row(i)] - ((float*)(basep + L8))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f16_5[i] = (((float*)(basep + L8_14))[frag_row(i)] - ((float*)(basep + L8_14))[frag_col(i)]);
+      // %17 [%row, %col] = mask %16
       float f17_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_6[i] = (frag_col(i) <= frag_row(i) ? f16_5[i] : 0.f);
+      // %18 [%row, %col] = exp %17
       float f18_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_7[i] = m_exp(f17_6[i]);
+      // %19 [] = 0.125
+      // %20 [%row, %col] = mul %18, %19
       float f20_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_8[i] = (f18_7[i] * 0.125f);
+      // %21 [%row, %col] = mul %20, %10
       float f21_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = (f20_8[i] * f10_4[i]);
-      store_frag<4, 64, false>((sa + L9), f21_9, 0);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L10))[i] = m_exp(((float*)(basep + L8))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L11))[i] = (((float*)(basep + L10))[i] * 0.125f);
-      const float s29_10 = ((float*)(basep + L8))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L12))[i] = (s29_10 - ((float*)(basep + L8))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L13))[i] = m_exp(((float*)(basep + L12))[i]);
+      store_frag<4, 64, false>((sa + L9_21), f21_9, 0);
+      // %25 [%row] = exp %14
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L10_25))[i] = m_exp(((float*)(basep + L8_14))[i]);
+      // %26 [%row] = mul %25, %19
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L11_26))[i] = (((float*)(basep + L10_25))[i] * 0.125f);
+      // %29 [] = pick last %14
+      const float s29_10 = ((float*)(basep + L8_14))[63];
+      // %30 [%row] = sub %29, %14
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L12_30))[i] = (s29_10 - ((float*)(basep + L8_14))[i]);
+      // %31 [%row] = exp %30
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L13_31))[i] = m_exp(((float*)(basep + L12_30))[i]);
+      // %34 [] = exp %29
       const float s34_11 = m_exp(s29_10);
-      if (t == 0) ((float*)(sp + L14))[0] = s34_11;
+      if (t == 0) ((float*)(sp + L14_34))[0] = s34_11;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1486,6 +1636,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load ws.C.entry
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_C_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1501,34 +1652,46 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.C.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %24 [%row, V] = contract[K] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f24_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f24_3, a1_2, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f24_3, a1_2, (sa + L2_6)); mma_commit();
+      // %5 [%row, V] = mul %2, %4
       float f2_4[32];
-      load_frag<4, 64, true>(f2_4, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_4, (sa + L0_2), 0);
       float f5_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f2_4[i] * ((float*)(sp + L5))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f2_4[i] * ((float*)(sp + L5_4))[frag_col(i)]);
+      // %22 [%col, V] = swap %5
+      // %32 [%row, V] = mul %31, %5
       float f32_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f32_6[i] = (((float*)(sp + L13))[frag_col(i)] * f5_5[i]);
-      const float s34_7 = ((float*)(sp + L14))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f32_6[i] = (((float*)(sp + L13_31))[frag_col(i)] * f5_5[i]);
+      // %35 [K, V] = mul %34, %1
+      const float s34_7 = ((float*)(sp + L14_34))[0];
       float f35_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f35_8[i] = (s34_7 * f1_1[i]);
+      // %33 [K, V] = contract[%row] %7, %32
+      // %36 [K, V] = add %35, %33
       u32 a32_9[4][4]; pack<4>(a32_9, f32_6);
       float f36_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f36_10[i] = f35_8[i];
-      mma_open(); mma<64, 4, 64, true, false>(f36_10, a32_9, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f36_10, a32_9, (sa + L3_7)); mma_commit();
+      // %27 [%row, V] = mul %26, %24
       mma_wait<1>();
       mma_ready<sizeof(f24_3) / 4>(f24_3);
       float f27_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_11[i] = (((float*)(sp + L11))[frag_col(i)] * f24_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f27_11[i] = (((float*)(sp + L11_26))[frag_col(i)] * f24_3[i]);
+      // %23 [%row, V] = contract[%col] %21, %22
+      // %28 [%row, V] = add %27, %23
       u32 a5_12[4][4]; pack<4>(a5_12, f5_5);
       float f28_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_13[i] = f27_11[i];
-      mma_open(); mma<64, 4, 64, false, false>(f28_13, a5_12, (sa + L9)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f28_13, a5_12, (sa + L9_21)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f36_10) / 4>(f36_10);
       mma_ready<sizeof(f28_13) / 4>(f28_13);
+      // store ws.C.result0, %28
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_C_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f28_13[i]); }
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f36_10[i];
       bar_arrive(empty + n % 3 * 8);
@@ -1547,34 +1710,45 @@ extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict
   (void)lane, (void)warp, (void)block;
   const int x__row = block * 16 + warp * 2;
   const int x_K = lane * 2;
+  // %0 [] = 1
   float t0[1];
   t0[0] = 1.f;
+  // %1 [%row, K] = load q row
   float t1[4];
   { auto* const at = p_q + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t1[(i) * 2 + 0]); } }
+  // %2 [%row, K] = load ws.n.result0 row
   float t2[4];
   { auto* const at = p_ws_n_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t2[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t2[(i) * 2 + 0]); } }
+  // %3 [%row, K] = mul %1, %2
   float t3[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = (t1[(i) * 2 + j] * t2[(i) * 2 + j]);
+  // %4 [%row] = sum[K] %3
   float t4[2];
   UNROLL for (int i = 0; i < 2; ++i) t4[i] = 0.f;
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t4[i] = t4[i] + t3[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t4[i] = lanes_fold(t4[i], [](float x, float y) { return fold_sum(x, y); });
+  // %5 [%row] = abs %4
   float t5[2];
   UNROLL for (int i = 0; i < 2; ++i) t5[i] = fabsf(t4[i]);
+  // %6 [] = 8
   float t6[1];
   t6[0] = 8.f;
+  // %7 [%row] = div %5, %6
   float t7[2];
   UNROLL for (int i = 0; i < 2; ++i) t7[i] = (t5[i] / t6[0]);
+  // %8 [%row] = max %7, %0
   float t8[2];
   UNROLL for (int i = 0; i < 2; ++i) t8[i] = max_nan(t7[i], t0[0]);
+  // %9 [%row] = div %0, %8
   float t9[2];
   UNROLL for (int i = 0; i < 2; ++i) t9[i] = (t0[0] / t8[i]);
+  // store ws.value25, %9
   { auto* const at = p_ws_value25 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t9[i]); }
 }
 
 // What every segment adds to the cotangent of C by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_value25, f32* __restrict__ p_ws_C_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L3 = 8192, L1 = 16384, L8 = 16640, L9 = 16896, L2 = 0, L4 = 256, L5 = 512, L6 = 0, L7 = 256;
+  constexpr u32 L0_2 = 0, L3_14 = 8192, L1_3 = 16384, L8_12 = 16640, L9_17 = 16896, L2_6 = 0, L4_7 = 256, L5_8 = 512, L6_9 = 0, L7_10 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1601,10 +1775,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load ws.value25 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %6 [%row] = load f row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L3), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %14 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L3_14), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1616,28 +1794,37 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2))[i] = r6_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_6))[i] = r6_1[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = m_log_sigmoid(((float*)(basep + L2))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L5))[i] = (i < length ? ((float*)(basep + L4))[i] : 0.f);
+      // %7 [%row] = log_sigmoid %6
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_7))[i] = m_log_sigmoid(((float*)(basep + L2_6))[i]);
+      // %8 [%row] = keep %7
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L5_8))[i] = (i < length ? ((float*)(basep + L4_7))[i] : 0.f);
+      // %9 [%row] = cumsum %8
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L6)), ((float*)(basep + L5)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L6_9)), ((float*)(basep + L5_8)), false, false);
+      // %10 [%row] = exp %9
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7))[i] = m_exp(((float*)(basep + L6))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L8))[i] = (((float*)(basep + L7))[i] * 0.125f);
-      const float s16_2 = ((float*)(basep + L6))[63];
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_10))[i] = m_exp(((float*)(basep + L6_9))[i]);
+      // %11 [] = 0.125
+      // %12 [%row] = mul %10, %11
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L8_12))[i] = (((float*)(basep + L7_10))[i] * 0.125f);
+      // %16 [] = pick last %9
+      const float s16_2 = ((float*)(basep + L6_9))[63];
+      // %17 [] = exp %16
       const float s17_3 = m_exp(s16_2);
-      if (t == 0) ((float*)(sp + L9))[0] = s17_3;
+      if (t == 0) ((float*)(sp + L9_17))[0] = s17_3;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
   }
   else {
+    // %0 [K, V] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
@@ -1653,26 +1840,33 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %4 [%row, V] = mul %2, %3
       float f2_2[32];
-      load_frag<4, 64, true>(f2_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
       float f4_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_2[i] * ((float*)(sp + L1))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_2[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %5 [%row, V] = keep %4
       float f5_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (frag_col(i) < length ? f4_3[i] : 0.f);
+      // %13 [%row, V] = mul %12, %5
       float f13_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (((float*)(sp + L8))[frag_col(i)] * f5_4[i]);
-      const float s17_6 = ((float*)(sp + L9))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (((float*)(sp + L8_12))[frag_col(i)] * f5_4[i]);
+      // %18 [K, V] = mul %17, %1
+      const float s17_6 = ((float*)(sp + L9_17))[0];
       float f18_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_7[i] = (s17_6 * f1_1[i]);
+      // %15 [K, V] = contract[%row] %14, %13
+      // %19 [K, V] = add %18, %15
       u32 a13_8[4][4]; pack<4>(a13_8, f13_5);
       float f19_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = f18_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f19_9, a13_8, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f19_9, a13_8, (sa + L3_14)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f19_9) / 4>(f19_9);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f19_9[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.C.local_cotangent, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_C_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1690,10 +1884,12 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_join(const f32* __re
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = load d_final.C
   float t0[4];
   { if (p_d_final_C != nullptr) ldn<4>(&t0[0], p_d_final_C + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, V] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -1710,14 +1906,19 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_join(const f32* __re
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [] = load ws.C.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [K, V] = load ws.C.local_cotangent
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.C.entry_cotangent, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_C_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+        // %3 [K, V] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [K, V] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -1728,7 +1929,7 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_join(const f32* __re
 
 // Carries the cotangent of C against time.
 extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_value25, f32* __restrict__ p_ws_C_local_cotangent, const f32* __restrict__ p_ws_C_entry_cotangent, bf16* __restrict__ p_ws_C_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L3 = 8192, L1 = 16384, L8 = 16640, L9 = 16896, L2 = 0, L4 = 256, L5 = 512, L6 = 0, L7 = 256;
+  constexpr u32 O0 = 0, L0_2 = 0, L3_14 = 8192, L1_3 = 16384, L8_12 = 16640, L9_17 = 16896, L2_6 = 0, L4_7 = 256, L5_8 = 512, L6_9 = 0, L7_10 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1755,10 +1956,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load ws.value25 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %6 [%row] = load f row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L3), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %14 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L3_14), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1777,23 +1982,31 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2))[i] = r6_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_6))[i] = r6_1[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = m_log_sigmoid(((float*)(basep + L2))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L5))[i] = (i < length ? ((float*)(basep + L4))[i] : 0.f);
+      // %7 [%row] = log_sigmoid %6
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_7))[i] = m_log_sigmoid(((float*)(basep + L2_6))[i]);
+      // %8 [%row] = keep %7
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L5_8))[i] = (i < length ? ((float*)(basep + L4_7))[i] : 0.f);
+      // %9 [%row] = cumsum %8
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L6)), ((float*)(basep + L5)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L6_9)), ((float*)(basep + L5_8)), false, false);
+      // %10 [%row] = exp %9
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7))[i] = m_exp(((float*)(basep + L6))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L8))[i] = (((float*)(basep + L7))[i] * 0.125f);
-      const float s16_2 = ((float*)(basep + L6))[63];
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_10))[i] = m_exp(((float*)(basep + L6_9))[i]);
+      // %11 [] = 0.125
+      // %12 [%row] = mul %10, %11
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L8_12))[i] = (((float*)(basep + L7_10))[i] * 0.125f);
+      // %16 [] = pick last %9
+      const float s16_2 = ((float*)(basep + L6_9))[63];
+      // %17 [] = exp %16
       const float s17_3 = m_exp(s16_2);
-      if (t == 0) ((float*)(sp + L9))[0] = s17_3;
+      if (t == 0) ((float*)(sp + L9_17))[0] = s17_3;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1801,6 +2014,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load ws.C.entry_cotangent
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_C_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1816,27 +2030,35 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.C.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %4 [%row, V] = mul %2, %3
       float f2_2[32];
-      load_frag<4, 64, true>(f2_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
       float f4_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_2[i] * ((float*)(sp + L1))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_2[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %5 [%row, V] = keep %4
       float f5_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (frag_col(i) < length ? f4_3[i] : 0.f);
+      // %13 [%row, V] = mul %12, %5
       float f13_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (((float*)(sp + L8))[frag_col(i)] * f5_4[i]);
-      const float s17_6 = ((float*)(sp + L9))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (((float*)(sp + L8_12))[frag_col(i)] * f5_4[i]);
+      // %18 [K, V] = mul %17, %1
+      const float s17_6 = ((float*)(sp + L9_17))[0];
       float f18_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_7[i] = (s17_6 * f1_1[i]);
+      // %15 [K, V] = contract[%row] %14, %13
+      // %19 [K, V] = add %18, %15
       u32 a13_8[4][4]; pack<4>(a13_8, f13_5);
       float f19_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = f18_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f19_9, a13_8, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f19_9, a13_8, (sa + L3_14)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f19_9) / 4>(f19_9);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f19_9[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.C.local_cotangent, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_C_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1854,10 +2076,12 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_first(f32* __restric
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, V] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1872,6 +2096,7 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_first(f32* __restric
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [K, V] = load ws.C.local_cotangent
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1879,12 +2104,13 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_first(f32* __restric
       }
     }
   }
+  // store d_C, %1
   { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_C + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Gradients of what the scan of C reads.
 extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M1 = 0, M7 = 18432, M26 = 0, M0 = 36864, M2 = 45056, M3 = 53248, M4 = 61440, M5 = 69632, M6 = 77824, M16 = 86016, M21 = 53248, M22 = 0, M27 = 36864, M51 = 0, M52 = 8192, M9 = 86016, M30 = 0, M33 = 512, M37 = 0, M44 = 0, M8 = 94208, M10 = 0, M11 = 94464, M12 = 94720, M13 = 94976, M14 = 0, M15 = 95232, M17 = 0, M18 = 256, M19 = 95488, M20 = 95744, M23 = 8192, M24 = 96000, M25 = 96256, M28 = 512, M29 = 1024, M31 = 1280, M32 = 0, M34 = 1024, M35 = 1536, M36 = 512, M38 = 0, M39 = 256, M40 = 0, M41 = 512, M42 = 768, M43 = 512, M45 = 768, M46 = 1024, M47 = 1280, M48 = 1536, M49 = 1792, M50 = 8192;
+  constexpr u32 M1 = 0, M7 = 18432, M26 = 0, M0_2 = 36864, M2_0 = 45056, M3_13 = 53248, M4_34 = 61440, M5_41 = 69632, M6_55 = 77824, M16_12 = 86016, M21_28 = 53248, M22_16 = 0, M27_102 = 36864, M51 = 0, M52 = 8192, M9 = 86016, M30 = 0, M33 = 512, M37 = 0, M44 = 0, M8_5 = 94208, M10_6 = 0, M11_8 = 94464, M12_9 = 94720, M13_10 = 94976, M14_14 = 0, M15_15 = 95232, M17_20 = 0, M18_21 = 256, M19_22 = 95488, M20_23 = 95744, M23_37 = 8192, M24_38 = 96000, M25_100 = 96256, M28_54 = 512, M29_60 = 1024, M31_61 = 1280, M32_63 = 0, M34_64 = 1024, M35_65 = 1536, M36_70 = 512, M38_73 = 0, M39_74 = 256, M40_75 = 0, M41_77 = 512, M42_78 = 768, M43_84 = 512, M45_85 = 768, M46_86 = 1024, M47_87 = 1280, M48_88 = 1536, M49_89 = 1792, M50_90 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1894,219 +2120,324 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 256>((base + M0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, K] = load q row
+  tile_load<64, 1, 256>((base + M0_2), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %3 [%row, K] = load ws.n.result0 row
   array_load<64, 72, 256>((base + M1), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M2), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M3), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M4), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M5), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M6), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 256>((base + M2_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %13 [%row, V] = load v row
+  tile_load<64, 1, 256>((base + M3_13), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %34 [K, V] = load ws.C.cotangents
+  tile_load<64, 1, 256>((base + M4_34), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %41 [%row, K] = load k row
+  tile_load<64, 1, 256>((base + M5_41), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %55 [K, V] = load ws.C.states
+  tile_load<64, 1, 256>((base + M6_55), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %79 [%row, V] = load ws.C.result0 row
   array_load<64, 72, 256>((base + M7), p_ws_C_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [] = 1
+  // %4 [%row, K] = mul %2, %3
   cp_wait<7>();
   team_sync(1, 256);
   float f2_0[16];
-  load_frag<2, 64, false>(f2_0, (base + M0), part * 2);
+  load_frag<2, 64, false>(f2_0, (base + M0_2), part * 2);
   cp_wait<6>();
   team_sync(1, 256);
   float f3_1[16];
   UNROLL for (int i = 0; i < 16; ++i) f3_1[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f4_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = (f2_0[i] * f3_1[i]);
+  // %5 [%row] = sum[K] %4
   row_sums_to<16>((((float*)(basep + M9)) + part * 64), f4_2);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M8))[i] = ((float*)(basep + M9))[0 + i] + ((float*)(basep + M9))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M10))[i] = fabsf(((float*)(basep + M8))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M11))[i] = (((float*)(basep + M10))[i] / 8.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = max_nan(((float*)(basep + M11))[i], 1.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M13))[i] = (1.f / ((float*)(basep + M12))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M8_5))[i] = ((float*)(basep + M9))[0 + i] + ((float*)(basep + M9))[64 + i];
+  // %6 [%row] = abs %5
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M10_6))[i] = fabsf(((float*)(basep + M8_5))[i]);
+  // %7 [] = 8
+  // %8 [%row] = div %6, %7
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M11_8))[i] = (((float*)(basep + M10_6))[i] / 8.f);
+  // %9 [%row] = max %8, %1
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_9))[i] = max_nan(((float*)(basep + M11_8))[i], 1.f);
+  // %10 [%row] = div %1, %9
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M13_10))[i] = (1.f / ((float*)(basep + M12_9))[i]);
+  // %11 [%row, V] = mul %0, %10
   cp_wait<5>();
   team_sync(1, 256);
   float f0_3[16];
-  load_frag<2, 64, false>(f0_3, (base + M2), part * 2);
+  load_frag<2, 64, false>(f0_3, (base + M2_0), part * 2);
   float f11_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_4[i] = (f0_3[i] * ((float*)(basep + M13))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f11_4[i] = (f0_3[i] * ((float*)(basep + M13_10))[frag_row(i)]);
+  // %12 [%row, V] = keep %11
   float f12_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f12_5[i] = (frag_row(i) < length ? f11_4[i] : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M14))[i] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M15))[i] = m_sigmoid(((float*)(basep + M14))[i]);
+  // %14 [%row] = load i row
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M14_14))[i] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %15 [%row] = sigmoid %14
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M15_15))[i] = m_sigmoid(((float*)(basep + M14_14))[i]);
+  // %16 [%row, V] = mul %13, %15
   cp_wait<4>();
   team_sync(1, 256);
   float f13_6[16];
-  load_frag<2, 64, false>(f13_6, (base + M3), part * 2);
+  load_frag<2, 64, false>(f13_6, (base + M3_13), part * 2);
   float f16_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_7[i] = (f13_6[i] * ((float*)(basep + M15))[frag_row(i)]);
-  store_frag<2, 64, false>((base + M16), f12_5, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f16_7[i] = (f13_6[i] * ((float*)(basep + M15_15))[frag_row(i)]);
+  // %95 [%col] = swap %15
+  // %96 [%col, V] = swap %13
+  // %97 [%row, %col] = contract[V] %12, %96
+  store_frag<2, 64, false>((base + M16_12), f12_5, part * 2);
   team_sync(1, 256);
-  u32 a12_8[4][4]; load_as<4, 64, false>(a12_8, (base + M16));
+  u32 a12_8[4][4]; load_as<4, 64, false>(a12_8, (base + M16_12));
   float f97_9[16];
-  mma_open(); mma<32, 4, 64, false, true>(f97_9, a12_8, (base + M3), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f97_9, a12_8, (base + M3_13), part * 32); mma_commit();
+  // %18 [%row, %col] = mul %97, %95
   mma_wait<0>();
   mma_ready<sizeof(f97_9) / 4>(f97_9);
   float f18_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_10[i] = (f97_9[i] * ((float*)(basep + M15))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f18_10[i] = (f97_9[i] * ((float*)(basep + M15_15))[(frag_col(i) + part * 32)]);
+  // %19 [%row, %col] = mask %18
   float f19_11[16];
   UNROLL for (int i = 0; i < 16; ++i) f19_11[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f18_10[i] : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M17))[i] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M18))[i] = m_log_sigmoid(((float*)(basep + M17))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M19))[i] = (i < length ? ((float*)(basep + M18))[i] : 0.f);
+  // %20 [%row] = load f row
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M17_20))[i] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %21 [%row] = log_sigmoid %20
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M18_21))[i] = m_log_sigmoid(((float*)(basep + M17_20))[i]);
+  // %22 [%row] = keep %21
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M19_22))[i] = (i < length ? ((float*)(basep + M18_21))[i] : 0.f);
+  // %23 [%row] = cumsum %22
   team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M20)), ((float*)(basep + M19)), false, false);
+  if (t < 32) vec_cumsum(((float*)(basep + M20_23)), ((float*)(basep + M19_22)), false, false);
+  // %24 [%col] = swap %23
+  // %25 [%row, %col] = sub %23, %24
   team_sync(1, 256);
   float f25_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_12[i] = (((float*)(basep + M20))[frag_row(i)] - ((float*)(basep + M20))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f25_12[i] = (((float*)(basep + M20_23))[frag_row(i)] - ((float*)(basep + M20_23))[(frag_col(i) + part * 32)]);
+  // %26 [%row, %col] = mask %25
   float f26_13[16];
   UNROLL for (int i = 0; i < 16; ++i) f26_13[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f25_12[i] : 0.f);
+  // %27 [%row, %col] = exp %26
   float f27_14[16];
   UNROLL for (int i = 0; i < 16; ++i) f27_14[i] = m_exp(f26_13[i]);
+  // %28 [%row, %col] = mul %27, %19
   float f28_15[16];
   UNROLL for (int i = 0; i < 16; ++i) f28_15[i] = (f27_14[i] * f19_11[i]);
-  store_frag<2, 64, false>((base + M21), f28_15, part * 2);
+  // %29 [] = 0.125
+  // %32 [%col, K] = swap %2
+  // %98 [%col, %row] = swap %28
+  // %99 [%row, K] = contract[%col] %98, %32
+  store_frag<2, 64, false>((base + M21_28), f28_15, part * 2);
   team_sync(1, 256);
-  u32 a28_16[4][4]; load_as<4, 64, true>(a28_16, (base + M21));
+  u32 a28_16[4][4]; load_as<4, 64, true>(a28_16, (base + M21_28));
   float f99_17[16];
-  mma_open(); mma<32, 4, 64, true, true>(f99_17, a28_16, (base + M0), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, true>(f99_17, a28_16, (base + M0_2), part * 32); mma_commit();
+  // %33 [%row, K] = mul %99, %29
   mma_wait<0>();
   mma_ready<sizeof(f99_17) / 4>(f99_17);
   float f33_18[16];
   UNROLL for (int i = 0; i < 16; ++i) f33_18[i] = (f99_17[i] * 0.125f);
-  store_frag<2, 64, false>((base + M22), f16_7, part * 2);
+  // %35 [%row, K] = contract[V] %16, %34
+  store_frag<2, 64, false>((base + M22_16), f16_7, part * 2);
   team_sync(1, 256);
-  u32 a16_19[4][4]; load_as<4, 64, false>(a16_19, (base + M22));
+  u32 a16_19[4][4]; load_as<4, 64, false>(a16_19, (base + M22_16));
   cp_wait<3>();
   team_sync(1, 256);
   float f35_20[16];
-  mma_open(); mma<32, 4, 64, false, true>(f35_20, a16_19, (base + M4), part * 32); mma_commit();
-  const float s36_21 = ((float*)(basep + M20))[63];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M23))[i] = (s36_21 - ((float*)(basep + M20))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M24))[i] = m_exp(((float*)(basep + M23))[i]);
+  mma_open(); mma<32, 4, 64, false, true>(f35_20, a16_19, (base + M4_34), part * 32); mma_commit();
+  // %36 [] = pick last %23
+  const float s36_21 = ((float*)(basep + M20_23))[63];
+  // %37 [%row] = sub %36, %23
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M23_37))[i] = (s36_21 - ((float*)(basep + M20_23))[i]);
+  // %38 [%row] = exp %37
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M24_38))[i] = m_exp(((float*)(basep + M23_37))[i]);
+  // %39 [%row, K] = mul %38, %35
   team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f35_20) / 4>(f35_20);
   float f39_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_22[i] = (((float*)(basep + M24))[frag_row(i)] * f35_20[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f39_22[i] = (((float*)(basep + M24_38))[frag_row(i)] * f35_20[i]);
+  // %40 [%row, K] = add %39, %33
   float f40_23[16];
   UNROLL for (int i = 0; i < 16; ++i) f40_23[i] = (f39_22[i] + f33_18[i]);
+  // store ws.C.adjoint1, %40
   UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f40_23[i]); }
-  u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M0));
+  // %42 [%col, K] = swap %41
+  // %43 [%row, %col] = contract[K] %2, %42
+  u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M0_2));
   cp_wait<2>();
   team_sync(1, 256);
   float f43_25[16];
-  mma_open(); mma<32, 4, 64, false, true>(f43_25, a2_24, (base + M5), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f43_25, a2_24, (base + M5_41), part * 32); mma_commit();
+  // %44 [%row, %col] = mask %43
   mma_wait<0>();
   mma_ready<sizeof(f43_25) / 4>(f43_25);
   float f44_26[16];
   UNROLL for (int i = 0; i < 16; ++i) f44_26[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f43_25[i] : 0.f);
+  // %45 [%row, %col] = mul %27, %29
   float f45_27[16];
   UNROLL for (int i = 0; i < 16; ++i) f45_27[i] = (f27_14[i] * 0.125f);
+  // %46 [%row, %col] = mul %45, %44
   float f46_28[16];
   UNROLL for (int i = 0; i < 16; ++i) f46_28[i] = (f45_27[i] * f44_26[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M25))[i] = (i < length ? ((float*)(basep + M13))[i] : 0.f);
+  // %47 [%col, %row] = swap %46
+  // %100 [%row] = keep %10
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M25_100))[i] = (i < length ? ((float*)(basep + M13_10))[i] : 0.f);
+  // %101 [%col] = swap %100
+  // %102 [%col, %row] = mul %47, %101
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f46_28[i];
   team_sync(1, 256);
   float f46_29[16];
   UNROLL for (int i = 0; i < 16; ++i) f46_29[i] = ((float*)(basep + M26))[(frag_col(i) + part * 32) * 72 + frag_row(i)];
   float f102_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f102_30[i] = (f46_29[i] * ((float*)(basep + M25))[(frag_col(i) + part * 32)]);
-  u32 a41_31[4][4]; load_as<4, 64, false>(a41_31, (base + M5));
+  UNROLL for (int i = 0; i < 16; ++i) f102_30[i] = (f46_29[i] * ((float*)(basep + M25_100))[(frag_col(i) + part * 32)]);
+  // %103 [%col, V] = swap %0
+  // %50 [%row, V] = contract[K] %41, %34
+  u32 a41_31[4][4]; load_as<4, 64, false>(a41_31, (base + M5_41));
   float f50_32[16];
-  mma_open(); mma<32, 4, 64, true, true>(f50_32, a41_31, (base + M4), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, true>(f50_32, a41_31, (base + M4_34), part * 32); mma_commit();
+  // %51 [%row, V] = mul %38, %50
   mma_wait<0>();
   mma_ready<sizeof(f50_32) / 4>(f50_32);
   float f51_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_33[i] = (((float*)(basep + M24))[frag_row(i)] * f50_32[i]);
-  store_frag<2, 64, false>((base + M27), f102_30, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f51_33[i] = (((float*)(basep + M24_38))[frag_row(i)] * f50_32[i]);
+  // %49 [%row, V] = contract[%col] %102, %103
+  // %52 [%row, V] = add %51, %49
+  store_frag<2, 64, false>((base + M27_102), f102_30, part * 2);
   team_sync(1, 256);
-  u32 a102_34[4][4]; load_as<4, 64, false>(a102_34, (base + M27));
+  u32 a102_34[4][4]; load_as<4, 64, false>(a102_34, (base + M27_102));
   float f52_35[16];
   UNROLL for (int i = 0; i < 16; ++i) f52_35[i] = f51_33[i];
-  mma_open(); mma<32, 4, 64, true, false>(f52_35, a102_34, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f52_35, a102_34, (base + M2_0), part * 32); mma_commit();
+  // store ws.C.adjoint2, %52
   mma_wait<0>();
   mma_ready<sizeof(f52_35) / 4>(f52_35);
   UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f52_35[i]); }
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M28))[i] = m_exp(((float*)(basep + M20))[i]);
-  u32 a12_36[4][4]; load_as<4, 64, false>(a12_36, (base + M16));
+  // %54 [%row] = exp %23
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M28_54))[i] = m_exp(((float*)(basep + M20_23))[i]);
+  // %56 [%row, K] = contract[V] %12, %55
+  u32 a12_36[4][4]; load_as<4, 64, false>(a12_36, (base + M16_12));
   cp_wait<1>();
   team_sync(1, 256);
   float f56_37[16];
-  mma_open(); mma<32, 4, 64, false, true>(f56_37, a12_36, (base + M6), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f56_37, a12_36, (base + M6_55), part * 32); mma_commit();
+  // %57 [%row, K] = mul %54, %56
   mma_wait<0>();
   mma_ready<sizeof(f56_37) / 4>(f56_37);
   float f57_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f57_38[i] = (((float*)(basep + M28))[frag_row(i)] * f56_37[i]);
-  u32 a28_39[4][4]; load_as<4, 64, false>(a28_39, (base + M21));
+  UNROLL for (int i = 0; i < 16; ++i) f57_38[i] = (((float*)(basep + M28_54))[frag_row(i)] * f56_37[i]);
+  // %53 [%row, K] = contract[%col] %28, %42
+  // %58 [%row, K] = add %57, %53
+  u32 a28_39[4][4]; load_as<4, 64, false>(a28_39, (base + M21_28));
   float f58_40[16];
   UNROLL for (int i = 0; i < 16; ++i) f58_40[i] = f57_38[i];
-  mma_open(); mma<32, 4, 64, true, false>(f58_40, a28_39, (base + M5), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f58_40, a28_39, (base + M5_41), part * 32); mma_commit();
+  // %59 [%row, K] = mul %58, %2
   mma_wait<0>();
   mma_ready<sizeof(f58_40) / 4>(f58_40);
   float f59_41[16];
   UNROLL for (int i = 0; i < 16; ++i) f59_41[i] = (f58_40[i] * f2_0[i]);
+  // %60 [%row] = sum[K] %59
   row_sums_to<16>((((float*)(basep + M30)) + part * 64), f59_41);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M29))[i] = ((float*)(basep + M30))[0 + i] + ((float*)(basep + M30))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M31))[i] = (0.125f * ((float*)(basep + M29))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M29_60))[i] = ((float*)(basep + M30))[0 + i] + ((float*)(basep + M30))[64 + i];
+  // %61 [%row] = mul %29, %60
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M31_61))[i] = (0.125f * ((float*)(basep + M29_60))[i]);
+  // %62 [%row, K] = mul %40, %41
   float f41_42[16];
-  load_frag<2, 64, false>(f41_42, (base + M5), part * 2);
+  load_frag<2, 64, false>(f41_42, (base + M5_41), part * 2);
   float f62_43[16];
   UNROLL for (int i = 0; i < 16; ++i) f62_43[i] = (f40_23[i] * f41_42[i]);
+  // %63 [%row] = sum[K] %62
   row_sums_to<16>((((float*)(basep + M33)) + part * 64), f62_43);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M32))[i] = ((float*)(basep + M33))[0 + i] + ((float*)(basep + M33))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M34))[i] = (-((float*)(basep + M32))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M35))[i] = row_dot<64, 64>((base + M6), (base + M4), i);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M32_63))[i] = ((float*)(basep + M33))[0 + i] + ((float*)(basep + M33))[64 + i];
+  // %64 [%row] = neg %63
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M34_64))[i] = (-((float*)(basep + M32_63))[i]);
+  // %65 [K] = contract[V] %55, %34
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M35_65))[i] = row_dot<64, 64>((base + M6_55), (base + M4_34), i);
+  // %66 [] = sum[K] %65
   team_sync(1, 256);
-  const float s66_44 = vec_sum<64>(((float*)(basep + M35)));
+  const float s66_44 = vec_sum<64>(((float*)(basep + M35_65)));
+  // %67 [] = exp %36
   const float s67_45 = m_exp(s36_21);
+  // %68 [] = mul %67, %66
   const float s68_46 = (s67_45 * s66_44);
+  // %69 [%row, K] = mul %39, %41
   float f69_47[16];
   UNROLL for (int i = 0; i < 16; ++i) f69_47[i] = (f39_22[i] * f41_42[i]);
+  // %70 [%row] = sum[K] %69
   row_sums_to<16>((((float*)(basep + M37)) + part * 64), f69_47);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M36))[i] = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M36_70))[i] = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
+  // %71 [] = sum[%row] %70
   team_sync(1, 256);
-  const float s71_48 = vec_sum<64>(((float*)(basep + M36)));
+  const float s71_48 = vec_sum<64>(((float*)(basep + M36_70)));
+  // %72 [] = add %68, %71
   const float s72_49 = (s68_46 + s71_48);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M38))[i] = (((float*)(basep + M31))[i] + ((float*)(basep + M34))[i]);
+  // %73 [%row] = add %61, %64
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M38_73))[i] = (((float*)(basep + M31_61))[i] + ((float*)(basep + M34_64))[i]);
+  // %74 [%row] = cumsum reversed %73
   team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M39)), ((float*)(basep + M38)), false, true);
+  if (t < 32) vec_cumsum(((float*)(basep + M39_74)), ((float*)(basep + M38_73)), false, true);
+  // %75 [%row] = add %74, %72
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M40))[i] = (((float*)(basep + M39))[i] + s72_49);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M41))[i] = ((-80.f) < ((float*)(basep + M19))[i] ? 1.f : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M42))[i] = (((float*)(basep + M40))[i] * ((float*)(basep + M41))[i]);
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M42))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M40_75))[i] = (((float*)(basep + M39_74))[i] + s72_49);
+  // %76 [] = -80
+  // %77 [%row] = less %76, %22
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M41_77))[i] = ((-80.f) < ((float*)(basep + M19_22))[i] ? 1.f : 0.f);
+  // %78 [%row] = mul %75, %77
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M42_78))[i] = (((float*)(basep + M40_75))[i] * ((float*)(basep + M41_77))[i]);
+  // store ws.C.adjoint3, %78
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M42_78))[i]);
+  // %80 [%row, V] = div %79, %9
   cp_wait<0>();
   team_sync(1, 256);
   float f79_50[16];
   UNROLL for (int i = 0; i < 16; ++i) f79_50[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f80_51[16];
-  UNROLL for (int i = 0; i < 16; ++i) f80_51[i] = (f79_50[i] / ((float*)(basep + M12))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f80_51[i] = (f79_50[i] / ((float*)(basep + M12_9))[frag_row(i)]);
+  // %81 [%row, V] = div %80, %9
   float f81_52[16];
-  UNROLL for (int i = 0; i < 16; ++i) f81_52[i] = (f80_51[i] / ((float*)(basep + M12))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f81_52[i] = (f80_51[i] / ((float*)(basep + M12_9))[frag_row(i)]);
+  // %82 [%row, V] = neg %81
   float f82_53[16];
   UNROLL for (int i = 0; i < 16; ++i) f82_53[i] = (-f81_52[i]);
+  // %83 [%row, V] = mul %0, %82
   float f83_54[16];
   UNROLL for (int i = 0; i < 16; ++i) f83_54[i] = (f0_3[i] * f82_53[i]);
+  // %84 [%row] = sum[V] %83
   row_sums_to<16>((((float*)(basep + M44)) + part * 64), f83_54);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M43))[i] = ((float*)(basep + M44))[0 + i] + ((float*)(basep + M44))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M45))[i] = (((float*)(basep + M11))[i] < 1.f ? 1.f : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M46))[i] = (1.f - ((float*)(basep + M45))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M47))[i] = (((float*)(basep + M43))[i] * ((float*)(basep + M46))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M48))[i] = (((float*)(basep + M47))[i] * 0.125f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M49))[i] = m_sign(((float*)(basep + M8))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M50))[i] = (((float*)(basep + M48))[i] * ((float*)(basep + M49))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M43_84))[i] = ((float*)(basep + M44))[0 + i] + ((float*)(basep + M44))[64 + i];
+  // %85 [%row] = less %8, %1
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M45_85))[i] = (((float*)(basep + M11_8))[i] < 1.f ? 1.f : 0.f);
+  // %86 [%row] = sub %1, %85
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M46_86))[i] = (1.f - ((float*)(basep + M45_85))[i]);
+  // %87 [%row] = mul %84, %86
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M47_87))[i] = (((float*)(basep + M43_84))[i] * ((float*)(basep + M46_86))[i]);
+  // %88 [%row] = mul %87, %29
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M48_88))[i] = (((float*)(basep + M47_87))[i] * 0.125f);
+  // %89 [%row] = sign %5
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M49_89))[i] = m_sign(((float*)(basep + M8_5))[i]);
+  // %90 [%row] = mul %88, %89
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M50_90))[i] = (((float*)(basep + M48_88))[i] * ((float*)(basep + M49_89))[i]);
+  // %91 [%row, K] = mul %90, %3
   team_sync(1, 256);
   float f91_55[16];
-  UNROLL for (int i = 0; i < 16; ++i) f91_55[i] = (((float*)(basep + M50))[frag_row(i)] * f3_1[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f91_55[i] = (((float*)(basep + M50_90))[frag_row(i)] * f3_1[i]);
+  // %92 [%row, K] = mul %58, %29
   float f92_56[16];
   UNROLL for (int i = 0; i < 16; ++i) f92_56[i] = (f58_40[i] * 0.125f);
+  // %93 [%row, K] = add %91, %92
   float f93_57[16];
   UNROLL for (int i = 0; i < 16; ++i) f93_57[i] = (f91_55[i] + f92_56[i]);
+  // store d_q, %93
   store_frag<2, 64, false>((base + M51), f93_57, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M51), t);
+  // %94 [%row, V] = mul %52, %15
   float f94_58[16];
-  UNROLL for (int i = 0; i < 16; ++i) f94_58[i] = (f52_35[i] * ((float*)(basep + M15))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f94_58[i] = (f52_35[i] * ((float*)(basep + M15_15))[frag_row(i)]);
+  // store d_v, %94
   store_frag<2, 64, false>((base + M52), f94_58, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M52), t);
@@ -2124,56 +2455,80 @@ extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict
   const int x__row = block * 16 + warp * 2;
   const int x_V = lane * 2;
   const int x_K = lane * 2;
+  // %0 [%row, V] = load d_o row
   float t0[4];
   { auto* const at = p_d_o + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t0[(i) * 2 + 0], at + i * step + x_V); else zeron<2>(&t0[(i) * 2 + 0]); } }
+  // %1 [%row, V] = load ws.C.result0 row
   float t1[4];
   { auto* const at = p_ws_C_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_V); else zeron<2>(&t1[(i) * 2 + 0]); } }
+  // %2 [%row, K] = load q row
   float t2[4];
   { auto* const at = p_q + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t2[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t2[(i) * 2 + 0]); } }
+  // %3 [%row, K] = load ws.n.result0 row
   float t3[4];
   { auto* const at = p_ws_n_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t3[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t3[(i) * 2 + 0]); } }
+  // %4 [%row, K] = mul %2, %3
   float t4[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t4[(i) * 2 + j] = (t2[(i) * 2 + j] * t3[(i) * 2 + j]);
+  // %5 [%row] = sum[K] %4
   float t5[2];
   UNROLL for (int i = 0; i < 2; ++i) t5[i] = 0.f;
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t5[i] = t5[i] + t4[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t5[i] = lanes_fold(t5[i], [](float x, float y) { return fold_sum(x, y); });
+  // %6 [%row] = abs %5
   float t6[2];
   UNROLL for (int i = 0; i < 2; ++i) t6[i] = fabsf(t5[i]);
+  // %7 [] = 8
   float t7[1];
   t7[0] = 8.f;
+  // %8 [%row] = div %6, %7
   float t8[2];
   UNROLL for (int i = 0; i < 2; ++i) t8[i] = (t6[i] / t7[0]);
+  // %9 [] = 1
   float t9[1];
   t9[0] = 1.f;
+  // %10 [%row] = max %8, %9
   float t10[2];
   UNROLL for (int i = 0; i < 2; ++i) t10[i] = max_nan(t8[i], t9[0]);
+  // %11 [%row, V] = div %1, %10
   float t11[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t11[(i) * 2 + j] = (t1[(i) * 2 + j] / t10[i]);
+  // %12 [%row, V] = div %11, %10
   float t12[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t12[(i) * 2 + j] = (t11[(i) * 2 + j] / t10[i]);
+  // %13 [%row, V] = neg %12
   float t13[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[(i) * 2 + j] = (-t12[(i) * 2 + j]);
+  // %14 [%row, V] = mul %0, %13
   float t14[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t14[(i) * 2 + j] = (t0[(i) * 2 + j] * t13[(i) * 2 + j]);
+  // %15 [%row] = sum[V] %14
   float t15[2];
   UNROLL for (int i = 0; i < 2; ++i) t15[i] = 0.f;
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[i] = t15[i] + t14[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t15[i] = lanes_fold(t15[i], [](float x, float y) { return fold_sum(x, y); });
+  // %16 [%row] = less %8, %9
   float t16[2];
   UNROLL for (int i = 0; i < 2; ++i) t16[i] = (t8[i] < t9[0] ? 1.f : 0.f);
+  // %17 [%row] = sub %9, %16
   float t17[2];
   UNROLL for (int i = 0; i < 2; ++i) t17[i] = (t9[0] - t16[i]);
+  // %18 [%row] = mul %15, %17
   float t18[2];
   UNROLL for (int i = 0; i < 2; ++i) t18[i] = (t15[i] * t17[i]);
+  // %19 [] = 0.125
   float t19[1];
   t19[0] = 0.125f;
+  // %20 [%row] = mul %18, %19
   float t20[2];
   UNROLL for (int i = 0; i < 2; ++i) t20[i] = (t18[i] * t19[0]);
+  // %21 [%row] = sign %5
   float t21[2];
   UNROLL for (int i = 0; i < 2; ++i) t21[i] = m_sign(t5[i]);
+  // %22 [%row] = mul %20, %21
   float t22[2];
   UNROLL for (int i = 0; i < 2; ++i) t22[i] = (t20[i] * t21[i]);
+  // store ws.value45, %22
   { auto* const at = p_ws_value45 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t22[i]); }
 }
 
@@ -2189,10 +2544,12 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
   (void)lane, (void)warp, (void)block;
   const int x__row = warp * 8;
   const int x_K = block * 32 + lane;
+  // %0 [K] = load d_final.n
   float t0[1];
   { if (p_d_final_n != nullptr) ldn<1>(&t0[0], p_d_final_n + ((i64)sequence * d.heads + head) * 64 + x_K); else zeron<1>(&t0[0]); }
   float t1[1];
   t1[0] = t0[0];
+  // loop chunks reversed with %1 [K] = %0
    {
     constexpr int RING = 6400;
     const u32 ring = saddr(smem) + RING;
@@ -2248,33 +2605,47 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
         const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
         const int length = walk_end - first < 64 ? walk_end - first : 64;
         (void)chunk, (void)length;
+        // %10 [%row, K] = load q row
         float t10[8];
         UNROLL for (int i = 0; i < 8; ++i) t10[i] = ld((const bf16*)(smem + RING + full * 12288 + 0 + (x__row + i) * 64) + lane);
+        // %15 [%row, K] = load ws.C.adjoint1 row
         float t15[8];
         UNROLL for (int i = 0; i < 8; ++i) t15[i] = ld((const f32*)(smem + RING + full * 12288 + 4096 + (x__row + i) * 128) + lane);
+        // %2 [%row] = load f row
         float t2[8];
         UNROLL for (int i = 0; i < 8; ++i) ldn(&t2[i], raw2[p][i]);
+        // %9 [%row] = load ws.value45 row
         float t9[8];
         UNROLL for (int i = 0; i < 8; ++i) ldn(&t9[i], raw9[p][i]);
+        // %16 [%row] = load i row
         float t16[8];
         UNROLL for (int i = 0; i < 8; ++i) ldn(&t16[i], raw16[p][i]);
         ask(n + 2, p);
+        // %3 [%row] = sigmoid %2
         float t3[8];
         UNROLL for (int i = 0; i < 8; ++i) t3[i] = m_sigmoid(t2[i]);
+        // %4 [%row] = keep %3
         float t4[8];
         UNROLL for (int i = 0; i < 8; ++i) t4[i] = (x__row + i) < length ? t3[i] : 0.f;
+        // %5 [] = 1
         float t5[1];
         t5[0] = 1.f;
+        // %6 [%row] = keep %5
         float t6[8];
         UNROLL for (int i = 0; i < 8; ++i) t6[i] = (x__row + i) < length ? t5[0] : 0.f;
+        // %7 [%row] = sub %5, %6
         float t7[8];
         UNROLL for (int i = 0; i < 8; ++i) t7[i] = (t5[0] - t6[i]);
+        // %8 [%row] = add %4, %7
         float t8[8];
         UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t4[i] + t7[i]);
+        // %11 [%row, K] = mul %9, %10
         float t11[8];
         UNROLL for (int i = 0; i < 8; ++i) t11[i] = (t9[i] * t10[i]);
+        // %12 [%row, K] = keep %11
         float t12[8];
         UNROLL for (int i = 0; i < 8; ++i) t12[i] = (x__row + i) < length ? t11[i] : 0.f;
+        // %13 [%row] = shift -1 %8, edge %5
         float t13[8];
         UNROLL for (int i = 0; i < 7; ++i) t13[i] = t8[i + 1];
         (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t8[0];
@@ -2282,6 +2653,7 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
         __syncthreads();
         fill(n + 5); if (++full == 5) full = 0;
         t13[7] = warp == 7 ? t5[0] : (sm + 0 + (n & 1) * 256)[((warp + 1) * 1 + 0) * 32 + lane];
+        // %14 [%row, K] = recur reversed %13, %12 from %1
         float t14[8];
         float in14[1], out14[1];
          {
@@ -2300,16 +2672,23 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
             UNROLL for (int r = 0; r < 8; ++r) { const int i = 7 - r; h = t13[i] * h + t12[i]; t14[i] = h; }
           }
         }
+        // store ws.n.adjoint0, %14
         { auto* const at = p_ws_n_adjoint0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_K, t14[i]); }
+        // %17 [%row] = sigmoid %16
         float t17[8];
         UNROLL for (int i = 0; i < 8; ++i) t17[i] = m_sigmoid(t16[i]);
+        // %18 [%row, K] = mul %14, %17
         float t18[8];
         UNROLL for (int i = 0; i < 8; ++i) t18[i] = (t14[i] * t17[i]);
+        // %19 [%row, K] = add %15, %18
         float t19[8];
         UNROLL for (int i = 0; i < 8; ++i) t19[i] = (t15[i] + t18[i]);
+        // store d_k, %19
         { auto* const at = p_d_k + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_K, t19[i]); }
+        // %20 [%row, K] = mul %8, %14
         float t20[8];
         UNROLL for (int i = 0; i < 8; ++i) t20[i] = (t8[i] * t14[i]);
+        // %21 [K] = pick first %20
         float t21[1];
         if (warp == 0) (sm + 1536 + (n & 1) * 32)[0 * 32 + lane] = t20[0];
         __syncthreads();
@@ -2318,6 +2697,7 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
       }
     }
   }
+  // store d_n, %1
   if (warp == 0) st(p_d_n + ((i64)sequence * d.heads + head) * 64 + x_K, t1[0]);
 }
 
@@ -2333,67 +2713,96 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
   const int x__row = block * 16 + warp * 2;
   const int x_V = lane * 2;
   const int x_K = lane * 2;
+  // %0 [%row, V] = load ws.C.adjoint2 row
   float t0[4];
   { auto* const at = p_ws_C_adjoint2 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t0[(i) * 2 + 0], at + i * step + x_V); else zeron<2>(&t0[(i) * 2 + 0]); } }
+  // %1 [%row, V] = load v row
   float t1[4];
   { auto* const at = p_v + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_V); else zeron<2>(&t1[(i) * 2 + 0]); } }
+  // %2 [%row, V] = mul %0, %1
   float t2[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = (t0[(i) * 2 + j] * t1[(i) * 2 + j]);
+  // %3 [%row] = sum[V] %2
   float t3[2];
   UNROLL for (int i = 0; i < 2; ++i) t3[i] = 0.f;
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[i] = t3[i] + t2[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t3[i] = lanes_fold(t3[i], [](float x, float y) { return fold_sum(x, y); });
+  // %4 [%row, K] = load ws.n.adjoint0 row
   float t4[4];
   { auto* const at = p_ws_n_adjoint0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t4[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t4[(i) * 2 + 0]); } }
+  // %5 [%row, K] = load k row
   float t5[4];
   { auto* const at = p_k + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t5[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t5[(i) * 2 + 0]); } }
+  // %6 [%row, K] = mul %4, %5
   float t6[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t6[(i) * 2 + j] = (t4[(i) * 2 + j] * t5[(i) * 2 + j]);
+  // %7 [%row] = sum[K] %6
   float t7[2];
   UNROLL for (int i = 0; i < 2; ++i) t7[i] = 0.f;
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t7[i] = t7[i] + t6[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t7[i] = lanes_fold(t7[i], [](float x, float y) { return fold_sum(x, y); });
+  // %8 [%row] = add %3, %7
   float t8[2];
   UNROLL for (int i = 0; i < 2; ++i) t8[i] = (t3[i] + t7[i]);
+  // %9 [%row] = load i row
   float t9[2];
   { auto* const at = p_i + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t9[i], at + i * step); else zeron<1>(&t9[i]); } }
+  // %10 [%row] = sigmoid %9
   float t10[2];
   UNROLL for (int i = 0; i < 2; ++i) t10[i] = m_sigmoid(t9[i]);
+  // %11 [%row] = neg %9
   float t11[2];
   UNROLL for (int i = 0; i < 2; ++i) t11[i] = (-t9[i]);
+  // %12 [%row] = sigmoid %11
   float t12[2];
   UNROLL for (int i = 0; i < 2; ++i) t12[i] = m_sigmoid(t11[i]);
+  // %13 [%row] = mul %10, %12
   float t13[2];
   UNROLL for (int i = 0; i < 2; ++i) t13[i] = (t10[i] * t12[i]);
+  // %14 [%row] = mul %8, %13
   float t14[2];
   UNROLL for (int i = 0; i < 2; ++i) t14[i] = (t8[i] * t13[i]);
+  // store d_i, %14
   { auto* const at = p_d_i + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t14[i]); }
+  // %15 [%row] = load ws.C.adjoint3 row
   float t15[2];
   { auto* const at = p_ws_C_adjoint3 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t15[i], at + i * step); else zeron<1>(&t15[i]); } }
+  // %16 [%row] = load f row
   float t16[2];
   { auto* const at = p_f + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t16[i], at + i * step); else zeron<1>(&t16[i]); } }
+  // %17 [%row] = neg %16
   float t17[2];
   UNROLL for (int i = 0; i < 2; ++i) t17[i] = (-t16[i]);
+  // %18 [%row] = sigmoid %17
   float t18[2];
   UNROLL for (int i = 0; i < 2; ++i) t18[i] = m_sigmoid(t17[i]);
+  // %19 [%row] = mul %15, %18
   float t19[2];
   UNROLL for (int i = 0; i < 2; ++i) t19[i] = (t15[i] * t18[i]);
+  // %20 [%row, K] = load ws.n.result1 row
   float t20[4];
   { auto* const at = p_ws_n_result1 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t20[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t20[(i) * 2 + 0]); } }
+  // %21 [%row, K] = mul %4, %20
   float t21[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t21[(i) * 2 + j] = (t4[(i) * 2 + j] * t20[(i) * 2 + j]);
+  // %22 [%row] = sum[K] %21
   float t22[2];
   UNROLL for (int i = 0; i < 2; ++i) t22[i] = 0.f;
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t22[i] = t22[i] + t21[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t22[i] = lanes_fold(t22[i], [](float x, float y) { return fold_sum(x, y); });
+  // %23 [%row] = sigmoid %16
   float t23[2];
   UNROLL for (int i = 0; i < 2; ++i) t23[i] = m_sigmoid(t16[i]);
+  // %24 [%row] = mul %23, %18
   float t24[2];
   UNROLL for (int i = 0; i < 2; ++i) t24[i] = (t23[i] * t18[i]);
+  // %25 [%row] = mul %22, %24
   float t25[2];
   UNROLL for (int i = 0; i < 2; ++i) t25[i] = (t22[i] * t24[i]);
+  // %26 [%row] = add %19, %25
   float t26[2];
   UNROLL for (int i = 0; i < 2; ++i) t26[i] = (t19[i] + t25[i]);
+  // store d_f, %26
   { auto* const at = p_d_f + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t26[i]); }
 }
 
@@ -2409,128 +2818,182 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
+  // %0 [K] = load n
   float t0[8];
   UNROLL for (int c = 0; c < 2; ++c) { if (p_n != nullptr) ldn<4>(&t0[c * 4], p_n + ((i64)sequence * d.heads + head) * 64 + (x_K + c * 4)); else zeron<4>(&t0[c * 4]); }
+  // %1 [K, V] = load C
   float t1[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_C != nullptr) ldn<1>(&t1[i], p_C + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t1[i]); }
   float t2[8];
   UNROLL for (int i = 0; i < 8; ++i) t2[i] = t0[i];
   float t3[8];
   UNROLL for (int i = 0; i < 8; ++i) t3[i] = t1[i];
+  // loop tokens with %2 [K] = %0, %3 [K, V] = %1
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %4 [] = load i one
       float t4[1];
       ldn<1>(&t4[0], p_i + ((i64)token * d.heads + head) * 1);
+      // %5 [] = sigmoid %4
       float t5[1];
       t5[0] = m_sigmoid(t4[0]);
+      // %6 [K] = load k one
       float t6[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t6[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %7 [K] = mul %5, %6
       float t7[8];
       UNROLL for (int i = 0; i < 8; ++i) t7[i] = (t5[0] * t6[i]);
+      // %8 [] = load f one
       float t8[1];
       ldn<1>(&t8[0], p_f + ((i64)token * d.heads + head) * 1);
+      // %9 [] = sigmoid %8
       float t9[1];
       t9[0] = m_sigmoid(t8[0]);
+      // %10 [] = neg %8
       float t10[1];
       t10[0] = (-t8[0]);
+      // %11 [] = sigmoid %10
       float t11[1];
       t11[0] = m_sigmoid(t10[0]);
+      // %12 [] = neg %11
       float t12[1];
       t12[0] = (-t11[0]);
+      // %13 [] = 0.5
       float t13[1];
       t13[0] = 0.5f;
+      // %14 [] = 1
       float t14[1];
       t14[0] = 1.f;
+      // %15 [] = add %14, %12
       float t15[1];
       t15[0] = (t14[0] + t12[0]);
+      // %16 [] = less %13, %15
       float t16[1];
       t16[0] = (t13[0] < t15[0] ? 1.f : 0.f);
+      // %17 [] = mul %16, %12
       float t17[1];
       t17[0] = (t16[0] * t12[0]);
+      // %18 [] = sub %14, %16
       float t18[1];
       t18[0] = (t14[0] - t16[0]);
+      // %19 [] = mul %18, %9
       float t19[1];
       t19[0] = (t18[0] * t9[0]);
+      // %20 [] = add %17, %19
       float t20[1];
       t20[0] = (t17[0] + t19[0]);
+      // %21 [K] = mul %20, %2
       float t21[8];
       UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t20[0] * t2[i]);
+      // %22 [K] = mul %16, %2
       float t22[8];
       UNROLL for (int i = 0; i < 8; ++i) t22[i] = (t16[0] * t2[i]);
+      // %23 [K] = add %21, %7
       float t23[8];
       UNROLL for (int i = 0; i < 8; ++i) t23[i] = (t21[i] + t7[i]);
+      // %24 [K] = add %22, %23
       float t24[8];
       UNROLL for (int i = 0; i < 8; ++i) t24[i] = (t22[i] + t23[i]);
+      // %25 [] = log_sigmoid %8
       float t25[1];
       t25[0] = m_log_sigmoid(t8[0]);
+      // %26 [] = exp %25
       float t26[1];
       t26[0] = m_exp(t25[0]);
+      // %27 [] = expm1 %25
       float t27[1];
       t27[0] = m_expm1(t25[0]);
+      // %28 [] = add %14, %27
       float t28[1];
       t28[0] = (t14[0] + t27[0]);
+      // %29 [] = less %13, %28
       float t29[1];
       t29[0] = (t13[0] < t28[0] ? 1.f : 0.f);
+      // %30 [] = mul %29, %27
       float t30[1];
       t30[0] = (t29[0] * t27[0]);
+      // %31 [] = sub %14, %29
       float t31[1];
       t31[0] = (t14[0] - t29[0]);
+      // %32 [] = mul %31, %26
       float t32[1];
       t32[0] = (t31[0] * t26[0]);
+      // %33 [] = add %30, %32
       float t33[1];
       t33[0] = (t30[0] + t32[0]);
+      // %34 [K, V] = mul %33, %3
       float t34[8];
       UNROLL for (int i = 0; i < 8; ++i) t34[i] = (t33[0] * t3[i]);
+      // %35 [K, V] = mul %29, %3
       float t35[8];
       UNROLL for (int i = 0; i < 8; ++i) t35[i] = (t29[0] * t3[i]);
+      // %36 [K, V] = add %35, %34
       float t36[8];
       UNROLL for (int i = 0; i < 8; ++i) t36[i] = (t35[i] + t34[i]);
+      // %37 [V] = load v one
       float t37[1];
       ldn<1>(&t37[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      // %38 [V] = mul %37, %5
       float t38[1];
       t38[0] = (t37[0] * t5[0]);
+      // %39 [K, V] = mul %6, %38
       float t39[8];
       UNROLL for (int i = 0; i < 8; ++i) t39[i] = (t6[i] * t38[0]);
+      // %40 [K, V] = add %34, %39
       float t40[8];
       UNROLL for (int i = 0; i < 8; ++i) t40[i] = (t34[i] + t39[i]);
+      // %41 [K, V] = add %35, %40
       float t41[8];
       UNROLL for (int i = 0; i < 8; ++i) t41[i] = (t35[i] + t40[i]);
+      // %42 [K] = load q one
       float t42[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t42[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %43 [] = 0.125
       float t43[1];
       t43[0] = 0.125f;
+      // %44 [K] = mul %42, %43
       float t44[8];
       UNROLL for (int i = 0; i < 8; ++i) t44[i] = (t42[i] * t43[0]);
+      // %45 [V] = contract[K] %44, %41
       float t45[1];
       t45[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t45[0] = t45[0] + t44[i] * t41[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t45[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t45[0] = x; }
+      // %46 [] = contract[K] %42, %24
       float t46[1];
       t46[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t46[0] = t46[0] + t42[i] * t24[i];
       (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t46[0];
       __syncthreads();
       { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t46[0] = x; }
+      // %47 [] = abs %46
       float t47[1];
       t47[0] = fabsf(t46[0]);
+      // %48 [] = 8
       float t48[1];
       t48[0] = 8.f;
+      // %49 [] = div %47, %48
       float t49[1];
       t49[0] = (t47[0] / t48[0]);
+      // %50 [] = max %49, %14
       float t50[1];
       t50[0] = max_nan(t49[0], t14[0]);
+      // %51 [V] = div %45, %50
       float t51[1];
       t51[0] = (t45[0] / t50[0]);
+      // store o, %51
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t51[0]);
       UNROLL for (int i = 0; i < 8; ++i) t2[i] = t24[i];
       UNROLL for (int i = 0; i < 8; ++i) t3[i] = t41[i];
     }
   }
+  // store final.n, %2
   UNROLL for (int i = 0; i < 8; ++i) if (block == 0 && lane == 0 && p_final_n != nullptr) st(p_final_n + ((i64)sequence * d.heads + head) * 64 + (x_K + i), t2[i]);
+  // store final.C, %3
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_C != nullptr) st(p_final_C + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t3[i]);
 }
 

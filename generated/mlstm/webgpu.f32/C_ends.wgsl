@@ -50,12 +50,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
   let at_ws_C_local = dims[2].z + (segment * heads + head) * 4096u + block;
+  const near4 = 0u;
+  const near10 = 16u;
+  const near13 = 32u;
+  const near14 = 48u;
+  const near6 = 560u;
+  const near1 = 1584u;
+  // %0 [K, V] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1584u] = 0.0f;
+    near[near1 + i_K * 32u + i_V] = 0.0f;
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
@@ -63,43 +71,60 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_i = (token * heads + head);
     let at_k = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
+    // %3 [%row] = load i row
+    // %4 [%row] = sigmoid %3
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x1 = m_sigmoid(select(0.0, p_i[at_i + r * heads], r < length));
-      near[r] = x1;
+      let v4_1 = m_sigmoid(select(0.0, p_i[at_i + r * heads], r < length));
+      near[near4 + r] = v4_1;
     }
+    // %6 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 560u] = x2;
+      let v6_2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near6 + r * 64u + i_K] = v6_2;
     }
+    // %7 [%row] = load f row
+    // %8 [%row] = log_sigmoid %7
+    // %9 [%row] = keep %8
+    // %10 [%row] = cumsum %9
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, m_log_sigmoid(select(0.0, p_f[at_i + r * heads], r < length)), r < length), -80.0);
-        near[r + 16u] = sum;
+        near[near10 + r] = sum;
       }
     }
     workgroupBarrier();
-    let x3 = near[31u];
-    let t11 = x3;
+    // %11 [] = pick last %10
+    let v10_3 = near[near10 + 15u];
+    let t11 = v10_3;
+    // %12 [%row] = sub %11, %10
+    // %13 [%row] = exp %12
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x5 = near[r + 16u];
-      let x4 = m_exp((t11 - x5));
-      near[r + 32u] = x4;
+      let v10_5 = near[near10 + r];
+      let v13_4 = m_exp((t11 - v10_5));
+      near[near13 + r] = v13_4;
     }
     workgroupBarrier();
+    // %2 [%row, V] = load v row
+    // %5 [%row, V] = mul %2, %4
+    // %14 [%row, V] = mul %13, %5
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x6 = (near[r + 32u] * (select(0.0, p_v[at_v + r * heads_64 + i_V], r < length) * near[r]));
-      near[r * 32u + i_V + 48u] = x6;
+      let v14_6 = (near[near13 + r] * (select(0.0, p_v[at_v + r * heads_64 + i_V], r < length) * near[near4 + r]));
+      near[near14 + r * 32u + i_V] = v14_6;
     }
+    // %16 [] = exp %11
     let t16 = m_exp(t11);
     workgroupBarrier();
+    // %17 [K, V] = mul %16, %1
+    // %15 [K, V] = contract[%row] %6, %14
+    // %18 [K, V] = add %17, %15
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -108,28 +133,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum10 = vec4<f32>();
       var sum11 = vec4<f32>();
       for (var k7 = 0u; k7 < 16u + zero; k7++) {
-        let b12 = vec4<f32>(near[k7 * 32u + first_i_V + 48u], near[k7 * 32u + first_i_V + 49u], near[k7 * 32u + first_i_V + 50u], near[k7 * 32u + first_i_V + 51u]);
-        sum8 += near[k7 * 64u + first_i_K + 560u] * b12;
-        sum9 += near[k7 * 64u + first_i_K + 561u] * b12;
-        sum10 += near[k7 * 64u + first_i_K + 562u] * b12;
-        sum11 += near[k7 * 64u + first_i_K + 563u] * b12;
+        let b12 = vec4<f32>(near[near14 + k7 * 32u + first_i_V], near[near14 + k7 * 32u + first_i_V + 1u], near[near14 + k7 * 32u + first_i_V + 2u], near[near14 + k7 * 32u + first_i_V + 3u]);
+        sum8 += near[near6 + k7 * 64u + first_i_K] * b12;
+        sum9 += near[near6 + k7 * 64u + first_i_K + 1u] * b12;
+        sum10 += near[near6 + k7 * 64u + first_i_K + 2u] * b12;
+        sum11 += near[near6 + k7 * 64u + first_i_K + 3u] * b12;
       }
       var m15 = array<vec4<f32>, 4>(sum8, sum9, sum10, sum11);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x13 = near[i_K * 32u + i_V + 1584u];
-          near[i_K * 32u + i_V + 1584u] = ((t16 * x13) + m15[y][x]);
+          let v1_13 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((t16 * v1_13) + m15[y][x]);
         }
       }
     }
     workgroupBarrier();
   }
+  // store ws.C.local, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x14 = near[i_K * 32u + i_V + 1584u];
-    arena[at_ws_C_local + i_K * 64u + i_V] = x14;
+    let v1_14 = near[near1 + i_K * 32u + i_V];
+    arena[at_ws_C_local + i_K * 64u + i_V] = v1_14;
   }
 }

@@ -16,25 +16,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let block = wid.z * 32u;
   let sequence = wid.x;
   let at_final_C = (sequence * heads + head) * 4096u + block;
+  const near1 = 0u;
+  // %0 [K, V] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V] = 0.0f;
+    near[near1 + i_K * 32u + i_V] = 0.0f;
   }
   workgroupBarrier();
+  // loop segments with %1 [K, V] = %0
   for (var m = 0u; m < sequences[6u * sequence + 5u]; m++) {
     let segment = sequences[6u * sequence + 4u] + m;
     let at_ws_C_local = dims[2].z + (segment * heads + head) * 4096u + block;
+    // %2 [K, V] = load ws.C.local
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      near[i_K * 32u + i_V] = arena[at_ws_C_local + i_K * 64u + i_V];
+      near[near1 + i_K * 32u + i_V] = arena[at_ws_C_local + i_K * 64u + i_V];
     }
     workgroupBarrier();
   }
+  // store final.C, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    p_final_C[at_final_C + i_K * 64u + i_V] = near[i_K * 32u + i_V];
+    p_final_C[at_final_C + i_K * 64u + i_V] = near[near1 + i_K * 32u + i_V];
   }
 }

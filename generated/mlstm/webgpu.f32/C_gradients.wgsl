@@ -61,98 +61,153 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_C_states = dims[3].z + (chunk * heads + head) * 4096u;
   let at_ws_C_adjoint3 = dims[5].z + (token * heads + head);
   let at_ws_C_result0 = dims[3].w + (token * heads + head) * 64u;
+  const near5 = 0u;
+  const near9 = 16u;
+  const near10 = 32u;
+  const near15 = 32u;
+  const near23 = 48u;
+  const near38 = 64u;
+  const near56 = 80u;
+  const near57 = 96u;
+  const near62 = 48u;
+  const near65 = 112u;
+  const near68 = 128u;
+  const near78 = 144u;
+  const near94 = 48u;
+  const near71 = 144u;
+  const near27 = 80u;
+  const near28 = 336u;
+  const near31 = 592u;
+  const near43 = 592u;
+  const near47 = 848u;
+  const near2 = 1104u;
+  const near12 = 2128u;
+  // %2 [%row, K] = load q row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 1104u] = x1;
+    let v2_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+    near[near2 + r * 64u + i_K] = v2_1;
   }
   workgroupBarrier();
+  // %3 [%row, K] = load ws.n.result0 row
+  // %4 [%row, K] = mul %2, %3
+  // %5 [%row] = sum[K] %4
+  // %6 [%row] = abs %5
+  // %7 [] = 8
+  // %8 [%row] = div %6, %7
+  // %1 [] = 1
+  // %9 [%row] = max %8, %1
+  // %10 [%row] = div %1, %9
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum3 = 0.0f;
     for (var k4 = 0u; k4 < 64u + zero; k4++) {
-      let x5 = near[r * 64u + k4 + 1104u];
-      let x6 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + k4], r < length);
-      sum3 += (x5 * x6);
+      let v2_5 = near[near2 + r * 64u + k4];
+      let v3_6 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + k4], r < length);
+      sum3 += (v2_5 * v3_6);
     }
-    let x2 = sum3;
-    near[r] = x2;
-    let x8 = (abs(x2) / 8.0f);
-    let x7 = m_max(x8, 1.0f);
-    near[r + 16u] = x7;
-    let x9 = (1.0f / x7);
-    near[r + 32u] = x9;
+    let v5_2 = sum3;
+    near[near5 + r] = v5_2;
+    let v8_8 = (abs(v5_2) / 8.0f);
+    let v9_7 = m_max(v8_8, 1.0f);
+    near[near9 + r] = v9_7;
+    let v10_9 = (1.0f / v9_7);
+    near[near10 + r] = v10_9;
   }
   workgroupBarrier();
+  // %0 [%row, V] = load d_o row
+  // %11 [%row, V] = mul %0, %10
+  // %12 [%row, V] = keep %11
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x11 = select(0.0, p_d_o[at_q + r * heads_64 + i_V], r < length);
-    let x10 = select(0.0, (x11 * near[r + 32u]), r < length);
-    near[r * 64u + i_V + 2128u] = x10;
+    let v0_11 = select(0.0, p_d_o[at_q + r * heads_64 + i_V], r < length);
+    let v12_10 = select(0.0, (v0_11 * near[near10 + r]), r < length);
+    near[near12 + r * 64u + i_V] = v12_10;
   }
   workgroupBarrier();
+  // %14 [%row] = load i.staged row
+  // %15 [%row] = sigmoid %14
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x12 = m_sigmoid(select(0.0, arena[at_i_staged + r * heads], r < length));
-    near[r + 32u] = x12;
+    let v15_12 = m_sigmoid(select(0.0, arena[at_i_staged + r * heads], r < length));
+    near[near15 + r] = v15_12;
   }
   workgroupBarrier();
+  // %13 [%row, V] = load v row
+  // %16 [%row, V] = mul %13, %15
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x14 = near[r + 32u];
-    let x13 = (select(0.0, p_v[at_q + r * heads_64 + i_V], r < length) * x14);
-    arena[far + r * 64u + i_V] = x13;
+    let v15_14 = near[near15 + r];
+    let v16_13 = (select(0.0, p_v[at_q + r * heads_64 + i_V], r < length) * v15_14);
+    arena[far + r * 64u + i_V] = v16_13;
   }
+  // %20 [%row] = load f.staged row
+  // %21 [%row] = log_sigmoid %20
+  // %22 [%row] = keep %21
+  // %23 [%row] = cumsum %22
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x15 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
-      sum += m_floor(x15, -80.0);
-      near[r + 48u] = sum;
+      let v22_15 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
+      sum += m_floor(v22_15, -80.0);
+      near[near23 + r] = sum;
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %24 [%col] = swap %23
+  // %25 [%row, %col] = sub %23, %24
+  // %26 [%row, %col] = mask %25
+  // %27 [%row, %col] = exp %26
+  // %17 [%col, V] = swap %16
+  // %18 [%row, %col] = contract[V] %12, %17
+  // %19 [%row, %col] = mask %18
+  // %28 [%row, %col] = mul %27, %19
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum17 = vec2<f32>();
     var sum18 = vec2<f32>();
     for (var k16 = 0u; k16 < 64u + zero; k16++) {
-      let x19 = near[first_r * 64u + k16 + 2128u];
-      let x20 = near[first_r * 64u + k16 + 2192u];
-      let x21 = arena[far + first_c * 64u + k16];
-      let x22 = arena[far + first_c * 64u + k16 + 64u];
-      let b23 = vec2<f32>(x21, x22);
-      sum17 += x19 * b23;
-      sum18 += x20 * b23;
+      let v12_19 = near[near12 + first_r * 64u + k16];
+      let v12_20 = near[near12 + first_r * 64u + k16 + 64u];
+      let v16_21 = arena[far + first_c * 64u + k16];
+      let v16_22 = arena[far + first_c * 64u + k16 + 64u];
+      let b23 = vec2<f32>(v16_21, v16_22);
+      sum17 += v12_19 * b23;
+      sum18 += v12_20 * b23;
     }
     var m18 = array<vec2<f32>, 2>(sum17, sum18);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x25 = near[r + 48u];
-        let x26 = near[c + 48u];
-        let x24 = m_exp(select(0.0, (x25 - x26), c <= r));
-        near[r * 16u + c + 80u] = x24;
-        let x27 = (x24 * select(0.0, m18[y][x], c <= r));
-        near[r * 16u + c + 336u] = x27;
+        let v23_25 = near[near23 + r];
+        let v23_26 = near[near23 + c];
+        let v27_24 = m_exp(select(0.0, (v23_25 - v23_26), c <= r));
+        near[near27 + r * 16u + c] = v27_24;
+        let v28_27 = (v27_24 * select(0.0, m18[y][x], c <= r));
+        near[near28 + r * 16u + c] = v28_27;
       }
     }
   }
   workgroupBarrier();
+  // %29 [] = 0.125
+  // %30 [%row, %col] = mul %29, %28
+  // %31 [%col, %row] = swap %30
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x29 = near[c * 16u + r + 336u];
-    let x28 = (0.125f * x29);
-    near[c * 16u + r + 592u] = x28;
+    let v28_29 = near[near28 + c * 16u + r];
+    let v31_28 = (0.125f * v28_29);
+    near[near31 + c * 16u + r] = v31_28;
   }
+  // %34 [K, V] = load ws.C.cotangents
+  // %35 [%row, K] = contract[V] %16, %34
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -161,40 +216,48 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum33 = vec4<f32>();
     var sum34 = vec4<f32>();
     for (var k30 = 0u; k30 < 64u + zero; k30++) {
-      let x35 = arena[far + first_r * 64u + k30];
-      let x36 = arena[far + first_r * 64u + k30 + 64u];
-      let x37 = arena[far + first_r * 64u + k30 + 128u];
-      let x38 = arena[far + first_r * 64u + k30 + 192u];
-      let x39 = arena[at_ws_C_cotangents + first_i_K * 64u + k30];
-      let x40 = arena[at_ws_C_cotangents + first_i_K * 64u + k30 + 64u];
-      let x41 = arena[at_ws_C_cotangents + first_i_K * 64u + k30 + 128u];
-      let x42 = arena[at_ws_C_cotangents + first_i_K * 64u + k30 + 192u];
-      let b43 = vec4<f32>(x39, x40, x41, x42);
-      sum31 += x35 * b43;
-      sum32 += x36 * b43;
-      sum33 += x37 * b43;
-      sum34 += x38 * b43;
+      let v16_35 = arena[far + first_r * 64u + k30];
+      let v16_36 = arena[far + first_r * 64u + k30 + 64u];
+      let v16_37 = arena[far + first_r * 64u + k30 + 128u];
+      let v16_38 = arena[far + first_r * 64u + k30 + 192u];
+      let v34_39 = arena[at_ws_C_cotangents + first_i_K * 64u + k30];
+      let v34_40 = arena[at_ws_C_cotangents + first_i_K * 64u + k30 + 64u];
+      let v34_41 = arena[at_ws_C_cotangents + first_i_K * 64u + k30 + 128u];
+      let v34_42 = arena[at_ws_C_cotangents + first_i_K * 64u + k30 + 192u];
+      let b43 = vec4<f32>(v34_39, v34_40, v34_41, v34_42);
+      sum31 += v16_35 * b43;
+      sum32 += v16_36 * b43;
+      sum33 += v16_37 * b43;
+      sum34 += v16_38 * b43;
     }
     var m35 = array<vec4<f32>, 4>(sum31, sum32, sum33, sum34);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x44 = m35[y][x];
-        arena[far + r * 64u + i_K + 1024u] = x44;
+        let v35_44 = m35[y][x];
+        arena[far + r * 64u + i_K + 1024u] = v35_44;
       }
     }
   }
-  let x45 = near[63u];
-  let t36 = x45;
+  // %36 [] = pick last %23
+  let v23_45 = near[near23 + 15u];
+  let t36 = v23_45;
+  // %37 [%row] = sub %36, %23
+  // %38 [%row] = exp %37
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x47 = near[r + 48u];
-    let x46 = m_exp((t36 - x47));
-    near[r + 64u] = x46;
+    let v23_47 = near[near23 + r];
+    let v38_46 = m_exp((t36 - v23_47));
+    near[near38 + r] = v38_46;
   }
   workgroupBarrier();
   storageBarrier();
+  // %39 [%row, K] = mul %38, %35
+  // %32 [%col, K] = swap %2
+  // %33 [%row, K] = contract[%col] %31, %32
+  // %40 [%row, K] = add %39, %33
+  // store ws.C.adjoint1, %40
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -203,70 +266,83 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum51 = vec4<f32>();
     var sum52 = vec4<f32>();
     for (var k48 = 0u; k48 < 16u + zero; k48++) {
-      let x53 = near[k48 * 64u + first_i_K + 1104u];
-      let x54 = near[k48 * 64u + first_i_K + 1105u];
-      let x55 = near[k48 * 64u + first_i_K + 1106u];
-      let x56 = near[k48 * 64u + first_i_K + 1107u];
-      let b57 = vec4<f32>(x53, x54, x55, x56);
-      sum49 += near[k48 * 16u + first_r + 592u] * b57;
-      sum50 += near[k48 * 16u + first_r + 593u] * b57;
-      sum51 += near[k48 * 16u + first_r + 594u] * b57;
-      sum52 += near[k48 * 16u + first_r + 595u] * b57;
+      let v2_53 = near[near2 + k48 * 64u + first_i_K];
+      let v2_54 = near[near2 + k48 * 64u + first_i_K + 1u];
+      let v2_55 = near[near2 + k48 * 64u + first_i_K + 2u];
+      let v2_56 = near[near2 + k48 * 64u + first_i_K + 3u];
+      let b57 = vec4<f32>(v2_53, v2_54, v2_55, v2_56);
+      sum49 += near[near31 + k48 * 16u + first_r] * b57;
+      sum50 += near[near31 + k48 * 16u + first_r + 1u] * b57;
+      sum51 += near[near31 + k48 * 16u + first_r + 2u] * b57;
+      sum52 += near[near31 + k48 * 16u + first_r + 3u] * b57;
     }
     var m33 = array<vec4<f32>, 4>(sum49, sum50, sum51, sum52);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x58 = near[r + 64u];
-        let x59 = (x58 * arena[far + r * 64u + i_K + 1024u]);
-        if (r < length) { arena[at_ws_C_adjoint1 + r * heads_64 + i_K] = (x59 + m33[y][x]); }
+        let v38_58 = near[near38 + r];
+        let v39_59 = (v38_58 * arena[far + r * 64u + i_K + 1024u]);
+        if (r < length) { arena[at_ws_C_adjoint1 + r * heads_64 + i_K] = (v39_59 + m33[y][x]); }
       }
     }
   }
+  // %41 [%row, K] = load k row
+  // %42 [%col, K] = swap %41
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x61 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
-    let x60 = x61;
-    arena[far + c * 64u + i_K + 2048u] = x60;
+    let v41_61 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
+    let v42_60 = v41_61;
+    arena[far + c * 64u + i_K + 2048u] = v42_60;
   }
   workgroupBarrier();
   storageBarrier();
+  // %43 [%row, %col] = contract[K] %2, %42
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum63 = vec2<f32>();
     var sum64 = vec2<f32>();
     for (var k62 = 0u; k62 < 64u + zero; k62++) {
-      let x65 = near[first_r * 64u + k62 + 1104u];
-      let x66 = near[first_r * 64u + k62 + 1168u];
-      let x67 = arena[far + first_c * 64u + k62 + 2048u];
-      let x68 = arena[far + first_c * 64u + k62 + 2112u];
-      let b69 = vec2<f32>(x67, x68);
-      sum63 += x65 * b69;
-      sum64 += x66 * b69;
+      let v2_65 = near[near2 + first_r * 64u + k62];
+      let v2_66 = near[near2 + first_r * 64u + k62 + 64u];
+      let v42_67 = arena[far + first_c * 64u + k62 + 2048u];
+      let v42_68 = arena[far + first_c * 64u + k62 + 2112u];
+      let b69 = vec2<f32>(v42_67, v42_68);
+      sum63 += v2_65 * b69;
+      sum64 += v2_66 * b69;
     }
     var m43 = array<vec2<f32>, 2>(sum63, sum64);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x70 = m43[y][x];
-        near[r * 16u + c + 592u] = x70;
+        let v43_70 = m43[y][x];
+        near[near43 + r * 16u + c] = v43_70;
       }
     }
   }
   workgroupBarrier();
+  // %45 [%row, %col] = mul %27, %29
+  // %44 [%row, %col] = mask %43
+  // %46 [%row, %col] = mul %45, %44
+  // %47 [%col, %row] = swap %46
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x72 = near[c * 16u + r + 80u];
-    let x73 = near[c * 16u + r + 592u];
-    let x71 = ((x72 * 0.125f) * select(0.0, x73, r <= c));
-    near[c * 16u + r + 848u] = x71;
+    let v27_72 = near[near27 + c * 16u + r];
+    let v43_73 = near[near43 + c * 16u + r];
+    let v47_71 = ((v27_72 * 0.125f) * select(0.0, v43_73, r <= c));
+    near[near47 + c * 16u + r] = v47_71;
   }
   workgroupBarrier();
+  // %48 [%col, V] = swap %12
+  // %49 [%row, V] = contract[%col] %47, %48
+  // %50 [%row, V] = contract[K] %41, %34
+  // %51 [%row, V] = mul %38, %50
+  // %52 [%row, V] = add %51, %49
+  // store ws.C.adjoint2, %52
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -275,15 +351,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum77 = vec4<f32>();
     var sum78 = vec4<f32>();
     for (var k74 = 0u; k74 < 16u + zero; k74++) {
-      let x79 = near[k74 * 64u + first_i_V + 2128u];
-      let x80 = near[k74 * 64u + first_i_V + 2129u];
-      let x81 = near[k74 * 64u + first_i_V + 2130u];
-      let x82 = near[k74 * 64u + first_i_V + 2131u];
-      let b83 = vec4<f32>(x79, x80, x81, x82);
-      sum75 += near[k74 * 16u + first_r + 848u] * b83;
-      sum76 += near[k74 * 16u + first_r + 849u] * b83;
-      sum77 += near[k74 * 16u + first_r + 850u] * b83;
-      sum78 += near[k74 * 16u + first_r + 851u] * b83;
+      let v12_79 = near[near12 + k74 * 64u + first_i_V];
+      let v12_80 = near[near12 + k74 * 64u + first_i_V + 1u];
+      let v12_81 = near[near12 + k74 * 64u + first_i_V + 2u];
+      let v12_82 = near[near12 + k74 * 64u + first_i_V + 3u];
+      let b83 = vec4<f32>(v12_79, v12_80, v12_81, v12_82);
+      sum75 += near[near47 + k74 * 16u + first_r] * b83;
+      sum76 += near[near47 + k74 * 16u + first_r + 1u] * b83;
+      sum77 += near[near47 + k74 * 16u + first_r + 2u] * b83;
+      sum78 += near[near47 + k74 * 16u + first_r + 3u] * b83;
     }
     var m49 = array<vec4<f32>, 4>(sum75, sum76, sum77, sum78);
     var sum85 = vec4<f32>();
@@ -291,50 +367,57 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum87 = vec4<f32>();
     var sum88 = vec4<f32>();
     for (var k84 = 0u; k84 < 64u + zero; k84++) {
-      let x89 = select(0.0, p_k[at_q + first_r * heads_64 + k84], first_r < length);
-      let x90 = select(0.0, p_k[at_q + (first_r + 1u) * heads_64 + k84], (first_r + 1u) < length);
-      let x91 = select(0.0, p_k[at_q + (first_r + 2u) * heads_64 + k84], (first_r + 2u) < length);
-      let x92 = select(0.0, p_k[at_q + (first_r + 3u) * heads_64 + k84], (first_r + 3u) < length);
-      let x93 = arena[at_ws_C_cotangents + k84 * 64u + first_i_V];
-      let x94 = arena[at_ws_C_cotangents + k84 * 64u + first_i_V + 1u];
-      let x95 = arena[at_ws_C_cotangents + k84 * 64u + first_i_V + 2u];
-      let x96 = arena[at_ws_C_cotangents + k84 * 64u + first_i_V + 3u];
-      let b97 = vec4<f32>(x93, x94, x95, x96);
-      sum85 += x89 * b97;
-      sum86 += x90 * b97;
-      sum87 += x91 * b97;
-      sum88 += x92 * b97;
+      let v41_89 = select(0.0, p_k[at_q + first_r * heads_64 + k84], first_r < length);
+      let v41_90 = select(0.0, p_k[at_q + (first_r + 1u) * heads_64 + k84], (first_r + 1u) < length);
+      let v41_91 = select(0.0, p_k[at_q + (first_r + 2u) * heads_64 + k84], (first_r + 2u) < length);
+      let v41_92 = select(0.0, p_k[at_q + (first_r + 3u) * heads_64 + k84], (first_r + 3u) < length);
+      let v34_93 = arena[at_ws_C_cotangents + k84 * 64u + first_i_V];
+      let v34_94 = arena[at_ws_C_cotangents + k84 * 64u + first_i_V + 1u];
+      let v34_95 = arena[at_ws_C_cotangents + k84 * 64u + first_i_V + 2u];
+      let v34_96 = arena[at_ws_C_cotangents + k84 * 64u + first_i_V + 3u];
+      let b97 = vec4<f32>(v34_93, v34_94, v34_95, v34_96);
+      sum85 += v41_89 * b97;
+      sum86 += v41_90 * b97;
+      sum87 += v41_91 * b97;
+      sum88 += v41_92 * b97;
     }
     var m50 = array<vec4<f32>, 4>(sum85, sum86, sum87, sum88);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_V = first_i_V + x;
-        let x98 = m49[y][x];
-        arena[far + r * 64u + i_V + 3072u] = x98;
-        let x99 = m50[y][x];
-        arena[far + r * 64u + i_V + 4096u] = x99;
-        let x100 = near[r + 64u];
-        let x101 = ((x100 * m50[y][x]) + m49[y][x]);
-        if (r < length) { arena[at_ws_C_adjoint2 + r * heads_64 + i_V] = x101; }
+        let v49_98 = m49[y][x];
+        arena[far + r * 64u + i_V + 3072u] = v49_98;
+        let v50_99 = m50[y][x];
+        arena[far + r * 64u + i_V + 4096u] = v50_99;
+        let v38_100 = near[near38 + r];
+        let v52_101 = ((v38_100 * m50[y][x]) + m49[y][x]);
+        if (r < length) { arena[at_ws_C_adjoint2 + r * heads_64 + i_V] = v52_101; }
       }
     }
   }
+  // %53 [%row, %col] = mask strict %43
+  // %54 [%row, %col] = mul %29, %53
+  // %55 [%row, %col] = mul %28, %54
+  // %56 [%row] = sum[%col] %55
+  // %57 [%row] = exp %23
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum103 = 0.0f;
     for (var k104 = 0u; k104 < 16u + zero; k104++) {
-      let x105 = near[r * 16u + k104 + 336u];
-      let x106 = near[r * 16u + k104 + 592u];
-      let x107 = (x105 * (0.125f * select(0.0, x106, k104 < r)));
-      sum103 += x107;
+      let v28_105 = near[near28 + r * 16u + k104];
+      let v43_106 = near[near43 + r * 16u + k104];
+      let v55_107 = (v28_105 * (0.125f * select(0.0, v43_106, k104 < r)));
+      sum103 += v55_107;
     }
-    let x102 = sum103;
-    near[r + 80u] = x102;
-    let x109 = near[r + 48u];
-    let x108 = m_exp(x109);
-    near[r + 96u] = x108;
+    let v56_102 = sum103;
+    near[near56 + r] = v56_102;
+    let v23_109 = near[near23 + r];
+    let v57_108 = m_exp(v23_109);
+    near[near57 + r] = v57_108;
   }
+  // %58 [K, V] = load ws.C.states
+  // %59 [%row, K] = contract[V] %12, %58
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -343,124 +426,166 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum113 = vec4<f32>();
     var sum114 = vec4<f32>();
     for (var k110 = 0u; k110 < 64u + zero; k110++) {
-      let x115 = near[first_r * 64u + k110 + 2128u];
-      let x116 = near[first_r * 64u + k110 + 2192u];
-      let x117 = near[first_r * 64u + k110 + 2256u];
-      let x118 = near[first_r * 64u + k110 + 2320u];
-      let x119 = arena[at_ws_C_states + first_i_K * 64u + k110];
-      let x120 = arena[at_ws_C_states + first_i_K * 64u + k110 + 64u];
-      let x121 = arena[at_ws_C_states + first_i_K * 64u + k110 + 128u];
-      let x122 = arena[at_ws_C_states + first_i_K * 64u + k110 + 192u];
-      let b123 = vec4<f32>(x119, x120, x121, x122);
-      sum111 += x115 * b123;
-      sum112 += x116 * b123;
-      sum113 += x117 * b123;
-      sum114 += x118 * b123;
+      let v12_115 = near[near12 + first_r * 64u + k110];
+      let v12_116 = near[near12 + first_r * 64u + k110 + 64u];
+      let v12_117 = near[near12 + first_r * 64u + k110 + 128u];
+      let v12_118 = near[near12 + first_r * 64u + k110 + 192u];
+      let v58_119 = arena[at_ws_C_states + first_i_K * 64u + k110];
+      let v58_120 = arena[at_ws_C_states + first_i_K * 64u + k110 + 64u];
+      let v58_121 = arena[at_ws_C_states + first_i_K * 64u + k110 + 128u];
+      let v58_122 = arena[at_ws_C_states + first_i_K * 64u + k110 + 192u];
+      let b123 = vec4<f32>(v58_119, v58_120, v58_121, v58_122);
+      sum111 += v12_115 * b123;
+      sum112 += v12_116 * b123;
+      sum113 += v12_117 * b123;
+      sum114 += v12_118 * b123;
     }
     var m59 = array<vec4<f32>, 4>(sum111, sum112, sum113, sum114);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x124 = m59[y][x];
-        arena[far + r * 64u + i_K + 5120u] = x124;
+        let v59_124 = m59[y][x];
+        arena[far + r * 64u + i_K + 5120u] = v59_124;
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %60 [%row, K] = mul %57, %59
+  // %61 [%row, K] = mul %60, %2
+  // %62 [%row] = sum[K] %61
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum126 = 0.0f;
     for (var k127 = 0u; k127 < 64u + zero; k127++) {
-      let x128 = (near[r + 96u] * arena[far + r * 64u + k127 + 5120u]);
-      let x129 = near[r * 64u + k127 + 1104u];
-      sum126 += (x128 * x129);
+      let v60_128 = (near[near57 + r] * arena[far + r * 64u + k127 + 5120u]);
+      let v2_129 = near[near2 + r * 64u + k127];
+      sum126 += (v60_128 * v2_129);
     }
-    let x125 = sum126;
-    near[r + 48u] = x125;
+    let v62_125 = sum126;
+    near[near62 + r] = v62_125;
   }
+  // %65 [%col] = sum[%row] %55
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     var sum131 = 0.0f;
     for (var k132 = 0u; k132 < 16u + zero; k132++) {
-      let x133 = near[k132 * 16u + c + 336u];
-      let x134 = near[k132 * 16u + c + 592u];
-      let x135 = (x133 * (0.125f * select(0.0, x134, c < k132)));
-      sum131 += x135;
+      let v28_133 = near[near28 + k132 * 16u + c];
+      let v43_134 = near[near43 + k132 * 16u + c];
+      let v55_135 = (v28_133 * (0.125f * select(0.0, v43_134, c < k132)));
+      sum131 += v55_135;
     }
-    let x130 = sum131;
-    near[c + 112u] = x130;
+    let v65_130 = sum131;
+    near[near65 + c] = v65_130;
   }
+  // %67 [%row, K] = mul %39, %41
+  // %68 [%row] = sum[K] %67
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum137 = 0.0f;
     for (var k138 = 0u; k138 < 64u + zero; k138++) {
-      let x139 = near[r + 64u];
-      let x140 = (x139 * arena[far + r * 64u + k138 + 1024u]);
-      let x141 = select(0.0, p_k[at_q + r * heads_64 + k138], r < length);
-      sum137 += (x140 * x141);
+      let v38_139 = near[near38 + r];
+      let v39_140 = (v38_139 * arena[far + r * 64u + k138 + 1024u]);
+      let v41_141 = select(0.0, p_k[at_q + r * heads_64 + k138], r < length);
+      sum137 += (v39_140 * v41_141);
     }
-    let x136 = sum137;
-    near[r + 128u] = x136;
+    let v68_136 = sum137;
+    near[near68 + r] = v68_136;
   }
+  // %71 [K] = contract[V] %58, %34
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum143 = 0.0;
     for (var k142 = 0u; k142 < 64u + zero; k142++) {
-      let x144 = arena[at_ws_C_states + i_K * 64u + k142];
-      let b145 = x144;
-      let x146 = arena[at_ws_C_cotangents + i_K * 64u + k142];
-      let b147 = x146;
+      let v58_144 = arena[at_ws_C_states + i_K * 64u + k142];
+      let b145 = v58_144;
+      let v34_146 = arena[at_ws_C_cotangents + i_K * 64u + k142];
+      let b147 = v34_146;
       sum143 += b145 * b147;
     }
     let m71 = sum143;
-    let x148 = m71;
-    near[i_K + 144u] = x148;
+    let v71_148 = m71;
+    near[near71 + i_K] = v71_148;
   }
   workgroupBarrier();
+  // %72 [] = sum[K] %71
   var sum149 = 0.0f;
   for (var k150 = 0u; k150 < 64u + zero; k150++) {
-    sum149 += near[k150 + 144u];
+    sum149 += near[near71 + k150];
   }
   let t72 = sum149;
+  // %73 [] = exp %36
   let t73 = m_exp(t36);
+  // %74 [] = mul %73, %72
   let t74 = (t73 * t72);
+  // %75 [] = sum[%row] %68
   var sum151 = 0.0f;
   for (var k152 = 0u; k152 < 16u + zero; k152++) {
-    let x153 = near[k152 + 128u];
-    sum151 += x153;
+    let v68_153 = near[near68 + k152];
+    sum151 += v68_153;
   }
   let t75 = sum151;
+  // %76 [] = add %74, %75
   let t76 = (t74 + t75);
   workgroupBarrier();
+  // %63 [%row] = mul %29, %62
+  // %64 [%row] = add %63, %56
+  // %66 [%row] = swap %65
+  // %69 [%row] = add %68, %66
+  // %70 [%row] = neg %69
+  // %77 [%row] = add %64, %70
+  // %78 [%row] = cumsum reversed %77
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let x154 = near[r + 128u];
-      sum += (((0.125f * near[r + 48u]) + near[r + 80u]) + (-(x154 + near[r + 112u])));
-      near[r + 144u] = sum;
+      let v68_154 = near[near68 + r];
+      sum += (((0.125f * near[near62 + r]) + near[near56 + r]) + (-(v68_154 + near[near65 + r])));
+      near[near78 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %79 [%row] = add %78, %76
+  // %80 [] = -80
+  // %81 [%row] = less %80, %22
+  // %82 [%row] = mul %79, %81
+  // store ws.C.adjoint3, %82
+  // %83 [%row, V] = load ws.C.result0 row
+  // %84 [%row, V] = div %83, %9
+  // %85 [%row, V] = div %84, %9
+  // %86 [%row, V] = neg %85
+  // %87 [%row, V] = mul %0, %86
+  // %88 [%row] = sum[V] %87
+  // %89 [%row] = less %8, %1
+  // %90 [%row] = sub %1, %89
+  // %91 [%row] = mul %88, %90
+  // %92 [%row] = mul %91, %29
+  // %93 [%row] = sign %5
+  // %94 [%row] = mul %92, %93
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x155 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
-    if (r < length) { arena[at_ws_C_adjoint3 + r * heads] = ((near[r + 144u] + t76) * select(0.0, 1.0, (-80.0f) < x155)); }
+    let v22_155 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
+    if (r < length) { arena[at_ws_C_adjoint3 + r * heads] = ((near[near78 + r] + t76) * select(0.0, 1.0, (-80.0f) < v22_155)); }
     var sum157 = 0.0f;
     for (var k158 = 0u; k158 < 64u + zero; k158++) {
-      let x159 = select(0.0, p_d_o[at_q + r * heads_64 + k158], r < length);
-      let x160 = near[r + 16u];
-      let x161 = (x159 * (-((select(0.0, arena[at_ws_C_result0 + r * heads_64 + k158], r < length) / x160) / x160)));
-      sum157 += x161;
+      let v0_159 = select(0.0, p_d_o[at_q + r * heads_64 + k158], r < length);
+      let v9_160 = near[near9 + r];
+      let v85_161 = ((select(0.0, arena[at_ws_C_result0 + r * heads_64 + k158], r < length) / v9_160) / v9_160);
+      sum157 += (v0_159 * (-v85_161));
     }
-    let x162 = near[r];
-    let x163 = (abs(x162) / 8.0f);
-    let x156 = (((sum157 * (1.0f - select(0.0, 1.0, x163 < 1.0f))) * 0.125f) * m_sign(x162));
-    near[r + 48u] = x156;
+    let v5_162 = near[near5 + r];
+    let v8_163 = (abs(v5_162) / 8.0f);
+    let v94_156 = (((sum157 * (1.0f - select(0.0, 1.0, v8_163 < 1.0f))) * 0.125f) * m_sign(v5_162));
+    near[near94 + r] = v94_156;
   }
   workgroupBarrier();
+  // %95 [%row, K] = mul %94, %3
+  // %96 [%row, K] = contract[%col] %28, %42
+  // %97 [%row, K] = add %60, %96
+  // %98 [%row, K] = mul %97, %29
+  // %99 [%row, K] = add %95, %98
+  // store d_q, %99
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -469,37 +594,39 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum167 = vec4<f32>();
     var sum168 = vec4<f32>();
     for (var k164 = 0u; k164 < 16u + zero; k164++) {
-      let x169 = near[first_r * 16u + k164 + 336u];
-      let x170 = near[first_r * 16u + k164 + 352u];
-      let x171 = near[first_r * 16u + k164 + 368u];
-      let x172 = near[first_r * 16u + k164 + 384u];
-      let x173 = arena[far + k164 * 64u + first_i_K + 2048u];
-      let x174 = arena[far + k164 * 64u + first_i_K + 2049u];
-      let x175 = arena[far + k164 * 64u + first_i_K + 2050u];
-      let x176 = arena[far + k164 * 64u + first_i_K + 2051u];
-      let b177 = vec4<f32>(x173, x174, x175, x176);
-      sum165 += x169 * b177;
-      sum166 += x170 * b177;
-      sum167 += x171 * b177;
-      sum168 += x172 * b177;
+      let v28_169 = near[near28 + first_r * 16u + k164];
+      let v28_170 = near[near28 + first_r * 16u + k164 + 16u];
+      let v28_171 = near[near28 + first_r * 16u + k164 + 32u];
+      let v28_172 = near[near28 + first_r * 16u + k164 + 48u];
+      let v42_173 = arena[far + k164 * 64u + first_i_K + 2048u];
+      let v42_174 = arena[far + k164 * 64u + first_i_K + 2049u];
+      let v42_175 = arena[far + k164 * 64u + first_i_K + 2050u];
+      let v42_176 = arena[far + k164 * 64u + first_i_K + 2051u];
+      let b177 = vec4<f32>(v42_173, v42_174, v42_175, v42_176);
+      sum165 += v28_169 * b177;
+      sum166 += v28_170 * b177;
+      sum167 += v28_171 * b177;
+      sum168 += v28_172 * b177;
     }
     var m96 = array<vec4<f32>, 4>(sum165, sum166, sum167, sum168);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x178 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + i_K], r < length);
-        let x179 = (near[r + 96u] * arena[far + r * 64u + i_K + 5120u]);
-        if (r < length) { p_d_q[at_q + r * heads_64 + i_K] = ((near[r + 48u] * x178) + ((x179 + m96[y][x]) * 0.125f)); }
+        let v3_178 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + i_K], r < length);
+        let v60_179 = (near[near57 + r] * arena[far + r * 64u + i_K + 5120u]);
+        if (r < length) { p_d_q[at_q + r * heads_64 + i_K] = ((near[near94 + r] * v3_178) + ((v60_179 + m96[y][x]) * 0.125f)); }
       }
     }
   }
+  // %100 [%row, V] = mul %52, %15
+  // store d_v, %100
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x180 = near[r + 64u];
-    let x181 = ((x180 * arena[far + r * 64u + i_V + 4096u]) + arena[far + r * 64u + i_V + 3072u]);
-    let x182 = near[r + 32u];
-    if (r < length) { p_d_v[at_q + r * heads_64 + i_V] = (x181 * x182); }
+    let v38_180 = near[near38 + r];
+    let v52_181 = ((v38_180 * arena[far + r * 64u + i_V + 4096u]) + arena[far + r * 64u + i_V + 3072u]);
+    let v15_182 = near[near15 + r];
+    if (r < length) { p_d_v[at_q + r * heads_64 + i_V] = (v52_181 * v15_182); }
   }
 }

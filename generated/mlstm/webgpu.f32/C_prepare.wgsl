@@ -45,57 +45,87 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_value18 = dims[1].w + (token * heads + head);
   let at_f = (token * heads + head);
   let at_ws_C_score0_0 = dims[2].x + (chunk * heads + head) * 256u;
+  const near16 = 0u;
+  const near0 = 16u;
+  const near10 = 1040u;
+  // %0 [%row, K] = load q row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 16u] = x1;
+    let v0_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
   }
   workgroupBarrier();
+  // %1 [%row, K] = load ws.n.result0 row
+  // %2 [%row, K] = mul %0, %1
+  // %3 [%row] = sum[K] %2
+  // %4 [%row] = abs %3
+  // %5 [] = 8
+  // %6 [%row] = div %4, %5
+  // %7 [] = 1
+  // %8 [%row] = max %6, %7
+  // store ws.value18, %8
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum2 = 0.0f;
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x4 = near[r * 64u + k3 + 16u];
-      sum2 += (x4 * select(0.0, arena[at_ws_n_result0 + r * heads_64 + k3], r < length));
+      let v0_4 = near[near0 + r * 64u + k3];
+      sum2 += (v0_4 * select(0.0, arena[at_ws_n_result0 + r * heads_64 + k3], r < length));
     }
     if (r < length) { arena[at_ws_value18 + r * heads] = m_max((abs(sum2) / 8.0f), 1.0f); }
   }
+  // %9 [%row, K] = load k row
+  // %10 [%col, K] = swap %9
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x5 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
-    near[c * 64u + i_K + 1040u] = x5;
+    let v10_5 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
+    near[near10 + c * 64u + i_K] = v10_5;
   }
+  // %13 [%row] = load f row
+  // %14 [%row] = log_sigmoid %13
+  // %15 [%row] = keep %14
+  // %16 [%row] = cumsum %15
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       sum += m_floor(select(0.0, m_log_sigmoid(select(0.0, p_f[at_f + r * heads], r < length)), r < length), -80.0);
-      near[r] = sum;
+      near[near16 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %17 [%col] = swap %16
+  // %18 [%row, %col] = sub %16, %17
+  // %19 [%row, %col] = mask %18
+  // %20 [%row, %col] = exp %19
+  // %21 [] = 0.125
+  // %22 [%row, %col] = mul %20, %21
+  // %11 [%row, %col] = contract[K] %0, %10
+  // %12 [%row, %col] = mask %11
+  // %23 [%row, %col] = mul %22, %12
+  // store ws.C.score0_0, %23
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum7 = vec2<f32>();
     var sum8 = vec2<f32>();
     for (var k6 = 0u; k6 < 64u + zero; k6++) {
-      let x9 = near[first_r * 64u + k6 + 16u];
-      let x10 = near[first_r * 64u + k6 + 80u];
-      let b11 = vec2<f32>(near[first_c * 64u + k6 + 1040u], near[first_c * 64u + k6 + 1104u]);
-      sum7 += x9 * b11;
-      sum8 += x10 * b11;
+      let v0_9 = near[near0 + first_r * 64u + k6];
+      let v0_10 = near[near0 + first_r * 64u + k6 + 64u];
+      let b11 = vec2<f32>(near[near10 + first_c * 64u + k6], near[near10 + first_c * 64u + k6 + 64u]);
+      sum7 += v0_9 * b11;
+      sum8 += v0_10 * b11;
     }
     var m11 = array<vec2<f32>, 2>(sum7, sum8);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x12 = near[r];
-        let x13 = near[c];
-        arena[at_ws_C_score0_0 + r * 16u + c] = ((m_exp(select(0.0, (x12 - x13), c <= r)) * 0.125f) * select(0.0, m11[y][x], c <= r));
+        let v16_12 = near[near16 + r];
+        let v16_13 = near[near16 + c];
+        let v23_14 = ((m_exp(select(0.0, (v16_12 - v16_13), c <= r)) * 0.125f) * select(0.0, m11[y][x], c <= r));
+        arena[at_ws_C_score0_0 + r * 16u + c] = v23_14;
       }
     }
   }

@@ -41,45 +41,65 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads_64 = heads * 64u;
   let at_f = (token * heads + head);
   let at_ws_C_score0_0 = dims[2].x + (chunk * heads + head) * 256u;
+  const near8 = 0u;
+  const near0 = 16u;
+  const near2 = 1040u;
+  // %0 [%row, K] = load q row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 16u] = x1;
+    let v0_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
   }
+  // %1 [%row, K] = load k row
+  // %2 [%col, K] = swap %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x2 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
-    near[c * 64u + i_K + 1040u] = x2;
+    let v2_2 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
+    near[near2 + c * 64u + i_K] = v2_2;
   }
+  // %5 [%row] = load f row
+  // %6 [%row] = log_sigmoid %5
+  // %7 [%row] = keep %6
+  // %8 [%row] = cumsum %7
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       sum += m_floor(select(0.0, m_log_sigmoid(select(0.0, p_f[at_f + r * heads], r < length)), r < length), -80.0);
-      near[r] = sum;
+      near[near8 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %9 [%col] = swap %8
+  // %10 [%row, %col] = sub %8, %9
+  // %11 [%row, %col] = mask %10
+  // %12 [%row, %col] = exp %11
+  // %13 [] = 0.125
+  // %14 [%row, %col] = mul %12, %13
+  // %3 [%row, %col] = contract[K] %0, %2
+  // %4 [%row, %col] = mask %3
+  // %15 [%row, %col] = mul %14, %4
+  // store ws.C.score0_0, %15
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let b6 = vec2<f32>(near[first_c * 64u + k3 + 1040u], near[first_c * 64u + k3 + 1104u]);
-      sum4 += near[first_r * 64u + k3 + 16u] * b6;
-      sum5 += near[first_r * 64u + k3 + 80u] * b6;
+      let b6 = vec2<f32>(near[near2 + first_c * 64u + k3], near[near2 + first_c * 64u + k3 + 64u]);
+      sum4 += near[near0 + first_r * 64u + k3] * b6;
+      sum5 += near[near0 + first_r * 64u + k3 + 64u] * b6;
     }
     var m3 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x7 = near[r];
-        let x8 = near[c];
-        arena[at_ws_C_score0_0 + r * 16u + c] = ((m_exp(select(0.0, (x7 - x8), c <= r)) * 0.125f) * select(0.0, m3[y][x], c <= r));
+        let v8_7 = near[near8 + r];
+        let v8_8 = near[near8 + c];
+        arena[at_ws_C_score0_0 + r * 16u + c] = ((m_exp(select(0.0, (v8_7 - v8_8), c <= r)) * 0.125f) * select(0.0, m3[y][x], c <= r));
       }
     }
   }

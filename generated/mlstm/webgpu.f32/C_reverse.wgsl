@@ -45,12 +45,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_C_entry_cotangent = dims[4].z + (segment * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   let at_ws_C_local_cotangent = dims[4].y + (segment * heads + head) * 4096u + block;
+  const near3 = 0u;
+  const near9 = 16u;
+  const near12 = 32u;
+  const near13 = 48u;
+  const near14 = 560u;
+  const near1 = 1584u;
+  // %0 [K, V] = load ws.C.entry_cotangent
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1584u] = arena[at_ws_C_entry_cotangent + i_K * 64u + i_V];
+    near[near1 + i_K * 32u + i_V] = arena[at_ws_C_entry_cotangent + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks reversed with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let chunk = first_chunk + nth;
@@ -61,50 +69,69 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_f = (token * heads + head);
     let at_d_o = (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
+    // store ws.C.cotangents, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let x1 = near[i_K * 32u + i_V + 1584u];
-      arena[at_ws_C_cotangents + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 32u + i_V];
+      arena[at_ws_C_cotangents + i_K * 64u + i_V] = v1_1;
     }
+    // %3 [%row] = load ws.value25 row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x2 = select(0.0, arena[at_ws_value25 + r * heads], r < length);
-      near[r] = x2;
+      let v3_2 = select(0.0, arena[at_ws_value25 + r * heads], r < length);
+      near[near3 + r] = v3_2;
     }
+    // %6 [%row] = load f row
+    // %7 [%row] = log_sigmoid %6
+    // %8 [%row] = keep %7
+    // %9 [%row] = cumsum %8
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, m_log_sigmoid(select(0.0, p_f[at_f + r * heads], r < length)), r < length), -80.0);
-        near[r + 16u] = sum;
+        near[near9 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %10 [%row] = exp %9
+    // %11 [] = 0.125
+    // %12 [%row] = mul %10, %11
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x4 = near[r + 16u];
-      let x3 = (m_exp(x4) * 0.125f);
-      near[r + 32u] = x3;
+      let v9_4 = near[near9 + r];
+      let v12_3 = (m_exp(v9_4) * 0.125f);
+      near[near12 + r] = v12_3;
     }
     workgroupBarrier();
+    // %2 [%row, V] = load d_o row
+    // %4 [%row, V] = mul %2, %3
+    // %5 [%row, V] = keep %4
+    // %13 [%row, V] = mul %12, %5
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x6 = select(0.0, (select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length) * near[r]), r < length);
-      let x5 = (near[r + 32u] * x6);
-      near[r * 32u + i_V + 48u] = x5;
+      let v5_6 = select(0.0, (select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length) * near[near3 + r]), r < length);
+      let v13_5 = (near[near12 + r] * v5_6);
+      near[near13 + r * 32u + i_V] = v13_5;
     }
+    // %14 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x7 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 560u] = x7;
+      let v14_7 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near14 + r * 64u + i_K] = v14_7;
     }
-    let x8 = near[31u];
-    let t16 = x8;
+    // %16 [] = pick last %9
+    let v9_8 = near[near9 + 15u];
+    let t16 = v9_8;
+    // %17 [] = exp %16
     let t17 = m_exp(t16);
     workgroupBarrier();
+    // %18 [K, V] = mul %17, %1
+    // %15 [K, V] = contract[%row] %14, %13
+    // %19 [K, V] = add %18, %15
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -113,29 +140,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum12 = vec4<f32>();
       var sum13 = vec4<f32>();
       for (var k9 = 0u; k9 < 16u + zero; k9++) {
-        let b14 = vec4<f32>(near[k9 * 32u + first_i_V + 48u], near[k9 * 32u + first_i_V + 49u], near[k9 * 32u + first_i_V + 50u], near[k9 * 32u + first_i_V + 51u]);
-        sum10 += near[k9 * 64u + first_i_K + 560u] * b14;
-        sum11 += near[k9 * 64u + first_i_K + 561u] * b14;
-        sum12 += near[k9 * 64u + first_i_K + 562u] * b14;
-        sum13 += near[k9 * 64u + first_i_K + 563u] * b14;
+        let b14 = vec4<f32>(near[near13 + k9 * 32u + first_i_V], near[near13 + k9 * 32u + first_i_V + 1u], near[near13 + k9 * 32u + first_i_V + 2u], near[near13 + k9 * 32u + first_i_V + 3u]);
+        sum10 += near[near14 + k9 * 64u + first_i_K] * b14;
+        sum11 += near[near14 + k9 * 64u + first_i_K + 1u] * b14;
+        sum12 += near[near14 + k9 * 64u + first_i_K + 2u] * b14;
+        sum13 += near[near14 + k9 * 64u + first_i_K + 3u] * b14;
       }
       var m15 = array<vec4<f32>, 4>(sum10, sum11, sum12, sum13);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x15 = near[i_K * 32u + i_V + 1584u];
-          near[i_K * 32u + i_V + 1584u] = ((t17 * x15) + m15[y][x]);
+          let v1_15 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((t17 * v1_15) + m15[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store ws.C.local_cotangent, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x16 = near[i_K * 32u + i_V + 1584u];
-    arena[at_ws_C_local_cotangent + i_K * 64u + i_V] = x16;
+    let v1_16 = near[near1 + i_K * 32u + i_V];
+    arena[at_ws_C_local_cotangent + i_K * 64u + i_V] = v1_16;
   }
 }

@@ -44,12 +44,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
   let at_ws_C_local_cotangent = dims[4].y + (segment * heads + head) * 4096u + block;
+  const near3 = 0u;
+  const near9 = 16u;
+  const near12 = 32u;
+  const near13 = 48u;
+  const near14 = 560u;
+  const near1 = 1584u;
+  // %0 [K, V] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1584u] = 0.0f;
+    near[near1 + i_K * 32u + i_V] = 0.0f;
   }
   workgroupBarrier();
+  // loop chunks reversed with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let token = first_token + nth * 16u;
@@ -58,44 +66,62 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_f = (token * heads + head);
     let at_d_o = (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
+    // %3 [%row] = load ws.value25 row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x1 = select(0.0, arena[at_ws_value25 + r * heads], r < length);
-      near[r] = x1;
+      let v3_1 = select(0.0, arena[at_ws_value25 + r * heads], r < length);
+      near[near3 + r] = v3_1;
     }
+    // %6 [%row] = load f row
+    // %7 [%row] = log_sigmoid %6
+    // %8 [%row] = keep %7
+    // %9 [%row] = cumsum %8
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, m_log_sigmoid(select(0.0, p_f[at_f + r * heads], r < length)), r < length), -80.0);
-        near[r + 16u] = sum;
+        near[near9 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %10 [%row] = exp %9
+    // %11 [] = 0.125
+    // %12 [%row] = mul %10, %11
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x3 = near[r + 16u];
-      let x2 = (m_exp(x3) * 0.125f);
-      near[r + 32u] = x2;
+      let v9_3 = near[near9 + r];
+      let v12_2 = (m_exp(v9_3) * 0.125f);
+      near[near12 + r] = v12_2;
     }
     workgroupBarrier();
+    // %2 [%row, V] = load d_o row
+    // %4 [%row, V] = mul %2, %3
+    // %5 [%row, V] = keep %4
+    // %13 [%row, V] = mul %12, %5
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x5 = select(0.0, (select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length) * near[r]), r < length);
-      let x4 = (near[r + 32u] * x5);
-      near[r * 32u + i_V + 48u] = x4;
+      let v5_5 = select(0.0, (select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length) * near[near3 + r]), r < length);
+      let v13_4 = (near[near12 + r] * v5_5);
+      near[near13 + r * 32u + i_V] = v13_4;
     }
+    // %14 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x6 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 560u] = x6;
+      let v14_6 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near14 + r * 64u + i_K] = v14_6;
     }
-    let x7 = near[31u];
-    let t16 = x7;
+    // %16 [] = pick last %9
+    let v9_7 = near[near9 + 15u];
+    let t16 = v9_7;
+    // %17 [] = exp %16
     let t17 = m_exp(t16);
     workgroupBarrier();
+    // %18 [K, V] = mul %17, %1
+    // %15 [K, V] = contract[%row] %14, %13
+    // %19 [K, V] = add %18, %15
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -104,28 +130,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum11 = vec4<f32>();
       var sum12 = vec4<f32>();
       for (var k8 = 0u; k8 < 16u + zero; k8++) {
-        let b13 = vec4<f32>(near[k8 * 32u + first_i_V + 48u], near[k8 * 32u + first_i_V + 49u], near[k8 * 32u + first_i_V + 50u], near[k8 * 32u + first_i_V + 51u]);
-        sum9 += near[k8 * 64u + first_i_K + 560u] * b13;
-        sum10 += near[k8 * 64u + first_i_K + 561u] * b13;
-        sum11 += near[k8 * 64u + first_i_K + 562u] * b13;
-        sum12 += near[k8 * 64u + first_i_K + 563u] * b13;
+        let b13 = vec4<f32>(near[near13 + k8 * 32u + first_i_V], near[near13 + k8 * 32u + first_i_V + 1u], near[near13 + k8 * 32u + first_i_V + 2u], near[near13 + k8 * 32u + first_i_V + 3u]);
+        sum9 += near[near14 + k8 * 64u + first_i_K] * b13;
+        sum10 += near[near14 + k8 * 64u + first_i_K + 1u] * b13;
+        sum11 += near[near14 + k8 * 64u + first_i_K + 2u] * b13;
+        sum12 += near[near14 + k8 * 64u + first_i_K + 3u] * b13;
       }
       var m15 = array<vec4<f32>, 4>(sum9, sum10, sum11, sum12);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x14 = near[i_K * 32u + i_V + 1584u];
-          near[i_K * 32u + i_V + 1584u] = ((t17 * x14) + m15[y][x]);
+          let v1_14 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((t17 * v1_14) + m15[y][x]);
         }
       }
     }
     workgroupBarrier();
   }
+  // store ws.C.local_cotangent, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x15 = near[i_K * 32u + i_V + 1584u];
-    arena[at_ws_C_local_cotangent + i_K * 64u + i_V] = x15;
+    let v1_15 = near[near1 + i_K * 32u + i_V];
+    arena[at_ws_C_local_cotangent + i_K * 64u + i_V] = v1_15;
   }
 }

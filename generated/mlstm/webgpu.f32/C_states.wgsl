@@ -51,12 +51,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_C_entry = dims[2].w + (segment * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near4 = 0u;
+  const near14 = 0u;
+  const near17 = 16u;
+  const near23 = 16u;
+  const near5 = 32u;
+  const near24 = 288u;
+  const near1 = 544u;
+  const near9 = 1568u;
+  const near20 = 1568u;
+  // %0 [K, V] = load ws.C.entry
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 544u] = arena[at_ws_C_entry + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = arena[at_ws_C_entry + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -68,66 +79,86 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_q = (token * heads + head) * 64u;
     let at_ws_C_score0_0 = dims[2].x + (chunk * heads + head) * 256u;
     let at_ws_C_result0 = dims[3].w + (token * heads + head) * 64u + block;
+    // store ws.C.states, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x1 = near[i_K * 16u + i_V + 544u];
-      arena[at_ws_C_states + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_C_states + i_K * 64u + i_V] = v1_1;
     }
+    // %3 [%row] = load i row
+    // %4 [%row] = sigmoid %3
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x2 = m_sigmoid(select(0.0, p_i[at_i + r * heads], r < length));
-      near[r] = x2;
+      let v4_2 = m_sigmoid(select(0.0, p_i[at_i + r * heads], r < length));
+      near[near4 + r] = v4_2;
     }
     workgroupBarrier();
+    // %2 [%row, V] = load v row
+    // %5 [%row, V] = mul %2, %4
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x3 = (select(0.0, p_v[at_v + r * heads_64 + i_V], r < length) * near[r]);
-      near[r * 16u + i_V + 32u] = x3;
+      let v5_3 = (select(0.0, p_v[at_v + r * heads_64 + i_V], r < length) * near[near4 + r]);
+      near[near5 + r * 16u + i_V] = v5_3;
     }
+    // %9 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x4 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1568u] = x4;
+      let v9_4 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near9 + r * 64u + i_K] = v9_4;
     }
     workgroupBarrier();
+    // %11 [%row] = load f row
+    // %12 [%row] = log_sigmoid %11
+    // %13 [%row] = keep %12
+    // %14 [%row] = cumsum %13
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, m_log_sigmoid(select(0.0, p_f[at_i + r * heads], r < length)), r < length), -80.0);
-        near[r] = sum;
+        near[near14 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %15 [%row] = exp %14
+    // %16 [] = 0.125
+    // %17 [%row] = mul %15, %16
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x6 = near[r];
-      let x5 = (m_exp(x6) * 0.125f);
-      near[r + 16u] = x5;
+      let v14_6 = near[near14 + r];
+      let v17_5 = (m_exp(v14_6) * 0.125f);
+      near[near17 + r] = v17_5;
     }
     workgroupBarrier();
+    // %10 [%row, V] = contract[K] %9, %1
+    // %18 [%row, V] = mul %17, %10
+    // %6 [%row, %col] = load ws.C.score0_0
+    // %7 [%col, V] = swap %5
+    // %8 [%row, V] = contract[%col] %6, %7
+    // %19 [%row, V] = add %18, %8
+    // store ws.C.result0, %19
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum8 = vec2<f32>();
       var sum9 = vec2<f32>();
       for (var k7 = 0u; k7 < 64u + zero; k7++) {
-        let x10 = near[k7 * 16u + first_i_V + 544u];
-        let x11 = near[k7 * 16u + first_i_V + 545u];
-        let b12 = vec2<f32>(x10, x11);
-        sum8 += near[first_r * 64u + k7 + 1568u] * b12;
-        sum9 += near[first_r * 64u + k7 + 1632u] * b12;
+        let v1_10 = near[near1 + k7 * 16u + first_i_V];
+        let v1_11 = near[near1 + k7 * 16u + first_i_V + 1u];
+        let b12 = vec2<f32>(v1_10, v1_11);
+        sum8 += near[near9 + first_r * 64u + k7] * b12;
+        sum9 += near[near9 + first_r * 64u + k7 + 64u] * b12;
       }
       var m10 = array<vec2<f32>, 2>(sum8, sum9);
       var sum14 = vec2<f32>();
       var sum15 = vec2<f32>();
       for (var k13 = 0u; k13 < 16u + zero; k13++) {
-        let x16 = near[k13 * 16u + first_i_V + 32u];
-        let x17 = near[k13 * 16u + first_i_V + 33u];
-        let b18 = vec2<f32>(x16, x17);
+        let v5_16 = near[near5 + k13 * 16u + first_i_V];
+        let v5_17 = near[near5 + k13 * 16u + first_i_V + 1u];
+        let b18 = vec2<f32>(v5_16, v5_17);
         sum14 += arena[at_ws_C_score0_0 + first_r * 16u + k13] * b18;
         sum15 += arena[at_ws_C_score0_0 + first_r * 16u + k13 + 16u] * b18;
       }
@@ -136,35 +167,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          if (r < length) { arena[at_ws_C_result0 + r * heads_64 + i_V] = ((near[r + 16u] * m10[y][x]) + m8[y][x]); }
+          if (r < length) { arena[at_ws_C_result0 + r * heads_64 + i_V] = ((near[near17 + r] * m10[y][x]) + m8[y][x]); }
         }
       }
     }
     workgroupBarrier();
+    // %20 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x19 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1568u] = x19;
+      let v20_19 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+      near[near20 + r * 64u + i_K] = v20_19;
     }
-    let x20 = near[15u];
-    let t21 = x20;
+    // %21 [] = pick last %14
+    let v14_20 = near[near14 + 15u];
+    let t21 = v14_20;
+    // %22 [%row] = sub %21, %14
+    // %23 [%row] = exp %22
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x22 = near[r];
-      let x21 = m_exp((t21 - x22));
-      near[r + 16u] = x21;
+      let v14_22 = near[near14 + r];
+      let v23_21 = m_exp((t21 - v14_22));
+      near[near23 + r] = v23_21;
     }
     workgroupBarrier();
+    // %24 [%row, V] = mul %23, %5
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x24 = near[r * 16u + i_V + 32u];
-      let x23 = (near[r + 16u] * x24);
-      near[r * 16u + i_V + 288u] = x23;
+      let v5_24 = near[near5 + r * 16u + i_V];
+      let v24_23 = (near[near23 + r] * v5_24);
+      near[near24 + r * 16u + i_V] = v24_23;
     }
+    // %26 [] = exp %21
     let t26 = m_exp(t21);
     workgroupBarrier();
+    // %27 [K, V] = mul %26, %1
+    // %25 [K, V] = contract[%row] %20, %24
+    // %28 [K, V] = add %27, %25
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -173,19 +213,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum28 = vec4<f32>();
       var sum29 = vec4<f32>();
       for (var k25 = 0u; k25 < 16u + zero; k25++) {
-        let b30 = vec4<f32>(near[k25 * 16u + first_i_V + 288u], near[k25 * 16u + first_i_V + 289u], near[k25 * 16u + first_i_V + 290u], near[k25 * 16u + first_i_V + 291u]);
-        sum26 += near[k25 * 64u + first_i_K + 1568u] * b30;
-        sum27 += near[k25 * 64u + first_i_K + 1569u] * b30;
-        sum28 += near[k25 * 64u + first_i_K + 1570u] * b30;
-        sum29 += near[k25 * 64u + first_i_K + 1571u] * b30;
+        let b30 = vec4<f32>(near[near24 + k25 * 16u + first_i_V], near[near24 + k25 * 16u + first_i_V + 1u], near[near24 + k25 * 16u + first_i_V + 2u], near[near24 + k25 * 16u + first_i_V + 3u]);
+        sum26 += near[near20 + k25 * 64u + first_i_K] * b30;
+        sum27 += near[near20 + k25 * 64u + first_i_K + 1u] * b30;
+        sum28 += near[near20 + k25 * 64u + first_i_K + 2u] * b30;
+        sum29 += near[near20 + k25 * 64u + first_i_K + 3u] * b30;
       }
       var m25 = array<vec4<f32>, 4>(sum26, sum27, sum28, sum29);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x31 = near[i_K * 16u + i_V + 544u];
-          near[i_K * 16u + i_V + 544u] = ((t26 * x31) + m25[y][x]);
+          let v1_31 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((t26 * v1_31) + m25[y][x]);
         }
       }
     }

@@ -52,12 +52,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_C_entry = dims[2].w + (segment * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   let at_ws_C_local = dims[2].z + (segment * heads + head) * 4096u + block;
+  const near4 = 0u;
+  const near14 = 0u;
+  const near17 = 16u;
+  const near20 = 32u;
+  const near25 = 16u;
+  const near5 = 48u;
+  const near26 = 304u;
+  const near1 = 560u;
+  const near9 = 1584u;
+  const near22 = 1584u;
+  // %0 [K, V] = load ws.C.entry
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 560u] = arena[at_ws_C_entry + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = arena[at_ws_C_entry + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -69,62 +81,83 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_f = (token * heads + head);
     let at_ws_value18 = dims[1].w + (token * heads + head);
     let at_ws_C_score0_0 = dims[2].x + (chunk * heads + head) * 256u;
+    // %3 [%row] = load i.staged row
+    // %4 [%row] = sigmoid %3
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x1 = m_sigmoid(select(0.0, arena[at_i_staged + r * heads], r < length));
-      near[r] = x1;
+      let v4_1 = m_sigmoid(select(0.0, arena[at_i_staged + r * heads], r < length));
+      near[near4 + r] = v4_1;
     }
     workgroupBarrier();
+    // %2 [%row, V] = load v row
+    // %5 [%row, V] = mul %2, %4
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x2 = (select(0.0, p_v[at_v + r * heads_64 + i_V], r < length) * near[r]);
-      near[r * 16u + i_V + 48u] = x2;
+      let v5_2 = (select(0.0, p_v[at_v + r * heads_64 + i_V], r < length) * near[near4 + r]);
+      near[near5 + r * 16u + i_V] = v5_2;
     }
+    // %9 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x3 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1584u] = x3;
+      let v9_3 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near9 + r * 64u + i_K] = v9_3;
     }
     workgroupBarrier();
+    // %11 [%row] = load f row
+    // %12 [%row] = log_sigmoid %11
+    // %13 [%row] = keep %12
+    // %14 [%row] = cumsum %13
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, m_log_sigmoid(select(0.0, p_f[at_f + r * heads], r < length)), r < length), -80.0);
-        near[r] = sum;
+        near[near14 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %15 [%row] = exp %14
+    // %16 [] = 0.125
+    // %17 [%row] = mul %15, %16
+    // %20 [%row] = load ws.value18 row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x5 = near[r];
-      let x4 = (m_exp(x5) * 0.125f);
-      near[r + 16u] = x4;
-      let x6 = select(0.0, arena[at_ws_value18 + r * heads], r < length);
-      near[r + 32u] = x6;
+      let v14_5 = near[near14 + r];
+      let v17_4 = (m_exp(v14_5) * 0.125f);
+      near[near17 + r] = v17_4;
+      let v20_6 = select(0.0, arena[at_ws_value18 + r * heads], r < length);
+      near[near20 + r] = v20_6;
     }
     workgroupBarrier();
+    // %10 [%row, V] = contract[K] %9, %1
+    // %18 [%row, V] = mul %17, %10
+    // %6 [%row, %col] = load ws.C.score0_0
+    // %7 [%col, V] = swap %5
+    // %8 [%row, V] = contract[%col] %6, %7
+    // %19 [%row, V] = add %18, %8
+    // %21 [%row, V] = div %19, %20
+    // store o, %21
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum8 = vec2<f32>();
       var sum9 = vec2<f32>();
       for (var k7 = 0u; k7 < 64u + zero; k7++) {
-        let x10 = near[k7 * 16u + first_i_V + 560u];
-        let x11 = near[k7 * 16u + first_i_V + 561u];
-        let b12 = vec2<f32>(x10, x11);
-        sum8 += near[first_r * 64u + k7 + 1584u] * b12;
-        sum9 += near[first_r * 64u + k7 + 1648u] * b12;
+        let v1_10 = near[near1 + k7 * 16u + first_i_V];
+        let v1_11 = near[near1 + k7 * 16u + first_i_V + 1u];
+        let b12 = vec2<f32>(v1_10, v1_11);
+        sum8 += near[near9 + first_r * 64u + k7] * b12;
+        sum9 += near[near9 + first_r * 64u + k7 + 64u] * b12;
       }
       var m10 = array<vec2<f32>, 2>(sum8, sum9);
       var sum14 = vec2<f32>();
       var sum15 = vec2<f32>();
       for (var k13 = 0u; k13 < 16u + zero; k13++) {
-        let x16 = near[k13 * 16u + first_i_V + 48u];
-        let x17 = near[k13 * 16u + first_i_V + 49u];
-        let b18 = vec2<f32>(x16, x17);
+        let v5_16 = near[near5 + k13 * 16u + first_i_V];
+        let v5_17 = near[near5 + k13 * 16u + first_i_V + 1u];
+        let b18 = vec2<f32>(v5_16, v5_17);
         sum14 += arena[at_ws_C_score0_0 + first_r * 16u + k13] * b18;
         sum15 += arena[at_ws_C_score0_0 + first_r * 16u + k13 + 16u] * b18;
       }
@@ -133,35 +166,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          if (r < length) { p_o[at_v + r * heads_64 + i_V] = (((near[r + 16u] * m10[y][x]) + m8[y][x]) / near[r + 32u]); }
+          if (r < length) { p_o[at_v + r * heads_64 + i_V] = (((near[near17 + r] * m10[y][x]) + m8[y][x]) / near[near20 + r]); }
         }
       }
     }
     workgroupBarrier();
+    // %22 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x19 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1584u] = x19;
+      let v22_19 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+      near[near22 + r * 64u + i_K] = v22_19;
     }
-    let x20 = near[15u];
-    let t23 = x20;
+    // %23 [] = pick last %14
+    let v14_20 = near[near14 + 15u];
+    let t23 = v14_20;
+    // %24 [%row] = sub %23, %14
+    // %25 [%row] = exp %24
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x22 = near[r];
-      let x21 = m_exp((t23 - x22));
-      near[r + 16u] = x21;
+      let v14_22 = near[near14 + r];
+      let v25_21 = m_exp((t23 - v14_22));
+      near[near25 + r] = v25_21;
     }
     workgroupBarrier();
+    // %26 [%row, V] = mul %25, %5
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x24 = near[r * 16u + i_V + 48u];
-      let x23 = (near[r + 16u] * x24);
-      near[r * 16u + i_V + 304u] = x23;
+      let v5_24 = near[near5 + r * 16u + i_V];
+      let v26_23 = (near[near25 + r] * v5_24);
+      near[near26 + r * 16u + i_V] = v26_23;
     }
+    // %28 [] = exp %23
     let t28 = m_exp(t23);
     workgroupBarrier();
+    // %29 [K, V] = mul %28, %1
+    // %27 [K, V] = contract[%row] %22, %26
+    // %30 [K, V] = add %29, %27
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -170,29 +212,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum28 = vec4<f32>();
       var sum29 = vec4<f32>();
       for (var k25 = 0u; k25 < 16u + zero; k25++) {
-        let b30 = vec4<f32>(near[k25 * 16u + first_i_V + 304u], near[k25 * 16u + first_i_V + 305u], near[k25 * 16u + first_i_V + 306u], near[k25 * 16u + first_i_V + 307u]);
-        sum26 += near[k25 * 64u + first_i_K + 1584u] * b30;
-        sum27 += near[k25 * 64u + first_i_K + 1585u] * b30;
-        sum28 += near[k25 * 64u + first_i_K + 1586u] * b30;
-        sum29 += near[k25 * 64u + first_i_K + 1587u] * b30;
+        let b30 = vec4<f32>(near[near26 + k25 * 16u + first_i_V], near[near26 + k25 * 16u + first_i_V + 1u], near[near26 + k25 * 16u + first_i_V + 2u], near[near26 + k25 * 16u + first_i_V + 3u]);
+        sum26 += near[near22 + k25 * 64u + first_i_K] * b30;
+        sum27 += near[near22 + k25 * 64u + first_i_K + 1u] * b30;
+        sum28 += near[near22 + k25 * 64u + first_i_K + 2u] * b30;
+        sum29 += near[near22 + k25 * 64u + first_i_K + 3u] * b30;
       }
       var m27 = array<vec4<f32>, 4>(sum26, sum27, sum28, sum29);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x31 = near[i_K * 16u + i_V + 560u];
-          near[i_K * 16u + i_V + 560u] = ((t28 * x31) + m27[y][x]);
+          let v1_31 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((t28 * v1_31) + m27[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store ws.C.local, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x32 = near[i_K * 16u + i_V + 560u];
-    arena[at_ws_C_local + i_K * 64u + i_V] = x32;
+    let v1_32 = near[near1 + i_K * 16u + i_V];
+    arena[at_ws_C_local + i_K * 64u + i_V] = v1_32;
   }
 }

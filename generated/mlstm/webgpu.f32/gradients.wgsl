@@ -38,28 +38,57 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_i = (token * heads + head);
   let at_ws_C_adjoint3 = dims[5].z + (token * heads + head);
   let at_ws_n_result1 = dims[3].y + (token * heads + head) * 64u;
+  // %0 [%row, V] = load ws.C.adjoint2 row
+  // %1 [%row, V] = load v row
+  // %2 [%row, V] = mul %0, %1
+  // %3 [%row] = sum[V] %2
+  // %4 [%row, K] = load ws.n.adjoint0 row
+  // %5 [%row, K] = load k row
+  // %6 [%row, K] = mul %4, %5
+  // %7 [%row] = sum[K] %6
+  // %8 [%row] = add %3, %7
+  // %9 [%row] = load i row
+  // %10 [%row] = sigmoid %9
+  // %11 [%row] = neg %9
+  // %12 [%row] = sigmoid %11
+  // %13 [%row] = mul %10, %12
+  // %14 [%row] = mul %8, %13
+  // store d_i, %14
+  // %15 [%row] = load ws.C.adjoint3 row
+  // %16 [%row] = load f row
+  // %17 [%row] = neg %16
+  // %18 [%row] = sigmoid %17
+  // %19 [%row] = mul %15, %18
+  // %20 [%row, K] = load ws.n.result1 row
+  // %21 [%row, K] = mul %4, %20
+  // %22 [%row] = sum[K] %21
+  // %23 [%row] = sigmoid %16
+  // %24 [%row] = mul %23, %18
+  // %25 [%row] = mul %22, %24
+  // %26 [%row] = add %19, %25
+  // store d_f, %26
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum1 = 0.0f;
     for (var k2 = 0u; k2 < 64u + zero; k2++) {
-      let x3 = (select(0.0, arena[at_ws_C_adjoint2 + r * heads_64 + k2], r < length) * select(0.0, p_v[at_v + r * heads_64 + k2], r < length));
-      sum1 += x3;
+      let v2_3 = (select(0.0, arena[at_ws_C_adjoint2 + r * heads_64 + k2], r < length) * select(0.0, p_v[at_v + r * heads_64 + k2], r < length));
+      sum1 += v2_3;
     }
     var sum4 = 0.0f;
     for (var k5 = 0u; k5 < 64u + zero; k5++) {
-      let x6 = select(0.0, arena[at_ws_n_adjoint0 + r * heads_64 + k5], r < length);
-      sum4 += (x6 * select(0.0, p_k[at_v + r * heads_64 + k5], r < length));
+      let v4_6 = select(0.0, arena[at_ws_n_adjoint0 + r * heads_64 + k5], r < length);
+      sum4 += (v4_6 * select(0.0, p_k[at_v + r * heads_64 + k5], r < length));
     }
-    let x7 = select(0.0, p_i[at_i + r * heads], r < length);
-    if (r < length) { p_d_i[at_i + r * heads] = ((sum1 + sum4) * (m_sigmoid(x7) * m_sigmoid((-x7)))); }
-    let x8 = select(0.0, p_f[at_i + r * heads], r < length);
-    let x9 = m_sigmoid((-x8));
+    let v9_7 = select(0.0, p_i[at_i + r * heads], r < length);
+    if (r < length) { p_d_i[at_i + r * heads] = ((sum1 + sum4) * (m_sigmoid(v9_7) * m_sigmoid((-v9_7)))); }
+    let v16_8 = select(0.0, p_f[at_i + r * heads], r < length);
+    let v18_9 = m_sigmoid((-v16_8));
     var sum10 = 0.0f;
     for (var k11 = 0u; k11 < 64u + zero; k11++) {
-      let x12 = select(0.0, arena[at_ws_n_adjoint0 + r * heads_64 + k11], r < length);
-      sum10 += (x12 * select(0.0, arena[at_ws_n_result1 + r * heads_64 + k11], r < length));
+      let v4_12 = select(0.0, arena[at_ws_n_adjoint0 + r * heads_64 + k11], r < length);
+      sum10 += (v4_12 * select(0.0, arena[at_ws_n_result1 + r * heads_64 + k11], r < length));
     }
-    let x13 = ((select(0.0, arena[at_ws_C_adjoint3 + r * heads], r < length) * x9) + (sum10 * (m_sigmoid(x8) * x9)));
-    if (r < length) { p_d_f[at_i + r * heads] = x13; }
+    let v26_13 = ((select(0.0, arena[at_ws_C_adjoint3 + r * heads], r < length) * v18_9) + (sum10 * (m_sigmoid(v16_8) * v18_9)));
+    if (r < length) { p_d_f[at_i + r * heads] = v26_13; }
   }
 }

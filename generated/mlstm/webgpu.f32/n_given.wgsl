@@ -29,30 +29,56 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_n_result0 = dims[1].z + (token * heads + head) * 64u;
   let at_ws_C_result0 = dims[3].w + (token * heads + head) * 64u;
   let at_ws_value45 = dims[5].w + (token * heads + head);
+  const near5 = 0u;
+  const near10 = 16u;
+  // %2 [%row, K] = load q row
+  // %3 [%row, K] = load ws.n.result0 row
+  // %4 [%row, K] = mul %2, %3
+  // %5 [%row] = sum[K] %4
+  // %6 [%row] = abs %5
+  // %7 [] = 8
+  // %8 [%row] = div %6, %7
+  // %9 [] = 1
+  // %10 [%row] = max %8, %9
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum2 = 0.0f;
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x4 = (select(0.0, p_q[at_q + r * heads_64 + k3], r < length) * select(0.0, arena[at_ws_n_result0 + r * heads_64 + k3], r < length));
-      sum2 += x4;
+      let v4_4 = (select(0.0, p_q[at_q + r * heads_64 + k3], r < length) * select(0.0, arena[at_ws_n_result0 + r * heads_64 + k3], r < length));
+      sum2 += v4_4;
     }
-    let x1 = sum2;
-    near[r] = x1;
-    let x6 = (abs(x1) / 8.0f);
-    let x5 = m_max(x6, 1.0f);
-    near[r + 16u] = x5;
+    let v5_1 = sum2;
+    near[near5 + r] = v5_1;
+    let v8_6 = (abs(v5_1) / 8.0f);
+    let v10_5 = m_max(v8_6, 1.0f);
+    near[near10 + r] = v10_5;
   }
   workgroupBarrier();
+  // %0 [%row, V] = load d_o row
+  // %1 [%row, V] = load ws.C.result0 row
+  // %11 [%row, V] = div %1, %10
+  // %12 [%row, V] = div %11, %10
+  // %13 [%row, V] = neg %12
+  // %14 [%row, V] = mul %0, %13
+  // %15 [%row] = sum[V] %14
+  // %16 [%row] = less %8, %9
+  // %17 [%row] = sub %9, %16
+  // %18 [%row] = mul %15, %17
+  // %19 [] = 0.125
+  // %20 [%row] = mul %18, %19
+  // %21 [%row] = sign %5
+  // %22 [%row] = mul %20, %21
+  // store ws.value45, %22
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum7 = 0.0f;
     for (var k8 = 0u; k8 < 64u + zero; k8++) {
-      let x9 = near[r + 16u];
-      let x10 = (select(0.0, p_d_o[at_q + r * heads_64 + k8], r < length) * (-((select(0.0, arena[at_ws_C_result0 + r * heads_64 + k8], r < length) / x9) / x9)));
-      sum7 += x10;
+      let v10_9 = near[near10 + r];
+      let v14_10 = (select(0.0, p_d_o[at_q + r * heads_64 + k8], r < length) * (-((select(0.0, arena[at_ws_C_result0 + r * heads_64 + k8], r < length) / v10_9) / v10_9)));
+      sum7 += v14_10;
     }
-    let x11 = near[r];
-    let x12 = (abs(x11) / 8.0f);
-    if (r < length) { arena[at_ws_value45 + r * heads] = (((sum7 * (1.0f - select(0.0, 1.0, x12 < 1.0f))) * 0.125f) * m_sign(x11)); }
+    let v5_11 = near[near5 + r];
+    let v8_12 = (abs(v5_11) / 8.0f);
+    if (r < length) { arena[at_ws_value45 + r * heads] = (((sum7 * (1.0f - select(0.0, 1.0, v8_12 < 1.0f))) * 0.125f) * m_sign(v5_11)); }
   }
 }

@@ -36,11 +36,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_d_final_n = (sequence * heads + head) * 64u + block;
   let heads_64 = heads * 64u;
+  const near3 = 0u;
+  const near9 = 16u;
+  const near13 = 32u;
+  const near17 = 16u;
+  const near1 = 48u;
+  const near14 = 80u;
+  // %0 [K] = load d_final.n
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_K = i;
-    near[i_K + 48u] = p_d_final_n[at_d_final_n + i_K];
+    near[near1 + i_K] = p_d_final_n[at_d_final_n + i_K];
   }
   workgroupBarrier();
+  // loop chunks reversed with %1 [K] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let token = first_token + nth * 16u;
@@ -50,65 +58,88 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_q = (token * heads + head) * 64u + block;
     let at_ws_n_adjoint0 = dims[6].x + (token * heads + head) * 64u + block;
     let at_ws_C_adjoint1 = dims[5].x + (token * heads + head) * 64u + block;
+    // %2 [%row] = load f row
+    // %3 [%row] = sigmoid %2
+    // %9 [%row] = load ws.value45 row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x1 = m_sigmoid(select(0.0, p_f[at_f + r * heads], r < length));
-      near[r] = x1;
-      let x2 = select(0.0, arena[at_ws_value45 + r * heads], r < length);
-      near[r + 16u] = x2;
+      let v3_1 = m_sigmoid(select(0.0, p_f[at_f + r * heads], r < length));
+      near[near3 + r] = v3_1;
+      let v9_2 = select(0.0, arena[at_ws_value45 + r * heads], r < length);
+      near[near9 + r] = v9_2;
     }
     workgroupBarrier();
+    // %4 [%row] = keep %3
+    // %5 [] = 1
+    // %6 [%row] = keep %5
+    // %7 [%row] = sub %5, %6
+    // %8 [%row] = add %4, %7
+    // %13 [%row] = shift -1 %8, edge %5
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let s4 = min(r + 1u, 15u);
-      let x5 = (select(0.0, near[s4], s4 < length) + (1.0f - select(0.0, 1.0f, s4 < length)));
-      let x3 = select(x5, 1.0f, r == 15u);
-      near[r + 32u] = x3;
+      let v8_5 = (select(0.0, near[near3 + s4], s4 < length) + (1.0f - select(0.0, 1.0f, s4 < length)));
+      let v13_3 = select(v8_5, 1.0f, r == 15u);
+      near[near13 + r] = v13_3;
     }
     workgroupBarrier();
+    // %10 [%row, K] = load q row
+    // %11 [%row, K] = mul %9, %10
+    // %12 [%row, K] = keep %11
+    // %14 [%row, K] = recur reversed %13, %12 from %1
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_K = i;
-      let x6 = near[i_K + 48u];
-      var sum = x6;
+      let v1_6 = near[near1 + i_K];
+      var sum = v1_6;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = 15u - s;
-        let x7 = select(0.0, (near[r + 16u] * select(0.0, p_q[at_q + r * heads_64 + i_K], r < length)), r < length);
-        sum = near[r + 32u] * sum + x7;
-        near[r * 32u + i_K + 80u] = sum;
+        let v12_7 = select(0.0, (near[near9 + r] * select(0.0, p_q[at_q + r * heads_64 + i_K], r < length)), r < length);
+        sum = near[near13 + r] * sum + v12_7;
+        near[near14 + r * 32u + i_K] = sum;
       }
     }
     workgroupBarrier();
+    // store ws.n.adjoint0, %14
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_K = i % 32u;
       let r = i / 32u;
-      let x8 = near[r * 32u + i_K + 80u];
-      if (r < length) { arena[at_ws_n_adjoint0 + r * heads_64 + i_K] = x8; }
+      let v14_8 = near[near14 + r * 32u + i_K];
+      if (r < length) { arena[at_ws_n_adjoint0 + r * heads_64 + i_K] = v14_8; }
     }
+    // %16 [%row] = load i row
+    // %17 [%row] = sigmoid %16
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x9 = m_sigmoid(select(0.0, p_i[at_f + r * heads], r < length));
-      near[r + 16u] = x9;
+      let v17_9 = m_sigmoid(select(0.0, p_i[at_f + r * heads], r < length));
+      near[near17 + r] = v17_9;
     }
     workgroupBarrier();
+    // %15 [%row, K] = load ws.C.adjoint1 row
+    // %18 [%row, K] = mul %14, %17
+    // %19 [%row, K] = add %15, %18
+    // store d_k, %19
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_K = i % 32u;
       let r = i / 32u;
-      let x10 = near[r * 32u + i_K + 80u];
-      let x11 = (select(0.0, arena[at_ws_C_adjoint1 + r * heads_64 + i_K], r < length) + (x10 * near[r + 16u]));
-      if (r < length) { p_d_k[at_q + r * heads_64 + i_K] = x11; }
+      let v14_10 = near[near14 + r * 32u + i_K];
+      let v19_11 = (select(0.0, arena[at_ws_C_adjoint1 + r * heads_64 + i_K], r < length) + (v14_10 * near[near17 + r]));
+      if (r < length) { p_d_k[at_q + r * heads_64 + i_K] = v19_11; }
     }
+    // %20 [%row, K] = mul %8, %14
+    // %21 [K] = pick first %20
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_K = i;
-      let x12 = (select(0.0, near[0u], 0u < length) + (1.0f - select(0.0, 1.0f, 0u < length)));
-      let x13 = near[i_K + 80u];
-      near[i_K + 48u] = (x12 * x13);
+      let v8_12 = (select(0.0, near[near3], 0u < length) + (1.0f - select(0.0, 1.0f, 0u < length)));
+      let v14_13 = near[near14 + i_K];
+      near[near1 + i_K] = (v8_12 * v14_13);
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store d_n, %1
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_K = i;
-    let x14 = near[i_K + 48u];
-    p_d_n[at_d_final_n + i_K] = x14;
+    let v1_14 = near[near1 + i_K];
+    p_d_n[at_d_final_n + i_K] = v1_14;
   }
 }

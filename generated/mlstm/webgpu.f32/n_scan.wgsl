@@ -35,11 +35,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_n = (sequence * heads + head) * 64u + block;
   let heads_64 = heads * 64u;
+  const near3 = 0u;
+  const near12 = 16u;
+  const near1 = 32u;
+  const near13 = 64u;
+  // %0 [K] = load n
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_K = i;
-    near[i_K + 32u] = p_n[at_n + i_K];
+    near[near1 + i_K] = p_n[at_n + i_K];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
@@ -47,42 +53,57 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_i = (token * heads + head);
     let at_k = (token * heads + head) * 64u + block;
     let at_ws_n_result0 = dims[1].z + (token * heads + head) * 64u + block;
+    // %2 [%row] = load i row
+    // %3 [%row] = sigmoid %2
+    // %6 [%row] = load f row
+    // %7 [%row] = sigmoid %6
+    // %8 [%row] = keep %7
+    // %9 [] = 1
+    // %10 [%row] = keep %9
+    // %11 [%row] = sub %9, %10
+    // %12 [%row] = add %8, %11
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x1 = m_sigmoid(select(0.0, p_i[at_i + r * heads], r < length));
-      near[r] = x1;
-      let x2 = (select(0.0, m_sigmoid(select(0.0, p_f[at_i + r * heads], r < length)), r < length) + (1.0f - select(0.0, 1.0f, r < length)));
-      near[r + 16u] = x2;
+      let v3_1 = m_sigmoid(select(0.0, p_i[at_i + r * heads], r < length));
+      near[near3 + r] = v3_1;
+      let v12_2 = (select(0.0, m_sigmoid(select(0.0, p_f[at_i + r * heads], r < length)), r < length) + (1.0f - select(0.0, 1.0f, r < length)));
+      near[near12 + r] = v12_2;
     }
     workgroupBarrier();
+    // %4 [%row, K] = load k row
+    // %5 [%row, K] = mul %3, %4
+    // %13 [%row, K] = recur %12, %5 from %1
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_K = i;
-      let x3 = near[i_K + 32u];
-      var sum = x3;
+      let v1_3 = near[near1 + i_K];
+      var sum = v1_3;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum = near[r + 16u] * sum + (near[r] * select(0.0, p_k[at_k + r * heads_64 + i_K], r < length));
-        near[r * 32u + i_K + 64u] = sum;
+        sum = near[near12 + r] * sum + (near[near3 + r] * select(0.0, p_k[at_k + r * heads_64 + i_K], r < length));
+        near[near13 + r * 32u + i_K] = sum;
       }
     }
     workgroupBarrier();
+    // store ws.n.result0, %13
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_K = i % 32u;
       let r = i / 32u;
-      let x4 = near[r * 32u + i_K + 64u];
-      if (r < length) { arena[at_ws_n_result0 + r * heads_64 + i_K] = x4; }
+      let v13_4 = near[near13 + r * 32u + i_K];
+      if (r < length) { arena[at_ws_n_result0 + r * heads_64 + i_K] = v13_4; }
     }
+    // %14 [K] = pick last %13
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_K = i;
-      let x5 = near[i_K + 544u];
-      near[i_K + 32u] = x5;
+      let v13_5 = near[near13 + i_K + 480u];
+      near[near1 + i_K] = v13_5;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.n, %1
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_K = i;
-    let x6 = near[i_K + 32u];
-    p_final_n[at_n + i_K] = x6;
+    let v1_6 = near[near1 + i_K];
+    p_final_n[at_n + i_K] = v1_6;
   }
 }

@@ -35,11 +35,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_n = (sequence * heads + head) * 64u + block;
   let heads_64 = heads * 64u;
+  const near3 = 0u;
+  const near12 = 16u;
+  const near1 = 32u;
+  const near13 = 64u;
+  // %0 [K] = load n
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_K = i;
-    near[i_K + 32u] = p_n[at_n + i_K];
+    near[near1 + i_K] = p_n[at_n + i_K];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -50,45 +56,62 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_k = (token * heads + head) * 64u + block;
     let at_ws_n_result0 = dims[1].z + (token * heads + head) * 64u + block;
     let at_ws_n_result1 = dims[3].y + (token * heads + head) * 64u + block;
+    // store ws.n.entries, %1
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_K = i;
-      let x1 = near[i_K + 32u];
-      arena[at_ws_n_entries + i_K] = x1;
+      let v1_1 = near[near1 + i_K];
+      arena[at_ws_n_entries + i_K] = v1_1;
     }
+    // %2 [%row] = load i row
+    // %3 [%row] = sigmoid %2
+    // %6 [%row] = load f row
+    // %7 [%row] = sigmoid %6
+    // %8 [%row] = keep %7
+    // %9 [] = 1
+    // %10 [%row] = keep %9
+    // %11 [%row] = sub %9, %10
+    // %12 [%row] = add %8, %11
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x2 = m_sigmoid(select(0.0, p_i[at_i + r * heads], r < length));
-      near[r] = x2;
-      let x3 = (select(0.0, m_sigmoid(select(0.0, p_f[at_i + r * heads], r < length)), r < length) + (1.0f - select(0.0, 1.0f, r < length)));
-      near[r + 16u] = x3;
+      let v3_2 = m_sigmoid(select(0.0, p_i[at_i + r * heads], r < length));
+      near[near3 + r] = v3_2;
+      let v12_3 = (select(0.0, m_sigmoid(select(0.0, p_f[at_i + r * heads], r < length)), r < length) + (1.0f - select(0.0, 1.0f, r < length)));
+      near[near12 + r] = v12_3;
     }
     workgroupBarrier();
+    // %4 [%row, K] = load k row
+    // %5 [%row, K] = mul %3, %4
+    // %13 [%row, K] = recur %12, %5 from %1
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_K = i;
-      let x4 = near[i_K + 32u];
-      var sum = x4;
+      let v1_4 = near[near1 + i_K];
+      var sum = v1_4;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum = near[r + 16u] * sum + (near[r] * select(0.0, p_k[at_k + r * heads_64 + i_K], r < length));
-        near[r * 32u + i_K + 64u] = sum;
+        sum = near[near12 + r] * sum + (near[near3 + r] * select(0.0, p_k[at_k + r * heads_64 + i_K], r < length));
+        near[near13 + r * 32u + i_K] = sum;
       }
     }
     workgroupBarrier();
+    // store ws.n.result0, %13
+    // %14 [%row, K] = shift 1 %13, edge %1
+    // store ws.n.result1, %14
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_K = i % 32u;
       let r = i / 32u;
-      let x5 = near[r * 32u + i_K + 64u];
-      if (r < length) { arena[at_ws_n_result0 + r * heads_64 + i_K] = x5; }
+      let v13_5 = near[near13 + r * 32u + i_K];
+      if (r < length) { arena[at_ws_n_result0 + r * heads_64 + i_K] = v13_5; }
       let s6 = max(r, 1u) - 1u;
-      let x7 = near[i_K + 32u];
-      let x8 = near[s6 * 32u + i_K + 64u];
-      if (r < length) { arena[at_ws_n_result1 + r * heads_64 + i_K] = select(x8, x7, r == 0u); }
+      let v1_7 = near[near1 + i_K];
+      let v13_8 = near[near13 + s6 * 32u + i_K];
+      if (r < length) { arena[at_ws_n_result1 + r * heads_64 + i_K] = select(v13_8, v1_7, r == 0u); }
     }
     workgroupBarrier();
+    // %15 [K] = pick last %13
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_K = i;
-      let x9 = near[i_K + 544u];
-      near[i_K + 32u] = x9;
+      let v13_9 = near[near13 + i_K + 480u];
+      near[near1 + i_K] = v13_9;
     }
     workgroupBarrier();
     storageBarrier();

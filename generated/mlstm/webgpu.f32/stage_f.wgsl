@@ -17,6 +17,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_f = (token * heads + head);
   let at_f_staged = dims[6].z + (token * heads + head);
+  // %0 [%row] = load f row
+  // store f.staged, %0
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     if (r < length) { arena[at_f_staged + r * heads] = select(0.0, p_f[at_f + r * heads], r < length); }

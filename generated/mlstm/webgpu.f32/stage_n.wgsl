@@ -15,6 +15,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let sequence = wid.x;
   let at_n = (sequence * heads + head) * 64u;
   let at_n_staged = dims[6].w + (sequence * heads + head) * 64u;
+  // %0 [K] = load n
+  // store n.staged, %0
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     arena[at_n_staged + i_K] = p_n[at_n + i_K];

@@ -54,10 +54,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_n_staged = dims[6].w + (sequence * heads + head) * 64u;
   let at_C = (sequence * heads + head) * 4096u;
   let at_final_n_staged = dims[7].x + (sequence * heads + head) * 64u;
+  const near2 = 0u;
+  const near6 = 64u;
+  const near38 = 128u;
+  const near44 = 128u;
+  // %0 [K] = load n.staged
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    near[i_K] = arena[at_n_staged + i_K];
+    near[near2 + i_K] = arena[at_n_staged + i_K];
   }
+  // %1 [K, V] = load C
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_V = i % 64u;
     let i_K = i / 64u;
@@ -65,82 +71,131 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   }
   workgroupBarrier();
   storageBarrier();
+  // loop tokens with %2 [K] = %0, %3 [K, V] = %1
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_i_staged = dims[6].y + (token * heads + head);
     let at_k = (token * heads + head) * 64u;
     let at_f_staged = dims[6].z + (token * heads + head);
+    // %4 [] = load i.staged one
     let t4 = arena[at_i_staged];
+    // %5 [] = sigmoid %4
     let t5 = m_sigmoid(t4);
+    // %6 [K] = load k one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = p_k[at_k + i_K];
-      near[i_K + 64u] = x1;
+      let v6_1 = p_k[at_k + i_K];
+      near[near6 + i_K] = v6_1;
     }
+    // %8 [] = load f.staged one
     let t8 = arena[at_f_staged];
+    // %9 [] = sigmoid %8
     let t9 = m_sigmoid(t8);
+    // %10 [] = neg %8
     let t10 = (-t8);
+    // %11 [] = sigmoid %10
     let t11 = m_sigmoid(t10);
+    // %12 [] = neg %11
     let t12 = (-t11);
+    // %14 [] = 1
+    // %15 [] = add %14, %12
     let t15 = (1.0f + t12);
+    // %13 [] = 0.5
+    // %16 [] = less %13, %15
     let t16 = select(0.0, 1.0, 0.5f < t15);
+    // %17 [] = mul %16, %12
     let t17 = (t16 * t12);
+    // %18 [] = sub %14, %16
     let t18 = (1.0f - t16);
+    // %19 [] = mul %18, %9
     let t19 = (t18 * t9);
+    // %20 [] = add %17, %19
     let t20 = (t17 + t19);
+    // %25 [] = log_sigmoid %8
     let t25 = m_log_sigmoid(t8);
+    // %26 [] = exp %25
     let t26 = m_exp(t25);
+    // %27 [] = expm1 %25
     let t27 = m_expm1(t25);
+    // %28 [] = add %14, %27
     let t28 = (1.0f + t27);
+    // %29 [] = less %13, %28
     let t29 = select(0.0, 1.0, 0.5f < t28);
+    // %30 [] = mul %29, %27
     let t30 = (t29 * t27);
+    // %31 [] = sub %14, %29
     let t31 = (1.0f - t29);
+    // %32 [] = mul %31, %26
     let t32 = (t31 * t26);
+    // %33 [] = add %30, %32
     let t33 = (t30 + t32);
+    // %37 [V] = load v one
+    // %38 [V] = mul %37, %5
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
-      let x2 = (p_v[at_k + i_V] * t5);
-      near[i_V + 128u] = x2;
+      let v38_2 = (p_v[at_k + i_V] * t5);
+      near[near38 + i_V] = v38_2;
     }
     workgroupBarrier();
+    // %35 [K, V] = mul %29, %3
+    // %34 [K, V] = mul %33, %3
+    // %39 [K, V] = mul %6, %38
+    // %40 [K, V] = add %34, %39
+    // %41 [K, V] = add %35, %40
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_V = i % 64u;
       let i_K = i / 64u;
-      let x4 = arena[far + i_K * 64u + i_V];
-      let x5 = (t29 * x4);
-      let x6 = (t33 * x4);
-      let x7 = near[i_K + 64u];
-      let x3 = (x5 + (x6 + (x7 * near[i_V + 128u])));
-      arena[far + i_K * 64u + i_V + 4096u] = x3;
+      let v3_4 = arena[far + i_K * 64u + i_V];
+      let v35_5 = (t29 * v3_4);
+      let v34_6 = (t33 * v3_4);
+      let v6_7 = near[near6 + i_K];
+      let v41_3 = (v35_5 + (v34_6 + (v6_7 * near[near38 + i_V])));
+      arena[far + i_K * 64u + i_V + 4096u] = v41_3;
     }
     workgroupBarrier();
+    // %42 [K] = load q one
+    // %43 [] = 0.125
+    // %44 [K] = mul %42, %43
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x9 = p_q[at_k + i_K];
-      let x8 = (x9 * 0.125f);
-      near[i_K + 128u] = x8;
+      let v42_9 = p_q[at_k + i_K];
+      let v44_8 = (v42_9 * 0.125f);
+      near[near44 + i_K] = v44_8;
     }
+    // %22 [K] = mul %16, %2
+    // %21 [K] = mul %20, %2
+    // %7 [K] = mul %5, %6
+    // %23 [K] = add %21, %7
+    // %24 [K] = add %22, %23
+    // %46 [] = contract[K] %42, %24
     var sum10 = 0.0;
     for (var k11 = 0u; k11 < 64u + zero; k11++) {
-      let x12 = p_q[at_k + k11];
-      let x13 = near[k11];
-      let x14 = near[k11 + 64u];
-      let x15 = ((t16 * x13) + ((t20 * x13) + (t5 * x14)));
-      sum10 += x12 * x15;
+      let v42_12 = p_q[at_k + k11];
+      let v2_13 = near[near2 + k11];
+      let v6_14 = near[near6 + k11];
+      let v24_15 = ((t16 * v2_13) + ((t20 * v2_13) + (t5 * v6_14)));
+      sum10 += v42_12 * v24_15;
     }
     let t46 = sum10;
+    // %47 [] = abs %46
     let t47 = abs(t46);
+    // %48 [] = 8
+    // %49 [] = div %47, %48
     let t49 = (t47 / 8.0f);
+    // %50 [] = max %49, %14
     let t50 = m_max(t49, 1.0f);
     workgroupBarrier();
     storageBarrier();
+    // %45 [V] = contract[K] %44, %41
+    // %51 [V] = div %45, %50
+    // store o, %51
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
       var sum17 = 0.0;
       for (var k16 = 0u; k16 < 64u + zero; k16++) {
-        let b18 = near[k16 + 128u];
-        let x19 = arena[far + k16 * 64u + i_V + 4096u];
-        let b20 = x19;
+        let b18 = near[near44 + k16];
+        let v41_19 = arena[far + k16 * 64u + i_V + 4096u];
+        let b20 = v41_19;
         sum17 += b18 * b20;
       }
       let m45 = sum17;
@@ -148,29 +203,31 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x21 = near[i_K];
-      let x22 = near[i_K + 64u];
-      let x23 = ((t16 * x21) + ((t20 * x21) + (t5 * x22)));
-      near[i_K] = x23;
+      let v2_21 = near[near2 + i_K];
+      let v6_22 = near[near6 + i_K];
+      let v24_23 = ((t16 * v2_21) + ((t20 * v2_21) + (t5 * v6_22)));
+      near[near2 + i_K] = v24_23;
     }
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_V = i % 64u;
       let i_K = i / 64u;
-      let x24 = arena[far + i_K * 64u + i_V + 4096u];
-      arena[far + i_K * 64u + i_V] = x24;
+      let v41_24 = arena[far + i_K * 64u + i_V + 4096u];
+      arena[far + i_K * 64u + i_V] = v41_24;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.n.staged, %2
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let x25 = near[i_K];
-    arena[at_final_n_staged + i_K] = x25;
+    let v2_25 = near[near2 + i_K];
+    arena[at_final_n_staged + i_K] = v2_25;
   }
+  // store final.C, %3
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_V = i % 64u;
     let i_K = i / 64u;
-    let x26 = arena[far + i_K * 64u + i_V];
-    p_final_C[at_C + i_K * 64u + i_V] = x26;
+    let v3_26 = arena[far + i_K * 64u + i_V];
+    p_final_C[at_C + i_K * 64u + i_V] = v3_26;
   }
 }

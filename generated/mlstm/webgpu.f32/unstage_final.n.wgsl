@@ -15,6 +15,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let sequence = wid.x;
   let at_final_n_staged = dims[7].x + (sequence * heads + head) * 64u;
   let at_final_n = (sequence * heads + head) * 64u;
+  // %0 [K] = load final.n.staged
+  // store final.n, %0
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     p_final_n[at_final_n + i_K] = arena[at_final_n_staged + i_K];

@@ -749,33 +749,45 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(f32* __restrict__ p_ws
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x__row = lane;
+  // %0 [] = 2
   float t0[1];
   t0[0] = 2.f;
+  // %1 [] = -5
   float t1[1];
   t1[0] = (-5.f);
+  // %2 [] = head
   float t2[1];
   t2[0] = (float)head;
+  // %3 [] = sub %1, %2
   float t3[1];
   t3[0] = (t1[0] - t2[0]);
+  // %4 [] = pow %0, %3
   float t4[1];
   t4[0] = powf(t0[0], t3[0]);
+  // %5 [] = neg %4
   float t5[1];
   t5[0] = (-t4[0]);
+  // %6 [] = log1p %5
   float t6[1];
   t6[0] = log1pf(t5[0]);
+  // %7 [] = zeros
   float t7[1];
   t7[0] = 0.f;
+  // %8 [] = 1
   float t8[1];
   t8[0] = 1.f;
+  // %9 [] = add %7, %8
   float t9[1];
   t9[0] = (t7[0] + t8[0]);
   float t10[1];
   t10[0] = 0.f;
+  // loop chunks with %10 [] = %7
   #pragma unroll 4
   for (int n = warp; n < walk_chunks; n += 8) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
+    // %11 [%row] = keep %6
     float t11[2];
     UNROLL for (int j = 0; j < 2; ++j) t11[j] = (x__row + (j) * 32) < length ? t6[0] : 0.f;
     UNROLL for (int j = 0; j < 2; ++j) t10[0] += t11[j];
@@ -784,14 +796,16 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(f32* __restrict__ p_ws
   (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t10[0];
   __syncthreads();
   { float x = t7[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t10[0] = x; }
+  // %14 [] = exp %10
   float t14[1];
   t14[0] = m_exp(t10[0]);
+  // store ws.S.span, %14
   if (lane == 0 && warp == 0) st(p_ws_S_span + ((i64)segment * d.heads + head) * 1, t14[0]);
 }
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L5 = 16384, L6 = 16640, L2 = 0, L3 = 256, L4 = 0;
+  constexpr u32 L0_9 = 0, L1_10 = 8192, L5_15 = 16384, L6_18 = 16640, L2_11 = 0, L3_12 = 256, L4_14 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -810,9 +824,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    // %0 [] = 2
+    // %1 [] = -5
+    // %2 [] = head
+    // %3 [] = sub %1, %2
     const float s3_0 = ((-5.f) - (float)head);
+    // %4 [] = pow %0, %3
     const float s4_1 = powf(2.f, s3_0);
+    // %5 [] = neg %4
     const float s5_2 = (-s4_1);
+    // %6 [] = log1p %5
     const float s6_3 = log1pf(s5_2);
     team_sync(1);
     auto issue = [&](int n) {
@@ -820,11 +841,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %9 [%row, V] = load v row
+      // %10 [%row, K] = load k row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_9, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_10, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -839,25 +862,32 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2))[i] = (i < length ? s6_3 : 0.f);
+      // %11 [%row] = keep %6
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_11))[i] = (i < length ? s6_3 : 0.f);
+      // %12 [%row] = cumsum %11
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L3)), ((float*)(basep + L2)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L3_12)), ((float*)(basep + L2_11)), false, false);
+      // %13 [] = pick last %12
       team_sync(1);
-      const float s13_4 = ((float*)(basep + L3))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = (s13_4 - ((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5))[i] = m_exp(((float*)(basep + L4))[i]);
+      const float s13_4 = ((float*)(basep + L3_12))[63];
+      // %14 [%row] = sub %13, %12
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_14))[i] = (s13_4 - ((float*)(basep + L3_12))[i]);
+      // %15 [%row] = exp %14
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_15))[i] = m_exp(((float*)(basep + L4_14))[i]);
+      // %18 [] = exp %13
       const float s18_5 = m_exp(s13_4);
-      if (t == 0) ((float*)(sp + L6))[0] = s18_5;
+      if (t == 0) ((float*)(sp + L6_18))[0] = s18_5;
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_9), length, t);
+        tile_clear<64, 1>((sa + L1_10), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
   else {
+    // %7 [K, V] = zeros
     float f7_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f7_0[i] = 0.f;
     float f8_1[32];
@@ -874,22 +904,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %16 [%row, V] = mul %15, %9
       float f9_2[32];
-      load_frag<4, 64, true>(f9_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f9_2, (sa + L0_9), 0);
       float f16_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_3[i] = (((float*)(sp + L5))[frag_col(i)] * f9_2[i]);
-      const float s18_4 = ((float*)(sp + L6))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f16_3[i] = (((float*)(sp + L5_15))[frag_col(i)] * f9_2[i]);
+      // %19 [K, V] = mul %18, %8
+      const float s18_4 = ((float*)(sp + L6_18))[0];
       float f19_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_5[i] = (s18_4 * f8_1[i]);
+      // %17 [K, V] = contract[%row] %10, %16
+      // %20 [K, V] = add %19, %17
       u32 a16_6[4][4]; pack<4>(a16_6, f16_3);
       float f20_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = f19_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f20_7, a16_6, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f20_7, a16_6, (sa + L1_10)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f20_7) / 4>(f20_7);
       UNROLL for (int i = 0; i < 32; ++i) f8_1[i] = f20_7[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local, %8
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f8_1[i]); }
   }
 }
@@ -907,10 +942,12 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = load S
   float t0[4];
   { if (p_S != nullptr) ldn<4>(&t0[0], p_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, V] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -927,14 +964,19 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [] = load ws.S.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [K, V] = load ws.S.local
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.S.entry, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+        // %3 [K, V] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [K, V] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -945,7 +987,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p_o, f32* __restrict__ p_ws_S_local, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384, L5 = 24576, L7 = 32768, L9 = 33024, L10 = 33280, L3 = 0, L4 = 256, L6 = 0, L8 = 512;
+  constexpr u32 O0 = 0, L0_9 = 0, L1_10 = 8192, L2_11 = 16384, L5_23 = 24576, L7_28 = 32768, L9_33 = 33024, L10_36 = 33280, L3_15 = 0, L4_16 = 256, L6_27 = 0, L8_32 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -964,9 +1006,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    // %0 [] = 2
+    // %1 [] = -5
+    // %2 [] = head
+    // %3 [] = sub %1, %2
     const float s3_0 = ((-5.f) - (float)head);
+    // %4 [] = pow %0, %3
     const float s4_1 = powf(2.f, s3_0);
+    // %5 [] = neg %4
     const float s5_2 = (-s4_1);
+    // %6 [] = log1p %5
     const float s6_3 = log1pf(s5_2);
     team_sync(1);
     auto issue = [&](int n) {
@@ -974,12 +1023,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
+      // %9 [%row, V] = load v row
+      // %10 [%row, K] = load q row
+      // %11 [%row, K] = load k row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_q, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L2, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_9, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_10, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_11, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1003,46 +1055,65 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       if (n + 1 >= 3) drain(n + 1 - 3);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       if (length < 64) {
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
-        tile_clear<64, 1>((sa + L2), length, t);
+        tile_clear<64, 1>((sa + L0_9), length, t);
+        tile_clear<64, 1>((sa + L1_10), length, t);
+        tile_clear<64, 1>((sa + L2_11), length, t);
       }
       team_sync(1);
-      u32 a10_4[4][4]; load_as<4, 64, false>(a10_4, (sa + L1));
+      // %12 [%col, K] = swap %11
+      // %13 [%row, %col] = contract[K] %10, %12
+      u32 a10_4[4][4]; load_as<4, 64, false>(a10_4, (sa + L1_10));
       float f13_5[32];
-      mma_open(); mma<64, 4, 64, false, true>(f13_5, a10_4, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f13_5, a10_4, (sa + L2_11)); mma_commit();
+      // %14 [%row, %col] = mask %13
       mma_wait<0>();
       mma_ready<sizeof(f13_5) / 4>(f13_5);
       float f14_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = (frag_col(i) <= frag_row(i) ? f13_5[i] : 0.f);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L3))[i] = (i < length ? s6_3 : 0.f);
+      // %15 [%row] = keep %6
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L3_15))[i] = (i < length ? s6_3 : 0.f);
+      // %16 [%row] = cumsum %15
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L4)), ((float*)(basep + L3)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L4_16)), ((float*)(basep + L3_15)), false, false);
+      // %17 [%col] = swap %16
+      // %18 [%row, %col] = sub %16, %17
       team_sync(1);
       float f18_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_7[i] = (((float*)(basep + L4))[frag_row(i)] - ((float*)(basep + L4))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f18_7[i] = (((float*)(basep + L4_16))[frag_row(i)] - ((float*)(basep + L4_16))[frag_col(i)]);
+      // %19 [%row, %col] = mask %18
       float f19_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_8[i] = (frag_col(i) <= frag_row(i) ? f18_7[i] : 0.f);
+      // %20 [%row, %col] = exp %19
       float f20_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_9[i] = m_exp(f19_8[i]);
+      // %21 [] = 0.125
+      // %22 [%row, %col] = mul %20, %21
       float f22_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f20_9[i] * 0.125f);
+      // %23 [%row, %col] = mul %22, %14
       float f23_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_11[i] = (f22_10[i] * f14_6[i]);
-      store_frag<4, 64, false>((sa + L5), f23_11, 0);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6))[i] = m_exp(((float*)(basep + L4))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L7))[i] = (((float*)(basep + L6))[i] * 0.125f);
-      const float s31_12 = ((float*)(basep + L4))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8))[i] = (s31_12 - ((float*)(basep + L4))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L9))[i] = m_exp(((float*)(basep + L8))[i]);
+      store_frag<4, 64, false>((sa + L5_23), f23_11, 0);
+      // %27 [%row] = exp %16
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_27))[i] = m_exp(((float*)(basep + L4_16))[i]);
+      // %28 [%row] = mul %27, %21
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L7_28))[i] = (((float*)(basep + L6_27))[i] * 0.125f);
+      // %31 [] = pick last %16
+      const float s31_12 = ((float*)(basep + L4_16))[63];
+      // %32 [%row] = sub %31, %16
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_32))[i] = (s31_12 - ((float*)(basep + L4_16))[i]);
+      // %33 [%row] = exp %32
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L9_33))[i] = m_exp(((float*)(basep + L8_32))[i]);
+      // %36 [] = exp %31
       const float s36_13 = m_exp(s31_12);
-      if (t == 0) ((float*)(sp + L10))[0] = s36_13;
+      if (t == 0) ((float*)(sp + L10_36))[0] = s36_13;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %7 [K, V] = load ws.S.entry
     float f7_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f7_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f8_1[32];
@@ -1058,35 +1129,46 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %24 [%col, V] = swap %9
+      // %26 [%row, V] = contract[K] %10, %8
       u32 a8_2[4][4]; pack<4>(a8_2, f8_1);
       float f26_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f26_3, a8_2, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f26_3, a8_2, (sa + L1_10)); mma_commit();
+      // %34 [%row, V] = mul %33, %9
       float f9_4[32];
-      load_frag<4, 64, true>(f9_4, (sa + L0), 0);
+      load_frag<4, 64, true>(f9_4, (sa + L0_9), 0);
       float f34_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f34_5[i] = (((float*)(sp + L9))[frag_col(i)] * f9_4[i]);
-      const float s36_6 = ((float*)(sp + L10))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f34_5[i] = (((float*)(sp + L9_33))[frag_col(i)] * f9_4[i]);
+      // %37 [K, V] = mul %36, %8
+      const float s36_6 = ((float*)(sp + L10_36))[0];
       float f37_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f37_7[i] = (s36_6 * f8_1[i]);
+      // %35 [K, V] = contract[%row] %11, %34
+      // %38 [K, V] = add %37, %35
       u32 a34_8[4][4]; pack<4>(a34_8, f34_5);
       float f38_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f38_9[i] = f37_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f38_9, a34_8, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f38_9, a34_8, (sa + L2_11)); mma_commit();
+      // %29 [%row, V] = mul %28, %26
       mma_wait<1>();
       mma_ready<sizeof(f26_3) / 4>(f26_3);
       float f29_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_10[i] = (((float*)(sp + L7))[frag_col(i)] * f26_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f29_10[i] = (((float*)(sp + L7_28))[frag_col(i)] * f26_3[i]);
+      // %25 [%row, V] = contract[%col] %23, %24
+      // %30 [%row, V] = add %29, %25
       u32 a9_11[4][4]; pack<4>(a9_11, f9_4);
       float f30_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_12[i] = f29_10[i];
-      mma_open(); mma<64, 4, 64, false, false>(f30_12, a9_11, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f30_12, a9_11, (sa + L5_23)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f38_9) / 4>(f38_9);
       mma_ready<sizeof(f30_12) / 4>(f30_12);
+      // store o, %30
       store_frag<4, 64, true>((oa + O0), f30_12, 0);
       UNROLL for (int i = 0; i < 32; ++i) f8_1[i] = f38_9[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local, %8
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f8_1[i]); }
   }
 }
@@ -1104,10 +1186,12 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, V] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1122,6 +1206,7 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [K, V] = load ws.S.local
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1129,12 +1214,13 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
       }
     }
   }
+  // store final.S, %1
   if (p_final_S != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L5 = 16384, L6 = 16640, L2 = 0, L3 = 256, L4 = 0;
+  constexpr u32 O0 = 0, L0_9 = 0, L1_10 = 8192, L5_15 = 16384, L6_18 = 16640, L2_11 = 0, L3_12 = 256, L4_14 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1153,9 +1239,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    // %0 [] = 2
+    // %1 [] = -5
+    // %2 [] = head
+    // %3 [] = sub %1, %2
     const float s3_0 = ((-5.f) - (float)head);
+    // %4 [] = pow %0, %3
     const float s4_1 = powf(2.f, s3_0);
+    // %5 [] = neg %4
     const float s5_2 = (-s4_1);
+    // %6 [] = log1p %5
     const float s6_3 = log1pf(s5_2);
     team_sync(1);
     auto issue = [&](int n) {
@@ -1163,11 +1256,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %9 [%row, V] = load v row
+      // %10 [%row, K] = load k row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_9, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_10, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1190,19 +1285,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2))[i] = (i < length ? s6_3 : 0.f);
+      // %11 [%row] = keep %6
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_11))[i] = (i < length ? s6_3 : 0.f);
+      // %12 [%row] = cumsum %11
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L3)), ((float*)(basep + L2)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L3_12)), ((float*)(basep + L2_11)), false, false);
+      // %13 [] = pick last %12
       team_sync(1);
-      const float s13_4 = ((float*)(basep + L3))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = (s13_4 - ((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5))[i] = m_exp(((float*)(basep + L4))[i]);
+      const float s13_4 = ((float*)(basep + L3_12))[63];
+      // %14 [%row] = sub %13, %12
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_14))[i] = (s13_4 - ((float*)(basep + L3_12))[i]);
+      // %15 [%row] = exp %14
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_15))[i] = m_exp(((float*)(basep + L4_14))[i]);
+      // %18 [] = exp %13
       const float s18_5 = m_exp(s13_4);
-      if (t == 0) ((float*)(sp + L6))[0] = s18_5;
+      if (t == 0) ((float*)(sp + L6_18))[0] = s18_5;
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_9), length, t);
+        tile_clear<64, 1>((sa + L1_10), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1210,6 +1311,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %7 [K, V] = load ws.S.entry
     float f7_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f7_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f8_1[32];
@@ -1226,18 +1328,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.states, %8
       store_frag<4, 64, true>((oa + O0), f8_1, 0);
+      // %16 [%row, V] = mul %15, %9
       float f9_2[32];
-      load_frag<4, 64, true>(f9_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f9_2, (sa + L0_9), 0);
       float f16_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_3[i] = (((float*)(sp + L5))[frag_col(i)] * f9_2[i]);
-      const float s18_4 = ((float*)(sp + L6))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f16_3[i] = (((float*)(sp + L5_15))[frag_col(i)] * f9_2[i]);
+      // %19 [K, V] = mul %18, %8
+      const float s18_4 = ((float*)(sp + L6_18))[0];
       float f19_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_5[i] = (s18_4 * f8_1[i]);
+      // %17 [K, V] = contract[%row] %10, %16
+      // %20 [K, V] = add %19, %17
       u32 a16_6[4][4]; pack<4>(a16_6, f16_3);
       float f20_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = f19_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f20_7, a16_6, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f20_7, a16_6, (sa + L1_10)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f20_7) / 4>(f20_7);
       UNROLL for (int i = 0; i < 32; ++i) f8_1[i] = f20_7[i];
@@ -1248,7 +1355,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L5 = 16384, L6 = 16640, L2 = 0, L3 = 256, L4 = 0;
+  constexpr u32 L0_9 = 0, L1_16 = 8192, L5_14 = 16384, L6_19 = 16640, L2_10 = 0, L3_11 = 256, L4_12 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1267,9 +1374,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restr
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    // %0 [] = 2
+    // %1 [] = -5
+    // %2 [] = head
+    // %3 [] = sub %1, %2
     const float s3_0 = ((-5.f) - (float)head);
+    // %4 [] = pow %0, %3
     const float s4_1 = powf(2.f, s3_0);
+    // %5 [] = neg %4
     const float s5_2 = (-s4_1);
+    // %6 [] = log1p %5
     const float s6_3 = log1pf(s5_2);
     team_sync(1);
     auto issue = [&](int n) {
@@ -1277,11 +1391,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %9 [%row, V] = load d_o row
+      // %16 [%row, K] = load q row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_9, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_16, m_q, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1296,25 +1412,33 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restr
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2))[i] = (i < length ? s6_3 : 0.f);
+      // %10 [%row] = keep %6
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_10))[i] = (i < length ? s6_3 : 0.f);
+      // %11 [%row] = cumsum %10
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L3)), ((float*)(basep + L2)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L3_11)), ((float*)(basep + L2_10)), false, false);
+      // %12 [%row] = exp %11
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = m_exp(((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5))[i] = (((float*)(basep + L4))[i] * 0.125f);
-      const float s18_4 = ((float*)(basep + L3))[63];
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_12))[i] = m_exp(((float*)(basep + L3_11))[i]);
+      // %13 [] = 0.125
+      // %14 [%row] = mul %12, %13
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_14))[i] = (((float*)(basep + L4_12))[i] * 0.125f);
+      // %18 [] = pick last %11
+      const float s18_4 = ((float*)(basep + L3_11))[63];
+      // %19 [] = exp %18
       const float s19_5 = m_exp(s18_4);
-      if (t == 0) ((float*)(sp + L6))[0] = s19_5;
+      if (t == 0) ((float*)(sp + L6_19))[0] = s19_5;
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_9), length, t);
+        tile_clear<64, 1>((sa + L1_16), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
   else {
+    // %7 [K, V] = zeros
     float f7_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f7_0[i] = 0.f;
     float f8_1[32];
@@ -1331,22 +1455,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restr
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %15 [%row, V] = mul %14, %9
       float f9_2[32];
-      load_frag<4, 64, true>(f9_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f9_2, (sa + L0_9), 0);
       float f15_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_3[i] = (((float*)(sp + L5))[frag_col(i)] * f9_2[i]);
-      const float s19_4 = ((float*)(sp + L6))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f15_3[i] = (((float*)(sp + L5_14))[frag_col(i)] * f9_2[i]);
+      // %20 [K, V] = mul %19, %8
+      const float s19_4 = ((float*)(sp + L6_19))[0];
       float f20_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_5[i] = (s19_4 * f8_1[i]);
+      // %17 [K, V] = contract[%row] %16, %15
+      // %21 [K, V] = add %20, %17
       u32 a15_6[4][4]; pack<4>(a15_6, f15_3);
       float f21_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_7[i] = f20_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f21_7, a15_6, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f21_7, a15_6, (sa + L1_16)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f21_7) / 4>(f21_7);
       UNROLL for (int i = 0; i < 32; ++i) f8_1[i] = f21_7[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local_cotangent, %8
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f8_1[i]); }
   }
 }
@@ -1364,10 +1493,12 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = load d_final.S
   float t0[4];
   { if (p_d_final_S != nullptr) ldn<4>(&t0[0], p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, V] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -1384,14 +1515,19 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [] = load ws.S.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [K, V] = load ws.S.local_cotangent
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.S.entry_cotangent, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+        // %3 [K, V] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [K, V] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -1402,7 +1538,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__ p_ws_S_local_cotangent, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L5 = 16384, L6 = 16640, L2 = 0, L3 = 256, L4 = 0;
+  constexpr u32 O0 = 0, L0_9 = 0, L1_16 = 8192, L5_14 = 16384, L6_19 = 16640, L2_10 = 0, L3_11 = 256, L4_12 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1421,9 +1557,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    // %0 [] = 2
+    // %1 [] = -5
+    // %2 [] = head
+    // %3 [] = sub %1, %2
     const float s3_0 = ((-5.f) - (float)head);
+    // %4 [] = pow %0, %3
     const float s4_1 = powf(2.f, s3_0);
+    // %5 [] = neg %4
     const float s5_2 = (-s4_1);
+    // %6 [] = log1p %5
     const float s6_3 = log1pf(s5_2);
     team_sync(1);
     auto issue = [&](int n) {
@@ -1431,11 +1574,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %9 [%row, V] = load d_o row
+      // %16 [%row, K] = load q row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_9, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_16, m_q, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1458,19 +1603,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2))[i] = (i < length ? s6_3 : 0.f);
+      // %10 [%row] = keep %6
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_10))[i] = (i < length ? s6_3 : 0.f);
+      // %11 [%row] = cumsum %10
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L3)), ((float*)(basep + L2)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L3_11)), ((float*)(basep + L2_10)), false, false);
+      // %12 [%row] = exp %11
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = m_exp(((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5))[i] = (((float*)(basep + L4))[i] * 0.125f);
-      const float s18_4 = ((float*)(basep + L3))[63];
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_12))[i] = m_exp(((float*)(basep + L3_11))[i]);
+      // %13 [] = 0.125
+      // %14 [%row] = mul %12, %13
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_14))[i] = (((float*)(basep + L4_12))[i] * 0.125f);
+      // %18 [] = pick last %11
+      const float s18_4 = ((float*)(basep + L3_11))[63];
+      // %19 [] = exp %18
       const float s19_5 = m_exp(s18_4);
-      if (t == 0) ((float*)(sp + L6))[0] = s19_5;
+      if (t == 0) ((float*)(sp + L6_19))[0] = s19_5;
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_9), length, t);
+        tile_clear<64, 1>((sa + L1_16), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1478,6 +1630,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %7 [K, V] = load ws.S.entry_cotangent
     float f7_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f7_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f8_1[32];
@@ -1494,23 +1647,29 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.cotangents, %8
       store_frag<4, 64, true>((oa + O0), f8_1, 0);
+      // %15 [%row, V] = mul %14, %9
       float f9_2[32];
-      load_frag<4, 64, true>(f9_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f9_2, (sa + L0_9), 0);
       float f15_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_3[i] = (((float*)(sp + L5))[frag_col(i)] * f9_2[i]);
-      const float s19_4 = ((float*)(sp + L6))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f15_3[i] = (((float*)(sp + L5_14))[frag_col(i)] * f9_2[i]);
+      // %20 [K, V] = mul %19, %8
+      const float s19_4 = ((float*)(sp + L6_19))[0];
       float f20_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_5[i] = (s19_4 * f8_1[i]);
+      // %17 [K, V] = contract[%row] %16, %15
+      // %21 [K, V] = add %20, %17
       u32 a15_6[4][4]; pack<4>(a15_6, f15_3);
       float f21_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_7[i] = f20_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f21_7, a15_6, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f21_7, a15_6, (sa + L1_16)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f21_7) / 4>(f21_7);
       UNROLL for (int i = 0; i < 32; ++i) f8_1[i] = f21_7[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local_cotangent, %8
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f8_1[i]); }
   }
 }
@@ -1528,10 +1687,12 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, V] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1546,6 +1707,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [K, V] = load ws.S.local_cotangent
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1553,12 +1715,13 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
       }
     }
   }
+  // store d_S, %1
   { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M9 = 49152, M10 = 24576, M13 = 24576, M14 = 8192, M15 = 16384, M6 = 49152, M7 = 57344, M8 = 57600, M11 = 24576, M12 = 49152;
+  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_19 = 16384, M3_23 = 24576, M4_30 = 32768, M5_34 = 40960, M9 = 49152, M10_18 = 24576, M13 = 24576, M14_44 = 8192, M15 = 16384, M6_12 = 49152, M7_13 = 57344, M8_22 = 57600, M11_37 = 24576, M12_38 = 49152;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1567,113 +1730,167 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M3), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M5), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load v row
+  tile_load<64, 1, 128>((base + M1_1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %19 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M2_19), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %23 [K, V] = load ws.S.states
+  tile_load<64, 1, 128>((base + M3_23), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %30 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M4_30), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %34 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 128>((base + M5_34), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
   cp_wait<5>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<4>();
   team_sync(1);
   float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1_1)); mma_commit();
+  // %4 [%row, %col] = mask %3
   mma_wait<0>();
   mma_ready<sizeof(f3_1) / 4>(f3_1);
   float f4_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
+  // %5 [] = 2
+  // %6 [] = -5
+  // %7 [] = head
+  // %8 [] = sub %6, %7
   const float s8_3 = ((-5.f) - (float)head);
+  // %9 [] = pow %5, %8
   const float s9_4 = powf(2.f, s8_3);
+  // %10 [] = neg %9
   const float s10_5 = (-s9_4);
+  // %11 [] = log1p %10
   const float s11_6 = log1pf(s10_5);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6))[i] = (i < length ? s11_6 : 0.f);
+  // %12 [%row] = keep %11
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M6_12))[i] = (i < length ? s11_6 : 0.f);
+  // %13 [%row] = cumsum %12
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M7)), ((float*)(basep + M6)), false, false);
+  if (t < 32) vec_cumsum(((float*)(basep + M7_13)), ((float*)(basep + M6_12)), false, false);
+  // %14 [%col] = swap %13
+  // %15 [%row, %col] = sub %13, %14
   team_sync(1);
   float f15_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_7[i] = (((float*)(basep + M7))[frag_row(i)] - ((float*)(basep + M7))[frag_col(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f15_7[i] = (((float*)(basep + M7_13))[frag_row(i)] - ((float*)(basep + M7_13))[frag_col(i)]);
+  // %16 [%row, %col] = mask %15
   float f16_8[32];
   UNROLL for (int i = 0; i < 32; ++i) f16_8[i] = (frag_col(i) <= frag_row(i) ? f15_7[i] : 0.f);
+  // %17 [%row, %col] = exp %16
   float f17_9[32];
   UNROLL for (int i = 0; i < 32; ++i) f17_9[i] = m_exp(f16_8[i]);
+  // %18 [%row, %col] = mul %17, %4
   float f18_10[32];
   UNROLL for (int i = 0; i < 32; ++i) f18_10[i] = (f17_9[i] * f4_2[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8))[i] = m_exp(((float*)(basep + M7))[i]);
-  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0));
+  // %20 [%col, K] = swap %19
+  // %22 [%row] = exp %13
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M8_22))[i] = m_exp(((float*)(basep + M7_13))[i]);
+  // %24 [%row, K] = contract[V] %0, %23
+  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0_0));
   cp_wait<2>();
   team_sync(1);
   float f24_12[32];
-  mma_open(); mma<64, 4, 64, false, true>(f24_12, a0_11, (base + M3)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f24_12, a0_11, (base + M3_23)); mma_commit();
+  // %25 [%row, K] = mul %22, %24
   mma_wait<0>();
   mma_ready<sizeof(f24_12) / 4>(f24_12);
   float f25_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_13[i] = (((float*)(basep + M8))[frag_row(i)] * f24_12[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f25_13[i] = (((float*)(basep + M8_22))[frag_row(i)] * f24_12[i]);
+  // %21 [%row, K] = contract[%col] %18, %20
+  // %26 [%row, K] = add %25, %21
   u32 a18_14[4][4]; pack<4>(a18_14, f18_10);
   float f26_15[32];
   UNROLL for (int i = 0; i < 32; ++i) f26_15[i] = f25_13[i];
-  mma_open(); mma<64, 4, 64, true, false>(f26_15, a18_14, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f26_15, a18_14, (base + M2_19)); mma_commit();
+  // %27 [] = 0.125
+  // %28 [%row, K] = mul %26, %27
   mma_wait<0>();
   mma_ready<sizeof(f26_15) / 4>(f26_15);
   float f28_16[32];
   UNROLL for (int i = 0; i < 32; ++i) f28_16[i] = (f26_15[i] * 0.125f);
+  // store d_q, %28
   store_frag<4, 64, false>((base + M9), f28_16, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
-  store_frag<4, 64, false>((base + M10), f18_10, 0);
+  // %32 [%col, K] = swap %30
+  // %51 [%col, %row] = swap %18
+  // %52 [%row, K] = contract[%col] %51, %32
+  store_frag<4, 64, false>((base + M10_18), f18_10, 0);
   team_sync(1);
-  u32 a18_17[4][4]; load_as<4, 64, true>(a18_17, (base + M10));
+  u32 a18_17[4][4]; load_as<4, 64, true>(a18_17, (base + M10_18));
   cp_wait<1>();
   team_sync(1);
   float f52_18[32];
-  mma_open(); mma<64, 4, 64, true, true>(f52_18, a18_17, (base + M4)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, true>(f52_18, a18_17, (base + M4_30)); mma_commit();
+  // %33 [%row, K] = mul %52, %27
   mma_wait<0>();
   mma_ready<sizeof(f52_18) / 4>(f52_18);
   float f33_19[32];
   UNROLL for (int i = 0; i < 32; ++i) f33_19[i] = (f52_18[i] * 0.125f);
-  u32 a1_20[4][4]; load_as<4, 64, false>(a1_20, (base + M1));
+  // %35 [%row, K] = contract[V] %1, %34
+  u32 a1_20[4][4]; load_as<4, 64, false>(a1_20, (base + M1_1));
   cp_wait<0>();
   team_sync(1);
   float f35_21[32];
-  mma_open(); mma<64, 4, 64, false, true>(f35_21, a1_20, (base + M5)); mma_commit();
-  const float s36_22 = ((float*)(basep + M7))[63];
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M11))[i] = (s36_22 - ((float*)(basep + M7))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M12))[i] = m_exp(((float*)(basep + M11))[i]);
+  mma_open(); mma<64, 4, 64, false, true>(f35_21, a1_20, (base + M5_34)); mma_commit();
+  // %36 [] = pick last %13
+  const float s36_22 = ((float*)(basep + M7_13))[63];
+  // %37 [%row] = sub %36, %13
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M11_37))[i] = (s36_22 - ((float*)(basep + M7_13))[i]);
+  // %38 [%row] = exp %37
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M12_38))[i] = m_exp(((float*)(basep + M11_37))[i]);
+  // %39 [%row, K] = mul %38, %35
   team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f35_21) / 4>(f35_21);
   float f39_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f39_23[i] = (((float*)(basep + M12))[frag_row(i)] * f35_21[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f39_23[i] = (((float*)(basep + M12_38))[frag_row(i)] * f35_21[i]);
+  // %40 [%row, K] = add %39, %33
   float f40_24[32];
   UNROLL for (int i = 0; i < 32; ++i) f40_24[i] = (f39_23[i] + f33_19[i]);
+  // store d_k, %40
   store_frag<4, 64, false>((base + M13), f40_24, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  u32 a30_25[4][4]; load_as<4, 64, false>(a30_25, (base + M4));
+  // %41 [%row, %col] = contract[K] %30, %20
+  u32 a30_25[4][4]; load_as<4, 64, false>(a30_25, (base + M4_30));
   float f41_26[32];
-  mma_open(); mma<64, 4, 64, false, true>(f41_26, a30_25, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f41_26, a30_25, (base + M2_19)); mma_commit();
+  // %42 [%row, %col] = mask %41
   mma_wait<0>();
   mma_ready<sizeof(f41_26) / 4>(f41_26);
   float f42_27[32];
   UNROLL for (int i = 0; i < 32; ++i) f42_27[i] = (frag_col(i) <= frag_row(i) ? f41_26[i] : 0.f);
+  // %43 [%row, %col] = mul %17, %27
   float f43_28[32];
   UNROLL for (int i = 0; i < 32; ++i) f43_28[i] = (f17_9[i] * 0.125f);
+  // %44 [%row, %col] = mul %43, %42
   float f44_29[32];
   UNROLL for (int i = 0; i < 32; ++i) f44_29[i] = (f43_28[i] * f42_27[i]);
-  u32 a19_30[4][4]; load_as<4, 64, false>(a19_30, (base + M2));
+  // %45 [%col, %row] = swap %44
+  // %46 [%col, V] = swap %0
+  // %48 [%row, V] = contract[K] %19, %34
+  u32 a19_30[4][4]; load_as<4, 64, false>(a19_30, (base + M2_19));
   float f48_31[32];
-  mma_open(); mma<64, 4, 64, true, true>(f48_31, a19_30, (base + M5)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, true>(f48_31, a19_30, (base + M5_34)); mma_commit();
+  // %49 [%row, V] = mul %38, %48
   mma_wait<0>();
   mma_ready<sizeof(f48_31) / 4>(f48_31);
   float f49_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_32[i] = (((float*)(basep + M12))[frag_row(i)] * f48_31[i]);
-  store_frag<4, 64, false>((base + M14), f44_29, 0);
+  UNROLL for (int i = 0; i < 32; ++i) f49_32[i] = (((float*)(basep + M12_38))[frag_row(i)] * f48_31[i]);
+  // %47 [%row, V] = contract[%col] %45, %46
+  // %50 [%row, V] = add %49, %47
+  store_frag<4, 64, false>((base + M14_44), f44_29, 0);
   team_sync(1);
-  u32 a44_33[4][4]; load_as<4, 64, true>(a44_33, (base + M14));
+  u32 a44_33[4][4]; load_as<4, 64, true>(a44_33, (base + M14_44));
   float f50_34[32];
   UNROLL for (int i = 0; i < 32; ++i) f50_34[i] = f49_32[i];
-  mma_open(); mma<64, 4, 64, true, false>(f50_34, a44_33, (base + M0)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f50_34, a44_33, (base + M0_0)); mma_commit();
+  // store d_v, %50
   mma_wait<0>();
   mma_ready<sizeof(f50_34) / 4>(f50_34);
   store_frag<4, 64, false>((base + M15), f50_34, 0);
@@ -1693,80 +1910,113 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
+  // %0 [] = 2
   float t0[1];
   t0[0] = 2.f;
+  // %1 [] = -5
   float t1[1];
   t1[0] = (-5.f);
+  // %2 [] = head
   float t2[1];
   t2[0] = (float)head;
+  // %3 [] = sub %1, %2
   float t3[1];
   t3[0] = (t1[0] - t2[0]);
+  // %4 [] = pow %0, %3
   float t4[1];
   t4[0] = powf(t0[0], t3[0]);
+  // %5 [] = neg %4
   float t5[1];
   t5[0] = (-t4[0]);
+  // %6 [] = log1p %5
   float t6[1];
   t6[0] = log1pf(t5[0]);
+  // %7 [K, V] = load S
   float t7[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t7[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t7[i]); }
   float t8[8];
   UNROLL for (int i = 0; i < 8; ++i) t8[i] = t7[i];
+  // loop tokens with %8 [K, V] = %7
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %9 [] = exp %6
       float t9[1];
       t9[0] = m_exp(t6[0]);
+      // %10 [] = expm1 %6
       float t10[1];
       t10[0] = m_expm1(t6[0]);
+      // %11 [] = 0.5
       float t11[1];
       t11[0] = 0.5f;
+      // %12 [] = 1
       float t12[1];
       t12[0] = 1.f;
+      // %13 [] = add %12, %10
       float t13[1];
       t13[0] = (t12[0] + t10[0]);
+      // %14 [] = less %11, %13
       float t14[1];
       t14[0] = (t11[0] < t13[0] ? 1.f : 0.f);
+      // %15 [] = mul %14, %10
       float t15[1];
       t15[0] = (t14[0] * t10[0]);
+      // %16 [] = sub %12, %14
       float t16[1];
       t16[0] = (t12[0] - t14[0]);
+      // %17 [] = mul %16, %9
       float t17[1];
       t17[0] = (t16[0] * t9[0]);
+      // %18 [] = add %15, %17
       float t18[1];
       t18[0] = (t15[0] + t17[0]);
+      // %19 [K, V] = mul %18, %8
       float t19[8];
       UNROLL for (int i = 0; i < 8; ++i) t19[i] = (t18[0] * t8[i]);
+      // %20 [K, V] = mul %14, %8
       float t20[8];
       UNROLL for (int i = 0; i < 8; ++i) t20[i] = (t14[0] * t8[i]);
+      // %21 [K, V] = add %20, %19
       float t21[8];
       UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t20[i] + t19[i]);
+      // %22 [K] = load k one
       float t22[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t22[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %23 [V] = load v one
       float t23[1];
       ldn<1>(&t23[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      // %24 [K, V] = mul %22, %23
       float t24[8];
       UNROLL for (int i = 0; i < 8; ++i) t24[i] = (t22[i] * t23[0]);
+      // %25 [K, V] = add %19, %24
       float t25[8];
       UNROLL for (int i = 0; i < 8; ++i) t25[i] = (t19[i] + t24[i]);
+      // %26 [K, V] = add %20, %25
       float t26[8];
       UNROLL for (int i = 0; i < 8; ++i) t26[i] = (t20[i] + t25[i]);
+      // %27 [K] = load q one
       float t27[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t27[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %28 [] = 0.125
       float t28[1];
       t28[0] = 0.125f;
+      // %29 [K] = mul %27, %28
       float t29[8];
       UNROLL for (int i = 0; i < 8; ++i) t29[i] = (t27[i] * t28[0]);
+      // %30 [V] = contract[K] %29, %26
       float t30[1];
       t30[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t30[0] = t30[0] + t29[i] * t26[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t30[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t30[0] = x; }
+      // store o, %30
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t30[0]);
       UNROLL for (int i = 0; i < 8; ++i) t8[i] = t26[i];
     }
   }
+  // store final.S, %8
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t8[i]);
 }
 

@@ -52,54 +52,80 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
   let at_ws_S_local = dims[2].x + (segment * heads + head) * 4096u + block;
+  const near12 = 0u;
+  const near15 = 16u;
+  const near16 = 32u;
+  const near10 = 544u;
+  const near8 = 1568u;
+  // %1 [] = -5
+  // %2 [] = head
+  // %3 [] = sub %1, %2
   let t3 = ((-5.0f) - f32(head));
+  // %0 [] = 2
+  // %4 [] = pow %0, %3
   let t4 = m_pow(2.0f, t3);
+  // %5 [] = neg %4
   let t5 = (-t4);
+  // %6 [] = log1p %5
   let t6 = m_log1p(t5);
+  // %7 [K, V] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1568u] = 0.0f;
+    near[near8 + i_K * 32u + i_V] = 0.0f;
   }
   workgroupBarrier();
+  // loop chunks with %8 [K, V] = %7
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_k = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
+    // %10 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x1 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 544u] = x1;
+      let v10_1 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near10 + r * 64u + i_K] = v10_1;
     }
+    // %11 [%row] = keep %6
+    // %12 [%row] = cumsum %11
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, t6, r < length), -80.0);
-        near[r] = sum;
+        near[near12 + r] = sum;
       }
     }
     workgroupBarrier();
-    let x2 = near[15u];
-    let t13 = x2;
+    // %13 [] = pick last %12
+    let v12_2 = near[near12 + 15u];
+    let t13 = v12_2;
+    // %14 [%row] = sub %13, %12
+    // %15 [%row] = exp %14
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x4 = near[r];
-      let x3 = m_exp((t13 - x4));
-      near[r + 16u] = x3;
+      let v12_4 = near[near12 + r];
+      let v15_3 = m_exp((t13 - v12_4));
+      near[near15 + r] = v15_3;
     }
     workgroupBarrier();
+    // %9 [%row, V] = load v row
+    // %16 [%row, V] = mul %15, %9
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x5 = (near[r + 16u] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
-      near[r * 32u + i_V + 32u] = x5;
+      let v16_5 = (near[near15 + r] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
+      near[near16 + r * 32u + i_V] = v16_5;
     }
+    // %18 [] = exp %13
     let t18 = m_exp(t13);
     workgroupBarrier();
+    // %19 [K, V] = mul %18, %8
+    // %17 [K, V] = contract[%row] %10, %16
+    // %20 [K, V] = add %19, %17
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -108,28 +134,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum9 = vec4<f32>();
       var sum10 = vec4<f32>();
       for (var k6 = 0u; k6 < 16u + zero; k6++) {
-        let b11 = vec4<f32>(near[k6 * 32u + first_i_V + 32u], near[k6 * 32u + first_i_V + 33u], near[k6 * 32u + first_i_V + 34u], near[k6 * 32u + first_i_V + 35u]);
-        sum7 += near[k6 * 64u + first_i_K + 544u] * b11;
-        sum8 += near[k6 * 64u + first_i_K + 545u] * b11;
-        sum9 += near[k6 * 64u + first_i_K + 546u] * b11;
-        sum10 += near[k6 * 64u + first_i_K + 547u] * b11;
+        let b11 = vec4<f32>(near[near16 + k6 * 32u + first_i_V], near[near16 + k6 * 32u + first_i_V + 1u], near[near16 + k6 * 32u + first_i_V + 2u], near[near16 + k6 * 32u + first_i_V + 3u]);
+        sum7 += near[near10 + k6 * 64u + first_i_K] * b11;
+        sum8 += near[near10 + k6 * 64u + first_i_K + 1u] * b11;
+        sum9 += near[near10 + k6 * 64u + first_i_K + 2u] * b11;
+        sum10 += near[near10 + k6 * 64u + first_i_K + 3u] * b11;
       }
       var m17 = array<vec4<f32>, 4>(sum7, sum8, sum9, sum10);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x12 = near[i_K * 32u + i_V + 1568u];
-          near[i_K * 32u + i_V + 1568u] = ((t18 * x12) + m17[y][x]);
+          let v8_12 = near[near8 + i_K * 32u + i_V];
+          near[near8 + i_K * 32u + i_V] = ((t18 * v8_12) + m17[y][x]);
         }
       }
     }
     workgroupBarrier();
   }
+  // store ws.S.local, %8
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x13 = near[i_K * 32u + i_V + 1568u];
-    arena[at_ws_S_local + i_K * 64u + i_V] = x13;
+    let v8_13 = near[near8 + i_K * 32u + i_V];
+    arena[at_ws_S_local + i_K * 64u + i_V] = v8_13;
   }
 }

@@ -55,68 +55,109 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_states = dims[2].z + (chunk * heads + head) * 4096u;
   let at_q_staged = dims[3].z + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[3].y + (chunk * heads + head) * 4096u;
+  const near13 = 0u;
+  const near22 = 16u;
+  const near38 = 16u;
+  const near17 = 32u;
+  const near18 = 288u;
+  const near31 = 544u;
+  const near41 = 288u;
+  const near45 = 544u;
+  const near0 = 800u;
+  const near1 = 1824u;
+  const near19 = 2848u;
+  // %0 [%row, V] = load d_o row
+  // %1 [%row, V] = load v row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 800u] = x1;
-    let x2 = select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 1824u] = x2;
+    let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+    near[near0 + r * 64u + i_V] = v0_1;
+    let v1_2 = select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length);
+    near[near1 + r * 64u + i_V] = v1_2;
   }
+  // %6 [] = -5
+  // %7 [] = head
+  // %8 [] = sub %6, %7
   let t8 = ((-5.0f) - f32(head));
+  // %5 [] = 2
+  // %9 [] = pow %5, %8
   let t9 = m_pow(2.0f, t8);
+  // %10 [] = neg %9
   let t10 = (-t9);
+  // %11 [] = log1p %10
   let t11 = m_log1p(t10);
+  // %12 [%row] = keep %11
+  // %13 [%row] = cumsum %12
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       sum += m_floor(select(0.0, t11, r < length), -80.0);
-      near[r] = sum;
+      near[near13 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %14 [%col] = swap %13
+  // %15 [%row, %col] = sub %13, %14
+  // %16 [%row, %col] = mask %15
+  // %17 [%row, %col] = exp %16
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
+  // %4 [%row, %col] = mask %3
+  // %18 [%row, %col] = mul %17, %4
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x6 = near[first_r * 64u + k3 + 800u];
-      let x7 = near[first_r * 64u + k3 + 864u];
-      let x8 = near[first_c * 64u + k3 + 1824u];
-      let x9 = near[first_c * 64u + k3 + 1888u];
-      let b10 = vec2<f32>(x8, x9);
-      sum4 += x6 * b10;
-      sum5 += x7 * b10;
+      let v0_6 = near[near0 + first_r * 64u + k3];
+      let v0_7 = near[near0 + first_r * 64u + k3 + 64u];
+      let v1_8 = near[near1 + first_c * 64u + k3];
+      let v1_9 = near[near1 + first_c * 64u + k3 + 64u];
+      let b10 = vec2<f32>(v1_8, v1_9);
+      sum4 += v0_6 * b10;
+      sum5 += v0_7 * b10;
     }
     var m3 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x12 = near[r];
-        let x13 = near[c];
-        let x11 = m_exp(select(0.0, (x12 - x13), c <= r));
-        near[r * 16u + c + 32u] = x11;
-        let x14 = (x11 * select(0.0, m3[y][x], c <= r));
-        near[r * 16u + c + 288u] = x14;
+        let v13_12 = near[near13 + r];
+        let v13_13 = near[near13 + c];
+        let v17_11 = m_exp(select(0.0, (v13_12 - v13_13), c <= r));
+        near[near17 + r * 16u + c] = v17_11;
+        let v18_14 = (v17_11 * select(0.0, m3[y][x], c <= r));
+        near[near18 + r * 16u + c] = v18_14;
       }
     }
   }
+  // %19 [%row, K] = load k row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x15 = select(0.0, p_k[at_d_o + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 2848u] = x15;
+    let v19_15 = select(0.0, p_k[at_d_o + r * heads_64 + i_K], r < length);
+    near[near19 + r * 64u + i_K] = v19_15;
   }
+  // %22 [%row] = exp %13
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x17 = near[r];
-    let x16 = m_exp(x17);
-    near[r + 16u] = x16;
+    let v13_17 = near[near13 + r];
+    let v22_16 = m_exp(v13_17);
+    near[near22 + r] = v22_16;
   }
   workgroupBarrier();
+  // %23 [K, V] = load ws.S.states
+  // %24 [%row, K] = contract[V] %0, %23
+  // %25 [%row, K] = mul %22, %24
+  // %20 [%col, K] = swap %19
+  // %21 [%row, K] = contract[%col] %18, %20
+  // %26 [%row, K] = add %25, %21
+  // %27 [] = 0.125
+  // %28 [%row, K] = mul %26, %27
+  // store d_q, %28
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -125,15 +166,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum21 = vec4<f32>();
     var sum22 = vec4<f32>();
     for (var k18 = 0u; k18 < 64u + zero; k18++) {
-      let x23 = near[first_r * 64u + k18 + 800u];
-      let x24 = near[first_r * 64u + k18 + 864u];
-      let x25 = near[first_r * 64u + k18 + 928u];
-      let x26 = near[first_r * 64u + k18 + 992u];
+      let v0_23 = near[near0 + first_r * 64u + k18];
+      let v0_24 = near[near0 + first_r * 64u + k18 + 64u];
+      let v0_25 = near[near0 + first_r * 64u + k18 + 128u];
+      let v0_26 = near[near0 + first_r * 64u + k18 + 192u];
       let b27 = vec4<f32>(arena[at_ws_S_states + first_i_K * 64u + k18], arena[at_ws_S_states + first_i_K * 64u + k18 + 64u], arena[at_ws_S_states + first_i_K * 64u + k18 + 128u], arena[at_ws_S_states + first_i_K * 64u + k18 + 192u]);
-      sum19 += x23 * b27;
-      sum20 += x24 * b27;
-      sum21 += x25 * b27;
-      sum22 += x26 * b27;
+      sum19 += v0_23 * b27;
+      sum20 += v0_24 * b27;
+      sum21 += v0_25 * b27;
+      sum22 += v0_26 * b27;
     }
     var m24 = array<vec4<f32>, 4>(sum19, sum20, sum21, sum22);
     var sum29 = vec4<f32>();
@@ -141,58 +182,71 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum31 = vec4<f32>();
     var sum32 = vec4<f32>();
     for (var k28 = 0u; k28 < 16u + zero; k28++) {
-      let x33 = near[first_r * 16u + k28 + 288u];
-      let x34 = near[first_r * 16u + k28 + 304u];
-      let x35 = near[first_r * 16u + k28 + 320u];
-      let x36 = near[first_r * 16u + k28 + 336u];
-      let x37 = near[k28 * 64u + first_i_K + 2848u];
-      let x38 = x37;
-      let x39 = near[k28 * 64u + first_i_K + 2849u];
-      let x40 = x39;
-      let x41 = near[k28 * 64u + first_i_K + 2850u];
-      let x42 = x41;
-      let x43 = near[k28 * 64u + first_i_K + 2851u];
-      let x44 = x43;
-      let b45 = vec4<f32>(x38, x40, x42, x44);
-      sum29 += x33 * b45;
-      sum30 += x34 * b45;
-      sum31 += x35 * b45;
-      sum32 += x36 * b45;
+      let v18_33 = near[near18 + first_r * 16u + k28];
+      let v18_34 = near[near18 + first_r * 16u + k28 + 16u];
+      let v18_35 = near[near18 + first_r * 16u + k28 + 32u];
+      let v18_36 = near[near18 + first_r * 16u + k28 + 48u];
+      let v19_37 = near[near19 + k28 * 64u + first_i_K];
+      let v20_38 = v19_37;
+      let v19_39 = near[near19 + k28 * 64u + first_i_K + 1u];
+      let v20_40 = v19_39;
+      let v19_41 = near[near19 + k28 * 64u + first_i_K + 2u];
+      let v20_42 = v19_41;
+      let v19_43 = near[near19 + k28 * 64u + first_i_K + 3u];
+      let v20_44 = v19_43;
+      let b45 = vec4<f32>(v20_38, v20_40, v20_42, v20_44);
+      sum29 += v18_33 * b45;
+      sum30 += v18_34 * b45;
+      sum31 += v18_35 * b45;
+      sum32 += v18_36 * b45;
     }
     var m21 = array<vec4<f32>, 4>(sum29, sum30, sum31, sum32);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = (((near[r + 16u] * m24[y][x]) + m21[y][x]) * 0.125f); }
+        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = (((near[near22 + r] * m24[y][x]) + m21[y][x]) * 0.125f); }
       }
     }
   }
+  // %29 [%row, %col] = mul %27, %18
+  // %31 [%col, %row] = swap %29
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x47 = near[c * 16u + r + 288u];
-    let x46 = (0.125f * x47);
-    near[c * 16u + r + 544u] = x46;
+    let v18_47 = near[near18 + c * 16u + r];
+    let v31_46 = (0.125f * v18_47);
+    near[near31 + c * 16u + r] = v31_46;
   }
+  // %30 [%row, K] = load q.staged row
+  // %32 [%col, K] = swap %30
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x49 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
-    let x48 = x49;
-    arena[far + c * 64u + i_K] = x48;
+    let v30_49 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v32_48 = v30_49;
+    arena[far + c * 64u + i_K] = v32_48;
   }
-  let x50 = near[15u];
-  let t36 = x50;
+  // %36 [] = pick last %13
+  let v13_50 = near[near13 + 15u];
+  let t36 = v13_50;
   workgroupBarrier();
+  // %37 [%row] = sub %36, %13
+  // %38 [%row] = exp %37
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x52 = near[r];
-    let x51 = m_exp((t36 - x52));
-    near[r + 16u] = x51;
+    let v13_52 = near[near13 + r];
+    let v38_51 = m_exp((t36 - v13_52));
+    near[near38 + r] = v38_51;
   }
   workgroupBarrier();
   storageBarrier();
+  // %34 [K, V] = load ws.S.cotangents
+  // %35 [%row, K] = contract[V] %1, %34
+  // %39 [%row, K] = mul %38, %35
+  // %33 [%row, K] = contract[%col] %31, %32
+  // %40 [%row, K] = add %39, %33
+  // store d_k, %40
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -201,19 +255,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum56 = vec4<f32>();
     var sum57 = vec4<f32>();
     for (var k53 = 0u; k53 < 64u + zero; k53++) {
-      let x58 = near[first_r * 64u + k53 + 1824u];
-      let x59 = near[first_r * 64u + k53 + 1888u];
-      let x60 = near[first_r * 64u + k53 + 1952u];
-      let x61 = near[first_r * 64u + k53 + 2016u];
-      let x62 = arena[at_ws_S_cotangents + first_i_K * 64u + k53];
-      let x63 = arena[at_ws_S_cotangents + first_i_K * 64u + k53 + 64u];
-      let x64 = arena[at_ws_S_cotangents + first_i_K * 64u + k53 + 128u];
-      let x65 = arena[at_ws_S_cotangents + first_i_K * 64u + k53 + 192u];
-      let b66 = vec4<f32>(x62, x63, x64, x65);
-      sum54 += x58 * b66;
-      sum55 += x59 * b66;
-      sum56 += x60 * b66;
-      sum57 += x61 * b66;
+      let v1_58 = near[near1 + first_r * 64u + k53];
+      let v1_59 = near[near1 + first_r * 64u + k53 + 64u];
+      let v1_60 = near[near1 + first_r * 64u + k53 + 128u];
+      let v1_61 = near[near1 + first_r * 64u + k53 + 192u];
+      let v34_62 = arena[at_ws_S_cotangents + first_i_K * 64u + k53];
+      let v34_63 = arena[at_ws_S_cotangents + first_i_K * 64u + k53 + 64u];
+      let v34_64 = arena[at_ws_S_cotangents + first_i_K * 64u + k53 + 128u];
+      let v34_65 = arena[at_ws_S_cotangents + first_i_K * 64u + k53 + 192u];
+      let b66 = vec4<f32>(v34_62, v34_63, v34_64, v34_65);
+      sum54 += v1_58 * b66;
+      sum55 += v1_59 * b66;
+      sum56 += v1_60 * b66;
+      sum57 += v1_61 * b66;
     }
     var m35 = array<vec4<f32>, 4>(sum54, sum55, sum56, sum57);
     var sum68 = vec4<f32>();
@@ -222,56 +276,67 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum71 = vec4<f32>();
     for (var k67 = 0u; k67 < 16u + zero; k67++) {
       let b72 = vec4<f32>(arena[far + k67 * 64u + first_i_K], arena[far + k67 * 64u + first_i_K + 1u], arena[far + k67 * 64u + first_i_K + 2u], arena[far + k67 * 64u + first_i_K + 3u]);
-      sum68 += near[k67 * 16u + first_r + 544u] * b72;
-      sum69 += near[k67 * 16u + first_r + 545u] * b72;
-      sum70 += near[k67 * 16u + first_r + 546u] * b72;
-      sum71 += near[k67 * 16u + first_r + 547u] * b72;
+      sum68 += near[near31 + k67 * 16u + first_r] * b72;
+      sum69 += near[near31 + k67 * 16u + first_r + 1u] * b72;
+      sum70 += near[near31 + k67 * 16u + first_r + 2u] * b72;
+      sum71 += near[near31 + k67 * 16u + first_r + 3u] * b72;
     }
     var m33 = array<vec4<f32>, 4>(sum68, sum69, sum70, sum71);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x73 = near[r + 16u];
-        if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = ((x73 * m35[y][x]) + m33[y][x]); }
+        let v38_73 = near[near38 + r];
+        if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = ((v38_73 * m35[y][x]) + m33[y][x]); }
       }
     }
   }
+  // %41 [%row, %col] = contract[K] %30, %20
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum75 = vec2<f32>();
     var sum76 = vec2<f32>();
     for (var k74 = 0u; k74 < 64u + zero; k74++) {
-      let x77 = select(0.0, arena[at_q_staged + first_r * heads_64 + k74], first_r < length);
-      let x78 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k74], (first_r + 1u) < length);
-      let x79 = near[first_c * 64u + k74 + 2848u];
-      let x80 = x79;
-      let x81 = near[first_c * 64u + k74 + 2912u];
-      let x82 = x81;
-      let b83 = vec2<f32>(x80, x82);
-      sum75 += x77 * b83;
-      sum76 += x78 * b83;
+      let v30_77 = select(0.0, arena[at_q_staged + first_r * heads_64 + k74], first_r < length);
+      let v30_78 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k74], (first_r + 1u) < length);
+      let v19_79 = near[near19 + first_c * 64u + k74];
+      let v20_80 = v19_79;
+      let v19_81 = near[near19 + first_c * 64u + k74 + 64u];
+      let v20_82 = v19_81;
+      let b83 = vec2<f32>(v20_80, v20_82);
+      sum75 += v30_77 * b83;
+      sum76 += v30_78 * b83;
     }
     var m41 = array<vec2<f32>, 2>(sum75, sum76);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x84 = m41[y][x];
-        near[r * 16u + c + 288u] = x84;
+        let v41_84 = m41[y][x];
+        near[near41 + r * 16u + c] = v41_84;
       }
     }
   }
   workgroupBarrier();
+  // %43 [%row, %col] = mul %17, %27
+  // %42 [%row, %col] = mask %41
+  // %44 [%row, %col] = mul %43, %42
+  // %45 [%col, %row] = swap %44
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x86 = near[c * 16u + r + 32u];
-    let x85 = ((x86 * 0.125f) * select(0.0, near[c * 16u + r + 288u], r <= c));
-    near[c * 16u + r + 544u] = x85;
+    let v17_86 = near[near17 + c * 16u + r];
+    let v45_85 = ((v17_86 * 0.125f) * select(0.0, near[near41 + c * 16u + r], r <= c));
+    near[near45 + c * 16u + r] = v45_85;
   }
   workgroupBarrier();
+  // %48 [%row, V] = contract[K] %19, %34
+  // %49 [%row, V] = mul %38, %48
+  // %46 [%col, V] = swap %0
+  // %47 [%row, V] = contract[%col] %45, %46
+  // %50 [%row, V] = add %49, %47
+  // store d_v, %50
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -280,19 +345,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum90 = vec4<f32>();
     var sum91 = vec4<f32>();
     for (var k87 = 0u; k87 < 64u + zero; k87++) {
-      let x92 = near[first_r * 64u + k87 + 2848u];
-      let x93 = near[first_r * 64u + k87 + 2912u];
-      let x94 = near[first_r * 64u + k87 + 2976u];
-      let x95 = near[first_r * 64u + k87 + 3040u];
-      let x96 = arena[at_ws_S_cotangents + k87 * 64u + first_i_V];
-      let x97 = arena[at_ws_S_cotangents + k87 * 64u + first_i_V + 1u];
-      let x98 = arena[at_ws_S_cotangents + k87 * 64u + first_i_V + 2u];
-      let x99 = arena[at_ws_S_cotangents + k87 * 64u + first_i_V + 3u];
-      let b100 = vec4<f32>(x96, x97, x98, x99);
-      sum88 += x92 * b100;
-      sum89 += x93 * b100;
-      sum90 += x94 * b100;
-      sum91 += x95 * b100;
+      let v19_92 = near[near19 + first_r * 64u + k87];
+      let v19_93 = near[near19 + first_r * 64u + k87 + 64u];
+      let v19_94 = near[near19 + first_r * 64u + k87 + 128u];
+      let v19_95 = near[near19 + first_r * 64u + k87 + 192u];
+      let v34_96 = arena[at_ws_S_cotangents + k87 * 64u + first_i_V];
+      let v34_97 = arena[at_ws_S_cotangents + k87 * 64u + first_i_V + 1u];
+      let v34_98 = arena[at_ws_S_cotangents + k87 * 64u + first_i_V + 2u];
+      let v34_99 = arena[at_ws_S_cotangents + k87 * 64u + first_i_V + 3u];
+      let b100 = vec4<f32>(v34_96, v34_97, v34_98, v34_99);
+      sum88 += v19_92 * b100;
+      sum89 += v19_93 * b100;
+      sum90 += v19_94 * b100;
+      sum91 += v19_95 * b100;
     }
     var m48 = array<vec4<f32>, 4>(sum88, sum89, sum90, sum91);
     var sum102 = vec4<f32>();
@@ -300,23 +365,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum104 = vec4<f32>();
     var sum105 = vec4<f32>();
     for (var k101 = 0u; k101 < 16u + zero; k101++) {
-      let x106 = near[k101 * 64u + first_i_V + 800u];
-      let x107 = near[k101 * 64u + first_i_V + 801u];
-      let x108 = near[k101 * 64u + first_i_V + 802u];
-      let x109 = near[k101 * 64u + first_i_V + 803u];
-      let b110 = vec4<f32>(x106, x107, x108, x109);
-      sum102 += near[k101 * 16u + first_r + 544u] * b110;
-      sum103 += near[k101 * 16u + first_r + 545u] * b110;
-      sum104 += near[k101 * 16u + first_r + 546u] * b110;
-      sum105 += near[k101 * 16u + first_r + 547u] * b110;
+      let v0_106 = near[near0 + k101 * 64u + first_i_V];
+      let v0_107 = near[near0 + k101 * 64u + first_i_V + 1u];
+      let v0_108 = near[near0 + k101 * 64u + first_i_V + 2u];
+      let v0_109 = near[near0 + k101 * 64u + first_i_V + 3u];
+      let b110 = vec4<f32>(v0_106, v0_107, v0_108, v0_109);
+      sum102 += near[near45 + k101 * 16u + first_r] * b110;
+      sum103 += near[near45 + k101 * 16u + first_r + 1u] * b110;
+      sum104 += near[near45 + k101 * 16u + first_r + 2u] * b110;
+      sum105 += near[near45 + k101 * 16u + first_r + 3u] * b110;
     }
     var m47 = array<vec4<f32>, 4>(sum102, sum103, sum104, sum105);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_V = first_i_V + x;
-        let x111 = near[r + 16u];
-        if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = ((x111 * m48[y][x]) + m47[y][x]); }
+        let v38_111 = near[near38 + r];
+        if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = ((v38_111 * m48[y][x]) + m47[y][x]); }
       }
     }
   }

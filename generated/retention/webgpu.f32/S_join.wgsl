@@ -16,30 +16,38 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let block = wid.z * 32u;
   let sequence = wid.x;
   let at_S = (sequence * heads + head) * 4096u + block;
+  const near1 = 0u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 32u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop segments with %1 [K, V] = %0
   for (var m = 0u; m < sequences[6u * sequence + 5u]; m++) {
     let segment = sequences[6u * sequence + 4u] + m;
     let at_ws_S_entry = dims[2].y + (segment * heads + head) * 4096u + block;
     let at_ws_S_span = dims[1].w + (segment * heads + head);
     let at_ws_S_local = dims[2].x + (segment * heads + head) * 4096u + block;
+    // store ws.S.entry, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let x1 = near[i_K * 32u + i_V];
-      arena[at_ws_S_entry + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 32u + i_V];
+      arena[at_ws_S_entry + i_K * 64u + i_V] = v1_1;
     }
+    // %2 [] = load ws.S.span
     let t2 = arena[at_ws_S_span];
     workgroupBarrier();
+    // %3 [K, V] = mul %2, %1
+    // %4 [K, V] = load ws.S.local
+    // %5 [K, V] = add %3, %4
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let x2 = near[i_K * 32u + i_V];
-      near[i_K * 32u + i_V] = ((t2 * x2) + arena[at_ws_S_local + i_K * 64u + i_V]);
+      let v1_2 = near[near1 + i_K * 32u + i_V];
+      near[near1 + i_K * 32u + i_V] = ((t2 * v1_2) + arena[at_ws_S_local + i_K * 64u + i_V]);
     }
     workgroupBarrier();
     storageBarrier();

@@ -53,16 +53,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_entry_cotangent = dims[3].x + (segment * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   let at_ws_S_local_cotangent = dims[2].w + (segment * heads + head) * 4096u + block;
+  const near11 = 0u;
+  const near14 = 16u;
+  const near15 = 32u;
+  const near16 = 544u;
+  const near8 = 1568u;
+  // %1 [] = -5
+  // %2 [] = head
+  // %3 [] = sub %1, %2
   let t3 = ((-5.0f) - f32(head));
+  // %0 [] = 2
+  // %4 [] = pow %0, %3
   let t4 = m_pow(2.0f, t3);
+  // %5 [] = neg %4
   let t5 = (-t4);
+  // %6 [] = log1p %5
   let t6 = m_log1p(t5);
+  // %7 [K, V] = load ws.S.entry_cotangent
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1568u] = arena[at_ws_S_entry_cotangent + i_K * 64u + i_V];
+    near[near8 + i_K * 32u + i_V] = arena[at_ws_S_entry_cotangent + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks reversed with %8 [K, V] = %7
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let chunk = first_chunk + nth;
@@ -71,44 +85,58 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_cotangents = dims[3].y + (chunk * heads + head) * 4096u + block;
     let at_d_o = (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
+    // store ws.S.cotangents, %8
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let x1 = near[i_K * 32u + i_V + 1568u];
-      arena[at_ws_S_cotangents + i_K * 64u + i_V] = x1;
+      let v8_1 = near[near8 + i_K * 32u + i_V];
+      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v8_1;
     }
+    // %10 [%row] = keep %6
+    // %11 [%row] = cumsum %10
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, t6, r < length), -80.0);
-        near[r] = sum;
+        near[near11 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %12 [%row] = exp %11
+    // %13 [] = 0.125
+    // %14 [%row] = mul %12, %13
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x3 = near[r];
-      let x2 = (m_exp(x3) * 0.125f);
-      near[r + 16u] = x2;
+      let v11_3 = near[near11 + r];
+      let v14_2 = (m_exp(v11_3) * 0.125f);
+      near[near14 + r] = v14_2;
     }
     workgroupBarrier();
+    // %9 [%row, V] = load d_o row
+    // %15 [%row, V] = mul %14, %9
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x4 = (near[r + 16u] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length));
-      near[r * 32u + i_V + 32u] = x4;
+      let v15_4 = (near[near14 + r] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length));
+      near[near15 + r * 32u + i_V] = v15_4;
     }
+    // %16 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x5 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 544u] = x5;
+      let v16_5 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near16 + r * 64u + i_K] = v16_5;
     }
-    let x6 = near[15u];
-    let t18 = x6;
+    // %18 [] = pick last %11
+    let v11_6 = near[near11 + 15u];
+    let t18 = v11_6;
+    // %19 [] = exp %18
     let t19 = m_exp(t18);
     workgroupBarrier();
+    // %20 [K, V] = mul %19, %8
+    // %17 [K, V] = contract[%row] %16, %15
+    // %21 [K, V] = add %20, %17
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -117,29 +145,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum10 = vec4<f32>();
       var sum11 = vec4<f32>();
       for (var k7 = 0u; k7 < 16u + zero; k7++) {
-        let b12 = vec4<f32>(near[k7 * 32u + first_i_V + 32u], near[k7 * 32u + first_i_V + 33u], near[k7 * 32u + first_i_V + 34u], near[k7 * 32u + first_i_V + 35u]);
-        sum8 += near[k7 * 64u + first_i_K + 544u] * b12;
-        sum9 += near[k7 * 64u + first_i_K + 545u] * b12;
-        sum10 += near[k7 * 64u + first_i_K + 546u] * b12;
-        sum11 += near[k7 * 64u + first_i_K + 547u] * b12;
+        let b12 = vec4<f32>(near[near15 + k7 * 32u + first_i_V], near[near15 + k7 * 32u + first_i_V + 1u], near[near15 + k7 * 32u + first_i_V + 2u], near[near15 + k7 * 32u + first_i_V + 3u]);
+        sum8 += near[near16 + k7 * 64u + first_i_K] * b12;
+        sum9 += near[near16 + k7 * 64u + first_i_K + 1u] * b12;
+        sum10 += near[near16 + k7 * 64u + first_i_K + 2u] * b12;
+        sum11 += near[near16 + k7 * 64u + first_i_K + 3u] * b12;
       }
       var m17 = array<vec4<f32>, 4>(sum8, sum9, sum10, sum11);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x13 = near[i_K * 32u + i_V + 1568u];
-          near[i_K * 32u + i_V + 1568u] = ((t19 * x13) + m17[y][x]);
+          let v8_13 = near[near8 + i_K * 32u + i_V];
+          near[near8 + i_K * 32u + i_V] = ((t19 * v8_13) + m17[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store ws.S.local_cotangent, %8
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x14 = near[i_K * 32u + i_V + 1568u];
-    arena[at_ws_S_local_cotangent + i_K * 64u + i_V] = x14;
+    let v8_14 = near[near8 + i_K * 32u + i_V];
+    arena[at_ws_S_local_cotangent + i_K * 64u + i_V] = v8_14;
   }
 }

@@ -45,25 +45,41 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_S_span = dims[1].w + (segment * heads + head);
+  // %1 [] = -5
+  // %2 [] = head
+  // %3 [] = sub %1, %2
   let t3 = ((-5.0f) - f32(head));
+  // %0 [] = 2
+  // %4 [] = pow %0, %3
   let t4 = m_pow(2.0f, t3);
+  // %5 [] = neg %4
   let t5 = (-t4);
+  // %6 [] = log1p %5
   let t6 = m_log1p(t5);
+  // %7 [] = zeros
+  // %8 [] = 1
+  // %9 [] = add %7, %8
   var t10 = 0.0f;
+  // loop chunks with %10 [] = %7
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
+    // %11 [%row] = keep %6
+    // %12 [] = sum[%row] %11
     var sum1 = 0.0f;
     for (var k2 = 0u; k2 < 16u + zero; k2++) {
       sum1 += select(0.0, t6, k2 < length);
     }
     let t12 = sum1;
+    // %13 [] = add %10, %12
     let t13 = (t10 + t12);
     let next10 = t13;
     t10 = next10;
   }
+  // %14 [] = exp %10
   let t14 = m_exp(t10);
+  // store ws.S.span, %14
   if (lid == 0u) {
     arena[at_ws_S_span] = t14;
   }

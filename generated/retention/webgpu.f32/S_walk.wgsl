@@ -55,16 +55,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_entry = dims[2].y + (segment * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   let at_ws_S_local = dims[2].x + (segment * heads + head) * 4096u + block;
+  const near16 = 0u;
+  const near19 = 16u;
+  const near25 = 16u;
+  const near10 = 32u;
+  const near11 = 288u;
+  const near26 = 32u;
+  const near13 = 800u;
+  const near22 = 544u;
+  const near8 = 1824u;
+  // %1 [] = -5
+  // %2 [] = head
+  // %3 [] = sub %1, %2
   let t3 = ((-5.0f) - f32(head));
+  // %0 [] = 2
+  // %4 [] = pow %0, %3
   let t4 = m_pow(2.0f, t3);
+  // %5 [] = neg %4
   let t5 = (-t4);
+  // %6 [] = log1p %5
   let t6 = m_log1p(t5);
+  // %7 [K, V] = load ws.S.entry
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1824u] = arena[at_ws_S_entry + i_K * 64u + i_V];
+    near[near8 + i_K * 32u + i_V] = arena[at_ws_S_entry + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %8 [K, V] = %7
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -73,41 +91,55 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_v = (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
+    // %10 [%row, %col] = load ws.S.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let x1 = arena[at_ws_S_score0_0 + r * 16u + c];
-      near[r * 16u + c + 32u] = x1;
+      let v10_1 = arena[at_ws_S_score0_0 + r * 16u + c];
+      near[near10 + r * 16u + c] = v10_1;
     }
+    // %9 [%row, V] = load v row
+    // %11 [%col, V] = swap %9
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let c = i / 32u;
-      let x3 = select(0.0, p_v[at_v + c * heads_64 + i_V], c < length);
-      let x2 = x3;
-      near[c * 32u + i_V + 288u] = x2;
+      let v9_3 = select(0.0, p_v[at_v + c * heads_64 + i_V], c < length);
+      let v11_2 = v9_3;
+      near[near11 + c * 32u + i_V] = v11_2;
     }
+    // %13 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x4 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 800u] = x4;
+      let v13_4 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near13 + r * 64u + i_K] = v13_4;
     }
+    // %15 [%row] = keep %6
+    // %16 [%row] = cumsum %15
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, t6, r < length), -80.0);
-        near[r] = sum;
+        near[near16 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %17 [%row] = exp %16
+    // %18 [] = 0.125
+    // %19 [%row] = mul %17, %18
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x6 = near[r];
-      let x5 = (m_exp(x6) * 0.125f);
-      near[r + 16u] = x5;
+      let v16_6 = near[near16 + r];
+      let v19_5 = (m_exp(v16_6) * 0.125f);
+      near[near19 + r] = v19_5;
     }
     workgroupBarrier();
+    // %14 [%row, V] = contract[K] %13, %8
+    // %20 [%row, V] = mul %19, %14
+    // %12 [%row, V] = contract[%col] %10, %11
+    // %21 [%row, V] = add %20, %12
+    // store o, %21
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -116,13 +148,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum10 = vec2<f32>();
       var sum11 = vec2<f32>();
       for (var k7 = 0u; k7 < 64u + zero; k7++) {
-        let x12 = near[k7 * 32u + first_i_V + 1824u];
-        let x13 = near[k7 * 32u + first_i_V + 1825u];
-        let b14 = vec2<f32>(x12, x13);
-        sum8 += near[first_r * 64u + k7 + 800u] * b14;
-        sum9 += near[first_r * 64u + k7 + 864u] * b14;
-        sum10 += near[first_r * 64u + k7 + 928u] * b14;
-        sum11 += near[first_r * 64u + k7 + 992u] * b14;
+        let v8_12 = near[near8 + k7 * 32u + first_i_V];
+        let v8_13 = near[near8 + k7 * 32u + first_i_V + 1u];
+        let b14 = vec2<f32>(v8_12, v8_13);
+        sum8 += near[near13 + first_r * 64u + k7] * b14;
+        sum9 += near[near13 + first_r * 64u + k7 + 64u] * b14;
+        sum10 += near[near13 + first_r * 64u + k7 + 128u] * b14;
+        sum11 += near[near13 + first_r * 64u + k7 + 192u] * b14;
       }
       var m14 = array<vec2<f32>, 4>(sum8, sum9, sum10, sum11);
       var sum16 = vec2<f32>();
@@ -130,46 +162,55 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum18 = vec2<f32>();
       var sum19 = vec2<f32>();
       for (var k15 = 0u; k15 < 16u + zero; k15++) {
-        let b20 = vec2<f32>(near[k15 * 32u + first_i_V + 288u], near[k15 * 32u + first_i_V + 289u]);
-        sum16 += near[first_r * 16u + k15 + 32u] * b20;
-        sum17 += near[first_r * 16u + k15 + 48u] * b20;
-        sum18 += near[first_r * 16u + k15 + 64u] * b20;
-        sum19 += near[first_r * 16u + k15 + 80u] * b20;
+        let b20 = vec2<f32>(near[near11 + k15 * 32u + first_i_V], near[near11 + k15 * 32u + first_i_V + 1u]);
+        sum16 += near[near10 + first_r * 16u + k15] * b20;
+        sum17 += near[near10 + first_r * 16u + k15 + 16u] * b20;
+        sum18 += near[near10 + first_r * 16u + k15 + 32u] * b20;
+        sum19 += near[near10 + first_r * 16u + k15 + 48u] * b20;
       }
       var m12 = array<vec2<f32>, 4>(sum16, sum17, sum18, sum19);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          if (r < length) { p_o[at_v + r * heads_64 + i_V] = ((near[r + 16u] * m14[y][x]) + m12[y][x]); }
+          if (r < length) { p_o[at_v + r * heads_64 + i_V] = ((near[near19 + r] * m14[y][x]) + m12[y][x]); }
         }
       }
     }
     workgroupBarrier();
+    // %22 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x21 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 544u] = x21;
+      let v22_21 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+      near[near22 + r * 64u + i_K] = v22_21;
     }
-    let x22 = near[15u];
-    let t23 = x22;
+    // %23 [] = pick last %16
+    let v16_22 = near[near16 + 15u];
+    let t23 = v16_22;
+    // %24 [%row] = sub %23, %16
+    // %25 [%row] = exp %24
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x24 = near[r];
-      let x23 = m_exp((t23 - x24));
-      near[r + 16u] = x23;
+      let v16_24 = near[near16 + r];
+      let v25_23 = m_exp((t23 - v16_24));
+      near[near25 + r] = v25_23;
     }
     workgroupBarrier();
+    // %26 [%row, V] = mul %25, %9
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x26 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
-      let x25 = (near[r + 16u] * x26);
-      near[r * 32u + i_V + 32u] = x25;
+      let v9_26 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
+      let v26_25 = (near[near25 + r] * v9_26);
+      near[near26 + r * 32u + i_V] = v26_25;
     }
+    // %28 [] = exp %23
     let t28 = m_exp(t23);
     workgroupBarrier();
+    // %29 [K, V] = mul %28, %8
+    // %27 [K, V] = contract[%row] %22, %26
+    // %30 [K, V] = add %29, %27
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -178,29 +219,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum30 = vec4<f32>();
       var sum31 = vec4<f32>();
       for (var k27 = 0u; k27 < 16u + zero; k27++) {
-        let b32 = vec4<f32>(near[k27 * 32u + first_i_V + 32u], near[k27 * 32u + first_i_V + 33u], near[k27 * 32u + first_i_V + 34u], near[k27 * 32u + first_i_V + 35u]);
-        sum28 += near[k27 * 64u + first_i_K + 544u] * b32;
-        sum29 += near[k27 * 64u + first_i_K + 545u] * b32;
-        sum30 += near[k27 * 64u + first_i_K + 546u] * b32;
-        sum31 += near[k27 * 64u + first_i_K + 547u] * b32;
+        let b32 = vec4<f32>(near[near26 + k27 * 32u + first_i_V], near[near26 + k27 * 32u + first_i_V + 1u], near[near26 + k27 * 32u + first_i_V + 2u], near[near26 + k27 * 32u + first_i_V + 3u]);
+        sum28 += near[near22 + k27 * 64u + first_i_K] * b32;
+        sum29 += near[near22 + k27 * 64u + first_i_K + 1u] * b32;
+        sum30 += near[near22 + k27 * 64u + first_i_K + 2u] * b32;
+        sum31 += near[near22 + k27 * 64u + first_i_K + 3u] * b32;
       }
       var m27 = array<vec4<f32>, 4>(sum28, sum29, sum30, sum31);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x33 = near[i_K * 32u + i_V + 1824u];
-          near[i_K * 32u + i_V + 1824u] = ((t28 * x33) + m27[y][x]);
+          let v8_33 = near[near8 + i_K * 32u + i_V];
+          near[near8 + i_K * 32u + i_V] = ((t28 * v8_33) + m27[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store ws.S.local, %8
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x34 = near[i_K * 32u + i_V + 1824u];
-    arena[at_ws_S_local + i_K * 64u + i_V] = x34;
+    let v8_34 = near[near8 + i_K * 32u + i_V];
+    arena[at_ws_S_local + i_K * 64u + i_V] = v8_34;
   }
 }

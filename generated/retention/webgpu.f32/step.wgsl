@@ -53,56 +53,91 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_S = (sequence * heads + head) * 4096u + block;
+  const near23 = 0u;
+  const near22 = 16u;
+  const near8 = 80u;
+  const near26 = 1104u;
+  // %1 [] = -5
+  // %2 [] = head
+  // %3 [] = sub %1, %2
   let t3 = ((-5.0f) - f32(head));
+  // %0 [] = 2
+  // %4 [] = pow %0, %3
   let t4 = m_pow(2.0f, t3);
+  // %5 [] = neg %4
   let t5 = (-t4);
+  // %6 [] = log1p %5
   let t6 = m_log1p(t5);
+  // %7 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 80u] = p_S[at_S + i_K * 64u + i_V];
+    near[near8 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop tokens with %8 [K, V] = %7
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_k = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
+    // %9 [] = exp %6
     let t9 = m_exp(t6);
+    // %10 [] = expm1 %6
     let t10 = m_expm1(t6);
+    // %12 [] = 1
+    // %13 [] = add %12, %10
     let t13 = (1.0f + t10);
+    // %11 [] = 0.5
+    // %14 [] = less %11, %13
     let t14 = select(0.0, 1.0, 0.5f < t13);
+    // %15 [] = mul %14, %10
     let t15 = (t14 * t10);
+    // %16 [] = sub %12, %14
     let t16 = (1.0f - t14);
+    // %17 [] = mul %16, %9
     let t17 = (t16 * t9);
+    // %18 [] = add %15, %17
     let t18 = (t15 + t17);
+    // %22 [K] = load k one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = p_k[at_k + i_K];
-      near[i_K + 16u] = x1;
+      let v22_1 = p_k[at_k + i_K];
+      near[near22 + i_K] = v22_1;
     }
+    // %23 [V] = load v one
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      let x2 = p_v[at_v + i_V];
-      near[i_V] = x2;
+      let v23_2 = p_v[at_v + i_V];
+      near[near23 + i_V] = v23_2;
     }
     workgroupBarrier();
+    // %20 [K, V] = mul %14, %8
+    // %19 [K, V] = mul %18, %8
+    // %24 [K, V] = mul %22, %23
+    // %25 [K, V] = add %19, %24
+    // %26 [K, V] = add %20, %25
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x4 = near[i_K * 16u + i_V + 80u];
-      let x5 = (t14 * x4);
-      let x6 = (t18 * x4);
-      let x3 = (x5 + (x6 + (near[i_K + 16u] * near[i_V])));
-      near[i_K * 16u + i_V + 1104u] = x3;
+      let v8_4 = near[near8 + i_K * 16u + i_V];
+      let v20_5 = (t14 * v8_4);
+      let v19_6 = (t18 * v8_4);
+      let v26_3 = (v20_5 + (v19_6 + (near[near22 + i_K] * near[near23 + i_V])));
+      near[near26 + i_K * 16u + i_V] = v26_3;
     }
     workgroupBarrier();
+    // %27 [K] = load q one
+    // %28 [] = 0.125
+    // %29 [K] = mul %27, %28
+    // %30 [V] = contract[K] %29, %26
+    // store o, %30
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum8 = 0.0;
       for (var k7 = 0u; k7 < 64u + zero; k7++) {
         let b9 = (p_q[at_k + k7] * 0.125f);
-        let x10 = near[k7 * 16u + i_V + 1104u];
-        let b11 = x10;
+        let v26_10 = near[near26 + k7 * 16u + i_V];
+        let b11 = v26_10;
         sum8 += b9 * b11;
       }
       let m30 = sum8;
@@ -111,16 +146,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x12 = near[i_K * 16u + i_V + 1104u];
-      near[i_K * 16u + i_V + 80u] = x12;
+      let v26_12 = near[near26 + i_K * 16u + i_V];
+      near[near8 + i_K * 16u + i_V] = v26_12;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %8
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x13 = near[i_K * 16u + i_V + 80u];
-    p_final_S[at_S + i_K * 64u + i_V] = x13;
+    let v8_13 = near[near8 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v8_13;
   }
 }

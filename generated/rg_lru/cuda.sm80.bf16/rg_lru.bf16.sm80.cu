@@ -200,14 +200,18 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
   (void)lane, (void)warp, (void)block;
   const int x__row = warp * 16;
   const int x_D = block * 32 + lane;
+  // %0 [D] = load lam
   float t0[1];
   ldn<1>(&t0[0], p_lam + ((i64)0 * d.heads + head) * 64 + x_D);
+  // %1 [D] = log_sigmoid %0
   float t1[1];
   t1[0] = m_log_sigmoid(t0[0]);
+  // %2 [D] = load h
   float t2[1];
   { if (p_h != nullptr) ldn<1>(&t2[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<1>(&t2[0]); }
   float t3[1];
   t3[0] = t2[0];
+  // loop chunks with %3 [D] = %2
    {
     constexpr int RING = 4096;
     const u32 ring = saddr(smem) + RING;
@@ -256,42 +260,61 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 128;
       const int length = walk_end - first < 128 ? walk_end - first : 128;
       (void)chunk, (void)length;
+      // %6 [%row, D] = load r row
       float t6[16];
       UNROLL for (int i = 0; i < 16; ++i) t6[i] = ld((const f32*)(smem + RING + full * 32768 + 0 + (x__row + i) * 128) + lane);
+      // %14 [%row, D] = load i row
       float t14[16];
       UNROLL for (int i = 0; i < 16; ++i) t14[i] = ld((const bf16*)(smem + RING + full * 32768 + 16384 + (x__row + i) * 64) + lane);
+      // %17 [%row, D] = load x row
       float t17[16];
       UNROLL for (int i = 0; i < 16; ++i) t17[i] = ld((const bf16*)(smem + RING + full * 32768 + 24576 + (x__row + i) * 64) + lane);
+      // %4 [] = 2
       float t4[1];
       t4[0] = 2.f;
+      // %5 [] = 8
       float t5[1];
       t5[0] = 8.f;
+      // %7 [%row, D] = sigmoid %6
       float t7[16];
       UNROLL for (int i = 0; i < 16; ++i) t7[i] = m_sigmoid(t6[i]);
+      // %8 [%row, D] = mul %5, %7
       float t8[16];
       UNROLL for (int i = 0; i < 16; ++i) t8[i] = (t5[0] * t7[i]);
+      // %9 [%row, D] = mul %8, %1
       float t9[16];
       UNROLL for (int i = 0; i < 16; ++i) t9[i] = (t8[i] * t1[0]);
+      // %10 [%row, D] = mul %4, %9
       float t10[16];
       UNROLL for (int i = 0; i < 16; ++i) t10[i] = (t4[0] * t9[i]);
+      // %11 [%row, D] = expm1 %10
       float t11[16];
       UNROLL for (int i = 0; i < 16; ++i) t11[i] = m_expm1(t10[i]);
+      // %12 [%row, D] = neg %11
       float t12[16];
       UNROLL for (int i = 0; i < 16; ++i) t12[i] = (-t11[i]);
+      // %13 [%row, D] = sqrt %12
       float t13[16];
       UNROLL for (int i = 0; i < 16; ++i) t13[i] = sqrtf(t12[i]);
+      // %15 [%row, D] = sigmoid %14
       float t15[16];
       UNROLL for (int i = 0; i < 16; ++i) t15[i] = m_sigmoid(t14[i]);
+      // %16 [%row, D] = mul %13, %15
       float t16[16];
       UNROLL for (int i = 0; i < 16; ++i) t16[i] = (t13[i] * t15[i]);
+      // %18 [%row, D] = mul %16, %17
       float t18[16];
       UNROLL for (int i = 0; i < 16; ++i) t18[i] = (t16[i] * t17[i]);
+      // %19 [%row, D] = keep %18
       float t19[16];
       UNROLL for (int i = 0; i < 16; ++i) t19[i] = (x__row + i) < length ? t18[i] : 0.f;
+      // %20 [%row, D] = keep %9
       float t20[16];
       UNROLL for (int i = 0; i < 16; ++i) t20[i] = (x__row + i) < length ? t9[i] : 0.f;
+      // %21 [%row, D] = exp %20
       float t21[16];
       UNROLL for (int i = 0; i < 16; ++i) t21[i] = m_exp(t20[i]);
+      // %22 [%row, D] = recur %21, %19 from %3
       float t22[16];
       float in22[1], out22[1];
        {
@@ -312,12 +335,15 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
           UNROLL for (int r = 0; r < 16; ++r) { const int i = r; h = t21[i] * h + t19[i]; t22[i] = h; }
         }
       }
+      // store o, %22
       { auto* const at = p_o + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 16; ++i) if ((x__row + i) < length) st(at + i * step + x_D, t22[i]); }
+      // %23 [D] = pick last %22
       float t23[1];
       t23[0] = out22[0];
       t3[0] = t23[0];
     }
   }
+  // store final.h, %3
   if (warp == 0 && p_final_h != nullptr) st(p_final_h + ((i64)sequence * d.heads + head) * 64 + x_D, t3[0]);
 }
 
@@ -333,14 +359,18 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
   (void)lane, (void)warp, (void)block;
   const int x__row = warp * 16;
   const int x_D = block * 32 + lane;
+  // %0 [D] = load lam
   float t0[1];
   ldn<1>(&t0[0], p_lam + ((i64)0 * d.heads + head) * 64 + x_D);
+  // %1 [D] = log_sigmoid %0
   float t1[1];
   t1[0] = m_log_sigmoid(t0[0]);
+  // %2 [D] = load h
   float t2[1];
   { if (p_h != nullptr) ldn<1>(&t2[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<1>(&t2[0]); }
   float t3[1];
   t3[0] = t2[0];
+  // loop chunks with %3 [D] = %2
    {
     constexpr int RING = 4096;
     const u32 ring = saddr(smem) + RING;
@@ -389,43 +419,63 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 128;
       const int length = walk_end - first < 128 ? walk_end - first : 128;
       (void)chunk, (void)length;
+      // %6 [%row, D] = load r row
       float t6[16];
       UNROLL for (int i = 0; i < 16; ++i) t6[i] = ld((const f32*)(smem + RING + full * 32768 + 0 + (x__row + i) * 128) + lane);
+      // %14 [%row, D] = load i row
       float t14[16];
       UNROLL for (int i = 0; i < 16; ++i) t14[i] = ld((const bf16*)(smem + RING + full * 32768 + 16384 + (x__row + i) * 64) + lane);
+      // %17 [%row, D] = load x row
       float t17[16];
       UNROLL for (int i = 0; i < 16; ++i) t17[i] = ld((const bf16*)(smem + RING + full * 32768 + 24576 + (x__row + i) * 64) + lane);
+      // store ws.h.entries, %3
       if (warp == 0) st(p_ws_h_entries + ((i64)chunk * d.heads + head) * 64 + x_D, t3[0]);
+      // %4 [] = 2
       float t4[1];
       t4[0] = 2.f;
+      // %5 [] = 8
       float t5[1];
       t5[0] = 8.f;
+      // %7 [%row, D] = sigmoid %6
       float t7[16];
       UNROLL for (int i = 0; i < 16; ++i) t7[i] = m_sigmoid(t6[i]);
+      // %8 [%row, D] = mul %5, %7
       float t8[16];
       UNROLL for (int i = 0; i < 16; ++i) t8[i] = (t5[0] * t7[i]);
+      // %9 [%row, D] = mul %8, %1
       float t9[16];
       UNROLL for (int i = 0; i < 16; ++i) t9[i] = (t8[i] * t1[0]);
+      // %10 [%row, D] = mul %4, %9
       float t10[16];
       UNROLL for (int i = 0; i < 16; ++i) t10[i] = (t4[0] * t9[i]);
+      // %11 [%row, D] = expm1 %10
       float t11[16];
       UNROLL for (int i = 0; i < 16; ++i) t11[i] = m_expm1(t10[i]);
+      // %12 [%row, D] = neg %11
       float t12[16];
       UNROLL for (int i = 0; i < 16; ++i) t12[i] = (-t11[i]);
+      // %13 [%row, D] = sqrt %12
       float t13[16];
       UNROLL for (int i = 0; i < 16; ++i) t13[i] = sqrtf(t12[i]);
+      // %15 [%row, D] = sigmoid %14
       float t15[16];
       UNROLL for (int i = 0; i < 16; ++i) t15[i] = m_sigmoid(t14[i]);
+      // %16 [%row, D] = mul %13, %15
       float t16[16];
       UNROLL for (int i = 0; i < 16; ++i) t16[i] = (t13[i] * t15[i]);
+      // %18 [%row, D] = mul %16, %17
       float t18[16];
       UNROLL for (int i = 0; i < 16; ++i) t18[i] = (t16[i] * t17[i]);
+      // %19 [%row, D] = keep %18
       float t19[16];
       UNROLL for (int i = 0; i < 16; ++i) t19[i] = (x__row + i) < length ? t18[i] : 0.f;
+      // %20 [%row, D] = keep %9
       float t20[16];
       UNROLL for (int i = 0; i < 16; ++i) t20[i] = (x__row + i) < length ? t9[i] : 0.f;
+      // %21 [%row, D] = exp %20
       float t21[16];
       UNROLL for (int i = 0; i < 16; ++i) t21[i] = m_exp(t20[i]);
+      // %22 [%row, D] = recur %21, %19 from %3
       float t22[16];
       float in22[1], out22[1];
        {
@@ -446,6 +496,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
           UNROLL for (int r = 0; r < 16; ++r) { const int i = r; h = t21[i] * h + t19[i]; t22[i] = h; }
         }
       }
+      // %23 [D] = pick last %22
       float t23[1];
       t23[0] = out22[0];
       t3[0] = t23[0];
@@ -465,18 +516,24 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
   (void)lane, (void)warp, (void)block;
   const int x__row = warp * 16;
   const int x_D = block * 32 + lane;
+  // %0 [D] = load lam
   float t0[1];
   ldn<1>(&t0[0], p_lam + ((i64)0 * d.heads + head) * 64 + x_D);
+  // %1 [D] = log_sigmoid %0
   float t1[1];
   t1[0] = m_log_sigmoid(t0[0]);
+  // %2 [D] = neg %0
   float t2[1];
   t2[0] = (-t0[0]);
+  // %3 [D] = sigmoid %2
   float t3[1];
   t3[0] = m_sigmoid(t2[0]);
+  // %4 [D] = load d_final.h
   float t4[1];
   { if (p_d_final_h != nullptr) ldn<1>(&t4[0], p_d_final_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<1>(&t4[0]); }
   float t5[1];
   t5[0] = t4[0];
+  // loop chunks reversed with %5 [D] = %4
    {
     constexpr int RING = 12544;
     const u32 ring = saddr(smem) + RING;
@@ -546,31 +603,44 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 128;
         const int length = walk_end - first < 128 ? walk_end - first : 128;
         (void)chunk, (void)length;
+        // %7 [%row, D] = load r row
         float t7[16];
         UNROLL for (int i = 0; i < 16; ++i) t7[i] = ld((const f32*)(smem + RING + full * 40960 + 0 + (x__row + i) * 128) + lane);
+        // %13 [%row, D] = load d_o row
         float t13[16];
         UNROLL for (int i = 0; i < 16; ++i) t13[i] = ld((const bf16*)(smem + RING + full * 40960 + 16384 + (x__row + i) * 64) + lane);
+        // %22 [%row, D] = load i row
         float t22[16];
         UNROLL for (int i = 0; i < 16; ++i) t22[i] = ld((const bf16*)(smem + RING + full * 40960 + 24576 + (x__row + i) * 64) + lane);
+        // %26 [%row, D] = load x row
         float t26[16];
         UNROLL for (int i = 0; i < 16; ++i) t26[i] = ld((const bf16*)(smem + RING + full * 40960 + 32768 + (x__row + i) * 64) + lane);
+        // %38 [D] = load ws.h.entries
         float t38[1];
         ldn(&t38[0], raw38[p][0]);
         ask(n + 4, p);
+        // %6 [] = 8
         float t6[1];
         t6[0] = 8.f;
+        // %8 [%row, D] = sigmoid %7
         float t8[16];
         UNROLL for (int i = 0; i < 16; ++i) t8[i] = m_sigmoid(t7[i]);
+        // %9 [%row, D] = mul %6, %8
         float t9[16];
         UNROLL for (int i = 0; i < 16; ++i) t9[i] = (t6[0] * t8[i]);
+        // %10 [%row, D] = mul %9, %1
         float t10[16];
         UNROLL for (int i = 0; i < 16; ++i) t10[i] = (t9[i] * t1[0]);
+        // %11 [%row, D] = keep %10
         float t11[16];
         UNROLL for (int i = 0; i < 16; ++i) t11[i] = (x__row + i) < length ? t10[i] : 0.f;
+        // %12 [%row, D] = exp %11
         float t12[16];
         UNROLL for (int i = 0; i < 16; ++i) t12[i] = m_exp(t11[i]);
+        // %14 [] = 1
         float t14[1];
         t14[0] = 1.f;
+        // %15 [%row, D] = shift -1 %12, edge %14
         float t15[16];
         UNROLL for (int i = 0; i < 15; ++i) t15[i] = t12[i + 1];
         (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t12[0];
@@ -578,6 +648,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         __syncthreads();
         fill(n + 2); if (++full == 2) full = 0;
         t15[15] = warp == 7 ? t14[0] : (sm + 0 + (n & 1) * 256)[((warp + 1) * 1 + 0) * 32 + lane];
+        // %16 [%row, D] = recur reversed %15, %13 from %5
         float t16[16];
         float in16[1], out16[1];
          {
@@ -596,45 +667,66 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
             UNROLL for (int r = 0; r < 16; ++r) { const int i = 15 - r; h = t15[i] * h + t13[i]; t16[i] = h; }
           }
         }
+        // %17 [] = 2
         float t17[1];
         t17[0] = 2.f;
+        // %18 [%row, D] = mul %17, %10
         float t18[16];
         UNROLL for (int i = 0; i < 16; ++i) t18[i] = (t17[0] * t10[i]);
+        // %19 [%row, D] = expm1 %18
         float t19[16];
         UNROLL for (int i = 0; i < 16; ++i) t19[i] = m_expm1(t18[i]);
+        // %20 [%row, D] = neg %19
         float t20[16];
         UNROLL for (int i = 0; i < 16; ++i) t20[i] = (-t19[i]);
+        // %21 [%row, D] = sqrt %20
         float t21[16];
         UNROLL for (int i = 0; i < 16; ++i) t21[i] = sqrtf(t20[i]);
+        // %23 [%row, D] = sigmoid %22
         float t23[16];
         UNROLL for (int i = 0; i < 16; ++i) t23[i] = m_sigmoid(t22[i]);
+        // %24 [%row, D] = mul %21, %23
         float t24[16];
         UNROLL for (int i = 0; i < 16; ++i) t24[i] = (t21[i] * t23[i]);
+        // %25 [%row, D] = mul %16, %24
         float t25[16];
         UNROLL for (int i = 0; i < 16; ++i) t25[i] = (t16[i] * t24[i]);
+        // store d_x, %25
         { auto* const at = p_d_x + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 16; ++i) if ((x__row + i) < length) st(at + i * step + x_D, t25[i]); }
+        // %27 [%row, D] = mul %16, %26
         float t27[16];
         UNROLL for (int i = 0; i < 16; ++i) t27[i] = (t16[i] * t26[i]);
+        // %28 [%row, D] = mul %27, %23
         float t28[16];
         UNROLL for (int i = 0; i < 16; ++i) t28[i] = (t27[i] * t23[i]);
+        // %29 [] = 0.5
         float t29[1];
         t29[0] = 0.5f;
+        // %30 [%row, D] = div %29, %21
         float t30[16];
         UNROLL for (int i = 0; i < 16; ++i) t30[i] = (t29[0] / t21[i]);
+        // %31 [%row, D] = chain %28, %30
         float t31[16];
         UNROLL for (int i = 0; i < 16; ++i) t31[i] = m_chain(t28[i], t30[i]);
+        // %32 [%row, D] = neg %31
         float t32[16];
         UNROLL for (int i = 0; i < 16; ++i) t32[i] = (-t31[i]);
+        // %33 [%row, D] = exp %18
         float t33[16];
         UNROLL for (int i = 0; i < 16; ++i) t33[i] = m_exp(t18[i]);
+        // %34 [%row, D] = chain %32, %33
         float t34[16];
         UNROLL for (int i = 0; i < 16; ++i) t34[i] = m_chain(t32[i], t33[i]);
+        // %35 [%row, D] = mul %34, %17
         float t35[16];
         UNROLL for (int i = 0; i < 16; ++i) t35[i] = (t34[i] * t17[0]);
+        // %36 [%row, D] = mul %24, %26
         float t36[16];
         UNROLL for (int i = 0; i < 16; ++i) t36[i] = (t24[i] * t26[i]);
+        // %37 [%row, D] = keep %36
         float t37[16];
         UNROLL for (int i = 0; i < 16; ++i) t37[i] = (x__row + i) < length ? t36[i] : 0.f;
+        // %39 [%row, D] = recur %12, %37 from %38
         float t39[16];
         float in39[1], out39[1];
          {
@@ -653,49 +745,72 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
             UNROLL for (int r = 0; r < 16; ++r) { const int i = r; h = t12[i] * h + t37[i]; t39[i] = h; }
           }
         }
+        // %40 [%row, D] = shift 1 %39, edge %38
         float t40[16];
         UNROLL for (int i = 1; i < 16; ++i) t40[i] = t39[i - 1];
         t40[0] = in39[0];
+        // %41 [%row, D] = mul %16, %40
         float t41[16];
         UNROLL for (int i = 0; i < 16; ++i) t41[i] = (t16[i] * t40[i]);
+        // %42 [%row, D] = exp %10
         float t42[16];
         UNROLL for (int i = 0; i < 16; ++i) t42[i] = m_exp(t10[i]);
+        // %43 [%row, D] = mul %41, %42
         float t43[16];
         UNROLL for (int i = 0; i < 16; ++i) t43[i] = (t41[i] * t42[i]);
+        // %44 [%row, D] = add %35, %43
         float t44[16];
         UNROLL for (int i = 0; i < 16; ++i) t44[i] = (t35[i] + t43[i]);
+        // %45 [%row, D] = chain %44, %1
         float t45[16];
         UNROLL for (int i = 0; i < 16; ++i) t45[i] = m_chain(t44[i], t1[0]);
+        // %46 [%row, D] = mul %45, %6
         float t46[16];
         UNROLL for (int i = 0; i < 16; ++i) t46[i] = (t45[i] * t6[0]);
+        // %47 [%row, D] = neg %7
         float t47[16];
         UNROLL for (int i = 0; i < 16; ++i) t47[i] = (-t7[i]);
+        // %48 [%row, D] = sigmoid %47
         float t48[16];
         UNROLL for (int i = 0; i < 16; ++i) t48[i] = m_sigmoid(t47[i]);
+        // %49 [%row, D] = mul %8, %48
         float t49[16];
         UNROLL for (int i = 0; i < 16; ++i) t49[i] = (t8[i] * t48[i]);
+        // %50 [%row, D] = chain %46, %49
         float t50[16];
         UNROLL for (int i = 0; i < 16; ++i) t50[i] = m_chain(t46[i], t49[i]);
+        // store d_r, %50
         { auto* const at = p_d_r + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 16; ++i) if ((x__row + i) < length) st(at + i * step + x_D, t50[i]); }
+        // %51 [%row, D] = mul %27, %21
         float t51[16];
         UNROLL for (int i = 0; i < 16; ++i) t51[i] = (t27[i] * t21[i]);
+        // %52 [%row, D] = neg %22
         float t52[16];
         UNROLL for (int i = 0; i < 16; ++i) t52[i] = (-t22[i]);
+        // %53 [%row, D] = sigmoid %52
         float t53[16];
         UNROLL for (int i = 0; i < 16; ++i) t53[i] = m_sigmoid(t52[i]);
+        // %54 [%row, D] = mul %23, %53
         float t54[16];
         UNROLL for (int i = 0; i < 16; ++i) t54[i] = (t23[i] * t53[i]);
+        // %55 [%row, D] = mul %51, %54
         float t55[16];
         UNROLL for (int i = 0; i < 16; ++i) t55[i] = (t51[i] * t54[i]);
+        // store d_i, %55
         { auto* const at = p_d_i + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 16; ++i) if ((x__row + i) < length) st(at + i * step + x_D, t55[i]); }
+        // %56 [%row, D] = chain %44, %9
         float t56[16];
         UNROLL for (int i = 0; i < 16; ++i) t56[i] = m_chain(t44[i], t9[i]);
+        // %57 [%row, D] = chain %56, %3
         float t57[16];
         UNROLL for (int i = 0; i < 16; ++i) t57[i] = m_chain(t56[i], t3[0]);
+        // %58 [%row, D] = keep %57
         float t58[16];
         UNROLL for (int i = 0; i < 16; ++i) t58[i] = (x__row + i) < length ? t57[i] : 0.f;
+        // %59 [D] = zeros
         float t59[1];
         t59[0] = 0.f;
+        // %60 [%row, D] = recur %14, %58 from %59
         float t60[16];
         float in60[1], out60[1];
          {
@@ -714,11 +829,15 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
             UNROLL for (int r = 0; r < 16; ++r) { const int i = r; h += t58[i]; t60[i] = h; }
           }
         }
+        // %61 [D] = pick last %60
         float t61[1];
         t61[0] = out60[0];
+        // store ws.d_lam.chunks, %61
         if (warp == 0) st(p_ws_d_lam_chunks + ((i64)chunk * d.heads + head) * 64 + x_D, t61[0]);
+        // %62 [%row, D] = mul %12, %16
         float t62[16];
         UNROLL for (int i = 0; i < 16; ++i) t62[i] = (t12[i] * t16[i]);
+        // %63 [D] = pick first %62
         float t63[1];
         if (warp == 0) (sm + 3072 + (n & 1) * 32)[0 * 32 + lane] = t62[0];
         __syncthreads();
@@ -727,6 +846,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
       }
     }
   }
+  // store d_h, %5
   if (warp == 0) st(p_d_h + ((i64)sequence * d.heads + head) * 64 + x_D, t5[0]);
 }
 
@@ -740,14 +860,17 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x_D = lane * 2;
+  // %0 [D] = zeros
   float t0[2];
   UNROLL for (int j = 0; j < 2; ++j) t0[j] = 0.f;
   float t1[2];
   UNROLL for (int j = 0; j < 2; ++j) t1[j] = 0.f;
+  // loop chunks with %1 [D] = %0
   #pragma unroll 4
   for (int n = warp; n < real_chunks; n += 8) {
     const int chunk = n, first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
     (void)first, (void)length;
+    // %2 [D] = load ws.d_lam.chunks
     float t2[2];
     ldn<2>(&t2[0], p_ws_d_lam_chunks + ((i64)chunk * d.heads + head) * 64 + x_D);
     UNROLL for (int j = 0; j < 2; ++j) t1[j] += t2[j];
@@ -755,6 +878,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
   UNROLL for (int j = 0; j < 2; ++j) (sm + 0)[((threadIdx.x >> 5) * 2 + j) * 32 + (threadIdx.x & 31)] = t1[j];
   __syncthreads();
   UNROLL for (int j = 0; j < 2; ++j) { float x = t0[j]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t1[j] = x; }
+  // store d_lam, %1
   if (warp == 0) { const float v[] = {t1[0], t1[1]}; stn<2>(p_d_lam + ((i64)0 * d.heads + head) * 64 + x_D, v); }
 }
 
@@ -769,80 +893,115 @@ extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p
   const int lane = threadIdx.x & 31, warp = 0, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x_D = lane * 2;
+  // %0 [D] = load lam
   float t0[2];
   ldn<2>(&t0[0], p_lam + ((i64)0 * d.heads + head) * 64 + x_D);
+  // %1 [D] = log_sigmoid %0
   float t1[2];
   UNROLL for (int j = 0; j < 2; ++j) t1[j] = m_log_sigmoid(t0[j]);
+  // %2 [D] = load h
   float t2[2];
   { if (p_h != nullptr) ldn<2>(&t2[0], p_h + ((i64)sequence * d.heads + head) * 64 + x_D); else zeron<2>(&t2[0]); }
   float t3[2];
   UNROLL for (int j = 0; j < 2; ++j) t3[j] = t2[j];
+  // loop tokens with %3 [D] = %2
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %4 [] = 2
       float t4[1];
       t4[0] = 2.f;
+      // %5 [] = 8
       float t5[1];
       t5[0] = 8.f;
+      // %6 [D] = load r one
       float t6[2];
       ldn<2>(&t6[0], p_r + ((i64)token * d.heads + head) * 64 + x_D);
+      // %7 [D] = sigmoid %6
       float t7[2];
       UNROLL for (int j = 0; j < 2; ++j) t7[j] = m_sigmoid(t6[j]);
+      // %8 [D] = mul %5, %7
       float t8[2];
       UNROLL for (int j = 0; j < 2; ++j) t8[j] = (t5[0] * t7[j]);
+      // %9 [D] = mul %8, %1
       float t9[2];
       UNROLL for (int j = 0; j < 2; ++j) t9[j] = (t8[j] * t1[j]);
+      // %10 [D] = mul %4, %9
       float t10[2];
       UNROLL for (int j = 0; j < 2; ++j) t10[j] = (t4[0] * t9[j]);
+      // %11 [D] = expm1 %10
       float t11[2];
       UNROLL for (int j = 0; j < 2; ++j) t11[j] = m_expm1(t10[j]);
+      // %12 [D] = neg %11
       float t12[2];
       UNROLL for (int j = 0; j < 2; ++j) t12[j] = (-t11[j]);
+      // %13 [D] = sqrt %12
       float t13[2];
       UNROLL for (int j = 0; j < 2; ++j) t13[j] = sqrtf(t12[j]);
+      // %14 [D] = load i one
       float t14[2];
       ldn<2>(&t14[0], p_i + ((i64)token * d.heads + head) * 64 + x_D);
+      // %15 [D] = sigmoid %14
       float t15[2];
       UNROLL for (int j = 0; j < 2; ++j) t15[j] = m_sigmoid(t14[j]);
+      // %16 [D] = mul %13, %15
       float t16[2];
       UNROLL for (int j = 0; j < 2; ++j) t16[j] = (t13[j] * t15[j]);
+      // %17 [D] = load x one
       float t17[2];
       ldn<2>(&t17[0], p_x + ((i64)token * d.heads + head) * 64 + x_D);
+      // %18 [D] = mul %16, %17
       float t18[2];
       UNROLL for (int j = 0; j < 2; ++j) t18[j] = (t16[j] * t17[j]);
+      // %19 [D] = exp %9
       float t19[2];
       UNROLL for (int j = 0; j < 2; ++j) t19[j] = m_exp(t9[j]);
+      // %20 [D] = expm1 %9
       float t20[2];
       UNROLL for (int j = 0; j < 2; ++j) t20[j] = m_expm1(t9[j]);
+      // %21 [] = 0.5
       float t21[1];
       t21[0] = 0.5f;
+      // %22 [] = 1
       float t22[1];
       t22[0] = 1.f;
+      // %23 [D] = add %22, %20
       float t23[2];
       UNROLL for (int j = 0; j < 2; ++j) t23[j] = (t22[0] + t20[j]);
+      // %24 [D] = less %21, %23
       float t24[2];
       UNROLL for (int j = 0; j < 2; ++j) t24[j] = (t21[0] < t23[j] ? 1.f : 0.f);
+      // %25 [D] = mul %24, %20
       float t25[2];
       UNROLL for (int j = 0; j < 2; ++j) t25[j] = (t24[j] * t20[j]);
+      // %26 [D] = sub %22, %24
       float t26[2];
       UNROLL for (int j = 0; j < 2; ++j) t26[j] = (t22[0] - t24[j]);
+      // %27 [D] = mul %26, %19
       float t27[2];
       UNROLL for (int j = 0; j < 2; ++j) t27[j] = (t26[j] * t19[j]);
+      // %28 [D] = add %25, %27
       float t28[2];
       UNROLL for (int j = 0; j < 2; ++j) t28[j] = (t25[j] + t27[j]);
+      // %29 [D] = mul %28, %3
       float t29[2];
       UNROLL for (int j = 0; j < 2; ++j) t29[j] = (t28[j] * t3[j]);
+      // %30 [D] = mul %24, %3
       float t30[2];
       UNROLL for (int j = 0; j < 2; ++j) t30[j] = (t24[j] * t3[j]);
+      // %31 [D] = add %29, %18
       float t31[2];
       UNROLL for (int j = 0; j < 2; ++j) t31[j] = (t29[j] + t18[j]);
+      // %32 [D] = add %30, %31
       float t32[2];
       UNROLL for (int j = 0; j < 2; ++j) t32[j] = (t30[j] + t31[j]);
+      // store o, %32
       { const float v[] = {t32[0], t32[1]}; stn<2>(p_o + ((i64)token * d.heads + head) * 64 + x_D, v); }
       UNROLL for (int j = 0; j < 2; ++j) t3[j] = t32[j];
     }
   }
+  // store final.h, %3
   if (p_final_h != nullptr) { const float v[] = {t3[0], t3[1]}; stn<2>(p_final_h + ((i64)sequence * d.heads + head) * 64 + x_D, v); }
 }
 

@@ -58,16 +58,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_d_final_h_staged = dims[2].z + (sequence * heads + head) * 64u + block;
   let heads_64 = heads * 64u;
   let at_d_h_staged = dims[2].w + (sequence * heads + head) * 64u + block;
+  const near1 = 0u;
+  const near3 = 16u;
+  const near5 = 32u;
+  const near38 = 48u;
+  const near8 = 64u;
+  const near10 = 320u;
+  const near12 = 576u;
+  const near16 = 832u;
+  const near21 = 1088u;
+  const near23 = 1344u;
+  const near39 = 1600u;
+  const near44 = 1856u;
+  const near60 = 320u;
+  // %0 [D] = load lam.staged
+  // %1 [D] = log_sigmoid %0
+  // %2 [D] = neg %0
+  // %3 [D] = sigmoid %2
+  // %4 [D] = load d_final.h.staged
   for (var i = lid; i < 16u + zero; i += 64u) {
     let i_D = i;
-    let x2 = arena[at_lam_staged + i_D];
-    let x1 = m_log_sigmoid(x2);
-    near[i_D] = x1;
-    let x3 = m_sigmoid((-x2));
-    near[i_D + 16u] = x3;
-    near[i_D + 32u] = arena[at_d_final_h_staged + i_D];
+    let v0_2 = arena[at_lam_staged + i_D];
+    let v1_1 = m_log_sigmoid(v0_2);
+    near[near1 + i_D] = v1_1;
+    let v3_3 = m_sigmoid((-v0_2));
+    near[near3 + i_D] = v3_3;
+    near[near5 + i_D] = arena[at_d_final_h_staged + i_D];
   }
   workgroupBarrier();
+  // loop chunks reversed with %5 [D] = %4
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let chunk = first_chunk + nth;
@@ -77,117 +96,180 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_h_entries = dims[1].z + (chunk * heads + head) * 64u + block;
     let at_x_staged = dims[2].x + (token * heads + head) * 64u + block;
     let at_ws_d_lam_chunks = dims[1].w + (chunk * heads + head) * 64u + block;
+    // %7 [%row, D] = load r row
+    // %8 [%row, D] = sigmoid %7
+    // %6 [] = 8
+    // %9 [%row, D] = mul %6, %8
+    // %10 [%row, D] = mul %9, %1
+    // %11 [%row, D] = keep %10
+    // %12 [%row, D] = exp %11
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_D = i % 16u;
       let r = i / 16u;
-      let x5 = select(0.0, p_r[at_r + r * heads_64 + i_D], r < length);
-      let x4 = m_sigmoid(x5);
-      near[r * 16u + i_D + 64u] = x4;
-      let x7 = (8.0f * x4);
-      let x8 = near[i_D];
-      let x6 = (x7 * x8);
-      near[r * 16u + i_D + 320u] = x6;
-      let x9 = m_exp(select(0.0, x6, r < length));
-      near[r * 16u + i_D + 576u] = x9;
+      let v7_5 = select(0.0, p_r[at_r + r * heads_64 + i_D], r < length);
+      let v8_4 = m_sigmoid(v7_5);
+      near[near8 + r * 16u + i_D] = v8_4;
+      let v9_7 = (8.0f * v8_4);
+      let v1_8 = near[near1 + i_D];
+      let v10_6 = (v9_7 * v1_8);
+      near[near10 + r * 16u + i_D] = v10_6;
+      let v12_9 = m_exp(select(0.0, v10_6, r < length));
+      near[near12 + r * 16u + i_D] = v12_9;
     }
     workgroupBarrier();
+    // %14 [] = 1
+    // %15 [%row, D] = shift -1 %12, edge %14
+    // %13 [%row, D] = load d_o row
+    // %16 [%row, D] = recur reversed %15, %13 from %5
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_D = i;
-      let x10 = near[i_D + 32u];
-      var sum = x10;
+      let v5_10 = near[near5 + i_D];
+      var sum = v5_10;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = 15u - s;
         let s11 = min(r + 1u, 15u);
-        let x12 = near[s11 * 16u + i_D + 576u];
-        sum = select(x12, 1.0f, r == 15u) * sum + select(0.0, p_d_o[at_r + r * heads_64 + i_D], r < length);
-        near[r * 16u + i_D + 832u] = sum;
+        let v12_12 = near[near12 + s11 * 16u + i_D];
+        sum = select(v12_12, 1.0f, r == 15u) * sum + select(0.0, p_d_o[at_r + r * heads_64 + i_D], r < length);
+        near[near16 + r * 16u + i_D] = sum;
       }
     }
     workgroupBarrier();
+    // %17 [] = 2
+    // %18 [%row, D] = mul %17, %10
+    // %19 [%row, D] = expm1 %18
+    // %20 [%row, D] = neg %19
+    // %21 [%row, D] = sqrt %20
+    // %22 [%row, D] = load i row
+    // %23 [%row, D] = sigmoid %22
+    // %24 [%row, D] = mul %21, %23
+    // %25 [%row, D] = mul %16, %24
+    // store d_x, %25
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_D = i % 16u;
       let r = i / 16u;
-      let x14 = near[r * 16u + i_D + 320u];
-      let x15 = (2.0f * x14);
-      let x13 = sqrt((-m_expm1(x15)));
-      near[r * 16u + i_D + 1088u] = x13;
-      let x17 = select(0.0, p_i[at_r + r * heads_64 + i_D], r < length);
-      let x16 = m_sigmoid(x17);
-      near[r * 16u + i_D + 1344u] = x16;
-      let x18 = near[r * 16u + i_D + 832u];
-      let x19 = (x13 * x16);
-      if (r < length) { p_d_x[at_r + r * heads_64 + i_D] = (x18 * x19); }
+      let v10_14 = near[near10 + r * 16u + i_D];
+      let v18_15 = (2.0f * v10_14);
+      let v21_13 = sqrt((-m_expm1(v18_15)));
+      near[near21 + r * 16u + i_D] = v21_13;
+      let v22_17 = select(0.0, p_i[at_r + r * heads_64 + i_D], r < length);
+      let v23_16 = m_sigmoid(v22_17);
+      near[near23 + r * 16u + i_D] = v23_16;
+      let v16_18 = near[near16 + r * 16u + i_D];
+      let v24_19 = (v21_13 * v23_16);
+      if (r < length) { p_d_x[at_r + r * heads_64 + i_D] = (v16_18 * v24_19); }
     }
+    // %38 [D] = load ws.h.entries
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_D = i;
-      let x20 = arena[at_ws_h_entries + i_D];
-      near[i_D + 48u] = x20;
+      let v38_20 = arena[at_ws_h_entries + i_D];
+      near[near38 + i_D] = v38_20;
     }
     workgroupBarrier();
+    // %26 [%row, D] = load x.staged row
+    // %36 [%row, D] = mul %24, %26
+    // %37 [%row, D] = keep %36
+    // %39 [%row, D] = recur %12, %37 from %38
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_D = i;
-      let x21 = near[i_D + 48u];
-      var sum = x21;
+      let v38_21 = near[near38 + i_D];
+      var sum = v38_21;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x22 = near[r * 16u + i_D + 576u];
-        let x23 = near[r * 16u + i_D + 1088u];
-        let x24 = near[r * 16u + i_D + 1344u];
-        let x25 = (x23 * x24);
-        let x26 = select(0.0, arena[at_x_staged + r * heads_64 + i_D], r < length);
-        sum = x22 * sum + select(0.0, (x25 * x26), r < length);
-        near[r * 16u + i_D + 1600u] = sum;
+        let v12_22 = near[near12 + r * 16u + i_D];
+        let v21_23 = near[near21 + r * 16u + i_D];
+        let v23_24 = near[near23 + r * 16u + i_D];
+        let v24_25 = (v21_23 * v23_24);
+        let v26_26 = select(0.0, arena[at_x_staged + r * heads_64 + i_D], r < length);
+        sum = v12_22 * sum + select(0.0, (v24_25 * v26_26), r < length);
+        near[near39 + r * 16u + i_D] = sum;
       }
     }
     workgroupBarrier();
+    // %27 [%row, D] = mul %16, %26
+    // %28 [%row, D] = mul %27, %23
+    // %29 [] = 0.5
+    // %30 [%row, D] = div %29, %21
+    // %31 [%row, D] = chain %28, %30
+    // %32 [%row, D] = neg %31
+    // %33 [%row, D] = exp %18
+    // %34 [%row, D] = chain %32, %33
+    // %35 [%row, D] = mul %34, %17
+    // %40 [%row, D] = shift 1 %39, edge %38
+    // %41 [%row, D] = mul %16, %40
+    // %42 [%row, D] = exp %10
+    // %43 [%row, D] = mul %41, %42
+    // %44 [%row, D] = add %35, %43
+    // %45 [%row, D] = chain %44, %1
+    // %46 [%row, D] = mul %45, %6
+    // %47 [%row, D] = neg %7
+    // %48 [%row, D] = sigmoid %47
+    // %49 [%row, D] = mul %8, %48
+    // %50 [%row, D] = chain %46, %49
+    // store d_r, %50
+    // %51 [%row, D] = mul %27, %21
+    // %52 [%row, D] = neg %22
+    // %53 [%row, D] = sigmoid %52
+    // %54 [%row, D] = mul %23, %53
+    // %55 [%row, D] = mul %51, %54
+    // store d_i, %55
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_D = i % 16u;
       let r = i / 16u;
-      let x28 = near[r * 16u + i_D + 832u];
-      let x29 = select(0.0, arena[at_x_staged + r * heads_64 + i_D], r < length);
-      let x30 = (x28 * x29);
-      let x31 = near[r * 16u + i_D + 1344u];
-      let x32 = near[r * 16u + i_D + 1088u];
-      let x33 = near[r * 16u + i_D + 320u];
-      let x34 = (2.0f * x33);
+      let v16_28 = near[near16 + r * 16u + i_D];
+      let v26_29 = select(0.0, arena[at_x_staged + r * heads_64 + i_D], r < length);
+      let v27_30 = (v16_28 * v26_29);
+      let v23_31 = near[near23 + r * 16u + i_D];
+      let v21_32 = near[near21 + r * 16u + i_D];
+      let v10_33 = near[near10 + r * 16u + i_D];
+      let v18_34 = (2.0f * v10_33);
       let s35 = max(r, 1u) - 1u;
-      let x36 = near[i_D + 48u];
-      let x27 = ((m_chain((-m_chain((x30 * x31), (0.5f / x32))), m_exp(x34)) * 2.0f) + ((x28 * select(near[s35 * 16u + i_D + 1600u], x36, r == 0u)) * m_exp(x33)));
-      near[r * 16u + i_D + 1856u] = x27;
-      let x37 = near[i_D];
-      let x38 = near[r * 16u + i_D + 64u];
-      let x39 = select(0.0, p_r[at_r + r * heads_64 + i_D], r < length);
-      if (r < length) { p_d_r[at_r + r * heads_64 + i_D] = m_chain((m_chain(x27, x37) * 8.0f), (x38 * m_sigmoid((-x39)))); }
-      let x40 = select(0.0, p_i[at_r + r * heads_64 + i_D], r < length);
-      if (r < length) { p_d_i[at_r + r * heads_64 + i_D] = ((x30 * x32) * (x31 * m_sigmoid((-x40)))); }
+      let v38_36 = near[near38 + i_D];
+      let v44_27 = ((m_chain((-m_chain((v27_30 * v23_31), (0.5f / v21_32))), m_exp(v18_34)) * 2.0f) + ((v16_28 * select(near[near39 + s35 * 16u + i_D], v38_36, r == 0u)) * m_exp(v10_33)));
+      near[near44 + r * 16u + i_D] = v44_27;
+      let v1_37 = near[near1 + i_D];
+      let v8_38 = near[near8 + r * 16u + i_D];
+      let v7_39 = select(0.0, p_r[at_r + r * heads_64 + i_D], r < length);
+      if (r < length) { p_d_r[at_r + r * heads_64 + i_D] = m_chain((m_chain(v44_27, v1_37) * 8.0f), (v8_38 * m_sigmoid((-v7_39)))); }
+      let v22_40 = select(0.0, p_i[at_r + r * heads_64 + i_D], r < length);
+      if (r < length) { p_d_i[at_r + r * heads_64 + i_D] = ((v27_30 * v21_32) * (v23_31 * m_sigmoid((-v22_40)))); }
     }
     workgroupBarrier();
+    // %56 [%row, D] = chain %44, %9
+    // %57 [%row, D] = chain %56, %3
+    // %58 [%row, D] = keep %57
+    // %59 [D] = zeros
+    // %60 [%row, D] = recur %14, %58 from %59
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_D = i;
       var sum = 0.0f;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x41 = near[r * 16u + i_D + 1856u];
-        let x42 = near[r * 16u + i_D + 64u];
-        let x43 = (8.0f * x42);
-        sum = 1.0f * sum + select(0.0, m_chain(m_chain(x41, x43), near[i_D + 16u]), r < length);
-        near[r * 16u + i_D + 320u] = sum;
+        let v44_41 = near[near44 + r * 16u + i_D];
+        let v8_42 = near[near8 + r * 16u + i_D];
+        let v9_43 = (8.0f * v8_42);
+        sum = 1.0f * sum + select(0.0, m_chain(m_chain(v44_41, v9_43), near[near3 + i_D]), r < length);
+        near[near60 + r * 16u + i_D] = sum;
       }
     }
     workgroupBarrier();
+    // %61 [D] = pick last %60
+    // store ws.d_lam.chunks, %61
+    // %62 [%row, D] = mul %12, %16
+    // %63 [D] = pick first %62
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_D = i;
-      arena[at_ws_d_lam_chunks + i_D] = near[i_D + 560u];
-      let x44 = near[i_D + 576u];
-      let x45 = near[i_D + 832u];
-      near[i_D + 32u] = (x44 * x45);
+      arena[at_ws_d_lam_chunks + i_D] = near[near60 + i_D + 240u];
+      let v12_44 = near[near12 + i_D];
+      let v16_45 = near[near16 + i_D];
+      near[near5 + i_D] = (v12_44 * v16_45);
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store d_h.staged, %5
   for (var i = lid; i < 16u + zero; i += 64u) {
     let i_D = i;
-    let x46 = near[i_D + 32u];
-    arena[at_d_h_staged + i_D] = x46;
+    let v5_46 = near[near5 + i_D];
+    arena[at_d_h_staged + i_D] = v5_46;
   }
 }

@@ -53,55 +53,85 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_lam_staged = dims[2].y + head * 64u + block;
   let at_h = (sequence * heads + head) * 64u + block;
   let heads_64 = heads * 64u;
+  const near1 = 0u;
+  const near3 = 32u;
+  const near9 = 64u;
+  const near22 = 576u;
+  // %0 [D] = load lam.staged
+  // %1 [D] = log_sigmoid %0
+  // %2 [D] = load h
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    let x1 = m_log_sigmoid(arena[at_lam_staged + i_D]);
-    near[i_D] = x1;
-    near[i_D + 32u] = p_h[at_h + i_D];
+    let v1_1 = m_log_sigmoid(arena[at_lam_staged + i_D]);
+    near[near1 + i_D] = v1_1;
+    near[near3 + i_D] = p_h[at_h + i_D];
   }
   workgroupBarrier();
+  // loop chunks with %3 [D] = %2
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_r = (token * heads + head) * 64u + block;
+    // %5 [] = 8
+    // %6 [%row, D] = load r row
+    // %7 [%row, D] = sigmoid %6
+    // %8 [%row, D] = mul %5, %7
+    // %9 [%row, D] = mul %8, %1
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_D = i % 32u;
       let r = i / 32u;
-      let x2 = ((8.0f * m_sigmoid(select(0.0, p_r[at_r + r * heads_64 + i_D], r < length))) * near[i_D]);
-      near[r * 32u + i_D + 64u] = x2;
+      let v9_2 = ((8.0f * m_sigmoid(select(0.0, p_r[at_r + r * heads_64 + i_D], r < length))) * near[near1 + i_D]);
+      near[near9 + r * 32u + i_D] = v9_2;
     }
     workgroupBarrier();
+    // %20 [%row, D] = keep %9
+    // %21 [%row, D] = exp %20
+    // %4 [] = 2
+    // %10 [%row, D] = mul %4, %9
+    // %11 [%row, D] = expm1 %10
+    // %12 [%row, D] = neg %11
+    // %13 [%row, D] = sqrt %12
+    // %14 [%row, D] = load i row
+    // %15 [%row, D] = sigmoid %14
+    // %16 [%row, D] = mul %13, %15
+    // %17 [%row, D] = load x row
+    // %18 [%row, D] = mul %16, %17
+    // %19 [%row, D] = keep %18
+    // %22 [%row, D] = recur %21, %19 from %3
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x3 = near[i_D + 32u];
-      var sum = x3;
+      let v3_3 = near[near3 + i_D];
+      var sum = v3_3;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x4 = near[r * 32u + i_D + 64u];
-        let x5 = (sqrt((-m_expm1((2.0f * x4)))) * m_sigmoid(select(0.0, p_i[at_r + r * heads_64 + i_D], r < length)));
-        sum = m_exp(select(0.0, x4, r < length)) * sum + select(0.0, (x5 * select(0.0, p_x[at_r + r * heads_64 + i_D], r < length)), r < length);
-        near[r * 32u + i_D + 576u] = sum;
+        let v9_4 = near[near9 + r * 32u + i_D];
+        let v16_5 = (sqrt((-m_expm1((2.0f * v9_4)))) * m_sigmoid(select(0.0, p_i[at_r + r * heads_64 + i_D], r < length)));
+        sum = m_exp(select(0.0, v9_4, r < length)) * sum + select(0.0, (v16_5 * select(0.0, p_x[at_r + r * heads_64 + i_D], r < length)), r < length);
+        near[near22 + r * 32u + i_D] = sum;
       }
     }
     workgroupBarrier();
+    // store o, %22
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_D = i % 32u;
       let r = i / 32u;
-      let x6 = near[r * 32u + i_D + 576u];
-      if (r < length) { p_o[at_r + r * heads_64 + i_D] = x6; }
+      let v22_6 = near[near22 + r * 32u + i_D];
+      if (r < length) { p_o[at_r + r * heads_64 + i_D] = v22_6; }
     }
+    // %23 [D] = pick last %22
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x7 = near[i_D + 1056u];
-      near[i_D + 32u] = x7;
+      let v22_7 = near[near22 + i_D + 480u];
+      near[near3 + i_D] = v22_7;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.h, %3
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    let x8 = near[i_D + 32u];
-    p_final_h[at_h + i_D] = x8;
+    let v3_8 = near[near3 + i_D];
+    p_final_h[at_h + i_D] = v3_8;
   }
 }

@@ -53,13 +53,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_lam = head * 64u + block;
   let at_h = (sequence * heads + head) * 64u + block;
   let heads_64 = heads * 64u;
+  const near1 = 0u;
+  const near3 = 32u;
+  const near9 = 64u;
+  const near22 = 576u;
+  // %0 [D] = load lam
+  // %1 [D] = log_sigmoid %0
+  // %2 [D] = load h
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    let x1 = m_log_sigmoid(p_lam[at_lam + i_D]);
-    near[i_D] = x1;
-    near[i_D + 32u] = p_h[at_h + i_D];
+    let v1_1 = m_log_sigmoid(p_lam[at_lam + i_D]);
+    near[near1 + i_D] = v1_1;
+    near[near3 + i_D] = p_h[at_h + i_D];
   }
   workgroupBarrier();
+  // loop chunks with %3 [D] = %2
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -67,34 +75,55 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let length = min(16u, end_token - token);
     let at_ws_h_entries = dims[1].z + (chunk * heads + head) * 64u + block;
     let at_r = (token * heads + head) * 64u + block;
+    // store ws.h.entries, %3
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x2 = near[i_D + 32u];
-      arena[at_ws_h_entries + i_D] = x2;
+      let v3_2 = near[near3 + i_D];
+      arena[at_ws_h_entries + i_D] = v3_2;
     }
+    // %5 [] = 8
+    // %6 [%row, D] = load r row
+    // %7 [%row, D] = sigmoid %6
+    // %8 [%row, D] = mul %5, %7
+    // %9 [%row, D] = mul %8, %1
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_D = i % 32u;
       let r = i / 32u;
-      let x3 = ((8.0f * m_sigmoid(select(0.0, p_r[at_r + r * heads_64 + i_D], r < length))) * near[i_D]);
-      near[r * 32u + i_D + 64u] = x3;
+      let v9_3 = ((8.0f * m_sigmoid(select(0.0, p_r[at_r + r * heads_64 + i_D], r < length))) * near[near1 + i_D]);
+      near[near9 + r * 32u + i_D] = v9_3;
     }
     workgroupBarrier();
+    // %20 [%row, D] = keep %9
+    // %21 [%row, D] = exp %20
+    // %4 [] = 2
+    // %10 [%row, D] = mul %4, %9
+    // %11 [%row, D] = expm1 %10
+    // %12 [%row, D] = neg %11
+    // %13 [%row, D] = sqrt %12
+    // %14 [%row, D] = load i row
+    // %15 [%row, D] = sigmoid %14
+    // %16 [%row, D] = mul %13, %15
+    // %17 [%row, D] = load x row
+    // %18 [%row, D] = mul %16, %17
+    // %19 [%row, D] = keep %18
+    // %22 [%row, D] = recur %21, %19 from %3
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x4 = near[i_D + 32u];
-      var sum = x4;
+      let v3_4 = near[near3 + i_D];
+      var sum = v3_4;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let x5 = near[r * 32u + i_D + 64u];
-        let x6 = (sqrt((-m_expm1((2.0f * x5)))) * m_sigmoid(select(0.0, p_i[at_r + r * heads_64 + i_D], r < length)));
-        sum = m_exp(select(0.0, x5, r < length)) * sum + select(0.0, (x6 * select(0.0, p_x[at_r + r * heads_64 + i_D], r < length)), r < length);
-        near[r * 32u + i_D + 576u] = sum;
+        let v9_5 = near[near9 + r * 32u + i_D];
+        let v16_6 = (sqrt((-m_expm1((2.0f * v9_5)))) * m_sigmoid(select(0.0, p_i[at_r + r * heads_64 + i_D], r < length)));
+        sum = m_exp(select(0.0, v9_5, r < length)) * sum + select(0.0, (v16_6 * select(0.0, p_x[at_r + r * heads_64 + i_D], r < length)), r < length);
+        near[near22 + r * 32u + i_D] = sum;
       }
     }
     workgroupBarrier();
+    // %23 [D] = pick last %22
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      near[i_D + 32u] = near[i_D + 1056u];
+      near[near3 + i_D] = near[near22 + i_D + 480u];
     }
     workgroupBarrier();
     storageBarrier();

@@ -12,6 +12,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let head = wid.y;
   let at_lam = head * 64u;
   let at_lam_staged = dims[2].y + head * 64u;
+  // %0 [D] = load lam
+  // store lam.staged, %0
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_D = i;
     arena[at_lam_staged + i_D] = p_lam[at_lam + i_D];

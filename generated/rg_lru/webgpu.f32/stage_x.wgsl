@@ -18,6 +18,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_x = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
   let at_x_staged = dims[2].x + (token * heads + head) * 64u;
+  // %0 [%row, D] = load x row
+  // store x.staged, %0
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_D = i % 64u;
     let r = i / 64u;

@@ -51,37 +51,77 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let at_lam_staged = dims[2].y + head * 64u + block;
   let at_h = (sequence * heads + head) * 64u + block;
+  const near1 = 0u;
+  const near3 = 32u;
+  const near7 = 64u;
+  const near20 = 96u;
+  const near32 = 128u;
+  // %0 [D] = load lam.staged
+  // %1 [D] = log_sigmoid %0
+  // %2 [D] = load h
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    let x1 = m_log_sigmoid(arena[at_lam_staged + i_D]);
-    near[i_D] = x1;
-    near[i_D + 32u] = p_h[at_h + i_D];
+    let v1_1 = m_log_sigmoid(arena[at_lam_staged + i_D]);
+    near[near1 + i_D] = v1_1;
+    near[near3 + i_D] = p_h[at_h + i_D];
   }
   workgroupBarrier();
+  // loop tokens with %3 [D] = %2
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_r = (token * heads + head) * 64u + block;
+    // %6 [D] = load r one
+    // %7 [D] = sigmoid %6
+    // %5 [] = 8
+    // %8 [D] = mul %5, %7
+    // %9 [D] = mul %8, %1
+    // %20 [D] = expm1 %9
+    // %21 [] = 0.5
+    // %22 [] = 1
+    // %23 [D] = add %22, %20
+    // %24 [D] = less %21, %23
+    // %30 [D] = mul %24, %3
+    // %25 [D] = mul %24, %20
+    // %26 [D] = sub %22, %24
+    // %19 [D] = exp %9
+    // %27 [D] = mul %26, %19
+    // %28 [D] = add %25, %27
+    // %29 [D] = mul %28, %3
+    // %4 [] = 2
+    // %10 [D] = mul %4, %9
+    // %11 [D] = expm1 %10
+    // %12 [D] = neg %11
+    // %13 [D] = sqrt %12
+    // %14 [D] = load i one
+    // %15 [D] = sigmoid %14
+    // %16 [D] = mul %13, %15
+    // %17 [D] = load x one
+    // %18 [D] = mul %16, %17
+    // %31 [D] = add %29, %18
+    // %32 [D] = add %30, %31
+    // store o, %32
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let x2 = m_sigmoid(p_r[at_r + i_D]);
-      near[i_D + 64u] = x2;
-      let x4 = ((8.0f * x2) * near[i_D]);
-      let x3 = m_expm1(x4);
-      near[i_D + 96u] = x3;
-      let x6 = select(0.0, 1.0, 0.5f < (1.0f + x3));
-      let x7 = near[i_D + 32u];
-      let x8 = ((((x6 * x3) + ((1.0f - x6) * m_exp(x4))) * x7) + ((sqrt((-m_expm1((2.0f * x4)))) * m_sigmoid(p_i[at_r + i_D])) * p_x[at_r + i_D]));
-      let x5 = ((x6 * x7) + x8);
-      near[i_D + 128u] = x5;
-      p_o[at_r + i_D] = x5;
-      near[i_D + 32u] = x5;
+      let v7_2 = m_sigmoid(p_r[at_r + i_D]);
+      near[near7 + i_D] = v7_2;
+      let v9_4 = ((8.0f * v7_2) * near[near1 + i_D]);
+      let v20_3 = m_expm1(v9_4);
+      near[near20 + i_D] = v20_3;
+      let v24_6 = select(0.0, 1.0, 0.5f < (1.0f + v20_3));
+      let v3_7 = near[near3 + i_D];
+      let v31_8 = ((((v24_6 * v20_3) + ((1.0f - v24_6) * m_exp(v9_4))) * v3_7) + ((sqrt((-m_expm1((2.0f * v9_4)))) * m_sigmoid(p_i[at_r + i_D])) * p_x[at_r + i_D]));
+      let v32_5 = ((v24_6 * v3_7) + v31_8);
+      near[near32 + i_D] = v32_5;
+      p_o[at_r + i_D] = v32_5;
+      near[near3 + i_D] = v32_5;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.h, %3
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    let x9 = near[i_D + 32u];
-    p_final_h[at_h + i_D] = x9;
+    let v3_9 = near[near3 + i_D];
+    p_final_h[at_h + i_D] = v3_9;
   }
 }

@@ -14,25 +14,31 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let at_d_lam = head * 64u;
+  const near1 = 0u;
+  // %0 [D] = zeros
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_D = i;
-    near[i_D] = 0.0f;
+    near[near1 + i_D] = 0.0f;
   }
   workgroupBarrier();
+  // loop chunks with %1 [D] = %0
   for (var n = 0u; n < dims[1].x; n++) {
     let nth = n;
     let chunk = nth;
     let at_ws_d_lam_chunks = dims[1].w + (chunk * heads + head) * 64u;
+    // %2 [D] = load ws.d_lam.chunks
+    // %3 [D] = add %1, %2
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_D = i;
-      let x1 = near[i_D];
-      near[i_D] = (x1 + arena[at_ws_d_lam_chunks + i_D]);
+      let v1_1 = near[near1 + i_D];
+      near[near1 + i_D] = (v1_1 + arena[at_ws_d_lam_chunks + i_D]);
     }
     workgroupBarrier();
   }
+  // store d_lam, %1
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_D = i;
-    let x2 = near[i_D];
-    p_d_lam[at_d_lam + i_D] = x2;
+    let v1_2 = near[near1 + i_D];
+    p_d_lam[at_d_lam + i_D] = v1_2;
   }
 }

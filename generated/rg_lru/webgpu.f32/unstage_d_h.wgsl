@@ -15,6 +15,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let sequence = wid.x;
   let at_d_h_staged = dims[2].w + (sequence * heads + head) * 64u;
   let at_d_h = (sequence * heads + head) * 64u;
+  // %0 [D] = load d_h.staged
+  // store d_h, %0
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_D = i;
     p_d_h[at_d_h + i_D] = arena[at_d_h_staged + i_D];

@@ -739,7 +739,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const f32* __restrict__ p_w, const f32* __restrict__ p_u, f32* __restrict__ p_ws_value9, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M7 = 18432, M0 = 34816, M1 = 43008, M6 = 51200, M8 = 18432, M9 = 26624, M11 = 18432, M5 = 18432, M3 = 18432, M4 = 18944, M10 = 34816, M12 = 0;
+  constexpr u32 M2 = 0, M7 = 18432, M0_0 = 34816, M1_3 = 43008, M6 = 51200, M8 = 18432, M9 = 26624, M11 = 18432, M5 = 18432, M3_1 = 18432, M4_5 = 18944, M10_12 = 34816, M12_16 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -749,32 +749,41 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 256>((base + M0), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M1), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, K] = load k row
+  tile_load<64, 1, 256>((base + M0_0), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %3 [%row, K] = load r row
+  tile_load<64, 1, 256>((base + M1_3), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %6 [%row, K] = load w row
   array_load<64, 72, 256>((base + M2), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M3))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
+  // %1 [K] = load u
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M3_1))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
+  // %2 [%row, K] = mul %0, %1
   cp_wait<2>();
   team_sync(1, 256);
   float f0_0[16];
-  load_frag<2, 64, false>(f0_0, (base + M0), part * 2);
+  load_frag<2, 64, false>(f0_0, (base + M0_0), part * 2);
   float f2_1[16];
-  UNROLL for (int i = 0; i < 16; ++i) f2_1[i] = (f0_0[i] * ((float*)(basep + M3))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f2_1[i] = (f0_0[i] * ((float*)(basep + M3_1))[(frag_col(i) + part * 32)]);
+  // %4 [%row, K] = mul %2, %3
   cp_wait<1>();
   team_sync(1, 256);
   float f3_2[16];
-  load_frag<2, 64, false>(f3_2, (base + M1), part * 2);
+  load_frag<2, 64, false>(f3_2, (base + M1_3), part * 2);
   float f4_3[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = (f2_1[i] * f3_2[i]);
+  // %5 [%row] = sum[K] %4
   row_sums_to<16>((((float*)(basep + M5)) + part * 64), f4_3);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M4))[i] = ((float*)(basep + M5))[0 + i] + ((float*)(basep + M5))[64 + i];
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_ws_value9 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M4))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M4_5))[i] = ((float*)(basep + M5))[0 + i] + ((float*)(basep + M5))[64 + i];
+  // store ws.value9, %5
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_ws_value9 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M4_5))[i]);
+  // %7 [%row, %col] = dscore[K] before %3, %0 by %6
   cp_wait<0>();
   team_sync(1, 256);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1, 256);
-  float whole_4[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_4, {(base + M1)}, {(base + M0)}, ((float*)(basep + M2)), {(base + M6)}, part * 2, part * 2 + 2, 4 + part);
+  float whole_4[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_4, {(base + M1_3)}, {(base + M0_0)}, ((float*)(basep + M2)), {(base + M6)}, part * 2, part * 2 + 2, 4 + part);
   float f7_5[16];
   if (part == 0) put_whole(((float*)(basep + M7)), whole_4[0], t);
   team_sync(1, 256);
@@ -782,33 +791,46 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   team_sync(1, 256);
   take_part<16>(f7_5, ((float*)(basep + M7)), part, t);
   team_sync(1, 256);
+  // store ws.S.score0_0, %7
   store_frag<2, 64, false>((base + M8), f7_5, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
+  // %8 [%row, K] = cumsum exclusive %6
   float f8_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M2))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  // %9 [%row, K] = exp %8
   float f9_7[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = m_exp(f8_6[i]);
+  // %10 [%row, K] = mul %9, %3
   float f10_8[16];
   UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = (f9_7[i] * f3_2[i]);
+  // store ws.S.read0, %10
   store_frag<2, 64, false>((base + M9), f10_8, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M10))[i] = ((float*)(basep + M2))[4536 + i];
+  // %11 [%row, K] = cumsum %6
+  // %12 [K] = pick last %11
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M10_12))[i] = ((float*)(basep + M2))[4536 + i];
+  // %13 [K, %row] = sub %12, %11
   team_sync(1, 256);
   float f11_9[16];
   UNROLL for (int i = 0; i < 16; ++i) f11_9[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f13_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_10[i] = (((float*)(basep + M10))[(frag_col(i) + part * 32)] - f11_9[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f13_10[i] = (((float*)(basep + M10_12))[(frag_col(i) + part * 32)] - f11_9[i]);
+  // %14 [K, %row] = exp %13
   float f14_11[16];
   UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = m_exp(f13_10[i]);
+  // %15 [K, %row] = mul %14, %0
   float f15_12[16];
   UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f14_11[i] * f0_0[i]);
+  // store ws.S.col0, %15
   store_frag<2, 64, false>((base + M11), f15_12, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = m_exp(((float*)(basep + M10))[i]);
-  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M12))[i]);
+  // %16 [K] = exp %12
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_16))[i] = m_exp(((float*)(basep + M10_12))[i]);
+  // store ws.S.decay, %16
+  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M12_16))[i]);
 }
 
 // The decay of every segment of S.
@@ -823,19 +845,24 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict_
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x_K = lane * 2;
+  // %0 [K] = zeros
   float t0[2];
   UNROLL for (int j = 0; j < 2; ++j) t0[j] = 0.f;
+  // %1 [] = 1
   float t1[1];
   t1[0] = 1.f;
+  // %2 [K] = add %0, %1
   float t2[2];
   UNROLL for (int j = 0; j < 2; ++j) t2[j] = (t0[j] + t1[0]);
   float t3[2];
   UNROLL for (int j = 0; j < 2; ++j) t3[j] = 1.f;
+  // loop chunks with %3 [K] = %2
   #pragma unroll 4
   for (int n = warp; n < walk_chunks; n += 8) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
+    // %4 [K] = load ws.S.decay
     float t4[2];
     ldn<2>(&t4[0], p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + x_K);
     UNROLL for (int j = 0; j < 2; ++j) t3[j] *= t4[j];
@@ -843,12 +870,13 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict_
   UNROLL for (int j = 0; j < 2; ++j) (sm + 0)[((threadIdx.x >> 5) * 2 + j) * 32 + (threadIdx.x & 31)] = t3[j];
   __syncthreads();
   UNROLL for (int j = 0; j < 2; ++j) { float x = t2[j]; UNROLL for (int s = 0; s < 8; ++s) x *= (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t3[j] = x; }
+  // store ws.S.span, %3
   if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_S_span + ((i64)segment * d.heads + head) * 64 + x_K, v); }
 }
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L2 = 16384;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -874,12 +902,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, K] = load ws.S.col0 row
+      // %5 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_col0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_col0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -891,20 +922,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
   else {
+    // %0 [K, V] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
@@ -921,17 +953,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restric
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %6 [K, V] = mul %5, %1
       float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2))[frag_col(i)] * f1_1[i]);
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [K, V] = contract[%row] %3, %2
+      // %7 [K, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f7_4) / 4>(f7_4);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -949,10 +985,12 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = load S
   float t0[4];
   { if (p_S != nullptr) ldn<4>(&t0[0], p_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, V] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -969,14 +1007,19 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [K] = load ws.S.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [K, V] = load ws.S.local
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.S.entry, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+        // %3 [K, V] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [K, V] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -987,7 +1030,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p_o, const f32* __restrict__ p_ws_value9, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384, L4 = 24576, L3 = 32768, L5 = 33024;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_6 = 16384, L4_12 = 24576, L3_9 = 32768, L5_14 = 33024;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1014,15 +1057,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, %col] = load ws.S.score0_0
+      // %6 [%row, K] = load ws.S.read0 row
+      // %9 [%row] = load ws.value9 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_ws_value9 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %12 [%row, K] = load ws.S.col0 row
+      // %14 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_1[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 32768);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L2, m_ws_S_read0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L4, m_ws_S_col0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L2_6, m_ws_S_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L4_12, m_ws_S_col0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1041,17 +1090,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3))[i] = r9_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r14_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3_9))[i] = r9_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_14))[i] = r14_1[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L2), length, t);
-        tile_clear<64, 1>((sa + L4), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L2_6), length, t);
+        tile_clear<64, 1>((sa + L4_12), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1059,6 +1108,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load ws.S.entry
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1075,34 +1125,45 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %4 [%col, V] = swap %2
+      // %7 [%row, V] = contract[K] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f7_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f7_3, a1_2, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f7_3, a1_2, (sa + L2_6)); mma_commit();
+      // %15 [K, V] = mul %14, %1
       float f15_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_4[i] = (((float*)(sp + L5))[frag_col(i)] * f1_1[i]);
-      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f15_4[i] = (((float*)(sp + L5_14))[frag_col(i)] * f1_1[i]);
+      // %13 [K, V] = contract[%row] %12, %2
+      // %16 [K, V] = add %15, %13
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
       float f16_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_6[i] = f15_4[i];
-      mma_open(); mma<64, 4, 64, true, false>(f16_6, a2_5, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f16_6, a2_5, (sa + L4_12)); mma_commit();
+      // %10 [%row, V] = mul %2, %9
       float f2_7[32];
-      load_frag<4, 64, true>(f2_7, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_7, (sa + L0_2), 0);
       float f10_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = (f2_7[i] * ((float*)(sp + L3))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = (f2_7[i] * ((float*)(sp + L3_9))[frag_col(i)]);
+      // %5 [%row, V] = contract[%col] %3, %4
+      // %8 [%row, V] = add %7, %5
       mma_wait<1>();
       mma_ready<sizeof(f7_3) / 4>(f7_3);
       u32 a2_9[4][4]; pack<4>(a2_9, f2_7);
       float f8_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f8_10[i] = f7_3[i];
-      mma_open(); mma<64, 4, 64, false, false>(f8_10, a2_9, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f8_10, a2_9, (sa + L1_3)); mma_commit();
+      // %11 [%row, V] = add %8, %10
       mma_wait<0>();
       mma_ready<sizeof(f16_6) / 4>(f16_6);
       mma_ready<sizeof(f8_10) / 4>(f8_10);
       float f11_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f11_11[i] = (f8_10[i] + f10_8[i]);
+      // store o, %11
       store_frag<4, 64, true>((oa + O0), f11_11, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f16_6[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1120,10 +1181,12 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, V] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1138,6 +1201,7 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [K, V] = load ws.S.local
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1145,12 +1209,13 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
       }
     }
   }
+  // store final.S, %1
   if (p_final_S != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const f32* __restrict__ p_w, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M4 = 18432, M0 = 34816, M1 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 18432, M7 = 34816, M9 = 0;
+  constexpr u32 M2 = 0, M4 = 18432, M0_0 = 34816, M1_1 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 18432, M7_8 = 34816, M9_12 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1160,15 +1225,19 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 256>((base + M0), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, K] = load r row
+  tile_load<64, 1, 256>((base + M0_0), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, K] = load k row
+  tile_load<64, 1, 256>((base + M1_1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, K] = load w row
   array_load<64, 72, 256>((base + M2), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %3 [%row, %col] = dscore[K] before %0, %1 by %2
   cp_wait<0>();
   team_sync(1, 256);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1, 256);
-  float whole_0[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_0, {(base + M0)}, {(base + M1)}, ((float*)(basep + M2)), {(base + M3)}, part * 2, part * 2 + 2, 4 + part);
+  float whole_0[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_0, {(base + M0_0)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, part * 2, part * 2 + 2, 4 + part);
   float f3_1[16];
   if (part == 0) put_whole(((float*)(basep + M4)), whole_0[0], t);
   team_sync(1, 256);
@@ -1176,42 +1245,55 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   team_sync(1, 256);
   take_part<16>(f3_1, ((float*)(basep + M4)), part, t);
   team_sync(1, 256);
+  // store ws.S.score0_0, %3
   store_frag<2, 64, false>((base + M5), f3_1, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
+  // %4 [%row, K] = cumsum exclusive %2
   float f4_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M2))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  // %5 [%row, K] = exp %4
   float f5_3[16];
   UNROLL for (int i = 0; i < 16; ++i) f5_3[i] = m_exp(f4_2[i]);
+  // %6 [%row, K] = mul %5, %0
   float f0_4[16];
-  load_frag<2, 64, false>(f0_4, (base + M0), part * 2);
+  load_frag<2, 64, false>(f0_4, (base + M0_0), part * 2);
   float f6_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f6_5[i] = (f5_3[i] * f0_4[i]);
+  // store ws.S.read0, %6
   store_frag<2, 64, false>((base + M6), f6_5, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M7))[i] = ((float*)(basep + M2))[4536 + i];
+  // %7 [%row, K] = cumsum %2
+  // %8 [K] = pick last %7
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M7_8))[i] = ((float*)(basep + M2))[4536 + i];
+  // %9 [K, %row] = sub %8, %7
   team_sync(1, 256);
   float f7_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f9_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = (((float*)(basep + M7))[(frag_col(i) + part * 32)] - f7_6[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = (((float*)(basep + M7_8))[(frag_col(i) + part * 32)] - f7_6[i]);
+  // %10 [K, %row] = exp %9
   float f10_8[16];
   UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = m_exp(f9_7[i]);
+  // %11 [K, %row] = mul %10, %1
   float f1_9[16];
-  load_frag<2, 64, false>(f1_9, (base + M1), part * 2);
+  load_frag<2, 64, false>(f1_9, (base + M1_1), part * 2);
   float f11_10[16];
   UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = (f10_8[i] * f1_9[i]);
+  // store ws.S.col0, %11
   store_frag<2, 64, false>((base + M8), f11_10, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M9))[i] = m_exp(((float*)(basep + M7))[i]);
-  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9))[i]);
+  // %12 [K] = exp %8
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M9_12))[i] = m_exp(((float*)(basep + M7_8))[i]);
+  // store ws.S.decay, %12
+  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9_12))[i]);
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1237,12 +1319,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, K] = load ws.S.col0 row
+      // %5 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_col0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_col0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1261,15 +1346,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1277,6 +1362,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load ws.S.entry
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1293,13 +1379,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %6 [K, V] = mul %5, %1
       float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2))[frag_col(i)] * f1_1[i]);
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [K, V] = contract[%row] %3, %2
+      // %7 [K, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f7_4) / 4>(f7_4);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
@@ -1310,7 +1400,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_read0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L2 = 16384;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1336,12 +1426,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* _
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load d_o row
+      // %3 [%row, K] = load ws.S.read0 row
+      // %5 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_read0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1353,20 +1446,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* _
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
   else {
+    // %0 [K, V] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
@@ -1383,17 +1477,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* _
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %6 [K, V] = mul %5, %1
       float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2))[frag_col(i)] * f1_1[i]);
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [K, V] = contract[%row] %3, %2
+      // %7 [K, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f7_4) / 4>(f7_4);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local_cotangent, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1411,10 +1509,12 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = load d_final.S
   float t0[4];
   { if (p_d_final_S != nullptr) ldn<4>(&t0[0], p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, V] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -1431,14 +1531,19 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [K] = load ws.S.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [K, V] = load ws.S.local_cotangent
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.S.entry_cotangent, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+        // %3 [K, V] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [K, V] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -1449,7 +1554,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_read0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1475,12 +1580,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load d_o row
+      // %3 [%row, K] = load ws.S.read0 row
+      // %5 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_read0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1499,15 +1607,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1515,6 +1623,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load ws.S.entry_cotangent
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1531,18 +1640,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %6 [K, V] = mul %5, %1
       float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2))[frag_col(i)] * f1_1[i]);
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [K, V] = contract[%row] %3, %2
+      // %7 [K, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f7_4) / 4>(f7_4);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local_cotangent, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1560,10 +1674,12 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, V] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1578,6 +1694,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [K, V] = load ws.S.local_cotangent
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1585,12 +1702,13 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
       }
     }
   }
+  // store d_S, %1
   { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const f32* __restrict__ p_u, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, f32* __restrict__ p_ws_d_u_chunks, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M21 = 0, M28 = 0, M0 = 18432, M1 = 26624, M2 = 34816, M4 = 43008, M5 = 51200, M6 = 59392, M7 = 67584, M8 = 75776, M9 = 83968, M13 = 34816, M14 = 34816, M16 = 34816, M17 = 0, M20 = 26624, M26 = 18432, M30 = 18432, M11 = 83968, M19 = 0, M10 = 84480, M12 = 84736, M15 = 75776, M18 = 512, M22 = 19456, M23 = 19712, M24 = 19968, M25 = 19456, M27 = 19712, M29 = 0;
+  constexpr u32 M3 = 0, M21 = 0, M28 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_20 = 51200, M6_23 = 59392, M7_34 = 67584, M8_4 = 75776, M9 = 83968, M13 = 34816, M14 = 34816, M16 = 34816, M17_38 = 0, M20 = 26624, M26 = 18432, M30 = 18432, M11 = 83968, M19 = 0, M10_15 = 84480, M12_16 = 84736, M15_26 = 75776, M18_42 = 512, M22_49 = 19456, M23_50 = 19712, M24_51 = 19968, M25_53 = 19456, M27_54 = 19712, M29_60 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1600,181 +1718,247 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 256>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load v row
+  tile_load<64, 1, 256>((base + M1_1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %5 [%row, K] = load k row
+  tile_load<64, 1, 256>((base + M2_5), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %6 [%row, K] = load w row
   array_load<64, 72, 256>((base + M3), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M4), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M5), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M6), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M7), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %10 [K, V] = load ws.S.states
+  tile_load<64, 1, 256>((base + M4_10), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %20 [%row, K] = load r row
+  tile_load<64, 1, 256>((base + M5_20), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %23 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 256>((base + M6_23), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %34 [%row, %col] = load ws.S.score0_0
+  tile_load<64, 1, 256>((base + M7_34), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
   cp_wait<7>();
   team_sync(1, 256);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<6>();
   team_sync(1, 256);
   float f3_1[16];
-  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
+  // %4 [%row, %col] = mask strict %3
   mma_wait<0>();
   mma_ready<sizeof(f3_1) / 4>(f3_1);
   float f4_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f3_1[i] : 0.f);
+  // %7 [%row, K] = dscoreRow[K] before %4, %5 by %6
   cp_wait<4>();
   team_sync(1, 256);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M8), f4_2, part * 2);
+  store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
   team_sync(1, 256);
-  u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M8));
+  u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M8_4));
   team_sync(1, 256);
-  float whole_3[1][16]; decay_sides<1, 2, 72, 1, 1, false>(whole_3, {a4_4}, (base + M2), ((float*)(basep + M3)), (base + M9), part * 2, 4 + part);
+  float whole_3[1][16]; decay_sides<1, 2, 72, 1, 1, false>(whole_3, {a4_4}, (base + M2_5), ((float*)(basep + M3)), (base + M9), part * 2, 4 + part);
   float f7_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = whole_3[0][i];
   team_sync(1, 256);
+  // %8 [%row, K] = cumsum exclusive %6
   float f8_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M3))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  // %9 [%row, K] = exp %8
   float f9_7[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = m_exp(f8_6[i]);
-  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0));
+  // %11 [%row, K] = contract[V] %0, %10
+  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
   cp_wait<3>();
   team_sync(1, 256);
   float f11_9[16];
-  mma_open(); mma<32, 4, 64, false, true>(f11_9, a0_8, (base + M4), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f11_9, a0_8, (base + M4_10), part * 32); mma_commit();
+  // %12 [%row, K] = mul %9, %11
   mma_wait<0>();
   mma_ready<sizeof(f11_9) / 4>(f11_9);
   float f12_10[16];
   UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = (f9_7[i] * f11_9[i]);
+  // %13 [%row, K] = add %12, %7
   float f13_11[16];
   UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (f12_10[i] + f7_5[i]);
+  // %14 [%row, V] = mul %0, %1
   float f0_12[16];
-  load_frag<2, 64, false>(f0_12, (base + M0), part * 2);
+  load_frag<2, 64, false>(f0_12, (base + M0_0), part * 2);
   float f1_13[16];
-  load_frag<2, 64, false>(f1_13, (base + M1), part * 2);
+  load_frag<2, 64, false>(f1_13, (base + M1_1), part * 2);
   float f14_14[16];
   UNROLL for (int i = 0; i < 16; ++i) f14_14[i] = (f0_12[i] * f1_13[i]);
+  // %15 [%row] = sum[V] %14
   row_sums_to<16>((((float*)(basep + M11)) + part * 64), f14_14);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M10))[i] = ((float*)(basep + M11))[0 + i] + ((float*)(basep + M11))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M10_15))[i] = ((float*)(basep + M11))[0 + i] + ((float*)(basep + M11))[64 + i];
+  // %16 [K] = load u
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_16))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
+  // %17 [%row, K] = mul %5, %16
   float f5_15[16];
-  load_frag<2, 64, false>(f5_15, (base + M2), part * 2);
+  load_frag<2, 64, false>(f5_15, (base + M2_5), part * 2);
   team_sync(1, 256);
   float f17_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_16[i] = (f5_15[i] * ((float*)(basep + M12))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f17_16[i] = (f5_15[i] * ((float*)(basep + M12_16))[(frag_col(i) + part * 32)]);
+  // %18 [%row, K] = mul %15, %17
   float f18_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_17[i] = (((float*)(basep + M10))[frag_row(i)] * f17_16[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f18_17[i] = (((float*)(basep + M10_15))[frag_row(i)] * f17_16[i]);
+  // %19 [%row, K] = add %13, %18
   float f19_18[16];
   UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = (f13_11[i] + f18_17[i]);
+  // store d_r, %19
   store_frag<2, 64, false>((base + M13), f19_18, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  u32 a4_20[4][4]; load_as<4, 64, true>(a4_20, (base + M8));
+  // %21 [%col, K] = dscoreCol[K] before %4, %20 by %6
+  u32 a4_20[4][4]; load_as<4, 64, true>(a4_20, (base + M8_4));
   cp_wait<2>();
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_19[1][16]; decay_sides<1, 2, 72, 1, 1, true>(whole_19, {a4_20}, (base + M5), ((float*)(basep + M3)), (base + M14), part * 2, 4 + part);
+  float whole_19[1][16]; decay_sides<1, 2, 72, 1, 1, true>(whole_19, {a4_20}, (base + M5_20), ((float*)(basep + M3)), (base + M14), part * 2, 4 + part);
   float f21_21[16];
   UNROLL for (int i = 0; i < 16; ++i) f21_21[i] = whole_19[0][i];
   team_sync(1, 256);
-  u32 a1_22[4][4]; load_as<4, 64, false>(a1_22, (base + M1));
+  // %22 [%row, K] = swap %21
+  // %24 [%row, K] = contract[V] %1, %23
+  u32 a1_22[4][4]; load_as<4, 64, false>(a1_22, (base + M1_1));
   cp_wait<1>();
   team_sync(1, 256);
   float f24_23[16];
-  mma_open(); mma<32, 4, 64, false, true>(f24_23, a1_22, (base + M6), part * 32); mma_commit();
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M15))[i] = ((float*)(basep + M3))[4536 + i];
+  mma_open(); mma<32, 4, 64, false, true>(f24_23, a1_22, (base + M6_23), part * 32); mma_commit();
+  // %25 [%row, K] = cumsum %6
+  // %26 [K] = pick last %25
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M15_26))[i] = ((float*)(basep + M3))[4536 + i];
+  // %27 [K, %row] = sub %26, %25
   team_sync(1, 256);
   float f25_24[16];
   UNROLL for (int i = 0; i < 16; ++i) f25_24[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f27_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f27_25[i] = (((float*)(basep + M15))[(frag_col(i) + part * 32)] - f25_24[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f27_25[i] = (((float*)(basep + M15_26))[(frag_col(i) + part * 32)] - f25_24[i]);
+  // %28 [K, %row] = exp %27
   float f28_26[16];
   UNROLL for (int i = 0; i < 16; ++i) f28_26[i] = m_exp(f27_25[i]);
+  // %29 [K, %row] = mul %28, %24
   mma_wait<0>();
   mma_ready<sizeof(f24_23) / 4>(f24_23);
   float f29_27[16];
   UNROLL for (int i = 0; i < 16; ++i) f29_27[i] = (f28_26[i] * f24_23[i]);
+  // %30 [K, %row] = add %29, %22
   float f30_28[16];
   UNROLL for (int i = 0; i < 16; ++i) f30_28[i] = (f29_27[i] + f21_21[i]);
+  // %31 [%row, K] = mul %15, %20
   float f20_29[16];
-  load_frag<2, 64, false>(f20_29, (base + M5), part * 2);
+  load_frag<2, 64, false>(f20_29, (base + M5_20), part * 2);
   float f31_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_30[i] = (((float*)(basep + M10))[frag_row(i)] * f20_29[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f31_30[i] = (((float*)(basep + M10_15))[frag_row(i)] * f20_29[i]);
+  // %32 [%row, K] = mul %31, %16
   float f32_31[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_31[i] = (f31_30[i] * ((float*)(basep + M12))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f32_31[i] = (f31_30[i] * ((float*)(basep + M12_16))[(frag_col(i) + part * 32)]);
+  // %33 [K, %row] = add %30, %32
   float f33_32[16];
   UNROLL for (int i = 0; i < 16; ++i) f33_32[i] = (f30_28[i] + f32_31[i]);
+  // store d_k, %33
   store_frag<2, 64, false>((base + M16), f33_32, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
+  // %35 [%col, %row] = swap %34
+  // %36 [%col, V] = swap %0
+  // %38 [K, %row] = mul %28, %5
   float f38_33[16];
   UNROLL for (int i = 0; i < 16; ++i) f38_33[i] = (f28_26[i] * f5_15[i]);
-  store_frag<2, 64, false>((base + M17), f38_33, part * 2);
+  // %39 [%row, V] = contract[K] %38, %23
+  store_frag<2, 64, false>((base + M17_38), f38_33, part * 2);
   team_sync(1, 256);
-  u32 a38_34[4][4]; load_as<4, 64, false>(a38_34, (base + M17));
+  u32 a38_34[4][4]; load_as<4, 64, false>(a38_34, (base + M17_38));
   float f39_35[16];
-  mma_open(); mma<32, 4, 64, true, true>(f39_35, a38_34, (base + M6), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, true>(f39_35, a38_34, (base + M6_23), part * 32); mma_commit();
+  // %37 [%row, V] = contract[%col] %35, %36
+  // %40 [%row, V] = add %39, %37
   mma_wait<0>();
   mma_ready<sizeof(f39_35) / 4>(f39_35);
   cp_wait<0>();
   team_sync(1, 256);
-  u32 a34_36[4][4]; load_as<4, 64, true>(a34_36, (base + M7));
+  u32 a34_36[4][4]; load_as<4, 64, true>(a34_36, (base + M7_34));
   float f40_37[16];
   UNROLL for (int i = 0; i < 16; ++i) f40_37[i] = f39_35[i];
-  mma_open(); mma<32, 4, 64, true, false>(f40_37, a34_36, (base + M0), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f40_37, a34_36, (base + M0_0), part * 32); mma_commit();
+  // %41 [%row, K] = mul %17, %20
   float f41_38[16];
   UNROLL for (int i = 0; i < 16; ++i) f41_38[i] = (f17_16[i] * f20_29[i]);
+  // %42 [%row] = sum[K] %41
   row_sums_to<16>((((float*)(basep + M19)) + part * 64), f41_38);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M18))[i] = ((float*)(basep + M19))[0 + i] + ((float*)(basep + M19))[64 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M18_42))[i] = ((float*)(basep + M19))[0 + i] + ((float*)(basep + M19))[64 + i];
+  // %43 [%row, V] = mul %0, %42
   team_sync(1, 256);
   float f43_39[16];
-  UNROLL for (int i = 0; i < 16; ++i) f43_39[i] = (f0_12[i] * ((float*)(basep + M18))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f43_39[i] = (f0_12[i] * ((float*)(basep + M18_42))[frag_row(i)]);
+  // %44 [%row, V] = add %40, %43
   mma_wait<0>();
   mma_ready<sizeof(f40_37) / 4>(f40_37);
   float f44_40[16];
   UNROLL for (int i = 0; i < 16; ++i) f44_40[i] = (f40_37[i] + f43_39[i]);
+  // store d_v, %44
   store_frag<2, 64, false>((base + M20), f44_40, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  // %45 [%row, K] = mul %13, %20
   float f45_41[16];
   UNROLL for (int i = 0; i < 16; ++i) f45_41[i] = (f13_11[i] * f20_29[i]);
+  // %46 [%row, K] = shift -1 %45
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M21))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f45_41[i];
   team_sync(1, 256);
   float f46_42[16];
   UNROLL for (int i = 0; i < 16; ++i) f46_42[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M21))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 32)]);
+  // %47 [K, %row] = mul %30, %5
   float f47_43[16];
   UNROLL for (int i = 0; i < 16; ++i) f47_43[i] = (f30_28[i] * f5_15[i]);
+  // %48 [K, %row] = neg %47
   float f48_44[16];
   UNROLL for (int i = 0; i < 16; ++i) f48_44[i] = (-f47_43[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M22))[i] = row_dot<64, 64>((base + M4), (base + M6), i);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M23))[i] = m_exp(((float*)(basep + M15))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M24))[i] = (((float*)(basep + M23))[i] * ((float*)(basep + M22))[i]);
+  // %49 [K] = contract[V] %10, %23
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M22_49))[i] = row_dot<64, 64>((base + M4_10), (base + M6_23), i);
+  // %50 [K] = exp %26
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M23_50))[i] = m_exp(((float*)(basep + M15_26))[i]);
+  // %51 [K] = mul %50, %49
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M24_51))[i] = (((float*)(basep + M23_50))[i] * ((float*)(basep + M22_49))[i]);
+  // %52 [K, %row] = mul %29, %5
   float f52_45[16];
   UNROLL for (int i = 0; i < 16; ++i) f52_45[i] = (f29_27[i] * f5_15[i]);
+  // %53 [K] = sum[%row] %52
   col_sums_part<16>(((float*)(basep + M26)), f52_45, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M25))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M27))[i] = (((float*)(basep + M24))[i] + ((float*)(basep + M25))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M25_53))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
+  // %54 [K] = add %51, %53
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M27_54))[i] = (((float*)(basep + M24_51))[i] + ((float*)(basep + M25_53))[i]);
+  // %55 [%row, K] = add %46, %48
   float f55_46[16];
   UNROLL for (int i = 0; i < 16; ++i) f55_46[i] = (f46_42[i] + f48_44[i]);
+  // %56 [%row, K] = cumsum reversed %55
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f55_46[i];
   team_sync(1, 256);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
+  // %57 [%row, K] = add %56, %54
   team_sync(1, 256);
   float f56_47[16];
   UNROLL for (int i = 0; i < 16; ++i) f56_47[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f57_48[16];
-  UNROLL for (int i = 0; i < 16; ++i) f57_48[i] = (f56_47[i] + ((float*)(basep + M27))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f57_48[i] = (f56_47[i] + ((float*)(basep + M27_54))[(frag_col(i) + part * 32)]);
+  // store d_w, %57
   UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f57_48[i]); }
+  // %58 [%row, K] = mul %31, %5
   float f58_49[16];
   UNROLL for (int i = 0; i < 16; ++i) f58_49[i] = (f31_30[i] * f5_15[i]);
+  // %59 [%row, K] = keep %58
   float f59_50[16];
   UNROLL for (int i = 0; i < 16; ++i) f59_50[i] = (frag_row(i) < length ? f58_49[i] : 0.f);
+  // %60 [K] = sum[%row] %59
   col_sums_part<16>(((float*)(basep + M30)), f59_50, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M29))[i] = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
-  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M29))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M29_60))[i] = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  // store ws.d_u.chunks, %60
+  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M29_60))[i]);
 }
 
 // Gradients of parameters, summed over all chunks.
@@ -1787,14 +1971,17 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x_K = lane * 2;
+  // %0 [K] = zeros
   float t0[2];
   UNROLL for (int j = 0; j < 2; ++j) t0[j] = 0.f;
   float t1[2];
   UNROLL for (int j = 0; j < 2; ++j) t1[j] = 0.f;
+  // loop chunks with %1 [K] = %0
   #pragma unroll 4
   for (int n = warp; n < real_chunks; n += 8) {
     const int chunk = n, first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
     (void)first, (void)length;
+    // %2 [K] = load ws.d_u.chunks
     float t2[2];
     ldn<2>(&t2[0], p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + x_K);
     UNROLL for (int j = 0; j < 2; ++j) t1[j] += t2[j];
@@ -1802,6 +1989,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
   UNROLL for (int j = 0; j < 2; ++j) (sm + 0)[((threadIdx.x >> 5) * 2 + j) * 32 + (threadIdx.x & 31)] = t1[j];
   __syncthreads();
   UNROLL for (int j = 0; j < 2; ++j) { float x = t0[j]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t1[j] = x; }
+  // store d_u, %1
   if (warp == 0) { const float v[] = {t1[0], t1[1]}; stn<2>(p_d_u + ((i64)0 * d.heads + head) * 64 + x_K, v); }
 }
 
@@ -1817,78 +2005,108 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
+  // %0 [K] = load u
   float t0[8];
   UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t0[c * 4], p_u + ((i64)0 * d.heads + head) * 64 + (x_K + c * 4));
+  // %1 [K, V] = load S
   float t1[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t1[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t1[i]); }
   float t2[8];
   UNROLL for (int i = 0; i < 8; ++i) t2[i] = t1[i];
+  // loop tokens with %2 [K, V] = %1
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %3 [K] = load w one
       float t3[8];
       UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t3[c * 4], p_w + ((i64)token * d.heads + head) * 64 + (x_K + c * 4));
+      // %4 [K] = exp %3
       float t4[8];
       UNROLL for (int i = 0; i < 8; ++i) t4[i] = m_exp(t3[i]);
+      // %5 [K] = expm1 %3
       float t5[8];
       UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_expm1(t3[i]);
+      // %6 [] = 0.5
       float t6[1];
       t6[0] = 0.5f;
+      // %7 [] = 1
       float t7[1];
       t7[0] = 1.f;
+      // %8 [K] = add %7, %5
       float t8[8];
       UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t7[0] + t5[i]);
+      // %9 [K] = less %6, %8
       float t9[8];
       UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t6[0] < t8[i] ? 1.f : 0.f);
+      // %10 [K] = mul %9, %5
       float t10[8];
       UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t9[i] * t5[i]);
+      // %11 [K] = sub %7, %9
       float t11[8];
       UNROLL for (int i = 0; i < 8; ++i) t11[i] = (t7[0] - t9[i]);
+      // %12 [K] = mul %11, %4
       float t12[8];
       UNROLL for (int i = 0; i < 8; ++i) t12[i] = (t11[i] * t4[i]);
+      // %13 [K] = add %10, %12
       float t13[8];
       UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t10[i] + t12[i]);
+      // %14 [K, V] = mul %13, %2
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t13[i] * t2[i]);
+      // %15 [K, V] = mul %9, %2
       float t15[8];
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t9[i] * t2[i]);
+      // %16 [K, V] = add %15, %14
       float t16[8];
       UNROLL for (int i = 0; i < 8; ++i) t16[i] = (t15[i] + t14[i]);
+      // %17 [K] = load k one
       float t17[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t17[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %18 [V] = load v one
       float t18[1];
       ldn<1>(&t18[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      // %19 [K, V] = mul %17, %18
       float t19[8];
       UNROLL for (int i = 0; i < 8; ++i) t19[i] = (t17[i] * t18[0]);
+      // %20 [K, V] = add %14, %19
       float t20[8];
       UNROLL for (int i = 0; i < 8; ++i) t20[i] = (t14[i] + t19[i]);
+      // %21 [K, V] = add %15, %20
       float t21[8];
       UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t15[i] + t20[i]);
+      // %22 [K] = load r one
       float t22[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t22[c * 8], p_r + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %23 [V] = contract[K] %22, %2
       float t23[1];
       t23[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t23[0] = t23[0] + t22[i] * t2[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t23[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t23[0] = x; }
+      // %24 [K] = mul %17, %0
       float t24[8];
       UNROLL for (int i = 0; i < 8; ++i) t24[i] = (t17[i] * t0[i]);
+      // %25 [] = contract[K] %24, %22
       float t25[1];
       t25[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t25[0] = t25[0] + t24[i] * t22[i];
       (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t25[0];
       __syncthreads();
       { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t25[0] = x; }
+      // %26 [V] = mul %18, %25
       float t26[1];
       t26[0] = (t18[0] * t25[0]);
+      // %27 [V] = add %23, %26
       float t27[1];
       t27[0] = (t23[0] + t26[0]);
+      // store o, %27
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t27[0]);
       UNROLL for (int i = 0; i < 8; ++i) t2[i] = t21[i];
     }
   }
+  // store final.S, %2
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t2[i]);
 }
 

@@ -23,12 +23,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
   let at_ws_S_local = dims[3].x + (segment * heads + head) * 4096u + block;
+  const near5 = 0u;
+  const near2 = 64u;
+  const near3 = 576u;
+  const near1 = 1600u;
+  // %0 [K, V] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1600u] = 0.0f;
+    near[near1 + i_K * 32u + i_V] = 0.0f;
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -37,24 +43,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_col0 = dims[2].y + (token * heads + head) * 64u;
     let at_ws_S_decay = dims[2].z + (chunk * heads + head) * 64u;
+    // %2 [%row, V] = load v row
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x1 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
-      near[r * 32u + i_V + 64u] = x1;
+      let v2_1 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
+      near[near2 + r * 32u + i_V] = v2_1;
     }
+    // %3 [%row, K] = load ws.S.col0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 576u] = x2;
+      let v3_2 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near3 + r * 64u + i_K] = v3_2;
     }
+    // %5 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x3 = arena[at_ws_S_decay + i_K];
-      near[i_K] = x3;
+      let v5_3 = arena[at_ws_S_decay + i_K];
+      near[near5 + i_K] = v5_3;
     }
     workgroupBarrier();
+    // %6 [K, V] = mul %5, %1
+    // %4 [K, V] = contract[%row] %3, %2
+    // %7 [K, V] = add %6, %4
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -63,28 +75,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum7 = vec4<f32>();
       var sum8 = vec4<f32>();
       for (var k4 = 0u; k4 < 16u + zero; k4++) {
-        let b9 = vec4<f32>(near[k4 * 32u + first_i_V + 64u], near[k4 * 32u + first_i_V + 65u], near[k4 * 32u + first_i_V + 66u], near[k4 * 32u + first_i_V + 67u]);
-        sum5 += near[k4 * 64u + first_i_K + 576u] * b9;
-        sum6 += near[k4 * 64u + first_i_K + 577u] * b9;
-        sum7 += near[k4 * 64u + first_i_K + 578u] * b9;
-        sum8 += near[k4 * 64u + first_i_K + 579u] * b9;
+        let b9 = vec4<f32>(near[near2 + k4 * 32u + first_i_V], near[near2 + k4 * 32u + first_i_V + 1u], near[near2 + k4 * 32u + first_i_V + 2u], near[near2 + k4 * 32u + first_i_V + 3u]);
+        sum5 += near[near3 + k4 * 64u + first_i_K] * b9;
+        sum6 += near[near3 + k4 * 64u + first_i_K + 1u] * b9;
+        sum7 += near[near3 + k4 * 64u + first_i_K + 2u] * b9;
+        sum8 += near[near3 + k4 * 64u + first_i_K + 3u] * b9;
       }
       var m4 = array<vec4<f32>, 4>(sum5, sum6, sum7, sum8);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x10 = near[i_K * 32u + i_V + 1600u];
-          near[i_K * 32u + i_V + 1600u] = ((near[i_K] * x10) + m4[y][x]);
+          let v1_10 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((near[near5 + i_K] * v1_10) + m4[y][x]);
         }
       }
     }
     workgroupBarrier();
   }
+  // store ws.S.local, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x11 = near[i_K * 32u + i_V + 1600u];
-    arena[at_ws_S_local + i_K * 64u + i_V] = x11;
+    let v1_11 = near[near1 + i_K * 32u + i_V];
+    arena[at_ws_S_local + i_K * 64u + i_V] = v1_11;
   }
 }

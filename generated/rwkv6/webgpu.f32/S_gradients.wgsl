@@ -40,58 +40,83 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_cotangents = dims[4].y + (chunk * heads + head) * 4096u;
   let at_ws_S_score0_0 = dims[1].w + (chunk * heads + head) * 256u;
   let at_ws_d_u_chunks = dims[4].z + (chunk * heads + head) * 64u;
+  const near15 = 0u;
+  const near42 = 0u;
+  const near16 = 16u;
+  const near54 = 0u;
+  const near3 = 80u;
+  const near35 = 80u;
+  const near0 = 336u;
+  const near1 = 1360u;
+  const near5 = 2384u;
+  const near25 = 1360u;
+  const near56 = 64u;
+  // %0 [%row, V] = load d_o row
+  // %1 [%row, V] = load v.staged row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 336u] = x1;
-    let x2 = select(0.0, arena[at_v_staged + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 1360u] = x2;
+    let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+    near[near0 + r * 64u + i_V] = v0_1;
+    let v1_2 = select(0.0, arena[at_v_staged + r * heads_64 + i_V], r < length);
+    near[near1 + r * 64u + i_V] = v1_2;
   }
   workgroupBarrier();
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x6 = near[first_r * 64u + k3 + 336u];
-      let x7 = near[first_r * 64u + k3 + 400u];
-      let x8 = near[first_c * 64u + k3 + 1360u];
-      let x9 = near[first_c * 64u + k3 + 1424u];
-      let b10 = vec2<f32>(x8, x9);
-      sum4 += x6 * b10;
-      sum5 += x7 * b10;
+      let v0_6 = near[near0 + first_r * 64u + k3];
+      let v0_7 = near[near0 + first_r * 64u + k3 + 64u];
+      let v1_8 = near[near1 + first_c * 64u + k3];
+      let v1_9 = near[near1 + first_c * 64u + k3 + 64u];
+      let b10 = vec2<f32>(v1_8, v1_9);
+      sum4 += v0_6 * b10;
+      sum5 += v0_7 * b10;
     }
     var m3 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x11 = m3[y][x];
-        near[r * 16u + c + 80u] = x11;
+        let v3_11 = m3[y][x];
+        near[near3 + r * 16u + c] = v3_11;
       }
     }
   }
+  // %5 [%row, K] = load k.staged row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x12 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 2384u] = x12;
+    let v5_12 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+    near[near5 + r * 64u + i_K] = v5_12;
   }
+  // %6 [%row, K] = load w row
+  // %8 [%row, K] = cumsum exclusive %6
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x13 = select(0.0, p_w[at_d_o + r * heads_64 + i_K], r < length);
-      let own = m_floor(x13, -80.0);
+      let v6_13 = select(0.0, p_w[at_d_o + r * heads_64 + i_K], r < length);
+      let own = m_floor(v6_13, -80.0);
       arena[far + r * 64u + i_K] = sum;
       sum += own;
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %9 [%row, K] = exp %8
+  // %10 [K, V] = load ws.S.states
+  // %11 [%row, K] = contract[V] %0, %10
+  // %12 [%row, K] = mul %9, %11
+  // %4 [%row, %col] = mask strict %3
+  // %7 [%row, K] = dscoreRow[K] before %4, %5 by %6
+  // %13 [%row, K] = add %12, %7
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -100,19 +125,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum17 = vec4<f32>();
     var sum18 = vec4<f32>();
     for (var k14 = 0u; k14 < 64u + zero; k14++) {
-      let x19 = near[first_r * 64u + k14 + 336u];
-      let x20 = near[first_r * 64u + k14 + 400u];
-      let x21 = near[first_r * 64u + k14 + 464u];
-      let x22 = near[first_r * 64u + k14 + 528u];
-      let x23 = arena[at_ws_S_states + first_i_K * 64u + k14];
-      let x24 = arena[at_ws_S_states + first_i_K * 64u + k14 + 64u];
-      let x25 = arena[at_ws_S_states + first_i_K * 64u + k14 + 128u];
-      let x26 = arena[at_ws_S_states + first_i_K * 64u + k14 + 192u];
-      let b27 = vec4<f32>(x23, x24, x25, x26);
-      sum15 += x19 * b27;
-      sum16 += x20 * b27;
-      sum17 += x21 * b27;
-      sum18 += x22 * b27;
+      let v0_19 = near[near0 + first_r * 64u + k14];
+      let v0_20 = near[near0 + first_r * 64u + k14 + 64u];
+      let v0_21 = near[near0 + first_r * 64u + k14 + 128u];
+      let v0_22 = near[near0 + first_r * 64u + k14 + 192u];
+      let v10_23 = arena[at_ws_S_states + first_i_K * 64u + k14];
+      let v10_24 = arena[at_ws_S_states + first_i_K * 64u + k14 + 64u];
+      let v10_25 = arena[at_ws_S_states + first_i_K * 64u + k14 + 128u];
+      let v10_26 = arena[at_ws_S_states + first_i_K * 64u + k14 + 192u];
+      let b27 = vec4<f32>(v10_23, v10_24, v10_25, v10_26);
+      sum15 += v0_19 * b27;
+      sum16 += v0_20 * b27;
+      sum17 += v0_21 * b27;
+      sum18 += v0_22 * b27;
     }
     var m11 = array<vec4<f32>, 4>(sum15, sum16, sum17, sum18);
     for (var y = 0u; y < 4u + zero; y++) {
@@ -123,60 +148,71 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         var e30 = 0.0;
         for (var j31 = r; j31 > 0u; j31--) {
           let p32 = j31 - 1u;
-          let x33 = select(0.0, near[r * 16u + p32 + 80u], p32 < r);
-          let x34 = near[p32 * 64u + i_K + 2384u];
-          sum29 += x33 * x34 * m_exp(m_floor(e30, -100.0));
-          let x35 = select(0.0, p_w[at_d_o + p32 * heads_64 + i_K], p32 < length);
-          e30 = m_floor(e30 + x35, -1e30f);
+          let v4_33 = select(0.0, near[near3 + r * 16u + p32], p32 < r);
+          let v5_34 = near[near5 + p32 * 64u + i_K];
+          sum29 += v4_33 * v5_34 * m_exp(m_floor(e30, -100.0));
+          let v6_35 = select(0.0, p_w[at_d_o + p32 * heads_64 + i_K], p32 < length);
+          e30 = m_floor(e30 + v6_35, -1e30f);
         }
-        let x28 = ((m_exp(arena[far + r * 64u + i_K]) * m11[y][x]) + sum29);
-        arena[far + r * 64u + i_K + 1024u] = x28;
+        let v13_28 = ((m_exp(arena[far + r * 64u + i_K]) * m11[y][x]) + sum29);
+        arena[far + r * 64u + i_K + 1024u] = v13_28;
       }
     }
   }
+  // %14 [%row, V] = mul %0, %1
+  // %15 [%row] = sum[V] %14
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum37 = 0.0f;
     for (var k38 = 0u; k38 < 64u + zero; k38++) {
-      let x39 = near[r * 64u + k38 + 336u];
-      let x40 = near[r * 64u + k38 + 1360u];
-      sum37 += (x39 * x40);
+      let v0_39 = near[near0 + r * 64u + k38];
+      let v1_40 = near[near1 + r * 64u + k38];
+      sum37 += (v0_39 * v1_40);
     }
-    let x36 = sum37;
-    near[r] = x36;
+    let v15_36 = sum37;
+    near[near15 + r] = v15_36;
   }
+  // %16 [K] = load u.staged
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let x41 = arena[at_u_staged + i_K];
-    near[i_K + 16u] = x41;
+    let v16_41 = arena[at_u_staged + i_K];
+    near[near16 + i_K] = v16_41;
   }
   workgroupBarrier();
   storageBarrier();
+  // %17 [%row, K] = mul %5, %16
+  // %18 [%row, K] = mul %15, %17
+  // %19 [%row, K] = add %13, %18
+  // store d_r, %19
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x42 = arena[far + r * 64u + i_K + 1024u];
-    let x43 = near[r];
-    let x44 = near[r * 64u + i_K + 2384u];
-    let x45 = near[i_K + 16u];
-    let x46 = (x44 * x45);
-    if (r < length) { p_d_r[at_d_o + r * heads_64 + i_K] = (x42 + (x43 * x46)); }
+    let v13_42 = arena[far + r * 64u + i_K + 1024u];
+    let v15_43 = near[near15 + r];
+    let v5_44 = near[near5 + r * 64u + i_K];
+    let v16_45 = near[near16 + i_K];
+    let v17_46 = (v5_44 * v16_45);
+    if (r < length) { p_d_r[at_d_o + r * heads_64 + i_K] = (v13_42 + (v15_43 * v17_46)); }
   }
+  // %20 [%row, K] = load r.staged row
+  // %21 [%col, K] = dscoreCol[K] before %4, %20 by %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
     var sum48 = 0.0;
     var e49 = 0.0;
     for (var j50 = c + 1u; j50 < 16u + zero; j50++) {
-      let x52 = select(0.0, near[j50 * 16u + c + 80u], c < j50);
-      let x53 = select(0.0, arena[at_r_staged + j50 * heads_64 + i_K], j50 < length);
-      sum48 += x52 * x53 * m_exp(m_floor(e49, -100.0));
-      let x54 = select(0.0, p_w[at_d_o + j50 * heads_64 + i_K], j50 < length);
-      e49 = m_floor(e49 + x54, -1e30f);
+      let v4_52 = select(0.0, near[near3 + j50 * 16u + c], c < j50);
+      let v20_53 = select(0.0, arena[at_r_staged + j50 * heads_64 + i_K], j50 < length);
+      sum48 += v4_52 * v20_53 * m_exp(m_floor(e49, -100.0));
+      let v6_54 = select(0.0, p_w[at_d_o + j50 * heads_64 + i_K], j50 < length);
+      e49 = m_floor(e49 + v6_54, -1e30f);
     }
-    let x47 = sum48;
-    arena[far + c * 64u + i_K + 2048u] = x47;
+    let v21_47 = sum48;
+    arena[far + c * 64u + i_K + 2048u] = v21_47;
   }
+  // %23 [K, V] = load ws.S.cotangents
+  // %24 [%row, K] = contract[V] %1, %23
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -185,91 +221,114 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum58 = vec4<f32>();
     var sum59 = vec4<f32>();
     for (var k55 = 0u; k55 < 64u + zero; k55++) {
-      let x60 = near[first_r * 64u + k55 + 1360u];
-      let x61 = near[first_r * 64u + k55 + 1424u];
-      let x62 = near[first_r * 64u + k55 + 1488u];
-      let x63 = near[first_r * 64u + k55 + 1552u];
-      let x64 = arena[at_ws_S_cotangents + first_i_K * 64u + k55];
-      let x65 = arena[at_ws_S_cotangents + first_i_K * 64u + k55 + 64u];
-      let x66 = arena[at_ws_S_cotangents + first_i_K * 64u + k55 + 128u];
-      let x67 = arena[at_ws_S_cotangents + first_i_K * 64u + k55 + 192u];
-      let b68 = vec4<f32>(x64, x65, x66, x67);
-      sum56 += x60 * b68;
-      sum57 += x61 * b68;
-      sum58 += x62 * b68;
-      sum59 += x63 * b68;
+      let v1_60 = near[near1 + first_r * 64u + k55];
+      let v1_61 = near[near1 + first_r * 64u + k55 + 64u];
+      let v1_62 = near[near1 + first_r * 64u + k55 + 128u];
+      let v1_63 = near[near1 + first_r * 64u + k55 + 192u];
+      let v23_64 = arena[at_ws_S_cotangents + first_i_K * 64u + k55];
+      let v23_65 = arena[at_ws_S_cotangents + first_i_K * 64u + k55 + 64u];
+      let v23_66 = arena[at_ws_S_cotangents + first_i_K * 64u + k55 + 128u];
+      let v23_67 = arena[at_ws_S_cotangents + first_i_K * 64u + k55 + 192u];
+      let b68 = vec4<f32>(v23_64, v23_65, v23_66, v23_67);
+      sum56 += v1_60 * b68;
+      sum57 += v1_61 * b68;
+      sum58 += v1_62 * b68;
+      sum59 += v1_63 * b68;
     }
     var m24 = array<vec4<f32>, 4>(sum56, sum57, sum58, sum59);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x69 = m24[y][x];
-        arena[far + r * 64u + i_K + 3072u] = x69;
+        let v24_69 = m24[y][x];
+        arena[far + r * 64u + i_K + 3072u] = v24_69;
       }
     }
   }
   workgroupBarrier();
+  // %25 [%row, K] = cumsum %6
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x70 = select(0.0, p_w[at_d_o + r * heads_64 + i_K], r < length);
-      sum += m_floor(x70, -80.0);
-      near[r * 64u + i_K + 1360u] = sum;
+      let v6_70 = select(0.0, p_w[at_d_o + r * heads_64 + i_K], r < length);
+      sum += m_floor(v6_70, -80.0);
+      near[near25 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %26 [K] = pick last %25
+  // %27 [K, %row] = sub %26, %25
+  // %28 [K, %row] = exp %27
+  // %31 [%row, K] = mul %15, %20
+  // %29 [K, %row] = mul %28, %24
+  // %22 [%row, K] = swap %21
+  // %30 [K, %row] = add %29, %22
+  // %32 [%row, K] = mul %31, %16
+  // %33 [K, %row] = add %30, %32
+  // store d_k, %33
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let r = i % 16u;
     let i_K = i / 16u;
-    let x72 = near[i_K + 2320u];
-    let x73 = x72;
-    let x74 = near[r * 64u + i_K + 1360u];
-    let x71 = m_exp((x73 - x74));
-    arena[far + i_K * 16u + r + 4096u] = x71;
-    let x76 = near[r];
-    let x77 = select(0.0, arena[at_r_staged + r * heads_64 + i_K], r < length);
-    let x75 = (x76 * x77);
-    arena[far + r * 64u + i_K + 5120u] = x75;
-    let x78 = (x71 * arena[far + r * 64u + i_K + 3072u]);
-    let x79 = (x78 + arena[far + r * 64u + i_K + 2048u]);
-    let x80 = near[i_K + 16u];
-    if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = (x79 + (x75 * x80)); }
+    let v25_72 = near[near25 + i_K + 960u];
+    let v26_73 = v25_72;
+    let v25_74 = near[near25 + r * 64u + i_K];
+    let v28_71 = m_exp((v26_73 - v25_74));
+    arena[far + i_K * 16u + r + 4096u] = v28_71;
+    let v15_76 = near[near15 + r];
+    let v20_77 = select(0.0, arena[at_r_staged + r * heads_64 + i_K], r < length);
+    let v31_75 = (v15_76 * v20_77);
+    arena[far + r * 64u + i_K + 5120u] = v31_75;
+    let v29_78 = (v28_71 * arena[far + r * 64u + i_K + 3072u]);
+    let v30_79 = (v29_78 + arena[far + r * 64u + i_K + 2048u]);
+    let v16_80 = near[near16 + i_K];
+    if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = (v30_79 + (v31_75 * v16_80)); }
   }
+  // %34 [%row, %col] = load ws.S.score0_0
+  // %35 [%col, %row] = swap %34
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x81 = arena[at_ws_S_score0_0 + c * 16u + r];
-    near[c * 16u + r + 80u] = x81;
+    let v35_81 = arena[at_ws_S_score0_0 + c * 16u + r];
+    near[near35 + c * 16u + r] = v35_81;
   }
   storageBarrier();
+  // %38 [K, %row] = mul %28, %5
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let r = i % 16u;
     let i_K = i / 16u;
-    let x83 = arena[far + i_K * 16u + r + 4096u];
-    let x84 = near[r * 64u + i_K + 2384u];
-    let x82 = (x83 * x84);
-    arena[far + i_K * 16u + r + 6144u] = x82;
+    let v28_83 = arena[far + i_K * 16u + r + 4096u];
+    let v5_84 = near[near5 + r * 64u + i_K];
+    let v38_82 = (v28_83 * v5_84);
+    arena[far + i_K * 16u + r + 6144u] = v38_82;
   }
   workgroupBarrier();
+  // %41 [%row, K] = mul %17, %20
+  // %42 [%row] = sum[K] %41
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum86 = 0.0f;
     for (var k87 = 0u; k87 < 64u + zero; k87++) {
-      let x88 = near[r * 64u + k87 + 2384u];
-      let x89 = near[k87 + 16u];
-      let x90 = (x88 * x89);
-      let x91 = select(0.0, arena[at_r_staged + r * heads_64 + k87], r < length);
-      sum86 += (x90 * x91);
+      let v5_88 = near[near5 + r * 64u + k87];
+      let v16_89 = near[near16 + k87];
+      let v17_90 = (v5_88 * v16_89);
+      let v20_91 = select(0.0, arena[at_r_staged + r * heads_64 + k87], r < length);
+      sum86 += (v17_90 * v20_91);
     }
-    let x85 = sum86;
-    near[r] = x85;
+    let v42_85 = sum86;
+    near[near42 + r] = v42_85;
   }
   workgroupBarrier();
   storageBarrier();
+  // %39 [%row, V] = contract[K] %38, %23
+  // %36 [%col, V] = swap %0
+  // %37 [%row, V] = contract[%col] %35, %36
+  // %40 [%row, V] = add %39, %37
+  // %43 [%row, V] = mul %0, %42
+  // %44 [%row, V] = add %40, %43
+  // store d_v, %44
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -278,11 +337,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum95 = vec4<f32>();
     var sum96 = vec4<f32>();
     for (var k92 = 0u; k92 < 64u + zero; k92++) {
-      let x97 = arena[at_ws_S_cotangents + k92 * 64u + first_i_V];
-      let x98 = arena[at_ws_S_cotangents + k92 * 64u + first_i_V + 1u];
-      let x99 = arena[at_ws_S_cotangents + k92 * 64u + first_i_V + 2u];
-      let x100 = arena[at_ws_S_cotangents + k92 * 64u + first_i_V + 3u];
-      let b101 = vec4<f32>(x97, x98, x99, x100);
+      let v23_97 = arena[at_ws_S_cotangents + k92 * 64u + first_i_V];
+      let v23_98 = arena[at_ws_S_cotangents + k92 * 64u + first_i_V + 1u];
+      let v23_99 = arena[at_ws_S_cotangents + k92 * 64u + first_i_V + 2u];
+      let v23_100 = arena[at_ws_S_cotangents + k92 * 64u + first_i_V + 3u];
+      let b101 = vec4<f32>(v23_97, v23_98, v23_99, v23_100);
       sum93 += arena[far + k92 * 16u + first_r + 6144u] * b101;
       sum94 += arena[far + k92 * 16u + first_r + 6145u] * b101;
       sum95 += arena[far + k92 * 16u + first_r + 6146u] * b101;
@@ -294,79 +353,97 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum105 = vec4<f32>();
     var sum106 = vec4<f32>();
     for (var k102 = 0u; k102 < 16u + zero; k102++) {
-      let x107 = near[k102 * 64u + first_i_V + 336u];
-      let x108 = near[k102 * 64u + first_i_V + 337u];
-      let x109 = near[k102 * 64u + first_i_V + 338u];
-      let x110 = near[k102 * 64u + first_i_V + 339u];
-      let b111 = vec4<f32>(x107, x108, x109, x110);
-      sum103 += near[k102 * 16u + first_r + 80u] * b111;
-      sum104 += near[k102 * 16u + first_r + 81u] * b111;
-      sum105 += near[k102 * 16u + first_r + 82u] * b111;
-      sum106 += near[k102 * 16u + first_r + 83u] * b111;
+      let v0_107 = near[near0 + k102 * 64u + first_i_V];
+      let v0_108 = near[near0 + k102 * 64u + first_i_V + 1u];
+      let v0_109 = near[near0 + k102 * 64u + first_i_V + 2u];
+      let v0_110 = near[near0 + k102 * 64u + first_i_V + 3u];
+      let b111 = vec4<f32>(v0_107, v0_108, v0_109, v0_110);
+      sum103 += near[near35 + k102 * 16u + first_r] * b111;
+      sum104 += near[near35 + k102 * 16u + first_r + 1u] * b111;
+      sum105 += near[near35 + k102 * 16u + first_r + 2u] * b111;
+      sum106 += near[near35 + k102 * 16u + first_r + 3u] * b111;
     }
     var m37 = array<vec4<f32>, 4>(sum103, sum104, sum105, sum106);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_V = first_i_V + x;
-        let x112 = near[r * 64u + i_V + 336u];
-        if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = ((m39[y][x] + m37[y][x]) + (x112 * near[r])); }
+        let v0_112 = near[near0 + r * 64u + i_V];
+        if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = ((m39[y][x] + m37[y][x]) + (v0_112 * near[near42 + r])); }
       }
     }
   }
   workgroupBarrier();
+  // %50 [K] = exp %26
+  // %49 [K] = contract[V] %10, %23
+  // %51 [K] = mul %50, %49
+  // %52 [K, %row] = mul %29, %5
+  // %53 [K] = sum[%row] %52
+  // %54 [K] = add %51, %53
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum114 = 0.0;
     for (var k113 = 0u; k113 < 64u + zero; k113++) {
-      let x115 = arena[at_ws_S_states + i_K * 64u + k113];
-      let b116 = x115;
-      let x117 = arena[at_ws_S_cotangents + i_K * 64u + k113];
-      let b118 = x117;
+      let v10_115 = arena[at_ws_S_states + i_K * 64u + k113];
+      let b116 = v10_115;
+      let v23_117 = arena[at_ws_S_cotangents + i_K * 64u + k113];
+      let b118 = v23_117;
       sum114 += b116 * b118;
     }
     let m49 = sum114;
-    let x120 = near[i_K + 2320u];
-    let x121 = x120;
+    let v25_120 = near[near25 + i_K + 960u];
+    let v26_121 = v25_120;
     var sum122 = 0.0f;
     for (var k123 = 0u; k123 < 16u + zero; k123++) {
-      let x124 = arena[far + i_K * 16u + k123 + 4096u];
-      let x125 = (x124 * arena[far + k123 * 64u + i_K + 3072u]);
-      let x126 = near[k123 * 64u + i_K + 2384u];
-      sum122 += (x125 * x126);
+      let v28_124 = arena[far + i_K * 16u + k123 + 4096u];
+      let v29_125 = (v28_124 * arena[far + k123 * 64u + i_K + 3072u]);
+      let v5_126 = near[near5 + k123 * 64u + i_K];
+      sum122 += (v29_125 * v5_126);
     }
-    let x119 = ((m_exp(x121) * m49) + sum122);
-    near[i_K] = x119;
+    let v54_119 = ((m_exp(v26_121) * m49) + sum122);
+    near[near54 + i_K] = v54_119;
   }
+  // %45 [%row, K] = mul %13, %20
+  // %46 [%row, K] = shift -1 %45
+  // %47 [K, %row] = mul %30, %5
+  // %48 [K, %row] = neg %47
+  // %55 [%row, K] = add %46, %48
+  // %56 [%row, K] = cumsum reversed %55
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
       let s127 = min(r + 1u, 15u);
-      let x128 = arena[far + s127 * 64u + i_K + 1024u];
-      let x129 = select(0.0, arena[at_r_staged + s127 * heads_64 + i_K], s127 < length);
-      let x130 = arena[far + i_K * 16u + r + 4096u];
-      let x131 = (x130 * arena[far + r * 64u + i_K + 3072u]);
-      let x132 = (x131 + arena[far + r * 64u + i_K + 2048u]);
-      let x133 = near[r * 64u + i_K + 2384u];
-      sum += (select((x128 * x129), 0.0, r == 15u) + (-(x132 * x133)));
-      near[r * 64u + i_K + 64u] = sum;
+      let v13_128 = arena[far + s127 * 64u + i_K + 1024u];
+      let v20_129 = select(0.0, arena[at_r_staged + s127 * heads_64 + i_K], s127 < length);
+      let v28_130 = arena[far + i_K * 16u + r + 4096u];
+      let v29_131 = (v28_130 * arena[far + r * 64u + i_K + 3072u]);
+      let v30_132 = (v29_131 + arena[far + r * 64u + i_K + 2048u]);
+      let v5_133 = near[near5 + r * 64u + i_K];
+      sum += (select((v13_128 * v20_129), 0.0, r == 15u) + (-(v30_132 * v5_133)));
+      near[near56 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
+  // %57 [%row, K] = add %56, %54
+  // store d_w, %57
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    if (r < length) { p_d_w[at_d_o + r * heads_64 + i_K] = (near[r * 64u + i_K + 64u] + near[i_K]); }
+    if (r < length) { p_d_w[at_d_o + r * heads_64 + i_K] = (near[near56 + r * 64u + i_K] + near[near54 + i_K]); }
   }
+  // %58 [%row, K] = mul %31, %5
+  // %59 [%row, K] = keep %58
+  // %60 [K] = sum[%row] %59
+  // store ws.d_u.chunks, %60
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum134 = 0.0f;
     for (var k135 = 0u; k135 < 16u + zero; k135++) {
-      let x136 = arena[far + k135 * 64u + i_K + 5120u];
-      let x137 = near[k135 * 64u + i_K + 2384u];
-      sum134 += select(0.0, (x136 * x137), k135 < length);
+      let v31_136 = arena[far + k135 * 64u + i_K + 5120u];
+      let v5_137 = near[near5 + k135 * 64u + i_K];
+      sum134 += select(0.0, (v31_136 * v5_137), k135 < length);
     }
     arena[at_ws_d_u_chunks + i_K] = sum134;
   }

@@ -36,41 +36,56 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_read0 = dims[2].x + (token * heads + head) * 64u;
   let at_ws_S_col0 = dims[2].y + (token * heads + head) * 64u;
   let at_ws_S_decay = dims[2].z + (chunk * heads + head) * 64u;
+  const near1 = 0u;
+  const near0 = 64u;
+  const near3 = 1088u;
+  const near6 = 2112u;
+  const near11 = 1088u;
+  // %0 [%row, K] = load k row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 64u] = x1;
+    let v0_1 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
   }
+  // %1 [K] = load u
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let x2 = p_u[at_u + i_K];
-    near[i_K] = x2;
+    let v1_2 = p_u[at_u + i_K];
+    near[near1 + i_K] = v1_2;
   }
+  // %3 [%row, K] = load r row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x3 = select(0.0, p_r[at_k + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 1088u] = x3;
+    let v3_3 = select(0.0, p_r[at_k + r * heads_64 + i_K], r < length);
+    near[near3 + r * 64u + i_K] = v3_3;
   }
   workgroupBarrier();
+  // %2 [%row, K] = mul %0, %1
+  // %4 [%row, K] = mul %2, %3
+  // %5 [%row] = sum[K] %4
+  // store ws.value9, %5
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum4 = 0.0f;
     for (var k5 = 0u; k5 < 64u + zero; k5++) {
-      let x6 = near[r * 64u + k5 + 64u];
-      let x7 = near[r * 64u + k5 + 1088u];
-      sum4 += ((x6 * near[k5]) * x7);
+      let v0_6 = near[near0 + r * 64u + k5];
+      let v3_7 = near[near3 + r * 64u + k5];
+      sum4 += ((v0_6 * near[near1 + k5]) * v3_7);
     }
     if (r < length) { arena[at_ws_value9 + r * heads] = sum4; }
   }
+  // %6 [%row, K] = load w row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x8 = select(0.0, p_w[at_k + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 2112u] = x8;
+    let v6_8 = select(0.0, p_w[at_k + r * heads_64 + i_K], r < length);
+    near[near6 + r * 64u + i_K] = v6_8;
   }
   workgroupBarrier();
+  // %7 [%row, %col] = dscore[K] before %3, %0 by %6
+  // store ws.S.score0_0, %7
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
@@ -78,58 +93,70 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k12 = 0u; k12 < select(0u, 64u + zero, c < r); k12++) {
       var e10 = 0.0;
       for (var j11 = c + 1u; j11 < r; j11++) {
-        let x13 = near[j11 * 64u + k12 + 2112u];
-        e10 = m_floor(e10 + x13, -1e30f);
+        let v6_13 = near[near6 + j11 * 64u + k12];
+        e10 = m_floor(e10 + v6_13, -1e30f);
       }
-      let x14 = near[r * 64u + k12 + 1088u];
-      let x15 = near[c * 64u + k12 + 64u];
-      sum9 += x14 * x15 * m_exp(m_floor(e10, -100.0));
+      let v3_14 = near[near3 + r * 64u + k12];
+      let v0_15 = near[near0 + c * 64u + k12];
+      sum9 += v3_14 * v0_15 * m_exp(m_floor(e10, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = sum9;
   }
+  // %8 [%row, K] = cumsum exclusive %6
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x16 = near[r * 64u + i_K + 2112u];
-      let own = m_floor(x16, -80.0);
+      let v6_16 = near[near6 + r * 64u + i_K];
+      let own = m_floor(v6_16, -80.0);
       arena[far + r * 64u + i_K] = sum;
       sum += own;
     }
   }
   storageBarrier();
+  // %9 [%row, K] = exp %8
+  // %10 [%row, K] = mul %9, %3
+  // store ws.S.read0, %10
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x17 = near[r * 64u + i_K + 1088u];
-    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = (m_exp(arena[far + r * 64u + i_K]) * x17); }
+    let v3_17 = near[near3 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = (m_exp(arena[far + r * 64u + i_K]) * v3_17); }
   }
   workgroupBarrier();
+  // %11 [%row, K] = cumsum %6
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x18 = near[r * 64u + i_K + 2112u];
-      sum += m_floor(x18, -80.0);
-      near[r * 64u + i_K + 1088u] = sum;
+      let v6_18 = near[near6 + r * 64u + i_K];
+      sum += m_floor(v6_18, -80.0);
+      near[near11 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
+  // %12 [K] = pick last %11
+  // %13 [K, %row] = sub %12, %11
+  // %14 [K, %row] = exp %13
+  // %15 [K, %row] = mul %14, %0
+  // store ws.S.col0, %15
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x19 = near[i_K + 2048u];
-    let x20 = x19;
-    let x21 = near[r * 64u + i_K + 1088u];
-    let x22 = near[r * 64u + i_K + 64u];
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((x20 - x21)) * x22); }
+    let v11_19 = near[near11 + i_K + 960u];
+    let v12_20 = v11_19;
+    let v11_21 = near[near11 + r * 64u + i_K];
+    let v0_22 = near[near0 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((v12_20 - v11_21)) * v0_22); }
   }
+  // %16 [K] = exp %12
+  // store ws.S.decay, %16
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let x23 = near[i_K + 2048u];
-    let x24 = x23;
-    arena[at_ws_S_decay + i_K] = m_exp(x24);
+    let v11_23 = near[near11 + i_K + 960u];
+    let v12_24 = v11_23;
+    arena[at_ws_S_decay + i_K] = m_exp(v12_24);
   }
 }

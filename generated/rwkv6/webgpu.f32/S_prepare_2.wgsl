@@ -32,17 +32,27 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_read0 = dims[2].x + (token * heads + head) * 64u;
   let at_ws_S_col0 = dims[2].y + (token * heads + head) * 64u;
   let at_ws_S_decay = dims[2].z + (chunk * heads + head) * 64u;
+  const near0 = 0u;
+  const near1 = 1024u;
+  const near2 = 2048u;
+  const near4 = 3072u;
+  const near7 = 0u;
+  // %0 [%row, K] = load r row
+  // %1 [%row, K] = load k row
+  // %2 [%row, K] = load w row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_r[at_r + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K] = x1;
-    let x2 = select(0.0, p_k[at_r + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 1024u] = x2;
-    let x3 = select(0.0, p_w[at_r + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 2048u] = x3;
+    let v0_1 = select(0.0, p_r[at_r + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
+    let v1_2 = select(0.0, p_k[at_r + r * heads_64 + i_K], r < length);
+    near[near1 + r * 64u + i_K] = v1_2;
+    let v2_3 = select(0.0, p_w[at_r + r * heads_64 + i_K], r < length);
+    near[near2 + r * 64u + i_K] = v2_3;
   }
   workgroupBarrier();
+  // %3 [%row, %col] = dscore[K] before %0, %1 by %2
+  // store ws.S.score0_0, %3
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
@@ -50,58 +60,70 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k7 = 0u; k7 < select(0u, 64u + zero, c < r); k7++) {
       var e5 = 0.0;
       for (var j6 = c + 1u; j6 < r; j6++) {
-        let x8 = near[j6 * 64u + k7 + 2048u];
-        e5 = m_floor(e5 + x8, -1e30f);
+        let v2_8 = near[near2 + j6 * 64u + k7];
+        e5 = m_floor(e5 + v2_8, -1e30f);
       }
-      let x9 = near[r * 64u + k7];
-      let x10 = near[c * 64u + k7 + 1024u];
-      sum4 += x9 * x10 * m_exp(m_floor(e5, -100.0));
+      let v0_9 = near[near0 + r * 64u + k7];
+      let v1_10 = near[near1 + c * 64u + k7];
+      sum4 += v0_9 * v1_10 * m_exp(m_floor(e5, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = sum4;
   }
+  // %4 [%row, K] = cumsum exclusive %2
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x11 = near[r * 64u + i_K + 2048u];
-      let own = m_floor(x11, -80.0);
-      near[r * 64u + i_K + 3072u] = sum;
+      let v2_11 = near[near2 + r * 64u + i_K];
+      let own = m_floor(v2_11, -80.0);
+      near[near4 + r * 64u + i_K] = sum;
       sum += own;
     }
   }
   workgroupBarrier();
+  // %5 [%row, K] = exp %4
+  // %6 [%row, K] = mul %5, %0
+  // store ws.S.read0, %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x12 = near[r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = (m_exp(near[r * 64u + i_K + 3072u]) * x12); }
+    let v0_12 = near[near0 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = (m_exp(near[near4 + r * 64u + i_K]) * v0_12); }
   }
   workgroupBarrier();
+  // %7 [%row, K] = cumsum %2
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x13 = near[r * 64u + i_K + 2048u];
-      sum += m_floor(x13, -80.0);
-      near[r * 64u + i_K] = sum;
+      let v2_13 = near[near2 + r * 64u + i_K];
+      sum += m_floor(v2_13, -80.0);
+      near[near7 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
+  // %8 [K] = pick last %7
+  // %9 [K, %row] = sub %8, %7
+  // %10 [K, %row] = exp %9
+  // %11 [K, %row] = mul %10, %1
+  // store ws.S.col0, %11
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x14 = near[i_K + 960u];
-    let x15 = x14;
-    let x16 = near[r * 64u + i_K];
-    let x17 = near[r * 64u + i_K + 1024u];
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((x15 - x16)) * x17); }
+    let v7_14 = near[near7 + i_K + 960u];
+    let v8_15 = v7_14;
+    let v7_16 = near[near7 + r * 64u + i_K];
+    let v1_17 = near[near1 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((v8_15 - v7_16)) * v1_17); }
   }
+  // %12 [K] = exp %8
+  // store ws.S.decay, %12
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let x18 = near[i_K + 960u];
-    let x19 = x18;
-    arena[at_ws_S_decay + i_K] = m_exp(x19);
+    let v7_18 = near[near7 + i_K + 960u];
+    let v8_19 = v7_18;
+    arena[at_ws_S_decay + i_K] = m_exp(v8_19);
   }
 }

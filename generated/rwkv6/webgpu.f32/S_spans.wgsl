@@ -17,25 +17,33 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_chunk = segments[4u * segment + 1u];
   let chunk_count = segments[4u * segment + 2u];
   let at_ws_S_span = dims[2].w + (segment * heads + head) * 64u;
+  const near3 = 0u;
+  // %0 [K] = zeros
+  // %1 [] = 1
+  // %2 [K] = add %0, %1
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    near[i_K] = (0.0f + 1.0f);
+    near[near3 + i_K] = (0.0f + 1.0f);
   }
   workgroupBarrier();
+  // loop chunks with %3 [K] = %2
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
     let at_ws_S_decay = dims[2].z + (chunk * heads + head) * 64u;
+    // %4 [K] = load ws.S.decay
+    // %5 [K] = mul %3, %4
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = near[i_K];
-      near[i_K] = (x1 * arena[at_ws_S_decay + i_K]);
+      let v3_1 = near[near3 + i_K];
+      near[near3 + i_K] = (v3_1 * arena[at_ws_S_decay + i_K]);
     }
     workgroupBarrier();
   }
+  // store ws.S.span, %3
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let x2 = near[i_K];
-    arena[at_ws_S_span + i_K] = x2;
+    let v3_2 = near[near3 + i_K];
+    arena[at_ws_S_span + i_K] = v3_2;
   }
 }

@@ -25,12 +25,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_entry = dims[3].y + (segment * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   let at_ws_S_local = dims[3].x + (segment * heads + head) * 4096u + block;
+  const near9 = 0u;
+  const near14 = 0u;
+  const near3 = 16u;
+  const near2 = 272u;
+  const near6 = 784u;
+  const near12 = 784u;
+  const near1 = 1808u;
+  // %0 [K, V] = load ws.S.entry
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1808u] = arena[at_ws_S_entry + i_K * 64u + i_V];
+    near[near1 + i_K * 32u + i_V] = arena[at_ws_S_entry + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -42,30 +51,41 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_value9 = dims[1].z + (token * heads + head);
     let at_ws_S_col0 = dims[2].y + (token * heads + head) * 64u;
     let at_ws_S_decay = dims[2].z + (chunk * heads + head) * 64u;
+    // %2 [%row, V] = load v row
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x1 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
-      near[r * 32u + i_V + 272u] = x1;
+      let v2_1 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
+      near[near2 + r * 32u + i_V] = v2_1;
     }
+    // %3 [%row, %col] = load ws.S.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let x2 = arena[at_ws_S_score0_0 + r * 16u + c];
-      near[r * 16u + c + 16u] = x2;
+      let v3_2 = arena[at_ws_S_score0_0 + r * 16u + c];
+      near[near3 + r * 16u + c] = v3_2;
     }
+    // %6 [%row, K] = load ws.S.read0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x3 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 784u] = x3;
+      let v6_3 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
+      near[near6 + r * 64u + i_K] = v6_3;
     }
+    // %9 [%row] = load ws.value9 row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x4 = select(0.0, arena[at_ws_value9 + r * heads], r < length);
-      near[r] = x4;
+      let v9_4 = select(0.0, arena[at_ws_value9 + r * heads], r < length);
+      near[near9 + r] = v9_4;
     }
     workgroupBarrier();
+    // %7 [%row, V] = contract[K] %6, %1
+    // %4 [%col, V] = swap %2
+    // %5 [%row, V] = contract[%col] %3, %4
+    // %8 [%row, V] = add %7, %5
+    // %10 [%row, V] = mul %2, %9
+    // %11 [%row, V] = add %8, %10
+    // store o, %11
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -74,13 +94,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum8 = vec2<f32>();
       var sum9 = vec2<f32>();
       for (var k5 = 0u; k5 < 64u + zero; k5++) {
-        let x10 = near[k5 * 32u + first_i_V + 1808u];
-        let x11 = near[k5 * 32u + first_i_V + 1809u];
-        let b12 = vec2<f32>(x10, x11);
-        sum6 += near[first_r * 64u + k5 + 784u] * b12;
-        sum7 += near[first_r * 64u + k5 + 848u] * b12;
-        sum8 += near[first_r * 64u + k5 + 912u] * b12;
-        sum9 += near[first_r * 64u + k5 + 976u] * b12;
+        let v1_10 = near[near1 + k5 * 32u + first_i_V];
+        let v1_11 = near[near1 + k5 * 32u + first_i_V + 1u];
+        let b12 = vec2<f32>(v1_10, v1_11);
+        sum6 += near[near6 + first_r * 64u + k5] * b12;
+        sum7 += near[near6 + first_r * 64u + k5 + 64u] * b12;
+        sum8 += near[near6 + first_r * 64u + k5 + 128u] * b12;
+        sum9 += near[near6 + first_r * 64u + k5 + 192u] * b12;
       }
       var m7 = array<vec2<f32>, 4>(sum6, sum7, sum8, sum9);
       var sum14 = vec2<f32>();
@@ -88,37 +108,42 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum16 = vec2<f32>();
       var sum17 = vec2<f32>();
       for (var k13 = 0u; k13 < 16u + zero; k13++) {
-        let x18 = near[k13 * 32u + first_i_V + 272u];
-        let x19 = near[k13 * 32u + first_i_V + 273u];
-        let b20 = vec2<f32>(x18, x19);
-        sum14 += near[first_r * 16u + k13 + 16u] * b20;
-        sum15 += near[first_r * 16u + k13 + 32u] * b20;
-        sum16 += near[first_r * 16u + k13 + 48u] * b20;
-        sum17 += near[first_r * 16u + k13 + 64u] * b20;
+        let v2_18 = near[near2 + k13 * 32u + first_i_V];
+        let v2_19 = near[near2 + k13 * 32u + first_i_V + 1u];
+        let b20 = vec2<f32>(v2_18, v2_19);
+        sum14 += near[near3 + first_r * 16u + k13] * b20;
+        sum15 += near[near3 + first_r * 16u + k13 + 16u] * b20;
+        sum16 += near[near3 + first_r * 16u + k13 + 32u] * b20;
+        sum17 += near[near3 + first_r * 16u + k13 + 48u] * b20;
       }
       var m5 = array<vec2<f32>, 4>(sum14, sum15, sum16, sum17);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x21 = near[r * 32u + i_V + 272u];
-          if (r < length) { p_o[at_v + r * heads_64 + i_V] = ((m7[y][x] + m5[y][x]) + (x21 * near[r])); }
+          let v2_21 = near[near2 + r * 32u + i_V];
+          if (r < length) { p_o[at_v + r * heads_64 + i_V] = ((m7[y][x] + m5[y][x]) + (v2_21 * near[near9 + r])); }
         }
       }
     }
     workgroupBarrier();
+    // %12 [%row, K] = load ws.S.col0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x22 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 784u] = x22;
+      let v12_22 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near12 + r * 64u + i_K] = v12_22;
     }
+    // %14 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x23 = arena[at_ws_S_decay + i_K];
-      near[i_K] = x23;
+      let v14_23 = arena[at_ws_S_decay + i_K];
+      near[near14 + i_K] = v14_23;
     }
     workgroupBarrier();
+    // %15 [K, V] = mul %14, %1
+    // %13 [K, V] = contract[%row] %12, %2
+    // %16 [K, V] = add %15, %13
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -127,33 +152,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum27 = vec4<f32>();
       var sum28 = vec4<f32>();
       for (var k24 = 0u; k24 < 16u + zero; k24++) {
-        let x29 = near[k24 * 32u + first_i_V + 272u];
-        let x30 = near[k24 * 32u + first_i_V + 273u];
-        let x31 = near[k24 * 32u + first_i_V + 274u];
-        let x32 = near[k24 * 32u + first_i_V + 275u];
-        let b33 = vec4<f32>(x29, x30, x31, x32);
-        sum25 += near[k24 * 64u + first_i_K + 784u] * b33;
-        sum26 += near[k24 * 64u + first_i_K + 785u] * b33;
-        sum27 += near[k24 * 64u + first_i_K + 786u] * b33;
-        sum28 += near[k24 * 64u + first_i_K + 787u] * b33;
+        let v2_29 = near[near2 + k24 * 32u + first_i_V];
+        let v2_30 = near[near2 + k24 * 32u + first_i_V + 1u];
+        let v2_31 = near[near2 + k24 * 32u + first_i_V + 2u];
+        let v2_32 = near[near2 + k24 * 32u + first_i_V + 3u];
+        let b33 = vec4<f32>(v2_29, v2_30, v2_31, v2_32);
+        sum25 += near[near12 + k24 * 64u + first_i_K] * b33;
+        sum26 += near[near12 + k24 * 64u + first_i_K + 1u] * b33;
+        sum27 += near[near12 + k24 * 64u + first_i_K + 2u] * b33;
+        sum28 += near[near12 + k24 * 64u + first_i_K + 3u] * b33;
       }
       var m13 = array<vec4<f32>, 4>(sum25, sum26, sum27, sum28);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x34 = near[i_K * 32u + i_V + 1808u];
-          near[i_K * 32u + i_V + 1808u] = ((near[i_K] * x34) + m13[y][x]);
+          let v1_34 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((near[near14 + i_K] * v1_34) + m13[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store ws.S.local, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x35 = near[i_K * 32u + i_V + 1808u];
-    arena[at_ws_S_local + i_K * 64u + i_V] = x35;
+    let v1_35 = near[near1 + i_K * 32u + i_V];
+    arena[at_ws_S_local + i_K * 64u + i_V] = v1_35;
   }
 }

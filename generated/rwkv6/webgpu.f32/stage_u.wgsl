@@ -12,6 +12,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let head = wid.y;
   let at_u = head * 64u;
   let at_u_staged = dims[5].z + head * 64u;
+  // %0 [K] = load u
+  // store u.staged, %0
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     arena[at_u_staged + i_K] = p_u[at_u + i_K];

@@ -35,81 +35,117 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let at_u_staged = dims[5].z + head * 64u;
+  const near18 = 0u;
+  const near5 = 0u;
+  const near9 = 64u;
+  const near13 = 128u;
+  const near17 = 192u;
+  const near22 = 256u;
+  const near2 = 320u;
+  // %1 [K, V] = load S
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 320u] = p_S[at_S + i_K * 64u + i_V];
+    near[near2 + i_K * 32u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop tokens with %2 [K, V] = %1
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_w = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
     let at_r_staged = dims[4].w + (token * heads + head) * 64u;
+    // %3 [K] = load w one
+    // %5 [K] = expm1 %3
+    // %6 [] = 0.5
+    // %7 [] = 1
+    // %8 [K] = add %7, %5
+    // %9 [K] = less %6, %8
+    // %10 [K] = mul %9, %5
+    // %11 [K] = sub %7, %9
+    // %4 [K] = exp %3
+    // %12 [K] = mul %11, %4
+    // %13 [K] = add %10, %12
+    // %17 [K] = load k one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x2 = p_w[at_w + i_K];
-      let x1 = m_expm1(x2);
-      near[i_K] = x1;
-      let x3 = select(0.0, 1.0, 0.5f < (1.0f + x1));
-      near[i_K + 64u] = x3;
-      let x4 = ((x3 * x1) + ((1.0f - x3) * m_exp(x2)));
-      near[i_K + 128u] = x4;
-      let x5 = p_k[at_w + i_K];
-      near[i_K + 192u] = x5;
+      let v3_2 = p_w[at_w + i_K];
+      let v5_1 = m_expm1(v3_2);
+      near[near5 + i_K] = v5_1;
+      let v9_3 = select(0.0, 1.0, 0.5f < (1.0f + v5_1));
+      near[near9 + i_K] = v9_3;
+      let v13_4 = ((v9_3 * v5_1) + ((1.0f - v9_3) * m_exp(v3_2)));
+      near[near13 + i_K] = v13_4;
+      let v17_5 = p_k[at_w + i_K];
+      near[near17 + i_K] = v17_5;
     }
     workgroupBarrier();
+    // %18 [V] = load v one
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_V = i;
-      let x6 = p_v[at_v + i_V];
-      near[i_V] = x6;
+      let v18_6 = p_v[at_v + i_V];
+      near[near18 + i_V] = v18_6;
     }
+    // %22 [K] = load r.staged one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x7 = arena[at_r_staged + i_K];
-      near[i_K + 256u] = x7;
+      let v22_7 = arena[at_r_staged + i_K];
+      near[near22 + i_K] = v22_7;
     }
     workgroupBarrier();
+    // %0 [K] = load u.staged
+    // %24 [K] = mul %17, %0
+    // %25 [] = contract[K] %24, %22
     var sum8 = 0.0;
     for (var k9 = 0u; k9 < 64u + zero; k9++) {
-      let x10 = near[k9 + 192u];
-      let x11 = near[k9 + 256u];
-      sum8 += (x10 * arena[at_u_staged + k9]) * x11;
+      let v17_10 = near[near17 + k9];
+      let v22_11 = near[near22 + k9];
+      sum8 += (v17_10 * arena[at_u_staged + k9]) * v22_11;
     }
     let t25 = sum8;
+    // %23 [V] = contract[K] %22, %2
+    // %26 [V] = mul %18, %25
+    // %27 [V] = add %23, %26
+    // store o, %27
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_V = i;
       var sum13 = 0.0;
       for (var k12 = 0u; k12 < 64u + zero; k12++) {
-        let x14 = near[k12 + 256u];
-        let b15 = x14;
-        let x16 = near[k12 * 32u + i_V + 320u];
-        let b17 = x16;
+        let v22_14 = near[near22 + k12];
+        let b15 = v22_14;
+        let v2_16 = near[near2 + k12 * 32u + i_V];
+        let b17 = v2_16;
         sum13 += b15 * b17;
       }
       let m23 = sum13;
-      let x18 = near[i_V];
-      p_o[at_v + i_V] = (m23 + (x18 * t25));
+      let v18_18 = near[near18 + i_V];
+      p_o[at_v + i_V] = (m23 + (v18_18 * t25));
     }
     workgroupBarrier();
+    // %15 [K, V] = mul %9, %2
+    // %14 [K, V] = mul %13, %2
+    // %19 [K, V] = mul %17, %18
+    // %20 [K, V] = add %14, %19
+    // %21 [K, V] = add %15, %20
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let x19 = near[i_K + 64u];
-      let x20 = near[i_K * 32u + i_V + 320u];
-      let x21 = (x19 * x20);
-      let x22 = (near[i_K + 128u] * x20);
-      let x23 = near[i_K + 192u];
-      let x24 = near[i_V];
-      near[i_K * 32u + i_V + 320u] = (x21 + (x22 + (x23 * x24)));
+      let v9_19 = near[near9 + i_K];
+      let v2_20 = near[near2 + i_K * 32u + i_V];
+      let v15_21 = (v9_19 * v2_20);
+      let v14_22 = (near[near13 + i_K] * v2_20);
+      let v17_23 = near[near17 + i_K];
+      let v18_24 = near[near18 + i_V];
+      near[near2 + i_K * 32u + i_V] = (v15_21 + (v14_22 + (v17_23 * v18_24)));
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %2
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x25 = near[i_K * 32u + i_V + 320u];
-    p_final_S[at_S + i_K * 64u + i_V] = x25;
+    let v2_25 = near[near2 + i_K * 32u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v2_25;
   }
 }

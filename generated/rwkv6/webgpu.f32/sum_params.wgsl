@@ -14,25 +14,31 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let at_d_u = head * 64u;
+  const near1 = 0u;
+  // %0 [K] = zeros
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    near[i_K] = 0.0f;
+    near[near1 + i_K] = 0.0f;
   }
   workgroupBarrier();
+  // loop chunks with %1 [K] = %0
   for (var n = 0u; n < dims[1].x; n++) {
     let nth = n;
     let chunk = nth;
     let at_ws_d_u_chunks = dims[4].z + (chunk * heads + head) * 64u;
+    // %2 [K] = load ws.d_u.chunks
+    // %3 [K] = add %1, %2
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = near[i_K];
-      near[i_K] = (x1 + arena[at_ws_d_u_chunks + i_K]);
+      let v1_1 = near[near1 + i_K];
+      near[near1 + i_K] = (v1_1 + arena[at_ws_d_u_chunks + i_K]);
     }
     workgroupBarrier();
   }
+  // store d_u, %1
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let x2 = near[i_K];
-    p_d_u[at_d_u + i_K] = x2;
+    let v1_2 = near[near1 + i_K];
+    p_d_u[at_d_u + i_K] = v1_2;
   }
 }

@@ -739,7 +739,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_given1, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase1, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_col1, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M10 = 18432, M0 = 36864, M1 = 45056, M3 = 53248, M4 = 61440, M5 = 69632, M6 = 18432, M7 = 26624, M8 = 77824, M9 = 86016, M11 = 77824, M12 = 18432, M13 = 26624, M14 = 18432, M16 = 0, M17 = 8192, M15 = 26624, M18 = 0;
+  constexpr u32 M2 = 0, M10 = 18432, M0_0 = 36864, M1_1 = 45056, M3_6 = 53248, M4_4 = 61440, M5_10 = 69632, M6 = 18432, M7 = 26624, M8 = 77824, M9 = 86016, M11 = 77824, M12 = 18432, M13 = 26624, M14 = 18432, M16 = 0, M17 = 8192, M15_19 = 26624, M18_24 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -748,12 +748,19 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, K] = load r row
+  tile_load<64, 1, 128>((base + M0_0), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M1_1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, K] = load w row
   array_load<64, 72, 128>((base + M2), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M3), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M5), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %6 [%row, K] = load a row
+  tile_load<64, 1, 128>((base + M3_6), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %4 [%row, K] = load b row
+  tile_load<64, 1, 128>((base + M4_4), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %10 [%row, V] = load v row
+  tile_load<64, 1, 128>((base + M5_10), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<3>();
   team_sync(1);
   team_sync(1);
@@ -761,7 +768,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   cp_wait<1>();
   team_sync(1);
   team_sync(1);
-  float whole_0[4][32]; decay_scores<2, 2, 72, 2, 2>(whole_0, {(base + M0), (base + M3)}, {(base + M1), (base + M4)}, ((float*)(basep + M2)), {(base + M6), (base + M7)}, 0, 4, 4);
+  float whole_0[4][32]; decay_scores<2, 2, 72, 2, 2>(whole_0, {(base + M0_0), (base + M3_6)}, {(base + M1_1), (base + M4_4)}, ((float*)(basep + M2)), {(base + M6), (base + M7)}, 0, 4, 4);
   float f3_1[32];
   float f9_2[32];
   float f5_3[32];
@@ -771,80 +778,107 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = whole_0[1][i];
   UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = whole_0[3][i];
   team_sync(1);
+  // %9 [%row, %col] = dscore[K] before %6, %1 by %2
+  // %5 [%row, %col] = dscore[K] %0, %4 by %2
+  // %7 [%row, %col] = dscore[K] before %6, %4 by %2
+  // store ws.S.score0_0, %3
   store_frag<4, 64, false>((base + M8), f3_1, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
+  // store ws.S.score0_1, %5
   store_frag<4, 64, false>((base + M9), f5_3, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
+  // %8 [%row, %col] = inverse %7
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M10))[frag_row(i) * 72 + frag_col(i)] = f7_4[i];
   team_sync(1);
   tri_inverse<72>(((float*)(basep + M10)), t, 4);
+  // store ws.S.solve1_1, %8
   team_sync(1);
   float f8_5[32];
   UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = ((float*)(basep + M10))[frag_row(i) * 72 + frag_col(i)];
   store_frag<4, 64, false>((base + M11), f8_5, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M11), t);
+  // %11 [%col, V] = swap %10
+  // %12 [%row, V] = contract[%col] %9, %11
   u32 a9_6[4][4]; pack<4>(a9_6, f9_2);
   cp_wait<0>();
   team_sync(1);
   float f12_7[32];
-  mma_open(); mma<64, 4, 64, true, true>(f12_7, a9_6, (base + M5)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, true>(f12_7, a9_6, (base + M5_10)); mma_commit();
+  // store ws.S.given1, %12
   mma_wait<0>();
   mma_ready<sizeof(f12_7) / 4>(f12_7);
   store_frag<4, 64, false>((base + M12), f12_7, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_given1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
+  // %13 [%row, K] = cumsum %2
+  // %14 [%row, K] = exp %13
   float f13_8[32];
   UNROLL for (int i = 0; i < 32; ++i) f13_8[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
   float f14_9[32];
   UNROLL for (int i = 0; i < 32; ++i) f14_9[i] = m_exp(f13_8[i]);
+  // %15 [%row, K] = mul %14, %0
   float f0_10[32];
-  load_frag<4, 64, false>(f0_10, (base + M0), 0);
+  load_frag<4, 64, false>(f0_10, (base + M0_0), 0);
   float f15_11[32];
   UNROLL for (int i = 0; i < 32; ++i) f15_11[i] = (f14_9[i] * f0_10[i]);
+  // store ws.S.read0, %15
   store_frag<4, 64, false>((base + M13), f15_11, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
+  // %16 [%row, K] = cumsum exclusive %2
   float f16_12[32];
   UNROLL for (int i = 0; i < 32; ++i) f16_12[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M2))[(frag_row(i) - 1) * 72 + frag_col(i)]);
+  // %17 [%row, K] = exp %16
   float f17_13[32];
   UNROLL for (int i = 0; i < 32; ++i) f17_13[i] = m_exp(f16_12[i]);
+  // %18 [%row, K] = mul %17, %6
   float f6_14[32];
-  load_frag<4, 64, false>(f6_14, (base + M3), 0);
+  load_frag<4, 64, false>(f6_14, (base + M3_6), 0);
   float f18_15[32];
   UNROLL for (int i = 0; i < 32; ++i) f18_15[i] = (f17_13[i] * f6_14[i]);
+  // store ws.S.erase1, %18
   store_frag<4, 64, false>((base + M14), f18_15, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_erase1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M15))[i] = ((float*)(basep + M2))[4536 + i];
+  // %19 [K] = pick last %13
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M15_19))[i] = ((float*)(basep + M2))[4536 + i];
+  // %20 [K, %row] = sub %19, %13
   team_sync(1);
   float f20_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = (((float*)(basep + M15))[frag_col(i)] - f13_8[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = (((float*)(basep + M15_19))[frag_col(i)] - f13_8[i]);
+  // %21 [K, %row] = exp %20
   float f21_17[32];
   UNROLL for (int i = 0; i < 32; ++i) f21_17[i] = m_exp(f20_16[i]);
+  // %22 [K, %row] = mul %21, %1
   float f1_18[32];
-  load_frag<4, 64, false>(f1_18, (base + M1), 0);
+  load_frag<4, 64, false>(f1_18, (base + M1_1), 0);
   float f22_19[32];
   UNROLL for (int i = 0; i < 32; ++i) f22_19[i] = (f21_17[i] * f1_18[i]);
+  // store ws.S.col0, %22
   store_frag<4, 64, false>((base + M16), f22_19, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
+  // %23 [K, %row] = mul %21, %4
   float f4_20[32];
-  load_frag<4, 64, false>(f4_20, (base + M4), 0);
+  load_frag<4, 64, false>(f4_20, (base + M4_4), 0);
   float f23_21[32];
   UNROLL for (int i = 0; i < 32; ++i) f23_21[i] = (f21_17[i] * f4_20[i]);
+  // store ws.S.col1, %23
   store_frag<4, 64, false>((base + M17), f23_21, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_col1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M18))[i] = m_exp(((float*)(basep + M15))[i]);
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M18))[i]);
+  // %24 [K] = exp %19
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M18_24))[i] = m_exp(((float*)(basep + M15_19))[i]);
+  // store ws.S.decay, %24
+  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M18_24))[i]);
 }
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_decay, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_given1, const __grid_constant__ TensorMap m_ws_S_erase1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_ws_S_col1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960, L6 = 49152, L7 = 57344, L8 = 65536, L9 = 73728;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L3_7 = 24576, L4_10 = 32768, L5_13 = 40960, L6_16 = 49152, L7_20 = 57344, L8_22 = 65536, L9_24 = 73728;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -869,19 +903,29 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 74752; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, V] = load ws.S.given1 row
+      // %4 [%row, K] = load ws.S.erase1 row
+      // %7 [%row, %col] = load ws.S.solve1_1
+      // %10 [%row, %col] = load ws.S.score0_0
+      // %13 [%row, %col] = load ws.S.score0_1
+      // %16 [%row, K] = load ws.S.read0 row
+      // %20 [%row, K] = load ws.S.col0 row
+      // %22 [%row, K] = load ws.S.col1 row
+      // %24 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r24_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 73728);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_given1, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2, m_ws_S_erase1, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L6, m_ws_S_read0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L7, m_ws_S_col0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L8, m_ws_S_col1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_given1, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_4, m_ws_S_erase1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_7, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_10, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L5_13, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L6_16, m_ws_S_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L7_20, m_ws_S_col0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L8_22, m_ws_S_col1, 0, head, first, bar);
       }
     };
     auto prefetch = [&](int n) {
@@ -914,16 +958,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 74752; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L9))[i] = r24_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L9_24))[i] = r24_0[k]; }
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
-        tile_clear<64, 1>((sa + L2), length, t);
-        tile_clear<64, 1>((sa + L6), length, t);
-        tile_clear<64, 1>((sa + L7), length, t);
-        tile_clear<64, 1>((sa + L8), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L2_4), length, t);
+        tile_clear<64, 1>((sa + L6_16), length, t);
+        tile_clear<64, 1>((sa + L7_20), length, t);
+        tile_clear<64, 1>((sa + L8_22), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 2 * 8);
@@ -935,6 +979,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -951,32 +996,46 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
+      // %11 [%col, V] = swap %2
+      // %5 [%row, V] = contract[K] %4, %1
+      // %6 [%row, V] = add %5, %3
       float f3_2[32];
-      load_frag<4, 64, true>(f3_2, (sa + L1), 0);
+      load_frag<4, 64, true>(f3_2, (sa + L1_3), 0);
       u32 a1_3[4][4]; pack<4>(a1_3, f1_1);
       float f6_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = f3_2[i];
-      mma_open(); mma<64, 4, 64, false, false>(f6_4, a1_3, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f6_4, a1_3, (sa + L2_4)); mma_commit();
+      // %8 [%col, V] = swap %6
+      // %17 [%row, V] = contract[K] %16, %1
       u32 a1_5[4][4]; pack<4>(a1_5, f1_1);
       float f17_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f17_6, a1_5, (sa + L6)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f17_6, a1_5, (sa + L6_16)); mma_commit();
+      // %25 [K, V] = mul %24, %1
       float f25_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_7[i] = (((float*)(sp + L9))[frag_col(i)] * f1_1[i]);
-      u32 a2_8[4][4]; load_as<4, 64, true>(a2_8, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f25_7[i] = (((float*)(sp + L9_24))[frag_col(i)] * f1_1[i]);
+      // %21 [K, V] = contract[%row] %20, %2
+      // %26 [K, V] = add %25, %21
+      u32 a2_8[4][4]; load_as<4, 64, true>(a2_8, (sa + L0_2));
       float f26_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f26_9[i] = f25_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_9, a2_8, (sa + L7)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f26_9, a2_8, (sa + L7_20)); mma_commit();
+      // %9 [%row, V] = contract[%col] %7, %8
       mma_wait<2>();
       mma_ready<sizeof(f6_4) / 4>(f6_4);
       u32 a6_10[4][4]; pack<4>(a6_10, f6_4);
       float f9_11[32];
-      mma_open(); mma<64, 4, 64, false, true>(f9_11, a6_10, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f9_11, a6_10, (sa + L3_7)); mma_commit();
+      // %14 [%col, V] = swap %9
+      // %12 [%row, V] = contract[%col] %10, %11
+      // %18 [%row, V] = add %17, %12
       mma_wait<2>();
       mma_ready<sizeof(f17_6) / 4>(f17_6);
-      u32 a2_12[4][4]; load_as<4, 64, true>(a2_12, (sa + L0));
+      u32 a2_12[4][4]; load_as<4, 64, true>(a2_12, (sa + L0_2));
       float f18_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_13[i] = f17_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f18_13, a2_12, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f18_13, a2_12, (sa + L4_10)); mma_commit();
+      // %23 [K, V] = contract[%row] %22, %9
+      // %27 [K, V] = add %26, %23
       mma_wait<2>();
       mma_ready<sizeof(f26_9) / 4>(f26_9);
       mma_wait<1>();
@@ -984,27 +1043,31 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       u32 a9_14[4][4]; pack<4>(a9_14, f9_11);
       float f27_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_15[i] = f26_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f27_15, a9_14, (sa + L8)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f27_15, a9_14, (sa + L8_22)); mma_commit();
+      // %15 [%row, V] = contract[%col] %13, %14
+      // %19 [%row, V] = add %18, %15
       mma_wait<1>();
       mma_ready<sizeof(f18_13) / 4>(f18_13);
       u32 a9_16[4][4]; pack<4>(a9_16, f9_11);
       float f19_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_17[i] = f18_13[i];
-      mma_open(); mma<64, 4, 64, false, false>(f19_17, a9_16, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f19_17, a9_16, (sa + L5_13)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f27_15) / 4>(f27_15);
       mma_ready<sizeof(f19_17) / 4>(f19_17);
+      // store o, %19
       store_frag<4, 64, true>((oa + O0), f19_17, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f27_15[i];
       bar_arrive(empty + n % 2 * 8);
     }
+    // store final.S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written1, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_given1, const __grid_constant__ TensorMap m_ws_S_erase1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_ws_S_col1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960, L6 = 49152;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L3_7 = 24576, L4_10 = 32768, L5_12 = 40960, L6_14 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1029,16 +1092,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 50176; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, V] = load ws.S.given1 row
+      // %4 [%row, K] = load ws.S.erase1 row
+      // %7 [%row, %col] = load ws.S.solve1_1
+      // %10 [%row, K] = load ws.S.col0 row
+      // %12 [%row, K] = load ws.S.col1 row
+      // %14 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 49152);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_given1, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2, m_ws_S_erase1, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4, m_ws_S_col0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L5, m_ws_S_col1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_given1, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_4, m_ws_S_erase1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_7, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_10, m_ws_S_col0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_12, m_ws_S_col1, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1058,18 +1128,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6))[i] = r14_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_14))[i] = r14_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
-        tile_clear<64, 1>((sa + L2), length, t);
-        tile_clear<64, 1>((sa + L4), length, t);
-        tile_clear<64, 1>((sa + L5), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L2_4), length, t);
+        tile_clear<64, 1>((sa + L4_10), length, t);
+        tile_clear<64, 1>((sa + L5_12), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1077,6 +1147,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1093,24 +1164,34 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %5 [%row, V] = contract[K] %4, %1
+      // %6 [%row, V] = add %5, %3
       float f3_2[32];
-      load_frag<4, 64, true>(f3_2, (sa + L1), 0);
+      load_frag<4, 64, true>(f3_2, (sa + L1_3), 0);
       u32 a1_3[4][4]; pack<4>(a1_3, f1_1);
       float f6_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = f3_2[i];
-      mma_open(); mma<64, 4, 64, false, false>(f6_4, a1_3, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f6_4, a1_3, (sa + L2_4)); mma_commit();
+      // %8 [%col, V] = swap %6
+      // %15 [K, V] = mul %14, %1
       float f15_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_5[i] = (((float*)(sp + L6))[frag_col(i)] * f1_1[i]);
-      u32 a2_6[4][4]; load_as<4, 64, true>(a2_6, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f15_5[i] = (((float*)(sp + L6_14))[frag_col(i)] * f1_1[i]);
+      // %11 [K, V] = contract[%row] %10, %2
+      // %16 [K, V] = add %15, %11
+      u32 a2_6[4][4]; load_as<4, 64, true>(a2_6, (sa + L0_2));
       float f16_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_7[i] = f15_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f16_7, a2_6, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f16_7, a2_6, (sa + L4_10)); mma_commit();
+      // %9 [%row, V] = contract[%col] %7, %8
       mma_wait<1>();
       mma_ready<sizeof(f6_4) / 4>(f6_4);
       u32 a6_8[4][4]; pack<4>(a6_8, f6_4);
       float f9_9[32];
-      mma_open(); mma<64, 4, 64, false, true>(f9_9, a6_8, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f9_9, a6_8, (sa + L3_7)); mma_commit();
+      // %13 [K, V] = contract[%row] %12, %9
+      // %17 [K, V] = add %16, %13
       mma_wait<1>();
       mma_ready<sizeof(f16_7) / 4>(f16_7);
       mma_wait<0>();
@@ -1118,9 +1199,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       u32 a9_10[4][4]; pack<4>(a9_10, f9_9);
       float f17_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = f16_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f17_11, a9_10, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f17_11, a9_10, (sa + L5_12)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f17_11) / 4>(f17_11);
+      // store ws.S.written1, %9
       store_frag<4, 64, true>((oa + O1), f9_9, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f17_11[i];
       bar_arrive(empty + n % 3 * 8);
@@ -1130,7 +1212,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved1, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_col1, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_erase1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768, L5 = 40960, L6 = 49152;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_14 = 32768, L5_16 = 40960, L6_18 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1155,16 +1237,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 50176; (void)to;
+      // %2 [%row, V] = load d_o row
+      // %3 [%row, K] = load ws.S.col1 row
+      // %5 [%row, %col] = load ws.S.score0_1
+      // %10 [%row, %col] = load ws.S.solve1_1
+      // %14 [%row, K] = load ws.S.read0 row
+      // %16 [%row, K] = load ws.S.erase1 row
+      // %18 [K] = load ws.S.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 49152);
-        tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_S_col1, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L2, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L3, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4, m_ws_S_read0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L5, m_ws_S_erase1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_S_col1, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_5, m_ws_S_score0_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L3_10, m_ws_S_solve1_1, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_14, m_ws_S_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_16, m_ws_S_erase1, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1184,17 +1273,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6))[i] = r18_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_18))[i] = r18_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
+      // %6 [%col, %row] = swap %5
+      // %11 [%col, %row] = swap %10
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
-        tile_clear<64, 1>((sa + L4), length, t);
-        tile_clear<64, 1>((sa + L5), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        tile_clear<64, 1>((sa + L4_14), length, t);
+        tile_clear<64, 1>((sa + L5_16), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1202,6 +1293,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load d_final.S
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1218,47 +1310,61 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0));
+      // %7 [%col, V] = swap %2
+      // %8 [%row, V] = contract[%col] %6, %7
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
       float f8_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f8_3, a2_2, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f8_3, a2_2, (sa + L2_5)); mma_commit();
+      // %19 [K, V] = mul %18, %1
       float f19_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_4[i] = (((float*)(sp + L6))[frag_col(i)] * f1_1[i]);
-      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f19_4[i] = (((float*)(sp + L6_18))[frag_col(i)] * f1_1[i]);
+      // %15 [K, V] = contract[%row] %14, %2
+      // %20 [K, V] = add %19, %15
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
       float f20_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_6[i] = f19_4[i];
-      mma_open(); mma<64, 4, 64, true, false>(f20_6, a2_5, (sa + L4)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f20_6, a2_5, (sa + L4_14)); mma_commit();
+      // %4 [%row, V] = contract[K] %3, %1
+      // %9 [%row, V] = add %4, %8
       mma_wait<1>();
       mma_ready<sizeof(f8_3) / 4>(f8_3);
       u32 a1_7[4][4]; pack<4>(a1_7, f1_1);
       float f9_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_8[i] = f8_3[i];
-      mma_open(); mma<64, 4, 64, false, false>(f9_8, a1_7, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f9_8, a1_7, (sa + L1_3)); mma_commit();
+      // %12 [%col, V] = swap %9
+      // %13 [%row, V] = contract[%col] %11, %12
       mma_wait<0>();
       mma_ready<sizeof(f20_6) / 4>(f20_6);
       mma_ready<sizeof(f9_8) / 4>(f9_8);
       u32 a9_9[4][4]; pack<4>(a9_9, f9_8);
       float f13_10[32];
-      mma_open(); mma<64, 4, 64, true, true>(f13_10, a9_9, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f13_10, a9_9, (sa + L3_10)); mma_commit();
+      // %17 [K, V] = contract[%row] %16, %13
+      // %21 [K, V] = add %20, %17
       mma_wait<0>();
       mma_ready<sizeof(f13_10) / 4>(f13_10);
       u32 a13_11[4][4]; pack<4>(a13_11, f13_10);
       float f21_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_12[i] = f20_6[i];
-      mma_open(); mma<64, 4, 64, true, false>(f21_12, a13_11, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f21_12, a13_11, (sa + L5_16)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f21_12) / 4>(f21_12);
+      // store ws.S.solved1, %13
       store_frag<4, 64, true>((oa + O1), f13_10, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f21_12[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store d_S, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, bf16* __restrict__ p_d_a, bf16* __restrict__ p_d_b, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M4 = 0, M28 = 18432, M38 = 0, M24 = 18432, M0 = 34816, M1 = 18432, M2 = 43008, M3 = 51200, M5 = 59392, M6 = 67584, M7 = 75776, M8 = 83968, M9 = 92160, M10 = 100352, M11 = 108544, M12 = 26624, M13 = 116736, M14 = 124928, M15 = 124928, M16 = 133120, M17 = 141312, M18 = 141312, M19 = 26624, M20 = 26624, M22 = 26624, M23 = 116736, M25 = 18432, M26 = 18432, M27 = 51200, M39 = 18432, M40 = 0, M33 = 0, M35 = 18432, M21 = 124928, M29 = 1024, M30 = 1280, M31 = 36864, M32 = 19456, M34 = 19712, M36 = 19968, M37 = 26624;
+  constexpr u32 M4 = 0, M28 = 18432, M38 = 0, M24 = 18432, M0_0 = 34816, M1_2 = 18432, M2_1 = 43008, M3_6 = 51200, M5_9 = 59392, M6_13 = 67584, M7_17 = 75776, M8_22 = 83968, M9_27 = 92160, M10_30 = 100352, M11_38 = 108544, M12_5 = 26624, M13_26 = 116736, M14 = 124928, M15_12 = 124928, M16_53 = 133120, M17 = 141312, M18 = 141312, M19 = 26624, M20 = 26624, M22 = 26624, M23 = 116736, M25_46 = 18432, M26_42 = 18432, M27 = 51200, M39 = 18432, M40 = 0, M33 = 0, M35 = 18432, M21_32 = 124928, M29_76 = 1024, M30_77 = 1280, M31_78 = 36864, M32_80 = 19456, M34_82 = 19712, M36_83 = 19968, M37_84 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1268,152 +1374,202 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 256>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M2), p_ws_S_solved1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M3), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, V] = load v row
+  tile_load<64, 1, 256>((base + M1_2), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load ws.S.solved1 row
+  tile_load<64, 1, 256>((base + M2_1), p_ws_S_solved1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %6 [%row, K] = load k row
+  tile_load<64, 1, 256>((base + M3_6), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %7 [%row, K] = load w row
   array_load<64, 72, 256>((base + M4), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M5), p_ws_S_written1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M6), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M7), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M8), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M9), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M10), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M11), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %9 [%row, V] = load ws.S.written1 row
+  tile_load<64, 1, 256>((base + M5_9), p_ws_S_written1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %13 [%row, K] = load b row
+  tile_load<64, 1, 256>((base + M6_13), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %17 [K, V] = load ws.S.states
+  tile_load<64, 1, 256>((base + M7_17), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %22 [%row, K] = load r row
+  tile_load<64, 1, 256>((base + M8_22), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %27 [%row, K] = load a row
+  tile_load<64, 1, 256>((base + M9_27), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %30 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 256>((base + M10_30), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %38 [%row, %col] = load ws.S.score0_0
+  tile_load<64, 1, 256>((base + M11_38), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %3 [%col, V] = swap %2
+  // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<11>();
   team_sync(1, 256);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<10>();
   team_sync(1, 256);
   float f4_1[16];
-  mma_open(); mma<32, 4, 64, false, true>(f4_1, a0_0, (base + M1), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f4_1, a0_0, (base + M1_2), part * 32); mma_commit();
+  // %5 [%row, %col] = mask %4
   mma_wait<0>();
   mma_ready<sizeof(f4_1) / 4>(f4_1);
   float f5_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f5_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f4_1[i] : 0.f);
+  // %25 [%row, %col] = contract[V] %1, %3
   cp_wait<9>();
   team_sync(1, 256);
-  u32 a1_3[4][4]; load_as<4, 64, false>(a1_3, (base + M2));
+  u32 a1_3[4][4]; load_as<4, 64, false>(a1_3, (base + M2_1));
   float f25_4[16];
-  mma_open(); mma<32, 4, 64, false, true>(f25_4, a1_3, (base + M1), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f25_4, a1_3, (base + M1_2), part * 32); mma_commit();
+  // %26 [%row, %col] = mask strict %25
   mma_wait<0>();
   mma_ready<sizeof(f25_4) / 4>(f25_4);
   float f26_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f26_5[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f25_4[i] : 0.f);
+  // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<7>();
   team_sync(1, 256);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M12), f5_2, part * 2);
+  store_frag<2, 64, false>((base + M12_5), f5_2, part * 2);
   team_sync(1, 256);
-  u32 a5_7[4][4]; load_as<4, 64, false>(a5_7, (base + M12));
-  store_frag<2, 64, false>((base + M13), f26_5, part * 2);
+  u32 a5_7[4][4]; load_as<4, 64, false>(a5_7, (base + M12_5));
+  store_frag<2, 64, false>((base + M13_26), f26_5, part * 2);
   team_sync(1, 256);
-  u32 a26_8[4][4]; load_as<4, 64, false>(a26_8, (base + M13));
+  u32 a26_8[4][4]; load_as<4, 64, false>(a26_8, (base + M13_26));
   team_sync(1, 256);
-  float whole_6[2][16]; decay_sides<2, 2, 72, 2, 2, false>(whole_6, {a5_7, a26_8}, (base + M3), ((float*)(basep + M4)), (base + M14), part * 2, 4 + part);
+  float whole_6[2][16]; decay_sides<2, 2, 72, 2, 2, false>(whole_6, {a5_7, a26_8}, (base + M3_6), ((float*)(basep + M4)), (base + M14), part * 2, 4 + part);
   float f8_9[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_9[i] = whole_6[0][i];
   float f51_10[16];
   UNROLL for (int i = 0; i < 16; ++i) f51_10[i] = whole_6[1][i];
   team_sync(1, 256);
-  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0));
+  // %51 [%row, K] = dscoreRow[K] before %26, %6 by %7
+  // %10 [%col, V] = swap %9
+  // %11 [%row, %col] = contract[V] %0, %10
+  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0_0));
   cp_wait<6>();
   team_sync(1, 256);
   float f11_12[16];
-  mma_open(); mma<32, 4, 64, false, true>(f11_12, a0_11, (base + M5), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f11_12, a0_11, (base + M5_9), part * 32); mma_commit();
+  // %12 [%row, %col] = mask %11
   mma_wait<0>();
   mma_ready<sizeof(f11_12) / 4>(f11_12);
   float f12_13[16];
   UNROLL for (int i = 0; i < 16; ++i) f12_13[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f11_12[i] : 0.f);
-  u32 a1_14[4][4]; load_as<4, 64, false>(a1_14, (base + M2));
+  // %52 [%row, %col] = contract[V] %1, %10
+  u32 a1_14[4][4]; load_as<4, 64, false>(a1_14, (base + M2_1));
   float f52_15[16];
-  mma_open(); mma<32, 4, 64, false, true>(f52_15, a1_14, (base + M5), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f52_15, a1_14, (base + M5_9), part * 32); mma_commit();
+  // %53 [%row, %col] = mask strict %52
   mma_wait<0>();
   mma_ready<sizeof(f52_15) / 4>(f52_15);
   float f53_16[16];
   UNROLL for (int i = 0; i < 16; ++i) f53_16[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f52_15[i] : 0.f);
-  store_frag<2, 64, false>((base + M15), f12_13, part * 2);
+  // %14 [%row, K] = dscoreRow[K] %12, %13 by %7
+  store_frag<2, 64, false>((base + M15_12), f12_13, part * 2);
   team_sync(1, 256);
-  u32 a12_18[4][4]; load_as<4, 64, false>(a12_18, (base + M15));
-  store_frag<2, 64, false>((base + M16), f53_16, part * 2);
+  u32 a12_18[4][4]; load_as<4, 64, false>(a12_18, (base + M15_12));
+  store_frag<2, 64, false>((base + M16_53), f53_16, part * 2);
   team_sync(1, 256);
-  u32 a53_19[4][4]; load_as<4, 64, false>(a53_19, (base + M16));
+  u32 a53_19[4][4]; load_as<4, 64, false>(a53_19, (base + M16_53));
   cp_wait<5>();
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_17[2][16]; decay_sides<2, 2, 72, 2, 2, false>(whole_17, {a12_18, a53_19}, (base + M6), ((float*)(basep + M4)), (base + M17), part * 2, 4 + part);
+  float whole_17[2][16]; decay_sides<2, 2, 72, 2, 2, false>(whole_17, {a12_18, a53_19}, (base + M6_13), ((float*)(basep + M4)), (base + M17), part * 2, 4 + part);
   float f14_20[16];
   UNROLL for (int i = 0; i < 16; ++i) f14_20[i] = whole_17[0][i];
   float f54_21[16];
   UNROLL for (int i = 0; i < 16; ++i) f54_21[i] = whole_17[1][i];
   team_sync(1, 256);
+  // %54 [%row, K] = dscoreRow[K] before %53, %13 by %7
+  // %15 [%row, K] = cumsum %7
+  // %16 [%row, K] = exp %15
   float f15_22[16];
   UNROLL for (int i = 0; i < 16; ++i) f15_22[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f16_23[16];
   UNROLL for (int i = 0; i < 16; ++i) f16_23[i] = m_exp(f15_22[i]);
-  u32 a0_24[4][4]; load_as<4, 64, false>(a0_24, (base + M0));
+  // %18 [%row, K] = contract[V] %0, %17
+  u32 a0_24[4][4]; load_as<4, 64, false>(a0_24, (base + M0_0));
   cp_wait<4>();
   team_sync(1, 256);
   float f18_25[16];
-  mma_open(); mma<32, 4, 64, false, true>(f18_25, a0_24, (base + M7), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f18_25, a0_24, (base + M7_17), part * 32); mma_commit();
+  // %19 [%row, K] = mul %16, %18
   mma_wait<0>();
   mma_ready<sizeof(f18_25) / 4>(f18_25);
   float f19_26[16];
   UNROLL for (int i = 0; i < 16; ++i) f19_26[i] = (f16_23[i] * f18_25[i]);
+  // %20 [%row, K] = add %19, %8
   float f20_27[16];
   UNROLL for (int i = 0; i < 16; ++i) f20_27[i] = (f19_26[i] + f8_9[i]);
+  // %21 [%row, K] = add %20, %14
   float f21_28[16];
   UNROLL for (int i = 0; i < 16; ++i) f21_28[i] = (f20_27[i] + f14_20[i]);
+  // store d_r, %21
   store_frag<2, 64, false>((base + M18), f21_28, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
-  u32 a5_30[4][4]; load_as<4, 64, true>(a5_30, (base + M12));
-  u32 a12_31[4][4]; load_as<4, 64, true>(a12_31, (base + M15));
+  // %23 [%col, K] = dscoreCol[K] %5, %22 by %7
+  u32 a5_30[4][4]; load_as<4, 64, true>(a5_30, (base + M12_5));
+  u32 a12_31[4][4]; load_as<4, 64, true>(a12_31, (base + M15_12));
   cp_wait<3>();
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_29[2][16]; decay_sides<2, 2, 72, 0, 0, true>(whole_29, {a5_30, a12_31}, (base + M8), ((float*)(basep + M4)), (base + M19), part * 2, 4 + part);
+  float whole_29[2][16]; decay_sides<2, 2, 72, 0, 0, true>(whole_29, {a5_30, a12_31}, (base + M8_22), ((float*)(basep + M4)), (base + M19), part * 2, 4 + part);
   float f23_32[16];
   UNROLL for (int i = 0; i < 16; ++i) f23_32[i] = whole_29[0][i];
   float f66_33[16];
   UNROLL for (int i = 0; i < 16; ++i) f66_33[i] = whole_29[1][i];
   team_sync(1, 256);
-  u32 a26_35[4][4]; load_as<4, 64, true>(a26_35, (base + M13));
-  u32 a53_36[4][4]; load_as<4, 64, true>(a53_36, (base + M16));
+  // %66 [%col, K] = dscoreCol[K] %12, %22 by %7
+  // %24 [%row, K] = swap %23
+  // %28 [%col, K] = dscoreCol[K] before %26, %27 by %7
+  u32 a26_35[4][4]; load_as<4, 64, true>(a26_35, (base + M13_26));
+  u32 a53_36[4][4]; load_as<4, 64, true>(a53_36, (base + M16_53));
   cp_wait<2>();
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_34[2][16]; decay_sides<2, 2, 72, 3, 3, true>(whole_34, {a26_35, a53_36}, (base + M9), ((float*)(basep + M4)), (base + M20), part * 2, 4 + part);
+  float whole_34[2][16]; decay_sides<2, 2, 72, 3, 3, true>(whole_34, {a26_35, a53_36}, (base + M9_27), ((float*)(basep + M4)), (base + M20), part * 2, 4 + part);
   float f28_37[16];
   UNROLL for (int i = 0; i < 16; ++i) f28_37[i] = whole_34[0][i];
   float f68_38[16];
   UNROLL for (int i = 0; i < 16; ++i) f68_38[i] = whole_34[1][i];
   team_sync(1, 256);
-  u32 a2_39[4][4]; load_as<4, 64, false>(a2_39, (base + M1));
+  // %68 [%col, K] = dscoreCol[K] before %53, %27 by %7
+  // %29 [%row, K] = swap %28
+  // %31 [%row, K] = contract[V] %2, %30
+  u32 a2_39[4][4]; load_as<4, 64, false>(a2_39, (base + M1_2));
   cp_wait<1>();
   team_sync(1, 256);
   float f31_40[16];
-  mma_open(); mma<32, 4, 64, false, true>(f31_40, a2_39, (base + M10), part * 32); mma_commit();
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M21))[i] = ((float*)(basep + M4))[4536 + i];
+  mma_open(); mma<32, 4, 64, false, true>(f31_40, a2_39, (base + M10_30), part * 32); mma_commit();
+  // %32 [K] = pick last %15
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M21_32))[i] = ((float*)(basep + M4))[4536 + i];
+  // %33 [K, %row] = sub %32, %15
   team_sync(1, 256);
   float f33_41[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_41[i] = (((float*)(basep + M21))[(frag_col(i) + part * 32)] - f15_22[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f33_41[i] = (((float*)(basep + M21_32))[(frag_col(i) + part * 32)] - f15_22[i]);
+  // %34 [K, %row] = exp %33
   float f34_42[16];
   UNROLL for (int i = 0; i < 16; ++i) f34_42[i] = m_exp(f33_41[i]);
+  // %35 [K, %row] = mul %34, %31
   mma_wait<0>();
   mma_ready<sizeof(f31_40) / 4>(f31_40);
   float f35_43[16];
   UNROLL for (int i = 0; i < 16; ++i) f35_43[i] = (f34_42[i] * f31_40[i]);
+  // %36 [K, %row] = add %35, %24
   float f36_44[16];
   UNROLL for (int i = 0; i < 16; ++i) f36_44[i] = (f35_43[i] + f23_32[i]);
+  // %37 [K, %row] = add %36, %29
   float f37_45[16];
   UNROLL for (int i = 0; i < 16; ++i) f37_45[i] = (f36_44[i] + f28_37[i]);
+  // store d_k, %37
   store_frag<2, 64, false>((base + M22), f37_45, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
+  // %39 [%col, %row] = swap %38
+  // %40 [%col, V] = swap %0
+  // %42 [%row, %col] = dscore[K] before %27, %6 by %7
   team_sync(1, 256);
-  float whole_46[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_46, {(base + M9)}, {(base + M3)}, ((float*)(basep + M4)), {(base + M23)}, part * 2, part * 2 + 2, 4 + part);
+  float whole_46[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_46, {(base + M9_27)}, {(base + M3_6)}, ((float*)(basep + M4)), {(base + M23)}, part * 2, part * 2 + 2, 4 + part);
   float f42_47[16];
   if (part == 0) put_whole(((float*)(basep + M24)), whole_46[0], t);
   team_sync(1, 256);
@@ -1421,118 +1577,163 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   team_sync(1, 256);
   take_part<16>(f42_47, ((float*)(basep + M24)), part, t);
   team_sync(1, 256);
+  // %43 [%col, %row] = swap %42
+  // %44 [%col, V] = swap %1
+  // %46 [K, %row] = mul %34, %6
   float f6_48[16];
-  load_frag<2, 64, false>(f6_48, (base + M3), part * 2);
+  load_frag<2, 64, false>(f6_48, (base + M3_6), part * 2);
   float f46_49[16];
   UNROLL for (int i = 0; i < 16; ++i) f46_49[i] = (f34_42[i] * f6_48[i]);
-  store_frag<2, 64, false>((base + M25), f46_49, part * 2);
+  // %47 [%row, V] = contract[K] %46, %30
+  store_frag<2, 64, false>((base + M25_46), f46_49, part * 2);
   team_sync(1, 256);
-  u32 a46_50[4][4]; load_as<4, 64, false>(a46_50, (base + M25));
+  u32 a46_50[4][4]; load_as<4, 64, false>(a46_50, (base + M25_46));
   float f47_51[16];
-  mma_open(); mma<32, 4, 64, true, true>(f47_51, a46_50, (base + M10), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, true>(f47_51, a46_50, (base + M10_30), part * 32); mma_commit();
+  // %41 [%row, V] = contract[%col] %39, %40
+  // %48 [%row, V] = add %47, %41
   mma_wait<0>();
   mma_ready<sizeof(f47_51) / 4>(f47_51);
   cp_wait<0>();
   team_sync(1, 256);
-  u32 a38_52[4][4]; load_as<4, 64, true>(a38_52, (base + M11));
+  u32 a38_52[4][4]; load_as<4, 64, true>(a38_52, (base + M11_38));
   float f48_53[16];
   UNROLL for (int i = 0; i < 16; ++i) f48_53[i] = f47_51[i];
-  mma_open(); mma<32, 4, 64, true, false>(f48_53, a38_52, (base + M0), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f48_53, a38_52, (base + M0_0), part * 32); mma_commit();
+  // %45 [%row, V] = contract[%col] %43, %44
+  // %49 [%row, V] = add %48, %45
   mma_wait<0>();
   mma_ready<sizeof(f48_53) / 4>(f48_53);
-  store_frag<2, 64, false>((base + M26), f42_47, part * 2);
+  store_frag<2, 64, false>((base + M26_42), f42_47, part * 2);
   team_sync(1, 256);
-  u32 a42_54[4][4]; load_as<4, 64, true>(a42_54, (base + M26));
+  u32 a42_54[4][4]; load_as<4, 64, true>(a42_54, (base + M26_42));
   float f49_55[16];
   UNROLL for (int i = 0; i < 16; ++i) f49_55[i] = f48_53[i];
-  mma_open(); mma<32, 4, 64, true, false>(f49_55, a42_54, (base + M2), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f49_55, a42_54, (base + M2_1), part * 32); mma_commit();
+  // store d_v, %49
   mma_wait<0>();
   mma_ready<sizeof(f49_55) / 4>(f49_55);
   store_frag<2, 64, false>((base + M27), f49_55, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M27), t);
+  // %50 [%row, K] = mul %21, %22
   float f22_56[16];
-  load_frag<2, 64, false>(f22_56, (base + M8), part * 2);
+  load_frag<2, 64, false>(f22_56, (base + M8_22), part * 2);
   float f50_57[16];
   UNROLL for (int i = 0; i < 16; ++i) f50_57[i] = (f21_28[i] * f22_56[i]);
+  // %55 [%row, K] = cumsum exclusive %7
   float f55_58[16];
   UNROLL for (int i = 0; i < 16; ++i) f55_58[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M4))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  // %56 [%row, K] = exp %55
   float f56_59[16];
   UNROLL for (int i = 0; i < 16; ++i) f56_59[i] = m_exp(f55_58[i]);
-  u32 a1_60[4][4]; load_as<4, 64, false>(a1_60, (base + M2));
+  // %57 [%row, K] = contract[V] %1, %17
+  u32 a1_60[4][4]; load_as<4, 64, false>(a1_60, (base + M2_1));
   float f57_61[16];
-  mma_open(); mma<32, 4, 64, false, true>(f57_61, a1_60, (base + M7), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f57_61, a1_60, (base + M7_17), part * 32); mma_commit();
+  // %58 [%row, K] = mul %56, %57
   mma_wait<0>();
   mma_ready<sizeof(f57_61) / 4>(f57_61);
   float f58_62[16];
   UNROLL for (int i = 0; i < 16; ++i) f58_62[i] = (f56_59[i] * f57_61[i]);
+  // %59 [%row, K] = add %58, %51
   float f59_63[16];
   UNROLL for (int i = 0; i < 16; ++i) f59_63[i] = (f58_62[i] + f51_10[i]);
+  // %60 [%row, K] = add %59, %54
   float f60_64[16];
   UNROLL for (int i = 0; i < 16; ++i) f60_64[i] = (f59_63[i] + f54_21[i]);
+  // %61 [%row, K] = mul %60, %27
   float f27_65[16];
-  load_frag<2, 64, false>(f27_65, (base + M9), part * 2);
+  load_frag<2, 64, false>(f27_65, (base + M9_27), part * 2);
   float f61_66[16];
   UNROLL for (int i = 0; i < 16; ++i) f61_66[i] = (f60_64[i] * f27_65[i]);
+  // %62 [%row, K] = shift -1 %61
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f61_66[i];
   team_sync(1, 256);
   float f62_67[16];
   UNROLL for (int i = 0; i < 16; ++i) f62_67[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M28))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 32)]);
+  // %63 [%row, K] = add %50, %62
   float f63_68[16];
   UNROLL for (int i = 0; i < 16; ++i) f63_68[i] = (f50_57[i] + f62_67[i]);
+  // %64 [K, %row] = mul %37, %6
   float f64_69[16];
   UNROLL for (int i = 0; i < 16; ++i) f64_69[i] = (f37_45[i] * f6_48[i]);
+  // %65 [K, %row] = neg %64
   float f65_70[16];
   UNROLL for (int i = 0; i < 16; ++i) f65_70[i] = (-f64_69[i]);
-  u32 a9_71[4][4]; load_as<4, 64, false>(a9_71, (base + M5));
+  // %67 [%row, K] = swap %66
+  // %69 [%row, K] = swap %68
+  // %70 [%row, K] = contract[V] %9, %30
+  u32 a9_71[4][4]; load_as<4, 64, false>(a9_71, (base + M5_9));
   float f70_72[16];
-  mma_open(); mma<32, 4, 64, false, true>(f70_72, a9_71, (base + M10), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f70_72, a9_71, (base + M10_30), part * 32); mma_commit();
+  // %71 [K, %row] = mul %34, %70
   mma_wait<0>();
   mma_ready<sizeof(f70_72) / 4>(f70_72);
   float f71_73[16];
   UNROLL for (int i = 0; i < 16; ++i) f71_73[i] = (f34_42[i] * f70_72[i]);
+  // %72 [K, %row] = add %71, %67
   float f72_74[16];
   UNROLL for (int i = 0; i < 16; ++i) f72_74[i] = (f71_73[i] + f66_33[i]);
+  // %73 [K, %row] = add %72, %69
   float f73_75[16];
   UNROLL for (int i = 0; i < 16; ++i) f73_75[i] = (f72_74[i] + f68_38[i]);
+  // %74 [K, %row] = mul %73, %13
   float f13_76[16];
-  load_frag<2, 64, false>(f13_76, (base + M6), part * 2);
+  load_frag<2, 64, false>(f13_76, (base + M6_13), part * 2);
   float f74_77[16];
   UNROLL for (int i = 0; i < 16; ++i) f74_77[i] = (f73_75[i] * f13_76[i]);
+  // %75 [K, %row] = neg %74
   float f75_78[16];
   UNROLL for (int i = 0; i < 16; ++i) f75_78[i] = (-f74_77[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M29))[i] = row_dot<64, 64>((base + M7), (base + M10), i);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M30))[i] = m_exp(((float*)(basep + M21))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M31))[i] = (((float*)(basep + M30))[i] * ((float*)(basep + M29))[i]);
+  // %76 [K] = contract[V] %17, %30
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M29_76))[i] = row_dot<64, 64>((base + M7_17), (base + M10_30), i);
+  // %77 [K] = exp %32
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M30_77))[i] = m_exp(((float*)(basep + M21_32))[i]);
+  // %78 [K] = mul %77, %76
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M31_78))[i] = (((float*)(basep + M30_77))[i] * ((float*)(basep + M29_76))[i]);
+  // %79 [K, %row] = mul %35, %6
   float f79_79[16];
   UNROLL for (int i = 0; i < 16; ++i) f79_79[i] = (f35_43[i] * f6_48[i]);
+  // %80 [K] = sum[%row] %79
   col_sums_part<16>(((float*)(basep + M33)), f79_79, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M32))[i] = ((float*)(basep + M33))[i] + ((float*)(basep + M33))[64 + i] + ((float*)(basep + M33))[128 + i] + ((float*)(basep + M33))[192 + i];
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M32_80))[i] = ((float*)(basep + M33))[i] + ((float*)(basep + M33))[64 + i] + ((float*)(basep + M33))[128 + i] + ((float*)(basep + M33))[192 + i];
+  // %81 [K, %row] = mul %71, %13
   float f81_80[16];
   UNROLL for (int i = 0; i < 16; ++i) f81_80[i] = (f71_73[i] * f13_76[i]);
+  // %82 [K] = sum[%row] %81
   col_sums_part<16>(((float*)(basep + M35)), f81_80, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M34))[i] = ((float*)(basep + M35))[i] + ((float*)(basep + M35))[64 + i] + ((float*)(basep + M35))[128 + i] + ((float*)(basep + M35))[192 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M36))[i] = (((float*)(basep + M31))[i] + ((float*)(basep + M32))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M37))[i] = (((float*)(basep + M36))[i] + ((float*)(basep + M34))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M34_82))[i] = ((float*)(basep + M35))[i] + ((float*)(basep + M35))[64 + i] + ((float*)(basep + M35))[128 + i] + ((float*)(basep + M35))[192 + i];
+  // %83 [K] = add %78, %80
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M36_83))[i] = (((float*)(basep + M31_78))[i] + ((float*)(basep + M32_80))[i]);
+  // %84 [K] = add %83, %82
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M37_84))[i] = (((float*)(basep + M36_83))[i] + ((float*)(basep + M34_82))[i]);
+  // %85 [%row, K] = add %63, %65
   float f85_81[16];
   UNROLL for (int i = 0; i < 16; ++i) f85_81[i] = (f63_68[i] + f65_70[i]);
+  // %86 [%row, K] = add %85, %75
   float f86_82[16];
   UNROLL for (int i = 0; i < 16; ++i) f86_82[i] = (f85_81[i] + f75_78[i]);
+  // %87 [%row, K] = cumsum reversed %86
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M38))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f86_82[i];
   team_sync(1, 256);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M38)) + i, ((float*)(basep + M38)) + i, 72, i < 64);
+  // %88 [%row, K] = add %87, %84
   team_sync(1, 256);
   float f87_83[16];
   UNROLL for (int i = 0; i < 16; ++i) f87_83[i] = ((float*)(basep + M38))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f88_84[16];
-  UNROLL for (int i = 0; i < 16; ++i) f88_84[i] = (f87_83[i] + ((float*)(basep + M37))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f88_84[i] = (f87_83[i] + ((float*)(basep + M37_84))[(frag_col(i) + part * 32)]);
+  // store d_w, %88
   UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f88_84[i]); }
+  // store d_a, %60
   store_frag<2, 64, false>((base + M39), f60_64, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M39), t);
+  // store d_b, %73
   store_frag<2, 64, false>((base + M40), f73_75, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M40), t);
@@ -1550,78 +1751,108 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
+  // %0 [K, V] = load S
   float t0[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t0[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t0[i]); }
   float t1[8];
   UNROLL for (int i = 0; i < 8; ++i) t1[i] = t0[i];
+  // loop tokens with %1 [K, V] = %0
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %2 [K] = load w one
       float t2[8];
       UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t2[c * 4], p_w + ((i64)token * d.heads + head) * 64 + (x_K + c * 4));
+      // %3 [K] = exp %2
       float t3[8];
       UNROLL for (int i = 0; i < 8; ++i) t3[i] = m_exp(t2[i]);
+      // %4 [K] = expm1 %2
       float t4[8];
       UNROLL for (int i = 0; i < 8; ++i) t4[i] = m_expm1(t2[i]);
+      // %5 [] = 0.5
       float t5[1];
       t5[0] = 0.5f;
+      // %6 [] = 1
       float t6[1];
       t6[0] = 1.f;
+      // %7 [K] = add %6, %4
       float t7[8];
       UNROLL for (int i = 0; i < 8; ++i) t7[i] = (t6[0] + t4[i]);
+      // %8 [K] = less %5, %7
       float t8[8];
       UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t5[0] < t7[i] ? 1.f : 0.f);
+      // %9 [K] = mul %8, %4
       float t9[8];
       UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[i] * t4[i]);
+      // %10 [K] = sub %6, %8
       float t10[8];
       UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t6[0] - t8[i]);
+      // %11 [K] = mul %10, %3
       float t11[8];
       UNROLL for (int i = 0; i < 8; ++i) t11[i] = (t10[i] * t3[i]);
+      // %12 [K] = add %9, %11
       float t12[8];
       UNROLL for (int i = 0; i < 8; ++i) t12[i] = (t9[i] + t11[i]);
+      // %13 [K, V] = mul %12, %1
       float t13[8];
       UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[i] * t1[i]);
+      // %14 [K, V] = mul %8, %1
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[i] * t1[i]);
+      // %15 [K, V] = add %14, %13
       float t15[8];
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
+      // %16 [K] = load k one
       float t16[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %17 [V] = load v one
       float t17[1];
       ldn<1>(&t17[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      // %18 [K, V] = mul %16, %17
       float t18[8];
       UNROLL for (int i = 0; i < 8; ++i) t18[i] = (t16[i] * t17[0]);
+      // %19 [K] = load b one
       float t19[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t19[c * 8], p_b + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %20 [K] = load a one
       float t20[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t20[c * 8], p_a + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %21 [V] = contract[K] %20, %1
       float t21[1];
       t21[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t21[0] = t21[0] + t20[i] * t1[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t21[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t21[0] = x; }
+      // %22 [K, V] = mul %19, %21
       float t22[8];
       UNROLL for (int i = 0; i < 8; ++i) t22[i] = (t19[i] * t21[0]);
+      // %23 [K, V] = add %18, %22
       float t23[8];
       UNROLL for (int i = 0; i < 8; ++i) t23[i] = (t18[i] + t22[i]);
+      // %24 [K, V] = add %13, %23
       float t24[8];
       UNROLL for (int i = 0; i < 8; ++i) t24[i] = (t13[i] + t23[i]);
+      // %25 [K, V] = add %14, %24
       float t25[8];
       UNROLL for (int i = 0; i < 8; ++i) t25[i] = (t14[i] + t24[i]);
+      // %26 [K] = load r one
       float t26[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t26[c * 8], p_r + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %27 [V] = contract[K] %26, %25
       float t27[1];
       t27[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t27[0] = t27[0] + t26[i] * t25[i];
       (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t27[0];
       __syncthreads();
       { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t27[0] = x; }
+      // store o, %27
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t27[0]);
       UNROLL for (int i = 0; i < 8; ++i) t1[i] = t25[i];
     }
   }
+  // store final.S, %1
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
 

@@ -44,87 +44,126 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_a_staged = dims[5].w + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[4].y + (chunk * heads + head) * 4096u;
   let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
+  const near84 = 0u;
+  const near4 = 0u;
+  const near11 = 256u;
+  const near25 = 0u;
+  const near39 = 512u;
+  const near42 = 768u;
+  const near52 = 512u;
+  const near0 = 1024u;
+  const near1 = 2048u;
+  const near2 = 3072u;
+  const near46 = 3072u;
+  const near55 = 768u;
+  const near60 = 3072u;
+  const near66 = 768u;
+  const near68 = 1792u;
+  const near87 = 64u;
+  // %0 [%row, V] = load d_o.staged row
+  // %1 [%row, V] = load ws.S.solved1 row
+  // %2 [%row, V] = load v.staged row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, arena[at_d_o_staged + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 1024u] = x1;
-    let x2 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 2048u] = x2;
-    let x3 = select(0.0, arena[at_v_staged + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 3072u] = x3;
+    let v0_1 = select(0.0, arena[at_d_o_staged + r * heads_64 + i_V], r < length);
+    near[near0 + r * 64u + i_V] = v0_1;
+    let v1_2 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + i_V], r < length);
+    near[near1 + r * 64u + i_V] = v1_2;
+    let v2_3 = select(0.0, arena[at_v_staged + r * heads_64 + i_V], r < length);
+    near[near2 + r * 64u + i_V] = v2_3;
   }
   workgroupBarrier();
+  // %3 [%col, V] = swap %2
+  // %4 [%row, %col] = contract[V] %0, %3
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum5 = vec2<f32>();
     var sum6 = vec2<f32>();
     for (var k4 = 0u; k4 < 64u + zero; k4++) {
-      let x7 = near[first_r * 64u + k4 + 1024u];
-      let x8 = near[first_r * 64u + k4 + 1088u];
-      let x9 = near[first_c * 64u + k4 + 3072u];
-      let x10 = x9;
-      let x11 = near[first_c * 64u + k4 + 3136u];
-      let x12 = x11;
-      let b13 = vec2<f32>(x10, x12);
-      sum5 += x7 * b13;
-      sum6 += x8 * b13;
+      let v0_7 = near[near0 + first_r * 64u + k4];
+      let v0_8 = near[near0 + first_r * 64u + k4 + 64u];
+      let v2_9 = near[near2 + first_c * 64u + k4];
+      let v3_10 = v2_9;
+      let v2_11 = near[near2 + first_c * 64u + k4 + 64u];
+      let v3_12 = v2_11;
+      let b13 = vec2<f32>(v3_10, v3_12);
+      sum5 += v0_7 * b13;
+      sum6 += v0_8 * b13;
     }
     var m4 = array<vec2<f32>, 2>(sum5, sum6);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x14 = m4[y][x];
-        near[r * 16u + c] = x14;
+        let v4_14 = m4[y][x];
+        near[near4 + r * 16u + c] = v4_14;
       }
     }
   }
+  // %9 [%row, V] = load ws.S.written1 row
+  // %10 [%col, V] = swap %9
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let c = i / 64u;
-    let x16 = select(0.0, arena[at_ws_S_written1 + c * heads_64 + i_V], c < length);
-    let x15 = x16;
-    arena[far + c * 64u + i_V] = x15;
+    let v9_16 = select(0.0, arena[at_ws_S_written1 + c * heads_64 + i_V], c < length);
+    let v10_15 = v9_16;
+    arena[far + c * 64u + i_V] = v10_15;
   }
   storageBarrier();
+  // %11 [%row, %col] = contract[V] %0, %10
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum18 = vec2<f32>();
     var sum19 = vec2<f32>();
     for (var k17 = 0u; k17 < 64u + zero; k17++) {
-      let x20 = near[first_r * 64u + k17 + 1024u];
-      let x21 = near[first_r * 64u + k17 + 1088u];
-      let x22 = arena[far + first_c * 64u + k17];
-      let x23 = arena[far + first_c * 64u + k17 + 64u];
-      let b24 = vec2<f32>(x22, x23);
-      sum18 += x20 * b24;
-      sum19 += x21 * b24;
+      let v0_20 = near[near0 + first_r * 64u + k17];
+      let v0_21 = near[near0 + first_r * 64u + k17 + 64u];
+      let v10_22 = arena[far + first_c * 64u + k17];
+      let v10_23 = arena[far + first_c * 64u + k17 + 64u];
+      let b24 = vec2<f32>(v10_22, v10_23);
+      sum18 += v0_20 * b24;
+      sum19 += v0_21 * b24;
     }
     var m11 = array<vec2<f32>, 2>(sum18, sum19);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x25 = m11[y][x];
-        near[r * 16u + c + 256u] = x25;
+        let v11_25 = m11[y][x];
+        near[near11 + r * 16u + c] = v11_25;
       }
     }
   }
+  // %7 [%row, K] = load w.staged row
+  // %15 [%row, K] = cumsum %7
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x26 = select(0.0, arena[at_w_staged + r * heads_64 + i_K], r < length);
-      sum += m_floor(x26, -80.0);
+      let v7_26 = select(0.0, arena[at_w_staged + r * heads_64 + i_K], r < length);
+      sum += m_floor(v7_26, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
   }
   workgroupBarrier();
   storageBarrier();
+  // %16 [%row, K] = exp %15
+  // %17 [K, V] = load ws.S.states
+  // %18 [%row, K] = contract[V] %0, %17
+  // %19 [%row, K] = mul %16, %18
+  // %5 [%row, %col] = mask %4
+  // %6 [%row, K] = load k.staged row
+  // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
+  // %20 [%row, K] = add %19, %8
+  // %12 [%row, %col] = mask %11
+  // %13 [%row, K] = load b.staged row
+  // %14 [%row, K] = dscoreRow[K] %12, %13 by %7
+  // %21 [%row, K] = add %20, %14
+  // store d_r, %21
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -133,117 +172,134 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum30 = vec4<f32>();
     var sum31 = vec4<f32>();
     for (var k27 = 0u; k27 < 64u + zero; k27++) {
-      let x32 = near[first_r * 64u + k27 + 1024u];
-      let x33 = near[first_r * 64u + k27 + 1088u];
-      let x34 = near[first_r * 64u + k27 + 1152u];
-      let x35 = near[first_r * 64u + k27 + 1216u];
-      let x36 = arena[at_ws_S_states + first_i_K * 64u + k27];
-      let x37 = arena[at_ws_S_states + first_i_K * 64u + k27 + 64u];
-      let x38 = arena[at_ws_S_states + first_i_K * 64u + k27 + 128u];
-      let x39 = arena[at_ws_S_states + first_i_K * 64u + k27 + 192u];
-      let b40 = vec4<f32>(x36, x37, x38, x39);
-      sum28 += x32 * b40;
-      sum29 += x33 * b40;
-      sum30 += x34 * b40;
-      sum31 += x35 * b40;
+      let v0_32 = near[near0 + first_r * 64u + k27];
+      let v0_33 = near[near0 + first_r * 64u + k27 + 64u];
+      let v0_34 = near[near0 + first_r * 64u + k27 + 128u];
+      let v0_35 = near[near0 + first_r * 64u + k27 + 192u];
+      let v17_36 = arena[at_ws_S_states + first_i_K * 64u + k27];
+      let v17_37 = arena[at_ws_S_states + first_i_K * 64u + k27 + 64u];
+      let v17_38 = arena[at_ws_S_states + first_i_K * 64u + k27 + 128u];
+      let v17_39 = arena[at_ws_S_states + first_i_K * 64u + k27 + 192u];
+      let b40 = vec4<f32>(v17_36, v17_37, v17_38, v17_39);
+      sum28 += v0_32 * b40;
+      sum29 += v0_33 * b40;
+      sum30 += v0_34 * b40;
+      sum31 += v0_35 * b40;
     }
     var m18 = array<vec4<f32>, 4>(sum28, sum29, sum30, sum31);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x42 = arena[far + r * 64u + i_K + 1024u];
-        let x46 = select(0.0, near[r * 16u + r], r <= r);
-        let x47 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
-        var sum43 = x46 * x47;
+        let v15_42 = arena[far + r * 64u + i_K + 1024u];
+        let v5_46 = select(0.0, near[near4 + r * 16u + r], r <= r);
+        let v6_47 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+        var sum43 = v5_46 * v6_47;
         var e44 = 0.0;
         for (var j45 = r; j45 > 0u; j45--) {
           let p48 = j45 - 1u;
-          let x49 = select(0.0, arena[at_w_staged + j45 * heads_64 + i_K], j45 < length);
-          e44 = m_floor(e44 + x49, -1e30f);
-          let x50 = select(0.0, near[r * 16u + p48], p48 <= r);
-          let x51 = select(0.0, arena[at_k_staged + p48 * heads_64 + i_K], p48 < length);
-          sum43 += x50 * x51 * m_exp(m_floor(e44, -100.0));
+          let v7_49 = select(0.0, arena[at_w_staged + j45 * heads_64 + i_K], j45 < length);
+          e44 = m_floor(e44 + v7_49, -1e30f);
+          let v5_50 = select(0.0, near[near4 + r * 16u + p48], p48 <= r);
+          let v6_51 = select(0.0, arena[at_k_staged + p48 * heads_64 + i_K], p48 < length);
+          sum43 += v5_50 * v6_51 * m_exp(m_floor(e44, -100.0));
         }
-        let x55 = select(0.0, near[r * 16u + r + 256u], r <= r);
-        let x56 = select(0.0, arena[at_b_staged + r * heads_64 + i_K], r < length);
-        var sum52 = x55 * x56;
+        let v12_55 = select(0.0, near[near11 + r * 16u + r], r <= r);
+        let v13_56 = select(0.0, arena[at_b_staged + r * heads_64 + i_K], r < length);
+        var sum52 = v12_55 * v13_56;
         var e53 = 0.0;
         for (var j54 = r; j54 > 0u; j54--) {
           let p57 = j54 - 1u;
-          let x58 = select(0.0, arena[at_w_staged + j54 * heads_64 + i_K], j54 < length);
-          e53 = m_floor(e53 + x58, -1e30f);
-          let x59 = select(0.0, near[r * 16u + p57 + 256u], p57 <= r);
-          let x60 = select(0.0, arena[at_b_staged + p57 * heads_64 + i_K], p57 < length);
-          sum52 += x59 * x60 * m_exp(m_floor(e53, -100.0));
+          let v7_58 = select(0.0, arena[at_w_staged + j54 * heads_64 + i_K], j54 < length);
+          e53 = m_floor(e53 + v7_58, -1e30f);
+          let v12_59 = select(0.0, near[near11 + r * 16u + p57], p57 <= r);
+          let v13_60 = select(0.0, arena[at_b_staged + p57 * heads_64 + i_K], p57 < length);
+          sum52 += v12_59 * v13_60 * m_exp(m_floor(e53, -100.0));
         }
-        let x41 = (((m_exp(x42) * m18[y][x]) + sum43) + sum52);
-        arena[far + r * 64u + i_K + 2048u] = x41;
-        if (r < length) { p_d_r[at_d_r + r * heads_64 + i_K] = x41; }
+        let v21_41 = (((m_exp(v15_42) * m18[y][x]) + sum43) + sum52);
+        arena[far + r * 64u + i_K + 2048u] = v21_41;
+        if (r < length) { p_d_r[at_d_r + r * heads_64 + i_K] = v21_41; }
       }
     }
   }
+  // %22 [%row, K] = load r.staged row
+  // %23 [%col, K] = dscoreCol[K] %5, %22 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x65 = select(0.0, near[c * 16u + c], c <= c);
-    let x66 = select(0.0, arena[at_r_staged + c * heads_64 + i_K], c < length);
-    var sum62 = x65 * x66;
+    let v5_65 = select(0.0, near[near4 + c * 16u + c], c <= c);
+    let v22_66 = select(0.0, arena[at_r_staged + c * heads_64 + i_K], c < length);
+    var sum62 = v5_65 * v22_66;
     var e63 = 0.0;
     for (var j64 = c + 1u; j64 < 16u + zero; j64++) {
-      let x68 = select(0.0, arena[at_w_staged + j64 * heads_64 + i_K], j64 < length);
-      e63 = m_floor(e63 + x68, -1e30f);
-      let x69 = select(0.0, near[j64 * 16u + c], c <= j64);
-      let x70 = select(0.0, arena[at_r_staged + j64 * heads_64 + i_K], j64 < length);
-      sum62 += x69 * x70 * m_exp(m_floor(e63, -100.0));
+      let v7_68 = select(0.0, arena[at_w_staged + j64 * heads_64 + i_K], j64 < length);
+      e63 = m_floor(e63 + v7_68, -1e30f);
+      let v5_69 = select(0.0, near[near4 + j64 * 16u + c], c <= j64);
+      let v22_70 = select(0.0, arena[at_r_staged + j64 * heads_64 + i_K], j64 < length);
+      sum62 += v5_69 * v22_70 * m_exp(m_floor(e63, -100.0));
     }
-    let x61 = sum62;
-    arena[far + c * 64u + i_K + 3072u] = x61;
+    let v23_61 = sum62;
+    arena[far + c * 64u + i_K + 3072u] = v23_61;
   }
   workgroupBarrier();
+  // %25 [%row, %col] = contract[V] %1, %3
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum72 = vec2<f32>();
     var sum73 = vec2<f32>();
     for (var k71 = 0u; k71 < 64u + zero; k71++) {
-      let x74 = near[first_r * 64u + k71 + 2048u];
-      let x75 = near[first_r * 64u + k71 + 2112u];
-      let x76 = near[first_c * 64u + k71 + 3072u];
-      let x77 = x76;
-      let x78 = near[first_c * 64u + k71 + 3136u];
-      let x79 = x78;
-      let b80 = vec2<f32>(x77, x79);
-      sum72 += x74 * b80;
-      sum73 += x75 * b80;
+      let v1_74 = near[near1 + first_r * 64u + k71];
+      let v1_75 = near[near1 + first_r * 64u + k71 + 64u];
+      let v2_76 = near[near2 + first_c * 64u + k71];
+      let v3_77 = v2_76;
+      let v2_78 = near[near2 + first_c * 64u + k71 + 64u];
+      let v3_79 = v2_78;
+      let b80 = vec2<f32>(v3_77, v3_79);
+      sum72 += v1_74 * b80;
+      sum73 += v1_75 * b80;
     }
     var m25 = array<vec2<f32>, 2>(sum72, sum73);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x81 = m25[y][x];
-        near[r * 16u + c] = x81;
+        let v25_81 = m25[y][x];
+        near[near25 + r * 16u + c] = v25_81;
       }
     }
   }
   workgroupBarrier();
+  // %26 [%row, %col] = mask strict %25
+  // %27 [%row, K] = load a.staged row
+  // %28 [%col, K] = dscoreCol[K] before %26, %27 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
     var sum83 = 0.0;
     var e84 = 0.0;
     for (var j85 = c + 1u; j85 < 16u + zero; j85++) {
-      let x87 = select(0.0, near[j85 * 16u + c], c < j85);
-      let x88 = select(0.0, arena[at_a_staged + j85 * heads_64 + i_K], j85 < length);
-      sum83 += x87 * x88 * m_exp(m_floor(e84, -100.0));
-      let x89 = select(0.0, arena[at_w_staged + j85 * heads_64 + i_K], j85 < length);
-      e84 = m_floor(e84 + x89, -1e30f);
+      let v26_87 = select(0.0, near[near25 + j85 * 16u + c], c < j85);
+      let v27_88 = select(0.0, arena[at_a_staged + j85 * heads_64 + i_K], j85 < length);
+      sum83 += v26_87 * v27_88 * m_exp(m_floor(e84, -100.0));
+      let v7_89 = select(0.0, arena[at_w_staged + j85 * heads_64 + i_K], j85 < length);
+      e84 = m_floor(e84 + v7_89, -1e30f);
     }
-    let x82 = sum83;
-    arena[far + c * 64u + i_K + 4096u] = x82;
+    let v28_82 = sum83;
+    arena[far + c * 64u + i_K + 4096u] = v28_82;
   }
   storageBarrier();
+  // %30 [K, V] = load ws.S.cotangents
+  // %31 [%row, K] = contract[V] %2, %30
+  // %32 [K] = pick last %15
+  // %33 [K, %row] = sub %32, %15
+  // %34 [K, %row] = exp %33
+  // %35 [K, %row] = mul %34, %31
+  // %24 [%row, K] = swap %23
+  // %36 [K, %row] = add %35, %24
+  // %29 [%row, K] = swap %28
+  // %37 [K, %row] = add %36, %29
+  // store d_k, %37
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -252,69 +308,82 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum93 = vec4<f32>();
     var sum94 = vec4<f32>();
     for (var k90 = 0u; k90 < 64u + zero; k90++) {
-      let x95 = near[first_r * 64u + k90 + 3072u];
-      let x96 = near[first_r * 64u + k90 + 3136u];
-      let x97 = near[first_r * 64u + k90 + 3200u];
-      let x98 = near[first_r * 64u + k90 + 3264u];
-      let x99 = arena[at_ws_S_cotangents + first_i_K * 64u + k90];
-      let x100 = arena[at_ws_S_cotangents + first_i_K * 64u + k90 + 64u];
-      let x101 = arena[at_ws_S_cotangents + first_i_K * 64u + k90 + 128u];
-      let x102 = arena[at_ws_S_cotangents + first_i_K * 64u + k90 + 192u];
-      let b103 = vec4<f32>(x99, x100, x101, x102);
-      sum91 += x95 * b103;
-      sum92 += x96 * b103;
-      sum93 += x97 * b103;
-      sum94 += x98 * b103;
+      let v2_95 = near[near2 + first_r * 64u + k90];
+      let v2_96 = near[near2 + first_r * 64u + k90 + 64u];
+      let v2_97 = near[near2 + first_r * 64u + k90 + 128u];
+      let v2_98 = near[near2 + first_r * 64u + k90 + 192u];
+      let v30_99 = arena[at_ws_S_cotangents + first_i_K * 64u + k90];
+      let v30_100 = arena[at_ws_S_cotangents + first_i_K * 64u + k90 + 64u];
+      let v30_101 = arena[at_ws_S_cotangents + first_i_K * 64u + k90 + 128u];
+      let v30_102 = arena[at_ws_S_cotangents + first_i_K * 64u + k90 + 192u];
+      let b103 = vec4<f32>(v30_99, v30_100, v30_101, v30_102);
+      sum91 += v2_95 * b103;
+      sum92 += v2_96 * b103;
+      sum93 += v2_97 * b103;
+      sum94 += v2_98 * b103;
     }
     var m31 = array<vec4<f32>, 4>(sum91, sum92, sum93, sum94);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x104 = m31[y][x];
-        arena[far + r * 64u + i_K + 5120u] = x104;
-        let x106 = arena[far + i_K + 1984u];
-        let x107 = x106;
-        let x108 = arena[far + r * 64u + i_K + 1024u];
-        let x105 = m_exp((x107 - x108));
-        arena[far + i_K * 16u + r + 6144u] = x105;
-        let x110 = (x105 * m31[y][x]);
-        let x109 = ((x110 + arena[far + r * 64u + i_K + 3072u]) + arena[far + r * 64u + i_K + 4096u]);
-        arena[far + i_K * 16u + r + 7168u] = x109;
-        if (r < length) { p_d_k[at_d_r + r * heads_64 + i_K] = x109; }
+        let v31_104 = m31[y][x];
+        arena[far + r * 64u + i_K + 5120u] = v31_104;
+        let v15_106 = arena[far + i_K + 1984u];
+        let v32_107 = v15_106;
+        let v15_108 = arena[far + r * 64u + i_K + 1024u];
+        let v34_105 = m_exp((v32_107 - v15_108));
+        arena[far + i_K * 16u + r + 6144u] = v34_105;
+        let v35_110 = (v34_105 * m31[y][x]);
+        let v37_109 = ((v35_110 + arena[far + r * 64u + i_K + 3072u]) + arena[far + r * 64u + i_K + 4096u]);
+        arena[far + i_K * 16u + r + 7168u] = v37_109;
+        if (r < length) { p_d_k[at_d_r + r * heads_64 + i_K] = v37_109; }
       }
     }
   }
+  // %38 [%row, %col] = load ws.S.score0_0
+  // %39 [%col, %row] = swap %38
+  // %42 [%row, %col] = dscore[K] before %27, %6 by %7
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x111 = arena[at_ws_S_score0_0 + c * 16u + r];
-    near[c * 16u + r + 512u] = x111;
+    let v39_111 = arena[at_ws_S_score0_0 + c * 16u + r];
+    near[near39 + c * 16u + r] = v39_111;
     var sum113 = 0.0;
     for (var k116 = 0u; k116 < select(0u, 64u + zero, c < r); k116++) {
       var e114 = 0.0;
       for (var j115 = c + 1u; j115 < r; j115++) {
-        let x117 = select(0.0, arena[at_w_staged + j115 * heads_64 + k116], j115 < length);
-        e114 = m_floor(e114 + x117, -1e30f);
+        let v7_117 = select(0.0, arena[at_w_staged + j115 * heads_64 + k116], j115 < length);
+        e114 = m_floor(e114 + v7_117, -1e30f);
       }
-      let x118 = select(0.0, arena[at_a_staged + r * heads_64 + k116], r < length);
-      let x119 = select(0.0, arena[at_k_staged + c * heads_64 + k116], c < length);
-      sum113 += x118 * x119 * m_exp(m_floor(e114, -100.0));
+      let v27_118 = select(0.0, arena[at_a_staged + r * heads_64 + k116], r < length);
+      let v6_119 = select(0.0, arena[at_k_staged + c * heads_64 + k116], c < length);
+      sum113 += v27_118 * v6_119 * m_exp(m_floor(e114, -100.0));
     }
-    let x112 = sum113;
-    near[r * 16u + c + 768u] = x112;
+    let v42_112 = sum113;
+    near[near42 + r * 16u + c] = v42_112;
   }
   workgroupBarrier();
   storageBarrier();
+  // %46 [K, %row] = mul %34, %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let r = i % 16u;
     let i_K = i / 16u;
-    let x121 = arena[far + i_K * 16u + r + 6144u];
-    let x122 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
-    let x120 = (x121 * x122);
-    near[i_K * 16u + r + 3072u] = x120;
+    let v34_121 = arena[far + i_K * 16u + r + 6144u];
+    let v6_122 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+    let v46_120 = (v34_121 * v6_122);
+    near[near46 + i_K * 16u + r] = v46_120;
   }
   workgroupBarrier();
+  // %47 [%row, V] = contract[K] %46, %30
+  // %40 [%col, V] = swap %0
+  // %41 [%row, V] = contract[%col] %39, %40
+  // %48 [%row, V] = add %47, %41
+  // %43 [%col, %row] = swap %42
+  // %44 [%col, V] = swap %1
+  // %45 [%row, V] = contract[%col] %43, %44
+  // %49 [%row, V] = add %48, %45
+  // store d_v, %49
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -323,15 +392,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum126 = vec4<f32>();
     var sum127 = vec4<f32>();
     for (var k123 = 0u; k123 < 64u + zero; k123++) {
-      let x128 = arena[at_ws_S_cotangents + k123 * 64u + first_i_V];
-      let x129 = arena[at_ws_S_cotangents + k123 * 64u + first_i_V + 1u];
-      let x130 = arena[at_ws_S_cotangents + k123 * 64u + first_i_V + 2u];
-      let x131 = arena[at_ws_S_cotangents + k123 * 64u + first_i_V + 3u];
-      let b132 = vec4<f32>(x128, x129, x130, x131);
-      sum124 += near[k123 * 16u + first_r + 3072u] * b132;
-      sum125 += near[k123 * 16u + first_r + 3073u] * b132;
-      sum126 += near[k123 * 16u + first_r + 3074u] * b132;
-      sum127 += near[k123 * 16u + first_r + 3075u] * b132;
+      let v30_128 = arena[at_ws_S_cotangents + k123 * 64u + first_i_V];
+      let v30_129 = arena[at_ws_S_cotangents + k123 * 64u + first_i_V + 1u];
+      let v30_130 = arena[at_ws_S_cotangents + k123 * 64u + first_i_V + 2u];
+      let v30_131 = arena[at_ws_S_cotangents + k123 * 64u + first_i_V + 3u];
+      let b132 = vec4<f32>(v30_128, v30_129, v30_130, v30_131);
+      sum124 += near[near46 + k123 * 16u + first_r] * b132;
+      sum125 += near[near46 + k123 * 16u + first_r + 1u] * b132;
+      sum126 += near[near46 + k123 * 16u + first_r + 2u] * b132;
+      sum127 += near[near46 + k123 * 16u + first_r + 3u] * b132;
     }
     var m47 = array<vec4<f32>, 4>(sum124, sum125, sum126, sum127);
     var sum134 = vec4<f32>();
@@ -339,15 +408,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum136 = vec4<f32>();
     var sum137 = vec4<f32>();
     for (var k133 = 0u; k133 < 16u + zero; k133++) {
-      let x138 = near[k133 * 64u + first_i_V + 1024u];
-      let x139 = near[k133 * 64u + first_i_V + 1025u];
-      let x140 = near[k133 * 64u + first_i_V + 1026u];
-      let x141 = near[k133 * 64u + first_i_V + 1027u];
-      let b142 = vec4<f32>(x138, x139, x140, x141);
-      sum134 += near[k133 * 16u + first_r + 512u] * b142;
-      sum135 += near[k133 * 16u + first_r + 513u] * b142;
-      sum136 += near[k133 * 16u + first_r + 514u] * b142;
-      sum137 += near[k133 * 16u + first_r + 515u] * b142;
+      let v0_138 = near[near0 + k133 * 64u + first_i_V];
+      let v0_139 = near[near0 + k133 * 64u + first_i_V + 1u];
+      let v0_140 = near[near0 + k133 * 64u + first_i_V + 2u];
+      let v0_141 = near[near0 + k133 * 64u + first_i_V + 3u];
+      let b142 = vec4<f32>(v0_138, v0_139, v0_140, v0_141);
+      sum134 += near[near39 + k133 * 16u + first_r] * b142;
+      sum135 += near[near39 + k133 * 16u + first_r + 1u] * b142;
+      sum136 += near[near39 + k133 * 16u + first_r + 2u] * b142;
+      sum137 += near[near39 + k133 * 16u + first_r + 3u] * b142;
     }
     var m41 = array<vec4<f32>, 4>(sum134, sum135, sum136, sum137);
     var sum144 = vec4<f32>();
@@ -355,15 +424,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum146 = vec4<f32>();
     var sum147 = vec4<f32>();
     for (var k143 = 0u; k143 < 16u + zero; k143++) {
-      let x148 = near[k143 * 64u + first_i_V + 2048u];
-      let x149 = near[k143 * 64u + first_i_V + 2049u];
-      let x150 = near[k143 * 64u + first_i_V + 2050u];
-      let x151 = near[k143 * 64u + first_i_V + 2051u];
-      let b152 = vec4<f32>(x148, x149, x150, x151);
-      sum144 += near[k143 * 16u + first_r + 768u] * b152;
-      sum145 += near[k143 * 16u + first_r + 769u] * b152;
-      sum146 += near[k143 * 16u + first_r + 770u] * b152;
-      sum147 += near[k143 * 16u + first_r + 771u] * b152;
+      let v1_148 = near[near1 + k143 * 64u + first_i_V];
+      let v1_149 = near[near1 + k143 * 64u + first_i_V + 1u];
+      let v1_150 = near[near1 + k143 * 64u + first_i_V + 2u];
+      let v1_151 = near[near1 + k143 * 64u + first_i_V + 3u];
+      let b152 = vec4<f32>(v1_148, v1_149, v1_150, v1_151);
+      sum144 += near[near42 + k143 * 16u + first_r] * b152;
+      sum145 += near[near42 + k143 * 16u + first_r + 1u] * b152;
+      sum146 += near[near42 + k143 * 16u + first_r + 2u] * b152;
+      sum147 += near[near42 + k143 * 16u + first_r + 3u] * b152;
     }
     var m45 = array<vec4<f32>, 4>(sum144, sum145, sum146, sum147);
     for (var y = 0u; y < 4u + zero; y++) {
@@ -375,42 +444,52 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
+  // %52 [%row, %col] = contract[V] %1, %10
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum154 = vec2<f32>();
     var sum155 = vec2<f32>();
     for (var k153 = 0u; k153 < 64u + zero; k153++) {
-      let x156 = near[first_r * 64u + k153 + 2048u];
-      let x157 = near[first_r * 64u + k153 + 2112u];
-      let x158 = arena[far + first_c * 64u + k153];
-      let x159 = arena[far + first_c * 64u + k153 + 64u];
-      let b160 = vec2<f32>(x158, x159);
-      sum154 += x156 * b160;
-      sum155 += x157 * b160;
+      let v1_156 = near[near1 + first_r * 64u + k153];
+      let v1_157 = near[near1 + first_r * 64u + k153 + 64u];
+      let v10_158 = arena[far + first_c * 64u + k153];
+      let v10_159 = arena[far + first_c * 64u + k153 + 64u];
+      let b160 = vec2<f32>(v10_158, v10_159);
+      sum154 += v1_156 * b160;
+      sum155 += v1_157 * b160;
     }
     var m52 = array<vec2<f32>, 2>(sum154, sum155);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x161 = m52[y][x];
-        near[r * 16u + c + 512u] = x161;
+        let v52_161 = m52[y][x];
+        near[near52 + r * 16u + c] = v52_161;
       }
     }
   }
+  // %55 [%row, K] = cumsum exclusive %7
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x162 = select(0.0, arena[at_w_staged + r * heads_64 + i_K], r < length);
-      let own = m_floor(x162, -80.0);
-      near[r * 64u + i_K + 768u] = sum;
+      let v7_162 = select(0.0, arena[at_w_staged + r * heads_64 + i_K], r < length);
+      let own = m_floor(v7_162, -80.0);
+      near[near55 + r * 64u + i_K] = sum;
       sum += own;
     }
   }
   workgroupBarrier();
+  // %56 [%row, K] = exp %55
+  // %57 [%row, K] = contract[V] %1, %17
+  // %58 [%row, K] = mul %56, %57
+  // %51 [%row, K] = dscoreRow[K] before %26, %6 by %7
+  // %59 [%row, K] = add %58, %51
+  // %53 [%row, %col] = mask strict %52
+  // %54 [%row, K] = dscoreRow[K] before %53, %13 by %7
+  // %60 [%row, K] = add %59, %54
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -419,19 +498,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum166 = vec4<f32>();
     var sum167 = vec4<f32>();
     for (var k163 = 0u; k163 < 64u + zero; k163++) {
-      let x168 = near[first_r * 64u + k163 + 2048u];
-      let x169 = near[first_r * 64u + k163 + 2112u];
-      let x170 = near[first_r * 64u + k163 + 2176u];
-      let x171 = near[first_r * 64u + k163 + 2240u];
-      let x172 = arena[at_ws_S_states + first_i_K * 64u + k163];
-      let x173 = arena[at_ws_S_states + first_i_K * 64u + k163 + 64u];
-      let x174 = arena[at_ws_S_states + first_i_K * 64u + k163 + 128u];
-      let x175 = arena[at_ws_S_states + first_i_K * 64u + k163 + 192u];
-      let b176 = vec4<f32>(x172, x173, x174, x175);
-      sum164 += x168 * b176;
-      sum165 += x169 * b176;
-      sum166 += x170 * b176;
-      sum167 += x171 * b176;
+      let v1_168 = near[near1 + first_r * 64u + k163];
+      let v1_169 = near[near1 + first_r * 64u + k163 + 64u];
+      let v1_170 = near[near1 + first_r * 64u + k163 + 128u];
+      let v1_171 = near[near1 + first_r * 64u + k163 + 192u];
+      let v17_172 = arena[at_ws_S_states + first_i_K * 64u + k163];
+      let v17_173 = arena[at_ws_S_states + first_i_K * 64u + k163 + 64u];
+      let v17_174 = arena[at_ws_S_states + first_i_K * 64u + k163 + 128u];
+      let v17_175 = arena[at_ws_S_states + first_i_K * 64u + k163 + 192u];
+      let b176 = vec4<f32>(v17_172, v17_173, v17_174, v17_175);
+      sum164 += v1_168 * b176;
+      sum165 += v1_169 * b176;
+      sum166 += v1_170 * b176;
+      sum167 += v1_171 * b176;
     }
     var m57 = array<vec4<f32>, 4>(sum164, sum165, sum166, sum167);
     for (var y = 0u; y < 4u + zero; y++) {
@@ -442,57 +521,65 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         var e179 = 0.0;
         for (var j180 = r; j180 > 0u; j180--) {
           let p181 = j180 - 1u;
-          let x182 = select(0.0, near[r * 16u + p181], p181 < r);
-          let x183 = select(0.0, arena[at_k_staged + p181 * heads_64 + i_K], p181 < length);
-          sum178 += x182 * x183 * m_exp(m_floor(e179, -100.0));
-          let x184 = select(0.0, arena[at_w_staged + p181 * heads_64 + i_K], p181 < length);
-          e179 = m_floor(e179 + x184, -1e30f);
+          let v26_182 = select(0.0, near[near25 + r * 16u + p181], p181 < r);
+          let v6_183 = select(0.0, arena[at_k_staged + p181 * heads_64 + i_K], p181 < length);
+          sum178 += v26_182 * v6_183 * m_exp(m_floor(e179, -100.0));
+          let v7_184 = select(0.0, arena[at_w_staged + p181 * heads_64 + i_K], p181 < length);
+          e179 = m_floor(e179 + v7_184, -1e30f);
         }
         var sum185 = 0.0;
         var e186 = 0.0;
         for (var j187 = r; j187 > 0u; j187--) {
           let p188 = j187 - 1u;
-          let x189 = select(0.0, near[r * 16u + p188 + 512u], p188 < r);
-          let x190 = select(0.0, arena[at_b_staged + p188 * heads_64 + i_K], p188 < length);
-          sum185 += x189 * x190 * m_exp(m_floor(e186, -100.0));
-          let x191 = select(0.0, arena[at_w_staged + p188 * heads_64 + i_K], p188 < length);
-          e186 = m_floor(e186 + x191, -1e30f);
+          let v53_189 = select(0.0, near[near52 + r * 16u + p188], p188 < r);
+          let v13_190 = select(0.0, arena[at_b_staged + p188 * heads_64 + i_K], p188 < length);
+          sum185 += v53_189 * v13_190 * m_exp(m_floor(e186, -100.0));
+          let v7_191 = select(0.0, arena[at_w_staged + p188 * heads_64 + i_K], p188 < length);
+          e186 = m_floor(e186 + v7_191, -1e30f);
         }
-        let x177 = (((m_exp(near[r * 64u + i_K + 768u]) * m57[y][x]) + sum178) + sum185);
-        near[r * 64u + i_K + 3072u] = x177;
+        let v60_177 = (((m_exp(near[near55 + r * 64u + i_K]) * m57[y][x]) + sum178) + sum185);
+        near[near60 + r * 64u + i_K] = v60_177;
       }
     }
   }
   workgroupBarrier();
+  // %66 [%col, K] = dscoreCol[K] %12, %22 by %7
+  // %68 [%col, K] = dscoreCol[K] before %53, %27 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x196 = select(0.0, near[c * 16u + c + 256u], c <= c);
-    let x197 = select(0.0, arena[at_r_staged + c * heads_64 + i_K], c < length);
-    var sum193 = x196 * x197;
+    let v12_196 = select(0.0, near[near11 + c * 16u + c], c <= c);
+    let v22_197 = select(0.0, arena[at_r_staged + c * heads_64 + i_K], c < length);
+    var sum193 = v12_196 * v22_197;
     var e194 = 0.0;
     for (var j195 = c + 1u; j195 < 16u + zero; j195++) {
-      let x199 = select(0.0, arena[at_w_staged + j195 * heads_64 + i_K], j195 < length);
-      e194 = m_floor(e194 + x199, -1e30f);
-      let x200 = select(0.0, near[j195 * 16u + c + 256u], c <= j195);
-      let x201 = select(0.0, arena[at_r_staged + j195 * heads_64 + i_K], j195 < length);
-      sum193 += x200 * x201 * m_exp(m_floor(e194, -100.0));
+      let v7_199 = select(0.0, arena[at_w_staged + j195 * heads_64 + i_K], j195 < length);
+      e194 = m_floor(e194 + v7_199, -1e30f);
+      let v12_200 = select(0.0, near[near11 + j195 * 16u + c], c <= j195);
+      let v22_201 = select(0.0, arena[at_r_staged + j195 * heads_64 + i_K], j195 < length);
+      sum193 += v12_200 * v22_201 * m_exp(m_floor(e194, -100.0));
     }
-    let x192 = sum193;
-    near[c * 64u + i_K + 768u] = x192;
+    let v66_192 = sum193;
+    near[near66 + c * 64u + i_K] = v66_192;
     var sum203 = 0.0;
     var e204 = 0.0;
     for (var j205 = c + 1u; j205 < 16u + zero; j205++) {
-      let x207 = select(0.0, near[j205 * 16u + c + 512u], c < j205);
-      let x208 = select(0.0, arena[at_a_staged + j205 * heads_64 + i_K], j205 < length);
-      sum203 += x207 * x208 * m_exp(m_floor(e204, -100.0));
-      let x209 = select(0.0, arena[at_w_staged + j205 * heads_64 + i_K], j205 < length);
-      e204 = m_floor(e204 + x209, -1e30f);
+      let v53_207 = select(0.0, near[near52 + j205 * 16u + c], c < j205);
+      let v27_208 = select(0.0, arena[at_a_staged + j205 * heads_64 + i_K], j205 < length);
+      sum203 += v53_207 * v27_208 * m_exp(m_floor(e204, -100.0));
+      let v7_209 = select(0.0, arena[at_w_staged + j205 * heads_64 + i_K], j205 < length);
+      e204 = m_floor(e204 + v7_209, -1e30f);
     }
-    let x202 = sum203;
-    near[c * 64u + i_K + 1792u] = x202;
+    let v68_202 = sum203;
+    near[near68 + c * 64u + i_K] = v68_202;
   }
   workgroupBarrier();
+  // %70 [%row, K] = contract[V] %9, %30
+  // %71 [K, %row] = mul %34, %70
+  // %67 [%row, K] = swap %66
+  // %72 [K, %row] = add %71, %67
+  // %69 [%row, K] = swap %68
+  // %73 [K, %row] = add %72, %69
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -501,93 +588,117 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum213 = vec4<f32>();
     var sum214 = vec4<f32>();
     for (var k210 = 0u; k210 < 64u + zero; k210++) {
-      let x215 = select(0.0, arena[at_ws_S_written1 + first_r * heads_64 + k210], first_r < length);
-      let x216 = select(0.0, arena[at_ws_S_written1 + (first_r + 1u) * heads_64 + k210], (first_r + 1u) < length);
-      let x217 = select(0.0, arena[at_ws_S_written1 + (first_r + 2u) * heads_64 + k210], (first_r + 2u) < length);
-      let x218 = select(0.0, arena[at_ws_S_written1 + (first_r + 3u) * heads_64 + k210], (first_r + 3u) < length);
-      let x219 = arena[at_ws_S_cotangents + first_i_K * 64u + k210];
-      let x220 = arena[at_ws_S_cotangents + first_i_K * 64u + k210 + 64u];
-      let x221 = arena[at_ws_S_cotangents + first_i_K * 64u + k210 + 128u];
-      let x222 = arena[at_ws_S_cotangents + first_i_K * 64u + k210 + 192u];
-      let b223 = vec4<f32>(x219, x220, x221, x222);
-      sum211 += x215 * b223;
-      sum212 += x216 * b223;
-      sum213 += x217 * b223;
-      sum214 += x218 * b223;
+      let v9_215 = select(0.0, arena[at_ws_S_written1 + first_r * heads_64 + k210], first_r < length);
+      let v9_216 = select(0.0, arena[at_ws_S_written1 + (first_r + 1u) * heads_64 + k210], (first_r + 1u) < length);
+      let v9_217 = select(0.0, arena[at_ws_S_written1 + (first_r + 2u) * heads_64 + k210], (first_r + 2u) < length);
+      let v9_218 = select(0.0, arena[at_ws_S_written1 + (first_r + 3u) * heads_64 + k210], (first_r + 3u) < length);
+      let v30_219 = arena[at_ws_S_cotangents + first_i_K * 64u + k210];
+      let v30_220 = arena[at_ws_S_cotangents + first_i_K * 64u + k210 + 64u];
+      let v30_221 = arena[at_ws_S_cotangents + first_i_K * 64u + k210 + 128u];
+      let v30_222 = arena[at_ws_S_cotangents + first_i_K * 64u + k210 + 192u];
+      let b223 = vec4<f32>(v30_219, v30_220, v30_221, v30_222);
+      sum211 += v9_215 * b223;
+      sum212 += v9_216 * b223;
+      sum213 += v9_217 * b223;
+      sum214 += v9_218 * b223;
     }
     var m70 = array<vec4<f32>, 4>(sum211, sum212, sum213, sum214);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x224 = m70[y][x];
-        arena[far + r * 64u + i_K + 8192u] = x224;
-        let x226 = arena[far + i_K * 16u + r + 6144u];
-        let x227 = (x226 * m70[y][x]);
-        let x225 = ((x227 + near[r * 64u + i_K + 768u]) + near[r * 64u + i_K + 1792u]);
-        arena[far + i_K * 16u + r + 9216u] = x225;
+        let v70_224 = m70[y][x];
+        arena[far + r * 64u + i_K + 8192u] = v70_224;
+        let v34_226 = arena[far + i_K * 16u + r + 6144u];
+        let v71_227 = (v34_226 * m70[y][x]);
+        let v73_225 = ((v71_227 + near[near66 + r * 64u + i_K]) + near[near68 + r * 64u + i_K]);
+        arena[far + i_K * 16u + r + 9216u] = v73_225;
       }
     }
   }
   storageBarrier();
+  // %77 [K] = exp %32
+  // %76 [K] = contract[V] %17, %30
+  // %78 [K] = mul %77, %76
+  // %79 [K, %row] = mul %35, %6
+  // %80 [K] = sum[%row] %79
+  // %83 [K] = add %78, %80
+  // %81 [K, %row] = mul %71, %13
+  // %82 [K] = sum[%row] %81
+  // %84 [K] = add %83, %82
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum229 = 0.0;
     for (var k228 = 0u; k228 < 64u + zero; k228++) {
-      let x230 = arena[at_ws_S_states + i_K * 64u + k228];
-      let b231 = x230;
-      let x232 = arena[at_ws_S_cotangents + i_K * 64u + k228];
-      let b233 = x232;
+      let v17_230 = arena[at_ws_S_states + i_K * 64u + k228];
+      let b231 = v17_230;
+      let v30_232 = arena[at_ws_S_cotangents + i_K * 64u + k228];
+      let b233 = v30_232;
       sum229 += b231 * b233;
     }
     let m76 = sum229;
-    let x235 = arena[far + i_K + 1984u];
-    let x236 = x235;
+    let v15_235 = arena[far + i_K + 1984u];
+    let v32_236 = v15_235;
     var sum237 = 0.0f;
     for (var k238 = 0u; k238 < 16u + zero; k238++) {
-      let x239 = arena[far + i_K * 16u + k238 + 6144u];
-      let x240 = (x239 * arena[far + k238 * 64u + i_K + 5120u]);
-      let x241 = select(0.0, arena[at_k_staged + k238 * heads_64 + i_K], k238 < length);
-      sum237 += (x240 * x241);
+      let v34_239 = arena[far + i_K * 16u + k238 + 6144u];
+      let v35_240 = (v34_239 * arena[far + k238 * 64u + i_K + 5120u]);
+      let v6_241 = select(0.0, arena[at_k_staged + k238 * heads_64 + i_K], k238 < length);
+      sum237 += (v35_240 * v6_241);
     }
     var sum242 = 0.0f;
     for (var k243 = 0u; k243 < 16u + zero; k243++) {
-      let x244 = arena[far + i_K * 16u + k243 + 6144u];
-      let x245 = (x244 * arena[far + k243 * 64u + i_K + 8192u]);
-      let x246 = select(0.0, arena[at_b_staged + k243 * heads_64 + i_K], k243 < length);
-      sum242 += (x245 * x246);
+      let v34_244 = arena[far + i_K * 16u + k243 + 6144u];
+      let v71_245 = (v34_244 * arena[far + k243 * 64u + i_K + 8192u]);
+      let v13_246 = select(0.0, arena[at_b_staged + k243 * heads_64 + i_K], k243 < length);
+      sum242 += (v71_245 * v13_246);
     }
-    let x234 = (((m_exp(x236) * m76) + sum237) + sum242);
-    near[i_K] = x234;
+    let v84_234 = (((m_exp(v32_236) * m76) + sum237) + sum242);
+    near[near84 + i_K] = v84_234;
   }
   workgroupBarrier();
+  // %50 [%row, K] = mul %21, %22
+  // %61 [%row, K] = mul %60, %27
+  // %62 [%row, K] = shift -1 %61
+  // %63 [%row, K] = add %50, %62
+  // %64 [K, %row] = mul %37, %6
+  // %65 [K, %row] = neg %64
+  // %85 [%row, K] = add %63, %65
+  // %74 [K, %row] = mul %73, %13
+  // %75 [K, %row] = neg %74
+  // %86 [%row, K] = add %85, %75
+  // %87 [%row, K] = cumsum reversed %86
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let x247 = arena[far + r * 64u + i_K + 2048u];
-      let x248 = select(0.0, arena[at_r_staged + r * heads_64 + i_K], r < length);
+      let v21_247 = arena[far + r * 64u + i_K + 2048u];
+      let v22_248 = select(0.0, arena[at_r_staged + r * heads_64 + i_K], r < length);
       let s249 = min(r + 1u, 15u);
-      let x250 = near[s249 * 64u + i_K + 3072u];
-      let x251 = select(0.0, arena[at_a_staged + s249 * heads_64 + i_K], s249 < length);
-      let x252 = arena[far + i_K * 16u + r + 7168u];
-      let x253 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
-      let x254 = arena[far + i_K * 16u + r + 9216u];
-      let x255 = select(0.0, arena[at_b_staged + r * heads_64 + i_K], r < length);
-      let x256 = ((((x247 * x248) + select((x250 * x251), 0.0, r == 15u)) + (-(x252 * x253))) + (-(x254 * x255)));
-      sum += x256;
-      near[r * 64u + i_K + 64u] = sum;
+      let v60_250 = near[near60 + s249 * 64u + i_K];
+      let v27_251 = select(0.0, arena[at_a_staged + s249 * heads_64 + i_K], s249 < length);
+      let v37_252 = arena[far + i_K * 16u + r + 7168u];
+      let v6_253 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+      let v85_254 = (((v21_247 * v22_248) + select((v60_250 * v27_251), 0.0, r == 15u)) + (-(v37_252 * v6_253)));
+      let v73_255 = arena[far + i_K * 16u + r + 9216u];
+      let v13_256 = select(0.0, arena[at_b_staged + r * heads_64 + i_K], r < length);
+      sum += (v85_254 + (-(v73_255 * v13_256)));
+      near[near87 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
+  // %88 [%row, K] = add %87, %84
+  // store d_w, %88
+  // store d_a, %60
+  // store d_b, %73
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    if (r < length) { p_d_w[at_d_r + r * heads_64 + i_K] = (near[r * 64u + i_K + 64u] + near[i_K]); }
-    let x257 = near[r * 64u + i_K + 3072u];
-    if (r < length) { p_d_a[at_d_r + r * heads_64 + i_K] = x257; }
-    let x258 = arena[far + i_K * 16u + r + 9216u];
-    if (r < length) { p_d_b[at_d_r + r * heads_64 + i_K] = x258; }
+    if (r < length) { p_d_w[at_d_r + r * heads_64 + i_K] = (near[near87 + r * 64u + i_K] + near[near84 + i_K]); }
+    let v60_257 = near[near60 + r * 64u + i_K];
+    if (r < length) { p_d_a[at_d_r + r * heads_64 + i_K] = v60_257; }
+    let v73_258 = arena[far + i_K * 16u + r + 9216u];
+    if (r < length) { p_d_b[at_d_r + r * heads_64 + i_K] = v73_258; }
   }
 }

@@ -41,17 +41,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_col0 = dims[3].x + (token * heads + head) * 64u;
   let at_ws_S_col1 = dims[3].y + (token * heads + head) * 64u;
   let at_ws_S_decay = dims[3].z + (chunk * heads + head) * 64u;
+  const near7 = 0u;
+  const near8 = 256u;
+  const near9 = 0u;
+  const near0 = 512u;
+  const near1 = 1536u;
+  const near2 = 2560u;
+  const near16 = 0u;
+  const near21 = 2560u;
+  // %0 [%row, K] = load r row
+  // %1 [%row, K] = load k row
+  // %2 [%row, K] = load w row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_r[at_r + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 512u] = x1;
-    let x2 = select(0.0, p_k[at_r + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 1536u] = x2;
-    let x3 = select(0.0, p_w[at_r + r * heads_64 + i_K], r < length);
-    near[r * 64u + i_K + 2560u] = x3;
+    let v0_1 = select(0.0, p_r[at_r + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
+    let v1_2 = select(0.0, p_k[at_r + r * heads_64 + i_K], r < length);
+    near[near1 + r * 64u + i_K] = v1_2;
+    let v2_3 = select(0.0, p_w[at_r + r * heads_64 + i_K], r < length);
+    near[near2 + r * 64u + i_K] = v2_3;
   }
   workgroupBarrier();
+  // %3 [%row, %col] = dscore[K] %0, %1 by %2
+  // store ws.S.score0_0, %3
+  // %4 [%row, K] = load b row
+  // %5 [%row, %col] = dscore[K] %0, %4 by %2
+  // store ws.S.score0_1, %5
+  // %6 [%row, K] = load a row
+  // %7 [%row, %col] = dscore[K] before %6, %4 by %2
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
@@ -59,78 +77,85 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k7 = 0u; k7 < select(0u, 64u + zero, c <= r); k7++) {
       var e5 = 0.0;
       for (var j6 = c + 1u; j6 <= r; j6++) {
-        let x8 = near[j6 * 64u + k7 + 2560u];
-        e5 = m_floor(e5 + x8, -1e30f);
+        let v2_8 = near[near2 + j6 * 64u + k7];
+        e5 = m_floor(e5 + v2_8, -1e30f);
       }
-      let x9 = near[r * 64u + k7 + 512u];
-      let x10 = near[c * 64u + k7 + 1536u];
-      sum4 += x9 * x10 * m_exp(m_floor(e5, -100.0));
+      let v0_9 = near[near0 + r * 64u + k7];
+      let v1_10 = near[near1 + c * 64u + k7];
+      sum4 += v0_9 * v1_10 * m_exp(m_floor(e5, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = sum4;
     var sum11 = 0.0;
     for (var k14 = 0u; k14 < select(0u, 64u + zero, c <= r); k14++) {
       var e12 = 0.0;
       for (var j13 = c + 1u; j13 <= r; j13++) {
-        let x15 = near[j13 * 64u + k14 + 2560u];
-        e12 = m_floor(e12 + x15, -1e30f);
+        let v2_15 = near[near2 + j13 * 64u + k14];
+        e12 = m_floor(e12 + v2_15, -1e30f);
       }
-      let x16 = near[r * 64u + k14 + 512u];
-      let x17 = select(0.0, p_b[at_r + c * heads_64 + k14], c < length);
-      sum11 += x16 * x17 * m_exp(m_floor(e12, -100.0));
+      let v0_16 = near[near0 + r * 64u + k14];
+      let v4_17 = select(0.0, p_b[at_r + c * heads_64 + k14], c < length);
+      sum11 += v0_16 * v4_17 * m_exp(m_floor(e12, -100.0));
     }
     arena[at_ws_S_score0_1 + r * 16u + c] = sum11;
     var sum19 = 0.0;
     for (var k22 = 0u; k22 < select(0u, 64u + zero, c < r); k22++) {
       var e20 = 0.0;
       for (var j21 = c + 1u; j21 < r; j21++) {
-        let x23 = near[j21 * 64u + k22 + 2560u];
-        e20 = m_floor(e20 + x23, -1e30f);
+        let v2_23 = near[near2 + j21 * 64u + k22];
+        e20 = m_floor(e20 + v2_23, -1e30f);
       }
-      let x24 = select(0.0, p_a[at_r + r * heads_64 + k22], r < length);
-      let x25 = select(0.0, p_b[at_r + c * heads_64 + k22], c < length);
-      sum19 += x24 * x25 * m_exp(m_floor(e20, -100.0));
+      let v6_24 = select(0.0, p_a[at_r + r * heads_64 + k22], r < length);
+      let v4_25 = select(0.0, p_b[at_r + c * heads_64 + k22], c < length);
+      sum19 += v6_24 * v4_25 * m_exp(m_floor(e20, -100.0));
     }
-    let x18 = sum19;
-    near[r * 16u + c] = x18;
+    let v7_18 = sum19;
+    near[near7 + r * 16u + c] = v7_18;
   }
   workgroupBarrier();
+  // %8 [%row, %col] = inverse %7
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     for (var r = 0u; r < 16u + zero; r++) {
       var sum = select(0.0, 1.0, r == c);
       for (var j = c; j < r; j++) {
-        sum += near[r * 16u + j] * near[j * 16u + c + 256u];
+        sum += near[near7 + r * 16u + j] * near[near8 + j * 16u + c];
       }
-      near[r * 16u + c + 256u] = sum;
+      near[near8 + r * 16u + c] = sum;
     }
   }
   workgroupBarrier();
+  // store ws.S.solve1_1, %8
+  // %9 [%row, %col] = dscore[K] before %6, %1 by %2
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    arena[at_ws_S_solve1_1 + r * 16u + c] = near[r * 16u + c + 256u];
+    arena[at_ws_S_solve1_1 + r * 16u + c] = near[near8 + r * 16u + c];
     var sum27 = 0.0;
     for (var k30 = 0u; k30 < select(0u, 64u + zero, c < r); k30++) {
       var e28 = 0.0;
       for (var j29 = c + 1u; j29 < r; j29++) {
-        let x31 = near[j29 * 64u + k30 + 2560u];
-        e28 = m_floor(e28 + x31, -1e30f);
+        let v2_31 = near[near2 + j29 * 64u + k30];
+        e28 = m_floor(e28 + v2_31, -1e30f);
       }
-      let x32 = select(0.0, p_a[at_r + r * heads_64 + k30], r < length);
-      let x33 = near[c * 64u + k30 + 1536u];
-      sum27 += x32 * x33 * m_exp(m_floor(e28, -100.0));
+      let v6_32 = select(0.0, p_a[at_r + r * heads_64 + k30], r < length);
+      let v1_33 = near[near1 + c * 64u + k30];
+      sum27 += v6_32 * v1_33 * m_exp(m_floor(e28, -100.0));
     }
-    let x26 = sum27;
-    near[r * 16u + c] = x26;
+    let v9_26 = sum27;
+    near[near9 + r * 16u + c] = v9_26;
   }
+  // %10 [%row, V] = load v row
+  // %11 [%col, V] = swap %10
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let c = i / 64u;
-    let x34 = select(0.0, p_v[at_r + c * heads_64 + i_V], c < length);
-    arena[far + c * 64u + i_V] = x34;
+    let v11_34 = select(0.0, p_v[at_r + c * heads_64 + i_V], c < length);
+    arena[far + c * 64u + i_V] = v11_34;
   }
   workgroupBarrier();
   storageBarrier();
+  // %12 [%row, V] = contract[%col] %9, %11
+  // store ws.S.given1, %12
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -140,10 +165,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum39 = vec4<f32>();
     for (var k35 = 0u; k35 < 16u + zero; k35++) {
       let b40 = vec4<f32>(arena[far + k35 * 64u + first_i_V], arena[far + k35 * 64u + first_i_V + 1u], arena[far + k35 * 64u + first_i_V + 2u], arena[far + k35 * 64u + first_i_V + 3u]);
-      sum36 += near[first_r * 16u + k35] * b40;
-      sum37 += near[first_r * 16u + k35 + 16u] * b40;
-      sum38 += near[first_r * 16u + k35 + 32u] * b40;
-      sum39 += near[first_r * 16u + k35 + 48u] * b40;
+      sum36 += near[near9 + first_r * 16u + k35] * b40;
+      sum37 += near[near9 + first_r * 16u + k35 + 16u] * b40;
+      sum38 += near[near9 + first_r * 16u + k35 + 32u] * b40;
+      sum39 += near[near9 + first_r * 16u + k35 + 48u] * b40;
     }
     var m12 = array<vec4<f32>, 4>(sum36, sum37, sum38, sum39);
     for (var y = 0u; y < 4u + zero; y++) {
@@ -154,56 +179,73 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
+  // %13 [%row, K] = cumsum %2
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x41 = near[r * 64u + i_K + 2560u];
-      sum += m_floor(x41, -80.0);
+      let v2_41 = near[near2 + r * 64u + i_K];
+      sum += m_floor(v2_41, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
   }
   storageBarrier();
+  // %14 [%row, K] = exp %13
+  // %15 [%row, K] = mul %14, %0
+  // store ws.S.read0, %15
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x42 = arena[far + r * 64u + i_K + 1024u];
-    let x43 = near[r * 64u + i_K + 512u];
-    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = (m_exp(x42) * x43); }
+    let v13_42 = arena[far + r * 64u + i_K + 1024u];
+    let v0_43 = near[near0 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = (m_exp(v13_42) * v0_43); }
   }
   workgroupBarrier();
+  // %16 [%row, K] = cumsum exclusive %2
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let x44 = near[r * 64u + i_K + 2560u];
-      let own = m_floor(x44, -80.0);
-      near[r * 64u + i_K] = sum;
+      let v2_44 = near[near2 + r * 64u + i_K];
+      let own = m_floor(v2_44, -80.0);
+      near[near16 + r * 64u + i_K] = sum;
       sum += own;
     }
   }
   workgroupBarrier();
+  // %17 [%row, K] = exp %16
+  // %18 [%row, K] = mul %17, %6
+  // store ws.S.erase1, %18
+  // %19 [K] = pick last %13
+  // %20 [K, %row] = sub %19, %13
+  // %21 [K, %row] = exp %20
+  // %22 [K, %row] = mul %21, %1
+  // store ws.S.col0, %22
+  // %23 [K, %row] = mul %21, %4
+  // store ws.S.col1, %23
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let x45 = select(0.0, p_a[at_r + r * heads_64 + i_K], r < length);
-    if (r < length) { arena[at_ws_S_erase1 + r * heads_64 + i_K] = (m_exp(near[r * 64u + i_K]) * x45); }
-    let x47 = arena[far + i_K + 1984u];
-    let x48 = x47;
-    let x49 = arena[far + r * 64u + i_K + 1024u];
-    let x46 = m_exp((x48 - x49));
-    near[i_K * 16u + r + 2560u] = x46;
-    let x50 = near[r * 64u + i_K + 1536u];
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (x46 * x50); }
-    let x51 = select(0.0, p_b[at_r + r * heads_64 + i_K], r < length);
-    if (r < length) { arena[at_ws_S_col1 + r * heads_64 + i_K] = (x46 * x51); }
+    let v6_45 = select(0.0, p_a[at_r + r * heads_64 + i_K], r < length);
+    if (r < length) { arena[at_ws_S_erase1 + r * heads_64 + i_K] = (m_exp(near[near16 + r * 64u + i_K]) * v6_45); }
+    let v13_47 = arena[far + i_K + 1984u];
+    let v19_48 = v13_47;
+    let v13_49 = arena[far + r * 64u + i_K + 1024u];
+    let v21_46 = m_exp((v19_48 - v13_49));
+    near[near21 + i_K * 16u + r] = v21_46;
+    let v1_50 = near[near1 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (v21_46 * v1_50); }
+    let v4_51 = select(0.0, p_b[at_r + r * heads_64 + i_K], r < length);
+    if (r < length) { arena[at_ws_S_col1 + r * heads_64 + i_K] = (v21_46 * v4_51); }
   }
+  // %24 [K] = exp %19
+  // store ws.S.decay, %24
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let x52 = arena[far + i_K + 1984u];
-    let x53 = x52;
-    arena[at_ws_S_decay + i_K] = m_exp(x53);
+    let v13_52 = arena[far + i_K + 1984u];
+    let v19_53 = v13_52;
+    arena[at_ws_S_decay + i_K] = m_exp(v19_53);
   }
 }

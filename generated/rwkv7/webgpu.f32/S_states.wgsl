@@ -22,12 +22,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near14 = 0u;
+  const near2 = 64u;
+  const near5 = 320u;
+  const near8 = 576u;
+  const near9 = 320u;
+  const near1 = 832u;
+  const near4 = 1856u;
+  const near10 = 1856u;
+  const near12 = 2880u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 832u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -42,63 +53,73 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_col0 = dims[3].x + (token * heads + head) * 64u;
     let at_ws_S_col1 = dims[3].y + (token * heads + head) * 64u;
     let at_ws_S_decay = dims[3].z + (chunk * heads + head) * 64u;
+    // store ws.S.states, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x1 = near[i_K * 16u + i_V + 832u];
-      arena[at_ws_S_states + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
     }
+    // %2 [%row, V] = load v row
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x2 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
-      near[r * 16u + i_V + 64u] = x2;
+      let v2_2 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
+      near[near2 + r * 16u + i_V] = v2_2;
     }
+    // %4 [%row, K] = load ws.S.erase1 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x3 = select(0.0, arena[at_ws_S_erase1 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1856u] = x3;
+      let v4_3 = select(0.0, arena[at_ws_S_erase1 + r * heads_64 + i_K], r < length);
+      near[near4 + r * 64u + i_K] = v4_3;
     }
     workgroupBarrier();
+    // %5 [%row, V] = contract[K] %4, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
       for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let x7 = near[k4 * 16u + first_i_V + 832u];
-        let x8 = near[k4 * 16u + first_i_V + 833u];
-        let b9 = vec2<f32>(x7, x8);
-        sum5 += near[first_r * 64u + k4 + 1856u] * b9;
-        sum6 += near[first_r * 64u + k4 + 1920u] * b9;
+        let v1_7 = near[near1 + k4 * 16u + first_i_V];
+        let v1_8 = near[near1 + k4 * 16u + first_i_V + 1u];
+        let b9 = vec2<f32>(v1_7, v1_8);
+        sum5 += near[near4 + first_r * 64u + k4] * b9;
+        sum6 += near[near4 + first_r * 64u + k4 + 64u] * b9;
       }
       var m5 = array<vec2<f32>, 2>(sum5, sum6);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x10 = m5[y][x];
-          near[r * 16u + i_V + 320u] = x10;
+          let v5_10 = m5[y][x];
+          near[near5 + r * 16u + i_V] = v5_10;
         }
       }
     }
     workgroupBarrier();
+    // %3 [%row, V] = load ws.S.given1 row
+    // %6 [%row, V] = add %5, %3
+    // %8 [%col, V] = swap %6
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x12 = (near[c * 16u + i_V + 320u] + select(0.0, arena[at_ws_S_given1 + c * heads_64 + i_V], c < length));
-      let x11 = x12;
-      near[c * 16u + i_V + 576u] = x11;
+      let v6_12 = (near[near5 + c * 16u + i_V] + select(0.0, arena[at_ws_S_given1 + c * heads_64 + i_V], c < length));
+      let v8_11 = v6_12;
+      near[near8 + c * 16u + i_V] = v8_11;
     }
     workgroupBarrier();
+    // %7 [%row, %col] = load ws.S.solve1_1
+    // %9 [%row, V] = contract[%col] %7, %8
+    // store ws.S.written1, %9
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum14 = vec2<f32>();
       var sum15 = vec2<f32>();
       for (var k13 = 0u; k13 < 16u + zero; k13++) {
-        let b16 = vec2<f32>(near[k13 * 16u + first_i_V + 576u], near[k13 * 16u + first_i_V + 577u]);
+        let b16 = vec2<f32>(near[near8 + k13 * 16u + first_i_V], near[near8 + k13 * 16u + first_i_V + 1u]);
         sum14 += arena[at_ws_S_solve1_1 + first_r * 16u + k13] * b16;
         sum15 += arena[at_ws_S_solve1_1 + first_r * 16u + k13 + 16u] * b16;
       }
@@ -107,26 +128,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x17 = m9[y][x];
-          near[r * 16u + i_V + 320u] = x17;
+          let v9_17 = m9[y][x];
+          near[near9 + r * 16u + i_V] = v9_17;
           if (r < length) { arena[at_ws_S_written1 + r * heads_64 + i_V] = m9[y][x]; }
         }
       }
     }
+    // %10 [%row, K] = load ws.S.col0 row
+    // %12 [%row, K] = load ws.S.col1 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x18 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1856u] = x18;
-      let x19 = select(0.0, arena[at_ws_S_col1 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2880u] = x19;
+      let v10_18 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near10 + r * 64u + i_K] = v10_18;
+      let v12_19 = select(0.0, arena[at_ws_S_col1 + r * heads_64 + i_K], r < length);
+      near[near12 + r * 64u + i_K] = v12_19;
     }
+    // %14 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x20 = arena[at_ws_S_decay + i_K];
-      near[i_K] = x20;
+      let v14_20 = arena[at_ws_S_decay + i_K];
+      near[near14 + i_K] = v14_20;
     }
     workgroupBarrier();
+    // %15 [K, V] = mul %14, %1
+    // %11 [K, V] = contract[%row] %10, %2
+    // %16 [K, V] = add %15, %11
+    // %13 [K, V] = contract[%row] %12, %9
+    // %17 [K, V] = add %16, %13
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -135,11 +164,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum24 = vec4<f32>();
       var sum25 = vec4<f32>();
       for (var k21 = 0u; k21 < 16u + zero; k21++) {
-        let b26 = vec4<f32>(near[k21 * 16u + first_i_V + 64u], near[k21 * 16u + first_i_V + 65u], near[k21 * 16u + first_i_V + 66u], near[k21 * 16u + first_i_V + 67u]);
-        sum22 += near[k21 * 64u + first_i_K + 1856u] * b26;
-        sum23 += near[k21 * 64u + first_i_K + 1857u] * b26;
-        sum24 += near[k21 * 64u + first_i_K + 1858u] * b26;
-        sum25 += near[k21 * 64u + first_i_K + 1859u] * b26;
+        let b26 = vec4<f32>(near[near2 + k21 * 16u + first_i_V], near[near2 + k21 * 16u + first_i_V + 1u], near[near2 + k21 * 16u + first_i_V + 2u], near[near2 + k21 * 16u + first_i_V + 3u]);
+        sum22 += near[near10 + k21 * 64u + first_i_K] * b26;
+        sum23 += near[near10 + k21 * 64u + first_i_K + 1u] * b26;
+        sum24 += near[near10 + k21 * 64u + first_i_K + 2u] * b26;
+        sum25 += near[near10 + k21 * 64u + first_i_K + 3u] * b26;
       }
       var m11 = array<vec4<f32>, 4>(sum22, sum23, sum24, sum25);
       var sum28 = vec4<f32>();
@@ -147,23 +176,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum30 = vec4<f32>();
       var sum31 = vec4<f32>();
       for (var k27 = 0u; k27 < 16u + zero; k27++) {
-        let x32 = near[k27 * 16u + first_i_V + 320u];
-        let x33 = near[k27 * 16u + first_i_V + 321u];
-        let x34 = near[k27 * 16u + first_i_V + 322u];
-        let x35 = near[k27 * 16u + first_i_V + 323u];
-        let b36 = vec4<f32>(x32, x33, x34, x35);
-        sum28 += near[k27 * 64u + first_i_K + 2880u] * b36;
-        sum29 += near[k27 * 64u + first_i_K + 2881u] * b36;
-        sum30 += near[k27 * 64u + first_i_K + 2882u] * b36;
-        sum31 += near[k27 * 64u + first_i_K + 2883u] * b36;
+        let v9_32 = near[near9 + k27 * 16u + first_i_V];
+        let v9_33 = near[near9 + k27 * 16u + first_i_V + 1u];
+        let v9_34 = near[near9 + k27 * 16u + first_i_V + 2u];
+        let v9_35 = near[near9 + k27 * 16u + first_i_V + 3u];
+        let b36 = vec4<f32>(v9_32, v9_33, v9_34, v9_35);
+        sum28 += near[near12 + k27 * 64u + first_i_K] * b36;
+        sum29 += near[near12 + k27 * 64u + first_i_K + 1u] * b36;
+        sum30 += near[near12 + k27 * 64u + first_i_K + 2u] * b36;
+        sum31 += near[near12 + k27 * 64u + first_i_K + 3u] * b36;
       }
       var m13 = array<vec4<f32>, 4>(sum28, sum29, sum30, sum31);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x37 = near[i_K * 16u + i_V + 832u];
-          near[i_K * 16u + i_V + 832u] = (((near[i_K] * x37) + m11[y][x]) + m13[y][x]);
+          let v1_37 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (((near[near14 + i_K] * v1_37) + m11[y][x]) + m13[y][x]);
         }
       }
     }

@@ -24,12 +24,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near24 = 0u;
+  const near2 = 64u;
+  const near5 = 320u;
+  const near8 = 576u;
+  const near9 = 320u;
+  const near1 = 832u;
+  const near4 = 1856u;
+  const near16 = 1856u;
+  const near20 = 1856u;
+  const near22 = 2880u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 832u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -45,57 +57,65 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_col0 = dims[3].x + (token * heads + head) * 64u;
     let at_ws_S_col1 = dims[3].y + (token * heads + head) * 64u;
     let at_ws_S_decay = dims[3].z + (chunk * heads + head) * 64u;
+    // %2 [%row, V] = load v row
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let x1 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
-      near[r * 16u + i_V + 64u] = x1;
+      let v2_1 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
+      near[near2 + r * 16u + i_V] = v2_1;
     }
+    // %4 [%row, K] = load ws.S.erase1 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, arena[at_ws_S_erase1 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1856u] = x2;
+      let v4_2 = select(0.0, arena[at_ws_S_erase1 + r * heads_64 + i_K], r < length);
+      near[near4 + r * 64u + i_K] = v4_2;
     }
     workgroupBarrier();
+    // %5 [%row, V] = contract[K] %4, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
       for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let x6 = near[k3 * 16u + first_i_V + 832u];
-        let x7 = near[k3 * 16u + first_i_V + 833u];
-        let b8 = vec2<f32>(x6, x7);
-        sum4 += near[first_r * 64u + k3 + 1856u] * b8;
-        sum5 += near[first_r * 64u + k3 + 1920u] * b8;
+        let v1_6 = near[near1 + k3 * 16u + first_i_V];
+        let v1_7 = near[near1 + k3 * 16u + first_i_V + 1u];
+        let b8 = vec2<f32>(v1_6, v1_7);
+        sum4 += near[near4 + first_r * 64u + k3] * b8;
+        sum5 += near[near4 + first_r * 64u + k3 + 64u] * b8;
       }
       var m5 = array<vec2<f32>, 2>(sum4, sum5);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x9 = m5[y][x];
-          near[r * 16u + i_V + 320u] = x9;
+          let v5_9 = m5[y][x];
+          near[near5 + r * 16u + i_V] = v5_9;
         }
       }
     }
     workgroupBarrier();
+    // %3 [%row, V] = load ws.S.given1 row
+    // %6 [%row, V] = add %5, %3
+    // %8 [%col, V] = swap %6
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let x11 = (near[c * 16u + i_V + 320u] + select(0.0, arena[at_ws_S_given1 + c * heads_64 + i_V], c < length));
-      let x10 = x11;
-      near[c * 16u + i_V + 576u] = x10;
+      let v6_11 = (near[near5 + c * 16u + i_V] + select(0.0, arena[at_ws_S_given1 + c * heads_64 + i_V], c < length));
+      let v8_10 = v6_11;
+      near[near8 + c * 16u + i_V] = v8_10;
     }
     workgroupBarrier();
+    // %7 [%row, %col] = load ws.S.solve1_1
+    // %9 [%row, V] = contract[%col] %7, %8
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum13 = vec2<f32>();
       var sum14 = vec2<f32>();
       for (var k12 = 0u; k12 < 16u + zero; k12++) {
-        let b15 = vec2<f32>(near[k12 * 16u + first_i_V + 576u], near[k12 * 16u + first_i_V + 577u]);
+        let b15 = vec2<f32>(near[near8 + k12 * 16u + first_i_V], near[near8 + k12 * 16u + first_i_V + 1u]);
         sum13 += arena[at_ws_S_solve1_1 + first_r * 16u + k12] * b15;
         sum14 += arena[at_ws_S_solve1_1 + first_r * 16u + k12 + 16u] * b15;
       }
@@ -104,37 +124,48 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let x16 = m9[y][x];
-          near[r * 16u + i_V + 320u] = x16;
+          let v9_16 = m9[y][x];
+          near[near9 + r * 16u + i_V] = v9_16;
         }
       }
     }
+    // %16 [%row, K] = load ws.S.read0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x17 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1856u] = x17;
+      let v16_17 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
+      near[near16 + r * 64u + i_K] = v16_17;
     }
     workgroupBarrier();
+    // %17 [%row, V] = contract[K] %16, %1
+    // %10 [%row, %col] = load ws.S.score0_0
+    // %11 [%col, V] = swap %2
+    // %12 [%row, V] = contract[%col] %10, %11
+    // %18 [%row, V] = add %17, %12
+    // %13 [%row, %col] = load ws.S.score0_1
+    // %14 [%col, V] = swap %9
+    // %15 [%row, V] = contract[%col] %13, %14
+    // %19 [%row, V] = add %18, %15
+    // store o, %19
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
       var sum19 = vec2<f32>();
       var sum20 = vec2<f32>();
       for (var k18 = 0u; k18 < 64u + zero; k18++) {
-        let x21 = near[k18 * 16u + first_i_V + 832u];
-        let x22 = near[k18 * 16u + first_i_V + 833u];
-        let b23 = vec2<f32>(x21, x22);
-        sum19 += near[first_r * 64u + k18 + 1856u] * b23;
-        sum20 += near[first_r * 64u + k18 + 1920u] * b23;
+        let v1_21 = near[near1 + k18 * 16u + first_i_V];
+        let v1_22 = near[near1 + k18 * 16u + first_i_V + 1u];
+        let b23 = vec2<f32>(v1_21, v1_22);
+        sum19 += near[near16 + first_r * 64u + k18] * b23;
+        sum20 += near[near16 + first_r * 64u + k18 + 64u] * b23;
       }
       var m17 = array<vec2<f32>, 2>(sum19, sum20);
       var sum25 = vec2<f32>();
       var sum26 = vec2<f32>();
       for (var k24 = 0u; k24 < 16u + zero; k24++) {
-        let x27 = near[k24 * 16u + first_i_V + 64u];
-        let x28 = near[k24 * 16u + first_i_V + 65u];
-        let b29 = vec2<f32>(x27, x28);
+        let v2_27 = near[near2 + k24 * 16u + first_i_V];
+        let v2_28 = near[near2 + k24 * 16u + first_i_V + 1u];
+        let b29 = vec2<f32>(v2_27, v2_28);
         sum25 += arena[at_ws_S_score0_0 + first_r * 16u + k24] * b29;
         sum26 += arena[at_ws_S_score0_0 + first_r * 16u + k24 + 16u] * b29;
       }
@@ -142,9 +173,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum31 = vec2<f32>();
       var sum32 = vec2<f32>();
       for (var k30 = 0u; k30 < 16u + zero; k30++) {
-        let x33 = near[k30 * 16u + first_i_V + 320u];
-        let x34 = near[k30 * 16u + first_i_V + 321u];
-        let b35 = vec2<f32>(x33, x34);
+        let v9_33 = near[near9 + k30 * 16u + first_i_V];
+        let v9_34 = near[near9 + k30 * 16u + first_i_V + 1u];
+        let b35 = vec2<f32>(v9_33, v9_34);
         sum31 += arena[at_ws_S_score0_1 + first_r * 16u + k30] * b35;
         sum32 += arena[at_ws_S_score0_1 + first_r * 16u + k30 + 16u] * b35;
       }
@@ -158,20 +189,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
     workgroupBarrier();
+    // %20 [%row, K] = load ws.S.col0 row
+    // %22 [%row, K] = load ws.S.col1 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x36 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 1856u] = x36;
-      let x37 = select(0.0, arena[at_ws_S_col1 + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 2880u] = x37;
+      let v20_36 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near20 + r * 64u + i_K] = v20_36;
+      let v22_37 = select(0.0, arena[at_ws_S_col1 + r * heads_64 + i_K], r < length);
+      near[near22 + r * 64u + i_K] = v22_37;
     }
+    // %24 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x38 = arena[at_ws_S_decay + i_K];
-      near[i_K] = x38;
+      let v24_38 = arena[at_ws_S_decay + i_K];
+      near[near24 + i_K] = v24_38;
     }
     workgroupBarrier();
+    // %25 [K, V] = mul %24, %1
+    // %21 [K, V] = contract[%row] %20, %2
+    // %26 [K, V] = add %25, %21
+    // %23 [K, V] = contract[%row] %22, %9
+    // %27 [K, V] = add %26, %23
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -180,15 +219,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum42 = vec4<f32>();
       var sum43 = vec4<f32>();
       for (var k39 = 0u; k39 < 16u + zero; k39++) {
-        let x44 = near[k39 * 16u + first_i_V + 64u];
-        let x45 = near[k39 * 16u + first_i_V + 65u];
-        let x46 = near[k39 * 16u + first_i_V + 66u];
-        let x47 = near[k39 * 16u + first_i_V + 67u];
-        let b48 = vec4<f32>(x44, x45, x46, x47);
-        sum40 += near[k39 * 64u + first_i_K + 1856u] * b48;
-        sum41 += near[k39 * 64u + first_i_K + 1857u] * b48;
-        sum42 += near[k39 * 64u + first_i_K + 1858u] * b48;
-        sum43 += near[k39 * 64u + first_i_K + 1859u] * b48;
+        let v2_44 = near[near2 + k39 * 16u + first_i_V];
+        let v2_45 = near[near2 + k39 * 16u + first_i_V + 1u];
+        let v2_46 = near[near2 + k39 * 16u + first_i_V + 2u];
+        let v2_47 = near[near2 + k39 * 16u + first_i_V + 3u];
+        let b48 = vec4<f32>(v2_44, v2_45, v2_46, v2_47);
+        sum40 += near[near20 + k39 * 64u + first_i_K] * b48;
+        sum41 += near[near20 + k39 * 64u + first_i_K + 1u] * b48;
+        sum42 += near[near20 + k39 * 64u + first_i_K + 2u] * b48;
+        sum43 += near[near20 + k39 * 64u + first_i_K + 3u] * b48;
       }
       var m21 = array<vec4<f32>, 4>(sum40, sum41, sum42, sum43);
       var sum50 = vec4<f32>();
@@ -196,33 +235,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum52 = vec4<f32>();
       var sum53 = vec4<f32>();
       for (var k49 = 0u; k49 < 16u + zero; k49++) {
-        let x54 = near[k49 * 16u + first_i_V + 320u];
-        let x55 = near[k49 * 16u + first_i_V + 321u];
-        let x56 = near[k49 * 16u + first_i_V + 322u];
-        let x57 = near[k49 * 16u + first_i_V + 323u];
-        let b58 = vec4<f32>(x54, x55, x56, x57);
-        sum50 += near[k49 * 64u + first_i_K + 2880u] * b58;
-        sum51 += near[k49 * 64u + first_i_K + 2881u] * b58;
-        sum52 += near[k49 * 64u + first_i_K + 2882u] * b58;
-        sum53 += near[k49 * 64u + first_i_K + 2883u] * b58;
+        let v9_54 = near[near9 + k49 * 16u + first_i_V];
+        let v9_55 = near[near9 + k49 * 16u + first_i_V + 1u];
+        let v9_56 = near[near9 + k49 * 16u + first_i_V + 2u];
+        let v9_57 = near[near9 + k49 * 16u + first_i_V + 3u];
+        let b58 = vec4<f32>(v9_54, v9_55, v9_56, v9_57);
+        sum50 += near[near22 + k49 * 64u + first_i_K] * b58;
+        sum51 += near[near22 + k49 * 64u + first_i_K + 1u] * b58;
+        sum52 += near[near22 + k49 * 64u + first_i_K + 2u] * b58;
+        sum53 += near[near22 + k49 * 64u + first_i_K + 3u] * b58;
       }
       var m23 = array<vec4<f32>, 4>(sum50, sum51, sum52, sum53);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x59 = near[i_K * 16u + i_V + 832u];
-          near[i_K * 16u + i_V + 832u] = (((near[i_K] * x59) + m21[y][x]) + m23[y][x]);
+          let v1_59 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (((near[near24 + i_K] * v1_59) + m21[y][x]) + m23[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x60 = near[i_K * 16u + i_V + 832u];
-    p_final_S[at_S + i_K * 64u + i_V] = x60;
+    let v1_60 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_60;
   }
 }

@@ -34,12 +34,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_S = (sequence * heads + head) * 4096u + block;
+  const near17 = 0u;
+  const near21 = 16u;
+  const near4 = 0u;
+  const near8 = 64u;
+  const near12 = 128u;
+  const near16 = 192u;
+  const near19 = 256u;
+  const near1 = 320u;
+  const near25 = 1344u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 320u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_w = (token * heads + head) * 64u;
@@ -47,79 +58,107 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_v_staged = dims[5].y + (token * heads + head) * 64u + block;
     let at_r_staged = dims[4].w + (token * heads + head) * 64u;
     let at_o = (token * heads + head) * 64u + block;
+    // %2 [K] = load w one
+    // %4 [K] = expm1 %2
+    // %5 [] = 0.5
+    // %6 [] = 1
+    // %7 [K] = add %6, %4
+    // %8 [K] = less %5, %7
+    // %9 [K] = mul %8, %4
+    // %10 [K] = sub %6, %8
+    // %3 [K] = exp %2
+    // %11 [K] = mul %10, %3
+    // %12 [K] = add %9, %11
+    // %16 [K] = load k.staged one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x2 = p_w[at_w + i_K];
-      let x1 = m_expm1(x2);
-      near[i_K] = x1;
-      let x3 = select(0.0, 1.0, 0.5f < (1.0f + x1));
-      near[i_K + 64u] = x3;
-      let x4 = ((x3 * x1) + ((1.0f - x3) * m_exp(x2)));
-      near[i_K + 128u] = x4;
-      let x5 = arena[at_k_staged + i_K];
-      near[i_K + 192u] = x5;
+      let v2_2 = p_w[at_w + i_K];
+      let v4_1 = m_expm1(v2_2);
+      near[near4 + i_K] = v4_1;
+      let v8_3 = select(0.0, 1.0, 0.5f < (1.0f + v4_1));
+      near[near8 + i_K] = v8_3;
+      let v12_4 = ((v8_3 * v4_1) + ((1.0f - v8_3) * m_exp(v2_2)));
+      near[near12 + i_K] = v12_4;
+      let v16_5 = arena[at_k_staged + i_K];
+      near[near16 + i_K] = v16_5;
     }
     workgroupBarrier();
+    // %17 [V] = load v.staged one
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      let x6 = arena[at_v_staged + i_V];
-      near[i_V] = x6;
+      let v17_6 = arena[at_v_staged + i_V];
+      near[near17 + i_V] = v17_6;
     }
+    // %19 [K] = load b one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x7 = p_b[at_w + i_K];
-      near[i_K + 256u] = x7;
+      let v19_7 = p_b[at_w + i_K];
+      near[near19 + i_K] = v19_7;
     }
+    // %20 [K] = load a one
+    // %21 [V] = contract[K] %20, %1
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum9 = 0.0;
       for (var k8 = 0u; k8 < 64u + zero; k8++) {
         let b10 = p_a[at_w + k8];
-        let x11 = near[k8 * 16u + i_V + 320u];
-        let b12 = x11;
+        let v1_11 = near[near1 + k8 * 16u + i_V];
+        let b12 = v1_11;
         sum9 += b10 * b12;
       }
       let m21 = sum9;
-      let x13 = m21;
-      near[i_V + 16u] = x13;
+      let v21_13 = m21;
+      near[near21 + i_V] = v21_13;
     }
     workgroupBarrier();
+    // %14 [K, V] = mul %8, %1
+    // %13 [K, V] = mul %12, %1
+    // %18 [K, V] = mul %16, %17
+    // %22 [K, V] = mul %19, %21
+    // %23 [K, V] = add %18, %22
+    // %24 [K, V] = add %13, %23
+    // %25 [K, V] = add %14, %24
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x15 = near[i_K + 64u];
-      let x16 = near[i_K * 16u + i_V + 320u];
-      let x17 = (x15 * x16);
-      let x18 = (near[i_K + 128u] * x16);
-      let x14 = (x17 + (x18 + ((near[i_K + 192u] * near[i_V]) + (near[i_K + 256u] * near[i_V + 16u]))));
-      near[i_K * 16u + i_V + 1344u] = x14;
+      let v8_15 = near[near8 + i_K];
+      let v1_16 = near[near1 + i_K * 16u + i_V];
+      let v14_17 = (v8_15 * v1_16);
+      let v13_18 = (near[near12 + i_K] * v1_16);
+      let v24_19 = (v13_18 + ((near[near16 + i_K] * near[near17 + i_V]) + (near[near19 + i_K] * near[near21 + i_V])));
+      let v25_14 = (v14_17 + v24_19);
+      near[near25 + i_K * 16u + i_V] = v25_14;
     }
     workgroupBarrier();
+    // %26 [K] = load r.staged one
+    // %27 [V] = contract[K] %26, %25
+    // store o, %27
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum20 = 0.0;
-      for (var k19 = 0u; k19 < 64u + zero; k19++) {
-        let b21 = arena[at_r_staged + k19];
-        let x22 = near[k19 * 16u + i_V + 1344u];
-        let b23 = x22;
-        sum20 += b21 * b23;
+      var sum21 = 0.0;
+      for (var k20 = 0u; k20 < 64u + zero; k20++) {
+        let b22 = arena[at_r_staged + k20];
+        let v25_23 = near[near25 + k20 * 16u + i_V];
+        let b24 = v25_23;
+        sum21 += b22 * b24;
       }
-      let m27 = sum20;
+      let m27 = sum21;
       p_o[at_o + i_V] = m27;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x24 = near[i_K * 16u + i_V + 1344u];
-      near[i_K * 16u + i_V + 320u] = x24;
+      let v25_25 = near[near25 + i_K * 16u + i_V];
+      near[near1 + i_K * 16u + i_V] = v25_25;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x25 = near[i_K * 16u + i_V + 320u];
-    p_final_S[at_S + i_K * 64u + i_V] = x25;
+    let v1_26 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_26;
   }
 }

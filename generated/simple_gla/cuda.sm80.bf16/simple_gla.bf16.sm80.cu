@@ -749,19 +749,24 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict_
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x__row = lane;
+  // %0 [] = zeros
   float t0[1];
   t0[0] = 0.f;
+  // %1 [] = 1
   float t1[1];
   t1[0] = 1.f;
+  // %2 [] = add %0, %1
   float t2[1];
   t2[0] = (t0[0] + t1[0]);
   float t3[1];
   t3[0] = 0.f;
+  // loop chunks with %3 [] = %0
   #pragma unroll 4
   for (int n = warp; n < walk_chunks; n += 8) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
+    // %4 [%row] = load g row
     float t4[2];
     UNROLL for (int c = 0; c < 2; ++c) { if ((x__row + (c) * 32) < length) ldn<1>(&t4[c], p_g + ((i64)(first + (x__row + (c) * 32)) * d.heads + head) * 1); else zeron<1>(&t4[c]); }
     UNROLL for (int j = 0; j < 2; ++j) t3[0] += t4[j];
@@ -770,14 +775,16 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict_
   (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t3[0];
   __syncthreads();
   { float x = t0[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t3[0] = x; }
+  // %7 [] = exp %3
   float t7[1];
   t7[0] = m_exp(t3[0]);
+  // store ws.S.span, %7
   if (lane == 0 && warp == 0) st(p_ws_S_span + ((i64)segment * d.heads + head) * 1, t7[0]);
 }
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, f32* __restrict__ p_ws_S_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L5 = 16384, L6 = 16640, L2 = 0, L3 = 256, L4 = 0;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L5_8 = 16384, L6_11 = 16640, L2_4 = 0, L3_5 = 256, L4_7 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -803,8 +810,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L1_3), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %4 [%row] = load g row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       cp_commit();
     };
@@ -817,24 +827,30 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2))[i] = r4_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_4))[i] = r4_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L3)), ((float*)(basep + L2)), false, false);
+      // %5 [%row] = cumsum %4
+      if (t < 32) vec_cumsum(((float*)(basep + L3_5)), ((float*)(basep + L2_4)), false, false);
+      // %6 [] = pick last %5
       team_sync(1);
-      const float s6_1 = ((float*)(basep + L3))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = (s6_1 - ((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5))[i] = m_exp(((float*)(basep + L4))[i]);
+      const float s6_1 = ((float*)(basep + L3_5))[63];
+      // %7 [%row] = sub %6, %5
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_7))[i] = (s6_1 - ((float*)(basep + L3_5))[i]);
+      // %8 [%row] = exp %7
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_8))[i] = m_exp(((float*)(basep + L4_7))[i]);
+      // %11 [] = exp %6
       const float s11_2 = m_exp(s6_1);
-      if (t == 0) ((float*)(sp + L6))[0] = s11_2;
+      if (t == 0) ((float*)(sp + L6_11))[0] = s11_2;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
   }
   else {
+    // %0 [K, V] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
@@ -850,22 +866,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %9 [%row, V] = mul %8, %2
       float f2_2[32];
-      load_frag<4, 64, true>(f2_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
       float f9_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_3[i] = (((float*)(sp + L5))[frag_col(i)] * f2_2[i]);
-      const float s11_4 = ((float*)(sp + L6))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f9_3[i] = (((float*)(sp + L5_8))[frag_col(i)] * f2_2[i]);
+      // %12 [K, V] = mul %11, %1
+      const float s11_4 = ((float*)(sp + L6_11))[0];
       float f12_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f12_5[i] = (s11_4 * f1_1[i]);
+      // %10 [K, V] = contract[%row] %3, %9
+      // %13 [K, V] = add %12, %10
       u32 a9_6[4][4]; pack<4>(a9_6, f9_3);
       float f13_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = f12_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f13_7, a9_6, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f13_7, a9_6, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f13_7) / 4>(f13_7);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_7[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -883,10 +904,12 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = load S
   float t0[4];
   { if (p_S != nullptr) ldn<4>(&t0[0], p_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, V] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -903,14 +926,19 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [] = load ws.S.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [K, V] = load ws.S.local
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.S.entry, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+        // %3 [K, V] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [K, V] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -921,7 +949,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, bf16* __restrict__ p_o, f32* __restrict__ p_ws_S_local, const f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384, L5 = 24576, L7 = 32768, L9 = 33024, L10 = 33280, L3 = 0, L4 = 256, L6 = 0, L8 = 512;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L5_16 = 24576, L7_21 = 32768, L9_26 = 33024, L10_29 = 33280, L3_8 = 0, L4_9 = 256, L6_20 = 0, L8_25 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -947,9 +975,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L1), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L1_3), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %4 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L2_4), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %8 [%row] = load g row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       cp_commit();
     };
@@ -969,39 +1001,56 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3))[i] = r8_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_8))[i] = r8_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      u32 a3_1[4][4]; load_as<4, 64, false>(a3_1, (sa + L1));
+      // %5 [%col, K] = swap %4
+      // %6 [%row, %col] = contract[K] %3, %5
+      u32 a3_1[4][4]; load_as<4, 64, false>(a3_1, (sa + L1_3));
       float f6_2[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_2, a3_1, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f6_2, a3_1, (sa + L2_4)); mma_commit();
+      // %7 [%row, %col] = mask %6
       mma_wait<0>();
       mma_ready<sizeof(f6_2) / 4>(f6_2);
       float f7_3[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_3[i] = (frag_col(i) <= frag_row(i) ? f6_2[i] : 0.f);
-      if (t < 32) vec_cumsum(((float*)(basep + L4)), ((float*)(basep + L3)), false, false);
+      // %9 [%row] = cumsum %8
+      if (t < 32) vec_cumsum(((float*)(basep + L4_9)), ((float*)(basep + L3_8)), false, false);
+      // %10 [%col] = swap %9
+      // %11 [%row, %col] = sub %9, %10
       team_sync(1);
       float f11_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_4[i] = (((float*)(basep + L4))[frag_row(i)] - ((float*)(basep + L4))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f11_4[i] = (((float*)(basep + L4_9))[frag_row(i)] - ((float*)(basep + L4_9))[frag_col(i)]);
+      // %12 [%row, %col] = mask %11
       float f12_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f12_5[i] = (frag_col(i) <= frag_row(i) ? f11_4[i] : 0.f);
+      // %13 [%row, %col] = exp %12
       float f13_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_6[i] = m_exp(f12_5[i]);
+      // %14 [] = 0.125
+      // %15 [%row, %col] = mul %13, %14
       float f15_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f15_7[i] = (f13_6[i] * 0.125f);
+      // %16 [%row, %col] = mul %15, %7
       float f16_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_8[i] = (f15_7[i] * f7_3[i]);
-      store_frag<4, 64, false>((sa + L5), f16_8, 0);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6))[i] = m_exp(((float*)(basep + L4))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L7))[i] = (((float*)(basep + L6))[i] * 0.125f);
-      const float s24_9 = ((float*)(basep + L4))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8))[i] = (s24_9 - ((float*)(basep + L4))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L9))[i] = m_exp(((float*)(basep + L8))[i]);
+      store_frag<4, 64, false>((sa + L5_16), f16_8, 0);
+      // %20 [%row] = exp %9
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_20))[i] = m_exp(((float*)(basep + L4_9))[i]);
+      // %21 [%row] = mul %20, %14
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L7_21))[i] = (((float*)(basep + L6_20))[i] * 0.125f);
+      // %24 [] = pick last %9
+      const float s24_9 = ((float*)(basep + L4_9))[63];
+      // %25 [%row] = sub %24, %9
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_25))[i] = (s24_9 - ((float*)(basep + L4_9))[i]);
+      // %26 [%row] = exp %25
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L9_26))[i] = m_exp(((float*)(basep + L8_25))[i]);
+      // %29 [] = exp %24
       const float s29_10 = m_exp(s24_9);
-      if (t == 0) ((float*)(sp + L10))[0] = s29_10;
+      if (t == 0) ((float*)(sp + L10_29))[0] = s29_10;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1009,6 +1058,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load ws.S.entry
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1024,35 +1074,46 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %17 [%col, V] = swap %2
+      // %19 [%row, V] = contract[K] %3, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f19_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f19_3, a1_2, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f19_3, a1_2, (sa + L1_3)); mma_commit();
+      // %27 [%row, V] = mul %26, %2
       float f2_4[32];
-      load_frag<4, 64, true>(f2_4, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_4, (sa + L0_2), 0);
       float f27_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_5[i] = (((float*)(sp + L9))[frag_col(i)] * f2_4[i]);
-      const float s29_6 = ((float*)(sp + L10))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f27_5[i] = (((float*)(sp + L9_26))[frag_col(i)] * f2_4[i]);
+      // %30 [K, V] = mul %29, %1
+      const float s29_6 = ((float*)(sp + L10_29))[0];
       float f30_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_7[i] = (s29_6 * f1_1[i]);
+      // %28 [K, V] = contract[%row] %4, %27
+      // %31 [K, V] = add %30, %28
       u32 a27_8[4][4]; pack<4>(a27_8, f27_5);
       float f31_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_9[i] = f30_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f31_9, a27_8, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f31_9, a27_8, (sa + L2_4)); mma_commit();
+      // %22 [%row, V] = mul %21, %19
       mma_wait<1>();
       mma_ready<sizeof(f19_3) / 4>(f19_3);
       float f22_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (((float*)(sp + L7))[frag_col(i)] * f19_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (((float*)(sp + L7_21))[frag_col(i)] * f19_3[i]);
+      // %18 [%row, V] = contract[%col] %16, %17
+      // %23 [%row, V] = add %22, %18
       u32 a2_11[4][4]; pack<4>(a2_11, f2_4);
       float f23_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_12[i] = f22_10[i];
-      mma_open(); mma<64, 4, 64, false, false>(f23_12, a2_11, (sa + L5)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f23_12, a2_11, (sa + L5_16)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f31_9) / 4>(f31_9);
       mma_ready<sizeof(f23_12) / 4>(f23_12);
+      // store o, %23
       store_frag<4, 64, true>((oa + O0), f23_12, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_9[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1070,10 +1131,12 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, V] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1088,6 +1151,7 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [K, V] = load ws.S.local
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1095,12 +1159,13 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
       }
     }
   }
+  // store final.S, %1
   if (p_final_S != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L5 = 16384, L6 = 16640, L2 = 0, L3 = 256, L4 = 0;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L5_8 = 16384, L6_11 = 16640, L2_4 = 0, L3_5 = 256, L4_7 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1126,8 +1191,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L1_3), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %4 [%row] = load g row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       cp_commit();
     };
@@ -1147,19 +1215,24 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2))[i] = r4_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_4))[i] = r4_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L3)), ((float*)(basep + L2)), false, false);
+      // %5 [%row] = cumsum %4
+      if (t < 32) vec_cumsum(((float*)(basep + L3_5)), ((float*)(basep + L2_4)), false, false);
+      // %6 [] = pick last %5
       team_sync(1);
-      const float s6_1 = ((float*)(basep + L3))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = (s6_1 - ((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5))[i] = m_exp(((float*)(basep + L4))[i]);
+      const float s6_1 = ((float*)(basep + L3_5))[63];
+      // %7 [%row] = sub %6, %5
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_7))[i] = (s6_1 - ((float*)(basep + L3_5))[i]);
+      // %8 [%row] = exp %7
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_8))[i] = m_exp(((float*)(basep + L4_7))[i]);
+      // %11 [] = exp %6
       const float s11_2 = m_exp(s6_1);
-      if (t == 0) ((float*)(sp + L6))[0] = s11_2;
+      if (t == 0) ((float*)(sp + L6_11))[0] = s11_2;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1167,6 +1240,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load ws.S.entry
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1182,18 +1256,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %9 [%row, V] = mul %8, %2
       float f2_2[32];
-      load_frag<4, 64, true>(f2_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
       float f9_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_3[i] = (((float*)(sp + L5))[frag_col(i)] * f2_2[i]);
-      const float s11_4 = ((float*)(sp + L6))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f9_3[i] = (((float*)(sp + L5_8))[frag_col(i)] * f2_2[i]);
+      // %12 [K, V] = mul %11, %1
+      const float s11_4 = ((float*)(sp + L6_11))[0];
       float f12_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f12_5[i] = (s11_4 * f1_1[i]);
+      // %10 [K, V] = contract[%row] %3, %9
+      // %13 [K, V] = add %12, %10
       u32 a9_6[4][4]; pack<4>(a9_6, f9_3);
       float f13_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = f12_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f13_7, a9_6, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f13_7, a9_6, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f13_7) / 4>(f13_7);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_7[i];
@@ -1204,7 +1283,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, f32* __restrict__ p_ws_S_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L2 = 8192, L5 = 16384, L6 = 16640, L1 = 0, L3 = 256, L4 = 0;
+  constexpr u32 L0_2 = 0, L2_9 = 8192, L5_7 = 16384, L6_12 = 16640, L1_3 = 0, L3_4 = 256, L4_5 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1230,9 +1309,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load g row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %9 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L2_9), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1244,24 +1326,31 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_3))[i] = r3_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L3)), ((float*)(basep + L1)), false, false);
+      // %4 [%row] = cumsum %3
+      if (t < 32) vec_cumsum(((float*)(basep + L3_4)), ((float*)(basep + L1_3)), false, false);
+      // %5 [%row] = exp %4
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = m_exp(((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5))[i] = (((float*)(basep + L4))[i] * 0.125f);
-      const float s11_1 = ((float*)(basep + L3))[63];
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_5))[i] = m_exp(((float*)(basep + L3_4))[i]);
+      // %6 [] = 0.125
+      // %7 [%row] = mul %5, %6
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_7))[i] = (((float*)(basep + L4_5))[i] * 0.125f);
+      // %11 [] = pick last %4
+      const float s11_1 = ((float*)(basep + L3_4))[63];
+      // %12 [] = exp %11
       const float s12_2 = m_exp(s11_1);
-      if (t == 0) ((float*)(sp + L6))[0] = s12_2;
+      if (t == 0) ((float*)(sp + L6_12))[0] = s12_2;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
   }
   else {
+    // %0 [K, V] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
@@ -1277,22 +1366,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %8 [%row, V] = mul %7, %2
       float f2_2[32];
-      load_frag<4, 64, true>(f2_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
       float f8_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(sp + L5))[frag_col(i)] * f2_2[i]);
-      const float s12_4 = ((float*)(sp + L6))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(sp + L5_7))[frag_col(i)] * f2_2[i]);
+      // %13 [K, V] = mul %12, %1
+      const float s12_4 = ((float*)(sp + L6_12))[0];
       float f13_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (s12_4 * f1_1[i]);
+      // %10 [K, V] = contract[%row] %9, %8
+      // %14 [K, V] = add %13, %10
       u32 a8_6[4][4]; pack<4>(a8_6, f8_3);
       float f14_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_7[i] = f13_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f14_7, a8_6, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f14_7, a8_6, (sa + L2_9)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f14_7) / 4>(f14_7);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_7[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local_cotangent, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1310,10 +1404,12 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = load d_final.S
   float t0[4];
   { if (p_d_final_S != nullptr) ldn<4>(&t0[0], p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, V] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -1330,14 +1426,19 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [] = load ws.S.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [K, V] = load ws.S.local_cotangent
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.S.entry_cotangent, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+        // %3 [K, V] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [K, V] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -1348,7 +1449,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, f32* __restrict__ p_ws_S_local_cotangent, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L2 = 8192, L5 = 16384, L6 = 16640, L1 = 0, L3 = 256, L4 = 0;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_9 = 8192, L5_7 = 16384, L6_12 = 16640, L1_3 = 0, L3_4 = 256, L4_5 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1374,9 +1475,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load g row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %9 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L2_9), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1395,19 +1499,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_3))[i] = r3_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L3)), ((float*)(basep + L1)), false, false);
+      // %4 [%row] = cumsum %3
+      if (t < 32) vec_cumsum(((float*)(basep + L3_4)), ((float*)(basep + L1_3)), false, false);
+      // %5 [%row] = exp %4
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = m_exp(((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5))[i] = (((float*)(basep + L4))[i] * 0.125f);
-      const float s11_1 = ((float*)(basep + L3))[63];
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_5))[i] = m_exp(((float*)(basep + L3_4))[i]);
+      // %6 [] = 0.125
+      // %7 [%row] = mul %5, %6
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_7))[i] = (((float*)(basep + L4_5))[i] * 0.125f);
+      // %11 [] = pick last %4
+      const float s11_1 = ((float*)(basep + L3_4))[63];
+      // %12 [] = exp %11
       const float s12_2 = m_exp(s11_1);
-      if (t == 0) ((float*)(sp + L6))[0] = s12_2;
+      if (t == 0) ((float*)(sp + L6_12))[0] = s12_2;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1415,6 +1525,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, V] = load ws.S.entry_cotangent
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1430,23 +1541,29 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %8 [%row, V] = mul %7, %2
       float f2_2[32];
-      load_frag<4, 64, true>(f2_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
       float f8_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(sp + L5))[frag_col(i)] * f2_2[i]);
-      const float s12_4 = ((float*)(sp + L6))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(sp + L5_7))[frag_col(i)] * f2_2[i]);
+      // %13 [K, V] = mul %12, %1
+      const float s12_4 = ((float*)(sp + L6_12))[0];
       float f13_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (s12_4 * f1_1[i]);
+      // %10 [K, V] = contract[%row] %9, %8
+      // %14 [K, V] = add %13, %10
       u32 a8_6[4][4]; pack<4>(a8_6, f8_3);
       float f14_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_7[i] = f13_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f14_7, a8_6, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f14_7, a8_6, (sa + L2_9)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f14_7) / 4>(f14_7);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_7[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.S.local_cotangent, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1464,10 +1581,12 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
   const int x_K_V = block * 1024 + lane * 4;
   const int i_K = x_K_V / 64;
   const int i_V = x_K_V % 64;
+  // %0 [K, V] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, V] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1482,6 +1601,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [K, V] = load ws.S.local_cotangent
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1489,12 +1609,13 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
       }
     }
   }
+  // store d_S, %1
   { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M9 = 49152, M10 = 57344, M13 = 49152, M14 = 8192, M15 = 49152, M6 = 49152, M7 = 65536, M8 = 57344, M11 = 49152, M12 = 57344, M16 = 0, M17 = 256, M18 = 512, M19 = 0, M20 = 768, M21 = 512, M22 = 768, M23 = 0, M24 = 256;
+  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_12 = 16384, M3_16 = 24576, M4_23 = 32768, M5_27 = 40960, M9 = 49152, M10_11 = 57344, M13 = 49152, M14_37 = 8192, M15 = 49152, M6_5 = 49152, M7_6 = 65536, M8_15 = 57344, M11_30 = 49152, M12_31 = 57344, M16_45 = 0, M17_46 = 256, M18_48 = 512, M19_49 = 0, M20_50 = 768, M21_55 = 512, M22_58 = 768, M23_59 = 0, M24_60 = 256;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1503,145 +1624,210 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M2), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M3), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M5), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load v row
+  tile_load<64, 1, 128>((base + M1_1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %12 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M2_12), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %16 [K, V] = load ws.S.states
+  tile_load<64, 1, 128>((base + M3_16), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %23 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M4_23), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %27 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 128>((base + M5_27), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
   cp_wait<5>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<4>();
   team_sync(1);
   float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1_1)); mma_commit();
+  // %4 [%row, %col] = mask %3
   mma_wait<0>();
   mma_ready<sizeof(f3_1) / 4>(f3_1);
   float f4_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %5 [%row] = load g row
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M6_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %6 [%row] = cumsum %5
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M7)), ((float*)(basep + M6)), false, false);
+  if (t < 32) vec_cumsum(((float*)(basep + M7_6)), ((float*)(basep + M6_5)), false, false);
+  // %7 [%col] = swap %6
+  // %8 [%row, %col] = sub %6, %7
   team_sync(1);
   float f8_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(basep + M7))[frag_row(i)] - ((float*)(basep + M7))[frag_col(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(basep + M7_6))[frag_row(i)] - ((float*)(basep + M7_6))[frag_col(i)]);
+  // %9 [%row, %col] = mask %8
   float f9_4[32];
   UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = (frag_col(i) <= frag_row(i) ? f8_3[i] : 0.f);
+  // %10 [%row, %col] = exp %9
   float f10_5[32];
   UNROLL for (int i = 0; i < 32; ++i) f10_5[i] = m_exp(f9_4[i]);
+  // %11 [%row, %col] = mul %10, %4
   float f11_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f11_6[i] = (f10_5[i] * f4_2[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8))[i] = m_exp(((float*)(basep + M7))[i]);
-  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0));
+  // %13 [%col, K] = swap %12
+  // %15 [%row] = exp %6
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M8_15))[i] = m_exp(((float*)(basep + M7_6))[i]);
+  // %17 [%row, K] = contract[V] %0, %16
+  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
   cp_wait<2>();
   team_sync(1);
   float f17_8[32];
-  mma_open(); mma<64, 4, 64, false, true>(f17_8, a0_7, (base + M3)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f17_8, a0_7, (base + M3_16)); mma_commit();
+  // %18 [%row, K] = mul %15, %17
   mma_wait<0>();
   mma_ready<sizeof(f17_8) / 4>(f17_8);
   float f18_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_9[i] = (((float*)(basep + M8))[frag_row(i)] * f17_8[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f18_9[i] = (((float*)(basep + M8_15))[frag_row(i)] * f17_8[i]);
+  // %14 [%row, K] = contract[%col] %11, %13
+  // %19 [%row, K] = add %18, %14
   u32 a11_10[4][4]; pack<4>(a11_10, f11_6);
   float f19_11[32];
   UNROLL for (int i = 0; i < 32; ++i) f19_11[i] = f18_9[i];
-  mma_open(); mma<64, 4, 64, true, false>(f19_11, a11_10, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f19_11, a11_10, (base + M2_12)); mma_commit();
+  // %20 [] = 0.125
+  // %21 [%row, K] = mul %19, %20
   mma_wait<0>();
   mma_ready<sizeof(f19_11) / 4>(f19_11);
   float f21_12[32];
   UNROLL for (int i = 0; i < 32; ++i) f21_12[i] = (f19_11[i] * 0.125f);
+  // store d_q, %21
   store_frag<4, 64, false>((base + M9), f21_12, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
-  store_frag<4, 64, false>((base + M10), f11_6, 0);
+  // %25 [%col, K] = swap %23
+  // %61 [%col, %row] = swap %11
+  // %62 [%row, K] = contract[%col] %61, %25
+  store_frag<4, 64, false>((base + M10_11), f11_6, 0);
   team_sync(1);
-  u32 a11_13[4][4]; load_as<4, 64, true>(a11_13, (base + M10));
+  u32 a11_13[4][4]; load_as<4, 64, true>(a11_13, (base + M10_11));
   cp_wait<1>();
   team_sync(1);
   float f62_14[32];
-  mma_open(); mma<64, 4, 64, true, true>(f62_14, a11_13, (base + M4)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, true>(f62_14, a11_13, (base + M4_23)); mma_commit();
+  // %26 [%row, K] = mul %62, %20
   mma_wait<0>();
   mma_ready<sizeof(f62_14) / 4>(f62_14);
   float f26_15[32];
   UNROLL for (int i = 0; i < 32; ++i) f26_15[i] = (f62_14[i] * 0.125f);
-  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M1));
+  // %28 [%row, K] = contract[V] %1, %27
+  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M1_1));
   cp_wait<0>();
   team_sync(1);
   float f28_17[32];
-  mma_open(); mma<64, 4, 64, false, true>(f28_17, a1_16, (base + M5)); mma_commit();
-  const float s29_18 = ((float*)(basep + M7))[63];
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M11))[i] = (s29_18 - ((float*)(basep + M7))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M12))[i] = m_exp(((float*)(basep + M11))[i]);
+  mma_open(); mma<64, 4, 64, false, true>(f28_17, a1_16, (base + M5_27)); mma_commit();
+  // %29 [] = pick last %6
+  const float s29_18 = ((float*)(basep + M7_6))[63];
+  // %30 [%row] = sub %29, %6
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M11_30))[i] = (s29_18 - ((float*)(basep + M7_6))[i]);
+  // %31 [%row] = exp %30
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M12_31))[i] = m_exp(((float*)(basep + M11_30))[i]);
+  // %32 [%row, K] = mul %31, %28
   team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f28_17) / 4>(f28_17);
   float f32_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_19[i] = (((float*)(basep + M12))[frag_row(i)] * f28_17[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f32_19[i] = (((float*)(basep + M12_31))[frag_row(i)] * f28_17[i]);
+  // %33 [%row, K] = add %32, %26
   float f33_20[32];
   UNROLL for (int i = 0; i < 32; ++i) f33_20[i] = (f32_19[i] + f26_15[i]);
+  // store d_k, %33
   store_frag<4, 64, false>((base + M13), f33_20, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  u32 a23_21[4][4]; load_as<4, 64, false>(a23_21, (base + M4));
+  // %34 [%row, %col] = contract[K] %23, %13
+  u32 a23_21[4][4]; load_as<4, 64, false>(a23_21, (base + M4_23));
   float f34_22[32];
-  mma_open(); mma<64, 4, 64, false, true>(f34_22, a23_21, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f34_22, a23_21, (base + M2_12)); mma_commit();
+  // %35 [%row, %col] = mask %34
   mma_wait<0>();
   mma_ready<sizeof(f34_22) / 4>(f34_22);
   float f35_23[32];
   UNROLL for (int i = 0; i < 32; ++i) f35_23[i] = (frag_col(i) <= frag_row(i) ? f34_22[i] : 0.f);
+  // %36 [%row, %col] = mul %10, %20
   float f36_24[32];
   UNROLL for (int i = 0; i < 32; ++i) f36_24[i] = (f10_5[i] * 0.125f);
+  // %37 [%row, %col] = mul %36, %35
   float f37_25[32];
   UNROLL for (int i = 0; i < 32; ++i) f37_25[i] = (f36_24[i] * f35_23[i]);
-  u32 a12_26[4][4]; load_as<4, 64, false>(a12_26, (base + M2));
+  // %38 [%col, %row] = swap %37
+  // %39 [%col, V] = swap %0
+  // %41 [%row, V] = contract[K] %12, %27
+  u32 a12_26[4][4]; load_as<4, 64, false>(a12_26, (base + M2_12));
   float f41_27[32];
-  mma_open(); mma<64, 4, 64, true, true>(f41_27, a12_26, (base + M5)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, true>(f41_27, a12_26, (base + M5_27)); mma_commit();
+  // %42 [%row, V] = mul %31, %41
   mma_wait<0>();
   mma_ready<sizeof(f41_27) / 4>(f41_27);
   float f42_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_28[i] = (((float*)(basep + M12))[frag_row(i)] * f41_27[i]);
-  store_frag<4, 64, false>((base + M14), f37_25, 0);
+  UNROLL for (int i = 0; i < 32; ++i) f42_28[i] = (((float*)(basep + M12_31))[frag_row(i)] * f41_27[i]);
+  // %40 [%row, V] = contract[%col] %38, %39
+  // %43 [%row, V] = add %42, %40
+  store_frag<4, 64, false>((base + M14_37), f37_25, 0);
   team_sync(1);
-  u32 a37_29[4][4]; load_as<4, 64, true>(a37_29, (base + M14));
+  u32 a37_29[4][4]; load_as<4, 64, true>(a37_29, (base + M14_37));
   float f43_30[32];
   UNROLL for (int i = 0; i < 32; ++i) f43_30[i] = f42_28[i];
-  mma_open(); mma<64, 4, 64, true, false>(f43_30, a37_29, (base + M0)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f43_30, a37_29, (base + M0_0)); mma_commit();
+  // store d_v, %43
   mma_wait<0>();
   mma_ready<sizeof(f43_30) / 4>(f43_30);
   store_frag<4, 64, false>((base + M15), f43_30, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
+  // %44 [%row, K] = mul %19, %23
   float f23_31[32];
-  load_frag<4, 64, false>(f23_31, (base + M4), 0);
+  load_frag<4, 64, false>(f23_31, (base + M4_23), 0);
   float f44_32[32];
   UNROLL for (int i = 0; i < 32; ++i) f44_32[i] = (f19_11[i] * f23_31[i]);
-  row_sums_to<32>(((float*)(basep + M16)), f44_32);
+  // %45 [%row] = sum[K] %44
+  row_sums_to<32>(((float*)(basep + M16_45)), f44_32);
+  // %46 [%row] = mul %20, %45
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M17))[i] = (0.125f * ((float*)(basep + M16))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M17_46))[i] = (0.125f * ((float*)(basep + M16_45))[i]);
+  // %47 [%row, K] = mul %33, %12
   float f12_33[32];
-  load_frag<4, 64, false>(f12_33, (base + M2), 0);
+  load_frag<4, 64, false>(f12_33, (base + M2_12), 0);
   float f47_34[32];
   UNROLL for (int i = 0; i < 32; ++i) f47_34[i] = (f33_20[i] * f12_33[i]);
-  row_sums_to<32>(((float*)(basep + M18)), f47_34);
+  // %48 [%row] = sum[K] %47
+  row_sums_to<32>(((float*)(basep + M18_48)), f47_34);
+  // %49 [%row] = neg %48
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M19))[i] = (-((float*)(basep + M18))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M20))[i] = row_dot<64, 64>((base + M3), (base + M5), i);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M19_49))[i] = (-((float*)(basep + M18_48))[i]);
+  // %50 [K] = contract[V] %16, %27
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M20_50))[i] = row_dot<64, 64>((base + M3_16), (base + M5_27), i);
+  // %51 [] = sum[K] %50
   team_sync(1);
-  const float s51_35 = vec_sum<64>(((float*)(basep + M20)));
+  const float s51_35 = vec_sum<64>(((float*)(basep + M20_50)));
+  // %52 [] = exp %29
   const float s52_36 = m_exp(s29_18);
+  // %53 [] = mul %52, %51
   const float s53_37 = (s52_36 * s51_35);
+  // %54 [%row, K] = mul %32, %12
   float f54_38[32];
   UNROLL for (int i = 0; i < 32; ++i) f54_38[i] = (f32_19[i] * f12_33[i]);
-  row_sums_to<32>(((float*)(basep + M21)), f54_38);
+  // %55 [%row] = sum[K] %54
+  row_sums_to<32>(((float*)(basep + M21_55)), f54_38);
+  // %56 [] = sum[%row] %55
   team_sync(1);
-  const float s56_39 = vec_sum<64>(((float*)(basep + M21)));
+  const float s56_39 = vec_sum<64>(((float*)(basep + M21_55)));
+  // %57 [] = add %53, %56
   const float s57_40 = (s53_37 + s56_39);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M22))[i] = (((float*)(basep + M17))[i] + ((float*)(basep + M19))[i]);
+  // %58 [%row] = add %46, %49
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M22_58))[i] = (((float*)(basep + M17_46))[i] + ((float*)(basep + M19_49))[i]);
+  // %59 [%row] = cumsum reversed %58
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M23)), ((float*)(basep + M22)), false, true);
+  if (t < 32) vec_cumsum(((float*)(basep + M23_59)), ((float*)(basep + M22_58)), false, true);
+  // %60 [%row] = add %59, %57
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M24))[i] = (((float*)(basep + M23))[i] + s57_40);
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M24))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M24_60))[i] = (((float*)(basep + M23_59))[i] + s57_40);
+  // store d_g, %60
+  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M24_60))[i]);
 }
 
 // Reads the tokens one at a time.
@@ -1656,68 +1842,95 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
   const int x_V = block * 32 + lane;
+  // %0 [K, V] = load S
   float t0[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_S != nullptr) ldn<1>(&t0[i], p_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t0[i]); }
   float t1[8];
   UNROLL for (int i = 0; i < 8; ++i) t1[i] = t0[i];
+  // loop tokens with %1 [K, V] = %0
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %2 [] = load g one
       float t2[1];
       ldn<1>(&t2[0], p_g + ((i64)token * d.heads + head) * 1);
+      // %3 [] = exp %2
       float t3[1];
       t3[0] = m_exp(t2[0]);
+      // %4 [] = expm1 %2
       float t4[1];
       t4[0] = m_expm1(t2[0]);
+      // %5 [] = 0.5
       float t5[1];
       t5[0] = 0.5f;
+      // %6 [] = 1
       float t6[1];
       t6[0] = 1.f;
+      // %7 [] = add %6, %4
       float t7[1];
       t7[0] = (t6[0] + t4[0]);
+      // %8 [] = less %5, %7
       float t8[1];
       t8[0] = (t5[0] < t7[0] ? 1.f : 0.f);
+      // %9 [] = mul %8, %4
       float t9[1];
       t9[0] = (t8[0] * t4[0]);
+      // %10 [] = sub %6, %8
       float t10[1];
       t10[0] = (t6[0] - t8[0]);
+      // %11 [] = mul %10, %3
       float t11[1];
       t11[0] = (t10[0] * t3[0]);
+      // %12 [] = add %9, %11
       float t12[1];
       t12[0] = (t9[0] + t11[0]);
+      // %13 [K, V] = mul %12, %1
       float t13[8];
       UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[0] * t1[i]);
+      // %14 [K, V] = mul %8, %1
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[0] * t1[i]);
+      // %15 [K, V] = add %14, %13
       float t15[8];
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
+      // %16 [K] = load k one
       float t16[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %17 [V] = load v one
       float t17[1];
       ldn<1>(&t17[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      // %18 [K, V] = mul %16, %17
       float t18[8];
       UNROLL for (int i = 0; i < 8; ++i) t18[i] = (t16[i] * t17[0]);
+      // %19 [K, V] = add %13, %18
       float t19[8];
       UNROLL for (int i = 0; i < 8; ++i) t19[i] = (t13[i] + t18[i]);
+      // %20 [K, V] = add %14, %19
       float t20[8];
       UNROLL for (int i = 0; i < 8; ++i) t20[i] = (t14[i] + t19[i]);
+      // %21 [K] = load q one
       float t21[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t21[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      // %22 [] = 0.125
       float t22[1];
       t22[0] = 0.125f;
+      // %23 [K] = mul %21, %22
       float t23[8];
       UNROLL for (int i = 0; i < 8; ++i) t23[i] = (t21[i] * t22[0]);
+      // %24 [V] = contract[K] %23, %20
       float t24[1];
       t24[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t24[0] = t24[0] + t23[i] * t20[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t24[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t24[0] = x; }
+      // store o, %24
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t24[0]);
       UNROLL for (int i = 0; i < 8; ++i) t1[i] = t20[i];
     }
   }
+  // store final.S, %1
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
 

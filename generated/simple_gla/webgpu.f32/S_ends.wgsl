@@ -33,12 +33,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
   let at_ws_S_local = dims[2].x + (segment * heads + head) * 4096u + block;
+  const near5 = 0u;
+  const near8 = 16u;
+  const near9 = 32u;
+  const near3 = 544u;
+  const near1 = 1568u;
+  // %0 [K, V] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1568u] = 0.0f;
+    near[near1 + i_K * 32u + i_V] = 0.0f;
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
@@ -46,38 +53,50 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_k = (token * heads + head) * 64u;
     let at_g = (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
+    // %3 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x1 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 544u] = x1;
+      let v3_1 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near3 + r * 64u + i_K] = v3_1;
     }
+    // %4 [%row] = load g row
+    // %5 [%row] = cumsum %4
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, p_g[at_g + r * heads], r < length), -80.0);
-        near[r] = sum;
+        near[near5 + r] = sum;
       }
     }
     workgroupBarrier();
-    let x2 = near[15u];
-    let t6 = x2;
+    // %6 [] = pick last %5
+    let v5_2 = near[near5 + 15u];
+    let t6 = v5_2;
+    // %7 [%row] = sub %6, %5
+    // %8 [%row] = exp %7
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x4 = near[r];
-      let x3 = m_exp((t6 - x4));
-      near[r + 16u] = x3;
+      let v5_4 = near[near5 + r];
+      let v8_3 = m_exp((t6 - v5_4));
+      near[near8 + r] = v8_3;
     }
     workgroupBarrier();
+    // %2 [%row, V] = load v row
+    // %9 [%row, V] = mul %8, %2
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x5 = (near[r + 16u] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
-      near[r * 32u + i_V + 32u] = x5;
+      let v9_5 = (near[near8 + r] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
+      near[near9 + r * 32u + i_V] = v9_5;
     }
+    // %11 [] = exp %6
     let t11 = m_exp(t6);
     workgroupBarrier();
+    // %12 [K, V] = mul %11, %1
+    // %10 [K, V] = contract[%row] %3, %9
+    // %13 [K, V] = add %12, %10
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -86,28 +105,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum9 = vec4<f32>();
       var sum10 = vec4<f32>();
       for (var k6 = 0u; k6 < 16u + zero; k6++) {
-        let b11 = vec4<f32>(near[k6 * 32u + first_i_V + 32u], near[k6 * 32u + first_i_V + 33u], near[k6 * 32u + first_i_V + 34u], near[k6 * 32u + first_i_V + 35u]);
-        sum7 += near[k6 * 64u + first_i_K + 544u] * b11;
-        sum8 += near[k6 * 64u + first_i_K + 545u] * b11;
-        sum9 += near[k6 * 64u + first_i_K + 546u] * b11;
-        sum10 += near[k6 * 64u + first_i_K + 547u] * b11;
+        let b11 = vec4<f32>(near[near9 + k6 * 32u + first_i_V], near[near9 + k6 * 32u + first_i_V + 1u], near[near9 + k6 * 32u + first_i_V + 2u], near[near9 + k6 * 32u + first_i_V + 3u]);
+        sum7 += near[near3 + k6 * 64u + first_i_K] * b11;
+        sum8 += near[near3 + k6 * 64u + first_i_K + 1u] * b11;
+        sum9 += near[near3 + k6 * 64u + first_i_K + 2u] * b11;
+        sum10 += near[near3 + k6 * 64u + first_i_K + 3u] * b11;
       }
       var m10 = array<vec4<f32>, 4>(sum7, sum8, sum9, sum10);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x12 = near[i_K * 32u + i_V + 1568u];
-          near[i_K * 32u + i_V + 1568u] = ((t11 * x12) + m10[y][x]);
+          let v1_12 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((t11 * v1_12) + m10[y][x]);
         }
       }
     }
     workgroupBarrier();
   }
+  // store ws.S.local, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x13 = near[i_K * 32u + i_V + 1568u];
-    arena[at_ws_S_local + i_K * 64u + i_V] = x13;
+    let v1_13 = near[near1 + i_K * 32u + i_V];
+    arena[at_ws_S_local + i_K * 64u + i_V] = v1_13;
   }
 }

@@ -37,66 +37,105 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_q_staged = dims[3].z + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[3].y + (chunk * heads + head) * 4096u;
   let at_d_g_staged = dims[4].x + (token * heads + head);
+  const near6 = 0u;
+  const near15 = 16u;
+  const near31 = 32u;
+  const near47 = 0u;
+  const near49 = 48u;
+  const near52 = 16u;
+  const near55 = 64u;
+  const near65 = 32u;
+  const near58 = 80u;
+  const near10 = 48u;
+  const near11 = 304u;
+  const near24 = 560u;
+  const near34 = 560u;
+  const near38 = 816u;
+  const near0 = 1072u;
+  const near1 = 2096u;
+  // %0 [%row, V] = load d_o row
+  // %1 [%row, V] = load v row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let x1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 1072u] = x1;
-    let x2 = select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length);
-    near[r * 64u + i_V + 2096u] = x2;
+    let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+    near[near0 + r * 64u + i_V] = v0_1;
+    let v1_2 = select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length);
+    near[near1 + r * 64u + i_V] = v1_2;
   }
+  // %5 [%row] = load g.staged row
+  // %6 [%row] = cumsum %5
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       sum += m_floor(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
-      near[r] = sum;
+      near[near6 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %7 [%col] = swap %6
+  // %8 [%row, %col] = sub %6, %7
+  // %9 [%row, %col] = mask %8
+  // %10 [%row, %col] = exp %9
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
+  // %4 [%row, %col] = mask %3
+  // %11 [%row, %col] = mul %10, %4
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum4 = vec2<f32>();
     var sum5 = vec2<f32>();
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let x6 = near[first_r * 64u + k3 + 1072u];
-      let x7 = near[first_r * 64u + k3 + 1136u];
-      let x8 = near[first_c * 64u + k3 + 2096u];
-      let x9 = near[first_c * 64u + k3 + 2160u];
-      let b10 = vec2<f32>(x8, x9);
-      sum4 += x6 * b10;
-      sum5 += x7 * b10;
+      let v0_6 = near[near0 + first_r * 64u + k3];
+      let v0_7 = near[near0 + first_r * 64u + k3 + 64u];
+      let v1_8 = near[near1 + first_c * 64u + k3];
+      let v1_9 = near[near1 + first_c * 64u + k3 + 64u];
+      let b10 = vec2<f32>(v1_8, v1_9);
+      sum4 += v0_6 * b10;
+      sum5 += v0_7 * b10;
     }
     var m3 = array<vec2<f32>, 2>(sum4, sum5);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x12 = near[r];
-        let x13 = near[c];
-        let x11 = m_exp(select(0.0, (x12 - x13), c <= r));
-        near[r * 16u + c + 48u] = x11;
-        let x14 = (x11 * select(0.0, m3[y][x], c <= r));
-        near[r * 16u + c + 304u] = x14;
+        let v6_12 = near[near6 + r];
+        let v6_13 = near[near6 + c];
+        let v10_11 = m_exp(select(0.0, (v6_12 - v6_13), c <= r));
+        near[near10 + r * 16u + c] = v10_11;
+        let v11_14 = (v10_11 * select(0.0, m3[y][x], c <= r));
+        near[near11 + r * 16u + c] = v11_14;
       }
     }
   }
+  // %12 [%row, K] = load k row
+  // %13 [%col, K] = swap %12
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x16 = select(0.0, p_k[at_d_o + c * heads_64 + i_K], c < length);
-    let x15 = x16;
-    arena[far + c * 64u + i_K] = x15;
+    let v12_16 = select(0.0, p_k[at_d_o + c * heads_64 + i_K], c < length);
+    let v13_15 = v12_16;
+    arena[far + c * 64u + i_K] = v13_15;
   }
+  // %15 [%row] = exp %6
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x18 = near[r];
-    let x17 = m_exp(x18);
-    near[r + 16u] = x17;
+    let v6_18 = near[near6 + r];
+    let v15_17 = m_exp(v6_18);
+    near[near15 + r] = v15_17;
   }
   workgroupBarrier();
   storageBarrier();
+  // %16 [K, V] = load ws.S.states
+  // %17 [%row, K] = contract[V] %0, %16
+  // %18 [%row, K] = mul %15, %17
+  // %14 [%row, K] = contract[%col] %11, %13
+  // %19 [%row, K] = add %18, %14
+  // %20 [] = 0.125
+  // %21 [%row, K] = mul %19, %20
+  // store d_q, %21
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -105,19 +144,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum22 = vec4<f32>();
     var sum23 = vec4<f32>();
     for (var k19 = 0u; k19 < 64u + zero; k19++) {
-      let x24 = near[first_r * 64u + k19 + 1072u];
-      let x25 = near[first_r * 64u + k19 + 1136u];
-      let x26 = near[first_r * 64u + k19 + 1200u];
-      let x27 = near[first_r * 64u + k19 + 1264u];
-      let x28 = arena[at_ws_S_states + first_i_K * 64u + k19];
-      let x29 = arena[at_ws_S_states + first_i_K * 64u + k19 + 64u];
-      let x30 = arena[at_ws_S_states + first_i_K * 64u + k19 + 128u];
-      let x31 = arena[at_ws_S_states + first_i_K * 64u + k19 + 192u];
-      let b32 = vec4<f32>(x28, x29, x30, x31);
-      sum20 += x24 * b32;
-      sum21 += x25 * b32;
-      sum22 += x26 * b32;
-      sum23 += x27 * b32;
+      let v0_24 = near[near0 + first_r * 64u + k19];
+      let v0_25 = near[near0 + first_r * 64u + k19 + 64u];
+      let v0_26 = near[near0 + first_r * 64u + k19 + 128u];
+      let v0_27 = near[near0 + first_r * 64u + k19 + 192u];
+      let v16_28 = arena[at_ws_S_states + first_i_K * 64u + k19];
+      let v16_29 = arena[at_ws_S_states + first_i_K * 64u + k19 + 64u];
+      let v16_30 = arena[at_ws_S_states + first_i_K * 64u + k19 + 128u];
+      let v16_31 = arena[at_ws_S_states + first_i_K * 64u + k19 + 192u];
+      let b32 = vec4<f32>(v16_28, v16_29, v16_30, v16_31);
+      sum20 += v0_24 * b32;
+      sum21 += v0_25 * b32;
+      sum22 += v0_26 * b32;
+      sum23 += v0_27 * b32;
     }
     var m17 = array<vec4<f32>, 4>(sum20, sum21, sum22, sum23);
     var sum34 = vec4<f32>();
@@ -125,46 +164,52 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum36 = vec4<f32>();
     var sum37 = vec4<f32>();
     for (var k33 = 0u; k33 < 16u + zero; k33++) {
-      let x38 = near[first_r * 16u + k33 + 304u];
-      let x39 = near[first_r * 16u + k33 + 320u];
-      let x40 = near[first_r * 16u + k33 + 336u];
-      let x41 = near[first_r * 16u + k33 + 352u];
-      let x42 = arena[far + k33 * 64u + first_i_K];
-      let x43 = arena[far + k33 * 64u + first_i_K + 1u];
-      let x44 = arena[far + k33 * 64u + first_i_K + 2u];
-      let x45 = arena[far + k33 * 64u + first_i_K + 3u];
-      let b46 = vec4<f32>(x42, x43, x44, x45);
-      sum34 += x38 * b46;
-      sum35 += x39 * b46;
-      sum36 += x40 * b46;
-      sum37 += x41 * b46;
+      let v11_38 = near[near11 + first_r * 16u + k33];
+      let v11_39 = near[near11 + first_r * 16u + k33 + 16u];
+      let v11_40 = near[near11 + first_r * 16u + k33 + 32u];
+      let v11_41 = near[near11 + first_r * 16u + k33 + 48u];
+      let v13_42 = arena[far + k33 * 64u + first_i_K];
+      let v13_43 = arena[far + k33 * 64u + first_i_K + 1u];
+      let v13_44 = arena[far + k33 * 64u + first_i_K + 2u];
+      let v13_45 = arena[far + k33 * 64u + first_i_K + 3u];
+      let b46 = vec4<f32>(v13_42, v13_43, v13_44, v13_45);
+      sum34 += v11_38 * b46;
+      sum35 += v11_39 * b46;
+      sum36 += v11_40 * b46;
+      sum37 += v11_41 * b46;
     }
     var m14 = array<vec4<f32>, 4>(sum34, sum35, sum36, sum37);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x47 = m17[y][x];
-        arena[far + r * 64u + i_K + 1024u] = x47;
-        let x48 = (near[r + 16u] * m17[y][x]);
-        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = ((x48 + m14[y][x]) * 0.125f); }
+        let v17_47 = m17[y][x];
+        arena[far + r * 64u + i_K + 1024u] = v17_47;
+        let v18_48 = (near[near15 + r] * m17[y][x]);
+        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = ((v18_48 + m14[y][x]) * 0.125f); }
       }
     }
   }
+  // %22 [%row, %col] = mul %20, %11
+  // %24 [%col, %row] = swap %22
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x50 = near[c * 16u + r + 304u];
-    let x49 = (0.125f * x50);
-    near[c * 16u + r + 560u] = x49;
+    let v11_50 = near[near11 + c * 16u + r];
+    let v24_49 = (0.125f * v11_50);
+    near[near24 + c * 16u + r] = v24_49;
   }
+  // %23 [%row, K] = load q.staged row
+  // %25 [%col, K] = swap %23
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let x52 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
-    let x51 = x52;
-    arena[far + c * 64u + i_K + 2048u] = x51;
+    let v23_52 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v25_51 = v23_52;
+    arena[far + c * 64u + i_K + 2048u] = v25_51;
   }
+  // %27 [K, V] = load ws.S.cotangents
+  // %28 [%row, K] = contract[V] %1, %27
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -173,40 +218,47 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum56 = vec4<f32>();
     var sum57 = vec4<f32>();
     for (var k53 = 0u; k53 < 64u + zero; k53++) {
-      let x58 = near[first_r * 64u + k53 + 2096u];
-      let x59 = near[first_r * 64u + k53 + 2160u];
-      let x60 = near[first_r * 64u + k53 + 2224u];
-      let x61 = near[first_r * 64u + k53 + 2288u];
-      let x62 = arena[at_ws_S_cotangents + first_i_K * 64u + k53];
-      let x63 = arena[at_ws_S_cotangents + first_i_K * 64u + k53 + 64u];
-      let x64 = arena[at_ws_S_cotangents + first_i_K * 64u + k53 + 128u];
-      let x65 = arena[at_ws_S_cotangents + first_i_K * 64u + k53 + 192u];
-      let b66 = vec4<f32>(x62, x63, x64, x65);
-      sum54 += x58 * b66;
-      sum55 += x59 * b66;
-      sum56 += x60 * b66;
-      sum57 += x61 * b66;
+      let v1_58 = near[near1 + first_r * 64u + k53];
+      let v1_59 = near[near1 + first_r * 64u + k53 + 64u];
+      let v1_60 = near[near1 + first_r * 64u + k53 + 128u];
+      let v1_61 = near[near1 + first_r * 64u + k53 + 192u];
+      let v27_62 = arena[at_ws_S_cotangents + first_i_K * 64u + k53];
+      let v27_63 = arena[at_ws_S_cotangents + first_i_K * 64u + k53 + 64u];
+      let v27_64 = arena[at_ws_S_cotangents + first_i_K * 64u + k53 + 128u];
+      let v27_65 = arena[at_ws_S_cotangents + first_i_K * 64u + k53 + 192u];
+      let b66 = vec4<f32>(v27_62, v27_63, v27_64, v27_65);
+      sum54 += v1_58 * b66;
+      sum55 += v1_59 * b66;
+      sum56 += v1_60 * b66;
+      sum57 += v1_61 * b66;
     }
     var m28 = array<vec4<f32>, 4>(sum54, sum55, sum56, sum57);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x67 = m28[y][x];
-        arena[far + r * 64u + i_K + 3072u] = x67;
+        let v28_67 = m28[y][x];
+        arena[far + r * 64u + i_K + 3072u] = v28_67;
       }
     }
   }
-  let x68 = near[15u];
-  let t29 = x68;
+  // %29 [] = pick last %6
+  let v6_68 = near[near6 + 15u];
+  let t29 = v6_68;
+  // %30 [%row] = sub %29, %6
+  // %31 [%row] = exp %30
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let x70 = near[r];
-    let x69 = m_exp((t29 - x70));
-    near[r + 32u] = x69;
+    let v6_70 = near[near6 + r];
+    let v31_69 = m_exp((t29 - v6_70));
+    near[near31 + r] = v31_69;
   }
   workgroupBarrier();
   storageBarrier();
+  // %32 [%row, K] = mul %31, %28
+  // %26 [%row, K] = contract[%col] %24, %25
+  // %33 [%row, K] = add %32, %26
+  // store d_k, %33
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -216,57 +268,68 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum75 = vec4<f32>();
     for (var k71 = 0u; k71 < 16u + zero; k71++) {
       let b76 = vec4<f32>(arena[far + k71 * 64u + first_i_K + 2048u], arena[far + k71 * 64u + first_i_K + 2049u], arena[far + k71 * 64u + first_i_K + 2050u], arena[far + k71 * 64u + first_i_K + 2051u]);
-      sum72 += near[k71 * 16u + first_r + 560u] * b76;
-      sum73 += near[k71 * 16u + first_r + 561u] * b76;
-      sum74 += near[k71 * 16u + first_r + 562u] * b76;
-      sum75 += near[k71 * 16u + first_r + 563u] * b76;
+      sum72 += near[near24 + k71 * 16u + first_r] * b76;
+      sum73 += near[near24 + k71 * 16u + first_r + 1u] * b76;
+      sum74 += near[near24 + k71 * 16u + first_r + 2u] * b76;
+      sum75 += near[near24 + k71 * 16u + first_r + 3u] * b76;
     }
     var m26 = array<vec4<f32>, 4>(sum72, sum73, sum74, sum75);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let x77 = near[r + 32u];
-        let x78 = (x77 * arena[far + r * 64u + i_K + 3072u]);
-        if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = (x78 + m26[y][x]); }
+        let v31_77 = near[near31 + r];
+        let v32_78 = (v31_77 * arena[far + r * 64u + i_K + 3072u]);
+        if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = (v32_78 + m26[y][x]); }
       }
     }
   }
   workgroupBarrier();
+  // %34 [%row, %col] = contract[K] %23, %13
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
     var sum80 = vec2<f32>();
     var sum81 = vec2<f32>();
     for (var k79 = 0u; k79 < 64u + zero; k79++) {
-      let x82 = select(0.0, arena[at_q_staged + first_r * heads_64 + k79], first_r < length);
-      let x83 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k79], (first_r + 1u) < length);
-      let x84 = arena[far + first_c * 64u + k79];
-      let x85 = arena[far + first_c * 64u + k79 + 64u];
-      let b86 = vec2<f32>(x84, x85);
-      sum80 += x82 * b86;
-      sum81 += x83 * b86;
+      let v23_82 = select(0.0, arena[at_q_staged + first_r * heads_64 + k79], first_r < length);
+      let v23_83 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k79], (first_r + 1u) < length);
+      let v13_84 = arena[far + first_c * 64u + k79];
+      let v13_85 = arena[far + first_c * 64u + k79 + 64u];
+      let b86 = vec2<f32>(v13_84, v13_85);
+      sum80 += v23_82 * b86;
+      sum81 += v23_83 * b86;
     }
     var m34 = array<vec2<f32>, 2>(sum80, sum81);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let x87 = m34[y][x];
-        near[r * 16u + c + 560u] = x87;
+        let v34_87 = m34[y][x];
+        near[near34 + r * 16u + c] = v34_87;
       }
     }
   }
   workgroupBarrier();
+  // %36 [%row, %col] = mul %10, %20
+  // %35 [%row, %col] = mask %34
+  // %37 [%row, %col] = mul %36, %35
+  // %38 [%col, %row] = swap %37
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let x89 = near[c * 16u + r + 48u];
-    let x90 = near[c * 16u + r + 560u];
-    let x88 = ((x89 * 0.125f) * select(0.0, x90, r <= c));
-    near[c * 16u + r + 816u] = x88;
+    let v10_89 = near[near10 + c * 16u + r];
+    let v34_90 = near[near34 + c * 16u + r];
+    let v38_88 = ((v10_89 * 0.125f) * select(0.0, v34_90, r <= c));
+    near[near38 + c * 16u + r] = v38_88;
   }
   workgroupBarrier();
+  // %41 [%row, V] = contract[K] %12, %27
+  // %42 [%row, V] = mul %31, %41
+  // %39 [%col, V] = swap %0
+  // %40 [%row, V] = contract[%col] %38, %39
+  // %43 [%row, V] = add %42, %40
+  // store d_v, %43
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -275,19 +338,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum94 = vec4<f32>();
     var sum95 = vec4<f32>();
     for (var k91 = 0u; k91 < 64u + zero; k91++) {
-      let x96 = select(0.0, p_k[at_d_o + first_r * heads_64 + k91], first_r < length);
-      let x97 = select(0.0, p_k[at_d_o + (first_r + 1u) * heads_64 + k91], (first_r + 1u) < length);
-      let x98 = select(0.0, p_k[at_d_o + (first_r + 2u) * heads_64 + k91], (first_r + 2u) < length);
-      let x99 = select(0.0, p_k[at_d_o + (first_r + 3u) * heads_64 + k91], (first_r + 3u) < length);
-      let x100 = arena[at_ws_S_cotangents + k91 * 64u + first_i_V];
-      let x101 = arena[at_ws_S_cotangents + k91 * 64u + first_i_V + 1u];
-      let x102 = arena[at_ws_S_cotangents + k91 * 64u + first_i_V + 2u];
-      let x103 = arena[at_ws_S_cotangents + k91 * 64u + first_i_V + 3u];
-      let b104 = vec4<f32>(x100, x101, x102, x103);
-      sum92 += x96 * b104;
-      sum93 += x97 * b104;
-      sum94 += x98 * b104;
-      sum95 += x99 * b104;
+      let v12_96 = select(0.0, p_k[at_d_o + first_r * heads_64 + k91], first_r < length);
+      let v12_97 = select(0.0, p_k[at_d_o + (first_r + 1u) * heads_64 + k91], (first_r + 1u) < length);
+      let v12_98 = select(0.0, p_k[at_d_o + (first_r + 2u) * heads_64 + k91], (first_r + 2u) < length);
+      let v12_99 = select(0.0, p_k[at_d_o + (first_r + 3u) * heads_64 + k91], (first_r + 3u) < length);
+      let v27_100 = arena[at_ws_S_cotangents + k91 * 64u + first_i_V];
+      let v27_101 = arena[at_ws_S_cotangents + k91 * 64u + first_i_V + 1u];
+      let v27_102 = arena[at_ws_S_cotangents + k91 * 64u + first_i_V + 2u];
+      let v27_103 = arena[at_ws_S_cotangents + k91 * 64u + first_i_V + 3u];
+      let b104 = vec4<f32>(v27_100, v27_101, v27_102, v27_103);
+      sum92 += v12_96 * b104;
+      sum93 += v12_97 * b104;
+      sum94 += v12_98 * b104;
+      sum95 += v12_99 * b104;
     }
     var m41 = array<vec4<f32>, 4>(sum92, sum93, sum94, sum95);
     var sum106 = vec4<f32>();
@@ -295,112 +358,136 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum108 = vec4<f32>();
     var sum109 = vec4<f32>();
     for (var k105 = 0u; k105 < 16u + zero; k105++) {
-      let x110 = near[k105 * 64u + first_i_V + 1072u];
-      let x111 = near[k105 * 64u + first_i_V + 1073u];
-      let x112 = near[k105 * 64u + first_i_V + 1074u];
-      let x113 = near[k105 * 64u + first_i_V + 1075u];
-      let b114 = vec4<f32>(x110, x111, x112, x113);
-      sum106 += near[k105 * 16u + first_r + 816u] * b114;
-      sum107 += near[k105 * 16u + first_r + 817u] * b114;
-      sum108 += near[k105 * 16u + first_r + 818u] * b114;
-      sum109 += near[k105 * 16u + first_r + 819u] * b114;
+      let v0_110 = near[near0 + k105 * 64u + first_i_V];
+      let v0_111 = near[near0 + k105 * 64u + first_i_V + 1u];
+      let v0_112 = near[near0 + k105 * 64u + first_i_V + 2u];
+      let v0_113 = near[near0 + k105 * 64u + first_i_V + 3u];
+      let b114 = vec4<f32>(v0_110, v0_111, v0_112, v0_113);
+      sum106 += near[near38 + k105 * 16u + first_r] * b114;
+      sum107 += near[near38 + k105 * 16u + first_r + 1u] * b114;
+      sum108 += near[near38 + k105 * 16u + first_r + 2u] * b114;
+      sum109 += near[near38 + k105 * 16u + first_r + 3u] * b114;
     }
     var m40 = array<vec4<f32>, 4>(sum106, sum107, sum108, sum109);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_V = first_i_V + x;
-        let x115 = near[r + 32u];
-        if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = ((x115 * m41[y][x]) + m40[y][x]); }
+        let v31_115 = near[near31 + r];
+        if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = ((v31_115 * m41[y][x]) + m40[y][x]); }
       }
     }
   }
+  // %44 [%row, %col] = mask strict %34
+  // %45 [%row, %col] = mul %20, %44
+  // %46 [%row, %col] = mul %11, %45
+  // %47 [%row] = sum[%col] %46
+  // %48 [%row, K] = mul %18, %23
+  // %49 [%row] = sum[K] %48
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum117 = 0.0f;
     for (var k118 = 0u; k118 < 16u + zero; k118++) {
-      let x119 = near[r * 16u + k118 + 304u];
-      let x120 = near[r * 16u + k118 + 560u];
-      let x121 = (x119 * (0.125f * select(0.0, x120, k118 < r)));
-      sum117 += x121;
+      let v11_119 = near[near11 + r * 16u + k118];
+      let v34_120 = near[near34 + r * 16u + k118];
+      let v46_121 = (v11_119 * (0.125f * select(0.0, v34_120, k118 < r)));
+      sum117 += v46_121;
     }
-    let x116 = sum117;
-    near[r] = x116;
+    let v47_116 = sum117;
+    near[near47 + r] = v47_116;
     var sum123 = 0.0f;
     for (var k124 = 0u; k124 < 64u + zero; k124++) {
-      let x125 = (near[r + 16u] * arena[far + r * 64u + k124 + 1024u]);
-      let x126 = select(0.0, arena[at_q_staged + r * heads_64 + k124], r < length);
-      sum123 += (x125 * x126);
+      let v18_125 = (near[near15 + r] * arena[far + r * 64u + k124 + 1024u]);
+      let v23_126 = select(0.0, arena[at_q_staged + r * heads_64 + k124], r < length);
+      sum123 += (v18_125 * v23_126);
     }
-    let x122 = sum123;
-    near[r + 48u] = x122;
+    let v49_122 = sum123;
+    near[near49 + r] = v49_122;
   }
   workgroupBarrier();
+  // %52 [%col] = sum[%row] %46
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     var sum128 = 0.0f;
     for (var k129 = 0u; k129 < 16u + zero; k129++) {
-      let x130 = near[k129 * 16u + c + 304u];
-      let x131 = near[k129 * 16u + c + 560u];
-      let x132 = (x130 * (0.125f * select(0.0, x131, c < k129)));
-      sum128 += x132;
+      let v11_130 = near[near11 + k129 * 16u + c];
+      let v34_131 = near[near34 + k129 * 16u + c];
+      let v46_132 = (v11_130 * (0.125f * select(0.0, v34_131, c < k129)));
+      sum128 += v46_132;
     }
-    let x127 = sum128;
-    near[c + 16u] = x127;
+    let v52_127 = sum128;
+    near[near52 + c] = v52_127;
   }
+  // %54 [%row, K] = mul %32, %12
+  // %55 [%row] = sum[K] %54
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum134 = 0.0f;
     for (var k135 = 0u; k135 < 64u + zero; k135++) {
-      let x136 = near[r + 32u];
-      let x137 = (x136 * arena[far + r * 64u + k135 + 3072u]);
-      let x138 = select(0.0, p_k[at_d_o + r * heads_64 + k135], r < length);
-      sum134 += (x137 * x138);
+      let v31_136 = near[near31 + r];
+      let v32_137 = (v31_136 * arena[far + r * 64u + k135 + 3072u]);
+      let v12_138 = select(0.0, p_k[at_d_o + r * heads_64 + k135], r < length);
+      sum134 += (v32_137 * v12_138);
     }
-    let x133 = sum134;
-    near[r + 64u] = x133;
+    let v55_133 = sum134;
+    near[near55 + r] = v55_133;
   }
+  // %58 [K] = contract[V] %16, %27
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum140 = 0.0;
     for (var k139 = 0u; k139 < 64u + zero; k139++) {
-      let x141 = arena[at_ws_S_states + i_K * 64u + k139];
-      let b142 = x141;
-      let x143 = arena[at_ws_S_cotangents + i_K * 64u + k139];
-      let b144 = x143;
+      let v16_141 = arena[at_ws_S_states + i_K * 64u + k139];
+      let b142 = v16_141;
+      let v27_143 = arena[at_ws_S_cotangents + i_K * 64u + k139];
+      let b144 = v27_143;
       sum140 += b142 * b144;
     }
     let m58 = sum140;
-    let x145 = m58;
-    near[i_K + 80u] = x145;
+    let v58_145 = m58;
+    near[near58 + i_K] = v58_145;
   }
   workgroupBarrier();
+  // %59 [] = sum[K] %58
   var sum146 = 0.0f;
   for (var k147 = 0u; k147 < 64u + zero; k147++) {
-    sum146 += near[k147 + 80u];
+    sum146 += near[near58 + k147];
   }
   let t59 = sum146;
+  // %60 [] = exp %29
   let t60 = m_exp(t29);
+  // %61 [] = mul %60, %59
   let t61 = (t60 * t59);
+  // %62 [] = sum[%row] %55
   var sum148 = 0.0f;
   for (var k149 = 0u; k149 < 16u + zero; k149++) {
-    let x150 = near[k149 + 64u];
-    sum148 += x150;
+    let v55_150 = near[near55 + k149];
+    sum148 += v55_150;
   }
   let t62 = sum148;
+  // %63 [] = add %61, %62
   let t63 = (t61 + t62);
+  // %50 [%row] = mul %20, %49
+  // %51 [%row] = add %50, %47
+  // %53 [%row] = swap %52
+  // %56 [%row] = add %55, %53
+  // %57 [%row] = neg %56
+  // %64 [%row] = add %51, %57
+  // %65 [%row] = cumsum reversed %64
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let x151 = near[r + 64u];
-      sum += (((0.125f * near[r + 48u]) + near[r]) + (-(x151 + near[r + 16u])));
-      near[r + 32u] = sum;
+      let v55_151 = near[near55 + r];
+      sum += (((0.125f * near[near49 + r]) + near[near47 + r]) + (-(v55_151 + near[near52 + r])));
+      near[near65 + r] = sum;
     }
   }
   workgroupBarrier();
+  // %66 [%row] = add %65, %63
+  // store d_g.staged, %66
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    if (r < length) { arena[at_d_g_staged + r * heads] = (near[r + 32u] + t63); }
+    if (r < length) { arena[at_d_g_staged + r * heads] = (near[near65 + r] + t63); }
   }
 }

@@ -33,12 +33,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
   let at_ws_S_local_cotangent = dims[2].w + (segment * heads + head) * 4096u + block;
+  const near4 = 0u;
+  const near7 = 16u;
+  const near8 = 32u;
+  const near9 = 544u;
+  const near1 = 1568u;
+  // %0 [K, V] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1568u] = 0.0f;
+    near[near1 + i_K * 32u + i_V] = 0.0f;
   }
   workgroupBarrier();
+  // loop chunks reversed with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = chunk_count - 1u - n;
     let token = first_token + nth * 16u;
@@ -46,38 +53,51 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_g = (token * heads + head);
     let at_d_o = (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
+    // %3 [%row] = load g row
+    // %4 [%row] = cumsum %3
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, p_g[at_g + r * heads], r < length), -80.0);
-        near[r] = sum;
+        near[near4 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %5 [%row] = exp %4
+    // %6 [] = 0.125
+    // %7 [%row] = mul %5, %6
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x2 = near[r];
-      let x1 = (m_exp(x2) * 0.125f);
-      near[r + 16u] = x1;
+      let v4_2 = near[near4 + r];
+      let v7_1 = (m_exp(v4_2) * 0.125f);
+      near[near7 + r] = v7_1;
     }
     workgroupBarrier();
+    // %2 [%row, V] = load d_o row
+    // %8 [%row, V] = mul %7, %2
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x3 = (near[r + 16u] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length));
-      near[r * 32u + i_V + 32u] = x3;
+      let v8_3 = (near[near7 + r] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length));
+      near[near8 + r * 32u + i_V] = v8_3;
     }
+    // %9 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x4 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 544u] = x4;
+      let v9_4 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near9 + r * 64u + i_K] = v9_4;
     }
-    let x5 = near[15u];
-    let t11 = x5;
+    // %11 [] = pick last %4
+    let v4_5 = near[near4 + 15u];
+    let t11 = v4_5;
+    // %12 [] = exp %11
     let t12 = m_exp(t11);
     workgroupBarrier();
+    // %13 [K, V] = mul %12, %1
+    // %10 [K, V] = contract[%row] %9, %8
+    // %14 [K, V] = add %13, %10
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -86,28 +106,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum9 = vec4<f32>();
       var sum10 = vec4<f32>();
       for (var k6 = 0u; k6 < 16u + zero; k6++) {
-        let b11 = vec4<f32>(near[k6 * 32u + first_i_V + 32u], near[k6 * 32u + first_i_V + 33u], near[k6 * 32u + first_i_V + 34u], near[k6 * 32u + first_i_V + 35u]);
-        sum7 += near[k6 * 64u + first_i_K + 544u] * b11;
-        sum8 += near[k6 * 64u + first_i_K + 545u] * b11;
-        sum9 += near[k6 * 64u + first_i_K + 546u] * b11;
-        sum10 += near[k6 * 64u + first_i_K + 547u] * b11;
+        let b11 = vec4<f32>(near[near8 + k6 * 32u + first_i_V], near[near8 + k6 * 32u + first_i_V + 1u], near[near8 + k6 * 32u + first_i_V + 2u], near[near8 + k6 * 32u + first_i_V + 3u]);
+        sum7 += near[near9 + k6 * 64u + first_i_K] * b11;
+        sum8 += near[near9 + k6 * 64u + first_i_K + 1u] * b11;
+        sum9 += near[near9 + k6 * 64u + first_i_K + 2u] * b11;
+        sum10 += near[near9 + k6 * 64u + first_i_K + 3u] * b11;
       }
       var m10 = array<vec4<f32>, 4>(sum7, sum8, sum9, sum10);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x12 = near[i_K * 32u + i_V + 1568u];
-          near[i_K * 32u + i_V + 1568u] = ((t12 * x12) + m10[y][x]);
+          let v1_12 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((t12 * v1_12) + m10[y][x]);
         }
       }
     }
     workgroupBarrier();
   }
+  // store ws.S.local_cotangent, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x13 = near[i_K * 32u + i_V + 1568u];
-    arena[at_ws_S_local_cotangent + i_K * 64u + i_V] = x13;
+    let v1_13 = near[near1 + i_K * 32u + i_V];
+    arena[at_ws_S_local_cotangent + i_K * 64u + i_V] = v1_13;
   }
 }

@@ -16,25 +16,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let block = wid.z * 32u;
   let sequence = wid.x;
   let at_d_S = (sequence * heads + head) * 4096u + block;
+  const near1 = 0u;
+  // %0 [K, V] = zeros
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V] = 0.0f;
+    near[near1 + i_K * 32u + i_V] = 0.0f;
   }
   workgroupBarrier();
+  // loop segments reversed with %1 [K, V] = %0
   for (var m = 0u; m < sequences[6u * sequence + 5u]; m++) {
     let segment = sequences[6u * sequence + 4u] + sequences[6u * sequence + 5u] - 1u - m;
     let at_ws_S_local_cotangent = dims[2].w + (segment * heads + head) * 4096u + block;
+    // %2 [K, V] = load ws.S.local_cotangent
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      near[i_K * 32u + i_V] = arena[at_ws_S_local_cotangent + i_K * 64u + i_V];
+      near[near1 + i_K * 32u + i_V] = arena[at_ws_S_local_cotangent + i_K * 64u + i_V];
     }
     workgroupBarrier();
   }
+  // store d_S, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    p_d_S[at_d_S + i_K * 64u + i_V] = near[i_K * 32u + i_V];
+    p_d_S[at_d_S + i_K * 64u + i_V] = near[near1 + i_K * 32u + i_V];
   }
 }

@@ -33,12 +33,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_S_entry = dims[2].y + (segment * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
+  const near5 = 0u;
+  const near8 = 16u;
+  const near9 = 32u;
+  const near3 = 544u;
+  const near1 = 1568u;
+  // %0 [K, V] = load ws.S.entry
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1568u] = arena[at_ws_S_entry + i_K * 64u + i_V];
+    near[near1 + i_K * 32u + i_V] = arena[at_ws_S_entry + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -48,44 +55,57 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_k = (token * heads + head) * 64u;
     let at_g = (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
+    // store ws.S.states, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let x1 = near[i_K * 32u + i_V + 1568u];
-      arena[at_ws_S_states + i_K * 64u + i_V] = x1;
+      let v1_1 = near[near1 + i_K * 32u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
     }
+    // %3 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 544u] = x2;
+      let v3_2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near3 + r * 64u + i_K] = v3_2;
     }
+    // %4 [%row] = load g row
+    // %5 [%row] = cumsum %4
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, p_g[at_g + r * heads], r < length), -80.0);
-        near[r] = sum;
+        near[near5 + r] = sum;
       }
     }
     workgroupBarrier();
-    let x3 = near[15u];
-    let t6 = x3;
+    // %6 [] = pick last %5
+    let v5_3 = near[near5 + 15u];
+    let t6 = v5_3;
+    // %7 [%row] = sub %6, %5
+    // %8 [%row] = exp %7
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x5 = near[r];
-      let x4 = m_exp((t6 - x5));
-      near[r + 16u] = x4;
+      let v5_5 = near[near5 + r];
+      let v8_4 = m_exp((t6 - v5_5));
+      near[near8 + r] = v8_4;
     }
     workgroupBarrier();
+    // %2 [%row, V] = load v row
+    // %9 [%row, V] = mul %8, %2
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x6 = (near[r + 16u] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
-      near[r * 32u + i_V + 32u] = x6;
+      let v9_6 = (near[near8 + r] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
+      near[near9 + r * 32u + i_V] = v9_6;
     }
+    // %11 [] = exp %6
     let t11 = m_exp(t6);
     workgroupBarrier();
+    // %12 [K, V] = mul %11, %1
+    // %10 [K, V] = contract[%row] %3, %9
+    // %13 [K, V] = add %12, %10
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -94,19 +114,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum10 = vec4<f32>();
       var sum11 = vec4<f32>();
       for (var k7 = 0u; k7 < 16u + zero; k7++) {
-        let b12 = vec4<f32>(near[k7 * 32u + first_i_V + 32u], near[k7 * 32u + first_i_V + 33u], near[k7 * 32u + first_i_V + 34u], near[k7 * 32u + first_i_V + 35u]);
-        sum8 += near[k7 * 64u + first_i_K + 544u] * b12;
-        sum9 += near[k7 * 64u + first_i_K + 545u] * b12;
-        sum10 += near[k7 * 64u + first_i_K + 546u] * b12;
-        sum11 += near[k7 * 64u + first_i_K + 547u] * b12;
+        let b12 = vec4<f32>(near[near9 + k7 * 32u + first_i_V], near[near9 + k7 * 32u + first_i_V + 1u], near[near9 + k7 * 32u + first_i_V + 2u], near[near9 + k7 * 32u + first_i_V + 3u]);
+        sum8 += near[near3 + k7 * 64u + first_i_K] * b12;
+        sum9 += near[near3 + k7 * 64u + first_i_K + 1u] * b12;
+        sum10 += near[near3 + k7 * 64u + first_i_K + 2u] * b12;
+        sum11 += near[near3 + k7 * 64u + first_i_K + 3u] * b12;
       }
       var m10 = array<vec4<f32>, 4>(sum8, sum9, sum10, sum11);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x13 = near[i_K * 32u + i_V + 1568u];
-          near[i_K * 32u + i_V + 1568u] = ((t11 * x13) + m10[y][x]);
+          let v1_13 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((t11 * v1_13) + m10[y][x]);
         }
       }
     }

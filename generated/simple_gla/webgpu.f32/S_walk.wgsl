@@ -36,12 +36,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_entry = dims[2].y + (segment * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   let at_ws_S_local = dims[2].x + (segment * heads + head) * 4096u + block;
+  const near9 = 0u;
+  const near12 = 16u;
+  const near18 = 16u;
+  const near3 = 32u;
+  const near4 = 288u;
+  const near19 = 32u;
+  const near6 = 800u;
+  const near15 = 544u;
+  const near1 = 1824u;
+  // %0 [K, V] = load ws.S.entry
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[i_K * 32u + i_V + 1824u] = arena[at_ws_S_entry + i_K * 64u + i_V];
+    near[near1 + i_K * 32u + i_V] = arena[at_ws_S_entry + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop chunks with %1 [K, V] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
@@ -51,41 +62,55 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_v = (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
     let at_g = (token * heads + head);
+    // %3 [%row, %col] = load ws.S.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let x1 = arena[at_ws_S_score0_0 + r * 16u + c];
-      near[r * 16u + c + 32u] = x1;
+      let v3_1 = arena[at_ws_S_score0_0 + r * 16u + c];
+      near[near3 + r * 16u + c] = v3_1;
     }
+    // %2 [%row, V] = load v row
+    // %4 [%col, V] = swap %2
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let c = i / 32u;
-      let x3 = select(0.0, p_v[at_v + c * heads_64 + i_V], c < length);
-      let x2 = x3;
-      near[c * 32u + i_V + 288u] = x2;
+      let v2_3 = select(0.0, p_v[at_v + c * heads_64 + i_V], c < length);
+      let v4_2 = v2_3;
+      near[near4 + c * 32u + i_V] = v4_2;
     }
+    // %6 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x4 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 800u] = x4;
+      let v6_4 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near6 + r * 64u + i_K] = v6_4;
     }
+    // %8 [%row] = load g row
+    // %9 [%row] = cumsum %8
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_floor(select(0.0, p_g[at_g + r * heads], r < length), -80.0);
-        near[r] = sum;
+        near[near9 + r] = sum;
       }
     }
     workgroupBarrier();
+    // %10 [%row] = exp %9
+    // %11 [] = 0.125
+    // %12 [%row] = mul %10, %11
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x6 = near[r];
-      let x5 = (m_exp(x6) * 0.125f);
-      near[r + 16u] = x5;
+      let v9_6 = near[near9 + r];
+      let v12_5 = (m_exp(v9_6) * 0.125f);
+      near[near12 + r] = v12_5;
     }
     workgroupBarrier();
+    // %7 [%row, V] = contract[K] %6, %1
+    // %13 [%row, V] = mul %12, %7
+    // %5 [%row, V] = contract[%col] %3, %4
+    // %14 [%row, V] = add %13, %5
+    // store o, %14
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
@@ -94,13 +119,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum10 = vec2<f32>();
       var sum11 = vec2<f32>();
       for (var k7 = 0u; k7 < 64u + zero; k7++) {
-        let x12 = near[k7 * 32u + first_i_V + 1824u];
-        let x13 = near[k7 * 32u + first_i_V + 1825u];
-        let b14 = vec2<f32>(x12, x13);
-        sum8 += near[first_r * 64u + k7 + 800u] * b14;
-        sum9 += near[first_r * 64u + k7 + 864u] * b14;
-        sum10 += near[first_r * 64u + k7 + 928u] * b14;
-        sum11 += near[first_r * 64u + k7 + 992u] * b14;
+        let v1_12 = near[near1 + k7 * 32u + first_i_V];
+        let v1_13 = near[near1 + k7 * 32u + first_i_V + 1u];
+        let b14 = vec2<f32>(v1_12, v1_13);
+        sum8 += near[near6 + first_r * 64u + k7] * b14;
+        sum9 += near[near6 + first_r * 64u + k7 + 64u] * b14;
+        sum10 += near[near6 + first_r * 64u + k7 + 128u] * b14;
+        sum11 += near[near6 + first_r * 64u + k7 + 192u] * b14;
       }
       var m7 = array<vec2<f32>, 4>(sum8, sum9, sum10, sum11);
       var sum16 = vec2<f32>();
@@ -108,46 +133,55 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum18 = vec2<f32>();
       var sum19 = vec2<f32>();
       for (var k15 = 0u; k15 < 16u + zero; k15++) {
-        let b20 = vec2<f32>(near[k15 * 32u + first_i_V + 288u], near[k15 * 32u + first_i_V + 289u]);
-        sum16 += near[first_r * 16u + k15 + 32u] * b20;
-        sum17 += near[first_r * 16u + k15 + 48u] * b20;
-        sum18 += near[first_r * 16u + k15 + 64u] * b20;
-        sum19 += near[first_r * 16u + k15 + 80u] * b20;
+        let b20 = vec2<f32>(near[near4 + k15 * 32u + first_i_V], near[near4 + k15 * 32u + first_i_V + 1u]);
+        sum16 += near[near3 + first_r * 16u + k15] * b20;
+        sum17 += near[near3 + first_r * 16u + k15 + 16u] * b20;
+        sum18 += near[near3 + first_r * 16u + k15 + 32u] * b20;
+        sum19 += near[near3 + first_r * 16u + k15 + 48u] * b20;
       }
       var m5 = array<vec2<f32>, 4>(sum16, sum17, sum18, sum19);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          if (r < length) { p_o[at_v + r * heads_64 + i_V] = ((near[r + 16u] * m7[y][x]) + m5[y][x]); }
+          if (r < length) { p_o[at_v + r * heads_64 + i_V] = ((near[near12 + r] * m7[y][x]) + m5[y][x]); }
         }
       }
     }
     workgroupBarrier();
+    // %15 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let x21 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-      near[r * 64u + i_K + 544u] = x21;
+      let v15_21 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+      near[near15 + r * 64u + i_K] = v15_21;
     }
-    let x22 = near[15u];
-    let t16 = x22;
+    // %16 [] = pick last %9
+    let v9_22 = near[near9 + 15u];
+    let t16 = v9_22;
+    // %17 [%row] = sub %16, %9
+    // %18 [%row] = exp %17
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let x24 = near[r];
-      let x23 = m_exp((t16 - x24));
-      near[r + 16u] = x23;
+      let v9_24 = near[near9 + r];
+      let v18_23 = m_exp((t16 - v9_24));
+      near[near18 + r] = v18_23;
     }
     workgroupBarrier();
+    // %19 [%row, V] = mul %18, %2
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let x26 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
-      let x25 = (near[r + 16u] * x26);
-      near[r * 32u + i_V + 32u] = x25;
+      let v2_26 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
+      let v19_25 = (near[near18 + r] * v2_26);
+      near[near19 + r * 32u + i_V] = v19_25;
     }
+    // %21 [] = exp %16
     let t21 = m_exp(t16);
     workgroupBarrier();
+    // %22 [K, V] = mul %21, %1
+    // %20 [K, V] = contract[%row] %15, %19
+    // %23 [K, V] = add %22, %20
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
@@ -156,29 +190,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum30 = vec4<f32>();
       var sum31 = vec4<f32>();
       for (var k27 = 0u; k27 < 16u + zero; k27++) {
-        let b32 = vec4<f32>(near[k27 * 32u + first_i_V + 32u], near[k27 * 32u + first_i_V + 33u], near[k27 * 32u + first_i_V + 34u], near[k27 * 32u + first_i_V + 35u]);
-        sum28 += near[k27 * 64u + first_i_K + 544u] * b32;
-        sum29 += near[k27 * 64u + first_i_K + 545u] * b32;
-        sum30 += near[k27 * 64u + first_i_K + 546u] * b32;
-        sum31 += near[k27 * 64u + first_i_K + 547u] * b32;
+        let b32 = vec4<f32>(near[near19 + k27 * 32u + first_i_V], near[near19 + k27 * 32u + first_i_V + 1u], near[near19 + k27 * 32u + first_i_V + 2u], near[near19 + k27 * 32u + first_i_V + 3u]);
+        sum28 += near[near15 + k27 * 64u + first_i_K] * b32;
+        sum29 += near[near15 + k27 * 64u + first_i_K + 1u] * b32;
+        sum30 += near[near15 + k27 * 64u + first_i_K + 2u] * b32;
+        sum31 += near[near15 + k27 * 64u + first_i_K + 3u] * b32;
       }
       var m20 = array<vec4<f32>, 4>(sum28, sum29, sum30, sum31);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let x33 = near[i_K * 32u + i_V + 1824u];
-          near[i_K * 32u + i_V + 1824u] = ((t21 * x33) + m20[y][x]);
+          let v1_33 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((t21 * v1_33) + m20[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store ws.S.local, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let x34 = near[i_K * 32u + i_V + 1824u];
-    arena[at_ws_S_local + i_K * 64u + i_V] = x34;
+    let v1_34 = near[near1 + i_K * 32u + i_V];
+    arena[at_ws_S_local + i_K * 64u + i_V] = v1_34;
   }
 }

@@ -17,6 +17,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_g = (token * heads + head);
   let at_g_staged = dims[3].w + (token * heads + head);
+  // %0 [%row] = load g row
+  // store g.staged, %0
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     if (r < length) { arena[at_g_staged + r * heads] = select(0.0, p_g[at_g + r * heads], r < length); }

@@ -34,54 +34,83 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_S = (sequence * heads + head) * 4096u + block;
+  const near17 = 0u;
+  const near16 = 16u;
+  const near1 = 80u;
+  const near20 = 1104u;
+  // %0 [K, V] = load S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[i_K * 16u + i_V + 80u] = p_S[at_S + i_K * 64u + i_V];
+    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
   }
   workgroupBarrier();
+  // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_g_staged = dims[3].w + (token * heads + head);
     let at_k = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
+    // %2 [] = load g.staged one
     let t2 = arena[at_g_staged];
+    // %3 [] = exp %2
     let t3 = m_exp(t2);
+    // %4 [] = expm1 %2
     let t4 = m_expm1(t2);
+    // %6 [] = 1
+    // %7 [] = add %6, %4
     let t7 = (1.0f + t4);
+    // %5 [] = 0.5
+    // %8 [] = less %5, %7
     let t8 = select(0.0, 1.0, 0.5f < t7);
+    // %9 [] = mul %8, %4
     let t9 = (t8 * t4);
+    // %10 [] = sub %6, %8
     let t10 = (1.0f - t8);
+    // %11 [] = mul %10, %3
     let t11 = (t10 * t3);
+    // %12 [] = add %9, %11
     let t12 = (t9 + t11);
+    // %16 [K] = load k one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let x1 = p_k[at_k + i_K];
-      near[i_K + 16u] = x1;
+      let v16_1 = p_k[at_k + i_K];
+      near[near16 + i_K] = v16_1;
     }
+    // %17 [V] = load v one
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      let x2 = p_v[at_v + i_V];
-      near[i_V] = x2;
+      let v17_2 = p_v[at_v + i_V];
+      near[near17 + i_V] = v17_2;
     }
     workgroupBarrier();
+    // %14 [K, V] = mul %8, %1
+    // %13 [K, V] = mul %12, %1
+    // %18 [K, V] = mul %16, %17
+    // %19 [K, V] = add %13, %18
+    // %20 [K, V] = add %14, %19
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x4 = near[i_K * 16u + i_V + 80u];
-      let x5 = (t8 * x4);
-      let x6 = (t12 * x4);
-      let x3 = (x5 + (x6 + (near[i_K + 16u] * near[i_V])));
-      near[i_K * 16u + i_V + 1104u] = x3;
+      let v1_4 = near[near1 + i_K * 16u + i_V];
+      let v14_5 = (t8 * v1_4);
+      let v13_6 = (t12 * v1_4);
+      let v20_3 = (v14_5 + (v13_6 + (near[near16 + i_K] * near[near17 + i_V])));
+      near[near20 + i_K * 16u + i_V] = v20_3;
     }
     workgroupBarrier();
+    // %21 [K] = load q one
+    // %22 [] = 0.125
+    // %23 [K] = mul %21, %22
+    // %24 [V] = contract[K] %23, %20
+    // store o, %24
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum8 = 0.0;
       for (var k7 = 0u; k7 < 64u + zero; k7++) {
         let b9 = (p_q[at_k + k7] * 0.125f);
-        let x10 = near[k7 * 16u + i_V + 1104u];
-        let b11 = x10;
+        let v20_10 = near[near20 + k7 * 16u + i_V];
+        let b11 = v20_10;
         sum8 += b9 * b11;
       }
       let m24 = sum8;
@@ -90,16 +119,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let x12 = near[i_K * 16u + i_V + 1104u];
-      near[i_K * 16u + i_V + 80u] = x12;
+      let v20_12 = near[near20 + i_K * 16u + i_V];
+      near[near1 + i_K * 16u + i_V] = v20_12;
     }
     workgroupBarrier();
     storageBarrier();
   }
+  // store final.S, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let x13 = near[i_K * 16u + i_V + 80u];
-    p_final_S[at_S + i_K * 64u + i_V] = x13;
+    let v1_13 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_13;
   }
 }

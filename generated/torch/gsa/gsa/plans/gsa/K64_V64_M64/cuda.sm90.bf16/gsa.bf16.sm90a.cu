@@ -750,14 +750,18 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
   (void)lane, (void)warp, (void)block;
   const int x__row = warp * 8;
   const int x_M = block * 32 + lane;
+  // %0 [M] = zeros
   float t0[1];
   t0[0] = 0.f;
+  // %1 [] = 1
   float t1[1];
   t1[0] = 1.f;
+  // %2 [M] = add %0, %1
   float t2[1];
   t2[0] = (t0[0] + t1[0]);
   float t3[1];
   t3[0] = t0[0];
+  // loop chunks with %3 [M] = %0
    {
     constexpr int RING = 2048;
     const u32 ring = saddr(smem) + RING;
@@ -788,8 +792,10 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
+      // %4 [%row, M] = load g row
       float t4[8];
       UNROLL for (int i = 0; i < 8; ++i) t4[i] = ld((const f32*)(smem + RING + full * 8192 + 0 + (x__row + i) * 128) + lane);
+      // %5 [M] = sum[%row] %4
       float t5[1];
       t5[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t5[0] = t5[0] + t4[i];
@@ -798,19 +804,22 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
       __syncthreads();
       fill(n + 6); if (++full == 6) full = 0;
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t5[0] = x; }
+      // %6 [M] = add %3, %5
       float t6[1];
       t6[0] = (t3[0] + t5[0]);
       t3[0] = t6[0];
     }
   }
+  // %7 [M] = exp %3
   float t7[1];
   t7[0] = m_exp(t3[0]);
+  // store ws.Kt.span, %7
   if (warp == 0) st(p_ws_Kt_span + ((i64)segment * d.heads + head) * 64 + x_M, t7[0]);
 }
 
 // What every segment adds to Kt by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W1 = 256, L0 = 0, L2 = 18432, L1 = 36864;
+  constexpr u32 W0_7 = 0, W1_12 = 256, L0 = 0, L2 = 18432, L1_5 = 36864;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -835,12 +844,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const f32* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 45056; (void)to;
+      // %2 [%row, M] = load g row
       array_load<64, 72, 128>((to + L0), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %5 [%row, K] = load k row
       cp_commit();
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 8192);
-        tile_bulk<64, 1>(to + L1, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_5, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -857,9 +868,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const f32* __restri
       cp_wait<1>();
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       if (length < 64) {
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L1_5), length, t);
       }
       team_sync(1);
+      // %6 [%row, M] = cumsum %2
       team_sync(1);
       for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(sp + L2)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
       team_sync(1);
@@ -868,6 +880,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const f32* __restri
     cp_wait<0>();
   }
   else {
+    // %0 [K, M] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
@@ -883,35 +896,46 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const f32* __restri
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W0))[i] = ((float*)(sp + L2))[4536 + i];
+      // %7 [M] = pick last %6
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W0_7))[i] = ((float*)(sp + L2))[4536 + i];
+      // %3 [%row, M] = expm1 %2
       float f2_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
       float f3_3[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_3[i] = m_expm1(f2_2[i]);
+      // %8 [M, %row] = sub %7, %6
       team_sync(2);
       float f6_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = ((float*)(sp + L2))[frag_col(i) * 72 + frag_row(i)];
       float f8_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = (((float*)(basep + W0))[frag_row(i)] - f6_4[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = (((float*)(basep + W0_7))[frag_row(i)] - f6_4[i]);
+      // %4 [%row, M] = neg %3
       float f4_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_6[i] = (-f3_3[i]);
+      // %9 [M, %row] = exp %8
       float f9_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = m_exp(f8_5[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W1))[i] = m_exp(((float*)(basep + W0))[i]);
+      // %12 [M] = exp %7
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W1_12))[i] = m_exp(((float*)(basep + W0_7))[i]);
+      // %10 [M, %row] = mul %9, %4
       float f10_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = (f9_7[i] * f4_6[i]);
+      // %13 [M, K] = mul %12, %1
       team_sync(2);
       float f13_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (((float*)(basep + W1))[frag_row(i)] * f1_1[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (((float*)(basep + W1_12))[frag_row(i)] * f1_1[i]);
+      // %11 [K, M] = contract[%row] %5, %10
+      // %14 [M, K] = add %13, %11
       u32 a10_10[4][4]; pack<4>(a10_10, f10_8);
       float f14_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = f13_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f14_11, a10_10, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f14_11, a10_10, (sa + L1_5)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f14_11) / 4>(f14_11);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.Kt.local, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -929,10 +953,12 @@ extern "C" __global__ void __launch_bounds__(256) Kt_join(const f32* __restrict_
   const int x_K_M = block * 1024 + lane * 4;
   const int i_K = x_K_M / 64;
   const int i_M = x_K_M % 64;
+  // %0 [K, M] = load Kt
   float t0[4];
   { if (p_Kt != nullptr) ldn<4>(&t0[0], p_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, M] = %0
    {
     Few<f32, 4> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -949,14 +975,19 @@ extern "C" __global__ void __launch_bounds__(256) Kt_join(const f32* __restrict_
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [M] = load ws.Kt.span
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [K, M] = load ws.Kt.local
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.Kt.entry, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
+        // %3 [M, K] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[j] * t1[j]);
+        // %5 [M, K] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -967,7 +998,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_join(const f32* __restrict_
 
 // Carries Kt from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0 = 34816, W1 = 35072, L0 = 0, L4 = 18432, L1 = 36864, L2 = 45056, L3 = 53248;
+  constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -992,13 +1023,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 61440; (void)to;
+      // %2 [%row, M] = load g row
       array_load<64, 72, 128>((to + L0), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %5 [%row, K] = load q row
+      // %6 [%row, K] = load k row
       cp_commit();
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L1, m_q, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L2, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_5, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_6, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1015,18 +1049,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
       cp_wait<1>();
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       if (length < 64) {
-        tile_clear<64, 1>((sa + L1), length, t);
-        tile_clear<64, 1>((sa + L2), length, t);
+        tile_clear<64, 1>((sa + L1_5), length, t);
+        tile_clear<64, 1>((sa + L2_6), length, t);
       }
       team_sync(1);
-      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L1));
+      // %7 [%col, K] = swap %6
+      // %8 [%row, %col] = contract[K] %5, %7
+      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L1_5));
       float f8_1[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L2_6)); mma_commit();
+      // %9 [%row, %col] = mask %8
       mma_wait<0>();
       mma_ready<sizeof(f8_1) / 4>(f8_1);
       float f9_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_2[i] = (frag_col(i) <= frag_row(i) ? f8_1[i] : 0.f);
-      store_frag<4, 64, false>((sa + L3), f9_2, 0);
+      store_frag<4, 64, false>((sa + L3_9), f9_2, 0);
+      // %10 [] = 0.125
+      // %14 [%row, M] = cumsum %2
       team_sync(1);
       for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(sp + L4)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
       team_sync(1);
@@ -1035,6 +1074,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
     cp_wait<0>();
   }
   else {
+    // %0 [K, M] = load ws.Kt.entry
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1050,34 +1090,46 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %13 [%row, M] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f13_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L1)); mma_commit();
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W0))[i] = ((float*)(sp + L4))[4536 + i];
+      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L1_5)); mma_commit();
+      // %19 [M] = pick last %14
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W0_19))[i] = ((float*)(sp + L4))[4536 + i];
+      // %3 [%row, M] = expm1 %2
       float f2_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f2_4[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
       float f3_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
+      // %20 [M, %row] = sub %19, %14
       team_sync(2);
       float f14_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(sp + L4))[frag_col(i) * 72 + frag_row(i)];
       float f20_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W0))[frag_row(i)] - f14_6[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W0_19))[frag_row(i)] - f14_6[i]);
+      // %4 [%row, M] = neg %3
       float f4_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (-f3_5[i]);
+      // %21 [M, %row] = exp %20
       float f21_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = m_exp(f20_7[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W1))[i] = m_exp(((float*)(basep + W0))[i]);
+      // %24 [M] = exp %19
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W1_24))[i] = m_exp(((float*)(basep + W0_19))[i]);
+      // %22 [M, %row] = mul %21, %4
       float f22_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
+      // %25 [M, K] = mul %24, %1
       team_sync(2);
       float f25_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W1))[frag_row(i)] * f1_1[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W1_24))[frag_row(i)] * f1_1[i]);
+      // %23 [K, M] = contract[%row] %6, %22
+      // %26 [M, K] = add %25, %23
       u32 a22_12[4][4]; pack<4>(a22_12, f22_10);
       float f26_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = f25_11[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L2)); mma_commit();
-      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3));
+      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L2_6)); mma_commit();
+      // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
+      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3_9));
       store_frag<4, 64, true>((base + W2), f4_8, 0);
       team_sync(2);
       team_sync(2);
@@ -1085,28 +1137,35 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
       float f27_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
       team_sync(2);
+      // %12 [%row, M] = mul %27, %10
       UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W4))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
       team_sync(2);
       float f27_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W4))[frag_col(i) * 72 + frag_row(i)];
       float f12_18[32];
       UNROLL for (int i = 0; i < 32; ++i) f12_18[i] = (f27_17[i] * 0.125f);
+      // %15 [%row, M] = exp %14
       float f15_19[32];
       UNROLL for (int i = 0; i < 32; ++i) f15_19[i] = m_exp(f14_6[i]);
+      // %16 [%row, M] = mul %15, %10
       float f16_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_20[i] = (f15_19[i] * 0.125f);
+      // %17 [%row, M] = mul %16, %13
       mma_wait<1>();
       mma_ready<sizeof(f13_3) / 4>(f13_3);
       float f17_21[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_21[i] = (f16_20[i] * f13_3[i]);
+      // %18 [%row, M] = add %17, %12
       float f18_22[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
       mma_wait<0>();
       mma_ready<sizeof(f26_13) / 4>(f26_13);
+      // store ws.Kt.result0, %18
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f18_22[i]); }
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.Kt.local, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1124,10 +1183,12 @@ extern "C" __global__ void __launch_bounds__(256) Kt_final(f32* __restrict__ p_f
   const int x_K_M = block * 1024 + lane * 4;
   const int i_K = x_K_M / 64;
   const int i_M = x_K_M % 64;
+  // %0 [K, M] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, M] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1142,6 +1203,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_final(f32* __restrict__ p_f
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [K, M] = load ws.Kt.local
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1149,12 +1211,13 @@ extern "C" __global__ void __launch_bounds__(256) Kt_final(f32* __restrict__ p_f
       }
     }
   }
+  // store final.Kt, %1
   if (p_final_Kt != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
 }
 
 // Scores, solves and pointwise values of the chunks of Vt.
 extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_value20, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 18432, M10 = 0, M7 = 36864, M8 = 45056, M9 = 53248, M13 = 0, M14 = 8192, M16 = 0, M3 = 36864, M5 = 0, M2 = 512, M4 = 512, M6 = 16384, M11 = 16640, M12 = 8192, M15 = 16384, M17 = 8192;
+  constexpr u32 M0 = 0, M1 = 18432, M10 = 0, M7_9 = 36864, M8_7 = 45056, M9 = 53248, M13 = 0, M14 = 8192, M16 = 0, M3 = 36864, M5 = 0, M2_2 = 512, M4_5 = 512, M6_6 = 16384, M11_11 = 16640, M12_13 = 8192, M15_19 = 16384, M17_24 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1164,40 +1227,52 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  // %1 [%row, M] = load ws.Kt.result0 row
   array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %8 [%row, M] = load g row
   array_load<64, 72, 256>((base + M1), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [] = 1
+  // %2 [%row] = max[M] %1
   cp_wait<1>();
   team_sync(1, 256);
   float f1_0[16];
   UNROLL for (int i = 0; i < 16; ++i) f1_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   row_extrema_to<16, true>((((float*)(basep + M3)) + part * 64), f1_0);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M2))[i] = max_nan(((float*)(basep + M3))[0 + i], ((float*)(basep + M3))[64 + i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M2_2))[i] = max_nan(((float*)(basep + M3))[0 + i], ((float*)(basep + M3))[64 + i]);
+  // %3 [%row, M] = sub %1, %2
   team_sync(1, 256);
   float f3_1[16];
-  UNROLL for (int i = 0; i < 16; ++i) f3_1[i] = (f1_0[i] - ((float*)(basep + M2))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f3_1[i] = (f1_0[i] - ((float*)(basep + M2_2))[frag_row(i)]);
+  // %4 [%row, M] = exp %3
   float f4_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = m_exp(f3_1[i]);
+  // %5 [%row] = sum[M] %4
   row_sums_to<16>((((float*)(basep + M5)) + part * 64), f4_2);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M4))[i] = ((float*)(basep + M5))[0 + i] + ((float*)(basep + M5))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M6))[i] = (1.f / ((float*)(basep + M4))[i]);
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M6))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M4_5))[i] = ((float*)(basep + M5))[0 + i] + ((float*)(basep + M5))[64 + i];
+  // %6 [%row] = div %0, %5
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M6_6))[i] = (1.f / ((float*)(basep + M4_5))[i]);
+  // store ws.value20, %6
+  for (int i = t; i < 64; i += 256) if (i < length) st(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M6_6))[i]);
+  // %7 [%row, M] = keep %4
   float f7_3[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_3[i] = (frag_row(i) < length ? f4_2[i] : 0.f);
+  // %9 [%row, M] = expm1 %8
   cp_wait<0>();
   team_sync(1, 256);
   float f8_4[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f9_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_5[i] = m_expm1(f8_4[i]);
+  // %10 [%row, %col] = dscore[M] %7, %9 by %8
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M1)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M7), f9_5, part * 2);
-  store_frag<2, 64, false>((base + M8), f7_3, part * 2);
+  store_frag<2, 64, false>((base + M7_9), f9_5, part * 2);
+  store_frag<2, 64, false>((base + M8_7), f7_3, part * 2);
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_6[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_6, {(base + M8)}, {(base + M7)}, ((float*)(basep + M1)), {(base + M9)}, part * 2, part * 2 + 2, 4 + part);
+  float whole_6[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_6, {(base + M8_7)}, {(base + M7_9)}, ((float*)(basep + M1)), {(base + M9)}, part * 2, part * 2 + 2, 4 + part);
   float f10_7[16];
   if (part == 0) put_whole(((float*)(basep + M10)), whole_6[0], t);
   team_sync(1, 256);
@@ -1205,40 +1280,58 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   team_sync(1, 256);
   take_part<16>(f10_7, ((float*)(basep + M10)), part, t);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M11))[i] = (i < length ? ((float*)(basep + M6))[i] : 0.f);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = (((float*)(basep + M11))[i] * (-1.f));
+  // %11 [%row] = keep %6
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M11_11))[i] = (i < length ? ((float*)(basep + M6_6))[i] : 0.f);
+  // %12 [] = -1
+  // %13 [%row] = mul %11, %12
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_13))[i] = (((float*)(basep + M11_11))[i] * (-1.f));
+  // %14 [%row, %col] = mul %13, %10
   team_sync(1, 256);
   float f14_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_8[i] = (((float*)(basep + M12))[frag_row(i)] * f10_7[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f14_8[i] = (((float*)(basep + M12_13))[frag_row(i)] * f10_7[i]);
+  // store ws.Vt.score0_0, %14
   store_frag<2, 64, false>((base + M13), f14_8, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M13), t);
+  // %15 [%row, M] = cumsum %8
+  // %16 [%row, M] = exp %15
   float f15_9[16];
   UNROLL for (int i = 0; i < 16; ++i) f15_9[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f16_10[16];
   UNROLL for (int i = 0; i < 16; ++i) f16_10[i] = m_exp(f15_9[i]);
+  // %17 [%row, M] = mul %16, %11
   float f17_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_11[i] = (f16_10[i] * ((float*)(basep + M11))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f17_11[i] = (f16_10[i] * ((float*)(basep + M11_11))[frag_row(i)]);
+  // %18 [%row, M] = mul %17, %7
   float f18_12[16];
   UNROLL for (int i = 0; i < 16; ++i) f18_12[i] = (f17_11[i] * f7_3[i]);
+  // store ws.Vt.read0, %18
   store_frag<2, 64, false>((base + M14), f18_12, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M15))[i] = ((float*)(basep + M1))[4536 + i];
+  // %19 [M] = pick last %15
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M15_19))[i] = ((float*)(basep + M1))[4536 + i];
+  // %20 [M, %row] = sub %19, %15
   team_sync(1, 256);
   float f20_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_13[i] = (((float*)(basep + M15))[(frag_col(i) + part * 32)] - f15_9[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f20_13[i] = (((float*)(basep + M15_19))[(frag_col(i) + part * 32)] - f15_9[i]);
+  // %21 [M, %row] = exp %20
   float f21_14[16];
   UNROLL for (int i = 0; i < 16; ++i) f21_14[i] = m_exp(f20_13[i]);
+  // %22 [M, %row] = mul %21, %12
   float f22_15[16];
   UNROLL for (int i = 0; i < 16; ++i) f22_15[i] = (f21_14[i] * (-1.f));
+  // %23 [M, %row] = mul %22, %9
   float f23_16[16];
   UNROLL for (int i = 0; i < 16; ++i) f23_16[i] = (f22_15[i] * f9_5[i]);
+  // store ws.Vt.col0, %23
   store_frag<2, 64, false>((base + M16), f23_16, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M17))[i] = m_exp(((float*)(basep + M15))[i]);
-  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M17))[i]);
+  // %24 [M] = exp %19
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M17_24))[i] = m_exp(((float*)(basep + M15_19))[i]);
+  // store ws.Vt.decay, %24
+  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M17_24))[i]);
 }
 
 // The decay of every segment of Vt.
@@ -1253,19 +1346,24 @@ extern "C" __global__ void __launch_bounds__(256) Vt_spans(const f32* __restrict
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x_M = lane * 2;
+  // %0 [M] = zeros
   float t0[2];
   UNROLL for (int j = 0; j < 2; ++j) t0[j] = 0.f;
+  // %1 [] = 1
   float t1[1];
   t1[0] = 1.f;
+  // %2 [M] = add %0, %1
   float t2[2];
   UNROLL for (int j = 0; j < 2; ++j) t2[j] = (t0[j] + t1[0]);
   float t3[2];
   UNROLL for (int j = 0; j < 2; ++j) t3[j] = 1.f;
+  // loop chunks with %3 [M] = %2
   #pragma unroll 4
   for (int n = warp; n < walk_chunks; n += 8) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
+    // %4 [M] = load ws.Vt.decay
     float t4[2];
     ldn<2>(&t4[0], p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M);
     UNROLL for (int j = 0; j < 2; ++j) t3[j] *= t4[j];
@@ -1273,12 +1371,13 @@ extern "C" __global__ void __launch_bounds__(256) Vt_spans(const f32* __restrict
   UNROLL for (int j = 0; j < 2; ++j) (sm + 0)[((threadIdx.x >> 5) * 2 + j) * 32 + (threadIdx.x & 31)] = t3[j];
   __syncthreads();
   UNROLL for (int j = 0; j < 2; ++j) { float x = t2[j]; UNROLL for (int s = 0; s < 8; ++s) x *= (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t3[j] = x; }
+  // store ws.Vt.span, %3
   if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_Vt_span + ((i64)segment * d.heads + head) * 64 + x_M, v); }
 }
 
 // What every segment adds to Vt by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L2 = 16384;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1304,12 +1403,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const f32* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, M] = load ws.Vt.col0 row
+      // %5 [M] = load ws.Vt.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_Vt_col0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_Vt_col0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1321,20 +1423,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const f32* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
   else {
+    // %0 [M, V] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
@@ -1351,17 +1454,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const f32* __restri
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %6 [M, V] = mul %5, %1
       float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2))[frag_col(i)] * f1_1[i]);
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [M, V] = contract[%row] %3, %2
+      // %7 [M, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f7_4) / 4>(f7_4);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.Vt.local, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1379,10 +1486,12 @@ extern "C" __global__ void __launch_bounds__(256) Vt_join(const f32* __restrict_
   const int x_M_V = block * 1024 + lane * 4;
   const int i_M = x_M_V / 64;
   const int i_V = x_M_V % 64;
+  // %0 [M, V] = load Vt
   float t0[4];
   { if (p_Vt != nullptr) ldn<4>(&t0[0], p_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [M, V] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -1399,14 +1508,19 @@ extern "C" __global__ void __launch_bounds__(256) Vt_join(const f32* __restrict_
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [M] = load ws.Vt.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [M, V] = load ws.Vt.local
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.Vt.entry, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
+        // %3 [M, V] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [M, V] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -1417,7 +1531,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_join(const f32* __restrict_
 
 // Carries Vt from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(bf16* __restrict__ p_o, const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const f32* __restrict__ p_ws_Vt_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_score0_0, const __grid_constant__ TensorMap m_ws_Vt_read0, const __grid_constant__ TensorMap m_ws_Vt_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384, L3 = 24576, L4 = 32768;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_6 = 16384, L3_9 = 24576, L4_11 = 32768;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1443,14 +1557,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(bf16* __restrict__ 
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, %col] = load ws.Vt.score0_0
+      // %6 [%row, M] = load ws.Vt.read0 row
+      // %9 [%row, M] = load ws.Vt.col0 row
+      // %11 [M] = load ws.Vt.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 32768);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_Vt_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L2, m_ws_Vt_read0, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3, m_ws_Vt_col0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_Vt_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L2_6, m_ws_Vt_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_9, m_ws_Vt_col0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1469,16 +1588,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(bf16* __restrict__ 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4))[i] = r11_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4_11))[i] = r11_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L2), length, t);
-        tile_clear<64, 1>((sa + L3), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L2_6), length, t);
+        tile_clear<64, 1>((sa + L3_9), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1486,6 +1605,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(bf16* __restrict__ 
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [M, V] = load ws.Vt.entry
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1502,28 +1622,37 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(bf16* __restrict__ 
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %4 [%col, V] = swap %2
+      // %7 [%row, V] = contract[M] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f7_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f7_3, a1_2, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f7_3, a1_2, (sa + L2_6)); mma_commit();
+      // %12 [M, V] = mul %11, %1
       float f12_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_4[i] = (((float*)(sp + L4))[frag_col(i)] * f1_1[i]);
-      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f12_4[i] = (((float*)(sp + L4_11))[frag_col(i)] * f1_1[i]);
+      // %10 [M, V] = contract[%row] %9, %2
+      // %13 [M, V] = add %12, %10
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
       float f13_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_6[i] = f12_4[i];
-      mma_open(); mma<64, 4, 64, true, false>(f13_6, a2_5, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f13_6, a2_5, (sa + L3_9)); mma_commit();
+      // %5 [%row, V] = contract[%col] %3, %4
+      // %8 [%row, V] = add %7, %5
       mma_wait<1>();
       mma_ready<sizeof(f7_3) / 4>(f7_3);
-      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0));
+      u32 a2_7[4][4]; load_as<4, 64, true>(a2_7, (sa + L0_2));
       float f8_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f8_8[i] = f7_3[i];
-      mma_open(); mma<64, 4, 64, false, false>(f8_8, a2_7, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f8_8, a2_7, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f13_6) / 4>(f13_6);
       mma_ready<sizeof(f8_8) / 4>(f8_8);
+      // store o, %8
       store_frag<4, 64, true>((oa + O0), f8_8, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_6[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.Vt.local, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1541,10 +1670,12 @@ extern "C" __global__ void __launch_bounds__(256) Vt_final(f32* __restrict__ p_f
   const int x_M_V = block * 1024 + lane * 4;
   const int i_M = x_M_V / 64;
   const int i_V = x_M_V % 64;
+  // %0 [M, V] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [M, V] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1559,6 +1690,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_final(f32* __restrict__ p_f
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [M, V] = load ws.Vt.local
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1566,12 +1698,13 @@ extern "C" __global__ void __launch_bounds__(256) Vt_final(f32* __restrict__ p_f
       }
     }
   }
+  // store final.Vt, %1
   if (p_final_Vt != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
 }
 
 // Carries Kt from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0 = 34816, W1 = 35072, O0 = 0, L0 = 0, L4 = 18432, L1 = 36864, L2 = 45056, L3 = 53248;
+  constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, O0 = 0, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1596,13 +1729,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 61440; (void)to;
+      // %2 [%row, M] = load g row
       array_load<64, 72, 128>((to + L0), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %5 [%row, K] = load q row
+      // %6 [%row, K] = load k row
       cp_commit();
       if (t == 0) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L1, m_q, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L2, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_5, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_6, m_k, 0, head, first, bar);
       }
     };
     auto prefetch = [&](int n) {
@@ -1631,18 +1767,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
       cp_wait<0>();
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
       if (length < 64) {
-        tile_clear<64, 1>((sa + L1), length, t);
-        tile_clear<64, 1>((sa + L2), length, t);
+        tile_clear<64, 1>((sa + L1_5), length, t);
+        tile_clear<64, 1>((sa + L2_6), length, t);
       }
       team_sync(1);
-      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L1));
+      // %7 [%col, K] = swap %6
+      // %8 [%row, %col] = contract[K] %5, %7
+      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L1_5));
       float f8_1[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L2_6)); mma_commit();
+      // %9 [%row, %col] = mask %8
       mma_wait<0>();
       mma_ready<sizeof(f8_1) / 4>(f8_1);
       float f9_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_2[i] = (frag_col(i) <= frag_row(i) ? f8_1[i] : 0.f);
-      store_frag<4, 64, false>((sa + L3), f9_2, 0);
+      store_frag<4, 64, false>((sa + L3_9), f9_2, 0);
+      // %10 [] = 0.125
+      // %14 [%row, M] = cumsum %2
       team_sync(1);
       for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(sp + L4)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
       team_sync(1);
@@ -1656,6 +1797,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, M] = load ws.Kt.entry
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1671,35 +1813,48 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
+      // store ws.Kt.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %13 [%row, M] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f13_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L1)); mma_commit();
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W0))[i] = ((float*)(sp + L4))[4536 + i];
+      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L1_5)); mma_commit();
+      // %19 [M] = pick last %14
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W0_19))[i] = ((float*)(sp + L4))[4536 + i];
+      // %3 [%row, M] = expm1 %2
       float f2_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f2_4[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
       float f3_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
+      // %20 [M, %row] = sub %19, %14
       team_sync(2);
       float f14_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(sp + L4))[frag_col(i) * 72 + frag_row(i)];
       float f20_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W0))[frag_row(i)] - f14_6[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W0_19))[frag_row(i)] - f14_6[i]);
+      // %4 [%row, M] = neg %3
       float f4_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (-f3_5[i]);
+      // %21 [M, %row] = exp %20
       float f21_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = m_exp(f20_7[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W1))[i] = m_exp(((float*)(basep + W0))[i]);
+      // %24 [M] = exp %19
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W1_24))[i] = m_exp(((float*)(basep + W0_19))[i]);
+      // %22 [M, %row] = mul %21, %4
       float f22_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
+      // %25 [M, K] = mul %24, %1
       team_sync(2);
       float f25_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W1))[frag_row(i)] * f1_1[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W1_24))[frag_row(i)] * f1_1[i]);
+      // %23 [K, M] = contract[%row] %6, %22
+      // %26 [M, K] = add %25, %23
       u32 a22_12[4][4]; pack<4>(a22_12, f22_10);
       float f26_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = f25_11[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L2)); mma_commit();
-      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3));
+      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L2_6)); mma_commit();
+      // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
+      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3_9));
       store_frag<4, 64, true>((base + W2), f4_8, 0);
       team_sync(2);
       team_sync(2);
@@ -1707,24 +1862,30 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
       float f27_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
       team_sync(2);
+      // %12 [%row, M] = mul %27, %10
       UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W4))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
       team_sync(2);
       float f27_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W4))[frag_col(i) * 72 + frag_row(i)];
       float f12_18[32];
       UNROLL for (int i = 0; i < 32; ++i) f12_18[i] = (f27_17[i] * 0.125f);
+      // %15 [%row, M] = exp %14
       float f15_19[32];
       UNROLL for (int i = 0; i < 32; ++i) f15_19[i] = m_exp(f14_6[i]);
+      // %16 [%row, M] = mul %15, %10
       float f16_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_20[i] = (f15_19[i] * 0.125f);
+      // %17 [%row, M] = mul %16, %13
       mma_wait<1>();
       mma_ready<sizeof(f13_3) / 4>(f13_3);
       float f17_21[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_21[i] = (f16_20[i] * f13_3[i]);
+      // %18 [%row, M] = add %17, %12
       float f18_22[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
       mma_wait<0>();
       mma_ready<sizeof(f26_13) / 4>(f26_13);
+      // store ws.Kt.result0, %18
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f18_22[i]); }
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
       bar_arrive(empty + n % 2 * 8);
@@ -1734,7 +1895,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
 
 // Carries Vt from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, bf16* __restrict__ p_ws_Vt_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1760,12 +1921,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, M] = load ws.Vt.col0 row
+      // %5 [M] = load ws.Vt.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_Vt_col0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_Vt_col0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1784,15 +1948,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -1800,6 +1964,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [M, V] = load ws.Vt.entry
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -1816,13 +1981,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __rest
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.Vt.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %6 [M, V] = mul %5, %1
       float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2))[frag_col(i)] * f1_1[i]);
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [M, V] = contract[%row] %3, %2
+      // %7 [M, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f7_4) / 4>(f7_4);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
@@ -1833,7 +2002,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __rest
 
 // What every segment adds to the cotangent of Vt by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_Vt_read0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L1 = 8192, L2 = 16384;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1859,12 +2028,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const f32* 
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load d_o row
+      // %3 [%row, M] = load ws.Vt.read0 row
+      // %5 [M] = load ws.Vt.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_Vt_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_Vt_read0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1876,20 +2048,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const f32* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
   else {
+    // %0 [M, V] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
@@ -1906,17 +2079,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const f32* 
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %6 [M, V] = mul %5, %1
       float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2))[frag_col(i)] * f1_1[i]);
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [M, V] = contract[%row] %3, %2
+      // %7 [M, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f7_4) / 4>(f7_4);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.Vt.local_cotangent, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -1934,10 +2111,12 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_join(const f32* __r
   const int x_M_V = block * 1024 + lane * 4;
   const int i_M = x_M_V / 64;
   const int i_V = x_M_V % 64;
+  // %0 [M, V] = load d_final.Vt
   float t0[4];
   { if (p_d_final_Vt != nullptr) ldn<4>(&t0[0], p_d_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [M, V] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -1954,14 +2133,19 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_join(const f32* __r
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [M] = load ws.Vt.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [M, V] = load ws.Vt.local_cotangent
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.Vt.entry_cotangent, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
+        // %3 [M, V] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [M, V] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -1972,7 +2156,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_join(const f32* __r
 
 // Carries the cotangent of Vt against time.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local_cotangent, const f32* __restrict__ p_ws_Vt_entry_cotangent, bf16* __restrict__ p_ws_Vt_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_Vt_read0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L1 = 8192, L2 = 16384;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1998,12 +2182,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __res
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load d_o row
+      // %3 [%row, M] = load ws.Vt.read0 row
+      // %5 [M] = load ws.Vt.decay
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1, m_ws_Vt_read0, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_Vt_read0, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -2022,15 +2209,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0), length, t);
-        tile_clear<64, 1>((sa + L1), length, t);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
       }
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -2038,6 +2225,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __res
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [M, V] = load ws.Vt.entry_cotangent
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -2054,18 +2242,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __res
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.Vt.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %6 [M, V] = mul %5, %1
       float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2))[frag_col(i)] * f1_1[i]);
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0));
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [M, V] = contract[%row] %3, %2
+      // %7 [M, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f7_4) / 4>(f7_4);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.Vt.local_cotangent, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -2083,10 +2276,12 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_first(f32* __restri
   const int x_M_V = block * 1024 + lane * 4;
   const int i_M = x_M_V / 64;
   const int i_V = x_M_V % 64;
+  // %0 [M, V] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [M, V] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -2101,6 +2296,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_first(f32* __restri
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [M, V] = load ws.Vt.local_cotangent
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -2108,12 +2304,13 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_first(f32* __restri
       }
     }
   }
+  // store d_Vt, %1
   { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
 }
 
 // Gradients of what the scan of Vt reads.
 extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M4 = 18432, M26 = 0, M0 = 36864, M1 = 45056, M3 = 53248, M5 = 61440, M6 = 69632, M7 = 77824, M8 = 86016, M9 = 77824, M16 = 18432, M17 = 26624, M18 = 18432, M27 = 18432, M28 = 0, M24 = 18432, M11 = 77824, M13 = 18432, M10 = 18944, M12 = 18944, M14 = 19200, M15 = 34816, M19 = 19456, M20 = 0, M21 = 256, M22 = 19712, M23 = 19456, M25 = 26624;
+  constexpr u32 M2 = 0, M4 = 18432, M26 = 0, M0_0 = 36864, M1_1 = 45056, M3_12 = 53248, M5_28 = 61440, M6_50 = 69632, M7_4 = 77824, M8_8 = 86016, M9 = 77824, M16_24 = 18432, M17_25 = 26624, M18 = 18432, M27_54 = 18432, M28 = 0, M24 = 18432, M11 = 77824, M13 = 18432, M10_18 = 18944, M12_21 = 18944, M14_22 = 19200, M15_23 = 34816, M19_30 = 19456, M20_40 = 0, M21_41 = 256, M22_42 = 19712, M23_45 = 19456, M25_46 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2123,160 +2320,222 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 256>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load v row
+  tile_load<64, 1, 256>((base + M1_1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %7 [%row, M] = load g row
   array_load<64, 72, 256>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M3), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %12 [M, V] = load ws.Vt.states
+  tile_load<64, 1, 256>((base + M3_12), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %17 [%row, M] = load ws.Kt.result0 row
   array_load<64, 72, 256>((base + M4), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M5), p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 256>((base + M6), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %28 [M, V] = load ws.Vt.cotangents
+  tile_load<64, 1, 256>((base + M5_28), p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %50 [%row, %col] = load ws.Vt.score0_0
+  tile_load<64, 1, 256>((base + M6_50), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
   cp_wait<6>();
   team_sync(1, 256);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0));
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<5>();
   team_sync(1, 256);
   float f3_1[16];
-  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
+  // %4 [%row, %col] = mask %3
   mma_wait<0>();
   mma_ready<sizeof(f3_1) / 4>(f3_1);
   float f4_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
+  // %5 [] = -1
+  // %8 [%row, M] = expm1 %7
   cp_wait<4>();
   team_sync(1, 256);
   float f7_3[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_3[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f8_4[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = m_expm1(f7_3[i]);
+  // %58 [%row, M] = dscoreRow[M] %4, %8 by %7
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M7), f4_2, part * 2);
+  store_frag<2, 64, false>((base + M7_4), f4_2, part * 2);
   team_sync(1, 256);
-  u32 a4_6[4][4]; load_as<4, 64, false>(a4_6, (base + M7));
-  store_frag<2, 64, false>((base + M8), f8_4, part * 2);
+  u32 a4_6[4][4]; load_as<4, 64, false>(a4_6, (base + M7_4));
+  store_frag<2, 64, false>((base + M8_8), f8_4, part * 2);
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_5[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_5, {a4_6}, (base + M8), ((float*)(basep + M2)), (base + M9), part * 2, 4 + part);
+  float whole_5[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_5, {a4_6}, (base + M8_8), ((float*)(basep + M2)), (base + M9), part * 2, 4 + part);
   float f58_7[16];
   UNROLL for (int i = 0; i < 16; ++i) f58_7[i] = whole_5[0][i];
   team_sync(1, 256);
+  // %9 [%row, M] = mul %58, %5
   float f9_8[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = (f58_7[i] * (-1.f));
+  // %10 [%row, M] = cumsum %7
+  // %11 [%row, M] = exp %10
   float f10_9[16];
   UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f11_10[16];
   UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_exp(f10_9[i]);
-  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0));
+  // %13 [%row, M] = contract[V] %0, %12
+  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0_0));
   cp_wait<3>();
   team_sync(1, 256);
   float f13_12[16];
-  mma_open(); mma<32, 4, 64, false, true>(f13_12, a0_11, (base + M3), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, false, true>(f13_12, a0_11, (base + M3_12), part * 32); mma_commit();
+  // %14 [%row, M] = mul %11, %13
   mma_wait<0>();
   mma_ready<sizeof(f13_12) / 4>(f13_12);
   float f14_13[16];
   UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = (f11_10[i] * f13_12[i]);
+  // %15 [%row, M] = add %14, %9
   float f15_14[16];
   UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = (f14_13[i] + f9_8[i]);
+  // store ws.Vt.adjoint0, %15
   UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_14[i]); }
+  // %16 [] = 1
+  // %18 [%row] = max[M] %17
   cp_wait<2>();
   team_sync(1, 256);
   float f17_15[16];
   UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   row_extrema_to<16, true>((((float*)(basep + M11)) + part * 64), f17_15);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M10))[i] = max_nan(((float*)(basep + M11))[0 + i], ((float*)(basep + M11))[64 + i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M10_18))[i] = max_nan(((float*)(basep + M11))[0 + i], ((float*)(basep + M11))[64 + i]);
+  // %19 [%row, M] = sub %17, %18
   team_sync(1, 256);
   float f19_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_16[i] = (f17_15[i] - ((float*)(basep + M10))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f19_16[i] = (f17_15[i] - ((float*)(basep + M10_18))[frag_row(i)]);
+  // %20 [%row, M] = exp %19
   float f20_17[16];
   UNROLL for (int i = 0; i < 16; ++i) f20_17[i] = m_exp(f19_16[i]);
+  // %21 [%row] = sum[M] %20
   row_sums_to<16>((((float*)(basep + M13)) + part * 64), f20_17);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12))[i] = ((float*)(basep + M13))[0 + i] + ((float*)(basep + M13))[64 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M14))[i] = (1.f / ((float*)(basep + M12))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M15))[i] = (i < length ? ((float*)(basep + M14))[i] : 0.f);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_21))[i] = ((float*)(basep + M13))[0 + i] + ((float*)(basep + M13))[64 + i];
+  // %22 [%row] = div %16, %21
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M14_22))[i] = (1.f / ((float*)(basep + M12_21))[i]);
+  // %23 [%row] = keep %22
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M15_23))[i] = (i < length ? ((float*)(basep + M14_22))[i] : 0.f);
+  // %24 [%row, %col] = mul %23, %4
   team_sync(1, 256);
   float f24_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_18[i] = (((float*)(basep + M15))[frag_row(i)] * f4_2[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f24_18[i] = (((float*)(basep + M15_23))[frag_row(i)] * f4_2[i]);
+  // %25 [%row, M] = keep %20
   float f25_19[16];
   UNROLL for (int i = 0; i < 16; ++i) f25_19[i] = (frag_row(i) < length ? f20_17[i] : 0.f);
-  store_frag<2, 64, false>((base + M16), f24_18, part * 2);
+  // %26 [%col, M] = dscoreCol[M] %24, %25 by %7
+  store_frag<2, 64, false>((base + M16_24), f24_18, part * 2);
   team_sync(1, 256);
-  u32 a24_21[4][4]; load_as<4, 64, true>(a24_21, (base + M16));
-  store_frag<2, 64, false>((base + M17), f25_19, part * 2);
+  u32 a24_21[4][4]; load_as<4, 64, true>(a24_21, (base + M16_24));
+  store_frag<2, 64, false>((base + M17_25), f25_19, part * 2);
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_20[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_20, {a24_21}, (base + M17), ((float*)(basep + M2)), (base + M18), part * 2, 4 + part);
+  float whole_20[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_20, {a24_21}, (base + M17_25), ((float*)(basep + M2)), (base + M18), part * 2, 4 + part);
   float f26_22[16];
   UNROLL for (int i = 0; i < 16; ++i) f26_22[i] = whole_20[0][i];
   team_sync(1, 256);
-  u32 a1_23[4][4]; load_as<4, 64, false>(a1_23, (base + M1));
+  // %27 [%row, M] = swap %26
+  // %29 [%row, M] = contract[V] %1, %28
+  u32 a1_23[4][4]; load_as<4, 64, false>(a1_23, (base + M1_1));
   cp_wait<1>();
   team_sync(1, 256);
   float f29_24[16];
-  mma_open(); mma<32, 4, 64, false, true>(f29_24, a1_23, (base + M5), part * 32); mma_commit();
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M19))[i] = ((float*)(basep + M2))[4536 + i];
+  mma_open(); mma<32, 4, 64, false, true>(f29_24, a1_23, (base + M5_28), part * 32); mma_commit();
+  // %30 [M] = pick last %10
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M19_30))[i] = ((float*)(basep + M2))[4536 + i];
+  // %31 [M, %row] = sub %30, %10
   team_sync(1, 256);
   float f31_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_25[i] = (((float*)(basep + M19))[(frag_col(i) + part * 32)] - f10_9[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f31_25[i] = (((float*)(basep + M19_30))[(frag_col(i) + part * 32)] - f10_9[i]);
+  // %32 [M, %row] = exp %31
   float f32_26[16];
   UNROLL for (int i = 0; i < 16; ++i) f32_26[i] = m_exp(f31_25[i]);
+  // %33 [M, %row] = mul %32, %29
   mma_wait<0>();
   mma_ready<sizeof(f29_24) / 4>(f29_24);
   float f33_27[16];
   UNROLL for (int i = 0; i < 16; ++i) f33_27[i] = (f32_26[i] * f29_24[i]);
+  // %34 [M, %row] = add %33, %27
   float f34_28[16];
   UNROLL for (int i = 0; i < 16; ++i) f34_28[i] = (f33_27[i] + f26_22[i]);
+  // store ws.Vt.adjoint1, %34
   UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f34_28[i]); }
+  // %35 [%row, M] = mul %15, %25
   float f35_29[16];
   UNROLL for (int i = 0; i < 16; ++i) f35_29[i] = (f15_14[i] * f25_19[i]);
+  // %36 [%row, M] = mul %23, %35
   float f36_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f36_30[i] = (((float*)(basep + M15))[frag_row(i)] * f35_29[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f36_30[i] = (((float*)(basep + M15_23))[frag_row(i)] * f35_29[i]);
+  // %37 [M, %row] = mul %34, %8
   float f37_31[16];
   UNROLL for (int i = 0; i < 16; ++i) f37_31[i] = (f34_28[i] * f8_4[i]);
+  // %38 [M, %row] = mul %5, %37
   float f38_32[16];
   UNROLL for (int i = 0; i < 16; ++i) f38_32[i] = ((-1.f) * f37_31[i]);
+  // %39 [M, %row] = neg %38
   float f39_33[16];
   UNROLL for (int i = 0; i < 16; ++i) f39_33[i] = (-f38_32[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M20))[i] = row_dot<64, 64>((base + M3), (base + M5), i);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M21))[i] = m_exp(((float*)(basep + M19))[i]);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M22))[i] = (((float*)(basep + M21))[i] * ((float*)(basep + M20))[i]);
+  // %40 [M] = contract[V] %12, %28
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M20_40))[i] = row_dot<64, 64>((base + M3_12), (base + M5_28), i);
+  // %41 [M] = exp %30
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M21_41))[i] = m_exp(((float*)(basep + M19_30))[i]);
+  // %42 [M] = mul %41, %40
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M22_42))[i] = (((float*)(basep + M21_41))[i] * ((float*)(basep + M20_40))[i]);
+  // %43 [M, %row] = mul %33, %8
   float f43_34[16];
   UNROLL for (int i = 0; i < 16; ++i) f43_34[i] = (f33_27[i] * f8_4[i]);
+  // %44 [M, %row] = mul %5, %43
   float f44_35[16];
   UNROLL for (int i = 0; i < 16; ++i) f44_35[i] = ((-1.f) * f43_34[i]);
+  // %45 [M] = sum[%row] %44
   col_sums_part<16>(((float*)(basep + M24)), f44_35, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M23))[i] = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M25))[i] = (((float*)(basep + M22))[i] + ((float*)(basep + M23))[i]);
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M23_45))[i] = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
+  // %46 [M] = add %42, %45
+  for (int i = t; i < 64; i += 256) ((float*)(basep + M25_46))[i] = (((float*)(basep + M22_42))[i] + ((float*)(basep + M23_45))[i]);
+  // %47 [%row, M] = add %36, %39
   float f47_36[16];
   UNROLL for (int i = 0; i < 16; ++i) f47_36[i] = (f36_30[i] + f39_33[i]);
+  // %48 [%row, M] = cumsum reversed %47
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f47_36[i];
   team_sync(1, 256);
   team_sync(1, 256);
   for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M26)) + i, ((float*)(basep + M26)) + i, 72, i < 64);
+  // %49 [%row, M] = add %48, %46
   team_sync(1, 256);
   float f48_37[16];
   UNROLL for (int i = 0; i < 16; ++i) f48_37[i] = ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f49_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_38[i] = (f48_37[i] + ((float*)(basep + M25))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f49_38[i] = (f48_37[i] + ((float*)(basep + M25_46))[(frag_col(i) + part * 32)]);
+  // store ws.Vt.adjoint3, %49
   UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f49_38[i]); }
+  // %51 [%col, %row] = swap %50
+  // %52 [%col, V] = swap %0
+  // %54 [M, %row] = mul %32, %8
   float f54_39[16];
   UNROLL for (int i = 0; i < 16; ++i) f54_39[i] = (f32_26[i] * f8_4[i]);
-  store_frag<2, 64, false>((base + M27), f54_39, part * 2);
+  // %55 [%row, V] = contract[M] %54, %28
+  store_frag<2, 64, false>((base + M27_54), f54_39, part * 2);
   team_sync(1, 256);
-  u32 a54_40[4][4]; load_as<4, 64, false>(a54_40, (base + M27));
+  u32 a54_40[4][4]; load_as<4, 64, false>(a54_40, (base + M27_54));
   float f55_41[16];
-  mma_open(); mma<32, 4, 64, true, true>(f55_41, a54_40, (base + M5), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, true>(f55_41, a54_40, (base + M5_28), part * 32); mma_commit();
+  // %56 [%row, V] = mul %5, %55
   mma_wait<0>();
   mma_ready<sizeof(f55_41) / 4>(f55_41);
   float f56_42[16];
   UNROLL for (int i = 0; i < 16; ++i) f56_42[i] = ((-1.f) * f55_41[i]);
+  // %53 [%row, V] = contract[%col] %51, %52
+  // %57 [%row, V] = add %56, %53
   cp_wait<0>();
   team_sync(1, 256);
-  u32 a50_43[4][4]; load_as<4, 64, true>(a50_43, (base + M6));
+  u32 a50_43[4][4]; load_as<4, 64, true>(a50_43, (base + M6_50));
   float f57_44[16];
   UNROLL for (int i = 0; i < 16; ++i) f57_44[i] = f56_42[i];
-  mma_open(); mma<32, 4, 64, true, false>(f57_44, a50_43, (base + M0), part * 32); mma_commit();
+  mma_open(); mma<32, 4, 64, true, false>(f57_44, a50_43, (base + M0_0), part * 32); mma_commit();
+  // store d_v, %57
   mma_wait<0>();
   mma_ready<sizeof(f57_44) / 4>(f57_44);
   store_frag<2, 64, false>((base + M28), f57_44, part * 2);
@@ -2295,61 +2554,84 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   (void)lane, (void)warp, (void)block;
   const int x__row = block * 16 + warp * 2;
   const int x_M = lane * 2;
+  // %0 [%row, M] = load ws.Vt.adjoint0 row
   float t0[4];
   { auto* const at = p_ws_Vt_adjoint0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t0[(i) * 2 + 0], at + i * step + x_M); else zeron<2>(&t0[(i) * 2 + 0]); } }
+  // %1 [%row, M] = load ws.Kt.result0 row
   float t1[4];
   { auto* const at = p_ws_Kt_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_M); else zeron<2>(&t1[(i) * 2 + 0]); } }
+  // %2 [%row] = max[M] %1
   float t2[2];
   UNROLL for (int i = 0; i < 2; ++i) t2[i] = __int_as_float(0xff800000);
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[i] = max_nan(t2[i], t1[(i) * 2 + j]);
   UNROLL for (int i = 0; i < 2; ++i) t2[i] = lanes_fold(t2[i], [](float x, float y) { return max_nan(x, y); });
+  // %3 [%row, M] = sub %1, %2
   float t3[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = (t1[(i) * 2 + j] - t2[i]);
+  // %4 [%row, M] = exp %3
   float t4[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t4[(i) * 2 + j] = m_exp(t3[(i) * 2 + j]);
+  // %5 [%row] = sum[M] %4
   float t5[2];
   UNROLL for (int i = 0; i < 2; ++i) t5[i] = 0.f;
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t5[i] = t5[i] + t4[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t5[i] = lanes_fold(t5[i], [](float x, float y) { return fold_sum(x, y); });
+  // %6 [%row, M] = div %4, %5
   float t6[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t6[(i) * 2 + j] = (t4[(i) * 2 + j] / t5[i]);
+  // %7 [%row, M] = div %6, %5
   float t7[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t7[(i) * 2 + j] = (t6[(i) * 2 + j] / t5[i]);
+  // %8 [%row, M] = neg %7
   float t8[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t8[(i) * 2 + j] = (-t7[(i) * 2 + j]);
+  // %9 [%row, M] = chain %0, %8
   float t9[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t9[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t8[(i) * 2 + j]);
+  // %10 [%row] = sum[M] %9
   float t10[2];
   UNROLL for (int i = 0; i < 2; ++i) t10[i] = 0.f;
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t10[i] = t10[i] + t9[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t10[i] = lanes_fold(t10[i], [](float x, float y) { return fold_sum(x, y); });
+  // store ws.value30, %10
   { auto* const at = p_ws_value30 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t10[i]); }
+  // store ws.value11, %2
   { auto* const at = p_ws_value11 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t2[i]); }
+  // %11 [] = 1
   float t11[1];
   t11[0] = 1.f;
+  // %12 [%row] = div %11, %5
   float t12[2];
   UNROLL for (int i = 0; i < 2; ++i) t12[i] = (t11[0] / t5[i]);
+  // %13 [%row, M] = chain %0, %12
   float t13[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t12[i]);
+  // %14 [%row, M] = add %13, %10
   float t14[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t14[(i) * 2 + j] = (t13[(i) * 2 + j] + t10[i]);
+  // %15 [%row, M] = chain %14, %4
   float t15[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = m_chain(t14[(i) * 2 + j], t4[(i) * 2 + j]);
+  // %16 [%row, M] = neg %15
   float t16[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = (-t15[(i) * 2 + j]);
+  // %17 [%row] = sum[M] %16
   float t17[2];
   UNROLL for (int i = 0; i < 2; ++i) t17[i] = 0.f;
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t17[i] = t17[i] + t16[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t17[i] = lanes_fold(t17[i], [](float x, float y) { return fold_sum(x, y); });
+  // store ws.value35, %17
   { auto* const at = p_ws_value35 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t17[i]); }
+  // %18 [%row, M] = less %1, %2
   float t18[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t18[(i) * 2 + j] = (t1[(i) * 2 + j] < t2[i] ? 1.f : 0.f);
+  // store ws.value36, %18
   { auto* const at = p_ws_value36 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) if ((x__row + i) < length) { const float v[] = {t18[(i) * 2 + 0], t18[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
 }
 
 // What every segment adds to the cotangent of Kt by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, f32* __restrict__ p_ws_Kt_local_cotangent, const __grid_constant__ TensorMap m_ws_value36, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W1 = 256, L0 = 0, L3 = 18432, L7 = 36864, L9 = 55296, L6 = 73728, L8 = 81920, L1 = 90112, L2 = 90368, L4 = 90624, L5 = 90880;
+  constexpr u32 W0_27 = 0, W1_28 = 256, L0 = 0, L3 = 18432, L7 = 36864, L9 = 55296, L6_14 = 73728, L8_25 = 81920, L1_3 = 90112, L2_5 = 90368, L4_8 = 90624, L5_12 = 90880;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2378,19 +2660,28 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 91136; (void)to;
+      // %2 [%row, M] = load ws.Vt.adjoint0 row
       array_load<64, 72, 128>((to + L0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load ws.value20 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %5 [%row] = load ws.value30 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %7 [%row, M] = load ws.Kt.result0 row
       array_load<64, 72, 128>((to + L3), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %8 [%row] = load ws.value11 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %12 [%row] = load ws.value35 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value35 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %14 [%row, M] = load ws.value36 row
+      // %19 [%row, M] = load g row
       array_load<64, 72, 128>((to + L7), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %25 [%row, K] = load q row
       cp_commit();
       if (t == 0) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L6, m_ws_value36, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L8, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L6_14, m_ws_value36, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L8_25, m_q, 0, head, first, bar);
       }
     };
     auto prefetch = [&](int n) {
@@ -2409,19 +2700,22 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 91136; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4))[i] = r8_2[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r12_3[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4_8))[i] = r8_2[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_12))[i] = r12_3[k]; }
       cp_wait<0>();
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
       if (length < 64) {
-        tile_clear<64, 1>((sa + L6), length, t);
-        tile_clear<64, 1>((sa + L8), length, t);
+        tile_clear<64, 1>((sa + L6_14), length, t);
+        tile_clear<64, 1>((sa + L8_25), length, t);
       }
       team_sync(1);
+      // %13 [] = 1
+      // %20 [%row, M] = cumsum %19
       team_sync(1);
       for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(sp + L9)) + i, ((float*)(sp + L7)) + i, 72, i < 64);
+      // %22 [] = 0.125
       team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
@@ -2431,6 +2725,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
     cp_wait<0>();
   }
   else {
+    // %0 [K, M] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
@@ -2446,53 +2741,71 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       const u32 oa = out0 + n % 2 * 0; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
+      // %4 [%row, M] = chain %2, %3
       float f2_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
       float f4_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = m_chain(f2_2[i], ((float*)(sp + L1))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = m_chain(f2_2[i], ((float*)(sp + L1_3))[frag_col(i)]);
+      // %9 [%row, M] = sub %7, %8
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = ((float*)(sp + L3))[frag_col(i) * 72 + frag_row(i)];
       float f9_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (f7_4[i] - ((float*)(sp + L4))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (f7_4[i] - ((float*)(sp + L4_8))[frag_col(i)]);
+      // %6 [%row, M] = add %4, %5
       float f6_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_6[i] = (f4_3[i] + ((float*)(sp + L2))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f6_6[i] = (f4_3[i] + ((float*)(sp + L2_5))[frag_col(i)]);
+      // %10 [%row, M] = exp %9
       float f10_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = m_exp(f9_5[i]);
+      // %15 [%row, M] = sub %13, %14
       float f14_8[32];
-      load_frag<4, 64, true>(f14_8, (sa + L6), 0);
+      load_frag<4, 64, true>(f14_8, (sa + L6_14), 0);
       float f15_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f15_9[i] = (1.f - f14_8[i]);
+      // %11 [%row, M] = chain %6, %10
       float f11_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = m_chain(f6_6[i], f10_7[i]);
+      // %16 [%row, M] = mul %12, %15
       float f16_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L5))[frag_col(i)] * f15_9[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L5_12))[frag_col(i)] * f15_9[i]);
+      // %17 [%row, M] = add %11, %16
       float f17_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_12[i] = (f11_10[i] + f16_11[i]);
+      // %21 [%row, M] = exp %20
       float f20_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = ((float*)(sp + L9))[frag_col(i) * 72 + frag_row(i)];
       float f21_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_14[i] = m_exp(f20_13[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W0))[i] = ((float*)(sp + L9))[4536 + i];
+      // %27 [M] = pick last %20
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W0_27))[i] = ((float*)(sp + L9))[4536 + i];
+      // %18 [%row, M] = keep %17
       float f18_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_15[i] = (frag_col(i) < length ? f17_12[i] : 0.f);
+      // %23 [%row, M] = mul %21, %22
       float f23_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_16[i] = (f21_14[i] * 0.125f);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W1))[i] = m_exp(((float*)(basep + W0))[i]);
+      // %28 [M] = exp %27
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W1_28))[i] = m_exp(((float*)(basep + W0_27))[i]);
+      // %24 [%row, M] = mul %23, %18
       float f24_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_17[i] = (f23_16[i] * f18_15[i]);
+      // %29 [M, K] = mul %28, %1
       team_sync(2);
       float f29_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_18[i] = (((float*)(basep + W1))[frag_row(i)] * f1_1[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f29_18[i] = (((float*)(basep + W1_28))[frag_row(i)] * f1_1[i]);
+      // %26 [K, M] = contract[%row] %25, %24
+      // %30 [M, K] = add %29, %26
       u32 a24_19[4][4]; pack<4>(a24_19, f24_17);
       float f30_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_20[i] = f29_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L8)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L8_25)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f30_20) / 4>(f30_20);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f30_20[i];
       team_sync(2);
       bar_arrive(empty + n % 2 * 8);
     }
+    // store ws.Kt.local_cotangent, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -2510,10 +2823,12 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
   const int x_K_M = block * 1024 + lane * 4;
   const int i_K = x_K_M / 64;
   const int i_M = x_K_M % 64;
+  // %0 [K, M] = load d_final.Kt
   float t0[4];
   { if (p_d_final_Kt != nullptr) ldn<4>(&t0[0], p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, M] = %0
    {
     Few<f32, 4> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -2530,14 +2845,19 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [M] = load ws.Kt.span
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [K, M] = load ws.Kt.local_cotangent
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.Kt.entry_cotangent, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
+        // %3 [M, K] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[j] * t1[j]);
+        // %5 [M, K] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -2548,7 +2868,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 
 // Carries the cotangent of Kt against time.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const __grid_constant__ TensorMap m_ws_value36, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W1 = 256, O0 = 0, L0 = 0, L3 = 18432, L7 = 36864, L9 = 55296, L6 = 73728, L8 = 81920, L1 = 90112, L2 = 90368, L4 = 90624, L5 = 90880;
+  constexpr u32 W0_27 = 0, W1_28 = 256, O0 = 0, L0 = 0, L3 = 18432, L7 = 36864, L9 = 55296, L6_14 = 73728, L8_25 = 81920, L1_3 = 90112, L2_5 = 90368, L4_8 = 90624, L5_12 = 90880;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2577,19 +2897,28 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 91136; (void)to;
+      // %2 [%row, M] = load ws.Vt.adjoint0 row
       array_load<64, 72, 128>((to + L0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row] = load ws.value20 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %5 [%row] = load ws.value30 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %7 [%row, M] = load ws.Kt.result0 row
       array_load<64, 72, 128>((to + L3), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %8 [%row] = load ws.value11 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %12 [%row] = load ws.value35 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value35 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %14 [%row, M] = load ws.value36 row
+      // %19 [%row, M] = load g row
       array_load<64, 72, 128>((to + L7), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %25 [%row, K] = load q row
       cp_commit();
       if (t == 0) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L6, m_ws_value36, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L8, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L6_14, m_ws_value36, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L8_25, m_q, 0, head, first, bar);
       }
     };
     auto prefetch = [&](int n) {
@@ -2615,19 +2944,22 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 91136; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2))[i] = r5_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4))[i] = r8_2[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5))[i] = r12_3[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4_8))[i] = r8_2[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_12))[i] = r12_3[k]; }
       cp_wait<0>();
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
       if (length < 64) {
-        tile_clear<64, 1>((sa + L6), length, t);
-        tile_clear<64, 1>((sa + L8), length, t);
+        tile_clear<64, 1>((sa + L6_14), length, t);
+        tile_clear<64, 1>((sa + L8_25), length, t);
       }
       team_sync(1);
+      // %13 [] = 1
+      // %20 [%row, M] = cumsum %19
       team_sync(1);
       for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(sp + L9)) + i, ((float*)(sp + L7)) + i, 72, i < 64);
+      // %22 [] = 0.125
       team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
@@ -2639,6 +2971,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %0 [K, M] = load ws.Kt.entry_cotangent
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
@@ -2654,54 +2987,73 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
+      // store ws.Kt.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %4 [%row, M] = chain %2, %3
       float f2_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
       float f4_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = m_chain(f2_2[i], ((float*)(sp + L1))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = m_chain(f2_2[i], ((float*)(sp + L1_3))[frag_col(i)]);
+      // %9 [%row, M] = sub %7, %8
       float f7_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = ((float*)(sp + L3))[frag_col(i) * 72 + frag_row(i)];
       float f9_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (f7_4[i] - ((float*)(sp + L4))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (f7_4[i] - ((float*)(sp + L4_8))[frag_col(i)]);
+      // %6 [%row, M] = add %4, %5
       float f6_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_6[i] = (f4_3[i] + ((float*)(sp + L2))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f6_6[i] = (f4_3[i] + ((float*)(sp + L2_5))[frag_col(i)]);
+      // %10 [%row, M] = exp %9
       float f10_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = m_exp(f9_5[i]);
+      // %15 [%row, M] = sub %13, %14
       float f14_8[32];
-      load_frag<4, 64, true>(f14_8, (sa + L6), 0);
+      load_frag<4, 64, true>(f14_8, (sa + L6_14), 0);
       float f15_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f15_9[i] = (1.f - f14_8[i]);
+      // %11 [%row, M] = chain %6, %10
       float f11_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = m_chain(f6_6[i], f10_7[i]);
+      // %16 [%row, M] = mul %12, %15
       float f16_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L5))[frag_col(i)] * f15_9[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L5_12))[frag_col(i)] * f15_9[i]);
+      // %17 [%row, M] = add %11, %16
       float f17_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_12[i] = (f11_10[i] + f16_11[i]);
+      // %21 [%row, M] = exp %20
       float f20_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = ((float*)(sp + L9))[frag_col(i) * 72 + frag_row(i)];
       float f21_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_14[i] = m_exp(f20_13[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W0))[i] = ((float*)(sp + L9))[4536 + i];
+      // %27 [M] = pick last %20
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W0_27))[i] = ((float*)(sp + L9))[4536 + i];
+      // %18 [%row, M] = keep %17
       float f18_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_15[i] = (frag_col(i) < length ? f17_12[i] : 0.f);
+      // %23 [%row, M] = mul %21, %22
       float f23_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_16[i] = (f21_14[i] * 0.125f);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W1))[i] = m_exp(((float*)(basep + W0))[i]);
+      // %28 [M] = exp %27
+      for (int i = t; i < 64; i += 128) ((float*)(basep + W1_28))[i] = m_exp(((float*)(basep + W0_27))[i]);
+      // %24 [%row, M] = mul %23, %18
       float f24_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_17[i] = (f23_16[i] * f18_15[i]);
+      // %29 [M, K] = mul %28, %1
       team_sync(2);
       float f29_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_18[i] = (((float*)(basep + W1))[frag_row(i)] * f1_1[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f29_18[i] = (((float*)(basep + W1_28))[frag_row(i)] * f1_1[i]);
+      // %26 [K, M] = contract[%row] %25, %24
+      // %30 [M, K] = add %29, %26
       u32 a24_19[4][4]; pack<4>(a24_19, f24_17);
       float f30_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_20[i] = f29_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L8)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L8_25)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f30_20) / 4>(f30_20);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f30_20[i];
       team_sync(2);
       bar_arrive(empty + n % 2 * 8);
     }
+    // store ws.Kt.local_cotangent, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
@@ -2719,10 +3071,12 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_first(f32* __restri
   const int x_K_M = block * 1024 + lane * 4;
   const int i_K = x_K_M / 64;
   const int i_M = x_K_M % 64;
+  // %0 [K, M] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, M] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -2737,6 +3091,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_first(f32* __restri
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [K, M] = load ws.Kt.local_cotangent
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -2744,12 +3099,13 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_first(f32* __restri
       }
     }
   }
+  // store d_Kt, %1
   { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
 }
 
 // Gradients of what the scan of Kt reads.
 extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M7 = 55296, M8 = 73728, M18 = 0, M38 = 0, M22 = 18432, M3 = 92160, M4 = 100352, M5 = 108544, M6 = 116736, M19 = 124928, M20 = 133120, M21 = 141312, M23 = 18432, M24 = 26624, M25 = 18432, M27 = 18432, M28 = 26624, M29 = 18432, M30 = 26624, M31 = 18432, M10 = 124928, M12 = 0, M15 = 0, M17 = 0, M36 = 26624, M9 = 1024, M11 = 1280, M13 = 1536, M14 = 1280, M16 = 1280, M26 = 34816, M32 = 0, M33 = 256, M34 = 27648, M35 = 18432, M37 = 18688;
+  constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M7 = 55296, M8 = 73728, M18 = 0, M38 = 0, M22 = 18432, M3_27 = 92160, M4_33 = 100352, M5_39 = 108544, M6_47 = 116736, M19_25 = 124928, M20_22 = 133120, M21 = 141312, M23_32 = 18432, M24_26 = 26624, M25 = 18432, M27_46 = 18432, M28 = 26624, M29_55 = 18432, M30 = 26624, M31 = 18432, M10 = 124928, M12 = 0, M15 = 0, M17 = 0, M36 = 26624, M9_3 = 1024, M11_6 = 1280, M13_7 = 1536, M14_13 = 1280, M16_17 = 1280, M26_43 = 34816, M32_67 = 0, M33_68 = 256, M34_69 = 27648, M35_71 = 18432, M37_72 = 18688;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2759,84 +3115,117 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  // %2 [%row, M] = load ws.Kt.result0 row
   array_load<64, 72, 512>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, M] = load ws.Vt.adjoint0 row
   array_load<64, 72, 512>((base + M1), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %23 [%row, M] = load g row
   array_load<64, 72, 512>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M3), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M4), p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M5), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 512>((base + M6), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %27 [%row, K] = load k row
+  tile_load<64, 1, 512>((base + M3_27), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %33 [K, M] = load ws.Kt.states
+  tile_load<64, 1, 512>((base + M4_33), p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %39 [%row, K] = load q row
+  tile_load<64, 1, 512>((base + M5_39), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %47 [K, M] = load ws.Kt.cotangents
+  tile_load<64, 1, 512>((base + M6_47), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %50 [%row, M] = load ws.Vt.adjoint3 row
   array_load<64, 72, 512>((base + M7), p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %77 [%row, M] = load ws.Vt.adjoint1 row
   array_load<64, 72, 512>((base + M8), p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [] = 1
+  // %3 [%row] = max[M] %2
   cp_wait<8>();
   team_sync(1, 512);
   float f2_0[8];
   UNROLL for (int i = 0; i < 8; ++i) f2_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   row_extrema_to<8, true>((((float*)(basep + M10)) + part * 64), f2_0);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M9))[i] = max_nan(max_nan(max_nan(((float*)(basep + M10))[0 + i], ((float*)(basep + M10))[64 + i]), ((float*)(basep + M10))[128 + i]), ((float*)(basep + M10))[192 + i]);
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M9_3))[i] = max_nan(max_nan(max_nan(((float*)(basep + M10))[0 + i], ((float*)(basep + M10))[64 + i]), ((float*)(basep + M10))[128 + i]), ((float*)(basep + M10))[192 + i]);
+  // %4 [%row, M] = sub %2, %3
   team_sync(1, 512);
   float f4_1[8];
-  UNROLL for (int i = 0; i < 8; ++i) f4_1[i] = (f2_0[i] - ((float*)(basep + M9))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 8; ++i) f4_1[i] = (f2_0[i] - ((float*)(basep + M9_3))[frag_row(i)]);
+  // %5 [%row, M] = exp %4
   float f5_2[8];
   UNROLL for (int i = 0; i < 8; ++i) f5_2[i] = m_exp(f4_1[i]);
+  // %6 [%row] = sum[M] %5
   row_sums_to<8>((((float*)(basep + M12)) + part * 64), f5_2);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M11))[i] = ((float*)(basep + M12))[0 + i] + ((float*)(basep + M12))[64 + i] + ((float*)(basep + M12))[128 + i] + ((float*)(basep + M12))[192 + i];
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M13))[i] = (1.f / ((float*)(basep + M11))[i]);
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M11_6))[i] = ((float*)(basep + M12))[0 + i] + ((float*)(basep + M12))[64 + i] + ((float*)(basep + M12))[128 + i] + ((float*)(basep + M12))[192 + i];
+  // %7 [%row] = div %1, %6
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M13_7))[i] = (1.f / ((float*)(basep + M11_6))[i]);
+  // %8 [%row, M] = chain %0, %7
   cp_wait<7>();
   team_sync(1, 512);
   float f0_3[8];
   UNROLL for (int i = 0; i < 8; ++i) f0_3[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f8_4[8];
-  UNROLL for (int i = 0; i < 8; ++i) f8_4[i] = m_chain(f0_3[i], ((float*)(basep + M13))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 8; ++i) f8_4[i] = m_chain(f0_3[i], ((float*)(basep + M13_7))[frag_row(i)]);
+  // %9 [%row, M] = div %5, %6
   float f9_5[8];
-  UNROLL for (int i = 0; i < 8; ++i) f9_5[i] = (f5_2[i] / ((float*)(basep + M11))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 8; ++i) f9_5[i] = (f5_2[i] / ((float*)(basep + M11_6))[frag_row(i)]);
+  // %10 [%row, M] = div %9, %6
   float f10_6[8];
-  UNROLL for (int i = 0; i < 8; ++i) f10_6[i] = (f9_5[i] / ((float*)(basep + M11))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 8; ++i) f10_6[i] = (f9_5[i] / ((float*)(basep + M11_6))[frag_row(i)]);
+  // %11 [%row, M] = neg %10
   float f11_7[8];
   UNROLL for (int i = 0; i < 8; ++i) f11_7[i] = (-f10_6[i]);
+  // %12 [%row, M] = chain %0, %11
   float f12_8[8];
   UNROLL for (int i = 0; i < 8; ++i) f12_8[i] = m_chain(f0_3[i], f11_7[i]);
+  // %13 [%row] = sum[M] %12
   row_sums_to<8>((((float*)(basep + M15)) + part * 64), f12_8);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M14))[i] = ((float*)(basep + M15))[0 + i] + ((float*)(basep + M15))[64 + i] + ((float*)(basep + M15))[128 + i] + ((float*)(basep + M15))[192 + i];
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M14_13))[i] = ((float*)(basep + M15))[0 + i] + ((float*)(basep + M15))[64 + i] + ((float*)(basep + M15))[128 + i] + ((float*)(basep + M15))[192 + i];
+  // %14 [%row, M] = add %8, %13
   team_sync(1, 512);
   float f14_9[8];
-  UNROLL for (int i = 0; i < 8; ++i) f14_9[i] = (f8_4[i] + ((float*)(basep + M14))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 8; ++i) f14_9[i] = (f8_4[i] + ((float*)(basep + M14_13))[frag_row(i)]);
+  // %15 [%row, M] = chain %14, %5
   float f15_10[8];
   UNROLL for (int i = 0; i < 8; ++i) f15_10[i] = m_chain(f14_9[i], f5_2[i]);
+  // %16 [%row, M] = neg %15
   float f16_11[8];
   UNROLL for (int i = 0; i < 8; ++i) f16_11[i] = (-f15_10[i]);
+  // %17 [%row] = sum[M] %16
   row_sums_to<8>((((float*)(basep + M17)) + part * 64), f16_11);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M16))[i] = ((float*)(basep + M17))[0 + i] + ((float*)(basep + M17))[64 + i] + ((float*)(basep + M17))[128 + i] + ((float*)(basep + M17))[192 + i];
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M16_17))[i] = ((float*)(basep + M17))[0 + i] + ((float*)(basep + M17))[64 + i] + ((float*)(basep + M17))[128 + i] + ((float*)(basep + M17))[192 + i];
+  // %18 [%row, M] = less %2, %3
   float f18_12[8];
-  UNROLL for (int i = 0; i < 8; ++i) f18_12[i] = (f2_0[i] < ((float*)(basep + M9))[frag_row(i)] ? 1.f : 0.f);
+  UNROLL for (int i = 0; i < 8; ++i) f18_12[i] = (f2_0[i] < ((float*)(basep + M9_3))[frag_row(i)] ? 1.f : 0.f);
+  // %19 [%row, M] = sub %1, %18
   float f19_13[8];
   UNROLL for (int i = 0; i < 8; ++i) f19_13[i] = (1.f - f18_12[i]);
+  // %20 [%row, M] = mul %17, %19
   team_sync(1, 512);
   float f20_14[8];
-  UNROLL for (int i = 0; i < 8; ++i) f20_14[i] = (((float*)(basep + M16))[frag_row(i)] * f19_13[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f20_14[i] = (((float*)(basep + M16_17))[frag_row(i)] * f19_13[i]);
+  // %21 [%row, M] = add %15, %20
   float f21_15[8];
   UNROLL for (int i = 0; i < 8; ++i) f21_15[i] = (f15_10[i] + f20_14[i]);
+  // %22 [%row, M] = keep %21
   float f22_16[8];
   UNROLL for (int i = 0; i < 8; ++i) f22_16[i] = (frag_row(i) < length ? f21_15[i] : 0.f);
+  // %24 [%row, M] = expm1 %23
   cp_wait<6>();
   team_sync(1, 512);
   float f23_17[8];
   UNROLL for (int i = 0; i < 8; ++i) f23_17[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f24_18[8];
   UNROLL for (int i = 0; i < 8; ++i) f24_18[i] = m_expm1(f23_17[i]);
+  // %25 [%row, M] = neg %24
   float f25_19[8];
   UNROLL for (int i = 0; i < 8; ++i) f25_19[i] = (-f24_18[i]);
+  // %26 [%row, %col] = dscore[M] %22, %25 by %23
   team_sync(1, 512);
   for (int i = t; i < 64; i += 512) col_cumsum<false, false>(((float*)(basep + M18)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  store_frag<1, 64, false>((base + M19), f25_19, part * 1);
-  store_frag<1, 64, false>((base + M20), f22_16, part * 1);
+  store_frag<1, 64, false>((base + M19_25), f25_19, part * 1);
+  store_frag<1, 64, false>((base + M20_22), f22_16, part * 1);
   team_sync(1, 512);
   team_sync(1, 512);
-  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M20)}, {(base + M19)}, ((float*)(basep + M18)), {(base + M21)}, part * 1, part * 1 + 1, 4 + part);
+  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M20_22)}, {(base + M19_25)}, ((float*)(basep + M18)), {(base + M21)}, part * 1, part * 1 + 1, 4 + part);
   float f26_21[8];
   if (part == 0) put_whole(((float*)(basep + M22)), whole_20[0], t);
   team_sync(1, 512);
@@ -2848,155 +3237,209 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   team_sync(1, 512);
   take_part<8>(f26_21, ((float*)(basep + M22)), part, t);
   team_sync(1, 512);
+  // %28 [%col, K] = swap %27
+  // %30 [%row, M] = cumsum %23
+  // %31 [%row, M] = exp %30
   float f30_22[8];
   UNROLL for (int i = 0; i < 8; ++i) f30_22[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f31_23[8];
   UNROLL for (int i = 0; i < 8; ++i) f31_23[i] = m_exp(f30_22[i]);
+  // %32 [%row, M] = mul %31, %22
   float f32_24[8];
   UNROLL for (int i = 0; i < 8; ++i) f32_24[i] = (f31_23[i] * f22_16[i]);
-  store_frag<1, 64, false>((base + M23), f32_24, part * 1);
+  // %34 [%row, K] = contract[M] %32, %33
+  store_frag<1, 64, false>((base + M23_32), f32_24, part * 1);
   team_sync(1, 512);
-  u32 a32_25[4][4]; load_as<4, 64, false>(a32_25, (base + M23));
+  u32 a32_25[4][4]; load_as<4, 64, false>(a32_25, (base + M23_32));
   cp_wait<4>();
   team_sync(1, 512);
   float f34_26[8];
-  mma_open(); mma<16, 4, 64, false, true>(f34_26, a32_25, (base + M4), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, false, true>(f34_26, a32_25, (base + M4_33), part * 16); mma_commit();
+  // %29 [%row, K] = contract[%col] %26, %28
+  // %35 [%row, K] = add %34, %29
   mma_wait<0>();
   mma_ready<sizeof(f34_26) / 4>(f34_26);
-  store_frag<1, 64, false>((base + M24), f26_21, part * 1);
+  store_frag<1, 64, false>((base + M24_26), f26_21, part * 1);
   team_sync(1, 512);
-  u32 a26_27[4][4]; load_as<4, 64, false>(a26_27, (base + M24));
+  u32 a26_27[4][4]; load_as<4, 64, false>(a26_27, (base + M24_26));
   float f35_28[8];
   UNROLL for (int i = 0; i < 8; ++i) f35_28[i] = f34_26[i];
-  mma_open(); mma<16, 4, 64, true, false>(f35_28, a26_27, (base + M3), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, true, false>(f35_28, a26_27, (base + M3_27), part * 16); mma_commit();
+  // %36 [] = 0.125
+  // %37 [%row, K] = mul %35, %36
   mma_wait<0>();
   mma_ready<sizeof(f35_28) / 4>(f35_28);
   float f37_29[8];
   UNROLL for (int i = 0; i < 8; ++i) f37_29[i] = (f35_28[i] * 0.125f);
+  // store d_q, %37
   store_frag<1, 64, false>((base + M25), f37_29, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
-  u32 a26_30[4][4]; load_as<4, 64, true>(a26_30, (base + M24));
+  // %41 [%col, K] = swap %39
+  // %83 [%col, %row] = swap %26
+  // %84 [%row, K] = contract[%col] %83, %41
+  u32 a26_30[4][4]; load_as<4, 64, true>(a26_30, (base + M24_26));
   cp_wait<3>();
   team_sync(1, 512);
   float f84_31[8];
-  mma_open(); mma<16, 4, 64, true, true>(f84_31, a26_30, (base + M5), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, true, true>(f84_31, a26_30, (base + M5_39), part * 16); mma_commit();
+  // %42 [%row, K] = mul %84, %36
   mma_wait<0>();
   mma_ready<sizeof(f84_31) / 4>(f84_31);
   float f42_32[8];
   UNROLL for (int i = 0; i < 8; ++i) f42_32[i] = (f84_31[i] * 0.125f);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M26))[i] = ((float*)(basep + M18))[4536 + i];
+  // %43 [M] = pick last %30
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M26_43))[i] = ((float*)(basep + M18))[4536 + i];
+  // %44 [M, %row] = sub %43, %30
   team_sync(1, 512);
   float f44_33[8];
-  UNROLL for (int i = 0; i < 8; ++i) f44_33[i] = (((float*)(basep + M26))[(frag_col(i) + part * 16)] - f30_22[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f44_33[i] = (((float*)(basep + M26_43))[(frag_col(i) + part * 16)] - f30_22[i]);
+  // %45 [M, %row] = exp %44
   float f45_34[8];
   UNROLL for (int i = 0; i < 8; ++i) f45_34[i] = m_exp(f44_33[i]);
+  // %46 [M, %row] = mul %45, %25
   float f46_35[8];
   UNROLL for (int i = 0; i < 8; ++i) f46_35[i] = (f45_34[i] * f25_19[i]);
-  store_frag<1, 64, false>((base + M27), f46_35, part * 1);
+  // %48 [%row, K] = contract[M] %46, %47
+  // %49 [%row, K] = add %48, %42
+  store_frag<1, 64, false>((base + M27_46), f46_35, part * 1);
   team_sync(1, 512);
-  u32 a46_36[4][4]; load_as<4, 64, false>(a46_36, (base + M27));
+  u32 a46_36[4][4]; load_as<4, 64, false>(a46_36, (base + M27_46));
   cp_wait<2>();
   team_sync(1, 512);
   float f49_37[8];
   UNROLL for (int i = 0; i < 8; ++i) f49_37[i] = f42_32[i];
-  mma_open(); mma<16, 4, 64, false, false>(f49_37, a46_36, (base + M6), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, false, false>(f49_37, a46_36, (base + M6_47), part * 16); mma_commit();
+  // store d_k, %49
   mma_wait<0>();
   mma_ready<sizeof(f49_37) / 4>(f49_37);
   store_frag<1, 64, false>((base + M28), f49_37, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M28), t);
-  u32 a39_38[4][4]; load_as<4, 64, false>(a39_38, (base + M5));
+  // %51 [%row, M] = contract[K] %39, %33
+  u32 a39_38[4][4]; load_as<4, 64, false>(a39_38, (base + M5_39));
   float f51_39[8];
-  mma_open(); mma<16, 4, 64, true, true>(f51_39, a39_38, (base + M4), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, true, true>(f51_39, a39_38, (base + M4_33), part * 16); mma_commit();
+  // %52 [%row, M] = mul %31, %36
   float f52_40[8];
   UNROLL for (int i = 0; i < 8; ++i) f52_40[i] = (f31_23[i] * 0.125f);
+  // %53 [%row, M] = mul %52, %51
   mma_wait<0>();
   mma_ready<sizeof(f51_39) / 4>(f51_39);
   float f53_41[8];
   UNROLL for (int i = 0; i < 8; ++i) f53_41[i] = (f52_40[i] * f51_39[i]);
-  u32 a39_42[4][4]; load_as<4, 64, false>(a39_42, (base + M5));
+  // %54 [%row, %col] = contract[K] %39, %28
+  u32 a39_42[4][4]; load_as<4, 64, false>(a39_42, (base + M5_39));
   float f54_43[8];
-  mma_open(); mma<16, 4, 64, false, true>(f54_43, a39_42, (base + M3), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, false, true>(f54_43, a39_42, (base + M3_27), part * 16); mma_commit();
+  // %55 [%row, %col] = mask %54
   mma_wait<0>();
   mma_ready<sizeof(f54_43) / 4>(f54_43);
   float f55_44[8];
   UNROLL for (int i = 0; i < 8; ++i) f55_44[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f54_43[i] : 0.f);
-  store_frag<1, 64, false>((base + M29), f55_44, part * 1);
+  // %85 [%row, M] = dscoreRow[M] %55, %25 by %23
+  store_frag<1, 64, false>((base + M29_55), f55_44, part * 1);
   team_sync(1, 512);
-  u32 a55_46[4][4]; load_as<4, 64, false>(a55_46, (base + M29));
+  u32 a55_46[4][4]; load_as<4, 64, false>(a55_46, (base + M29_55));
   team_sync(1, 512);
-  float whole_45[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_45, {a55_46}, (base + M19), ((float*)(basep + M18)), (base + M30), part * 1, 4 + part);
+  float whole_45[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_45, {a55_46}, (base + M19_25), ((float*)(basep + M18)), (base + M30), part * 1, 4 + part);
   float f85_47[8];
   UNROLL for (int i = 0; i < 8; ++i) f85_47[i] = whole_45[0][i];
   team_sync(1, 512);
+  // %57 [%row, M] = mul %85, %36
   float f57_48[8];
   UNROLL for (int i = 0; i < 8; ++i) f57_48[i] = (f85_47[i] * 0.125f);
+  // %58 [%row, M] = add %53, %57
   float f58_49[8];
   UNROLL for (int i = 0; i < 8; ++i) f58_49[i] = (f53_41[i] + f57_48[i]);
+  // %59 [%row, M] = mul %58, %22
   float f59_50[8];
   UNROLL for (int i = 0; i < 8; ++i) f59_50[i] = (f58_49[i] * f22_16[i]);
-  u32 a55_52[4][4]; load_as<4, 64, true>(a55_52, (base + M29));
+  // %86 [%col, M] = dscoreCol[M] %55, %22 by %23
+  u32 a55_52[4][4]; load_as<4, 64, true>(a55_52, (base + M29_55));
   team_sync(1, 512);
-  float whole_51[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_51, {a55_52}, (base + M20), ((float*)(basep + M18)), (base + M31), part * 1, 4 + part);
+  float whole_51[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_51, {a55_52}, (base + M20_22), ((float*)(basep + M18)), (base + M31), part * 1, 4 + part);
   float f86_53[8];
   UNROLL for (int i = 0; i < 8; ++i) f86_53[i] = whole_51[0][i];
   team_sync(1, 512);
+  // %60 [%col, M] = mul %86, %36
   float f60_54[8];
   UNROLL for (int i = 0; i < 8; ++i) f60_54[i] = (f86_53[i] * 0.125f);
-  u32 a27_55[4][4]; load_as<4, 64, false>(a27_55, (base + M3));
+  // %61 [%row, M] = swap %60
+  // %62 [%row, M] = contract[K] %27, %47
+  u32 a27_55[4][4]; load_as<4, 64, false>(a27_55, (base + M3_27));
   float f62_56[8];
-  mma_open(); mma<16, 4, 64, true, true>(f62_56, a27_55, (base + M6), part * 16); mma_commit();
+  mma_open(); mma<16, 4, 64, true, true>(f62_56, a27_55, (base + M6_47), part * 16); mma_commit();
+  // %63 [M, %row] = mul %45, %62
   mma_wait<0>();
   mma_ready<sizeof(f62_56) / 4>(f62_56);
   float f63_57[8];
   UNROLL for (int i = 0; i < 8; ++i) f63_57[i] = (f45_34[i] * f62_56[i]);
+  // %64 [M, %row] = add %63, %61
   float f64_58[8];
   UNROLL for (int i = 0; i < 8; ++i) f64_58[i] = (f63_57[i] + f60_54[i]);
+  // %65 [%row, M] = mul %25, %64
   float f65_59[8];
   UNROLL for (int i = 0; i < 8; ++i) f65_59[i] = (f25_19[i] * f64_58[i]);
+  // %66 [%row, M] = neg %65
   float f66_60[8];
   UNROLL for (int i = 0; i < 8; ++i) f66_60[i] = (-f65_59[i]);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M32))[i] = col_dot<64>((base + M4), (base + M6), i);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M33))[i] = m_exp(((float*)(basep + M26))[i]);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M34))[i] = (((float*)(basep + M33))[i] * ((float*)(basep + M32))[i]);
+  // %67 [M] = contract[K] %33, %47
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M32_67))[i] = col_dot<64>((base + M4_33), (base + M6_47), i);
+  // %68 [M] = exp %43
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M33_68))[i] = m_exp(((float*)(basep + M26_43))[i]);
+  // %69 [M] = mul %68, %67
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M34_69))[i] = (((float*)(basep + M33_68))[i] * ((float*)(basep + M32_67))[i]);
+  // %70 [%row, M] = mul %25, %63
   float f70_61[8];
   UNROLL for (int i = 0; i < 8; ++i) f70_61[i] = (f25_19[i] * f63_57[i]);
+  // %71 [M] = sum[%row] %70
   col_sums_part<8>(((float*)(basep + M36)), f70_61, 64, part * 16);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M35))[i] = ((float*)(basep + M36))[i] + ((float*)(basep + M36))[64 + i] + ((float*)(basep + M36))[128 + i] + ((float*)(basep + M36))[192 + i];
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M37))[i] = (((float*)(basep + M34))[i] + ((float*)(basep + M35))[i]);
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M35_71))[i] = ((float*)(basep + M36))[i] + ((float*)(basep + M36))[64 + i] + ((float*)(basep + M36))[128 + i] + ((float*)(basep + M36))[192 + i];
+  // %72 [M] = add %69, %71
+  for (int i = t; i < 64; i += 512) ((float*)(basep + M37_72))[i] = (((float*)(basep + M34_69))[i] + ((float*)(basep + M35_71))[i]);
+  // %73 [%row, M] = add %59, %66
   float f73_62[8];
   UNROLL for (int i = 0; i < 8; ++i) f73_62[i] = (f59_50[i] + f66_60[i]);
+  // %74 [%row, M] = cumsum reversed %73
   UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M38))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f73_62[i];
   team_sync(1, 512);
   team_sync(1, 512);
   for (int i = t; i < 64; i += 512) col_cumsum<false, true>(((float*)(basep + M38)) + i, ((float*)(basep + M38)) + i, 72, i < 64);
+  // %75 [%row, M] = add %74, %72
   team_sync(1, 512);
   float f74_63[8];
   UNROLL for (int i = 0; i < 8; ++i) f74_63[i] = ((float*)(basep + M38))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f75_64[8];
-  UNROLL for (int i = 0; i < 8; ++i) f75_64[i] = (f74_63[i] + ((float*)(basep + M37))[(frag_col(i) + part * 16)]);
+  UNROLL for (int i = 0; i < 8; ++i) f75_64[i] = (f74_63[i] + ((float*)(basep + M37_72))[(frag_col(i) + part * 16)]);
+  // %76 [%row, M] = add %50, %75
   cp_wait<1>();
   team_sync(1, 512);
   float f50_65[8];
   UNROLL for (int i = 0; i < 8; ++i) f50_65[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f76_66[8];
   UNROLL for (int i = 0; i < 8; ++i) f76_66[i] = (f50_65[i] + f75_64[i]);
+  // %78 [%row, M] = add %77, %64
   cp_wait<0>();
   team_sync(1, 512);
   float f77_67[8];
   UNROLL for (int i = 0; i < 8; ++i) f77_67[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f78_68[8];
   UNROLL for (int i = 0; i < 8; ++i) f78_68[i] = (f77_67[i] + f64_58[i]);
+  // %79 [%row, M] = neg %78
   float f79_69[8];
   UNROLL for (int i = 0; i < 8; ++i) f79_69[i] = (-f78_68[i]);
+  // %80 [%row, M] = exp %23
   float f80_70[8];
   UNROLL for (int i = 0; i < 8; ++i) f80_70[i] = m_exp(f23_17[i]);
+  // %81 [%row, M] = mul %79, %80
   float f81_71[8];
   UNROLL for (int i = 0; i < 8; ++i) f81_71[i] = (f79_69[i] * f80_70[i]);
+  // %82 [%row, M] = add %76, %81
   float f82_72[8];
   UNROLL for (int i = 0; i < 8; ++i) f82_72[i] = (f76_66[i] + f81_71[i]);
+  // store d_g, %82
   UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f82_72[i]); }
 }
 
@@ -3013,110 +3456,152 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   const int x_M = warp * 8;
   const int x_K = lane * 2;
   const int x_V = block * 32 + lane;
+  // %0 [K, M] = load Kt
   float t0[16];
   UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int c = 0; c < 2; ++c) { if (p_Kt != nullptr) ldn<1>(&t0[(i) * 2 + c], p_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + c) * 64 + (x_M + i))); else zeron<1>(&t0[(i) * 2 + c]); }
+  // %1 [M, V] = load Vt
   float t1[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_Vt != nullptr) ldn<1>(&t1[i], p_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V)); else zeron<1>(&t1[i]); }
   float t2[16];
   UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = t0[(i) * 2 + j];
   float t3[8];
   UNROLL for (int i = 0; i < 8; ++i) t3[i] = t1[i];
+  // loop tokens with %2 [K, M] = %0, %3 [M, V] = %1
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %4 [M] = load g one
       float t4[8];
       UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t4[c * 4], p_g + ((i64)token * d.heads + head) * 64 + (x_M + c * 4));
+      // %5 [M] = exp %4
       float t5[8];
       UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
+      // %6 [M] = expm1 %4
       float t6[8];
       UNROLL for (int i = 0; i < 8; ++i) t6[i] = m_expm1(t4[i]);
+      // %7 [] = 0.5
       float t7[1];
       t7[0] = 0.5f;
+      // %8 [] = 1
       float t8[1];
       t8[0] = 1.f;
+      // %9 [M] = add %8, %6
       float t9[8];
       UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[0] + t6[i]);
+      // %10 [M] = less %7, %9
       float t10[8];
       UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t7[0] < t9[i] ? 1.f : 0.f);
+      // %11 [M] = mul %10, %6
       float t11[8];
       UNROLL for (int i = 0; i < 8; ++i) t11[i] = (t10[i] * t6[i]);
+      // %12 [M] = sub %8, %10
       float t12[8];
       UNROLL for (int i = 0; i < 8; ++i) t12[i] = (t8[0] - t10[i]);
+      // %13 [M] = mul %12, %5
       float t13[8];
       UNROLL for (int i = 0; i < 8; ++i) t13[i] = (t12[i] * t5[i]);
+      // %14 [M] = add %11, %13
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t11[i] + t13[i]);
+      // %15 [M, K] = mul %14, %2
       float t15[16];
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = (t14[i] * t2[(i) * 2 + j]);
+      // %16 [M, K] = mul %10, %2
       float t16[16];
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = (t10[i] * t2[(i) * 2 + j]);
+      // %17 [M, K] = add %16, %15
       float t17[16];
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t17[(i) * 2 + j] = (t16[(i) * 2 + j] + t15[(i) * 2 + j]);
+      // %18 [K] = load k one
       float t18[2];
       ldn<2>(&t18[0], p_k + ((i64)token * d.heads + head) * 64 + x_K);
+      // %19 [M] = neg %6
       float t19[8];
       UNROLL for (int i = 0; i < 8; ++i) t19[i] = (-t6[i]);
+      // %20 [K, M] = mul %18, %19
       float t20[16];
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t20[(i) * 2 + j] = (t18[j] * t19[i]);
+      // %21 [M, K] = add %15, %20
       float t21[16];
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t21[(i) * 2 + j] = (t15[(i) * 2 + j] + t20[(i) * 2 + j]);
+      // %22 [M, K] = add %16, %21
       float t22[16];
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t22[(i) * 2 + j] = (t16[(i) * 2 + j] + t21[(i) * 2 + j]);
+      // %23 [M, V] = mul %14, %3
       float t23[8];
       UNROLL for (int i = 0; i < 8; ++i) t23[i] = (t14[i] * t3[i]);
+      // %24 [M, V] = mul %10, %3
       float t24[8];
       UNROLL for (int i = 0; i < 8; ++i) t24[i] = (t10[i] * t3[i]);
+      // %25 [M, V] = add %24, %23
       float t25[8];
       UNROLL for (int i = 0; i < 8; ++i) t25[i] = (t24[i] + t23[i]);
+      // %26 [V] = load v one
       float t26[1];
       ldn<1>(&t26[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      // %27 [M, V] = mul %19, %26
       float t27[8];
       UNROLL for (int i = 0; i < 8; ++i) t27[i] = (t19[i] * t26[0]);
+      // %28 [M, V] = add %23, %27
       float t28[8];
       UNROLL for (int i = 0; i < 8; ++i) t28[i] = (t23[i] + t27[i]);
+      // %29 [M, V] = add %24, %28
       float t29[8];
       UNROLL for (int i = 0; i < 8; ++i) t29[i] = (t24[i] + t28[i]);
+      // %30 [K] = load q one
       float t30[2];
       ldn<2>(&t30[0], p_q + ((i64)token * d.heads + head) * 64 + x_K);
+      // %31 [] = 0.125
       float t31[1];
       t31[0] = 0.125f;
+      // %32 [K] = mul %30, %31
       float t32[2];
       UNROLL for (int j = 0; j < 2; ++j) t32[j] = (t30[j] * t31[0]);
+      // %33 [M] = contract[K] %32, %22
       float t33[8];
       UNROLL for (int i = 0; i < 8; ++i) t33[i] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t33[i] = t33[i] + t32[j] * t22[(i) * 2 + j];
       UNROLL for (int i = 0; i < 8; ++i) t33[i] = lanes_fold(t33[i], [](float x, float y) { return fold_sum(x, y); });
+      // %34 [] = max[M] %33
       float t34[1];
       t34[0] = __int_as_float(0xff800000);
       UNROLL for (int i = 0; i < 8; ++i) t34[0] = max_nan(t34[0], t33[i]);
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t34[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = max_nan(x, (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]); t34[0] = x; }
+      // %35 [M] = sub %33, %34
       float t35[8];
       UNROLL for (int i = 0; i < 8; ++i) t35[i] = (t33[i] - t34[0]);
+      // %36 [M] = exp %35
       float t36[8];
       UNROLL for (int i = 0; i < 8; ++i) t36[i] = m_exp(t35[i]);
+      // %37 [] = sum[M] %36
       float t37[1];
       t37[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t37[0] = t37[0] + t36[i];
       (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t37[0];
       __syncthreads();
       { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t37[0] = x; }
+      // %38 [M] = div %36, %37
       float t38[8];
       UNROLL for (int i = 0; i < 8; ++i) t38[i] = (t36[i] / t37[0]);
+      // %39 [V] = contract[M] %38, %29
       float t39[1];
       t39[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t39[0] = t39[0] + t38[i] * t29[i];
       (sm + 1024 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t39[0];
       __syncthreads();
       { float x = (sm + 1024 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1024 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t39[0] = x; }
+      // store o, %39
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t39[0]);
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = t22[(i) * 2 + j];
       UNROLL for (int i = 0; i < 8; ++i) t3[i] = t29[i];
     }
   }
+  // store final.Kt, %2
   UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int c = 0; c < 2; ++c) if (block == 0 && p_final_Kt != nullptr) st(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + c) * 64 + (x_M + i)), t2[(i) * 2 + c]);
+  // store final.Vt, %3
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_Vt != nullptr) st(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V), t3[i]);
 }
 

@@ -749,35 +749,48 @@ extern "C" __global__ void __launch_bounds__(256) h_spans(const f32* __restrict_
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x__row = lane;
+  // %0 [] = load A_log
   float t0[1];
   ldn<1>(&t0[0], p_A_log + ((i64)0 * d.heads + head) * 1);
+  // %1 [] = exp %0
   float t1[1];
   t1[0] = m_exp(t0[0]);
+  // %2 [] = neg %1
   float t2[1];
   t2[0] = (-t1[0]);
+  // %3 [] = load dt_bias
   float t3[1];
   ldn<1>(&t3[0], p_dt_bias + ((i64)0 * d.heads + head) * 1);
+  // %4 [] = zeros
   float t4[1];
   t4[0] = 0.f;
+  // %5 [] = 1
   float t5[1];
   t5[0] = 1.f;
+  // %6 [] = add %4, %5
   float t6[1];
   t6[0] = (t4[0] + t5[0]);
   float t7[1];
   t7[0] = 0.f;
+  // loop chunks with %7 [] = %4
   #pragma unroll 4
   for (int n = warp; n < walk_chunks; n += 8) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
+    // %8 [%row] = load dt row
     float t8[2];
     UNROLL for (int c = 0; c < 2; ++c) { if ((x__row + (c) * 32) < length) ldn<1>(&t8[c], p_dt + ((i64)(first + (x__row + (c) * 32)) * d.heads + head) * 1); else zeron<1>(&t8[c]); }
+    // %9 [%row] = add %8, %3
     float t9[2];
     UNROLL for (int j = 0; j < 2; ++j) t9[j] = (t8[j] + t3[0]);
+    // %10 [%row] = softplus %9
     float t10[2];
     UNROLL for (int j = 0; j < 2; ++j) t10[j] = m_softplus(t9[j]);
+    // %11 [%row] = mul %2, %10
     float t11[2];
     UNROLL for (int j = 0; j < 2; ++j) t11[j] = (t2[0] * t10[j]);
+    // %12 [%row] = keep %11
     float t12[2];
     UNROLL for (int j = 0; j < 2; ++j) t12[j] = (x__row + (j) * 32) < length ? t11[j] : 0.f;
     UNROLL for (int j = 0; j < 2; ++j) t7[0] += t12[j];
@@ -786,14 +799,16 @@ extern "C" __global__ void __launch_bounds__(256) h_spans(const f32* __restrict_
   (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t7[0];
   __syncthreads();
   { float x = t4[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t7[0] = x; }
+  // %15 [] = exp %7
   float t15[1];
   t15[0] = m_exp(t7[0]);
+  // store ws.h.span, %15
   if (lane == 0 && warp == 0) st(p_ws_h_span + ((i64)segment * d.heads + head) * 1, t15[0]);
 }
 
 // What every segment adds to h by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L1 = 0, L2 = 8192, L4 = 16384, L9 = 16640, L10 = 16896, L0 = 0, L3 = 256, L5 = 512, L6 = 768, L7 = 0, L8 = 256;
+  constexpr u32 L1_9 = 0, L2_11 = 8192, L4_8 = 16384, L9_17 = 16640, L10_20 = 16896, L0_6 = 0, L3_7 = 256, L5_12 = 512, L6_13 = 768, L7_14 = 0, L8_16 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -813,9 +828,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const bf16* __restri
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
     float r6_4[1];
+    // %0 [] = load dt_bias
     const float s0_0 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
+    // %1 [] = load A_log
     const float s1_1 = ld(p_A_log + ((i64)0 * d.heads + head) * 1);
+    // %2 [] = exp %1
     const float s2_2 = m_exp(s1_1);
+    // %3 [] = neg %2
     const float s3_3 = (-s2_2);
     team_sync(1);
     auto issue = [&](int n) {
@@ -823,9 +842,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const bf16* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %6 [%row] = load dt row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_4[k] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L1), p_x + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L2), p_B + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %9 [%row, P] = load x row
+      tile_load<64, 1, 128>((to + L1_9), p_x + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %11 [%row, N] = load B row
+      tile_load<64, 1, 128>((to + L2_11), p_B + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -837,29 +859,39 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L0))[i] = r6_4[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L0_6))[i] = r6_4[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L3))[i] = (((float*)(basep + L0))[i] + s0_0);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L4))[i] = m_softplus(((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L5))[i] = (s3_3 * ((float*)(sp + L4))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6))[i] = (i < length ? ((float*)(basep + L5))[i] : 0.f);
+      // %7 [%row] = add %6, %0
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L3_7))[i] = (((float*)(basep + L0_6))[i] + s0_0);
+      // %8 [%row] = softplus %7
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L4_8))[i] = m_softplus(((float*)(basep + L3_7))[i]);
+      // %12 [%row] = mul %3, %8
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L5_12))[i] = (s3_3 * ((float*)(sp + L4_8))[i]);
+      // %13 [%row] = keep %12
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_13))[i] = (i < length ? ((float*)(basep + L5_12))[i] : 0.f);
+      // %14 [%row] = cumsum %13
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L7)), ((float*)(basep + L6)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L7_14)), ((float*)(basep + L6_13)), false, false);
+      // %15 [] = pick last %14
       team_sync(1);
-      const float s15_5 = ((float*)(basep + L7))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8))[i] = (s15_5 - ((float*)(basep + L7))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L9))[i] = m_exp(((float*)(basep + L8))[i]);
+      const float s15_5 = ((float*)(basep + L7_14))[63];
+      // %16 [%row] = sub %15, %14
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_16))[i] = (s15_5 - ((float*)(basep + L7_14))[i]);
+      // %17 [%row] = exp %16
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L9_17))[i] = m_exp(((float*)(basep + L8_16))[i]);
+      // %20 [] = exp %15
       const float s20_6 = m_exp(s15_5);
-      if (t == 0) ((float*)(sp + L10))[0] = s20_6;
+      if (t == 0) ((float*)(sp + L10_20))[0] = s20_6;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
   }
   else {
+    // %4 [N, P] = zeros
     float f4_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f4_0[i] = 0.f;
     float f5_1[32];
@@ -875,24 +907,30 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const bf16* __restri
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %10 [%row, P] = mul %8, %9
       float f9_2[32];
-      load_frag<4, 64, true>(f9_2, (sa + L1), 0);
+      load_frag<4, 64, true>(f9_2, (sa + L1_9), 0);
       float f10_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_3[i] = (((float*)(sp + L4))[frag_col(i)] * f9_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f10_3[i] = (((float*)(sp + L4_8))[frag_col(i)] * f9_2[i]);
+      // %18 [%row, P] = mul %17, %10
       float f18_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_4[i] = (((float*)(sp + L9))[frag_col(i)] * f10_3[i]);
-      const float s20_5 = ((float*)(sp + L10))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f18_4[i] = (((float*)(sp + L9_17))[frag_col(i)] * f10_3[i]);
+      // %21 [N, P] = mul %20, %5
+      const float s20_5 = ((float*)(sp + L10_20))[0];
       float f21_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_6[i] = (s20_5 * f5_1[i]);
+      // %19 [N, P] = contract[%row] %11, %18
+      // %22 [N, P] = add %21, %19
       u32 a18_7[4][4]; pack<4>(a18_7, f18_4);
       float f22_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_8[i] = f21_6[i];
-      mma_open(); mma<64, 4, 64, true, false>(f22_8, a18_7, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f22_8, a18_7, (sa + L2_11)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f22_8) / 4>(f22_8);
       UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f22_8[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.h.local, %5
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_h_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f5_1[i]); }
   }
 }
@@ -910,10 +948,12 @@ extern "C" __global__ void __launch_bounds__(256) h_join(const f32* __restrict__
   const int x_N_P = block * 1024 + lane * 4;
   const int i_N = x_N_P / 64;
   const int i_P = x_N_P % 64;
+  // %0 [N, P] = load h
   float t0[4];
   { if (p_h != nullptr) ldn<4>(&t0[0], p_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [N, P] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -930,14 +970,19 @@ extern "C" __global__ void __launch_bounds__(256) h_join(const f32* __restrict__
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [] = load ws.h.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [N, P] = load ws.h.local
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.h.entry, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_h_entry + ((i64)segment * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)), v); }
+        // %3 [N, P] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [N, P] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -948,7 +993,7 @@ extern "C" __global__ void __launch_bounds__(256) h_join(const f32* __restrict__
 
 // Carries h from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, bf16* __restrict__ p_o, f32* __restrict__ p_ws_h_local, const f32* __restrict__ p_ws_h_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L1 = 0, L2 = 8192, L3 = 16384, L9 = 24576, L5 = 32768, L10 = 33024, L12 = 33280, L13 = 33536, L0 = 0, L4 = 256, L6 = 512, L7 = 768, L8 = 0, L11 = 256;
+  constexpr u32 O0 = 0, L1_10 = 0, L2_12 = 8192, L3_13 = 16384, L9_24 = 24576, L5_9 = 32768, L10_28 = 33024, L12_35 = 33280, L13_38 = 33536, L0_7 = 0, L4_8 = 256, L6_17 = 512, L7_18 = 768, L8_19 = 0, L11_34 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -968,9 +1013,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
     float r7_4[1];
+    // %0 [] = load dt_bias
     const float s0_0 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
+    // %1 [] = load A_log
     const float s1_1 = ld(p_A_log + ((i64)0 * d.heads + head) * 1);
+    // %2 [] = exp %1
     const float s2_2 = m_exp(s1_1);
+    // %3 [] = neg %2
     const float s3_3 = (-s2_2);
     team_sync(1);
     auto issue = [&](int n) {
@@ -978,10 +1027,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
+      // %7 [%row] = load dt row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L1), p_x + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L2), p_C + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
-      tile_load<64, 1, 128>((to + L3), p_B + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %10 [%row, P] = load x row
+      tile_load<64, 1, 128>((to + L1_10), p_x + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %12 [%row, N] = load C row
+      tile_load<64, 1, 128>((to + L2_12), p_C + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %13 [%row, N] = load B row
+      tile_load<64, 1, 128>((to + L3_13), p_B + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1000,41 +1053,59 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L0))[i] = r7_4[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L0_7))[i] = r7_4[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = (((float*)(basep + L0))[i] + s0_0);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5))[i] = m_softplus(((float*)(basep + L4))[i]);
-      u32 a12_5[4][4]; load_as<4, 64, false>(a12_5, (sa + L2));
+      // %8 [%row] = add %7, %0
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_8))[i] = (((float*)(basep + L0_7))[i] + s0_0);
+      // %9 [%row] = softplus %8
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_9))[i] = m_softplus(((float*)(basep + L4_8))[i]);
+      // %14 [%col, N] = swap %13
+      // %15 [%row, %col] = contract[N] %12, %14
+      u32 a12_5[4][4]; load_as<4, 64, false>(a12_5, (sa + L2_12));
       float f15_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f15_6, a12_5, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f15_6, a12_5, (sa + L3_13)); mma_commit();
+      // %16 [%row, %col] = mask %15
       mma_wait<0>();
       mma_ready<sizeof(f15_6) / 4>(f15_6);
       float f16_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_7[i] = (frag_col(i) <= frag_row(i) ? f15_6[i] : 0.f);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6))[i] = (s3_3 * ((float*)(sp + L5))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7))[i] = (i < length ? ((float*)(basep + L6))[i] : 0.f);
+      // %17 [%row] = mul %3, %9
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_17))[i] = (s3_3 * ((float*)(sp + L5_9))[i]);
+      // %18 [%row] = keep %17
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_18))[i] = (i < length ? ((float*)(basep + L6_17))[i] : 0.f);
+      // %19 [%row] = cumsum %18
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L8)), ((float*)(basep + L7)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L8_19)), ((float*)(basep + L7_18)), false, false);
+      // %20 [%col] = swap %19
+      // %21 [%row, %col] = sub %19, %20
       team_sync(1);
       float f21_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_8[i] = (((float*)(basep + L8))[frag_row(i)] - ((float*)(basep + L8))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f21_8[i] = (((float*)(basep + L8_19))[frag_row(i)] - ((float*)(basep + L8_19))[frag_col(i)]);
+      // %22 [%row, %col] = mask %21
       float f22_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_9[i] = (frag_col(i) <= frag_row(i) ? f21_8[i] : 0.f);
+      // %23 [%row, %col] = exp %22
       float f23_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_10[i] = m_exp(f22_9[i]);
+      // %24 [%row, %col] = mul %23, %16
       float f24_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_11[i] = (f23_10[i] * f16_7[i]);
-      store_frag<4, 64, false>((sa + L9), f24_11, 0);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L10))[i] = m_exp(((float*)(basep + L8))[i]);
-      const float s33_12 = ((float*)(basep + L8))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L11))[i] = (s33_12 - ((float*)(basep + L8))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L12))[i] = m_exp(((float*)(basep + L11))[i]);
+      store_frag<4, 64, false>((sa + L9_24), f24_11, 0);
+      // %28 [%row] = exp %19
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L10_28))[i] = m_exp(((float*)(basep + L8_19))[i]);
+      // %33 [] = pick last %19
+      const float s33_12 = ((float*)(basep + L8_19))[63];
+      // %34 [%row] = sub %33, %19
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L11_34))[i] = (s33_12 - ((float*)(basep + L8_19))[i]);
+      // %35 [%row] = exp %34
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L12_35))[i] = m_exp(((float*)(basep + L11_34))[i]);
+      // %38 [] = exp %33
       const float s38_13 = m_exp(s33_12);
-      if (t == 0) ((float*)(sp + L13))[0] = s38_13;
+      if (t == 0) ((float*)(sp + L13_38))[0] = s38_13;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1042,7 +1113,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %4 [] = load D
     const float s4_0 = ld(p_D + ((i64)0 * d.heads + head) * 1);
+    // %5 [N, P] = load ws.h.entry
     float f5_1[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f5_1[i] = r < 64 && c < v_here ? ld((p_ws_h_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f6_2[32];
@@ -1058,41 +1131,55 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %27 [%row, P] = contract[N] %12, %6
       u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
       float f27_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f27_4, a6_3, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f27_4, a6_3, (sa + L2_12)); mma_commit();
+      // %11 [%row, P] = mul %9, %10
       float f10_5[32];
-      load_frag<4, 64, true>(f10_5, (sa + L1), 0);
+      load_frag<4, 64, true>(f10_5, (sa + L1_10), 0);
       float f11_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_6[i] = (((float*)(sp + L5))[frag_col(i)] * f10_5[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f11_6[i] = (((float*)(sp + L5_9))[frag_col(i)] * f10_5[i]);
+      // %25 [%col, P] = swap %11
+      // %36 [%row, P] = mul %35, %11
       float f36_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_7[i] = (((float*)(sp + L12))[frag_col(i)] * f11_6[i]);
-      const float s38_8 = ((float*)(sp + L13))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f36_7[i] = (((float*)(sp + L12_35))[frag_col(i)] * f11_6[i]);
+      // %39 [N, P] = mul %38, %6
+      const float s38_8 = ((float*)(sp + L13_38))[0];
       float f39_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f39_9[i] = (s38_8 * f6_2[i]);
+      // %37 [N, P] = contract[%row] %13, %36
+      // %40 [N, P] = add %39, %37
       u32 a36_10[4][4]; pack<4>(a36_10, f36_7);
       float f40_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f40_11[i] = f39_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f40_11, a36_10, (sa + L3)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f40_11, a36_10, (sa + L3_13)); mma_commit();
+      // %31 [%row, P] = mul %4, %10
       float f31_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_12[i] = (s4_0 * f10_5[i]);
+      // %29 [%row, P] = mul %28, %27
       mma_wait<1>();
       mma_ready<sizeof(f27_4) / 4>(f27_4);
       float f29_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_13[i] = (((float*)(sp + L10))[frag_col(i)] * f27_4[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f29_13[i] = (((float*)(sp + L10_28))[frag_col(i)] * f27_4[i]);
+      // %26 [%row, P] = contract[%col] %24, %25
+      // %30 [%row, P] = add %29, %26
       u32 a11_14[4][4]; pack<4>(a11_14, f11_6);
       float f30_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_15[i] = f29_13[i];
-      mma_open(); mma<64, 4, 64, false, false>(f30_15, a11_14, (sa + L9)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f30_15, a11_14, (sa + L9_24)); mma_commit();
+      // %32 [%row, P] = add %30, %31
       mma_wait<0>();
       mma_ready<sizeof(f40_11) / 4>(f40_11);
       mma_ready<sizeof(f30_15) / 4>(f30_15);
       float f32_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f32_16[i] = (f30_15[i] + f31_12[i]);
+      // store o, %32
       store_frag<4, 64, true>((oa + O0), f32_16, 0);
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = f40_11[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.h.local, %6
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_h_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f6_2[i]); }
   }
 }
@@ -1110,10 +1197,12 @@ extern "C" __global__ void __launch_bounds__(256) h_final(f32* __restrict__ p_fi
   const int x_N_P = block * 1024 + lane * 4;
   const int i_N = x_N_P / 64;
   const int i_P = x_N_P % 64;
+  // %0 [N, P] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [N, P] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1128,6 +1217,7 @@ extern "C" __global__ void __launch_bounds__(256) h_final(f32* __restrict__ p_fi
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [N, P] = load ws.h.local
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1135,12 +1225,13 @@ extern "C" __global__ void __launch_bounds__(256) h_final(f32* __restrict__ p_fi
       }
     }
   }
+  // store final.h, %1
   if (p_final_h != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)), v); }
 }
 
 // Carries h from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_ws_h_entry, bf16* __restrict__ p_ws_h_states, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L1 = 0, L2 = 8192, L4 = 16384, L9 = 16640, L10 = 16896, L0 = 0, L3 = 256, L5 = 512, L6 = 768, L7 = 0, L8 = 256;
+  constexpr u32 O0 = 0, L1_9 = 0, L2_11 = 8192, L4_8 = 16384, L9_17 = 16640, L10_20 = 16896, L0_6 = 0, L3_7 = 256, L5_12 = 512, L6_13 = 768, L7_14 = 0, L8_16 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1160,9 +1251,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
     float r6_4[1];
+    // %0 [] = load dt_bias
     const float s0_0 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
+    // %1 [] = load A_log
     const float s1_1 = ld(p_A_log + ((i64)0 * d.heads + head) * 1);
+    // %2 [] = exp %1
     const float s2_2 = m_exp(s1_1);
+    // %3 [] = neg %2
     const float s3_3 = (-s2_2);
     team_sync(1);
     auto issue = [&](int n) {
@@ -1170,9 +1265,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %6 [%row] = load dt row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_4[k] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L1), p_x + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      tile_load<64, 1, 128>((to + L2), p_B + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %9 [%row, P] = load x row
+      tile_load<64, 1, 128>((to + L1_9), p_x + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %11 [%row, N] = load B row
+      tile_load<64, 1, 128>((to + L2_11), p_B + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1191,24 +1289,33 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L0))[i] = r6_4[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L0_6))[i] = r6_4[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L3))[i] = (((float*)(basep + L0))[i] + s0_0);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L4))[i] = m_softplus(((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L5))[i] = (s3_3 * ((float*)(sp + L4))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6))[i] = (i < length ? ((float*)(basep + L5))[i] : 0.f);
+      // %7 [%row] = add %6, %0
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L3_7))[i] = (((float*)(basep + L0_6))[i] + s0_0);
+      // %8 [%row] = softplus %7
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L4_8))[i] = m_softplus(((float*)(basep + L3_7))[i]);
+      // %12 [%row] = mul %3, %8
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L5_12))[i] = (s3_3 * ((float*)(sp + L4_8))[i]);
+      // %13 [%row] = keep %12
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_13))[i] = (i < length ? ((float*)(basep + L5_12))[i] : 0.f);
+      // %14 [%row] = cumsum %13
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L7)), ((float*)(basep + L6)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L7_14)), ((float*)(basep + L6_13)), false, false);
+      // %15 [] = pick last %14
       team_sync(1);
-      const float s15_5 = ((float*)(basep + L7))[63];
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8))[i] = (s15_5 - ((float*)(basep + L7))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L9))[i] = m_exp(((float*)(basep + L8))[i]);
+      const float s15_5 = ((float*)(basep + L7_14))[63];
+      // %16 [%row] = sub %15, %14
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_16))[i] = (s15_5 - ((float*)(basep + L7_14))[i]);
+      // %17 [%row] = exp %16
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L9_17))[i] = m_exp(((float*)(basep + L8_16))[i]);
+      // %20 [] = exp %15
       const float s20_6 = m_exp(s15_5);
-      if (t == 0) ((float*)(sp + L10))[0] = s20_6;
+      if (t == 0) ((float*)(sp + L10_20))[0] = s20_6;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1216,6 +1323,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %4 [N, P] = load ws.h.entry
     float f4_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f4_0[i] = r < 64 && c < v_here ? ld((p_ws_h_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f5_1[32];
@@ -1231,20 +1339,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.h.states, %5
       store_frag<4, 64, true>((oa + O0), f5_1, 0);
+      // %10 [%row, P] = mul %8, %9
       float f9_2[32];
-      load_frag<4, 64, true>(f9_2, (sa + L1), 0);
+      load_frag<4, 64, true>(f9_2, (sa + L1_9), 0);
       float f10_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_3[i] = (((float*)(sp + L4))[frag_col(i)] * f9_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f10_3[i] = (((float*)(sp + L4_8))[frag_col(i)] * f9_2[i]);
+      // %18 [%row, P] = mul %17, %10
       float f18_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_4[i] = (((float*)(sp + L9))[frag_col(i)] * f10_3[i]);
-      const float s20_5 = ((float*)(sp + L10))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f18_4[i] = (((float*)(sp + L9_17))[frag_col(i)] * f10_3[i]);
+      // %21 [N, P] = mul %20, %5
+      const float s20_5 = ((float*)(sp + L10_20))[0];
       float f21_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_6[i] = (s20_5 * f5_1[i]);
+      // %19 [N, P] = contract[%row] %11, %18
+      // %22 [N, P] = add %21, %19
       u32 a18_7[4][4]; pack<4>(a18_7, f18_4);
       float f22_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_8[i] = f21_6[i];
-      mma_open(); mma<64, 4, 64, true, false>(f22_8, a18_7, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f22_8, a18_7, (sa + L2_11)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f22_8) / 4>(f22_8);
       UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f22_8[i];
@@ -1255,7 +1369,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
 
 // What every segment adds to the cotangent of h by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* __restrict__ p_dt, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const bf16* __restrict__ p_d_o, f32* __restrict__ p_ws_h_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 L0 = 0, L2 = 8192, L8 = 16384, L9 = 16640, L1 = 0, L3 = 256, L4 = 512, L5 = 768, L6 = 1024, L7 = 0;
+  constexpr u32 L0_6 = 0, L2_15 = 8192, L8_13 = 16384, L9_18 = 16640, L1_7 = 0, L3_8 = 256, L4_9 = 512, L5_10 = 768, L6_11 = 1024, L7_12 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1275,9 +1389,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* _
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
     float r7_4[1];
+    // %0 [] = load dt_bias
     const float s0_0 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
+    // %1 [] = load A_log
     const float s1_1 = ld(p_A_log + ((i64)0 * d.heads + head) * 1);
+    // %2 [] = exp %1
     const float s2_2 = m_exp(s1_1);
+    // %3 [] = neg %2
     const float s3_3 = (-s2_2);
     team_sync(1);
     auto issue = [&](int n) {
@@ -1285,9 +1403,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* _
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %6 [%row, P] = load d_o row
+      tile_load<64, 1, 128>((to + L0_6), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %7 [%row] = load dt row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_C + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %15 [%row, N] = load C row
+      tile_load<64, 1, 128>((to + L2_15), p_C + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1299,28 +1420,37 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* _
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1))[i] = r7_4[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_7))[i] = r7_4[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L3))[i] = (((float*)(basep + L1))[i] + s0_0);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = m_softplus(((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L5))[i] = (s3_3 * ((float*)(basep + L4))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6))[i] = (i < length ? ((float*)(basep + L5))[i] : 0.f);
+      // %8 [%row] = add %7, %0
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L3_8))[i] = (((float*)(basep + L1_7))[i] + s0_0);
+      // %9 [%row] = softplus %8
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_9))[i] = m_softplus(((float*)(basep + L3_8))[i]);
+      // %10 [%row] = mul %3, %9
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L5_10))[i] = (s3_3 * ((float*)(basep + L4_9))[i]);
+      // %11 [%row] = keep %10
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_11))[i] = (i < length ? ((float*)(basep + L5_10))[i] : 0.f);
+      // %12 [%row] = cumsum %11
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L7)), ((float*)(basep + L6)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L7_12)), ((float*)(basep + L6_11)), false, false);
+      // %13 [%row] = exp %12
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L8))[i] = m_exp(((float*)(basep + L7))[i]);
-      const float s17_5 = ((float*)(basep + L7))[63];
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L8_13))[i] = m_exp(((float*)(basep + L7_12))[i]);
+      // %17 [] = pick last %12
+      const float s17_5 = ((float*)(basep + L7_12))[63];
+      // %18 [] = exp %17
       const float s18_6 = m_exp(s17_5);
-      if (t == 0) ((float*)(sp + L9))[0] = s18_6;
+      if (t == 0) ((float*)(sp + L9_18))[0] = s18_6;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
   }
   else {
+    // %4 [N, P] = zeros
     float f4_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f4_0[i] = 0.f;
     float f5_1[32];
@@ -1336,22 +1466,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* _
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // %14 [%row, P] = mul %13, %6
       float f6_2[32];
-      load_frag<4, 64, true>(f6_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f6_2, (sa + L0_6), 0);
       float f14_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_3[i] = (((float*)(sp + L8))[frag_col(i)] * f6_2[i]);
-      const float s18_4 = ((float*)(sp + L9))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f14_3[i] = (((float*)(sp + L8_13))[frag_col(i)] * f6_2[i]);
+      // %19 [N, P] = mul %18, %5
+      const float s18_4 = ((float*)(sp + L9_18))[0];
       float f19_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_5[i] = (s18_4 * f5_1[i]);
+      // %16 [N, P] = contract[%row] %15, %14
+      // %20 [N, P] = add %19, %16
       u32 a14_6[4][4]; pack<4>(a14_6, f14_3);
       float f20_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = f19_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f20_7, a14_6, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f20_7, a14_6, (sa + L2_15)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f20_7) / 4>(f20_7);
       UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f20_7[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.h.local_cotangent, %5
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_h_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f5_1[i]); }
   }
 }
@@ -1369,10 +1504,12 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse_join(const f32* __re
   const int x_N_P = block * 1024 + lane * 4;
   const int i_N = x_N_P / 64;
   const int i_P = x_N_P % 64;
+  // %0 [N, P] = load d_final.h
   float t0[4];
   { if (p_d_final_h != nullptr) ldn<4>(&t0[0], p_d_final_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [N, P] = %0
    {
     Few<f32, 1> raw2[4][1];
     Few<f32, 4> raw4[4][1];
@@ -1389,14 +1526,19 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse_join(const f32* __re
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [] = load ws.h.span
         float t2[1];
         ldn(&t2[0], raw2[p][0]);
+        // %4 [N, P] = load ws.h.local_cotangent
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
+        // store ws.h.entry_cotangent, %1
         { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_h_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)), v); }
+        // %3 [N, P] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [N, P] = add %3, %4
         float t5[4];
         UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
@@ -1407,7 +1549,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse_join(const f32* __re
 
 // Carries the cotangent of h against time.
 extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __restrict__ p_dt, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const bf16* __restrict__ p_d_o, f32* __restrict__ p_ws_h_local_cotangent, const f32* __restrict__ p_ws_h_entry_cotangent, bf16* __restrict__ p_ws_h_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0 = 0, L2 = 8192, L8 = 16384, L9 = 16640, L1 = 0, L3 = 256, L4 = 512, L5 = 768, L6 = 1024, L7 = 0;
+  constexpr u32 O0 = 0, L0_6 = 0, L2_15 = 8192, L8_13 = 16384, L9_18 = 16640, L1_7 = 0, L3_8 = 256, L4_9 = 512, L5_10 = 768, L6_11 = 1024, L7_12 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1427,9 +1569,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
     float r7_4[1];
+    // %0 [] = load dt_bias
     const float s0_0 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
+    // %1 [] = load A_log
     const float s1_1 = ld(p_A_log + ((i64)0 * d.heads + head) * 1);
+    // %2 [] = exp %1
     const float s2_2 = m_exp(s1_1);
+    // %3 [] = neg %2
     const float s3_3 = (-s2_2);
     team_sync(1);
     auto issue = [&](int n) {
@@ -1437,9 +1583,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
-      tile_load<64, 1, 128>((to + L0), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %6 [%row, P] = load d_o row
+      tile_load<64, 1, 128>((to + L0_6), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %7 [%row] = load dt row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      tile_load<64, 1, 128>((to + L2), p_C + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      // %15 [%row, N] = load C row
+      tile_load<64, 1, 128>((to + L2_15), p_C + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1458,23 +1607,31 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1))[i] = r7_4[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_7))[i] = r7_4[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L3))[i] = (((float*)(basep + L1))[i] + s0_0);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4))[i] = m_softplus(((float*)(basep + L3))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L5))[i] = (s3_3 * ((float*)(basep + L4))[i]);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6))[i] = (i < length ? ((float*)(basep + L5))[i] : 0.f);
+      // %8 [%row] = add %7, %0
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L3_8))[i] = (((float*)(basep + L1_7))[i] + s0_0);
+      // %9 [%row] = softplus %8
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_9))[i] = m_softplus(((float*)(basep + L3_8))[i]);
+      // %10 [%row] = mul %3, %9
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L5_10))[i] = (s3_3 * ((float*)(basep + L4_9))[i]);
+      // %11 [%row] = keep %10
+      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_11))[i] = (i < length ? ((float*)(basep + L5_10))[i] : 0.f);
+      // %12 [%row] = cumsum %11
       team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L7)), ((float*)(basep + L6)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L7_12)), ((float*)(basep + L6_11)), false, false);
+      // %13 [%row] = exp %12
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L8))[i] = m_exp(((float*)(basep + L7))[i]);
-      const float s17_5 = ((float*)(basep + L7))[63];
+      for (int i = t; i < 64; i += 128) ((float*)(sp + L8_13))[i] = m_exp(((float*)(basep + L7_12))[i]);
+      // %17 [] = pick last %12
+      const float s17_5 = ((float*)(basep + L7_12))[63];
+      // %18 [] = exp %17
       const float s18_6 = m_exp(s17_5);
-      if (t == 0) ((float*)(sp + L9))[0] = s18_6;
+      if (t == 0) ((float*)(sp + L9_18))[0] = s18_6;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1482,6 +1639,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
+    // %4 [N, P] = load ws.h.entry_cotangent
     float f4_0[32];
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f4_0[i] = r < 64 && c < v_here ? ld((p_ws_h_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f5_1[32];
@@ -1497,23 +1655,29 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
+      // store ws.h.cotangents, %5
       store_frag<4, 64, true>((oa + O0), f5_1, 0);
+      // %14 [%row, P] = mul %13, %6
       float f6_2[32];
-      load_frag<4, 64, true>(f6_2, (sa + L0), 0);
+      load_frag<4, 64, true>(f6_2, (sa + L0_6), 0);
       float f14_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_3[i] = (((float*)(sp + L8))[frag_col(i)] * f6_2[i]);
-      const float s18_4 = ((float*)(sp + L9))[0];
+      UNROLL for (int i = 0; i < 32; ++i) f14_3[i] = (((float*)(sp + L8_13))[frag_col(i)] * f6_2[i]);
+      // %19 [N, P] = mul %18, %5
+      const float s18_4 = ((float*)(sp + L9_18))[0];
       float f19_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_5[i] = (s18_4 * f5_1[i]);
+      // %16 [N, P] = contract[%row] %15, %14
+      // %20 [N, P] = add %19, %16
       u32 a14_6[4][4]; pack<4>(a14_6, f14_3);
       float f20_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = f19_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f20_7, a14_6, (sa + L2)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f20_7, a14_6, (sa + L2_15)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f20_7) / 4>(f20_7);
       UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f20_7[i];
       bar_arrive(empty + n % 3 * 8);
     }
+    // store ws.h.local_cotangent, %5
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_h_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f5_1[i]); }
   }
 }
@@ -1531,10 +1695,12 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse_first(f32* __restric
   const int x_N_P = block * 1024 + lane * 4;
   const int i_N = x_N_P / 64;
   const int i_P = x_N_P % 64;
+  // %0 [N, P] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [N, P] = %0
    {
     Few<f32, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1549,6 +1715,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse_first(f32* __restric
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
         const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [N, P] = load ws.h.local_cotangent
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
@@ -1556,12 +1723,13 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse_first(f32* __restric
       }
     }
   }
+  // store d_h, %1
   { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)), v); }
 }
 
 // Gradients of what the scan of h reads.
 extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_dt, const bf16* __restrict__ p_ws_h_states, const bf16* __restrict__ p_ws_h_cotangents, bf16* __restrict__ p_ws_d_B_heads, bf16* __restrict__ p_ws_d_C_heads, f32* __restrict__ p_ws_d_A_log_chunks, f32* __restrict__ p_ws_d_dt_bias_chunks, f32* __restrict__ p_ws_d_D_chunks, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 8192, M2 = 16384, M3 = 24576, M4 = 32768, M5 = 40960, M14 = 49152, M15 = 57344, M19 = 0, M33 = 0, M34 = 8192, M6 = 49152, M7 = 65536, M8 = 65792, M9 = 49408, M10 = 66048, M11 = 66304, M12 = 49152, M13 = 66560, M16 = 49152, M17 = 49408, M18 = 32768, M20 = 33024, M21 = 0, M22 = 256, M23 = 512, M24 = 256, M25 = 8192, M26 = 8448, M27 = 8704, M28 = 16384, M29 = 8960, M30 = 9216, M31 = 9472, M32 = 16640, M35 = 0, M36 = 256, M37 = 512, M38 = 768, M39 = 0, M40 = 256, M41 = 0;
+  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_4 = 16384, M3_26 = 24576, M4_35 = 32768, M5_45 = 40960, M14_22 = 49152, M15 = 57344, M19_42 = 0, M33 = 0, M34 = 8192, M6_11 = 49152, M7_13 = 65536, M8_14 = 65792, M9_15 = 49408, M10_16 = 66048, M11_17 = 66304, M12_29 = 49152, M13_30 = 66560, M16_37 = 49152, M17_44 = 49408, M18_50 = 32768, M20_58 = 33024, M21_59 = 0, M22_60 = 256, M23_65 = 512, M24_68 = 256, M25_69 = 8192, M26_70 = 8448, M27_72 = 8704, M28_73 = 16384, M29_74 = 8960, M30_75 = 9216, M31_76 = 9472, M32_77 = 16640, M35_78 = 0, M36_79 = 256, M37_80 = 512, M38_81 = 768, M39_83 = 0, M40_86 = 256, M41_87 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1570,188 +1738,286 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  tile_load<64, 1, 128>((base + M0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M1), p_C + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M2), p_B + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M3), p_ws_h_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M4), p_x + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  tile_load<64, 1, 128>((base + M5), p_ws_h_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %0 [%row, P] = load d_o row
+  tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %3 [%row, N] = load C row
+  tile_load<64, 1, 128>((base + M1_3), p_C + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  // %4 [%row, N] = load B row
+  tile_load<64, 1, 128>((base + M2_4), p_B + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  // %26 [N, P] = load ws.h.cotangents
+  tile_load<64, 1, 128>((base + M3_26), p_ws_h_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %35 [%row, P] = load x row
+  tile_load<64, 1, 128>((base + M4_35), p_x + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %45 [N, P] = load ws.h.states
+  tile_load<64, 1, 128>((base + M5_45), p_ws_h_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %1 [] = load D
   const float s1_0 = ld(p_D + ((i64)0 * d.heads + head) * 1);
+  // %2 [%row, P] = mul %0, %1
   cp_wait<5>();
   team_sync(1);
   float f0_1[32];
-  load_frag<4, 64, false>(f0_1, (base + M0), 0);
+  load_frag<4, 64, false>(f0_1, (base + M0_0), 0);
   float f2_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = (f0_1[i] * s1_0);
+  // %5 [%col, N] = swap %4
+  // %6 [%row, %col] = contract[N] %3, %5
   cp_wait<4>();
   team_sync(1);
-  u32 a3_3[4][4]; load_as<4, 64, false>(a3_3, (base + M1));
+  u32 a3_3[4][4]; load_as<4, 64, false>(a3_3, (base + M1_3));
   cp_wait<3>();
   team_sync(1);
   float f6_4[32];
-  mma_open(); mma<64, 4, 64, false, true>(f6_4, a3_3, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f6_4, a3_3, (base + M2_4)); mma_commit();
+  // %7 [%row, %col] = mask %6
   mma_wait<0>();
   mma_ready<sizeof(f6_4) / 4>(f6_4);
   float f7_5[32];
   UNROLL for (int i = 0; i < 32; ++i) f7_5[i] = (frag_col(i) <= frag_row(i) ? f6_4[i] : 0.f);
+  // %8 [] = load A_log
   const float s8_6 = ld(p_A_log + ((i64)0 * d.heads + head) * 1);
+  // %9 [] = exp %8
   const float s9_7 = m_exp(s8_6);
+  // %10 [] = neg %9
   const float s10_8 = (-s9_7);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6))[i] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %11 [%row] = load dt row
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M6_11))[i] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %12 [] = load dt_bias
   const float s12_9 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M7))[i] = (((float*)(basep + M6))[i] + s12_9);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8))[i] = m_softplus(((float*)(basep + M7))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M9))[i] = (s10_8 * ((float*)(basep + M8))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M10))[i] = (i < length ? ((float*)(basep + M9))[i] : 0.f);
+  // %13 [%row] = add %11, %12
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M7_13))[i] = (((float*)(basep + M6_11))[i] + s12_9);
+  // %14 [%row] = softplus %13
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M8_14))[i] = m_softplus(((float*)(basep + M7_13))[i]);
+  // %15 [%row] = mul %10, %14
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M9_15))[i] = (s10_8 * ((float*)(basep + M8_14))[i]);
+  // %16 [%row] = keep %15
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M10_16))[i] = (i < length ? ((float*)(basep + M9_15))[i] : 0.f);
+  // %17 [%row] = cumsum %16
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M11)), ((float*)(basep + M10)), false, false);
+  if (t < 32) vec_cumsum(((float*)(basep + M11_17)), ((float*)(basep + M10_16)), false, false);
+  // %18 [%col] = swap %17
+  // %19 [%row, %col] = sub %17, %18
   team_sync(1);
   float f19_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_10[i] = (((float*)(basep + M11))[frag_row(i)] - ((float*)(basep + M11))[frag_col(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f19_10[i] = (((float*)(basep + M11_17))[frag_row(i)] - ((float*)(basep + M11_17))[frag_col(i)]);
+  // %20 [%row, %col] = mask %19
   float f20_11[32];
   UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = (frag_col(i) <= frag_row(i) ? f19_10[i] : 0.f);
+  // %21 [%row, %col] = exp %20
   float f21_12[32];
   UNROLL for (int i = 0; i < 32; ++i) f21_12[i] = m_exp(f20_11[i]);
+  // %22 [%row, %col] = mul %21, %7
   float f22_13[32];
   UNROLL for (int i = 0; i < 32; ++i) f22_13[i] = (f21_12[i] * f7_5[i]);
-  u32 a4_14[4][4]; load_as<4, 64, false>(a4_14, (base + M2));
+  // %23 [%col, %row] = swap %22
+  // %24 [%col, P] = swap %0
+  // %27 [%row, P] = contract[N] %4, %26
+  u32 a4_14[4][4]; load_as<4, 64, false>(a4_14, (base + M2_4));
   cp_wait<2>();
   team_sync(1);
   float f27_15[32];
-  mma_open(); mma<64, 4, 64, true, true>(f27_15, a4_14, (base + M3)); mma_commit();
-  const float s28_16 = ((float*)(basep + M11))[63];
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M12))[i] = (s28_16 - ((float*)(basep + M11))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M13))[i] = m_exp(((float*)(basep + M12))[i]);
+  mma_open(); mma<64, 4, 64, true, true>(f27_15, a4_14, (base + M3_26)); mma_commit();
+  // %28 [] = pick last %17
+  const float s28_16 = ((float*)(basep + M11_17))[63];
+  // %29 [%row] = sub %28, %17
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M12_29))[i] = (s28_16 - ((float*)(basep + M11_17))[i]);
+  // %30 [%row] = exp %29
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M13_30))[i] = m_exp(((float*)(basep + M12_29))[i]);
+  // %31 [%row, P] = mul %30, %27
   team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f27_15) / 4>(f27_15);
   float f31_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f31_17[i] = (((float*)(basep + M13))[frag_row(i)] * f27_15[i]);
-  store_frag<4, 64, false>((base + M14), f22_13, 0);
+  UNROLL for (int i = 0; i < 32; ++i) f31_17[i] = (((float*)(basep + M13_30))[frag_row(i)] * f27_15[i]);
+  // %25 [%row, P] = contract[%col] %23, %24
+  // %32 [%row, P] = add %31, %25
+  store_frag<4, 64, false>((base + M14_22), f22_13, 0);
   team_sync(1);
-  u32 a22_18[4][4]; load_as<4, 64, true>(a22_18, (base + M14));
+  u32 a22_18[4][4]; load_as<4, 64, true>(a22_18, (base + M14_22));
   float f32_19[32];
   UNROLL for (int i = 0; i < 32; ++i) f32_19[i] = f31_17[i];
-  mma_open(); mma<64, 4, 64, true, false>(f32_19, a22_18, (base + M0)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f32_19, a22_18, (base + M0_0)); mma_commit();
+  // %33 [%row, P] = mul %32, %14
   mma_wait<0>();
   mma_ready<sizeof(f32_19) / 4>(f32_19);
   float f33_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_20[i] = (f32_19[i] * ((float*)(basep + M8))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f33_20[i] = (f32_19[i] * ((float*)(basep + M8_14))[frag_row(i)]);
+  // %34 [%row, P] = add %2, %33
   float f34_21[32];
   UNROLL for (int i = 0; i < 32; ++i) f34_21[i] = (f2_2[i] + f33_20[i]);
+  // store d_x, %34
   store_frag<4, 64, false>((base + M15), f34_21, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_x + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
+  // %36 [%row, P] = mul %32, %35
   cp_wait<1>();
   team_sync(1);
   float f35_22[32];
-  load_frag<4, 64, false>(f35_22, (base + M4), 0);
+  load_frag<4, 64, false>(f35_22, (base + M4_35), 0);
   float f36_23[32];
   UNROLL for (int i = 0; i < 32; ++i) f36_23[i] = (f32_19[i] * f35_22[i]);
-  row_sums_to<32>(((float*)(basep + M16)), f36_23);
+  // %37 [%row] = sum[P] %36
+  row_sums_to<32>(((float*)(basep + M16_37)), f36_23);
+  // %38 [%row, P] = mul %14, %35
   float f38_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_24[i] = (((float*)(basep + M8))[frag_row(i)] * f35_22[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f38_24[i] = (((float*)(basep + M8_14))[frag_row(i)] * f35_22[i]);
+  // %89 [%col] = swap %14
+  // %90 [%col, P] = swap %35
+  // %91 [%row, %col] = contract[P] %0, %90
   u32 a0_25[4][4]; pack<4>(a0_25, f0_1);
   float f91_26[32];
-  mma_open(); mma<64, 4, 64, false, true>(f91_26, a0_25, (base + M4)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f91_26, a0_25, (base + M4_35)); mma_commit();
+  // %40 [%row, %col] = mul %91, %89
   mma_wait<0>();
   mma_ready<sizeof(f91_26) / 4>(f91_26);
   float f40_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_27[i] = (f91_26[i] * ((float*)(basep + M8))[frag_col(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f40_27[i] = (f91_26[i] * ((float*)(basep + M8_14))[frag_col(i)]);
+  // %41 [%row, %col] = mask %40
   float f41_28[32];
   UNROLL for (int i = 0; i < 32; ++i) f41_28[i] = (frag_col(i) <= frag_row(i) ? f40_27[i] : 0.f);
+  // %42 [%row, %col] = mul %21, %41
   float f42_29[32];
   UNROLL for (int i = 0; i < 32; ++i) f42_29[i] = (f21_12[i] * f41_28[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M17))[i] = m_exp(((float*)(basep + M11))[i]);
+  // %44 [%row] = exp %17
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M17_44))[i] = m_exp(((float*)(basep + M11_17))[i]);
+  // %46 [%row, N] = contract[P] %0, %45
   u32 a0_30[4][4]; pack<4>(a0_30, f0_1);
   cp_wait<0>();
   team_sync(1);
   float f46_31[32];
-  mma_open(); mma<64, 4, 64, false, true>(f46_31, a0_30, (base + M5)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f46_31, a0_30, (base + M5_45)); mma_commit();
+  // %47 [%row, N] = mul %44, %46
   mma_wait<0>();
   mma_ready<sizeof(f46_31) / 4>(f46_31);
   float f47_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_32[i] = (((float*)(basep + M17))[frag_row(i)] * f46_31[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f47_32[i] = (((float*)(basep + M17_44))[frag_row(i)] * f46_31[i]);
+  // %43 [%row, N] = contract[%col] %42, %5
+  // %48 [%row, N] = add %47, %43
   u32 a42_33[4][4]; pack<4>(a42_33, f42_29);
   float f48_34[32];
   UNROLL for (int i = 0; i < 32; ++i) f48_34[i] = f47_32[i];
-  mma_open(); mma<64, 4, 64, true, false>(f48_34, a42_33, (base + M2)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f48_34, a42_33, (base + M2_4)); mma_commit();
+  // %49 [%row, N] = mul %48, %3
   mma_wait<0>();
   mma_ready<sizeof(f48_34) / 4>(f48_34);
   float f3_35[32];
-  load_frag<4, 64, false>(f3_35, (base + M1), 0);
+  load_frag<4, 64, false>(f3_35, (base + M1_3), 0);
   float f49_36[32];
   UNROLL for (int i = 0; i < 32; ++i) f49_36[i] = (f48_34[i] * f3_35[i]);
-  row_sums_to<32>(((float*)(basep + M18)), f49_36);
+  // %50 [%row] = sum[N] %49
+  row_sums_to<32>(((float*)(basep + M18_50)), f49_36);
+  // %51 [%col, %row] = swap %42
+  // %52 [%col, N] = swap %3
+  // %54 [%row, N] = contract[P] %38, %26
   u32 a38_37[4][4]; pack<4>(a38_37, f38_24);
   float f54_38[32];
-  mma_open(); mma<64, 4, 64, false, true>(f54_38, a38_37, (base + M3)); mma_commit();
+  mma_open(); mma<64, 4, 64, false, true>(f54_38, a38_37, (base + M3_26)); mma_commit();
+  // %55 [%row, N] = mul %30, %54
   mma_wait<0>();
   mma_ready<sizeof(f54_38) / 4>(f54_38);
   float f55_39[32];
-  UNROLL for (int i = 0; i < 32; ++i) f55_39[i] = (((float*)(basep + M13))[frag_row(i)] * f54_38[i]);
-  store_frag<4, 64, false>((base + M19), f42_29, 0);
+  UNROLL for (int i = 0; i < 32; ++i) f55_39[i] = (((float*)(basep + M13_30))[frag_row(i)] * f54_38[i]);
+  // %53 [%row, N] = contract[%col] %51, %52
+  // %56 [%row, N] = add %55, %53
+  store_frag<4, 64, false>((base + M19_42), f42_29, 0);
   team_sync(1);
-  u32 a42_40[4][4]; load_as<4, 64, true>(a42_40, (base + M19));
+  u32 a42_40[4][4]; load_as<4, 64, true>(a42_40, (base + M19_42));
   float f56_41[32];
   UNROLL for (int i = 0; i < 32; ++i) f56_41[i] = f55_39[i];
-  mma_open(); mma<64, 4, 64, true, false>(f56_41, a42_40, (base + M1)); mma_commit();
+  mma_open(); mma<64, 4, 64, true, false>(f56_41, a42_40, (base + M1_3)); mma_commit();
+  // %57 [%row, N] = mul %56, %4
   mma_wait<0>();
   mma_ready<sizeof(f56_41) / 4>(f56_41);
   float f4_42[32];
-  load_frag<4, 64, false>(f4_42, (base + M2), 0);
+  load_frag<4, 64, false>(f4_42, (base + M2_4), 0);
   float f57_43[32];
   UNROLL for (int i = 0; i < 32; ++i) f57_43[i] = (f56_41[i] * f4_42[i]);
-  row_sums_to<32>(((float*)(basep + M20)), f57_43);
+  // %58 [%row] = sum[N] %57
+  row_sums_to<32>(((float*)(basep + M20_58)), f57_43);
+  // %59 [%row] = neg %58
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M21))[i] = (-((float*)(basep + M20))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M22))[i] = row_dot<64, 64>((base + M5), (base + M3), i);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M21_59))[i] = (-((float*)(basep + M20_58))[i]);
+  // %60 [N] = contract[P] %45, %26
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M22_60))[i] = row_dot<64, 64>((base + M5_45), (base + M3_26), i);
+  // %61 [] = sum[N] %60
   team_sync(1);
-  const float s61_44 = vec_sum<64>(((float*)(basep + M22)));
+  const float s61_44 = vec_sum<64>(((float*)(basep + M22_60)));
+  // %62 [] = exp %28
   const float s62_45 = m_exp(s28_16);
+  // %63 [] = mul %62, %61
   const float s63_46 = (s62_45 * s61_44);
+  // %64 [%row, N] = mul %55, %4
   float f64_47[32];
   UNROLL for (int i = 0; i < 32; ++i) f64_47[i] = (f55_39[i] * f4_42[i]);
-  row_sums_to<32>(((float*)(basep + M23)), f64_47);
+  // %65 [%row] = sum[N] %64
+  row_sums_to<32>(((float*)(basep + M23_65)), f64_47);
+  // %66 [] = sum[%row] %65
   team_sync(1);
-  const float s66_48 = vec_sum<64>(((float*)(basep + M23)));
+  const float s66_48 = vec_sum<64>(((float*)(basep + M23_65)));
+  // %67 [] = add %63, %66
   const float s67_49 = (s63_46 + s66_48);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M24))[i] = (((float*)(basep + M18))[i] + ((float*)(basep + M21))[i]);
+  // %68 [%row] = add %50, %59
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M24_68))[i] = (((float*)(basep + M18_50))[i] + ((float*)(basep + M21_59))[i]);
+  // %69 [%row] = cumsum reversed %68
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M25)), ((float*)(basep + M24)), false, true);
+  if (t < 32) vec_cumsum(((float*)(basep + M25_69)), ((float*)(basep + M24_68)), false, true);
+  // %70 [%row] = add %69, %67
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M26))[i] = (((float*)(basep + M25))[i] + s67_49);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M27))[i] = ((-80.f) < ((float*)(basep + M10))[i] ? 1.f : 0.f);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M28))[i] = (((float*)(basep + M26))[i] * ((float*)(basep + M27))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M29))[i] = m_chain(((float*)(basep + M28))[i], s10_8);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M30))[i] = (((float*)(basep + M16))[i] + ((float*)(basep + M29))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M31))[i] = m_sigmoid(((float*)(basep + M7))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M32))[i] = m_chain(((float*)(basep + M30))[i], ((float*)(basep + M31))[i]);
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M32))[i]);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M26_70))[i] = (((float*)(basep + M25_69))[i] + s67_49);
+  // %71 [] = -80
+  // %72 [%row] = less %71, %16
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M27_72))[i] = ((-80.f) < ((float*)(basep + M10_16))[i] ? 1.f : 0.f);
+  // %73 [%row] = mul %70, %72
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M28_73))[i] = (((float*)(basep + M26_70))[i] * ((float*)(basep + M27_72))[i]);
+  // %74 [%row] = chain %73, %10
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M29_74))[i] = m_chain(((float*)(basep + M28_73))[i], s10_8);
+  // %75 [%row] = add %37, %74
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M30_75))[i] = (((float*)(basep + M16_37))[i] + ((float*)(basep + M29_74))[i]);
+  // %76 [%row] = sigmoid %13
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M31_76))[i] = m_sigmoid(((float*)(basep + M7_13))[i]);
+  // %77 [%row] = chain %75, %76
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M32_77))[i] = m_chain(((float*)(basep + M30_75))[i], ((float*)(basep + M31_76))[i]);
+  // store d_dt, %77
+  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M32_77))[i]);
+  // store ws.d_B.heads, %56
   store_frag<4, 64, false>((base + M33), f56_41, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_d_B_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M33), t);
+  // store ws.d_C.heads, %48
   store_frag<4, 64, false>((base + M34), f48_34, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_d_C_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M34), t);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M35))[i] = (((float*)(basep + M28))[i] * ((float*)(basep + M8))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M36))[i] = (-((float*)(basep + M35))[i]);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M37))[i] = m_chain(((float*)(basep + M36))[i], s9_7);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M38))[i] = (i < length ? ((float*)(basep + M37))[i] : 0.f);
+  // %78 [%row] = mul %73, %14
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M35_78))[i] = (((float*)(basep + M28_73))[i] * ((float*)(basep + M8_14))[i]);
+  // %79 [%row] = neg %78
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M36_79))[i] = (-((float*)(basep + M35_78))[i]);
+  // %80 [%row] = chain %79, %9
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M37_80))[i] = m_chain(((float*)(basep + M36_79))[i], s9_7);
+  // %81 [%row] = keep %80
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M38_81))[i] = (i < length ? ((float*)(basep + M37_80))[i] : 0.f);
+  // %82 [] = sum[%row] %81
   team_sync(1);
-  const float s82_50 = vec_sum<64>(((float*)(basep + M38)));
+  const float s82_50 = vec_sum<64>(((float*)(basep + M38_81)));
+  // store ws.d_A_log.chunks, %82
   if (t == 0) st(p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1, s82_50);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M39))[i] = (i < length ? ((float*)(basep + M32))[i] : 0.f);
+  // %83 [%row] = keep %77
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M39_83))[i] = (i < length ? ((float*)(basep + M32_77))[i] : 0.f);
+  // %84 [] = sum[%row] %83
   team_sync(1);
-  const float s84_51 = vec_sum<64>(((float*)(basep + M39)));
+  const float s84_51 = vec_sum<64>(((float*)(basep + M39_83)));
+  // store ws.d_dt_bias.chunks, %84
   if (t == 0) st(p_ws_d_dt_bias_chunks + ((i64)chunk * d.heads + head) * 1, s84_51);
+  // %85 [%row, P] = mul %0, %35
   float f85_52[32];
   UNROLL for (int i = 0; i < 32; ++i) f85_52[i] = (f0_1[i] * f35_22[i]);
-  row_sums_to<32>(((float*)(basep + M40)), f85_52);
+  // %86 [%row] = sum[P] %85
+  row_sums_to<32>(((float*)(basep + M40_86)), f85_52);
+  // %87 [%row] = keep %86
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M41))[i] = (i < length ? ((float*)(basep + M40))[i] : 0.f);
+  for (int i = t; i < 64; i += 128) ((float*)(basep + M41_87))[i] = (i < length ? ((float*)(basep + M40_86))[i] : 0.f);
+  // %88 [] = sum[%row] %87
   team_sync(1);
-  const float s88_53 = vec_sum<64>(((float*)(basep + M41)));
+  const float s88_53 = vec_sum<64>(((float*)(basep + M41_87)));
+  // store ws.d_D.chunks, %88
   if (t == 0) st(p_ws_d_D_chunks + ((i64)chunk * d.heads + head) * 1, s88_53);
 }
 
@@ -1767,10 +2033,12 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
   const int x__row_N = block * 1024 + lane * 4;
   const int i__row = x__row_N / 64;
   const int i_N = x__row_N % 64;
+  // %0 [%row, N] = zeros
   float t0[4];
   UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop members with %1 [%row, N] = %0
    {
     Few<bf16, 4> raw2[4][1];
     auto ask = [&](int m, int p) {
@@ -1785,18 +2053,22 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
         const int n = n0 + p;
         if (n >= per_group) break;
         const int head = group * per_group + n;
+        // %2 [%row, N] = load ws.d_B.heads row
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
         ask(n + 4, p);
+        // %3 [%row, N] = add %1, %2
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t1[j] + t2[j]);
         UNROLL for (int j = 0; j < 4; ++j) t1[j] = t3[j];
       }
     }
   }
+  // store d_B, %1
   if (i__row < length) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_B + ((i64)(first + i__row) * d.groups + group) * 64 + (i_N + 0), v); }
   float t4[4];
   UNROLL for (int j = 0; j < 4; ++j) t4[j] = t0[j];
+  // loop members with %4 [%row, N] = %0
    {
     Few<bf16, 4> raw5[4][1];
     auto ask = [&](int m, int p) {
@@ -1811,15 +2083,18 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
         const int n = n0 + p;
         if (n >= per_group) break;
         const int head = group * per_group + n;
+        // %5 [%row, N] = load ws.d_C.heads row
         float t5[4];
         ldn(&t5[0], raw5[p][0]);
         ask(n + 4, p);
+        // %6 [%row, N] = add %4, %5
         float t6[4];
         UNROLL for (int j = 0; j < 4; ++j) t6[j] = (t4[j] + t5[j]);
         UNROLL for (int j = 0; j < 4; ++j) t4[j] = t6[j];
       }
     }
   }
+  // store d_C, %4
   if (i__row < length) { const float v[] = {t4[0], t4[1], t4[2], t4[3]}; stn<4>(p_d_C + ((i64)(first + i__row) * d.groups + group) * 64 + (i_N + 0), v); }
 }
 
@@ -1832,6 +2107,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
   (void)real_chunks;
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
+  // %0 [] = zeros
   float t0[1];
   t0[0] = 0.f;
   float t1[1];
@@ -1840,14 +2116,18 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
   t2[0] = 0.f;
   float t3[1];
   t3[0] = 0.f;
+  // loop chunks with %1 [] = %0, %2 [] = %0, %3 [] = %0
   #pragma unroll 4
   for (int n = threadIdx.x; n < real_chunks; n += 256) {
     const int chunk = n, first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
     (void)first, (void)length;
+    // %4 [] = load ws.d_A_log.chunks
     float t4[1];
     ldn<1>(&t4[0], p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1);
+    // %6 [] = load ws.d_dt_bias.chunks
     float t6[1];
     ldn<1>(&t6[0], p_ws_d_dt_bias_chunks + ((i64)chunk * d.heads + head) * 1);
+    // %8 [] = load ws.d_D.chunks
     float t8[1];
     ldn<1>(&t8[0], p_ws_d_D_chunks + ((i64)chunk * d.heads + head) * 1);
     t1[0] += t4[0];
@@ -1866,8 +2146,11 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
   (sm + 512)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t3[0];
   __syncthreads();
   { float x = t0[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 512)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t3[0] = x; }
+  // store d_A_log, %1
   if (lane == 0 && warp == 0) st(p_d_A_log + ((i64)0 * d.heads + head) * 1, t1[0]);
+  // store d_dt_bias, %2
   if (lane == 0 && warp == 0) st(p_d_dt_bias + ((i64)0 * d.heads + head) * 1, t2[0]);
+  // store d_D, %3
   if (lane == 0 && warp == 0) st(p_d_D + ((i64)0 * d.heads + head) * 1, t3[0]);
 }
 
@@ -1883,86 +2166,122 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   (void)lane, (void)warp, (void)block;
   const int x_N = warp * 8;
   const int x_P = block * 32 + lane;
+  // %0 [] = load dt_bias
   float t0[1];
   ldn<1>(&t0[0], p_dt_bias + ((i64)0 * d.heads + head) * 1);
+  // %1 [] = load A_log
   float t1[1];
   ldn<1>(&t1[0], p_A_log + ((i64)0 * d.heads + head) * 1);
+  // %2 [] = exp %1
   float t2[1];
   t2[0] = m_exp(t1[0]);
+  // %3 [] = neg %2
   float t3[1];
   t3[0] = (-t2[0]);
+  // %4 [] = load D
   float t4[1];
   ldn<1>(&t4[0], p_D + ((i64)0 * d.heads + head) * 1);
+  // %5 [N, P] = load h
   float t5[8];
   UNROLL for (int i = 0; i < 8; ++i) { if (p_h != nullptr) ldn<1>(&t5[i], p_h + ((i64)sequence * d.heads + head) * 4096 + ((x_N + i) * 64 + x_P)); else zeron<1>(&t5[i]); }
   float t6[8];
   UNROLL for (int i = 0; i < 8; ++i) t6[i] = t5[i];
+  // loop tokens with %6 [N, P] = %5
    {
     #pragma unroll 1
     for (int n = 0; n < (walk_end - walk_first); ++n) {
       const int token = walk_first + n;
+      // %7 [] = load dt one
       float t7[1];
       ldn<1>(&t7[0], p_dt + ((i64)token * d.heads + head) * 1);
+      // %8 [] = add %7, %0
       float t8[1];
       t8[0] = (t7[0] + t0[0]);
+      // %9 [] = softplus %8
       float t9[1];
       t9[0] = m_softplus(t8[0]);
+      // %10 [] = mul %3, %9
       float t10[1];
       t10[0] = (t3[0] * t9[0]);
+      // %11 [] = exp %10
       float t11[1];
       t11[0] = m_exp(t10[0]);
+      // %12 [] = expm1 %10
       float t12[1];
       t12[0] = m_expm1(t10[0]);
+      // %13 [] = 0.5
       float t13[1];
       t13[0] = 0.5f;
+      // %14 [] = 1
       float t14[1];
       t14[0] = 1.f;
+      // %15 [] = add %14, %12
       float t15[1];
       t15[0] = (t14[0] + t12[0]);
+      // %16 [] = less %13, %15
       float t16[1];
       t16[0] = (t13[0] < t15[0] ? 1.f : 0.f);
+      // %17 [] = mul %16, %12
       float t17[1];
       t17[0] = (t16[0] * t12[0]);
+      // %18 [] = sub %14, %16
       float t18[1];
       t18[0] = (t14[0] - t16[0]);
+      // %19 [] = mul %18, %11
       float t19[1];
       t19[0] = (t18[0] * t11[0]);
+      // %20 [] = add %17, %19
       float t20[1];
       t20[0] = (t17[0] + t19[0]);
+      // %21 [N, P] = mul %20, %6
       float t21[8];
       UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t20[0] * t6[i]);
+      // %22 [N, P] = mul %16, %6
       float t22[8];
       UNROLL for (int i = 0; i < 8; ++i) t22[i] = (t16[0] * t6[i]);
+      // %23 [N, P] = add %22, %21
       float t23[8];
       UNROLL for (int i = 0; i < 8; ++i) t23[i] = (t22[i] + t21[i]);
+      // %24 [N] = load B one
       float t24[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t24[c * 8], p_B + ((i64)token * d.groups + group) * 64 + (x_N + c * 8));
+      // %25 [P] = load x one
       float t25[1];
       ldn<1>(&t25[0], p_x + ((i64)token * d.heads + head) * 64 + x_P);
+      // %26 [P] = mul %9, %25
       float t26[1];
       t26[0] = (t9[0] * t25[0]);
+      // %27 [N, P] = mul %24, %26
       float t27[8];
       UNROLL for (int i = 0; i < 8; ++i) t27[i] = (t24[i] * t26[0]);
+      // %28 [N, P] = add %21, %27
       float t28[8];
       UNROLL for (int i = 0; i < 8; ++i) t28[i] = (t21[i] + t27[i]);
+      // %29 [N, P] = add %22, %28
       float t29[8];
       UNROLL for (int i = 0; i < 8; ++i) t29[i] = (t22[i] + t28[i]);
+      // %30 [N] = load C one
       float t30[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t30[c * 8], p_C + ((i64)token * d.groups + group) * 64 + (x_N + c * 8));
+      // %31 [P] = contract[N] %30, %29
       float t31[1];
       t31[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t31[0] = t31[0] + t30[i] * t29[i];
       (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t31[0];
       __syncthreads();
       { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t31[0] = x; }
+      // %32 [P] = mul %4, %25
       float t32[1];
       t32[0] = (t4[0] * t25[0]);
+      // %33 [P] = add %31, %32
       float t33[1];
       t33[0] = (t31[0] + t32[0]);
+      // store o, %33
       if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_P, t33[0]);
       UNROLL for (int i = 0; i < 8; ++i) t6[i] = t29[i];
     }
   }
+  // store final.h, %6
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_h != nullptr) st(p_final_h + ((i64)sequence * d.heads + head) * 4096 + ((x_N + i) * 64 + x_P), t6[i]);
 }
 
