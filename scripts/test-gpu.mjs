@@ -1,14 +1,16 @@
 // npm run test:gpu: every example, and every conformance file, on an NVIDIA GPU: cuda in f32 and bf16, and webgpu in f32 where an adapter
 // answers; small programs that once showed a fault in the same ways; packed sequences also in f16, by the kernels for sm_80 and sm_86 (through PTX
-// where the device is newer) and by NVRTC. Needs no internet:
+// where the device is newer) and by NVRTC; f16 with numbers that it does not hold, and bf16 with one key over and over. Needs no internet:
 // dist/ is compiled again only where the TypeScript compiler is installed.
 //   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME] [--jobs N]
 // Conformance files are NAME.safetensors or NAME.CASE.safetensors and belong to examples/NAME.lmoe. Those of the repository are always run;
 // LMOEC_CONFORMANCE names a folder of more too, and so does its place beside the repository.
-import { existsSync, readdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { FEW, RANGES, repeated, times } from './gpu-inputs.mjs';
 import { columns, examples, inOrder, lmoec, main, reason, worst } from './lmoec.mjs';
 import { compile, root } from './setup.mjs';
 
@@ -64,20 +66,59 @@ const casesOfExamples = examples().flatMap((example) => {
     { name, label, way, args: ['run', example, '--check', '--json', ...args, '--backend', way.backend, '--dtype', way.dtype, ...way.args] }
   )));
 });
-const cases = [...casesOfExamples, ...casesOfPrograms].filter(({ name }) => values.only === undefined || name === values.only);
+
+/** Inputs that no draw gives: [name, axes, what, what to make of a draw, ways]. The emulator's tests have the same (half-range, repeated-keys). */
+const F16 = [{ backend: 'cuda', dtype: 'f16', args: [] }];
+const BF16 = [{ backend: 'cuda', dtype: 'bf16', args: [] }, { backend: 'cuda', dtype: 'bf16', note: 'sm80', args: ['--target', 'cuda.sm80'] }];
+const special = [
+  ...['simple_gla', 'gla', 'gated_delta', 'rwkv6'].flatMap((name) => [
+    [name, 64, 'large states', times(RANGES.states), F16],
+    [name, 64, 'large d_S', times(name === 'gated_delta' ? RANGES.erasedCotangents : RANGES.cotangents), F16],
+  ]),
+  ['gated_delta', 64, 'tiny d_S', times(RANGES.small), F16],
+  ['gdn2', 64, 'large states', times(RANGES.states), F16],
+  ['kda', 128, 'large states', times(RANGES.states), F16],
+  ['rwkv7', 128, 'large d_S', times(RANGES.cotangents), F16],
+  ...['strong_erase', 'three_erases'].flatMap((name) => [2, 1.9].map((strength) => [name, 64, `one key, ${strength}`, repeated(strength), BF16])),
+  ...[2, 1.9].map((strength) => ['delta_product', 128, `one key, ${strength}`, repeated(strength), BF16]),
+];
+const built = (path) => import(pathToFileURL(join(root, 'dist/src/driver', path)).href);
+const [{ nodeHost }, { openSource }, { randomTensors }, { writeSafetensors }] = await Promise.all(['host.js', 'session.js', 'run/random.js', 'run/safetensors.js'].map(built));
+const folder = mkdtempSync(join(tmpdir(), 'lmoec-inputs-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+const wanted = ({ name }) => values.only === undefined || name === values.only;
+const casesOfInputs = special.flatMap(([name, size, label, adjust, theirs], i) => {
+  if (!wanted({ name })) return [];
+  const path = [...examples().map((example) => join(root, example)), ...programs].find((candidate) => basename(candidate, '.lmoe') === name);
+  const [spec] = openSource(nodeHost(), path).specs;
+  const tensors = randomTensors(spec, { sizes: new Map([...spec.axes.map((axis) => [axis.name, size]), ['H', 2], ['G', 1]]), lengths: [70, 130], seed: 5 });
+  adjust(tensors);
+  const file = join(folder, `${i}.safetensors`);
+  writeFileSync(file, writeSafetensors(tensors));
+  // What the problem itself makes of a rounding is no fault of kernels.
+  const response = label.startsWith('one key');
+  return theirs.map((way) => (
+    { name, label, way, response, args: ['run', path, '--check', '--json', '--inputs', file, '--backend', way.backend, '--dtype', way.dtype, ...way.args] }
+  ));
+});
+const cases = [...[...casesOfExamples, ...casesOfPrograms].filter(wanted), ...casesOfInputs];
+
+/** Is every tensor within what is allowed, or within a few times what one rounding of the inputs makes of it? */
+const explained = (json) => json?.tensors?.length > 0 && json.tensors.every(({ passed, error, conditioning }) => passed || (error !== null && error <= FEW * (conditioning ?? 0)));
 
 const row = (...cells) => console.log(columns(cells, [16, 14, 7, 10, -10, -10, -10]));
 row('scan', 'tensors', 'backend', 'dtype', 'outputs', 'step', 'gradients', '');
 let failed = 0;
 let skipped = 0;
-await inOrder(cases, Number(values.jobs ?? Math.min(8, availableParallelism())), ({ args, way }) => lmoec(args, { ...process.env, ...way.env }), ({ name, label, way }, result) => {
+await inOrder(cases, Number(values.jobs ?? Math.min(8, availableParallelism())), ({ args, way }) => lmoec(args, { ...process.env, ...way.env }), ({ name, label, way, response }, result) => {
   const { code, json } = result;
   // Some reference files are smaller than kernels can be: those are the oracle's.
   const skip = code !== 0 && result.err.includes('error[E404]');
+  const hard = code !== 0 && response === true && explained(json);
   if (skip) skipped++;
-  else if (code !== 0) failed++;
+  else if (code !== 0 && !hard) failed++;
   const errors = json?.tensors === undefined ? ['', '', ''] : [worst(json, 'output', 'final'), worst(json, 'step'), worst(json, 'gradient')];
-  row(name, label, way.backend, [way.dtype, way.note].join(' ').trim(), ...errors, code === 0 ? 'ok' : skip ? `skipped: ${reason(result)}` : reason(result));
+  row(name, label, way.backend, [way.dtype, way.note].join(' ').trim(), ...errors, code === 0 ? 'ok' : hard ? 'ok: as its inputs, rounded once more' : skip ? `skipped: ${reason(result)}` : reason(result));
 });
 console.log(`\n${cases.length - failed - skipped} passed, ${failed} failed, ${skipped} skipped`);
 process.exitCode = failed === 0 ? 0 : 1;

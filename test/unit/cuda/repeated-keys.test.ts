@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { lowerFor } from '../../../src/driver/compile.js';
-import type { DrawnTensor } from '../../../src/driver/run/draw.js';
 import { frontend } from '../../../src/passes/frontend.js';
 import { tolerance } from '../../../src/driver/tolerance.js';
+import { FEW, repeated } from '../../../scripts/gpu-inputs.mjs';
 import { compiler } from './emulate.js';
 import { judgeScan } from './tensor-runs.js';
 
@@ -48,19 +48,6 @@ describe('operands in two parts', () => {
     expect(hasRests(text, 32)).toBe(true);
   });
 });
-
-/** One key for all tokens of a head, and this strength for all. */
-const repeated = (strength: number) => (drawn: ReadonlyMap<string, DrawnTensor>) => {
-  for (const [name, { data, shape }] of drawn) {
-    const period = shape.slice(-2).reduce((a, b) => a * b, 1);
-    if (/^k\d?$/.test(name)) data.forEach((_, i) => void (data[i] = data[i % period]));
-    if (/^beta\d?$/.test(name)) data.fill(strength);
-    if (/^b\d?$/.test(name)) data.fill(Math.log(strength / (2 - strength)));
-  }
-};
-
-/** Errors of right kernels are of the size of what one rounding of the inputs does, or within tolerance. */
-const FEW = 3;
 
 describe.skipIf(!compiler)('one key over and over with strengths near 2 (skipped where g++ is missing)', () => {
   const scans = [
