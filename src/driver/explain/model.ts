@@ -3,6 +3,7 @@ import { CONTRACTED, formula, type ScanNames } from '../../ir/scan/print.js';
 import { nodeArguments, stageOperands, type Gate, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import type { CallSizes } from '../../runtime/extents.js';
+import { idiomOf } from './idioms.js';
 import { H200, programCost, type Machine, type ProgramCost } from './costs.js';
 
 export interface StateText {
@@ -131,6 +132,8 @@ function writerOf(spec: Spec, scan: ScanProgram): Writer {
     const stage = node.kind === 'result' ? scan.stages[node.stage] : undefined;
     const row = node.kind === 'result' && stage?.kind === 'matrix' ? stage.reads[node.slot]?.row : undefined;
     if (node.kind === 'past') return [];
+    const idiom = idiomOf(scan.nodes, id);
+    if (idiom !== undefined) return [idiom.of];
     return row === undefined ? nodeArguments(node) : [row];
   };
   const wanted = [
@@ -163,6 +166,8 @@ function writerOf(spec: Spec, scan: ScanProgram): Writer {
       const input = spec.nodes[next];
       return `${hidden && input.kind === 'input' ? names.inputs[input.input] : name}[t-1]`;
     }
+    const idiom = idiomOf(scan.nodes, id);
+    if (idiom !== undefined) return `${idiom.name}[${idiom.axis}](${show(idiom.of)})`;
     if (node.kind !== 'result') return undefined;
     const stage = scan.stages[node.stage];
     switch (stage.kind) {

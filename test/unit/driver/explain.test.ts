@@ -53,7 +53,7 @@ function sameMeaning(text: string, other: string): void {
 }
 
 const HEAD = 'scan f(q, k, r: [K], v, w: [V]) -> o: [V] {\n  state S: [K, V]\n  S = S[t-1] + outer(k, v)\n';
-const FORMULAS = ['(q + r) @ S', '-(q - r) @ S', 'v - (w - v)', 'v / (w / (1 + v^2))', '(q @ S) * (v - w) / 3', 'abs(v)^(0.5^2.5)', '(abs(v)^1.5)^2.5', '(q - (k - r)) @ S + -(v + w)', '(v + w) @ (v - w) * w'];
+const FORMULAS = ['(q + r) @ S', '-(q - r) @ S', 'v - (w - v)', 'v / (w / (1 + v^2))', '(q @ S) * (v - w) / 3', 'abs(v)^(0.5^2.5)', '(abs(v)^1.5)^2.5', '(q - (k - r)) @ S + -(v + w)', '(v + w) @ (v - w) * w', 'l2norm(q) @ S', 'rmsnorm(q @ S)', 'softmax[V](v + w) * w + softmax[V](v)'];
 
 describe('what explain prints means what was meant', () => {
   it.each(FORMULAS)('%s', (formula) => {
@@ -101,6 +101,16 @@ describe('what explain prints means what was meant', () => {
     // Several writes in a step that read one another's have no formula of one line.
     expect([name, replaced.length > 0]).toEqual([name, name !== 'delta_product']);
     sameMeaning(text, printed);
+  });
+
+  it('keeps norms and softmax, and takes nothing else for one', () => {
+    const out = (formula: string) => explained(`${HEAD}  o = ${formula}\n}\n`).explanation.outputs[0];
+    expect(out('l2norm(v + w)')).toBe('o = l2norm[V](v + w)');
+    expect(out('rmsnorm(v)')).toBe('o = rmsnorm[V](v)');
+    expect(out('softmax[V](2 * v)')).toMatch(/^o = softmax\[V\]\((?:2 \* v|v \* 2)\)$/);
+    for (const other of ['v / sqrt(sum[V](v * w) + 1e-6)', 'v / sqrt(sum[V](v^2) + 1e-5)', 'w / sqrt(sum[V](v^2) + 1e-6)', 'v / sqrt(sum[V](v^2) / K + 1e-5)', 'exp(v - max[V](w)) / sum[V](exp(v - max[V](w)))']) {
+      expect(out(other), other).not.toMatch(/norm|softmax/);
+    }
   });
 
   it('is as long as the formula, not as the ways through it', () => {
