@@ -214,6 +214,12 @@ class Bound:
 
     def __call__(self, pointers, offsets):
         """Launches on torch's current stream. `pointers`: of what is given, in order. Returns the results."""
+        made, _memory = self.ready(pointers, offsets)
+        self._run(self.ops)
+        return tuple(made) if self._order is None else tuple([None if at is None else made[at] for at in self._order])
+
+    def ready(self, pointers, offsets):
+        """Results and workspaces of a call, which parameters point to from here on."""
         made = [host.empty(*form) for form in self.made]
         # Workspaces are torch's memory, for this call alone; a step has none.
         memory = host.empty((self.arena_bytes,), (1,), host.torch.uint8) if self.arena_bytes else None
@@ -241,8 +247,7 @@ class Bound:
             self._use_stream(main)
         if self.request.keeps_tables and main not in self._table_streams:
             self._use_tables(main)
-        self._run(self.ops)
-        return tuple(made) if self._order is None else tuple([None if at is None else made[at] for at in self._order])
+        return made, memory
 
     def _run(self, ops):
         for function, args, what in ops:
