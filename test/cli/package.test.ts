@@ -7,7 +7,7 @@ import { ensureBuilt, environment, folderWith, ROOT } from './lmoec.js';
 
 /** What may lie in the package; everything else strayed in. */
 const BELONGS = [
-  /^dist\/(src|grammar)\/.*\.(js|d\.ts)$/, /^templates\//, /^docs\/.*\.md$/, /^examples\/[\w/]+\.(lmoe|md|ts|mjs|html)$/, /^examples\/\w+\/(tsconfig|package)\.json$/,
+  /^dist\/(src|grammar)\/.*\.(js|d\.ts)$/, /^templates\//, /^docs\/.*\.md$/, /^examples\/[\w/]+\.(lmoe|md|ts|mjs|html|py)$/, /^examples\/\w+\/(tsconfig|package)\.json$/,
   /^src\/runtime\/cuda\/native\/[\w.]+\.(cc|h|gyp)$/, /^scripts\/(native|software-gpu|apt)\.mjs$/,
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|grammar\/lmoe\.ebnf|src\/ir\/plan\/plan\.ts)$/,
 ];
@@ -34,7 +34,7 @@ afterAll(project.remove);
 const readme = () => readFileSync(at('node_modules/lmoec/README.md'), 'utf8');
 const snippet = () => /```ts\n(import[\s\S]*?)```/.exec(readme())?.[1] ?? '';
 /** The command line of the README, with what it says about each command taken off. */
-const commands = () => [...readme().matchAll(/^ {4}npx lmoec (\w+(?: +(?:--?[\w-]+|[\w./*-]+\.(?:lmoe|safetensors|html)|out))*)/gm)].map(([, text]) => text.split(/ +/));
+const commands = () => [...readme().matchAll(/^ {4}npx lmoec (\w+(?: +(?:--?[\w-]+|[\w./*-]+\.(?:lmoe|safetensors|html)|out|torch))*)/gm)].map(([, text]) => text.split(/ +/));
 
 function lmoec(args: readonly string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [at('node_modules/lmoec/dist/src/cli/main.js'), ...args], { cwd: project.path, encoding: 'utf8', env: environment() });
