@@ -1,5 +1,10 @@
 import type { ElementType, HostArray } from './runtime.js';
 
+/** Elements of a tensor. */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((n, extent) => n * extent, 1);
+}
+
 /** A typed array of the right kind for a dtype. */
 export function newHostArray(dtype: ElementType, count: number): HostArray {
   switch (dtype) {

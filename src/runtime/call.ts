@@ -1,6 +1,6 @@
 import type { Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
 import { kindName } from '../support/brief.js';
-import { newHostArray } from './arrays.js';
+import { elementCount, newHostArray } from './arrays.js';
 import { chunkTable, segmentTable, sequenceTable, shapeOf, type CallSizes, type Extents } from './extents.js';
 import { releasedTensor } from './lifetime.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type HostArray, type Program } from './runtime.js';
@@ -68,10 +68,6 @@ export function kernelNamed(plan: Plan, name: string): PlanKernel {
   const found = plan.kernels.find((kernel) => kernel.name === name);
   if (found === undefined) throw new RuntimeError(`the plan of ${plan.scan} launches ${name}, which it does not describe`, 'this plan is inconsistent: build it again');
   return found;
-}
-
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((n, extent) => n * extent, 1);
 }
 
 /** Tensors that some kernel of a program names. */

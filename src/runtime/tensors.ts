@@ -1,5 +1,6 @@
 import { briefList, briefShape, kindName } from '../support/brief.js';
 import { fromHalves, toHalves } from '../support/float.js';
+import { elementCount } from './arrays.js';
 import { RuntimeError, type DeviceTensor, type ElementType, type HostArray, type Runtime } from './runtime.js';
 
 /**
@@ -25,8 +26,8 @@ export function tensor<const Axes extends string>(axes: Axes, shape: readonly nu
   const values = isNumbers(given) ? Float32Array.from(given) : given;
   if (names.length !== shape.length) throw new RuntimeError(`'${axes}' names ${names.length} axes, the shape has ${shape.length}: ${briefShape(shape)}`, 'give one extent for each axis');
   if (!areValues(values)) throw new RuntimeError(`'${axes}' has no values: found ${kindName(values)}`, VALUES);
-  const expected = count(shape);
-  const found = ArrayBuffer.isView(values) ? values.length : count(values.shape);
+  const expected = elementCount(shape);
+  const found = ArrayBuffer.isView(values) ? values.length : elementCount(values.shape);
   if (expected !== found) throw new RuntimeError(`'${axes}' ${briefShape(shape)} has ${expected} elements, the values ${found}`, 'check the extents');
   return { axes, shape, values };
 }
@@ -102,10 +103,6 @@ export function release(from: Tensor<string>): void {
 
 function isNumbers(values: TensorValues): values is Float64Array | readonly number[] {
   return arrayName(values) === 'Float64Array' || (Array.isArray(values) && values.every((value) => typeof value === 'number'));
-}
-
-export function count(shape: readonly number[]): number {
-  return shape.reduce((n, extent) => n * extent, 1);
 }
 
 export function axisNames(axes: string): readonly string[] {

@@ -1,6 +1,6 @@
 import type { Plan, PlanKernel } from '../../ir/plan/plan.js';
-import { bindTensors, callTables, createPool, elementCount, isUngrouped, kernelNamed, type CallMemory, type Pool } from '../call.js';
-import { newHostArray } from '../arrays.js';
+import { bindTensors, callTables, createPool, isUngrouped, kernelNamed, type CallMemory, type Pool } from '../call.js';
+import { elementCount, newHostArray } from '../arrays.js';
 import { extentsOf, gridOf, type CallSizes } from '../extents.js';
 import { lifetime, releasedTensor } from '../lifetime.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type KernelTime, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';

@@ -1,5 +1,6 @@
 import { bytesOf } from '../../ir/common/dtype.js';
-import { checkArray, elementCount } from '../call.js';
+import { elementCount } from '../arrays.js';
+import { checkArray } from '../call.js';
 import type { DeviceTensor, ElementType, HostArray } from '../runtime.js';
 import { RuntimeError } from '../runtime.js';
 import type { BufferHandle, CudaFailure, CudaResult, NativeCuda } from './addon.js';

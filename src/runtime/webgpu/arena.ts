@@ -1,5 +1,5 @@
 import type { Plan, PlanKernel } from '../../ir/plan/plan.js';
-import { elementCount } from '../call.js';
+import { elementCount } from '../arrays.js';
 import { shapeOf, type Extents } from '../extents.js';
 
 /** Tensors start on 256-byte boundaries, as bindings of their own would. */

@@ -1,6 +1,6 @@
 import { bytesOf } from '../../ir/common/dtype.js';
-import { checkArray, elementCount } from '../call.js';
-import { newHostArray } from '../arrays.js';
+import { elementCount, newHostArray } from '../arrays.js';
+import { checkArray } from '../call.js';
 import { RuntimeError, type DeviceTensor, type ElementType, type HostArray } from '../runtime.js';
 
 /** A tensor in a WebGPU buffer of its own, a whole number of words long. */
