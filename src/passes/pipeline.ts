@@ -1,5 +1,5 @@
 import type { Axis } from '../ir/common/axes.js';
-import { nodeArguments, type NodeId, type ScanNode, type ScanProgram } from '../ir/scan/scan.js';
+import { ancestorsOf, decayOperands, type ScanProgram } from '../ir/scan/scan.js';
 import type { Spec } from '../ir/spec/spec.js';
 import { verifyScan } from '../ir/scan/verify.js';
 import type { TileModule } from '../ir/tile/tile.js';
@@ -95,18 +95,10 @@ function withFactors(program: ScanProgram, sizeOf: (axis: Axis) => number): Scan
 /** Inputs and params that a decay is computed from: such inputs stay in f32 (README: files in, files out). */
 export function gateNames(spec: Spec, program: ScanProgram): ReadonlySet<string> {
   const names = new Set<string>();
-  const seen = new Set<NodeId>();
-  const visit = (id: NodeId): void => {
-    if (seen.has(id)) return;
-    seen.add(id);
-    const node: ScanNode = program.nodes[id];
+  for (const id of ancestorsOf(program.nodes, program.stages.flatMap(decayOperands))) {
+    const node = program.nodes[id];
     if (node.kind === 'input') names.add(spec.inputs[node.input].name);
     if (node.kind === 'param') names.add(spec.params[node.param].name);
-    nodeArguments(node).forEach(visit);
-  };
-  for (const stage of program.stages) {
-    if (stage.kind === 'matrix' && stage.gate.kind !== 'none') visit(stage.gate.log);
-    if (stage.kind === 'element' && stage.decay !== undefined) visit(stage.decay);
   }
   return names;
 }

@@ -1,6 +1,6 @@
 import type { Plan } from '../../ir/plan/plan.js';
 import { CONTRACTED, formula, type ScanNames } from '../../ir/scan/print.js';
-import { nodeArguments, stageOperands, type Gate, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
+import { ancestorsOf, type Gate, nodeArguments, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage, stageOperands } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import type { CallSizes } from '../../runtime/extents.js';
 import { idiomOf } from './idioms.js';
@@ -269,17 +269,8 @@ const LONGEST_TITLE = 40;
 
 /** Stages that feed one another run one after the other: 1 + the highest pass among those that this one reads. */
 function passOf(scan: ScanProgram, index: number): number {
-  const reached = new Set<NodeId>();
-  let below = 0;
-  const visit = (id: NodeId): void => {
-    if (reached.has(id)) return;
-    reached.add(id);
-    const node = scan.nodes[id];
-    if (node.kind === 'result') below = Math.max(below, passOf(scan, node.stage));
-    nodeArguments(node).forEach(visit);
-  };
-  stageOperands(scan.stages[index]).forEach(visit);
-  return below + 1;
+  const read = [...ancestorsOf(scan.nodes, stageOperands(scan.stages[index]))].map((id) => scan.nodes[id]);
+  return 1 + Math.max(0, ...read.map((node) => (node.kind === 'result' ? passOf(scan, node.stage) : 0)));
 }
 
 function gateName(gate: Gate): string {

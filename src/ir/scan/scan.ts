@@ -168,6 +168,25 @@ export function stageOperands(stage: Stage): readonly NodeId[] {
   }
 }
 
+/** What a stage's decay is computed from; nothing where there is none. */
+export function decayOperands(stage: Stage): readonly NodeId[] {
+  if (stage.kind === 'element') return stage.decay === undefined ? [] : [stage.decay];
+  if (stage.kind !== 'matrix' || stage.gate.kind === 'none') return [];
+  return stage.gate.factor === undefined ? [stage.gate.log] : [stage.gate.log, stage.gate.factor];
+}
+
+/** The nodes and all that they are made of; results of stages count as given. */
+export function ancestorsOf(nodes: readonly ScanNode[], ids: readonly NodeId[]): ReadonlySet<NodeId> {
+  const reached = new Set<NodeId>();
+  const visit = (id: NodeId): void => {
+    if (reached.has(id)) return;
+    reached.add(id);
+    nodeArguments(nodes[id]).forEach(visit);
+  };
+  ids.forEach(visit);
+  return reached;
+}
+
 /** Arguments of a node. */
 export function nodeArguments(node: ScanNode): readonly NodeId[] {
   switch (node.kind) {

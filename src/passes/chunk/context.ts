@@ -1,6 +1,6 @@
 import type { Axis } from '../../ir/common/axes.js';
 import { includesAll, unionAxes } from '../../ir/common/axes.js';
-import { nodeArguments, stageResults, type NodeId, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
+import { ancestorsOf, decayOperands, nodeArguments, type NodeId, type ScanProgram, type Stage, stageResults } from '../../ir/scan/scan.js';
 import type { TileBuffer } from '../../ir/tile/tile.js';
 import type { Range } from '../../ir/common/range.js';
 import { rangeOf } from '../normalize/ranges.js';
@@ -26,16 +26,7 @@ export interface Context {
 }
 
 export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram): Context {
-  const exact = new Set<NodeId>();
-  const visit = (id: NodeId): void => {
-    if (exact.has(id)) return;
-    exact.add(id);
-    nodeArguments(program.nodes[id]).forEach(visit);
-  };
-  for (const stage of program.stages) {
-    if (stage.kind === 'matrix' && stage.gate.kind !== 'none') [stage.gate.log, stage.gate.factor].forEach((id) => id !== undefined && visit(id));
-    if (stage.kind === 'element' && stage.decay !== undefined) visit(stage.decay);
-  }
+  const exact = ancestorsOf(program.nodes, program.stages.flatMap(decayOperands));
   const graph = graphOf(program.nodes, draft.sizeOf);
   const ranges = new Map<NodeId, Range>();
   const range = (id: NodeId) => rangeOf(graph.builder, draft.spec, id, ranges);

@@ -1,7 +1,6 @@
 import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
 import type { NodeId, TokenProgram } from '../../ir/scan/scan.js';
-import type { KernelBuilder } from '../../ir/tile/build.js';
-import type { TileId } from '../../ir/tile/tile.js';
+import type { MathBuilder } from '../../math/math.js';
 
 /** Below it a decay is a number like others; above, what it leaves of a state is the state but for little. */
 const NEAR = 0.5;
@@ -10,21 +9,21 @@ const NEAR = 0.5;
  * A decay as keep + change: keep is 1 next to 1, else 0. A decay next to 1, rounded, is off by as much at every token, which 10^5 of them add up; the
  * little that is taken away has all its digits, and what rounding the new state loses is as often too much as too little.
  */
-export interface Steady {
-  readonly keep: TileId;
-  readonly change: TileId;
+export interface Steady<V> {
+  readonly keep: V;
+  readonly change: V;
 }
 
 /** `lessOne`: the decay - 1, with all its digits. */
-export function steadyDecay(k: KernelBuilder, decay: TileId, lessOne: TileId): Steady {
-  const keep = k.map('less', k.literal(NEAR), k.add(k.literal(1), lessOne));
-  return { keep, change: k.add(k.mul(keep, lessOne), k.mul(k.sub(k.literal(1), keep), decay)) };
+export function steadyDecay<V>(b: MathBuilder<V>, decay: V, lessOne: V): Steady<V> {
+  const keep = b.map('less', b.literal(NEAR), b.map('add', b.literal(1), lessOne));
+  return { keep, change: b.map('add', b.map('mul', keep, lessOne), b.map('mul', b.map('sub', b.literal(1), keep), decay)) };
 }
 
 /** The state after its decay and what is added to it: the small terms first. */
-export function steadyNext(k: KernelBuilder, { keep, change }: Steady, old: TileId, added: TileId | undefined): TileId {
-  const small = k.mul(change, old);
-  return k.add(k.mul(keep, old), added === undefined ? small : k.add(small, added));
+export function steadyNext<V>(b: MathBuilder<V>, { keep, change }: Steady<V>, old: V, added: V | undefined): V {
+  const small = b.map('mul', change, old);
+  return b.map('add', b.map('mul', keep, old), added === undefined ? small : b.map('add', small, added));
 }
 
 /** x - 1 with all its digits where x is next to 1, as a value of its own; undefined where the plain difference is as good. */
@@ -53,10 +52,7 @@ export function steadyToken(token: TokenProgram): TokenProgram {
     const found = old < 0 ? undefined : decayedSum(b, old, id);
     if (found === undefined) return id;
     const { decay, little, rest } = found;
-    const keep = b.map('less', b.literal(NEAR), b.map('add', b.literal(1), little));
-    const change = b.map('add', b.map('mul', keep, little), b.map('mul', b.map('sub', b.literal(1), keep), decay));
-    const small = b.map('mul', change, old);
-    return b.map('add', b.map('mul', keep, old), rest === undefined ? small : b.map('add', small, rest));
+    return steadyNext(b, steadyDecay(b, decay, little), old, rest);
   });
   return { ...token, nodes: b.nodes, next };
 }

@@ -1,6 +1,6 @@
 import { includesAll } from '../../ir/common/axes.js';
 import type { ScanBuilder } from '../../ir/scan/build.js';
-import { nodeArguments, type NodeId } from '../../ir/scan/scan.js';
+import { ancestorsOf, type NodeId } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { collapse, type Form } from './forms.js';
 
@@ -17,14 +17,7 @@ export function delayOf(b: ScanBuilder, spec: Spec, state: number, form: Form): 
   const value = collapse(b, form);
   const node = b.nodes[value];
   if (!includesAll(b.axesOf(value), axes)) return undefined;
-  const reached = new Set<NodeId>();
-  const visit = (id: NodeId): void => {
-    if (reached.has(id)) return;
-    reached.add(id);
-    nodeArguments(b.nodes[id]).forEach(visit);
-  };
-  visit(value);
-  const kinds = new Set([...reached].map((id) => b.nodes[id].kind));
+  const kinds = new Set([...ancestorsOf(b.nodes, [value])].map((id) => b.nodes[id].kind));
   if (kinds.has('result') || !kinds.has('input')) return undefined;
   if (node.kind === 'past') return node.states.length < FURTHEST ? value : undefined;
   return kinds.has('past') ? undefined : value;

@@ -1,7 +1,7 @@
 import type { Axis } from '../../ir/common/axes.js';
 import { isAny, type Range } from '../../ir/common/range.js';
 import type { ScanBuilder } from '../../ir/scan/build.js';
-import { nodeArguments, type Gate, type NodeId, type ScanNode } from '../../ir/scan/scan.js';
+import { ancestorsOf, type Gate, nodeArguments, type NodeId, type ScanNode } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { rangeOf } from './ranges.js';
 import { refuse } from './refusal.js';
@@ -37,16 +37,11 @@ function notPositive(b: ScanBuilder, spec: Spec, state: number, factor: NodeId):
 /** Declared ranges that would prove the factor positive, if there are any. */
 function provable(b: ScanBuilder, spec: Spec, factor: NodeId): string | undefined {
   const names = new Set<string>();
-  const seen = new Set<NodeId>();
-  const visit = (id: NodeId): void => {
-    if (seen.has(id)) return;
-    seen.add(id);
+  for (const id of ancestorsOf(b.nodes, [factor])) {
     const node = b.nodes[id];
     const declared = node.kind === 'input' ? spec.inputs[node.input] : node.kind === 'param' ? spec.params[node.param] : undefined;
     if (declared !== undefined && isAny(declared.range)) names.add(declared.name);
-    nodeArguments(node).forEach(visit);
-  };
-  visit(factor);
+  }
   if (names.size === 0) return undefined;
   for (const [text, range] of REMEDIES) {
     const ranged = <D extends { readonly range: Range }>(declared: readonly D[]) => declared.map((d) => (isAny(d.range) ? { ...d, range } : d));
