@@ -12,6 +12,7 @@ import { mappedTensor } from '../../../src/runtime/cuda/tensor-map.js';
 import { halfBits, halfValue } from '../../../src/support/float.js';
 import { randomSource } from '../../../src/support/random.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
+import { distance } from '../../property/tiles.js';
 import { templates } from './templates.js';
 
 /** Is there a C++ compiler? */
@@ -194,16 +195,4 @@ function decode(bytes: Uint8Array, dtype: PlanTensor['dtype']): Float64Array {
     case 'i32': return Float64Array.from(new Int32Array(buffer));
     case 'f16': case 'bf16': return Float64Array.from(new Uint16Array(buffer), (bits) => halfValue(dtype, bits));
   }
-}
-
-function distance(found: Float64Array, expected: Float64Array): number {
-  if (found.length !== expected.length) return Infinity;
-  let difference = 0;
-  let size = 0;
-  expected.forEach((value, i) => {
-    difference += (found[i] - value) ** 2;
-    size += value * value;
-  });
-  if (Number.isNaN(difference)) return Infinity;
-  return size === 0 ? Math.sqrt(difference / Math.max(1, expected.length)) : Math.sqrt(difference / size);
 }
