@@ -10,13 +10,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   support: [],
   'ir/common': [],
   ...Object.fromEntries(IR_LEVELS.map((level) => [level, ['ir/common', 'support']])),
-  // One level's printed text names the shared nodes of another: neither is lowered here.
+  // The meaning of a layer has the meanings of the scans that it calls.
+  'ir/graph': ['ir/common', 'ir/spec', 'support'],
   grammar: ['ir/ast', 'ir/common', 'diagnostics', 'support'],
   diagnostics: ['ir/common', 'support'],
   math: ['ir', 'support'],
   ops: ['ir', 'support'],
   passes: ['ir', 'math', 'ops', 'diagnostics', 'support', 'grammar'],
-  interp: ['ir/common', 'ir/spec', 'ir/tile', 'math', 'ops', 'support', 'runtime'],
+  interp: ['ir/common', 'ir/spec', 'ir/tile', 'ir/graph', 'math', 'ops', 'support', 'runtime'],
   backends: ['ir', 'math', 'ops', 'support'],
   emit: ['ir/plan', 'ir/spec', 'ir/scan', 'ir/common', 'support'],
   runtime: ['ir/plan', 'ir/common', 'support'],
