@@ -1,6 +1,7 @@
 import { IO_DTYPES, type IoDtype } from '../ir/common/dtype.js';
 import type { Axis } from '../ir/common/axes.js';
 import type { Target } from '../ir/plan/plan.js';
+import { signatureOf } from '../ir/spec/signature.js';
 import type { Spec } from '../ir/spec/spec.js';
 import { bindingSurface } from '../emit/bindings/surface.js';
 import { printSurfaces } from '../emit/bindings/project.js';
@@ -122,7 +123,7 @@ export async function packagesOf(
 
 async function addBindings(packages: ReadonlyMap<string, Map<string, string | Uint8Array>>, scans: readonly BuiltScan[], step: (text: string) => void): Promise<void> {
   step('bindings');
-  const surfaces = scans.map(({ spec, variants }) => bindingSurface(spec, variants.map((variant) => ({ folder: variantFolder(variant.plan), plan: variant.plan }))));
+  const surfaces = scans.map(({ spec, variants }) => bindingSurface(signatureOf(spec), variants.map((variant) => ({ folder: variantFolder(variant.plan), plan: variant.plan }))));
   const texts = await printSurfaces(surfaces);
   for (const [index, { spec }] of scans.entries()) packages.get(spec.name)?.set(surfaces[index].path, texts.get(surfaces[index].path) ?? '');
 }

@@ -1,9 +1,10 @@
 import { isPackageName } from '../emit/torch/names.js';
 import { planFolder, printPackage, type PackageScan } from '../emit/torch/package.js';
-import { signatureOf } from '../emit/torch/signature.js';
+import { signatureOf as pythonSignature } from '../emit/torch/signature.js';
 import type { Axis } from '../ir/common/axes.js';
 import type { IoDtype } from '../ir/common/dtype.js';
 import type { Target } from '../ir/plan/plan.js';
+import { signatureOf } from '../ir/spec/signature.js';
 import type { Spec } from '../ir/spec/spec.js';
 import { adjoint } from '../passes/adjoint/adjoint.js';
 import { backwardToken, forwardToken } from '../passes/adjoint/token.js';
@@ -102,7 +103,7 @@ async function packageScan(host: Host, source: Source, spec: Spec, name: string,
   const forward = spec.mode === 'sequential' ? undefined : normalize(spec, true);
   return {
     spec,
-    signature: signatureOf(spec, ioDtypeOf(compiled[0].module)),
+    signature: pythonSignature(signatureOf(spec), ioDtypeOf(compiled[0].module)),
     programs: { token, tokenBackward: backwardToken(spec, token), chunked: forward === undefined ? undefined : { forward, backward: adjoint(spec, forward) } },
     formula: declarationOf(source, spec),
     plans: compiled,

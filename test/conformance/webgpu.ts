@@ -9,7 +9,7 @@ import { runOnDevice } from '../../src/driver/run/device.js';
 import { drawTensors } from '../../src/driver/run/draw.js';
 import { rounded } from '../../src/driver/run/elements.js';
 import { runOracle } from '../../src/driver/run/oracle.js';
-import { signatureOf } from '../../src/driver/run/signature.js';
+import { signatureOf } from '../../src/ir/spec/signature.js';
 import type { CallShape } from '../../src/driver/run/validate.js';
 import { isProblem, openSource, pickScan } from '../../src/driver/session.js';
 import type { IoDtype } from '../../src/ir/common/dtype.js';

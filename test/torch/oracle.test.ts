@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkScan } from '../../src/driver/compile.js';
 import { writeSafetensors, type WritableTensor } from '../../src/driver/run/safetensors.js';
-import { signatureOf, type Member } from '../../src/emit/torch/signature.js';
+import { signatureOf as pythonSignature, type Member } from '../../src/emit/torch/signature.js';
+import { signatureOf } from '../../src/ir/spec/signature.js';
 import { gradSpec } from '../../src/interp/spec-gradient.js';
 import { finalName } from '../../src/ir/spec/names.js';
 import type { Spec } from '../../src/ir/spec/spec.js';
@@ -46,7 +47,7 @@ function vectors(spec: Spec, seed: number): ReadonlyMap<string, WritableTensor> 
   const sizes = new Map(spec.axes.map(({ name }) => [name, AXIS]));
   const { call, given, cotangents } = draw(spec, sizes, LENGTHS, seed, LANES);
   const results = gradSpec(spec, call, given, cotangents);
-  const signature = signatureOf(spec, () => false);
+  const signature = pythonSignature(signatureOf(spec), () => false);
   const tokens = LENGTHS.reduce((a, b) => a + b, 0);
   const tensors = new Map<string, WritableTensor>();
   const put = (name: string, outer: readonly number[], axes: readonly string[], data: Float64Array | undefined) => {

@@ -1,4 +1,5 @@
 import type { PlanTensor } from '../../ir/plan/plan.js';
+import { signatureOf } from '../../ir/spec/signature.js';
 import { planName, resultName } from '../../runtime/names.js';
 import type { CallSizes } from '../../runtime/extents.js';
 import type { CallTensors, DeviceTensor, HostArray, LoadedPlan, Program, Runtime } from '../../runtime/runtime.js';
@@ -9,7 +10,6 @@ import { machineCode } from '../machine-code.js';
 import type { Problem } from '../problem.js';
 import { decode, encode } from './elements.js';
 import type { Values } from './oracle.js';
-import { signatureOf } from './signature.js';
 import type { CallShape } from './validate.js';
 
 /** What a device gave: by the names of the file contract. */

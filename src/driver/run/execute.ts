@@ -1,5 +1,7 @@
 import type { IoDtype } from '../../ir/common/dtype.js';
+import type { Signature, SignatureTensor } from '../../ir/common/signature.js';
 import type { Target } from '../../ir/plan/plan.js';
+import { signatureOf } from '../../ir/spec/signature.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import type { Runtime } from '../../runtime/runtime.js';
 import { compileScan, ioDtypeOf, lowerFor, type Failed } from '../compile.js';
@@ -12,7 +14,6 @@ import { conditioning } from './conditioning.js';
 import { runOnDevice } from './device.js';
 import { rounded } from './elements.js';
 import { runOracle, type Values } from './oracle.js';
-import { signatureOf, type Signature, type SignatureTensor } from './signature.js';
 import { EXPECTED_PREFIX, type AnyTensor, type CallShape } from './validate.js';
 
 export interface RunRequest {

@@ -1,11 +1,11 @@
 import { isAny } from '../../ir/common/range.js';
+import { signatureOf } from '../../ir/spec/signature.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { briefList } from '../../support/brief.js';
 import { problem, type Problem } from '../problem.js';
 import type { Comparison } from './compare.js';
 import type { StateDraw } from './draw.js';
 import type { Values } from './oracle.js';
-import { signatureOf } from './signature.js';
 import { position, shapeOf, type CallShape } from './validate.js';
 
 /**
@@ -22,7 +22,7 @@ export function meaningProblem(spec: Spec, call: CallShape, comparisons: readonl
     return [`\`${name}\` is ${Number.isNaN(value) ? 'NaN' : value > 0 ? 'inf' : '-inf'} at [${position(at, shapeOf(tensor, call)).join(', ')}]`];
   });
   if (places.length === 0) return undefined;
-  const free = spec.states.filter(({ range, hidden }) => !hidden && isAny(range)).map(({ name }) => name);
+  const free = signatureOf(spec).initial.filter(({ range, hidden }) => !hidden && isAny(range)).map(({ name }) => name);
   const drawn = states !== 'random' || free.length === 0 ? [] : [
     `initial states were drawn from a normal distribution: ${free.map((name) => `\`${name}\``).join(', ')}; say where they lie, as in \`state ${free[0]}: [...] in 0..inf\`, or leave --states random out`,
   ];

@@ -1,5 +1,6 @@
 import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Target } from '../../ir/plan/plan.js';
+import { signatureOf } from '../../ir/spec/signature.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import type { Runtime } from '../../runtime/runtime.js';
 import type { Failed } from '../compile.js';
@@ -13,7 +14,6 @@ import { meaningProblem } from './meaning.js';
 import type { Values } from './oracle.js';
 import { randomTensors, type RandomCall } from './random.js';
 import { readSafetensors, writeSafetensors } from './safetensors.js';
-import { signatureOf } from './signature.js';
 import { shapeOf, validate, type AnyTensor, type CallShape } from './validate.js';
 
 export interface RunReport {
@@ -43,7 +43,7 @@ export type RunInputs = { readonly file: string } | RandomCall;
 export function prepareRun(host: Host, source: Source, spec: Spec, from: RunInputs): PreparedRun | { readonly problems: readonly Problem[] } {
   const tensors = 'file' in from ? readInputs(host, from.file) : randomTensors(spec, from);
   if ('code' in tensors) return { problems: [tensors] };
-  const validated = validate(spec, tensors);
+  const validated = validate(signatureOf(spec), tensors);
   if ('problems' in validated) return validated;
   const { call, warnings } = validated;
   return {

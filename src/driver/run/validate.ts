@@ -1,10 +1,9 @@
 import type { AxisSizes } from '../../ir/common/axes.js';
 import { isAny } from '../../ir/common/range.js';
-import type { Spec } from '../../ir/spec/spec.js';
 import { OFFSETS_RULE, offsetsFault } from '../../runtime/offsets.js';
 import { briefList, briefShape, briefText } from '../../support/brief.js';
 import { problem, type Problem } from '../problem.js';
-import { signatureOf, type Signature, type SignatureTensor } from './signature.js';
+import type { Signature, SignatureTensor } from '../../ir/common/signature.js';
 
 /** Values and shape, whatever holds them. */
 export interface AnyTensor {
@@ -40,14 +39,13 @@ export const EXPECTED_PREFIX = 'expect.';
 type Symbols = Map<string, { readonly size: number; readonly from: string }>;
 
 /**
- * Checks the tensors of a file against a scan and reads the sizes off them. All problems are reported at once, so that a user
+ * Checks the tensors of a file against what a declaration takes and reads the sizes off them. All problems are reported at once, so that a user
  * mends a file in one go; nothing has been computed then.
  */
-export function validate(spec: Spec, tensors: ReadonlyMap<string, AnyTensor>): Validated | { readonly problems: readonly Problem[] } {
-  const signature = signatureOf(spec);
+export function validate(signature: Signature, tensors: ReadonlyMap<string, AnyTensor>): Validated | { readonly problems: readonly Problem[] } {
   const problems: Problem[] = [];
   const known = [...signature.required, ...signature.initial, ...signature.cotangents];
-  const groups = spec.inputs.some((input) => input.scope === 'group');
+  const groups = signature.inputs.some((input) => input.leading.includes('G'));
   const symbols: Symbols = new Map();
 
   for (const tensor of signature.required) {
@@ -59,8 +57,8 @@ export function validate(spec: Spec, tensors: ReadonlyMap<string, AnyTensor>): V
   const strangers = [...tensors.keys()].filter((name) => !names.has(name) && !name.startsWith(EXPECTED_PREFIX));
   if (strangers.length > 0) {
     const [subject, it] = strangers.length === 1 ? [`\`${briefText(strangers[0])}\` is no tensor`, 'it'] : [`${briefList(strangers.map((name) => `\`${briefText(name)}\``))} are no tensors`, 'them'];
-    const takes = `\`${spec.name}\` takes ${known.map((tensor) => tensor.name).join(', ')} and ${CU_SEQLENS}`;
-    problems.push(problem('E502', `${subject} of \`${spec.name}\``, `remove ${it}, or rename ${it}; ${takes}`));
+    const takes = `\`${signature.name}\` takes ${known.map((tensor) => tensor.name).join(', ')} and ${CU_SEQLENS}`;
+    problems.push(problem('E502', `${subject} of \`${signature.name}\``, `remove ${it}, or rename ${it}; ${takes}`));
   }
   for (const tensor of known) {
     const found = tensors.get(tensor.name);
@@ -97,9 +95,9 @@ export function validate(spec: Spec, tensors: ReadonlyMap<string, AnyTensor>): V
   }
   if (problems.length > 0) return { problems };
   if (batch === undefined || tokens === undefined || heads === undefined || lengths === undefined) {
-    return { problems: [problem('E503', `the tensors do not say how many tokens and heads there are`, `\`${spec.name}\` needs an input with one value per token`)] };
+    return { problems: [problem('E503', `the tensors do not say how many tokens and heads there are`, `\`${signature.name}\` needs an input with one value per token`)] };
   }
-  const sizes = new Map(spec.axes.flatMap((axis) => {
+  const sizes = new Map(signature.axes.flatMap((axis) => {
     const size = symbols.get(`axis ${axis.name}`)?.size ?? axis.defaultSize;
     return size === undefined ? [] : [[axis.name, size] as const];
   }));

@@ -1,7 +1,6 @@
-import { isAny } from '../../ir/common/range.js';
+import { isAny, type Range } from '../../ir/common/range.js';
+import { extentsOf, type Signature, type SignatureTensor } from '../../ir/common/signature.js';
 import type { Plan } from '../../ir/plan/plan.js';
-import { finalName } from '../../ir/spec/names.js';
-import type { Spec } from '../../ir/spec/spec.js';
 import { propertyKey, quoted } from '../typescript.js';
 
 /** One generated TypeScript file as plain data; project.ts prints it. */
@@ -39,13 +38,12 @@ export interface Parameter {
 
 interface Member {
   readonly name: string;
-  readonly optional?: boolean;
+  readonly optional: boolean;
   readonly axes: string;
   readonly doc: string;
 }
 
-/** The axes of a tensor as the type writes them: `B T H K`. */
-const axesText = (leading: readonly string[], axes: readonly string[]): string => [...leading, ...axes].join(' ');
+/** `axes` as `B T H K`. */
 const tensorType = (axes: string): string => `Tensor<${quoted(axes)}>`;
 const RANGE = /, in .*$/;
 
@@ -58,22 +56,26 @@ function typeName(scan: string): string {
   return USED.has(name) || !/^[A-Z]/.test(name) ? `Scan${name}` : name;
 }
 
-function members(spec: Spec) {
-  const inputs = spec.inputs.map((input): Member => ({
-    name: input.name,
-    axes: axesText(['B', 'T', input.scope === 'group' ? 'G' : 'H'], input.axes),
-    doc: `[${['B', 'T', input.scope === 'group' ? 'G' : 'H', ...input.axes].join(', ')}]${rangeText(input.range.lo, input.range.hi)}`,
-  }));
-  const params = spec.params.map((param): Member => ({ name: param.name, axes: axesText(['H'], param.axes), doc: `Parameter [${['H', ...param.axes].join(', ')}]${rangeText(param.range.lo, param.range.hi)}` }));
-  const states = spec.states.map((state): Member => ({
-    name: state.name, optional: state.hidden, axes: axesText(['N', 'H'], state.axes),
-    doc: `[${['N', 'H', ...state.axes].join(', ')}] in f32${rangeText(state.range.lo, state.range.hi)}${state.hidden ? ': an input of the token before; zeros if left out' : ''}`,
-  }));
-  const outputs = spec.outputs.map((output): Member => ({ name: output.name, axes: axesText(['B', 'T', 'H'], output.axes), doc: `[${['B', 'T', 'H', ...output.axes].join(', ')}]` }));
-  return { inputs, params, states, outputs };
+const member = (tensor: SignatureTensor, doc: (extents: string) => string = (extents) => extents): Member => ({
+  name: tensor.of,
+  optional: tensor.hidden,
+  axes: extentsOf(tensor).join(' '),
+  doc: doc(`[${extentsOf(tensor).join(', ')}]`) + rangeText(tensor.range),
+});
+
+function members({ inputs, params, initial, outputs }: Signature) {
+  return {
+    inputs: inputs.map((tensor) => member(tensor)),
+    params: params.map((tensor) => member(tensor, (extents) => `Parameter ${extents}`)),
+    states: initial.map((tensor): Member => {
+      const state = member(tensor, (extents) => `${extents} in f32`);
+      return { ...state, doc: `${state.doc}${tensor.hidden ? ': an input of the token before; zeros if left out' : ''}` };
+    }),
+    outputs: outputs.map((tensor) => member(tensor)),
+  };
 }
 
-function rangeText(lo: number, hi: number): string {
+function rangeText({ lo, hi }: Range): string {
   if (isAny({ lo, hi })) return '';
   return `, in ${lo === -Infinity ? '-inf' : lo}..${hi === Infinity ? 'inf' : hi}`;
 }
@@ -82,11 +84,11 @@ function rangeText(lo: number, hi: number): string {
  * The typed binding of one scan. `plans`: the variants that were built, with the folder of each relative to the file
  * (`webgpu.f32`). Pure data in, pure data out.
  */
-export function bindingSurface(spec: Spec, plans: readonly { readonly folder: string; readonly plan: Plan }[]): FileSurface {
-  const name = typeName(spec.name);
-  const { inputs, params, states, outputs } = members(spec);
+export function bindingSurface(signature: Signature, plans: readonly { readonly folder: string; readonly plan: Plan }[]): FileSurface {
+  const name = typeName(signature.name);
+  const { inputs, params, states, outputs } = members(signature);
   const [{ plan }] = plans;
-  const property = (member: Member, optional = member.optional ?? false) => ({ name: member.name, type: tensorType(member.axes), optional, doc: member.doc });
+  const property = (member: Member, optional = member.optional) => ({ name: member.name, type: tensorType(member.axes), optional, doc: member.doc });
   const shapes = [...inputs, ...params, ...states, ...outputs.filter((output) => !states.some((state) => state.name === output.name))];
   const stepAxes = (axes: string): string => axes.replace(/^B T /, 'B ');
   const step = (member: Member) => ({ ...property(member), type: tensorType(stepAxes(member.axes)), doc: member.doc.replace('[B, T, ', '[B, ') });
@@ -109,7 +111,7 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
     ], methods: [] },
     { name: `${name}StepInputs`, doc: 'Inputs of a single token.', properties: [...inputs.map(step), ...params.map((member) => property(member))], methods: [] },
     { name: `${name}StepResult`, doc: 'What `step` gives.', properties: [...outputs.map(step), { name: 'state', type: `${name}State`, optional: false, doc: 'The next state.' }], methods: [] },
-    { name: name, doc: `${spec.doc === '' ? `The scan \`${spec.name}\`` : spec.doc}\n\nResults stay on the device until \`runtime.read\` fetches them.`, properties: [
+    { name: name, doc: `${signature.doc === '' ? `The scan \`${signature.name}\`` : signature.doc}\n\nResults stay on the device until \`runtime.read\` fetches them.`, properties: [
       { name: 'shapes', type: 'typeof shapes', optional: false, doc: 'The axes of every tensor.' },
       { name: 'dtypes', type: 'Readonly<Record<string, ElementType>>', optional: false, doc: 'The element types that the loaded kernels read, for `upload`.' },
     ], methods: [
@@ -120,6 +122,7 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
     ] },
   ];
 
+  const finalOf = (state: string): string => signature.finals.find((tensor) => tensor.of === state)?.name ?? state;
   const got = (member: Member, tensor = member.name): string => `${propertyKey(member.name)}: results.take(${quoted(tensor)}, ${quoted(member.axes)})`;
   const stateOf = (list: readonly Member[], tensor: (state: string) => string): string => `state: { ${list.map((member) => got(member, tensor(member.name))).join(', ')} }`;
   const body = [
@@ -129,7 +132,7 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
     '  dtypes: scan.dtypes,',
     '  async forward(inputs, options) {',
     '    const results = await scan.forward(inputs, options);',
-    `    return { ${[...outputs.map((member) => got(member)), stateOf(states, (state) => finalName(spec, state))].join(', ')} };`,
+    `    return { ${[...outputs.map((member) => got(member)), stateOf(states, finalOf)].join(', ')} };`,
     '  },',
     '  async backward(inputs, grads, options) {',
     '    const results = await scan.backward(inputs, grads, options);',
@@ -137,14 +140,14 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
     '  },',
     '  async step(state, inputs) {',
     '    const results = await scan.step(state, inputs);',
-    `    return { ${[...outputs.map((member) => `${propertyKey(member.name)}: results.take(${quoted(member.name)}, ${quoted(stepAxes(member.axes))})`), stateOf(states, (state) => finalName(spec, state))].join(', ')} };`,
+    `    return { ${[...outputs.map((member) => `${propertyKey(member.name)}: results.take(${quoted(member.name)}, ${quoted(stepAxes(member.axes))})`), stateOf(states, finalOf)].join(', ')} };`,
     '  },',
     '  release: () => scan.release(),',
     '};',
   ];
 
   return {
-    path: `${spec.name}.ts`,
+    path: `${signature.name}.ts`,
     header: [
       `Made by lmoec ${plan.source.compiler}; changes will be lost.`,
       `source: sha256 ${plan.source.hash}`,
@@ -164,7 +167,7 @@ export function bindingSurface(spec: Spec, plans: readonly { readonly folder: st
     interfaces,
     functions: [{
       name: 'load',
-      doc: `Loads the kernels of \`${spec.name}\` for the runtime's device. \`read\` gives the files of this folder; by default they are read from beside this module.`,
+      doc: `Loads the kernels of \`${signature.name}\` for the runtime's device. \`read\` gives the files of this folder; by default they are read from beside this module.`,
       parameters: [{ name: 'runtime', type: 'Runtime' }, { name: 'read', type: 'ReadFile', initializer: 'filesBeside(import.meta.url)' }],
       returns: `Promise<${name}>`,
       body,

@@ -1,6 +1,6 @@
 import type { Axis } from '../../ir/common/axes.js';
-import { ANY, type Range } from '../../ir/common/range.js';
-import type { Spec } from '../../ir/spec/spec.js';
+import type { Range } from '../../ir/common/range.js';
+import type { Signature as Contract, SignatureTensor } from '../../ir/common/signature.js';
 import { fieldName, moduleName, pythonName } from './names.js';
 
 /** A tensor of a scan as Python sees it. */
@@ -28,20 +28,25 @@ export interface Signature {
 }
 
 /** `isIo`: the tensors of the file contract that are rounded to the dtype of a build; `d_NAME` stands for an output, too. */
-export function signatureOf(spec: Spec, isIo: (name: string) => boolean): Signature {
-  const member = (taken: Set<string>, name: string, { field, ...part }: Partial<Member> & Pick<Member, 'axes' | 'io'> & { readonly field?: boolean }): Member => {
-    let python = field === true ? fieldName(name) : pythonName(name);
-    while (taken.has(python)) python = `${python}_`;
-    taken.add(python);
-    return { name, python, group: false, hidden: false, range: ANY, ...part };
-  };
+export function signatureOf(contract: Contract, isIo: (name: string) => boolean): Signature {
+  const members = (tensors: readonly SignatureTensor[], taken: Set<string>, io: (name: string) => boolean, python = pythonName): Member[] => (
+    tensors.map(({ of: name, axes, leading, hidden, range }) => {
+      let free = python(name);
+      while (taken.has(free)) free = `${free}_`;
+      taken.add(free);
+      return { name, python: free, axes, io: io(name), group: leading.includes('G'), hidden, range };
+    })
+  );
   const given = new Set<string>();
-  const made = new Set<string>();
-  const inputs = spec.inputs.map((x) => member(given, x.name, { axes: x.axes, io: isIo(x.name), group: x.scope === 'group', range: x.range }));
-  const params = spec.params.map((x) => member(given, x.name, { axes: x.axes, io: false, range: x.range }));
-  const states = spec.states.map((x) => member(given, x.name, { field: true, axes: x.axes, io: false, hidden: x.hidden, range: x.range }));
-  const outputs = spec.outputs.map((x) => member(made, x.name, { axes: x.axes, io: isIo(`d_${x.name}`) }));
-  return { name: spec.name, module: moduleName(spec.name), doc: spec.doc, inputs, params, states, outputs };
+  return {
+    name: contract.name,
+    module: moduleName(contract.name),
+    doc: contract.doc,
+    inputs: members(contract.inputs, given, isIo),
+    params: members(contract.params, given, () => false),
+    states: members(contract.initial, given, () => false, fieldName),
+    outputs: members(contract.outputs, new Set(), (name) => isIo(`d_${name}`)),
+  };
 }
 
 const float = (x: number): string => (x === Infinity ? 'math.inf' : x === -Infinity ? '-math.inf' : String(x));

@@ -6,7 +6,7 @@ import { errorClasses } from '../../../src/driver/run/classes.js';
 import { compare } from '../../../src/driver/run/compare.js';
 import { conditioning } from '../../../src/driver/run/conditioning.js';
 import { drawTensors, type DrawnTensor } from '../../../src/driver/run/draw.js';
-import { signatureOf } from '../../../src/driver/run/signature.js';
+import { signatureOf } from '../../../src/ir/spec/signature.js';
 import { gradSpec } from '../../../src/interp/spec-gradient.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
 import { lowerFragments } from '../../../src/backends/cuda/frag/lower.js';

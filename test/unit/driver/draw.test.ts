@@ -3,6 +3,7 @@ import { drawTensors, type Extents } from '../../../src/driver/run/draw.js';
 import { validate } from '../../../src/driver/run/validate.js';
 import type { Range } from '../../../src/ir/common/range.js';
 import { runSpec } from '../../../src/interp/spec.js';
+import { signatureOf } from '../../../src/ir/spec/signature.js';
 import type { Spec } from '../../../src/ir/spec/spec.js';
 import { makeSpec } from '../interp/make-spec.js';
 import { specOf } from '../passes/scans.js';
@@ -24,7 +25,7 @@ const rms = (data: ArrayLike<number>) => Math.sqrt(Array.from(data).reduce((sum,
 
 describe('random tensors', () => {
   it('are all that a scan takes, in the right shapes', () => {
-    const result = validate(spec, drawn);
+    const result = validate(signatureOf(spec), drawn);
     if ('problems' in result) throw new Error(JSON.stringify(result.problems));
     expect(result.warnings).toEqual([]);
     expect(result.call).toMatchObject({ batch: 2, tokens: 200, heads: 4, groups: 2 });
@@ -84,7 +85,7 @@ describe('random tensors', () => {
 
   it('are warned of where a given state lies elsewhere', () => {
     const ranged: Spec = { ...spec, states: spec.states.map((state) => ({ ...state, range: { lo: 0, hi: Infinity } })) };
-    expect(validate(ranged, drawn)).toMatchObject({ warnings: [expect.stringMatching(/values of `S` lie outside of its range 0\.\.inf/)] });
+    expect(validate(signatureOf(ranged), drawn)).toMatchObject({ warnings: [expect.stringMatching(/values of `S` lie outside of its range 0\.\.inf/)] });
   });
 
   it('depend on the seed', () => {

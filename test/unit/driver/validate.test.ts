@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { validate, type AnyTensor } from '../../../src/driver/run/validate.js';
+import { signatureOf } from '../../../src/ir/spec/signature.js';
 import { spec } from '../emit/sample.js';
 
 const zeros = (...shape: number[]): AnyTensor => ({ dtype: 'f32', shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) });
@@ -7,7 +8,7 @@ const good = (): Map<string, AnyTensor> => new Map([
   ['q', zeros(2, 5, 2, 3)], ['v', zeros(2, 5, 4, 6)], ['g', zeros(2, 5, 4)], ['A_log', zeros(4)],
 ]);
 const titles = (tensors: ReadonlyMap<string, AnyTensor>): string[] => {
-  const result = validate(spec, tensors);
+  const result = validate(signatureOf(spec), tensors);
   return 'problems' in result ? result.problems.map((p) => `${p.code} ${p.title}`) : [];
 };
 const changed = (name: string, tensor: AnyTensor | undefined): Map<string, AnyTensor> => {
@@ -19,7 +20,7 @@ const changed = (name: string, tensor: AnyTensor | undefined): Map<string, AnyTe
 
 describe('tensors of a run', () => {
   it('reads all sizes off the shapes', () => {
-    const result = validate(spec, good());
+    const result = validate(signatureOf(spec), good());
     if ('problems' in result) throw new Error(JSON.stringify(result.problems));
     expect(result.call).toMatchObject({ batch: 2, tokens: 5, heads: 4, groups: 2, lengths: [5, 5] });
     expect([...result.call.sizes]).toEqual([['K', 3], ['V', 6]]);
@@ -67,7 +68,7 @@ describe('tensors of a run', () => {
     const g = zeros(2, 5, 4);
     const data = new Float32Array(g.data);
     data[3] = 0.5;
-    const result = validate(spec, changed('g', { ...g, data }));
+    const result = validate(signatureOf(spec), changed('g', { ...g, data }));
     expect('warnings' in result ? result.warnings : []).toEqual(['1 values of `g` lie outside of its range -inf..0 (the first is 0.5); kernels may lose digits there']);
   });
 
@@ -76,7 +77,7 @@ describe('tensors of a run', () => {
     for (let i = 0; i < 100_000; i++) tensors.set(`stranger_${i}`, zeros(1));
     const found = titles(tensors);
     expect(found).toEqual([expect.stringMatching(/^E502 `stranger_0`, .*`stranger_7` and 99992 more are no tensors of `two_faced`$/)]);
-    const result = validate(spec, tensors);
+    const result = validate(signatureOf(spec), tensors);
     expect('problems' in result && JSON.stringify(result.problems).length).toBeLessThan(600);
   });
 });

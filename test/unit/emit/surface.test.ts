@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { signatureOf } from '../../../src/ir/spec/signature.js';
 import { bindingSurface } from '../../../src/emit/bindings/surface.js';
 import { printSurfaces } from '../../../src/emit/bindings/project.js';
 import { plan, spec } from './sample.js';
 
-const surface = bindingSurface(spec, [{ folder: 'webgpu.f32', plan }]);
+const surface = bindingSurface(signatureOf(spec), [{ folder: 'webgpu.f32', plan }]);
 const named = (name: string) => surface.interfaces.find((item) => item.name === name);
 const types = (name: string) => Object.fromEntries((named(name)?.properties ?? []).map((property) => [property.name, property.type]));
 

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { signatureOf } from '../../../src/ir/spec/signature.js';
 import { bindingSurface } from '../../../src/emit/bindings/surface.js';
 import { printSurfaces } from '../../../src/emit/bindings/project.js';
 import { plan, spec } from './sample.js';
@@ -12,11 +13,11 @@ let folder = '';
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lmoec-types-'));
-  const texts = await printSurfaces([bindingSurface(spec, [{ folder: 'webgpu.f32', plan }])]);
+  const texts = await printSurfaces([bindingSurface(signatureOf(spec), [{ folder: 'webgpu.f32', plan }])]);
   writeFileSync(join(folder, 'two_faced.ts'), texts.get('two_faced.ts') ?? '');
   // Scans that are called as types of the module are, or as no type may be.
   for (const name of ['promise', 'tensor', 'runtime', 'record', 'array_like', 'Partial', '_', '_1', 'class']) {
-    const named = await printSurfaces([bindingSurface({ ...spec, name }, [{ folder: 'webgpu.f32', plan }])]);
+    const named = await printSurfaces([bindingSurface(signatureOf({ ...spec, name }), [{ folder: 'webgpu.f32', plan }])]);
     writeFileSync(join(folder, `${name}.ts`), named.get(`${name}.ts`) ?? '');
   }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { errorClasses } from '../../../src/driver/run/classes.js';
-import { signatureOf } from '../../../src/driver/run/signature.js';
+import { signatureOf } from '../../../src/ir/spec/signature.js';
 import { tolerance } from '../../../src/driver/tolerance.js';
 import { gradSpec } from '../../../src/interp/spec-gradient.js';
 import { runTiles } from '../../../src/interp/tile.js';

@@ -1,0 +1,33 @@
+import type { Axis } from '../common/axes.js';
+import { ANY, type Range } from '../common/range.js';
+import { makeSignature, type Extent, type Signature, type SignatureRole, type SignatureTensor } from '../common/signature.js';
+import { finalName } from './names.js';
+import type { Spec } from './spec.js';
+
+/** Of a scan. A state named like an output gives the output; its last value is `final.NAME`. */
+export function signatureOf(spec: Spec): Signature {
+  const inputs = spec.inputs.map((input) => tensor('input', input, ['B', 'T', input.scope === 'group' ? 'G' : 'H']));
+  const params = spec.params.map((param) => tensor('param', param, ['H']));
+  const initial = spec.states.map((state) => tensor('initial', state, ['N', 'H']));
+  return makeSignature({
+    name: spec.name,
+    doc: spec.doc,
+    axes: spec.axes,
+    inputs,
+    params,
+    initial,
+    outputs: spec.outputs.map((output) => tensor('output', { ...output, range: ANY }, ['B', 'T', 'H'])),
+    finals: initial.map((state) => ({ ...state, role: 'final', name: finalName(spec, state.of), range: ANY })),
+  });
+}
+
+interface Declared {
+  readonly name: string;
+  readonly axes: readonly Axis[];
+  readonly range: Range;
+  readonly hidden?: boolean;
+}
+
+function tensor(role: SignatureRole, { name, axes, range, hidden }: Declared, leading: readonly Extent[]): SignatureTensor {
+  return { name, of: name, role, leading, axes, range, hidden: hidden === true };
+}
