@@ -104,6 +104,8 @@ export interface ScanPart {
 
 export interface GraphOutput {
   readonly name: string;
+  /** In the order of the signature, in which files hold it; the value has the same axes in any order. */
+  readonly axes: readonly Axis[];
   readonly value: number;
   readonly origin: Span;
 }
