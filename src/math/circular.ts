@@ -1,5 +1,17 @@
-import { calls, unary } from './record.js';
+import { rising } from './intervals.js';
+import { unary } from './record.js';
 
-export const sin = unary('sin', Math.sin, (b, x) => b.map('cos', x), calls('sinf', 'm_sin'));
+const UNIT = { lo: -1, hi: 1 };
 
-export const cos = unary('cos', Math.cos, (b, x) => b.map('neg', b.map('sin', x)), calls('cosf', 'm_cos'));
+export const circular = {
+  sin: unary('sin', {
+    f64: Math.sin, slope: (b, x) => b.map('cos', x),
+    range: (x) => (x.lo >= -Math.PI / 2 && x.hi <= Math.PI / 2 ? rising(Math.sin)(x) : UNIT),
+    cuda: 'sinf', wgsl: 'm_sin', torch: 'torch.sin',
+  }),
+
+  cos: unary('cos', {
+    f64: Math.cos, slope: (b, x) => b.map('neg', b.map('sin', x)), range: () => UNIT,
+    cuda: 'cosf', wgsl: 'm_cos', torch: 'torch.cos',
+  }),
+};

@@ -275,8 +275,8 @@ function decayed(p: Printing, block: Block, op: Extract<Fold, { op: 'dscore' | '
   const token = (tile: TileId, inner: Block, index: Index, channel: Index) => element(p, inner, tile, new Map([[ROW, index], [COL, index], [op.axis, channel]]));
   const diagonal = !op.strict && !op.before;
   const exponent = p.fresh('e');
-  const add = (gate: string) => `${exponent} = m_floor(${exponent} + ${gate}, -1e30f);`;
-  const decay = `m_exp(m_floor(${exponent}, -100.0))`;
+  const add = (gate: string) => `${exponent} = m_at_least(${exponent} + ${gate}, -1e30f);`;
+  const decay = `m_exp(m_at_least(${exponent}, -100.0))`;
   const j = p.fresh('j');
   switch (op.op) {
     case 'dscore': {

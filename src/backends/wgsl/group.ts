@@ -182,7 +182,7 @@ function storeText(p: Printing, block: Block, name: string, value: TileId, at: A
 }
 
 /** Forwards, running sums are of log decays. */
-const summand = (reverse: boolean, text: string) => (reverse ? text : `m_floor(${text}, ${LEAST_LOG_DECAY}.0)`);
+const summand = (reverse: boolean, text: string) => (reverse ? text : `m_at_least(${text}, ${LEAST_LOG_DECAY}.0)`);
 
 /** Writes the operations that go along the token axis, one invocation per column. */
 export function scanText(p: Printing, code: Code, action: Extract<Action, { kind: 'scan' }>): void {

@@ -1,5 +1,7 @@
 import type { MathName } from '../../ir/common/dag.js';
 import type { TileOp } from '../../ir/tile/tile.js';
+import { math } from '../../math/index.js';
+import type { Cost } from '../../math/math.js';
 
 /** How an operation gets its elements. */
 export type Role =
@@ -44,14 +46,9 @@ export function isScan(op: TileOp): op is Scan {
   return roleOf(op) === 'scan';
 }
 
+const COSTS: Readonly<Record<Cost, number>> = { simple: 0.25, root: 2, series: 8 };
+
 /** Time of a scalar function in reads of workgroup memory. */
 export function scalarCost(fn: MathName): number {
-  switch (fn) {
-    case 'neg': case 'add': case 'sub': case 'mul': case 'min': case 'max': case 'abs': case 'sign': case 'less': case 'relu': case 'chain': return 0.25;
-    case 'div': case 'sqrt': return 2;
-    case 'pow': case 'exp': case 'log': case 'sigmoid': case 'log_sigmoid': case 'softplus': case 'tanh': case 'silu': case 'gelu': case 'expm1':
-    case 'log1p': case 'erf': case 'sin': case 'cos':
-      return 8;
-  }
-  fn satisfies never;
+  return COSTS[math[fn].cost];
 }

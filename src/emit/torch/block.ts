@@ -1,7 +1,8 @@
 import type { Axis } from '../../ir/common/axes.js';
 import { withoutAxes } from '../../ir/common/axes.js';
 import { nodeArguments, type NodeId, type ScanNode } from '../../ir/scan/scan.js';
-import { LEVEL, TORCH } from './math.js';
+import { LEVEL } from '../../math/arithmetic.js';
+import { math } from '../../math/index.js';
 
 /**
  * A value in printed Python. A tensor has any axes before its own: [H], [B, H] or [B, C, H]; from the right they broadcast. A number is a Python
@@ -89,7 +90,7 @@ export function openBlock({ nodes, roots, leaf, sizeOf, taken }: BlockParts): Bl
   };
 
   const map = (node: NodeOf<'map'>): Value => {
-    const text = TORCH[node.fn];
+    const text = math[node.fn].torch;
     const args = node.args.map((arg) => value(arg));
     const operands = args.map((arg) => aligned(arg, node.axes));
     const number = args.every((arg) => arg.number);

@@ -8,8 +8,9 @@ export type MathName =
   // the set of the language
   | 'exp' | 'log' | 'sigmoid' | 'log_sigmoid' | 'softplus' | 'tanh' | 'silu' | 'relu' | 'gelu'
   | 'sqrt' | 'abs' | 'min' | 'max' | 'expm1' | 'log1p' | 'sin' | 'cos'
+  | 'erf' | 'normal_cdf' | 'sign' | 'floor' | 'ceil' | 'round'
   // needed by derivatives only
-  | 'sign' | 'less' | 'erf' | 'chain';
+  | 'less' | 'chain';
 
 /**
  * Nodes that Spec and the pointwise stages of Scan share. A value has named axes; `map` broadcasts by name.

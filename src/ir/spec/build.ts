@@ -1,3 +1,4 @@
+import { math } from '../../math/index.js';
 import { includesAll, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
 import type { MathName } from '../common/dag.js';
 import type { Span } from '../common/span.js';
@@ -117,29 +118,11 @@ export function specBuilder(): SpecBuilder {
   return builder;
 }
 
-/** Arithmetic of numbers written in the text; undefined if one is no number or the result is not finite. */
+/** A function of numbers written in the text; undefined if one is no number or the result is not finite. */
 function foldLiterals(fn: MathName, values: readonly (number | undefined)[]): number | undefined {
   const [x, y] = values;
   if (x === undefined || values.some((v) => v === undefined)) return undefined;
-  const result = foldOne(fn, x, y ?? NaN);
-  return result !== undefined && Number.isFinite(result) ? result : undefined;
-}
-
-function foldOne(fn: MathName, x: number, y: number): number | undefined {
-  switch (fn) {
-    case 'neg': return -x;
-    case 'add': return x + y;
-    case 'sub': return x - y;
-    case 'mul': return x * y;
-    case 'div': return x / y;
-    case 'pow': return x ** y;
-    case 'min': return Math.min(x, y);
-    case 'max': return Math.max(x, y);
-    case 'exp': return Math.exp(x);
-    case 'log': return Math.log(x);
-    case 'sqrt': return Math.sqrt(x);
-    case 'abs': return Math.abs(x);
-    case 'sigmoid': case 'log_sigmoid': case 'softplus': case 'tanh': case 'silu': case 'relu': case 'gelu': case 'expm1': case 'log1p':
-    case 'sin': case 'cos': case 'sign': case 'less': case 'erf': case 'chain': return undefined;
-  }
+  const result = math[fn].f64(x, y ?? NaN);
+  // Exponentials end at the largest number, which stands for infinity.
+  return Math.abs(result) < Number.MAX_VALUE ? result : undefined;
 }

@@ -1,8 +1,6 @@
 import { includesAll, sameAxes, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
-import type { MathName } from '../common/dag.js';
+import { math } from '../../math/index.js';
 import type { Spec, SpecNode } from './spec.js';
-
-const BINARY: readonly MathName[] = ['add', 'sub', 'mul', 'div', 'pow', 'min', 'max', 'less', 'chain'];
 
 /** What is wrong with a Spec, one sentence each; [] if nothing. Every complaint is a mistake of ours, not of a user. */
 export function verifySpec(spec: Spec): readonly string[] {
@@ -43,7 +41,7 @@ function verifyNode(spec: Spec, axes: readonly Axis[], node: SpecNode, id: numbe
     case 'map': {
       const problems = later(node.args);
       if (problems.length > 0) return problems;
-      if (node.args.length !== (BINARY.includes(node.fn) ? 2 : 1)) problems.push(`${node.fn} of ${node.args.length} arguments`);
+      if (node.args.length !== math[node.fn].arity) problems.push(`${node.fn} of ${node.args.length} arguments`);
       if (!sameAxes(node.axes, unionAxes(...node.args.map((a) => spec.nodes[a].axes)))) problems.push('does not have the axes of its arguments');
       return problems;
     }

@@ -1,5 +1,5 @@
 import { unionAxes, type Axis } from '../../ir/common/axes.js';
-import type { MathName } from '../../ir/common/dag.js';
+import { ANY } from '../../ir/common/range.js';
 import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
 import { nodeArguments, type NodeId, type ScanNode } from '../../ir/scan/scan.js';
 import { math } from '../../math/index.js';
@@ -32,9 +32,7 @@ export interface Graph {
 
 export const resultKey = (stage: number, slot: number) => `${stage}.${slot}`;
 
-/** Functions with f(0) = 0 that are finite where their argument is. */
-const ODD: readonly MathName[] = ['neg', 'tanh', 'silu', 'relu', 'gelu', 'abs', 'expm1', 'sign', 'erf', 'sin'];
-const FINITE: readonly MathName[] = ['exp', 'sigmoid', 'log_sigmoid', 'softplus', 'less', 'cos'];
+const ZERO = { lo: 0, hi: 0 };
 
 /** Answers a question about a value once. */
 export function memo<T>(compute: (id: NodeId) => T): (id: NodeId) => T {
@@ -95,12 +93,11 @@ export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => numb
       case 'map': {
         const args = n.args.map(padding);
         if (args.includes('unknown')) return 'unknown';
-        const zeros = args.every((x) => x === 'zero');
-        if (n.fn === 'mul' || n.fn === 'chain') return args.includes('zero') ? 'zero' : 'finite';
-        if (n.fn === 'add' || n.fn === 'sub' || n.fn === 'min' || n.fn === 'max' || ODD.includes(n.fn)) return zeros ? 'zero' : 'finite';
         if (n.fn === 'div' && isNonZero(literal(n.args[1]))) return args[0];
-        if (n.fn === 'sqrt' || n.fn === 'log1p') return zeros ? 'zero' : 'unknown';
-        return FINITE.includes(n.fn) ? 'finite' : 'unknown';
+        const fn = math[n.fn];
+        const [x, y = x] = args.map((arg) => (arg === 'zero' ? ZERO : ANY));
+        const { lo, hi } = fn.range(x, y, n.args[0] === n.args[1]);
+        return lo === 0 && hi === 0 ? 'zero' : fn.total ? 'finite' : 'unknown';
       }
     }
   });

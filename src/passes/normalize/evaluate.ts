@@ -1,4 +1,5 @@
 import { unionAxes, withoutAxes } from '../../ir/common/axes.js';
+import type { MathName } from '../../ir/common/dag.js';
 import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
 import type { NodeId } from '../../ir/scan/scan.js';
 import type { Spec, SpecNode } from '../../ir/spec/spec.js';
@@ -22,6 +23,13 @@ export interface Evaluator {
   /** The update of a state as a form of that state, with the reads it makes of itself. */
   update(state: number): { readonly form: Form; readonly erases: readonly RawRead[] };
   finish(state: number, info: StateInfo): void;
+}
+
+/** Functions that keep a sum of terms one. */
+const LINEAR = ['add', 'sub', 'neg', 'mul', 'div'] as const satisfies readonly MathName[];
+
+function isLinear(fn: MathName): fn is (typeof LINEAR)[number] {
+  return LINEAR.some((known) => known === fn);
 }
 
 /** Thrown when a matrix state turns out to be used elementwise: the caller starts again with it as an elementwise scan. */
@@ -85,12 +93,17 @@ export function evaluator(spec: Spec): Evaluator {
     const mapValue = (node: SpecNode & { kind: 'map' }): Value => {
       const b = builder.at(node.origin);
       const args = node.args.map(evaluate);
-      const linear = ['mul', 'div', 'add', 'sub', 'neg'].includes(node.fn);
+      const linear = isLinear(node.fn);
       const stateful = args.some((a) => a.kind === 'form' && a.form.state !== undefined);
       if (!stateful && (!linear || node.axes.length < 2)) {
         return plain(b.node({ kind: 'map', fn: node.fn, args: args.map((arg) => toNode(b, arg)), axes: node.axes, origin: node.origin }));
       }
       if (!stateful && args.every((a) => a.kind === 'plain') && args.some((a) => a.kind === 'plain' && b.axesOf(a.node).length === node.axes.length)) {
+        return plain(b.map(node.fn, ...args.map((arg) => toNode(b, arg))));
+      }
+      if (!isLinear(node.fn)) {
+        const culprit = args.find((a) => a.kind === 'form' && a.form.state !== undefined);
+        if (culprit?.kind === 'form') throw nonlinear(culprit.form, node, `\`${node.fn}(...)\` of the state`);
         return plain(b.map(node.fn, ...args.map((arg) => toNode(b, arg))));
       }
       switch (node.fn) {
@@ -103,12 +116,6 @@ export function evaluator(spec: Spec): Evaluator {
           if (divisor.kind === 'form' && divisor.form.state !== undefined) throw nonlinear(divisor.form, node, 'the divisor contains the state');
           const inverse = b.map('div', b.literal(1), toNode(b, divisor));
           return form(scaleForm(toForm(args[0]), [inverse], node.axes));
-        }
-        case 'pow': case 'exp': case 'log': case 'sigmoid': case 'log_sigmoid': case 'softplus': case 'tanh': case 'silu': case 'relu': case 'gelu':
-        case 'sqrt': case 'abs': case 'min': case 'max': case 'expm1': case 'log1p': case 'sin': case 'cos': case 'sign': case 'less': case 'erf': case 'chain': {
-          const culprit = args.find((a) => a.kind === 'form' && a.form.state !== undefined);
-          if (culprit?.kind === 'form') throw nonlinear(culprit.form, node, `\`${node.fn}(...)\` of the state`);
-          return plain(b.map(node.fn, ...args.map((arg) => toNode(b, arg))));
         }
       }
     };

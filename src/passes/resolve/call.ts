@@ -42,7 +42,7 @@ function unknownFunction({ text, origin }: Ident): Diagnostic {
   const nearest = suggest(text, FUNCTIONS);
   const help = OTHER_NAMES.get(text) ?? didYouMean(text, FUNCTIONS)[0];
   return diagnostic('E212', `unknown function \`${text}\``, origin, 'not a function of the language', {
-    help: [...(help === undefined ? [] : [help]), `the functions are ${FUNCTIONS.join(', ')}`],
+    help: [help ?? `the functions are ${FUNCTIONS.join(', ')}`],
     ...(nearest === undefined || OTHER_NAMES.has(text) ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }),
   });
 }

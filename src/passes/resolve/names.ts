@@ -1,13 +1,13 @@
 import type { MathName } from '../../ir/common/dag.js';
+import { math } from '../../math/index.js';
 
 /** Functions of one value that are applied entry by entry. */
-export const UNARY = ['exp', 'log', 'sigmoid', 'log_sigmoid', 'softplus', 'tanh', 'silu', 'relu', 'gelu', 'sqrt', 'abs', 'expm1', 'log1p', 'sin', 'cos'] as const satisfies readonly MathName[];
+const UNARY: readonly MathName[] = Object.values(math).filter((fn) => fn.spoken && fn.arity === 1).map((fn) => fn.name);
 /** Folds over the axes in brackets; `max` and `min` of two values are entry by entry instead. */
 export const REDUCTIONS = ['sum', 'mean', 'max', 'min'] as const;
 /** Functions of one value along an axis. */
 export const ROWWISE = ['softmax', 'l2norm', 'rmsnorm'] as const;
 
-export type Unary = (typeof UNARY)[number];
 export type Reduction = (typeof REDUCTIONS)[number];
 export type Rowwise = (typeof ROWWISE)[number];
 
@@ -29,7 +29,7 @@ export const RESERVED: ReadonlyMap<string, string> = new Map([
   ...Object.getOwnPropertyNames(Object.prototype).map((name): [string, string] => [name, `every object of the generated TypeScript has a \`${name}\``]),
 ]);
 
-export function isUnary(name: string): name is Unary {
+export function isUnary(name: string): name is MathName {
   return UNARY.some((known) => known === name);
 }
 

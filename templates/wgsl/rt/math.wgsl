@@ -2,7 +2,10 @@
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 fn m_min(x: f32, y: f32) -> f32 { return select(min(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_floor(x: f32) -> f32 { return select(floor(x), x, m_is_nan(x)); }
+fn m_ceil(x: f32) -> f32 { return select(ceil(x), x, m_is_nan(x)); }
+fn m_round(x: f32) -> f32 { return select(round(x), x, m_is_nan(x)); }
 fn m_sign(x: f32) -> f32 { return select(sign(x), x, m_is_nan(x)); }
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -68,4 +71,15 @@ fn m_erf(x: f32) -> f32 {
   let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
   return sign(x) * (1.0 - p * exp(-a * a));
 }
-fn m_gelu(x: f32) -> f32 { return 0.5 * x * (1.0 + m_erf(x * 0.70710678)); }
+// 1 - erf(x), to 6e-8 of itself: e^(-x^2) t p(t), t = 1 / (1 + x/2), with the values of e^(x^2) erfc(x) / t at the nodes of Chebyshev's ninth polynomial for x up to 10
+fn m_erfc(x: f32) -> f32 {
+  let a = abs(x);
+  let t = 1.0 / (1.0 + 0.5 * a);
+  let s = 2.4 * t - 1.4;
+  let high = 5.87326300e-4 + s * (1.98380996e-5 - s * 5.42491469e-5);
+  let p = 0.572011976 + s * (0.326222252 + s * (0.102029600 + s * (5.96606174e-3 + s * (-6.15169429e-3 + s * (-6.31151734e-4 + s * high)))));
+  let r = p * t * exp(-a * a);
+  return select(r, 2.0 - r, x < 0.0);
+}
+fn m_normal_cdf(x: f32) -> f32 { return 0.5 * m_erfc(x * -0.70710678); }
+fn m_gelu(x: f32) -> f32 { return m_chain(x, m_normal_cdf(x)); }

@@ -266,7 +266,7 @@ function scalars(): TileModule {
     write(k) {
       // Functions of positive numbers get |x| + 1/8.
       const positive = (tile: number) => k.add(k.map('abs', tile), k.literal(0.125));
-      const needs = ['log', 'sqrt', 'pow', 'log1p', 'div'].includes(name);
+      const needs = !math[name].total;
       const [a, b] = [k.load(x), k.load(y)].map((tile) => (needs ? positive(tile) : tile));
       k.store(outputs[i], math[name].arity === 1 ? k.map(name, a) : k.map(name, a, b));
     },
