@@ -12,7 +12,7 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 2608>;
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -116,7 +116,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let v7_11 = select(0.0, p_g[at_beta + r * heads], r < length);
-        let own = m_floor(v7_11, -80.0);
+        let own = m_at_least(v7_11, -80.0);
         near[near8 + r] = sum;
         sum += own;
       }
@@ -183,7 +183,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let v7_23 = select(0.0, p_g[at_beta + r * heads], r < length);
-        sum += m_floor(v7_23, -80.0);
+        sum += m_at_least(v7_23, -80.0);
         near[near18 + r] = sum;
       }
     }

@@ -43,7 +43,8 @@ DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x)));
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
 DEV float m_relu(float x) { return max_nan(x, 0.f); }
-DEV float m_gelu(float x) { return 0.5f * x * (1.f + erff(x * 0.70710678118654752f)); }
+DEV float m_normal_cdf(float x) { return 0.5f * erfcf(x * -0.70710678118654752f); }
+DEV float m_gelu(float x) { return m_chain(x, m_normal_cdf(x)); }
 DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : x; }
 
 // Instructions that C++ has no word for; everything above this file is plain arithmetic. Addresses are those of shared memory, 32 bits wide.

@@ -12,7 +12,7 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 3328>;
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -110,10 +110,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var j18 = r; j18 > 0u; j18--) {
       let p21 = j18 - 1u;
       let v7_22 = select(0.0, arena[at_g_staged + j18 * heads_64 + i_K], j18 < length);
-      e17 = m_floor(e17 + v7_22, -1e30f);
+      e17 = m_at_least(e17 + v7_22, -1e30f);
       let v5_23 = select(0.0, near[near4 + r * 16u + p21], p21 <= r);
       let v6_24 = select(0.0, arena[at_k_staged + p21 * heads_64 + i_K], p21 < length);
-      sum16 += v5_23 * v6_24 * m_exp(m_floor(e17, -100.0));
+      sum16 += v5_23 * v6_24 * m_exp(m_at_least(e17, -100.0));
     }
     let v8_15 = sum16;
     arena[far + r * 64u + i_K] = v8_15;
@@ -125,7 +125,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v7_25 = select(0.0, arena[at_g_staged + r * heads_64 + i_K], r < length);
-      sum += m_floor(v7_25, -80.0);
+      sum += m_at_least(v7_25, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
   }
@@ -195,9 +195,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e48 = 0.0;
     for (var j49 = c + 1u; j49 < 16u + zero; j49++) {
       let v7_52 = select(0.0, arena[at_g_staged + j49 * heads_64 + i_K], j49 < length);
-      e48 = m_floor(e48 + v7_52, -1e30f);
+      e48 = m_at_least(e48 + v7_52, -1e30f);
       let v18_53 = select(0.0, arena[at_q_staged + j49 * heads_64 + i_K], j49 < length);
-      sum47 += near[near17 + j49 * 16u + c] * v18_53 * m_exp(m_floor(e48, -100.0));
+      sum47 += near[near17 + j49 * 16u + c] * v18_53 * m_exp(m_at_least(e48, -100.0));
     }
     let v19_46 = sum47;
     arena[far + c * 64u + i_K + 4096u] = v19_46;
@@ -256,9 +256,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e72 = 0.0;
     for (var j73 = c + 1u; j73 < 16u + zero; j73++) {
       let v7_75 = select(0.0, arena[at_g_staged + j73 * heads_64 + i_K], j73 < length);
-      e72 = m_floor(e72 + v7_75, -1e30f);
+      e72 = m_at_least(e72 + v7_75, -1e30f);
       let v26_76 = arena[far + j73 * 64u + i_K + 5120u];
-      sum71 += near[near24 + j73 * 16u + c] * v26_76 * m_exp(m_floor(e72, -100.0));
+      sum71 += near[near24 + j73 * 16u + c] * v26_76 * m_exp(m_at_least(e72, -100.0));
     }
     let v27_70 = sum71;
     arena[far + c * 64u + i_K + 6144u] = v27_70;
@@ -342,10 +342,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         for (var j113 = r; j113 > 0u; j113--) {
           let p114 = j113 - 1u;
           let v7_115 = select(0.0, arena[at_g_staged + j113 * heads_64 + i_K], j113 < length);
-          e112 = m_floor(e112 + v7_115, -1e30f);
+          e112 = m_at_least(e112 + v7_115, -1e30f);
           let v22_116 = select(0.0, near[near21 + r * 16u + p114], p114 < r);
           let v6_117 = select(0.0, arena[at_k_staged + p114 * heads_64 + i_K], p114 < length);
-          sum111 += v22_116 * v6_117 * m_exp(m_floor(e112, -100.0));
+          sum111 += v22_116 * v6_117 * m_exp(m_at_least(e112, -100.0));
         }
         let v37_110 = sum111;
         arena[far + r * 64u + i_K + 8192u] = v37_110;

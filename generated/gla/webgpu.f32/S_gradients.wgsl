@@ -12,7 +12,7 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 3584>;
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -99,7 +99,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v6_13 = select(0.0, p_g[at_d_o + r * heads_64 + i_K], r < length);
-      sum += m_floor(v6_13, -80.0);
+      sum += m_at_least(v6_13, -80.0);
       arena[far + r * 64u + i_K] = sum;
     }
   }
@@ -150,10 +150,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         for (var j32 = r; j32 > 0u; j32--) {
           let p35 = j32 - 1u;
           let v6_36 = select(0.0, p_g[at_d_o + j32 * heads_64 + i_K], j32 < length);
-          e31 = m_floor(e31 + v6_36, -1e30f);
+          e31 = m_at_least(e31 + v6_36, -1e30f);
           let v4_37 = select(0.0, near[near3 + r * 16u + p35], p35 <= r);
           let v5_38 = near[near5 + p35 * 64u + i_K];
-          sum30 += v4_37 * v5_38 * m_exp(m_floor(e31, -100.0));
+          sum30 += v4_37 * v5_38 * m_exp(m_at_least(e31, -100.0));
         }
         let v13_28 = ((m_exp(v8_29) * m11[y][x]) + sum30);
         arena[far + r * 64u + i_K + 1024u] = v13_28;
@@ -180,9 +180,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e43 = 0.0;
     for (var j44 = c + 1u; j44 < 16u + zero; j44++) {
       let v6_47 = select(0.0, p_g[at_d_o + j44 * heads_64 + i_K], j44 < length);
-      e43 = m_floor(e43 + v6_47, -1e30f);
+      e43 = m_at_least(e43 + v6_47, -1e30f);
       let v17_48 = select(0.0, arena[at_q_staged + j44 * heads_64 + i_K], j44 < length);
-      sum42 += near[near16 + j44 * 16u + c] * v17_48 * m_exp(m_floor(e43, -100.0));
+      sum42 += near[near16 + j44 * 16u + c] * v17_48 * m_exp(m_at_least(e43, -100.0));
     }
     let v18_41 = sum42;
     arena[far + c * 64u + i_K + 2048u] = v18_41;

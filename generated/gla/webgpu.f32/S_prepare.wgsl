@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 4096>;
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -62,11 +62,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e5 = 0.0;
       for (var j6 = c + 1u; j6 <= r; j6++) {
         let v2_8 = near[near2 + j6 * 64u + k7];
-        e5 = m_floor(e5 + v2_8, -1e30f);
+        e5 = m_at_least(e5 + v2_8, -1e30f);
       }
       let v0_9 = near[near0 + r * 64u + k7];
       let v1_10 = near[near1 + c * 64u + k7];
-      sum4 += v0_9 * v1_10 * m_exp(m_floor(e5, -100.0));
+      sum4 += v0_9 * v1_10 * m_exp(m_at_least(e5, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = (0.125f * sum4);
   }
@@ -77,7 +77,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v2_11 = near[near2 + r * 64u + i_K];
-      sum += m_floor(v2_11, -80.0);
+      sum += m_at_least(v2_11, -80.0);
       near[near6 + r * 64u + i_K] = sum;
     }
   }

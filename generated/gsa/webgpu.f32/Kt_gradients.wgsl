@@ -14,7 +14,7 @@ var<workgroup> near: array<f32, 3136>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -177,11 +177,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e34 = 0.0;
       for (var j35 = c + 1u; j35 <= r; j35++) {
         let v23_37 = select(0.0, p_g[at_g + j35 * heads_64 + k36], j35 < length);
-        e34 = m_floor(e34 + v23_37, -1e30f);
+        e34 = m_at_least(e34 + v23_37, -1e30f);
       }
       let v22_38 = near[near22 + r * 64u + k36];
       let v25_39 = arena[far + c * 64u + k36];
-      sum33 += v22_38 * v25_39 * m_exp(m_floor(e34, -100.0));
+      sum33 += v22_38 * v25_39 * m_exp(m_at_least(e34, -100.0));
     }
     let v26_32 = sum33;
     near[near26 + r * 16u + c] = v26_32;
@@ -200,7 +200,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v23_41 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-      sum += m_floor(v23_41, -80.0);
+      sum += m_at_least(v23_41, -80.0);
       arena[far + r * 64u + i_M + 1024u] = sum;
     }
   }
@@ -432,10 +432,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var j129 = r; j129 > 0u; j129--) {
       let p132 = j129 - 1u;
       let v23_133 = select(0.0, p_g[at_g + j129 * heads_64 + i_M], j129 < length);
-      e128 = m_floor(e128 + v23_133, -1e30f);
+      e128 = m_at_least(e128 + v23_133, -1e30f);
       let v56_134 = (0.125f * select(0.0, near[near54 + r * 16u + p132], p132 <= r));
       let v25_135 = arena[far + p132 * 64u + i_M];
-      sum127 += v56_134 * v25_135 * m_exp(m_floor(e128, -100.0));
+      sum127 += v56_134 * v25_135 * m_exp(m_at_least(e128, -100.0));
     }
     let v57_126 = sum127;
     arena[far + r * 64u + i_M + 8192u] = v57_126;
@@ -450,10 +450,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e138 = 0.0;
     for (var j139 = c + 1u; j139 < 16u + zero; j139++) {
       let v23_143 = select(0.0, p_g[at_g + j139 * heads_64 + i_M], j139 < length);
-      e138 = m_floor(e138 + v23_143, -1e30f);
+      e138 = m_at_least(e138 + v23_143, -1e30f);
       let v56_144 = (0.125f * select(0.0, near[near54 + j139 * 16u + c], c <= j139));
       let v22_145 = near[near22 + j139 * 64u + i_M];
-      sum137 += v56_144 * v22_145 * m_exp(m_floor(e138, -100.0));
+      sum137 += v56_144 * v22_145 * m_exp(m_at_least(e138, -100.0));
     }
     let v60_136 = sum137;
     arena[far + c * 64u + i_M + 9216u] = v60_136;

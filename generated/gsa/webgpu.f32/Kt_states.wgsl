@@ -10,7 +10,7 @@
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 3072>;
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -105,7 +105,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let v2_6 = near[near2 + r * 16u + i_M];
-        sum += m_floor(v2_6, -80.0);
+        sum += m_at_least(v2_6, -80.0);
         near[near9 + r * 16u + i_M] = sum;
       }
     }
@@ -142,9 +142,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
           for (var j16 = r; j16 > 0u; j16--) {
             let p18 = j16 - 1u;
             let v2_19 = near[near2 + j16 * 16u + i_M];
-            e15 = m_floor(e15 + v2_19, -1e30f);
+            e15 = m_at_least(e15 + v2_19, -1e30f);
             let v4_20 = near[near4 + p18 * 16u + i_M];
-            sum14 += near[near5 + r * 16u + p18] * v4_20 * m_exp(m_floor(e15, -100.0));
+            sum14 += near[near5 + r * 16u + p18] * v4_20 * m_exp(m_at_least(e15, -100.0));
           }
           if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((m_exp(v9_13) * 0.125f) * m8[y][x]) + sum14); }
         }

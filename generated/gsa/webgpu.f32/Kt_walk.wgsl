@@ -10,7 +10,7 @@
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 3072>;
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -98,7 +98,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         let v2_5 = near[near2 + r * 16u + i_M];
-        sum += m_floor(v2_5, -80.0);
+        sum += m_at_least(v2_5, -80.0);
         near[near9 + r * 16u + i_M] = sum;
       }
     }
@@ -135,9 +135,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
           for (var j15 = r; j15 > 0u; j15--) {
             let p17 = j15 - 1u;
             let v2_18 = near[near2 + j15 * 16u + i_M];
-            e14 = m_floor(e14 + v2_18, -1e30f);
+            e14 = m_at_least(e14 + v2_18, -1e30f);
             let v4_19 = near[near4 + p17 * 16u + i_M];
-            sum13 += near[near5 + r * 16u + p17] * v4_19 * m_exp(m_floor(e14, -100.0));
+            sum13 += near[near5 + r * 16u + p17] * v4_19 * m_exp(m_at_least(e14, -100.0));
           }
           if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((m_exp(v9_12) * 0.125f) * m8[y][x]) + sum13); }
         }

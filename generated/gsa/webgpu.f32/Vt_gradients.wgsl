@@ -12,7 +12,7 @@ var<workgroup> near: array<f32, 3600>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -118,7 +118,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v7_16 = near[near7 + r * 64u + i_M];
-      sum += m_floor(v7_16, -80.0);
+      sum += m_at_least(v7_16, -80.0);
       arena[far + r * 64u + i_M + 1024u] = sum;
     }
   }
@@ -164,9 +164,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         for (var j35 = r; j35 > 0u; j35--) {
           let p37 = j35 - 1u;
           let v7_38 = near[near7 + j35 * 64u + i_M];
-          e34 = m_floor(e34 + v7_38, -1e30f);
+          e34 = m_at_least(e34 + v7_38, -1e30f);
           let v8_39 = arena[far + p37 * 64u + i_M];
-          sum33 += near[near6 + r * 16u + p37] * v8_39 * m_exp(m_floor(e34, -100.0));
+          sum33 += near[near6 + r * 16u + p37] * v8_39 * m_exp(m_at_least(e34, -100.0));
         }
         let v15_31 = ((m_exp(v10_32) * m13[y][x]) + sum33);
         arena[far + r * 64u + i_M + 2048u] = v15_31;
@@ -241,9 +241,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e57 = 0.0;
     for (var j58 = c + 1u; j58 < 16u + zero; j58++) {
       let v7_61 = near[near7 + j58 * 64u + i_M];
-      e57 = m_floor(e57 + v7_61, -1e30f);
+      e57 = m_at_least(e57 + v7_61, -1e30f);
       let v25_62 = arena[far + j58 * 64u + i_M + 4096u];
-      sum56 += near[near24 + j58 * 16u + c] * v25_62 * m_exp(m_floor(e57, -100.0));
+      sum56 += near[near24 + j58 * 16u + c] * v25_62 * m_exp(m_at_least(e57, -100.0));
     }
     let v26_55 = sum56;
     arena[far + c * 64u + i_M + 5120u] = v26_55;

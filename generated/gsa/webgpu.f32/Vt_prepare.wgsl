@@ -9,7 +9,7 @@ var<workgroup> near: array<f32, 3088>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -123,11 +123,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e20 = 0.0;
       for (var j21 = c + 1u; j21 <= r; j21++) {
         let v8_23 = near[near8 + j21 * 64u + k22];
-        e20 = m_floor(e20 + v8_23, -1e30f);
+        e20 = m_at_least(e20 + v8_23, -1e30f);
       }
       let v7_24 = near[near7 + r * 64u + k22];
       let v9_25 = arena[far + c * 64u + k22];
-      sum19 += v7_24 * v9_25 * m_exp(m_floor(e20, -100.0));
+      sum19 += v7_24 * v9_25 * m_exp(m_at_least(e20, -100.0));
     }
     arena[at_ws_Vt_score0_0 + r * 16u + c] = ((v11_18 * (-1.0f)) * sum19);
   }
@@ -138,7 +138,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v8_26 = near[near8 + r * 64u + i_M];
-      sum += m_floor(v8_26, -80.0);
+      sum += m_at_least(v8_26, -80.0);
       arena[far + r * 64u + i_M + 1024u] = sum;
     }
   }

@@ -12,7 +12,7 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 3584>;
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -112,7 +112,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v7_16 = near[near7 + r * 64u + i_K];
-      sum += m_floor(v7_16, -80.0);
+      sum += m_at_least(v7_16, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
   }
@@ -160,9 +160,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         for (var j35 = r; j35 > 0u; j35--) {
           let p37 = j35 - 1u;
           let v7_38 = near[near7 + j35 * 64u + i_K];
-          e34 = m_floor(e34 + v7_38, -1e30f);
+          e34 = m_at_least(e34 + v7_38, -1e30f);
           let v8_39 = arena[far + p37 * 64u + i_K];
-          sum33 += near[near6 + r * 16u + p37] * v8_39 * m_exp(m_floor(e34, -100.0));
+          sum33 += near[near6 + r * 16u + p37] * v8_39 * m_exp(m_at_least(e34, -100.0));
         }
         let v15_31 = ((m_exp(v10_32) * m13[y][x]) + sum33);
         arena[far + r * 64u + i_K + 2048u] = v15_31;
@@ -273,9 +273,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e72 = 0.0;
     for (var j73 = c + 1u; j73 < 16u + zero; j73++) {
       let v7_76 = near[near7 + j73 * 64u + i_K];
-      e72 = m_floor(e72 + v7_76, -1e30f);
+      e72 = m_at_least(e72 + v7_76, -1e30f);
       let v30_77 = near[near30 + j73 * 64u + i_K];
-      sum71 += near[near33 + j73 * 16u + c] * v30_77 * m_exp(m_floor(e72, -100.0));
+      sum71 += near[near33 + j73 * 16u + c] * v30_77 * m_exp(m_at_least(e72, -100.0));
     }
     let v34_70 = sum71;
     arena[far + c * 64u + i_K + 5120u] = v34_70;

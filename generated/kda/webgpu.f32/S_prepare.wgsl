@@ -10,7 +10,7 @@
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 3600>;
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -74,11 +74,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e5 = 0.0;
       for (var j6 = c + 1u; j6 <= r; j6++) {
         let v2_8 = near[near2 + j6 * 64u + k7];
-        e5 = m_floor(e5 + v2_8, -1e30f);
+        e5 = m_at_least(e5 + v2_8, -1e30f);
       }
       let v0_9 = near[near0 + r * 64u + k7];
       let v1_10 = near[near1 + c * 64u + k7];
-      sum4 += v0_9 * v1_10 * m_exp(m_floor(e5, -100.0));
+      sum4 += v0_9 * v1_10 * m_exp(m_at_least(e5, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = (0.125f * sum4);
   }
@@ -101,11 +101,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e15 = 0.0;
       for (var j16 = c + 1u; j16 <= r; j16++) {
         let v2_18 = near[near2 + j16 * 64u + k17];
-        e15 = m_floor(e15 + v2_18, -1e30f);
+        e15 = m_at_least(e15 + v2_18, -1e30f);
       }
       let v1_19 = near[near1 + r * 64u + k17];
       let v1_20 = near[near1 + c * 64u + k17];
-      sum14 += v1_19 * v1_20 * m_exp(m_floor(e15, -100.0));
+      sum14 += v1_19 * v1_20 * m_exp(m_at_least(e15, -100.0));
     }
     let v9_12 = (v8_13 * sum14);
     near[near9 + r * 16u + c] = v9_12;
@@ -136,7 +136,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v2_21 = near[near2 + r * 64u + i_K];
-      sum += m_floor(v2_21, -80.0);
+      sum += m_at_least(v2_21, -80.0);
       arena[far + r * 64u + i_K] = sum;
     }
   }

@@ -14,7 +14,7 @@ var<workgroup> near: array<f32, 3152>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 fn m_sign(x: f32) -> f32 { return select(sign(x), x, m_is_nan(x)); }
 
@@ -153,7 +153,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v22_15 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
-      sum += m_floor(v22_15, -80.0);
+      sum += m_at_least(v22_15, -80.0);
       near[near23 + r] = sum;
     }
   }

@@ -12,7 +12,7 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 3408>;
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -103,7 +103,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v6_13 = select(0.0, p_w[at_d_o + r * heads_64 + i_K], r < length);
-      let own = m_floor(v6_13, -80.0);
+      let own = m_at_least(v6_13, -80.0);
       arena[far + r * 64u + i_K] = sum;
       sum += own;
     }
@@ -150,9 +150,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
           let p32 = j31 - 1u;
           let v4_33 = select(0.0, near[near3 + r * 16u + p32], p32 < r);
           let v5_34 = near[near5 + p32 * 64u + i_K];
-          sum29 += v4_33 * v5_34 * m_exp(m_floor(e30, -100.0));
+          sum29 += v4_33 * v5_34 * m_exp(m_at_least(e30, -100.0));
           let v6_35 = select(0.0, p_w[at_d_o + p32 * heads_64 + i_K], p32 < length);
-          e30 = m_floor(e30 + v6_35, -1e30f);
+          e30 = m_at_least(e30 + v6_35, -1e30f);
         }
         let v13_28 = ((m_exp(arena[far + r * 64u + i_K]) * m11[y][x]) + sum29);
         arena[far + r * 64u + i_K + 1024u] = v13_28;
@@ -204,9 +204,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var j50 = c + 1u; j50 < 16u + zero; j50++) {
       let v4_52 = select(0.0, near[near3 + j50 * 16u + c], c < j50);
       let v20_53 = select(0.0, arena[at_r_staged + j50 * heads_64 + i_K], j50 < length);
-      sum48 += v4_52 * v20_53 * m_exp(m_floor(e49, -100.0));
+      sum48 += v4_52 * v20_53 * m_exp(m_at_least(e49, -100.0));
       let v6_54 = select(0.0, p_w[at_d_o + j50 * heads_64 + i_K], j50 < length);
-      e49 = m_floor(e49 + v6_54, -1e30f);
+      e49 = m_at_least(e49 + v6_54, -1e30f);
     }
     let v21_47 = sum48;
     arena[far + c * 64u + i_K + 2048u] = v21_47;
@@ -253,7 +253,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v6_70 = select(0.0, p_w[at_d_o + r * heads_64 + i_K], r < length);
-      sum += m_floor(v6_70, -80.0);
+      sum += m_at_least(v6_70, -80.0);
       near[near25 + r * 64u + i_K] = sum;
     }
   }

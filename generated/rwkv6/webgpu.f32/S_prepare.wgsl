@@ -10,7 +10,7 @@
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 3136>;
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -94,11 +94,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e10 = 0.0;
       for (var j11 = c + 1u; j11 < r; j11++) {
         let v6_13 = near[near6 + j11 * 64u + k12];
-        e10 = m_floor(e10 + v6_13, -1e30f);
+        e10 = m_at_least(e10 + v6_13, -1e30f);
       }
       let v3_14 = near[near3 + r * 64u + k12];
       let v0_15 = near[near0 + c * 64u + k12];
-      sum9 += v3_14 * v0_15 * m_exp(m_floor(e10, -100.0));
+      sum9 += v3_14 * v0_15 * m_exp(m_at_least(e10, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = sum9;
   }
@@ -109,7 +109,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v6_16 = near[near6 + r * 64u + i_K];
-      let own = m_floor(v6_16, -80.0);
+      let own = m_at_least(v6_16, -80.0);
       arena[far + r * 64u + i_K] = sum;
       sum += own;
     }
@@ -132,7 +132,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v6_18 = near[near6 + r * 64u + i_K];
-      sum += m_floor(v6_18, -80.0);
+      sum += m_at_least(v6_18, -80.0);
       near[near11 + r * 64u + i_K] = sum;
     }
   }

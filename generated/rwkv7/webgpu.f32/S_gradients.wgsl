@@ -12,7 +12,7 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 4096>;
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -145,7 +145,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v7_26 = select(0.0, arena[at_w_staged + r * heads_64 + i_K], r < length);
-      sum += m_floor(v7_26, -80.0);
+      sum += m_at_least(v7_26, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
   }
@@ -199,10 +199,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         for (var j45 = r; j45 > 0u; j45--) {
           let p48 = j45 - 1u;
           let v7_49 = select(0.0, arena[at_w_staged + j45 * heads_64 + i_K], j45 < length);
-          e44 = m_floor(e44 + v7_49, -1e30f);
+          e44 = m_at_least(e44 + v7_49, -1e30f);
           let v5_50 = select(0.0, near[near4 + r * 16u + p48], p48 <= r);
           let v6_51 = select(0.0, arena[at_k_staged + p48 * heads_64 + i_K], p48 < length);
-          sum43 += v5_50 * v6_51 * m_exp(m_floor(e44, -100.0));
+          sum43 += v5_50 * v6_51 * m_exp(m_at_least(e44, -100.0));
         }
         let v12_55 = select(0.0, near[near11 + r * 16u + r], r <= r);
         let v13_56 = select(0.0, arena[at_b_staged + r * heads_64 + i_K], r < length);
@@ -211,10 +211,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         for (var j54 = r; j54 > 0u; j54--) {
           let p57 = j54 - 1u;
           let v7_58 = select(0.0, arena[at_w_staged + j54 * heads_64 + i_K], j54 < length);
-          e53 = m_floor(e53 + v7_58, -1e30f);
+          e53 = m_at_least(e53 + v7_58, -1e30f);
           let v12_59 = select(0.0, near[near11 + r * 16u + p57], p57 <= r);
           let v13_60 = select(0.0, arena[at_b_staged + p57 * heads_64 + i_K], p57 < length);
-          sum52 += v12_59 * v13_60 * m_exp(m_floor(e53, -100.0));
+          sum52 += v12_59 * v13_60 * m_exp(m_at_least(e53, -100.0));
         }
         let v21_41 = (((m_exp(v15_42) * m18[y][x]) + sum43) + sum52);
         arena[far + r * 64u + i_K + 2048u] = v21_41;
@@ -233,10 +233,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e63 = 0.0;
     for (var j64 = c + 1u; j64 < 16u + zero; j64++) {
       let v7_68 = select(0.0, arena[at_w_staged + j64 * heads_64 + i_K], j64 < length);
-      e63 = m_floor(e63 + v7_68, -1e30f);
+      e63 = m_at_least(e63 + v7_68, -1e30f);
       let v5_69 = select(0.0, near[near4 + j64 * 16u + c], c <= j64);
       let v22_70 = select(0.0, arena[at_r_staged + j64 * heads_64 + i_K], j64 < length);
-      sum62 += v5_69 * v22_70 * m_exp(m_floor(e63, -100.0));
+      sum62 += v5_69 * v22_70 * m_exp(m_at_least(e63, -100.0));
     }
     let v23_61 = sum62;
     arena[far + c * 64u + i_K + 3072u] = v23_61;
@@ -281,9 +281,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var j85 = c + 1u; j85 < 16u + zero; j85++) {
       let v26_87 = select(0.0, near[near25 + j85 * 16u + c], c < j85);
       let v27_88 = select(0.0, arena[at_a_staged + j85 * heads_64 + i_K], j85 < length);
-      sum83 += v26_87 * v27_88 * m_exp(m_floor(e84, -100.0));
+      sum83 += v26_87 * v27_88 * m_exp(m_at_least(e84, -100.0));
       let v7_89 = select(0.0, arena[at_w_staged + j85 * heads_64 + i_K], j85 < length);
-      e84 = m_floor(e84 + v7_89, -1e30f);
+      e84 = m_at_least(e84 + v7_89, -1e30f);
     }
     let v28_82 = sum83;
     arena[far + c * 64u + i_K + 4096u] = v28_82;
@@ -354,11 +354,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e114 = 0.0;
       for (var j115 = c + 1u; j115 < r; j115++) {
         let v7_117 = select(0.0, arena[at_w_staged + j115 * heads_64 + k116], j115 < length);
-        e114 = m_floor(e114 + v7_117, -1e30f);
+        e114 = m_at_least(e114 + v7_117, -1e30f);
       }
       let v27_118 = select(0.0, arena[at_a_staged + r * heads_64 + k116], r < length);
       let v6_119 = select(0.0, arena[at_k_staged + c * heads_64 + k116], c < length);
-      sum113 += v27_118 * v6_119 * m_exp(m_floor(e114, -100.0));
+      sum113 += v27_118 * v6_119 * m_exp(m_at_least(e114, -100.0));
     }
     let v42_112 = sum113;
     near[near42 + r * 16u + c] = v42_112;
@@ -476,7 +476,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v7_162 = select(0.0, arena[at_w_staged + r * heads_64 + i_K], r < length);
-      let own = m_floor(v7_162, -80.0);
+      let own = m_at_least(v7_162, -80.0);
       near[near55 + r * 64u + i_K] = sum;
       sum += own;
     }
@@ -523,9 +523,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
           let p181 = j180 - 1u;
           let v26_182 = select(0.0, near[near25 + r * 16u + p181], p181 < r);
           let v6_183 = select(0.0, arena[at_k_staged + p181 * heads_64 + i_K], p181 < length);
-          sum178 += v26_182 * v6_183 * m_exp(m_floor(e179, -100.0));
+          sum178 += v26_182 * v6_183 * m_exp(m_at_least(e179, -100.0));
           let v7_184 = select(0.0, arena[at_w_staged + p181 * heads_64 + i_K], p181 < length);
-          e179 = m_floor(e179 + v7_184, -1e30f);
+          e179 = m_at_least(e179 + v7_184, -1e30f);
         }
         var sum185 = 0.0;
         var e186 = 0.0;
@@ -533,9 +533,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
           let p188 = j187 - 1u;
           let v53_189 = select(0.0, near[near52 + r * 16u + p188], p188 < r);
           let v13_190 = select(0.0, arena[at_b_staged + p188 * heads_64 + i_K], p188 < length);
-          sum185 += v53_189 * v13_190 * m_exp(m_floor(e186, -100.0));
+          sum185 += v53_189 * v13_190 * m_exp(m_at_least(e186, -100.0));
           let v7_191 = select(0.0, arena[at_w_staged + p188 * heads_64 + i_K], p188 < length);
-          e186 = m_floor(e186 + v7_191, -1e30f);
+          e186 = m_at_least(e186 + v7_191, -1e30f);
         }
         let v60_177 = (((m_exp(near[near55 + r * 64u + i_K]) * m57[y][x]) + sum178) + sum185);
         near[near60 + r * 64u + i_K] = v60_177;
@@ -554,10 +554,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e194 = 0.0;
     for (var j195 = c + 1u; j195 < 16u + zero; j195++) {
       let v7_199 = select(0.0, arena[at_w_staged + j195 * heads_64 + i_K], j195 < length);
-      e194 = m_floor(e194 + v7_199, -1e30f);
+      e194 = m_at_least(e194 + v7_199, -1e30f);
       let v12_200 = select(0.0, near[near11 + j195 * 16u + c], c <= j195);
       let v22_201 = select(0.0, arena[at_r_staged + j195 * heads_64 + i_K], j195 < length);
-      sum193 += v12_200 * v22_201 * m_exp(m_floor(e194, -100.0));
+      sum193 += v12_200 * v22_201 * m_exp(m_at_least(e194, -100.0));
     }
     let v66_192 = sum193;
     near[near66 + c * 64u + i_K] = v66_192;
@@ -566,9 +566,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var j205 = c + 1u; j205 < 16u + zero; j205++) {
       let v53_207 = select(0.0, near[near52 + j205 * 16u + c], c < j205);
       let v27_208 = select(0.0, arena[at_a_staged + j205 * heads_64 + i_K], j205 < length);
-      sum203 += v53_207 * v27_208 * m_exp(m_floor(e204, -100.0));
+      sum203 += v53_207 * v27_208 * m_exp(m_at_least(e204, -100.0));
       let v7_209 = select(0.0, arena[at_w_staged + j205 * heads_64 + i_K], j205 < length);
-      e204 = m_floor(e204 + v7_209, -1e30f);
+      e204 = m_at_least(e204 + v7_209, -1e30f);
     }
     let v68_202 = sum203;
     near[near68 + c * 64u + i_K] = v68_202;

@@ -12,7 +12,7 @@
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 3584>;
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -78,11 +78,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e5 = 0.0;
       for (var j6 = c + 1u; j6 <= r; j6++) {
         let v2_8 = near[near2 + j6 * 64u + k7];
-        e5 = m_floor(e5 + v2_8, -1e30f);
+        e5 = m_at_least(e5 + v2_8, -1e30f);
       }
       let v0_9 = near[near0 + r * 64u + k7];
       let v1_10 = near[near1 + c * 64u + k7];
-      sum4 += v0_9 * v1_10 * m_exp(m_floor(e5, -100.0));
+      sum4 += v0_9 * v1_10 * m_exp(m_at_least(e5, -100.0));
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = sum4;
     var sum11 = 0.0;
@@ -90,11 +90,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e12 = 0.0;
       for (var j13 = c + 1u; j13 <= r; j13++) {
         let v2_15 = near[near2 + j13 * 64u + k14];
-        e12 = m_floor(e12 + v2_15, -1e30f);
+        e12 = m_at_least(e12 + v2_15, -1e30f);
       }
       let v0_16 = near[near0 + r * 64u + k14];
       let v4_17 = select(0.0, p_b[at_r + c * heads_64 + k14], c < length);
-      sum11 += v0_16 * v4_17 * m_exp(m_floor(e12, -100.0));
+      sum11 += v0_16 * v4_17 * m_exp(m_at_least(e12, -100.0));
     }
     arena[at_ws_S_score0_1 + r * 16u + c] = sum11;
     var sum19 = 0.0;
@@ -102,11 +102,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e20 = 0.0;
       for (var j21 = c + 1u; j21 < r; j21++) {
         let v2_23 = near[near2 + j21 * 64u + k22];
-        e20 = m_floor(e20 + v2_23, -1e30f);
+        e20 = m_at_least(e20 + v2_23, -1e30f);
       }
       let v6_24 = select(0.0, p_a[at_r + r * heads_64 + k22], r < length);
       let v4_25 = select(0.0, p_b[at_r + c * heads_64 + k22], c < length);
-      sum19 += v6_24 * v4_25 * m_exp(m_floor(e20, -100.0));
+      sum19 += v6_24 * v4_25 * m_exp(m_at_least(e20, -100.0));
     }
     let v7_18 = sum19;
     near[near7 + r * 16u + c] = v7_18;
@@ -135,11 +135,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var e28 = 0.0;
       for (var j29 = c + 1u; j29 < r; j29++) {
         let v2_31 = near[near2 + j29 * 64u + k30];
-        e28 = m_floor(e28 + v2_31, -1e30f);
+        e28 = m_at_least(e28 + v2_31, -1e30f);
       }
       let v6_32 = select(0.0, p_a[at_r + r * heads_64 + k30], r < length);
       let v1_33 = near[near1 + c * 64u + k30];
-      sum27 += v6_32 * v1_33 * m_exp(m_floor(e28, -100.0));
+      sum27 += v6_32 * v1_33 * m_exp(m_at_least(e28, -100.0));
     }
     let v9_26 = sum27;
     near[near9 + r * 16u + c] = v9_26;
@@ -186,7 +186,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v2_41 = near[near2 + r * 64u + i_K];
-      sum += m_floor(v2_41, -80.0);
+      sum += m_at_least(v2_41, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
   }
@@ -209,7 +209,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       let v2_44 = near[near2 + r * 64u + i_K];
-      let own = m_floor(v2_44, -80.0);
+      let own = m_at_least(v2_44, -80.0);
       near[near16 + r * 64u + i_K] = sum;
       sum += own;
     }

@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 2064>;
 
-fn m_floor(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
+fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -54,7 +54,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      sum += m_floor(select(0.0, p_g[at_g + r * heads], r < length), -80.0);
+      sum += m_at_least(select(0.0, p_g[at_g + r * heads], r < length), -80.0);
       near[near6 + r] = sum;
     }
   }

@@ -65,6 +65,11 @@ def chain(x: Tensor, y: Tensor) -> Tensor:
     return torch.where(torch.isnan(product) & ~torch.isnan(x) & ~torch.isnan(y), 0.0, product)
 
 
+def sign(x: Tensor) -> Tensor:
+    """-1, 0 or 1; what is no number stays so."""
+    return torch.where(torch.isnan(x), x, torch.sign(x))
+
+
 def silu(x: Tensor) -> Tensor:
     return torch.where(x == -math.inf, 0.0, x * torch.sigmoid(x))
 

@@ -9,7 +9,7 @@ import math
 
 import torch
 
-from ._algebra import Gate, Read, Write, chain, gelu, less, number, outer_walk, outer_walk_adjoint, permuted, prefix, prefix_adjoint, silu, softplus
+from ._algebra import Gate, Read, Write, chain, gelu, less, number, outer_walk, outer_walk_adjoint, permuted, prefix, prefix_adjoint, sign, silu, softplus
 from ._drive import Reference
 from ._signature import Named, Signature
 

@@ -10,7 +10,7 @@ import math
 import torch
 
 from . import _reference
-from ._algebra import Gate, Read, Write, chain, gelu, less, number, outer_walk, permuted, prefix, silu, softplus
+from ._algebra import Gate, Read, Write, chain, gelu, less, number, outer_walk, permuted, prefix, sign, silu, softplus
 from ._carry import Carried, Transitions, matrix, product, span
 
 
