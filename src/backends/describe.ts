@@ -2,8 +2,9 @@ import { COL, ROW, type Axis } from '../ir/common/axes.js';
 import { bytesOf, type IoDtype } from '../ir/common/dtype.js';
 import { lanesOf } from '../ir/plan/lanes.js';
 import type { Extent, Launch, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
-import { loadedBuffers } from '../ir/tile/operands.js';
-import type { TileBuffer, TileKernel, TileModule, TileStmt } from '../ir/tile/tile.js';
+import { loadedBuffers } from '../ir/tile/buffers.js';
+import { factsOf } from '../ir/tile/facts.js';
+import type { TileBuffer, TileId, TileKernel, TileModule, TileStmt } from '../ir/tile/tile.js';
 
 /** Size of an axis of a module; the token axes have that of a chunk. */
 export function axisSize(module: TileModule, axis: Axis): number {
@@ -66,10 +67,7 @@ export interface Costs {
   readonly bytes: readonly (readonly Extent[])[];
 }
 
-/**
- * Arithmetic and bytes of the loads and stores, whatever the lowering: two for a multiply-add of a contraction; one for every element of a function, of a fold's
- * argument, of a running sum; two for one of a recurrence.
- */
+/** Arithmetic, as the records of operations count it, and bytes of the loads and stores, whatever the lowering. */
 export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype): Costs {
   const flops = new Map<string, { extents: readonly Extent[]; count: number }>();
   const bytes = new Map<string, { extents: readonly Extent[]; count: number }>();
@@ -77,6 +75,7 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
     const key = extents.join('*');
     sums.set(key, { extents, count: (sums.get(key)?.count ?? 0) + count });
   };
+  const axesOf = (tile: TileId) => kernel.tiles[tile].axes;
   const elements = (axes: readonly Axis[]) => axes.reduce((n, axis) => n * axisSize(module, axis), 1);
   const scan = (body: readonly TileStmt[], outer: readonly Extent[], inner: Extent, tokens = outerExtents('token')): void => {
     // Neighbours of tokens are those of other tokens: memory gives them once.
@@ -93,14 +92,8 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
           const { op } = stmt;
           if (op.op === 'load' && !loaded.has(op.buffer)) access(op.buffer);
           if (op.op === 'load') loaded.add(op.buffer);
-          if (op.op === 'contract') add(flops, [...outer, inner], 2 * elements([...kernel.tiles[stmt.tile].axes, op.axis]));
-          if (op.op === 'map') add(flops, [...outer, inner], elements(kernel.tiles[stmt.tile].axes));
-          if (op.op === 'reduce' || op.op === 'cumsum') add(flops, [...outer, inner], elements(kernel.tiles[op.arg].axes));
-          if (op.op === 'recur') add(flops, [...outer, inner], 2 * elements(kernel.tiles[stmt.tile].axes));
-          if (op.op === 'inverse') add(flops, [...outer, inner], Math.round(elements([ROW, ROW, COL]) / 3));
-          if (op.op === 'compose') add(flops, [...outer, inner], 2 * elements([ROW, ROW, COL]));
-          if (op.op === 'dgate') add(flops, [...outer, inner], 3 * elements([COL, ...kernel.tiles[stmt.tile].axes]));
-          if (op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol') add(flops, [...outer, inner], 2 * elements([ROW, COL, op.axis]));
+          const count = factsOf(op).flops?.(op, axesOf(stmt.tile), axesOf, elements);
+          if (count !== undefined) add(flops, [...outer, inner], count);
           break;
         }
         case 'store':

@@ -1,4 +1,4 @@
-import { operandsOf } from '../ir/tile/operands.js';
+import { operandsOf } from '../ir/tile/facts.js';
 import { printLet, printLoopHead, printStore } from '../ir/tile/print.js';
 import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../ir/tile/tile.js';
 import { lineComment } from '../support/text.js';

@@ -1,12 +1,63 @@
-import { COL, ROW, unionAxes, withoutAxes, type Axis } from '../ir/common/axes.js';
+import { COL, ROW, swapTokens, unionAxes, withoutAxes, type Axis } from '../ir/common/axes.js';
 import type { MathName } from '../ir/common/dag.js';
-import { LEAST_LOG_DECAY } from '../ir/tile/tile.js';
+import { LEAST_LOG_DECAY, type SequenceEnd, type TileId, type TileOp } from '../ir/tile/tile.js';
 import { math } from '../math/index.js';
 import { newValue, strideOf, stridesAlong, visit, type TileValue } from './tile-value.js';
 
-export type SizeOf = (axis: Axis) => number;
+type SizeOf = (axis: Axis) => number;
 
-export function mapTiles(fn: MathName, args: readonly TileValue[], sizeOf: SizeOf): TileValue {
+/** Where an operation is evaluated. */
+export interface Scene {
+  readonly sizeOf: SizeOf;
+  readonly heads: number;
+  tile(id: TileId): TileValue;
+  /** A tile as products see it. */
+  operand(id: TileId): TileValue;
+  /** A value as `io` buffers keep it. */
+  rounded(value: TileValue): TileValue;
+  head(): number;
+  /** Rows of the chunk that are real. */
+  length(): number;
+  /** The row of the token `at` tokens from an end of the sequence; undefined if it is in another chunk, or in none. */
+  rowOf(end: { readonly from: SequenceEnd; readonly at: number }): number | undefined;
+}
+
+/** The meaning of every operation but `load`, which wants memory. `axes`: those of the result. */
+export function evaluateOp(op: Exclude<TileOp, { op: 'load' }>, axes: readonly Axis[], scene: Scene): TileValue {
+  const { tile, operand, sizeOf } = scene;
+  const scalar = (value: number): TileValue => ({ axes: [], sizes: [], data: Float64Array.of(value) });
+  switch (op.op) {
+    case 'literal': return scalar(op.value);
+    case 'zeros': return newValue(axes, sizeOf);
+    case 'head': return scalar(scene.head());
+    case 'heads': return scalar(scene.heads);
+    case 'keep': return keepTile(tile(op.arg), scene.length(), sizeOf);
+    case 'round': return scene.rounded(tile(op.arg));
+    case 'map': return mapTiles(op.fn, op.args.map(tile), sizeOf);
+    case 'reduce': return reduceTile(op.reduce, op.axis, tile(op.arg), sizeOf);
+    case 'contract': return contractTiles(operand(op.a), operand(op.b), op.axis, sizeOf);
+    case 'compose': return composeTiles(tile(op.a), tile(op.b), sizeOf);
+    case 'swap': return swapTile(tile(op.arg));
+    case 'cumsum': return cumsumTile(tile(op.arg), op.exclusive, op.reverse, sizeOf);
+    case 'shift': return shiftTile(tile(op.arg), op.by, op.edge === undefined ? undefined : tile(op.edge), sizeOf);
+    case 'pick': return pickTile(tile(op.arg), op.row, sizeOf);
+    case 'put': {
+      const row = scene.rowOf(op);
+      return row === undefined ? tile(op.arg) : putTile(tile(op.arg), tile(op.of), row);
+    }
+    case 'take': return takeTile(tile(op.arg), scene.rowOf(op), sizeOf);
+    case 'mask': return maskTile(tile(op.arg), op.strict, sizeOf);
+    case 'dscore': return dscoreTile(operand(op.x), operand(op.y), tile(op.g), op, sizeOf);
+    case 'dscoreRow': return dscoreSide('row', operand(op.a), operand(op.y), tile(op.g), op, sizeOf);
+    case 'dscoreCol': return dscoreSide('col', operand(op.a), operand(op.x), tile(op.g), op, sizeOf);
+    case 'inverse': return inverseTile(tile(op.arg), sizeOf);
+    case 'dgate': return dgateTile(tile(op.a), tile(op.x), tile(op.y), tile(op.decay), op.before, sizeOf);
+    case 'recur': return recurTile(tile(op.decay), tile(op.write), tile(op.init), op.reverse, sizeOf);
+  }
+  op satisfies never;
+}
+
+function mapTiles(fn: MathName, args: readonly TileValue[], sizeOf: SizeOf): TileValue {
   const out = newValue(unionAxes(...args.map((arg) => arg.axes)), sizeOf);
   const f = math[fn].f64;
   const [a, b] = args.length > 1 ? args : [args[0], args[0]];
@@ -16,7 +67,7 @@ export function mapTiles(fn: MathName, args: readonly TileValue[], sizeOf: SizeO
   return out;
 }
 
-export function reduceTile(reduce: 'sum' | 'max' | 'min', axis: Axis, arg: TileValue, sizeOf: SizeOf): TileValue {
+function reduceTile(reduce: 'sum' | 'max' | 'min', axis: Axis, arg: TileValue, sizeOf: SizeOf): TileValue {
   const out = newValue(withoutAxes(arg.axes, [axis]), sizeOf);
   const step = strideOf(arg, axis);
   const n = sizeOf(axis);
@@ -31,7 +82,7 @@ export function reduceTile(reduce: 'sum' | 'max' | 'min', axis: Axis, arg: TileV
   return out;
 }
 
-export function contractTiles(a: TileValue, b: TileValue, axis: Axis, sizeOf: SizeOf): TileValue {
+function contractTiles(a: TileValue, b: TileValue, axis: Axis, sizeOf: SizeOf): TileValue {
   const out = newValue(withoutAxes(unionAxes(a.axes, b.axes), [axis]), sizeOf);
   const stepA = strideOf(a, axis);
   const stepB = strideOf(b, axis);
@@ -45,7 +96,7 @@ export function contractTiles(a: TileValue, b: TileValue, axis: Axis, sizeOf: Si
 }
 
 /** Product of two matrices over the tokens of a chunk. */
-export function composeTiles(a: TileValue, b: TileValue, sizeOf: SizeOf): TileValue {
+function composeTiles(a: TileValue, b: TileValue, sizeOf: SizeOf): TileValue {
   const out = newValue([ROW, COL], sizeOf);
   const n = sizeOf(ROW);
   const [aRow, aCol] = stridesAlong(a, [ROW, COL]);
@@ -60,7 +111,7 @@ export function composeTiles(a: TileValue, b: TileValue, sizeOf: SizeOf): TileVa
 }
 
 export function swapTile(arg: TileValue): TileValue {
-  return { ...arg, axes: arg.axes.map((axis) => (axis === ROW ? COL : axis === COL ? ROW : axis)) };
+  return { ...arg, axes: swapTokens(arg.axes) };
 }
 
 /** Visits the cells of all axes but ROW; `rows(i)` turns a row into an offset from the base. */
@@ -70,7 +121,7 @@ function columns(out: TileValue, args: readonly TileValue[], cell: (bases: reado
   visit(sizes, [stridesAlong(out, axes), ...args.map((arg) => stridesAlong(arg, axes))], (at) => cell(at.slice(1), at[0]));
 }
 
-export function cumsumTile(arg: TileValue, exclusive: boolean, reverse: boolean, sizeOf: SizeOf): TileValue {
+function cumsumTile(arg: TileValue, exclusive: boolean, reverse: boolean, sizeOf: SizeOf): TileValue {
   const out = newValue(arg.axes, sizeOf);
   const n = sizeOf(ROW);
   const step = strideOf(arg, ROW);
@@ -87,7 +138,7 @@ export function cumsumTile(arg: TileValue, exclusive: boolean, reverse: boolean,
   return out;
 }
 
-export function shiftTile(arg: TileValue, by: 1 | -1, edge: TileValue | undefined, sizeOf: SizeOf): TileValue {
+function shiftTile(arg: TileValue, by: 1 | -1, edge: TileValue | undefined, sizeOf: SizeOf): TileValue {
   const out = newValue(arg.axes, sizeOf);
   const n = sizeOf(ROW);
   const step = strideOf(arg, ROW);
@@ -101,7 +152,7 @@ export function shiftTile(arg: TileValue, by: 1 | -1, edge: TileValue | undefine
   return out;
 }
 
-export function pickTile(arg: TileValue, row: 'first' | 'last', sizeOf: SizeOf): TileValue {
+function pickTile(arg: TileValue, row: 'first' | 'last', sizeOf: SizeOf): TileValue {
   const out = newValue(withoutAxes(arg.axes, [ROW]), sizeOf);
   const offset = row === 'first' ? 0 : (sizeOf(ROW) - 1) * strideOf(arg, ROW);
   visit(out.sizes, [stridesAlong(arg, out.axes)], ([at], i) => {
@@ -111,7 +162,7 @@ export function pickTile(arg: TileValue, row: 'first' | 'last', sizeOf: SizeOf):
 }
 
 /** Row `row` becomes `of`. */
-export function putTile(arg: TileValue, of: TileValue, row: number): TileValue {
+function putTile(arg: TileValue, of: TileValue, row: number): TileValue {
   const out: TileValue = { ...arg, data: arg.data.slice() };
   const step = strideOf(arg, ROW);
   columns(out, [of], ([from], base) => {
@@ -121,7 +172,7 @@ export function putTile(arg: TileValue, of: TileValue, row: number): TileValue {
 }
 
 /** Row `row`; zeros if undefined. */
-export function takeTile(arg: TileValue, row: number | undefined, sizeOf: SizeOf): TileValue {
+function takeTile(arg: TileValue, row: number | undefined, sizeOf: SizeOf): TileValue {
   const out = newValue(withoutAxes(arg.axes, [ROW]), sizeOf);
   if (row === undefined) return out;
   visit(out.sizes, [stridesAlong(arg, out.axes)], ([at], i) => {
@@ -130,7 +181,7 @@ export function takeTile(arg: TileValue, row: number | undefined, sizeOf: SizeOf
   return out;
 }
 
-export function maskTile(arg: TileValue, strict: boolean, sizeOf: SizeOf): TileValue {
+function maskTile(arg: TileValue, strict: boolean, sizeOf: SizeOf): TileValue {
   const out = newValue(arg.axes, sizeOf);
   const row = out.axes.map((axis) => (axis === ROW ? 1 : 0));
   const col = out.axes.map((axis) => (axis === COL ? 1 : 0));
@@ -141,7 +192,7 @@ export function maskTile(arg: TileValue, strict: boolean, sizeOf: SizeOf): TileV
 }
 
 /** Rows from `length` on become 0 whatever they held; the value gets ROW if it has none. */
-export function keepTile(arg: TileValue, length: number, sizeOf: SizeOf): TileValue {
+function keepTile(arg: TileValue, length: number, sizeOf: SizeOf): TileValue {
   const out = newValue(unionAxes([ROW], arg.axes), sizeOf);
   const row = out.axes.map((axis) => (axis === ROW ? 1 : 0));
   visit(out.sizes, [row, stridesAlong(arg, out.axes)], ([r, at], i) => {
@@ -151,7 +202,7 @@ export function keepTile(arg: TileValue, length: number, sizeOf: SizeOf): TileVa
 }
 
 /** (I - A)^{-1}: row i is e_i + sum over j < i of A[i,j] times row j. */
-export function inverseTile(arg: TileValue, sizeOf: SizeOf): TileValue {
+function inverseTile(arg: TileValue, sizeOf: SizeOf): TileValue {
   const out = newValue([ROW, COL], sizeOf);
   const n = sizeOf(ROW);
   const [stepR, stepC] = stridesAlong(arg, [ROW, COL]);
@@ -165,7 +216,7 @@ export function inverseTile(arg: TileValue, sizeOf: SizeOf): TileValue {
   return out;
 }
 
-export function recurTile(decay: TileValue, write: TileValue, init: TileValue, reverse: boolean, sizeOf: SizeOf): TileValue {
+function recurTile(decay: TileValue, write: TileValue, init: TileValue, reverse: boolean, sizeOf: SizeOf): TileValue {
   const out = newValue(unionAxes(decay.axes, write.axes), sizeOf);
   const n = sizeOf(ROW);
   const [stepOut, stepDecay, stepWrite] = [out, decay, write].map((value) => strideOf(value, ROW));
@@ -201,13 +252,13 @@ function decayedPairs(
   }
 }
 
-export interface DecayPairs {
+interface DecayPairs {
   readonly axis: Axis;
   readonly before: boolean;
   readonly strict: boolean;
 }
 
-export function dscoreTile(x: TileValue, y: TileValue, g: TileValue, how: DecayPairs, sizeOf: SizeOf): TileValue {
+function dscoreTile(x: TileValue, y: TileValue, g: TileValue, how: DecayPairs, sizeOf: SizeOf): TileValue {
   const out = newValue([ROW, COL], sizeOf);
   const n = sizeOf(ROW);
   const [xr, xk] = stridesAlong(x, [ROW, how.axis]);
@@ -219,7 +270,7 @@ export function dscoreTile(x: TileValue, y: TileValue, g: TileValue, how: DecayP
 }
 
 /** `role`: `row` sums over the column tokens into [ROW, axis], `col` over the row tokens into [COL, axis]. */
-export function dscoreSide(role: 'row' | 'col', a: TileValue, other: TileValue, g: TileValue, how: DecayPairs, sizeOf: SizeOf): TileValue {
+function dscoreSide(role: 'row' | 'col', a: TileValue, other: TileValue, g: TileValue, how: DecayPairs, sizeOf: SizeOf): TileValue {
   const out = newValue([role === 'row' ? ROW : COL, how.axis], sizeOf);
   const width = sizeOf(how.axis);
   const [ar, ac] = stridesAlong(a, [ROW, COL]);
@@ -232,7 +283,7 @@ export function dscoreSide(role: 'row' | 'col', a: TileValue, other: TileValue, 
 }
 
 /** Every token's triples one by one: the lowerings share their sums. */
-export function dgateTile(a: TileValue, x: TileValue, y: TileValue, decay: TileValue, before: boolean, sizeOf: SizeOf): TileValue {
+function dgateTile(a: TileValue, x: TileValue, y: TileValue, decay: TileValue, before: boolean, sizeOf: SizeOf): TileValue {
   const out = newValue(unionAxes(x.axes, y.axes, decay.axes), sizeOf);
   const n = sizeOf(ROW);
   const [stepOut, stepX, stepY, stepDecay] = [out, x, y, decay].map((value) => strideOf(value, ROW));

@@ -1,9 +1,6 @@
 import { COL, ROW, type Axis } from '../ir/common/axes.js';
 import type { SequenceEnd, TileBuffer, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from '../ir/tile/tile.js';
-import {
-  composeTiles, contractTiles, cumsumTile, dgateTile, dscoreSide, dscoreTile, inverseTile, keepTile, mapTiles, maskTile, pickTile, putTile, recurTile, reduceTile, shiftTile,
-  swapTile, takeTile,
-} from './tile-ops.js';
+import { evaluateOp, swapTile } from './tile-ops.js';
 import { newValue, stridesAlong, visit, type TileValue } from './tile-value.js';
 
 /** What a call brings: head counts and the sequences as [first token, number of tokens], in order. */
@@ -242,37 +239,13 @@ function runProgram(
   };
 
   const evaluate = (op: TileOp, axes: readonly Axis[], place: Place): TileValue => {
-    const scalar = (value: number): TileValue => ({ axes: [], sizes: [], data: Float64Array.of(value) });
-    switch (op.op) {
-      case 'load': return load(op, place);
-      case 'literal': return scalar(op.value);
-      case 'zeros': return newValue(axes, sizeOf);
-      case 'head': return scalar(place.head ?? fail('head is not known here'));
-      case 'heads': return scalar(dims.heads);
-      case 'keep': return keepTile(tile(op.arg), (place.chunk ?? fail('keep needs a chunk')).length, sizeOf);
-      case 'round': return rounded(tile(op.arg));
-      case 'map': return mapTiles(op.fn, op.args.map(tile), sizeOf);
-      case 'reduce': return reduceTile(op.reduce, op.axis, tile(op.arg), sizeOf);
-      case 'contract': return contractTiles(operand(op.a), operand(op.b), op.axis, sizeOf);
-      case 'compose': return composeTiles(tile(op.a), tile(op.b), sizeOf);
-      case 'swap': return swapTile(tile(op.arg));
-      case 'cumsum': return cumsumTile(tile(op.arg), op.exclusive, op.reverse, sizeOf);
-      case 'shift': return shiftTile(tile(op.arg), op.by, op.edge === undefined ? undefined : tile(op.edge), sizeOf);
-      case 'pick': return pickTile(tile(op.arg), op.row, sizeOf);
-      case 'put': {
-        const row = rowOf(op, place);
-        return row === undefined ? tile(op.arg) : putTile(tile(op.arg), tile(op.of), row);
-      }
-      case 'take': return takeTile(tile(op.arg), rowOf(op, place), sizeOf);
-      case 'mask': return maskTile(tile(op.arg), op.strict, sizeOf);
-      case 'dscore': return dscoreTile(operand(op.x), operand(op.y), tile(op.g), op, sizeOf);
-      case 'dscoreRow': return dscoreSide('row', operand(op.a), operand(op.y), tile(op.g), op, sizeOf);
-      case 'dscoreCol': return dscoreSide('col', operand(op.a), operand(op.x), tile(op.g), op, sizeOf);
-      case 'inverse': return inverseTile(tile(op.arg), sizeOf);
-      case 'dgate': return dgateTile(tile(op.a), tile(op.x), tile(op.y), tile(op.decay), op.before, sizeOf);
-      case 'recur': return recurTile(tile(op.decay), tile(op.write), tile(op.init), op.reverse, sizeOf);
-    }
-    op satisfies never;
+    if (op.op === 'load') return load(op, place);
+    return evaluateOp(op, axes, {
+      tile, operand, rounded, sizeOf, heads: dims.heads,
+      head: () => place.head ?? fail('head is not known here'),
+      length: () => (place.chunk ?? fail('no chunk is known here')).length,
+      rowOf: (end) => rowOf(end, place),
+    });
   };
 
   const places = (loop: TileLoop, place: Place): readonly Place[] => {

@@ -1,4 +1,4 @@
-import { operandsOf } from '../../ir/tile/operands.js';
+import { operandsOf, valueOperands } from '../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileOp, TileStmt } from '../../ir/tile/tile.js';
 
 /** Every statement with the loops around it. */
@@ -76,17 +76,4 @@ export function readAfter(kernel: TileKernel, tile: TileId, moment: TileId, exce
     if (stmt.kind === 'let' && stmt.tile === moment) passed = true;
   });
   return found;
-}
-
-function valueOperands(op: TileOp): readonly TileId[] {
-  switch (op.op) {
-    case 'cumsum': return op.exclusive && !op.reverse ? [] : [op.arg];
-    case 'dscore': return [op.x, op.y];
-    case 'dscoreRow': return [op.a, op.y];
-    case 'dscoreCol': return [op.a, op.x];
-    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'map': case 'reduce': case 'swap': case 'pick': case 'mask':
-    case 'keep': case 'round': case 'dgate': case 'inverse': case 'shift': case 'put': case 'take': case 'contract': case 'compose': case 'recur':
-      return operandsOf(op);
-  }
-  op satisfies never;
 }

@@ -1,8 +1,8 @@
 import { COL, ROW, sameAxes, type Axis } from '../../ir/common/axes.js';
-import { operandsOf } from '../../ir/tile/operands.js';
+import { hasRole, operandsOf } from '../../ir/tile/facts.js';
 import type { TileId, TileLoop, TileStmt } from '../../ir/tile/tile.js';
 import { homesOf, type Home } from './homes.js';
-import { isFold, isScan, roleOf, type Fold, type Scan } from './roles.js';
+import { isFold, isScan, type Fold, type Scan } from './roles.js';
 import { cellAxes, type Structure } from './structure.js';
 
 /** What one loop over elements writes: a tile (from its own operation or, at a carry, from another tile) or the cell of a buffer. */
@@ -51,7 +51,7 @@ export function readsOf(s: Structure, homes: ReadonlyMap<TileId, Home>, tile: Ti
   if (!own && home === 'scalar') return [];
   const op = s.definitions.get(tile)?.op;
   if (op === undefined) return [];
-  const still = same && roleOf(op) === 'pointwise';
+  const still = same && hasRole(op, 'pointwise');
   return operandsOf(op).flatMap((arg) => readsOf(s, homes, arg, false, still));
 }
 

@@ -1,11 +1,12 @@
-import { COL, ROW, withoutAxes, type Axis } from '../../ir/common/axes.js';
+import { COL, ROW, otherToken, withoutAxes, type Axis } from '../../ir/common/axes.js';
+import { isElementwise } from '../../ir/tile/facts.js';
 import type { SequenceEnd, TileId, TileOp } from '../../ir/tile/tile.js';
 import { math } from '../../math/index.js';
 import { cellBase, cellStrides, rowStride, sequenceEnds, type Binding, type Place } from './address.js';
 import type { Home } from './homes.js';
 import type { Memory } from './memory.js';
 import { isFold, type Fold, type Product } from './roles.js';
-import { swapAxis, type Structure } from './structure.js';
+import type { Structure } from './structure.js';
 import { constant, floatLiteral, indexText, linear, rolled, variable, type Code, type Index } from './text.js';
 
 /** Indices of one element. */
@@ -103,6 +104,7 @@ function named(p: Printing, block: Block, tile: TileId, key: string, text: strin
 /** An expression for one element of an operation's result. */
 export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, at: At): string {
   if (isFold(op)) return block.registers.get(tile) ?? foldText(p, block, op, at);
+  if (!isElementwise(op)) throw new Error(`${p.s.kernel.name}: ${op.op} has no element of its own`);
   switch (op.op) {
     case 'load': return loadText(p, block, tile, op, at);
     case 'literal': return floatLiteral(op.value);
@@ -112,7 +114,7 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
     case 'keep': return `select(0.0, ${element(p, block, op.arg, at)}, ${indexText(indexOf(p, at, ROW))} < ${lengthOf(p, tile)})`;
     case 'round': throw new Error(`${p.s.kernel.name}: nobody lowers for operands of 16 bits here`);
     case 'map': return math[op.fn].wgsl(...op.args.map((arg) => element(p, block, arg, at)));
-    case 'swap': return element(p, block, op.arg, new Map([...at].map(([axis, index]) => [swapAxis(axis), index])));
+    case 'swap': return element(p, block, op.arg, new Map([...at].map(([axis, index]) => [otherToken(axis), index])));
     case 'pick': return element(p, block, op.arg, new Map(at).set(ROW, constant(op.row === 'first' ? 0 : p.s.size(ROW) - 1)));
     case 'mask': return `select(0.0, ${element(p, block, op.arg, at)}, ${indexText(indexOf(p, at, COL))} ${op.strict ? '<' : '<='} ${indexText(indexOf(p, at, ROW))})`;
     case 'shift': {
@@ -133,7 +135,6 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
       block.code.line(`let ${from} = u32(clamp(${row}, 0, ${p.s.size(ROW) - 1}));`);
       return `select(0.0, ${element(p, block, op.arg, new Map(at).set(ROW, variable(from)))}, ${row} >= 0 && ${row} < i32(${lengthOf(p, tile)}))`;
     }
-    case 'cumsum': case 'dgate': case 'recur': case 'inverse': throw new Error(`${p.s.kernel.name}: ${op.op} has no element of its own`);
   }
   op satisfies never;
 }

@@ -1,7 +1,7 @@
 import { COL, ROW, sameAxes, unionAxes } from '../../ir/common/axes.js';
-import { operandsOf } from '../../ir/tile/operands.js';
+import { hasRole, operandsOf, roleOf } from '../../ir/tile/facts.js';
 import type { TileId, TileLoop, TileOp } from '../../ir/tile/tile.js';
-import { roleOf, scalarCost } from './roles.js';
+import { scalarCost } from './roles.js';
 import { cellAxes, type Structure, type User } from './structure.js';
 
 /**
@@ -74,7 +74,7 @@ function expressionCosts(s: Structure, before: ReadonlyMap<TileId, Home>): Reado
         case undefined: return Math.min(2, costs.get(arg) ?? 1);
       }
     };
-    const spread = op !== undefined && ['pointwise', 'move'].includes(roleOf(op));
+    const spread = op !== undefined && hasRole(op, 'pointwise', 'move');
     costs.set(tile, (op === undefined ? 1 : ownCost(s, op)) + (spread ? sum(operandsOf(op).map(operandCost)) : 0));
   }
   return costs;
@@ -101,9 +101,9 @@ function readsBy(s: Structure, tile: TileId, user: User, homes: ReadonlyMap<Tile
     case 'let': {
       const { op } = user;
       const out = s.elements(s.axes(user.tile));
+      if (hasRole(op, 'free', 'load')) return 0;
+      if (hasRole(op, 'pointwise', 'move')) return trips * (homes.get(user.tile) === 'scalar' ? out : evaluations.get(user.tile) ?? out);
       switch (op.op) {
-        case 'map': case 'keep': case 'round': case 'mask': case 'swap': case 'pick': case 'shift': case 'put': case 'take':
-          return trips * (homes.get(user.tile) === 'scalar' ? s.elements(s.axes(user.tile)) : evaluations.get(user.tile) ?? out);
         case 'contract': {
           const all = s.elements(unionAxes(s.axes(op.a), s.axes(op.b)));
           // An operand is held in registers along one side of a micro-tile.
@@ -115,9 +115,8 @@ function readsBy(s: Structure, tile: TileId, user: User, homes: ReadonlyMap<Tile
         case 'inverse': return trips * elements * s.size(ROW);
         case 'dscore': return trips * s.elements([ROW, COL, op.axis]) * (op.g === tile ? s.size(ROW) / 6 : 1);
         case 'dscoreRow': case 'dscoreCol': return trips * s.elements([ROW, COL, op.axis]);
-        case 'load': case 'literal': case 'zeros': case 'head': case 'heads': return 0;
       }
-      op satisfies never;
+      return op satisfies never;
     }
   }
 }
@@ -137,7 +136,7 @@ function readOnce(s: Structure, tile: TileId, homes: ReadonlyMap<TileId, Home>):
     }
     case 'init': case 'next': return true;
     case 'let':
-      if (roleOf(user.op) !== 'pointwise' || !sameAxes(s.axes(user.tile), axes)) return false;
+      if (!hasRole(user.op, 'pointwise') || !sameAxes(s.axes(user.tile), axes)) return false;
       if (user.op.op === 'map' && user.op.args.filter((arg) => arg === tile).length !== 1) return false;
       return homes.get(user.tile) === 'array' || (homes.get(user.tile) === 'inline' && readOnce(s, user.tile, homes));
   }

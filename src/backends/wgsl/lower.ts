@@ -1,5 +1,5 @@
 import type { IoDtype } from '../../ir/common/dtype.js';
-import { loadedBuffers, storedBuffers } from '../../ir/tile/operands.js';
+import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileStmt } from '../../ir/tile/tile.js';
 import { schedule, type Action, type Schedule } from './actions.js';
 import type { Binding, Place } from './address.js';

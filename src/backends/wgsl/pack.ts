@@ -1,4 +1,4 @@
-import { loadedBuffers, storedBuffers } from '../../ir/tile/operands.js';
+import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import type { TileKernel } from '../../ir/tile/tile.js';
 import { WORKGROUP, type LoweredKernel, type WgslContext } from './lower.js';
 import { arenaOffset } from './places.js';

@@ -1,5 +1,6 @@
 import { COL, ROW, type Axis } from '../../ir/common/axes.js';
-import { operandsOf, storedBuffers } from '../../ir/tile/operands.js';
+import { storedBuffers } from '../../ir/tile/buffers.js';
+import { operandsOf } from '../../ir/tile/facts.js';
 import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from '../../ir/tile/tile.js';
 
 /** Who reads a tile: another definition, a store, or a loop's carry. */
@@ -103,8 +104,4 @@ export function structureOf(module: TileModule, kernel: TileKernel, block: numbe
 export function cellAxes(buffer: TileBuffer, loops: readonly TileLoop[]): readonly Axis[] {
   const inTokens = loops.some((loop) => loop.over === 'tokens');
   return buffer.outer === 'token' && !inTokens ? [ROW, ...buffer.axes] : buffer.axes;
-}
-
-export function swapAxis(axis: Axis): Axis {
-  return axis === ROW ? COL : axis === COL ? ROW : axis;
 }

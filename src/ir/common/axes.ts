@@ -8,6 +8,15 @@ export type Axis = string;
 export const ROW = '%row';
 export const COL = '%col';
 
+/** ROW for COL and the other way round; other axes as they are. */
+export function otherToken(axis: Axis): Axis {
+  return axis === ROW ? COL : axis === COL ? ROW : axis;
+}
+
+export function swapTokens(axes: readonly Axis[]): readonly Axis[] {
+  return axes.map(otherToken);
+}
+
 export type AxisSizes = ReadonlyMap<Axis, number>;
 
 export function sameAxes(a: readonly Axis[], b: readonly Axis[]): boolean {

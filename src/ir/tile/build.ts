@@ -1,5 +1,6 @@
-import { COL, ROW, includesAll, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
+import { COL, ROW, includesAll, swapTokens, type Axis } from '../common/axes.js';
 import type { MathName } from '../common/dag.js';
+import { factsOf } from './facts.js';
 import type { SequenceEnd, TileBuffer, TileId, TileKernel, TileLoop, TileOp, TileStmt, TileType } from './tile.js';
 
 /** Writes one kernel; tiles get their axes from the operations. `T` in comments: a tile id. */
@@ -64,7 +65,10 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
   const stored = new Set<string>();
 
   const axesOf = (tile: TileId): readonly Axis[] => tiles[tile].axes;
-  const define = (axes: readonly Axis[], op: TileOp): TileId => {
+  /** `made`: the axes of what is made with them. */
+  const define = (op: TileOp, made?: readonly Axis[]): TileId => {
+    const axes = made ?? factsOf(op).axes(op, axesOf);
+    if (axes === undefined) throw new Error(`${head.name}: ${op.op} is made with axes`);
     const key = JSON.stringify([op, axes]);
     const fresh = op.op === 'load' && stored.has(op.buffer);
     const found = fresh ? undefined : [here, ...known].map((scope) => scope.get(key)).find((tile) => tile !== undefined);
@@ -74,9 +78,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     if (!fresh) here.set(key, tiles.length - 1);
     return tiles.length - 1;
   };
-  const union = (...ids: TileId[]) => unionAxes(...ids.map(axesOf));
-  const map = (fn: MathName, ...args: TileId[]) => define(union(...args), { op: 'map', fn, args });
-  const swapped = (axes: readonly Axis[]) => axes.map((axis) => (axis === ROW ? COL : axis === COL ? ROW : axis));
+  const map = (fn: MathName, ...args: TileId[]) => define({ op: 'map', fn, args });
 
   const loop = (how: Pick<TileLoop, 'over' | 'reverse' | 'only'>, inits: readonly TileId[], writeBody: (carried: readonly TileId[]) => readonly TileId[]): readonly TileId[] => {
     const outerBody = body;
@@ -100,48 +102,48 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
   const k: KernelBuilder = {
     axesOf,
     load(buffer, rows = 'row') {
-      if (buffer.outer !== 'token') return define(buffer.axes, { op: 'load', buffer: buffer.name, rows: 'none' });
-      if (tokenLoops > 0) return define(buffer.axes, { op: 'load', buffer: buffer.name, rows: 'one' });
-      return define([rows === 'row' ? ROW : COL, ...buffer.axes], { op: 'load', buffer: buffer.name, rows });
+      if (buffer.outer !== 'token') return define({ op: 'load', buffer: buffer.name, rows: 'none' }, buffer.axes);
+      if (tokenLoops > 0) return define({ op: 'load', buffer: buffer.name, rows: 'one' }, buffer.axes);
+      return define({ op: 'load', buffer: buffer.name, rows }, [rows === 'row' ? ROW : COL, ...buffer.axes]);
     },
-    loadBack: (buffer, back) => (back === 0 ? k.load(buffer) : define([ROW, ...buffer.axes], { op: 'load', buffer: buffer.name, rows: 'row', back })),
+    loadBack: (buffer, back) => (back === 0 ? k.load(buffer) : define({ op: 'load', buffer: buffer.name, rows: 'row', back }, [ROW, ...buffer.axes])),
     store(buffer, value) {
       const expected = buffer.outer === 'token' && tokenLoops === 0 ? [ROW, ...buffer.axes] : buffer.axes;
       const found = axesOf(value);
       // A column tile may be stored as it is: the token axis has one meaning in memory.
-      const renamed = buffer.outer === 'token' && found.includes(COL) && !found.includes(ROW) ? swapped(found) : found;
+      const renamed = buffer.outer === 'token' && found.includes(COL) && !found.includes(ROW) ? swapTokens(found) : found;
       if (!includesAll(expected, renamed)) throw new Error(`${head.name}: [${found}] does not fit ${buffer.name} [${expected}]`);
       stored.add(buffer.name);
       body.push({ kind: 'store', buffer: buffer.name, value });
     },
-    literal: (value) => define([], { op: 'literal', value }),
-    zeros: (axes) => define(axes, { op: 'zeros' }),
-    head: () => define([], { op: 'head' }),
-    heads: () => define([], { op: 'heads' }),
-    keep: (arg) => define(unionAxes([ROW], axesOf(arg)), { op: 'keep', arg }),
-    round: (arg) => define(axesOf(arg), { op: 'round', arg }),
+    literal: (value) => define({ op: 'literal', value }),
+    zeros: (axes) => define({ op: 'zeros' }, axes),
+    head: () => define({ op: 'head' }),
+    heads: () => define({ op: 'heads' }),
+    keep: (arg) => define({ op: 'keep', arg }),
+    round: (arg) => define({ op: 'round', arg }),
     map,
     add: (a, b) => map('add', a, b),
     sub: (a, b) => map('sub', a, b),
     mul: (a, b) => map('mul', a, b),
     neg: (a) => map('neg', a),
     exp: (a) => map('exp', a),
-    reduce: (op, axis, arg) => define(withoutAxes(axesOf(arg), [axis]), { op: 'reduce', reduce: op, axis, arg }),
-    contract: (a, b, axis) => define(withoutAxes(union(a, b), [axis]), { op: 'contract', a, b, axis }),
-    compose: (a, b, fine = false) => define([ROW, COL], { op: 'compose', a, b, fine }),
-    swap: (arg) => define(swapped(axesOf(arg)), { op: 'swap', arg }),
-    cumsum: (arg, how = {}) => define(axesOf(arg), { op: 'cumsum', arg, exclusive: how.exclusive ?? false, reverse: how.reverse ?? false }),
-    shift: (arg, by, edge) => define(axesOf(arg), { op: 'shift', arg, by, edge }),
-    pick: (arg, row) => define(withoutAxes(axesOf(arg), [ROW]), { op: 'pick', arg, row }),
-    put: (arg, of, from, at) => define(axesOf(arg), { op: 'put', arg, of, from, at }),
-    take: (arg, from, at) => define(withoutAxes(axesOf(arg), [ROW]), { op: 'take', arg, from, at }),
-    mask: (arg, strict) => define(axesOf(arg), { op: 'mask', arg, strict }),
-    dscore: (x, y, g, axis, how) => define([ROW, COL], { op: 'dscore', x, y, g, axis, ...how }),
-    dscoreRow: (a, y, g, axis, how) => define([ROW, axis], { op: 'dscoreRow', a, y, g, axis, ...how }),
-    dscoreCol: (a, x, g, axis, how) => define([COL, axis], { op: 'dscoreCol', a, x, g, axis, ...how }),
-    dgate: (a, x, y, decay, before) => define(union(x, y, decay), { op: 'dgate', a, x, y, decay, before }),
-    inverse: (arg, fine = false) => define([ROW, COL], { op: 'inverse', arg, fine }),
-    recur: (decay, writeTile, init, reverse) => define(union(decay, writeTile), { op: 'recur', decay, write: writeTile, init, reverse }),
+    reduce: (op, axis, arg) => define({ op: 'reduce', reduce: op, axis, arg }),
+    contract: (a, b, axis) => define({ op: 'contract', a, b, axis }),
+    compose: (a, b, fine = false) => define({ op: 'compose', a, b, fine }),
+    swap: (arg) => define({ op: 'swap', arg }),
+    cumsum: (arg, how = {}) => define({ op: 'cumsum', arg, exclusive: how.exclusive ?? false, reverse: how.reverse ?? false }),
+    shift: (arg, by, edge) => define({ op: 'shift', arg, by, edge }),
+    pick: (arg, row) => define({ op: 'pick', arg, row }),
+    put: (arg, of, from, at) => define({ op: 'put', arg, of, from, at }),
+    take: (arg, from, at) => define({ op: 'take', arg, from, at }),
+    mask: (arg, strict) => define({ op: 'mask', arg, strict }),
+    dscore: (x, y, g, axis, how) => define({ op: 'dscore', x, y, g, axis, ...how }),
+    dscoreRow: (a, y, g, axis, how) => define({ op: 'dscoreRow', a, y, g, axis, ...how }),
+    dscoreCol: (a, x, g, axis, how) => define({ op: 'dscoreCol', a, x, g, axis, ...how }),
+    dgate: (a, x, y, decay, before) => define({ op: 'dgate', a, x, y, decay, before }),
+    inverse: (arg, fine = false) => define({ op: 'inverse', arg, fine }),
+    recur: (decay, writeTile, init, reverse) => define({ op: 'recur', decay, write: writeTile, init, reverse }),
     loop: (over, reverse, inits, writeBody) => loop({ over, reverse }, inits, writeBody),
     once: (only, inits, writeBody) => loop({ over: 'chunks', reverse: false, only }, inits, writeBody),
   };

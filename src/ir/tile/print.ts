@@ -1,3 +1,4 @@
+import { factsOf } from './facts.js';
 import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from './tile.js';
 
 /** Readable text of a module: buffers, kernels with their tiles and axes, programs. */
@@ -36,7 +37,7 @@ function printBody(kernel: TileKernel, body: readonly TileStmt[], indent: string
 
 /** `%7 [%row, K] = mul %5, %6` */
 export function printLet(kernel: TileKernel, tile: TileId, op: TileOp): string {
-  return `%${tile} [${kernel.tiles[tile].axes.join(', ')}] = ${printOp(op)}`;
+  return `%${tile} [${kernel.tiles[tile].axes.join(', ')}] = ${factsOf(op).text(op)}`;
 }
 
 export function printStore(buffer: string, value: TileId): string {
@@ -57,31 +58,4 @@ function printLoop(kernel: TileKernel, loop: TileLoop, indent: string): readonly
     ...(next === '' ? [] : [`${indent}  next ${next}`]),
     `${indent}}`,
   ];
-}
-
-function printOp(op: TileOp): string {
-  const pairs = (how: { readonly before: boolean; readonly strict: boolean }) => (how.before ? ' before' : how.strict ? ' strict' : '');
-  switch (op.op) {
-    case 'load': return `load ${op.buffer}${op.rows === 'none' ? '' : ` ${op.rows}`}${op.back === undefined ? '' : ` back ${op.back}`}`;
-    case 'literal': return `${op.value}`;
-    case 'zeros': case 'head': case 'heads': return op.op;
-    case 'keep': case 'round': case 'swap': return `${op.op} %${op.arg}`;
-    case 'inverse': return `inverse${op.fine ? ' fine' : ''} %${op.arg}`;
-    case 'map': return `${op.fn} ${op.args.map((arg) => `%${arg}`).join(', ')}`;
-    case 'reduce': return `${op.reduce}[${op.axis}] %${op.arg}`;
-    case 'contract': return `contract[${op.axis}] %${op.a}, %${op.b}`;
-    case 'compose': return `compose${op.fine ? ' fine' : ''} %${op.a}, %${op.b}`;
-    case 'cumsum': return `cumsum${op.exclusive ? ' exclusive' : ''}${op.reverse ? ' reversed' : ''} %${op.arg}`;
-    case 'shift': return `shift ${op.by} %${op.arg}${op.edge === undefined ? '' : `, edge %${op.edge}`}`;
-    case 'pick': return `pick ${op.row} %${op.arg}`;
-    case 'put': return `put %${op.of} at ${op.at} from the ${op.from} of %${op.arg}`;
-    case 'take': return `take ${op.at} from the ${op.from} of %${op.arg}`;
-    case 'mask': return `mask${op.strict ? ' strict' : ''} %${op.arg}`;
-    case 'dscore': return `dscore[${op.axis}]${pairs(op)} %${op.x}, %${op.y} by %${op.g}`;
-    case 'dscoreRow': return `dscoreRow[${op.axis}]${pairs(op)} %${op.a}, %${op.y} by %${op.g}`;
-    case 'dscoreCol': return `dscoreCol[${op.axis}]${pairs(op)} %${op.a}, %${op.x} by %${op.g}`;
-    case 'dgate': return `dgate${op.before ? ' before' : ''} %${op.a}, %${op.x}, %${op.y} by %${op.decay}`;
-    case 'recur': return `recur${op.reverse ? ' reversed' : ''} %${op.decay}, %${op.write} from %${op.init}`;
-  }
-  op satisfies never;
 }

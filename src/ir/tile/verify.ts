@@ -1,14 +1,7 @@
-import { COL, ROW, includesAll, sameAxes, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
-import { loadedBuffers, operandsOf, storedBuffers } from './operands.js';
+import { COL, ROW, includesAll, sameAxes, withoutAxes, type Axis } from '../common/axes.js';
+import { loadedBuffers, storedBuffers } from './buffers.js';
+import { factsOf, operandsOf, type Scope } from './facts.js';
 import type { TileBuffer, TileKernel, TileModule, TileOp, TileStmt } from './tile.js';
-
-interface Scope {
-  readonly token: boolean;
-  readonly chunk: boolean;
-  readonly segment: boolean;
-  readonly sequence: boolean;
-  readonly head: boolean;
-}
 
 /** Everything that is wrong with a module, each a sentence that names kernel and tile; empty when it is well formed. */
 export function verifyTiles(module: TileModule): readonly string[] {
@@ -92,104 +85,20 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
 
   /** Axes the operation gives; faults say what its operands lack. */
   const resultAxes = (op: TileOp, scope: Scope): readonly Axis[] | undefined => {
-    const needs = (tile: number, axes: readonly Axis[], what: string) => {
-      if (!includesAll(axesOf(tile), axes)) fault(`${op.op}: ${what} %${tile} lacks ${withoutAxes(axes, axesOf(tile)).join(', ')}`);
-    };
-    const exactly = (tile: number, axes: readonly Axis[], what: string) => {
-      if (!sameAxes(axesOf(tile), axes)) fault(`${op.op}: ${what} %${tile} is [${axesOf(tile)}], not [${axes}]`);
-    };
-    const gates = (op: TileOp & { readonly op: 'dscore' | 'dscoreRow' | 'dscoreCol' }) => {
-      if (op.before && !op.strict) fault(`${op.op}: a read before the decay pairs tokens with earlier ones only`);
-      if (op.op === 'dscore' && op.axis === kernel.split) fault(`${op.op}: folds the split axis ${op.axis}`);
-      exactly(op.g, [ROW, op.axis], 'gate');
-    };
-    switch (op.op) {
-      case 'load': {
-        const buffer = bufferOf(op.buffer, scope);
-        if (buffer === undefined) return undefined;
-        const expected = buffer.outer !== 'token' ? 'none' : scope.token ? 'one' : op.rows === 'col' ? 'col' : 'row';
-        if (op.back !== undefined && (op.rows !== 'row' || !scope.sequence)) fault(`load ${op.buffer}: no neighbours of tokens are known here`);
-        if (op.rows !== expected) fault(`load ${op.buffer}: rows '${op.rows}' where '${expected}' is meant`);
-        return op.rows === 'row' ? [ROW, ...buffer.axes] : op.rows === 'col' ? [COL, ...buffer.axes] : buffer.axes;
-      }
-      case 'literal': case 'heads': return [];
-      case 'head':
-        if (!scope.head) fault('head: no head is known here');
-        return [];
-      case 'zeros': return undefined;
-      case 'keep':
-        if (!scope.chunk) fault('keep: no chunk is known here');
-        return unionAxes([ROW], axesOf(op.arg));
-      case 'round': return axesOf(op.arg);
-      case 'map': return unionAxes(...op.args.map(axesOf));
-      case 'reduce':
-        needs(op.arg, [op.axis], 'operand');
-        if (op.axis === kernel.split) fault(`reduce: folds the split axis ${op.axis}`);
-        return withoutAxes(axesOf(op.arg), [op.axis]);
-      case 'contract':
-        needs(op.a, [op.axis], 'left operand');
-        needs(op.b, [op.axis], 'right operand');
-        if (op.axis === kernel.split) fault(`contract: folds the split axis ${op.axis}`);
-        return withoutAxes(unionAxes(axesOf(op.a), axesOf(op.b)), [op.axis]);
-      case 'compose':
-        exactly(op.a, [ROW, COL], 'left operand');
-        exactly(op.b, [ROW, COL], 'right operand');
-        return [ROW, COL];
-      case 'swap': return axesOf(op.arg).map((axis) => (axis === ROW ? COL : axis === COL ? ROW : axis));
-      case 'cumsum':
-        needs(op.arg, [ROW], 'operand');
-        return axesOf(op.arg);
-      case 'shift':
-        needs(op.arg, [ROW], 'operand');
-        if (op.edge !== undefined && !includesAll(withoutAxes(axesOf(op.arg), [ROW]), axesOf(op.edge))) fault(`shift: edge %${op.edge} has axes the tile lacks`);
-        return axesOf(op.arg);
-      case 'pick':
-        needs(op.arg, [ROW], 'operand');
-        return withoutAxes(axesOf(op.arg), [ROW]);
-      case 'put': case 'take':
-        needs(op.arg, [ROW], 'operand');
-        if (!scope.chunk || !scope.sequence) fault(`${op.op}: no chunk of a sequence is known here`);
-        if (op.op === 'take') return withoutAxes(axesOf(op.arg), [ROW]);
-        if (!includesAll(withoutAxes(axesOf(op.arg), [ROW]), axesOf(op.of))) fault(`put: %${op.of} has axes the tile lacks`);
-        return axesOf(op.arg);
-      case 'mask':
-        needs(op.arg, [ROW, COL], 'operand');
-        return axesOf(op.arg);
-      case 'dscore':
-        gates(op);
-        exactly(op.x, [ROW, op.axis], 'reader');
-        exactly(op.y, [ROW, op.axis], 'writer');
-        return [ROW, COL];
-      case 'dscoreRow':
-        gates(op);
-        exactly(op.a, [ROW, COL], 'scores');
-        exactly(op.y, [ROW, op.axis], 'writer');
-        return [ROW, op.axis];
-      case 'dscoreCol':
-        gates(op);
-        exactly(op.a, [ROW, COL], 'scores');
-        exactly(op.x, [ROW, op.axis], 'reader');
-        return [COL, op.axis];
-      case 'dgate': {
-        exactly(op.a, [ROW, COL], 'scores');
-        const operands = [[op.x, 'reader'], [op.y, 'writer'], [op.decay, 'decay']] as const;
-        for (const [tile, what] of operands) {
-          needs(tile, [ROW], what);
-          if (axesOf(tile).includes(COL)) fault(`dgate: ${what} %${tile} has a second token axis`);
-        }
-        return unionAxes(...operands.map(([tile]) => axesOf(tile)));
-      }
-      case 'inverse':
-        exactly(op.arg, [ROW, COL], 'operand');
-        return [ROW, COL];
-      case 'recur': {
-        const axes = unionAxes(axesOf(op.decay), axesOf(op.write));
-        if (!axes.includes(ROW)) fault('recur: neither decay nor write has a token axis');
-        if (!includesAll(withoutAxes(axes, [ROW]), axesOf(op.init))) fault(`recur: the start %${op.init} has axes that decay and write lack`);
-        return axes;
-      }
-    }
-    op satisfies never;
+    const facts = factsOf(op);
+    facts.check?.(op, {
+      scope, split: kernel.split, axesOf, fault,
+      buffer: (name) => bufferOf(name, scope),
+      needs(tile, axes, what) {
+        if (!includesAll(axesOf(tile), axes)) fault(`${op.op}: ${what} %${tile} lacks ${withoutAxes(axes, axesOf(tile)).join(', ')}`);
+      },
+      exactly(tile, axes, what) {
+        if (!sameAxes(axesOf(tile), axes)) fault(`${op.op}: ${what} %${tile} is [${axesOf(tile)}], not [${axes}]`);
+      },
+    });
+    if (op.op !== 'load') return facts.axes(op, axesOf);
+    const buffer = buffers.get(op.buffer);
+    return buffer && [...(op.rows === 'row' ? [ROW] : op.rows === 'col' ? [COL] : []), ...buffer.axes];
   };
 
   if (kernel.idle !== undefined && kernel.outer !== 'segment') fault('no segments, of which one could be idle');

@@ -1,6 +1,6 @@
 import { COL, ROW, type Axis } from '../../ir/common/axes.js';
 import { buildKernel, type KernelBuilder, type KernelHead } from '../../ir/tile/build.js';
-import { loadedBuffers, storedBuffers } from '../../ir/tile/operands.js';
+import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { userBuffers, type UserBuffers } from './names.js';

@@ -1,6 +1,6 @@
 import { ROW, type Axis } from '../../ir/common/axes.js';
 import { buildKernel, type KernelBuilder, type KernelHead } from '../../ir/tile/build.js';
-import { storedBuffers } from '../../ir/tile/operands.js';
+import { storedBuffers } from '../../ir/tile/buffers.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import type { MatrixAdjoint, Root } from '../../ir/scan/scan.js';
 import { stageBuffers } from './buffers.js';

@@ -1,5 +1,5 @@
 import { COL, ROW, type Axis } from '../../ir/common/axes.js';
-import { operandsOf } from '../../ir/tile/operands.js';
+import { hasRole, operandsOf } from '../../ir/tile/facts.js';
 import type { TileBuffer, TileId, TileKernel, TileOp, TileStmt } from '../../ir/tile/tile.js';
 
 /** Bytes that a tile takes from the first statement to the last that needs them. */
@@ -64,6 +64,7 @@ export function liveBytes(kernel: TileKernel, sizeOf: (axis: Axis) => number, bu
       return;
     }
     const { op, tile } = stmt;
+    if (hasRole(op, 'free', 'load') || op.op === 'swap') return;
     switch (op.op) {
       case 'contract':
         // What gives a vector is summed up element by element.
@@ -84,13 +85,9 @@ export function liveBytes(kernel: TileKernel, sizeOf: (axis: Axis) => number, bu
       case 'inverse': case 'compose': case 'dgate':
         for (const arg of [...operandsOf(op), tile]) hold('wide', arg, wide(axesOf(arg)), at);
         return;
-      case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'swap':
-        return;
-      case 'keep': case 'round': case 'map': case 'reduce': case 'pick': case 'mask': case 'recur': case 'put': case 'take':
+      default:
         for (const arg of operandsOf(op)) element(arg, at);
-        return;
     }
-    op satisfies never;
   };
   kernel.body.forEach(visit);
   const live = kernel.body.map((_, at) => [...leases.values()].reduce((sum, lease) => (lease.first <= at && at <= lease.last ? sum + lease.bytes : sum), 0));

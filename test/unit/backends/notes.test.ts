@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { emitCuda } from '../../../src/backends/cuda/emit.js';
 import { emitWgsl } from '../../../src/backends/wgsl/emit.js';
-import { operandsOf } from '../../../src/ir/tile/operands.js';
+import { operandsOf } from '../../../src/ir/tile/facts.js';
 import { printLet, printStore } from '../../../src/ir/tile/print.js';
 import type { TileId, TileKernel, TileModule, TileOp, TileStmt } from '../../../src/ir/tile/tile.js';
 import { lowerScan } from '../../../src/passes/pipeline.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { runTiles } from '../../../src/interp/tile.js';
-import { loadedBuffers, storedBuffers } from '../../../src/ir/tile/operands.js';
+import { loadedBuffers, storedBuffers } from '../../../src/ir/tile/buffers.js';
 import type { TileModule } from '../../../src/ir/tile/tile.js';
 import { liveBytes } from '../../../src/passes/chunk/live.js';
 import { sure } from '../../../src/passes/chunk/tiles.js';

@@ -1,5 +1,5 @@
 import { ROW } from '../../../ir/common/axes.js';
-import { operandsOf } from '../../../ir/tile/operands.js';
+import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
 import { notesOf } from '../../notes.js';
 import { bufferNamed, type Place } from '../address.js';

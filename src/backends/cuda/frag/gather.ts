@@ -1,5 +1,5 @@
 import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile.js';
-import { operandsOf } from '../../../ir/tile/operands.js';
+import { operandsOf } from '../../../ir/tile/facts.js';
 
 export type Dscore = Extract<TileOp, { op: 'dscore' | 'dscoreRow' | 'dscoreCol' }>;
 

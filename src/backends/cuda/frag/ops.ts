@@ -49,9 +49,6 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       else matrix(team, tile, (frag) => choose(team.tokenTexts(frag).token, argument(team, op.of, 'matrix', frag), argument(team, op.arg, 'matrix', frag)));
       return;
     }
-    case 'take':
-      unsupported('single tokens');
-      return;
     case 'mask':
       matrix(team, tile, (frag) => {
         const col = team.colText(frag.col);
@@ -109,11 +106,8 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       // Made together with another one already?
       if (team.formsOf(tile).frags.length === 0) decays(team, team.options.groups?.get(tile) ?? [tile]);
       return;
-    case 'dgate': case 'recur':
-      unsupported(op.op);
-      return;
+    default: unsupported(op.op);
   }
-  op satisfies never;
 }
 
 function pickRow(team: Team, tile: TileId, arg: TileId, axis: Axis, at: number): void {

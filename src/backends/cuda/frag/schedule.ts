@@ -1,5 +1,5 @@
 import type { TileId, TileOp, TileStmt } from '../../../ir/tile/tile.js';
-import { operandsOf } from '../../../ir/tile/operands.js';
+import { operandsOf } from '../../../ir/tile/facts.js';
 
 type Let = Extract<TileStmt, { kind: 'let' }>;
 

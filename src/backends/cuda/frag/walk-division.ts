@@ -1,5 +1,5 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
-import { operandsOf } from '../../../ir/tile/operands.js';
+import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { bufferNamed, type Place } from '../address.js';
 import type { CudaContext } from '../lowered.js';

@@ -1,4 +1,5 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import { isElementwise } from '../../../ir/tile/facts.js';
 import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { bufferNamed, cellOffset, endRow, placeBack, rowsBack, type Place } from '../address.js';
@@ -152,6 +153,7 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
 
   const operation = (tile: TileId, op: TileOp, spot: Spot): Neighbours => {
     const { place, at } = spot;
+    if (!isElementwise(op)) throw new Error(`${op.op} has no element text`);
     const elsewhere = (changed: ReadonlyMap<Axis, string>, along = spot.along): Spot => ({ ...spot, at: changed, along });
     switch (op.op) {
       case 'load': return load(tile, op, spot);
@@ -205,8 +207,6 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
         const arg = value(op.arg, spot);
         return (e) => `(${stepped(spot, COL, e)} ${op.strict ? '<' : '<='} ${stepped(spot, ROW, e)} ? ${arg(e)} : 0.f)`;
       }
-      case 'reduce': case 'contract': case 'compose': case 'cumsum': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'dgate': case 'inverse': case 'recur':
-        throw new Error(`${op.op} has no element text`);
     }
     op satisfies never;
   };

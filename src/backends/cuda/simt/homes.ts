@@ -1,5 +1,6 @@
 import { COL, includesAll, ROW, sameAxes, type Axis } from '../../../ir/common/axes.js';
-import { operandsOf, storedBuffers } from '../../../ir/tile/operands.js';
+import { storedBuffers } from '../../../ir/tile/buffers.js';
+import { hasRole, isElementwise, operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { usesOf, walk, type Uses } from '../uses.js';
 
@@ -36,16 +37,7 @@ export function productAxes(kernel: TileKernel, op: TileOp): ProductAxes | undef
   return m === undefined || n === undefined || m === n ? undefined : { m, n, ka: op.axis, kb: op.axis };
 }
 
-/** Result elements are computed one by one from single elements of the operands. */
-function elementwise(op: TileOp): boolean {
-  switch (op.op) {
-    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'map': case 'swap': case 'pick': case 'mask': case 'keep': case 'round': case 'shift': case 'put': case 'take':
-      return true;
-    case 'contract': case 'compose': case 'reduce': case 'cumsum': case 'recur': case 'inverse': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'dgate': return false;
-  }
-}
-
-const free = (op: TileOp): boolean => op.op === 'literal' || op.op === 'head' || op.op === 'heads' || op.op === 'zeros';
+const free = (op: TileOp): boolean => hasRole(op, 'free');
 
 /** What reads a tile, one entry per place. `same` body as the definition. */
 interface Reader {
@@ -95,7 +87,7 @@ export function homesOf(kernel: TileKernel, cellOf: (buffer: string) => readonly
   /** May the expression of `tile` stand at all its readers instead? */
   const inlines = (tile: TileId, op: TileOp): boolean => {
     if (free(op)) return true;
-    if (!elementwise(op)) return false;
+    if (!isElementwise(op)) return false;
     const list = readers.get(tile) ?? [];
     if (list.some(({ same }) => !same)) return false;
     const { length } = axesOf(tile);
@@ -110,7 +102,7 @@ export function homesOf(kernel: TileKernel, cellOf: (buffer: string) => readonly
       // Folds read every element once; so do products, which copy their operands.
       if (by.op === 'reduce' || by.op === 'contract' || by.op === 'compose') return length > 1 || by.op === 'reduce';
       // A vector over a matrix would be computed once per row.
-      return elementwise(by) && reader !== undefined && (length === axesOf(reader).length || op.op === 'swap' || length === 0);
+      return isElementwise(by) && reader !== undefined && (length === axesOf(reader).length || op.op === 'swap' || length === 0);
     });
   };
   for (const [tile, { op }] of uses.defs) {
@@ -165,7 +157,8 @@ export function leavesOf(homes: Homes, tile: TileId, moved = false): readonly { 
   switch (home?.kind) {
     case undefined: return [];
     case 'inline': {
-      const moves = home.op.op === 'swap' || home.op.op === 'shift' || home.op.op === 'pick' || home.op.op === 'take';
+      // `put` moves no row but the one that it writes.
+      const moves = hasRole(home.op, 'move') && home.op.op !== 'put';
       return operandsOf(home.op).flatMap((arg) => leavesOf(homes, arg, moved || moves));
     }
     case 'fused': return operandsOf(home.op).flatMap((arg) => leavesOf(homes, arg, true));
@@ -179,7 +172,7 @@ function inPlace(kernel: TileKernel, loop: TileLoop, homes: Homes): readonly { r
   return loop.carry.filter(({ tile, next }) => {
     const at = loop.body.findIndex((stmt) => stmt.kind === 'let' && stmt.tile === next);
     const def = loop.body[at];
-    if (def?.kind !== 'let' || tile === next || homes.get(next)?.kind !== 'array' || !elementwise(def.op)) return false;
+    if (def?.kind !== 'let' || tile === next || homes.get(next)?.kind !== 'array' || !isElementwise(def.op)) return false;
     if (loop.carry.filter((carry) => carry.next === next).length > 1) return false;
     if (kernel.tiles[tile].axes.join() !== kernel.tiles[next].axes.join()) return false;
     const own = operandsOf(def.op).flatMap((arg) => leavesOf(homes, arg, def.op.op === 'swap' || def.op.op === 'shift'));

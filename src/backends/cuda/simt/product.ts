@@ -1,4 +1,5 @@
-import type { Axis } from '../../../ir/common/axes.js';
+import { otherToken, type Axis } from '../../../ir/common/axes.js';
+import { hasRole } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel } from '../../../ir/tile/tile.js';
 import type { Place } from '../address.js';
 import type { Code } from '../code.js';
@@ -215,16 +216,15 @@ function contiguousAxis(w: ProductWriter, tile: TileId): Axis | undefined {
   const { axes } = w.kernel.tiles[tile];
   if (home?.kind !== 'inline') return axes.length < 2 ? undefined : arrayAxes(axes)[axes.length - 1];
   const { op } = home;
+  if (!hasRole(op, 'load', 'pointwise', 'move')) return undefined;
   switch (op.op) {
     case 'load': return axes.length < 2 ? undefined : axes[axes.length - 1];
     case 'map': return op.args.map((arg) => contiguousAxis(w, arg)).find((axis) => axis !== undefined);
     case 'keep': case 'round': case 'mask': case 'shift': case 'put': return contiguousAxis(w, op.arg);
     case 'swap': {
       const inner = contiguousAxis(w, op.arg);
-      return inner === '%row' ? '%col' : inner === '%col' ? '%row' : inner;
+      return inner === undefined ? undefined : otherToken(inner);
     }
-    case 'literal': case 'zeros': case 'head': case 'heads': case 'pick': case 'take': case 'reduce': case 'contract': case 'compose': case 'cumsum': case 'dscore': case 'dscoreRow':
-    case 'dscoreCol': case 'dgate': case 'inverse': case 'recur':
-      return undefined;
+    case 'pick': case 'take': return undefined;
   }
 }

@@ -1,5 +1,6 @@
 import { COL, ROW, sameAxes, type Axis } from '../../../ir/common/axes.js';
-import { operandsOf, storedBuffers } from '../../../ir/tile/operands.js';
+import { storedBuffers } from '../../../ir/tile/buffers.js';
+import { isElementwise, operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { bufferNamed, type Place } from '../address.js';
 import { floatLiteral } from '../code.js';
@@ -85,6 +86,12 @@ export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place):
   const { cx, kernel, code, elements, barriers, array, axesOf, overElements } = w;
   const { size } = elements;
   for (const text of w.notes.tile(tile)) code.line(text);
+  if (isElementwise(op)) {
+    // What this kernel has stored may be what it reads.
+    if (op.op === 'load' && storedBuffers(kernel.body).includes(op.buffer)) barriers.flush();
+    w.assign(tile, operandsOf(op), place, (spot) => elements.operation(tile, op, spot), op.op === 'shift');
+    return;
+  }
   switch (op.op) {
     case 'reduce':
       foldAxis(w, tile, op.axis, axesOf(op.arg), [op.arg], place, op.reduce, (spot) => elements.value(op.arg, spot)('0'));
@@ -121,11 +128,6 @@ export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place):
       return;
     }
     case 'dscore': case 'dscoreRow': case 'dscoreCol': decayText(w, tile, op, place); return;
-    case 'load': case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'round': case 'map': case 'swap': case 'pick': case 'shift': case 'put': case 'take': case 'mask':
-      // What this kernel has stored may be what it reads.
-      if (op.op === 'load' && storedBuffers(kernel.body).includes(op.buffer)) barriers.flush();
-      w.assign(tile, operandsOf(op), place, (spot) => elements.operation(tile, op, spot), op.op === 'shift');
-      return;
   }
   op satisfies never;
 }

@@ -1,5 +1,5 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
-import { operandsOf } from '../../../ir/tile/operands.js';
+import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel } from '../../../ir/tile/tile.js';
 import type { Notes } from '../../notes.js';
 import type { Place } from '../address.js';

@@ -88,8 +88,7 @@ function survey(module: TileModule, kernel: TileKernel): Survey | undefined {
         break;
       case 'recur': case 'shift': case 'pick': case 'cumsum': rowsMeet = true; break;
       case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'round': case 'map': case 'put': break;
-      case 'take': case 'compose': case 'swap': case 'mask': case 'dscore': case 'dscoreRow': case 'dscoreCol': case 'dgate': case 'inverse': fits = false; break;
-      default: op satisfies never;
+      default: fits = false;
     }
   });
   const axes = unionAxes(...together);

@@ -1,7 +1,7 @@
 import { ROW } from '../../../ir/common/axes.js';
 import type { TileId, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { type Place } from '../address.js';
-import { storedBuffers } from '../../../ir/tile/operands.js';
+import { storedBuffers } from '../../../ir/tile/buffers.js';
 import { iterationLines, loopCount } from '../prologue.js';
 import { copiesInOrder } from '../carry.js';
 import type { SharedLoop } from './layout.js';
