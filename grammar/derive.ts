@@ -1,5 +1,5 @@
 import {
-  Alternation, Alternative, NonTerminal, Option, Repetition, RepetitionMandatory, RepetitionMandatoryWithSeparator, RepetitionWithSeparator, Terminal,
+  Alternation, Alternative, NonTerminal, Option, Repetition, RepetitionMandatory, RepetitionMandatoryWithSeparator, RepetitionWithSeparator, Rule, Terminal,
   type IProduction, type TokenType,
 } from 'chevrotain';
 import { LmoeParser } from './rules.js';
@@ -14,10 +14,28 @@ export function derivedFiles(): Readonly<Record<string, string>> {
 
 /** `[ x ]` is optional, `{ x }` any number, `"x"` the text itself, `/x/` a regular expression; white space and comments may stand between any two tokens. */
 function ebnf(): string {
-  const rules = Object.values(new LmoeParser().getGAstProductions()).map((rule) => definition(rule.name, body(rule.definition)));
+  const rules = inOrder(new LmoeParser().getGAstProductions()).map((rule) => definition(rule.name, body(rule.definition)));
   const identifier = definition(T.Identifier.name, [T.Name, ...T.CONTEXTUAL].map(token).join(' | '));
   const tokens = [T.Name, T.NumberLiteral, T.StringLiteral, T.WhiteSpace, T.LineComment, T.BlockComment].map((type) => definition(type.name, `/${source(type)}/`));
   return [`(* ${NOTE} *)`, '', ...rules, '', identifier, ...tokens, '', '(* Never a Name: *)', definition('Keyword', [...T.KEYWORDS, ...words(T.Reserved)].map(token).join(' | ')), ''].join('\n');
+}
+
+/** Each rule before those that it names first. */
+function inOrder(rules: Readonly<Record<string, Rule>>): readonly Rule[] {
+  const found = new Set<Rule>();
+  const visit = (part: IProduction): void => {
+    if (part instanceof NonTerminal) open.push(part.referencedRule);
+    else if ('definition' in part && Array.isArray(part.definition)) part.definition.forEach(visit);
+  };
+  const open: Rule[] = [rules['source']];
+  for (let rule = open.shift(); rule !== undefined; rule = open.shift()) {
+    if (found.has(rule)) continue;
+    found.add(rule);
+    const later = open.splice(0);
+    rule.definition.forEach(visit);
+    open.push(...later);
+  }
+  return [...found];
 }
 
 function definition(name: string, text: string): string {
@@ -63,7 +81,7 @@ function grouped(parts: readonly IProduction[]): string {
 function token(type: TokenType | string): string {
   if (typeof type === 'string') return `"${type}"`;
   const text = type.PATTERN instanceof RegExp ? type.PATTERN.source : type.PATTERN;
-  const fixed = typeof type.PATTERN === 'string' || /^[a-z]+$/.test(String(text));
+  const fixed = typeof type.PATTERN === 'string' || /^[a-z0-9]+$/.test(String(text));
   return fixed && !text?.toString().includes('NOT_APPLICABLE') ? `"${String(text)}"` : type.name;
 }
 
@@ -80,7 +98,7 @@ function words(type: TokenType): readonly string[] {
 function textMate(): object {
   const anyOf = (types: readonly TokenType[]): string => `\\b(?:${types.map(source).join('|')})\\b`;
   const name = source(T.Name);
-  const signs = [T.Arrow, T.Range, T.Plus, T.Minus, T.Star, T.Slash, T.At, T.Caret, T.Equals].map((type) => String(type.PATTERN).replace(/[.*+^/]/g, '\\$&'));
+  const signs = T.OPERATORS.map((type) => String(type.PATTERN).replace(/[.*+^/|]/g, '\\$&'));
   return {
     $schema: 'https://raw.githubusercontent.com/martinring/tmlanguage/master/tmlanguage.json',
     information_for_contributors: [NOTE],
@@ -92,7 +110,7 @@ function textMate(): object {
       { name: 'comment.line.double-slash.lmoe', match: '//.*$' },
       { name: 'comment.block.lmoe', begin: '/\\*', end: '\\*/' },
       { name: 'string.quoted.double.lmoe', match: source(T.StringLiteral) },
-      { match: `\\b(${source(T.Scan)})\\s+(${name})`, captures: { 1: { name: 'keyword.declaration.lmoe' }, 2: { name: 'entity.name.function.lmoe' } } },
+      { match: `\\b(${[T.Scan, T.Moe, T.Layer, T.Model].map(source).join('|')})\\s+(${name})`, captures: { 1: { name: 'keyword.declaration.lmoe' }, 2: { name: 'entity.name.function.lmoe' } } },
       { name: 'keyword.declaration.lmoe', match: anyOf(T.KEYWORDS) },
       { name: 'invalid.illegal.reserved.lmoe', match: anyOf([T.Reserved]) },
       { name: 'meta.past.lmoe', match: '\\[\\s*(t)\\s*([+-])\\s*(\\d+)\\s*\\]', captures: { 1: { name: 'variable.language.lmoe' }, 2: { name: 'keyword.operator.lmoe' }, 3: { name: 'constant.numeric.lmoe' } } },

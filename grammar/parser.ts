@@ -3,7 +3,8 @@ import type { Diagnostic } from '../src/diagnostics/diagnostic.js';
 import type { AstFile } from '../src/ir/ast/ast.js';
 import { commentReader } from './comments.js';
 import { depthError } from './depth.js';
-import { bracketError, expectationError, lexicalErrors } from './errors.js';
+import { bracketError, lexicalErrors } from './errors.js';
+import { expectationError } from './expectations.js';
 import { LmoeParser } from './rules.js';
 import { lexer } from './tokens.js';
 

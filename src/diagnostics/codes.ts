@@ -18,6 +18,7 @@ export const CODES = {
   E104: error('a reserved word'),
   E105: error('a comment without end'),
   E106: error('a formula that is too deep'),
+  E107: error('something that this kind of declaration does not have'),
 
   E201: error('unknown name'),
   E202: error('the axes of an operator do not line up'),

@@ -1,7 +1,7 @@
 import { parse } from '../../grammar/parser.js';
 import { diagnostic, type Diagnostic } from '../diagnostics/diagnostic.js';
 import { didYouMean } from '../diagnostics/suggest.js';
-import type { AstFile, ImportItem, ScanItem } from '../ir/ast/ast.js';
+import type { AstFile, ImportItem } from '../ir/ast/ast.js';
 import type { Span } from '../ir/common/span.js';
 import type { Spec } from '../ir/spec/spec.js';
 import { nameProblem } from './resolve/declare.js';
@@ -31,7 +31,7 @@ const DEEPEST_IMPORT = 32;
 function load(file: string, text: string, read: Read, done: Map<string, Frontend>, open: readonly string[]): Frontend {
   const { ast, diagnostics } = parse(file, text);
   if (ast === undefined) return { specs: [], ast, diagnostics };
-  const found: Diagnostic[] = ast.items.length > 0 ? [] : [diagnostic('W202', 'this file declares nothing', { file, start: 0, end: 1 }, 'no scan', {
+  const found: Diagnostic[] = ast.items.length > 0 ? [] : [diagnostic('W202', 'this file declares nothing', { file, start: 0, end: 1 }, 'no declaration', {
     help: ['write one: `scan f(x: [D]) -> y: [D] { ... }`'],
   })];
   const imported: Spec[] = [];
@@ -53,12 +53,12 @@ function load(file: string, text: string, read: Read, done: Map<string, Frontend
       item.names.forEach(({ text: name, origin }) => {
         if (claim(name, origin)) imported.push(...specs.filter((spec) => spec.name === name));
       });
-    } else {
+    } else if (item.kind === 'scan') {
       const fresh = claim(item.name.text, item.name.origin);
       const { spec, diagnostics: problems } = resolveScan(item);
       found.push(...problems);
       if (fresh && spec !== undefined) own.push(spec);
-    }
+    } else claim(item.name.text, item.name.origin);
   }
   return { specs: [...own, ...imported], ast, diagnostics: unique(found) };
 }
@@ -92,12 +92,12 @@ function importFrom(item: ImportItem, file: string, read: Read, done: Map<string
   }
   const loaded = known ?? load(path, text ?? '', read, done, open);
   done.set(path, loaded);
-  const scans = loaded.ast?.items.filter((own): own is ScanItem => own.kind === 'scan').map((scan) => scan.name.text) ?? [];
-  const missing = loaded.ast === undefined ? [] : item.names.filter((name) => !scans.includes(name.text));
+  const parts = loaded.ast?.items.flatMap((own) => (own.kind === 'import' ? [] : [own.name.text])) ?? [];
+  const missing = loaded.ast === undefined ? [] : item.names.filter((name) => !parts.includes(name.text));
   return {
     specs: loaded.specs.filter((spec) => spec.origin.file === path),
-    diagnostics: [...loaded.diagnostics, ...missing.map((name) => diagnostic('E218', `${path} declares no scan \`${name.text}\``, name.origin, 'not there', {
-      help: [...didYouMean(name.text, scans), scans.length === 0 ? 'it declares no scan at all' : `it declares ${scans.join(', ')}`],
+    diagnostics: [...loaded.diagnostics, ...missing.map((name) => diagnostic('E218', `${path} declares no \`${name.text}\``, name.origin, 'not there', {
+      help: [...didYouMean(name.text, parts), parts.length === 0 ? 'it declares nothing at all' : `it declares ${parts.join(', ')}`],
     }))],
   };
 }

@@ -1,10 +1,17 @@
-import type { AstFile, Axes, Comment, Declared, Expr, Item, Layout, RangeText, ScanItem, Statement } from './ast.js';
+import type {
+  AstFile, Binding, Body, Comment, Constant, Declared, IfStatement, Input, Item, Layout, LayoutDimText, LayoutFactorText, LayoutText, NameEntries, NameEntryText, Parameter, PartItem,
+  PathText, RangeText, Statement,
+} from './ast.js';
+import type { Expr } from './ast.js';
+import { axesText, inside, printExpr, summands } from './print-expr.js';
 
-/** Columns that a header or an expression may fill before it is broken. */
+export { printExpr } from './print-expr.js';
+
+/** Columns that a line may fill before it is broken. */
 const WIDTH = 120;
 const INDENT = '  ';
 
-/** Lines of one item or statement; comments on its last line stand in a column of their own. */
+/** Lines of one item or statement; comments on its last line stand in a column of their own. The inner lines of a block comment are no lines here. */
 interface Block {
   readonly blankBefore: boolean;
   readonly lines: readonly string[];
@@ -15,85 +22,174 @@ interface Block {
 export function printAst(ast: AstFile): string {
   const blocks: Block[] = [];
   ast.items.forEach((item, i) => {
-    const apart = i > 0 && (item.kind === 'scan' || ast.items[i - 1].kind === 'scan');
+    const apart = i > 0 && (item.kind !== 'import' || ast.items[i - 1].kind !== 'import');
     const own = [...commentBlocks(item.leading), itemBlock(item)];
     blocks.push({ ...own[0], blankBefore: apart || own[0].blankBefore }, ...own.slice(1));
   });
-  return lay([...blocks, ...commentBlocks(ast.closing)], '');
+  return lay([...blocks, ...commentBlocks(ast.closing)], '').map((line) => `${line}\n`).join('');
 }
 
 function itemBlock(item: Item): Block {
-  if (item.kind === 'scan') return block(item, scanLines(item));
-  return block(item, [`import { ${item.names.map((name) => name.text).join(', ')} } from "${item.path.text}"`]);
+  if (item.kind !== 'import') return block(item, partLines(item));
+  return block(item, [`import { ${idents(item.names)} } from "${item.path.text}"`]);
 }
 
-function scanLines(scan: ScanItem): string[] {
-  const inputs = scan.inputs.map(declared);
-  const sizes = scan.sizes.map(({ axis, value }) => `${axis.text} = ${value.text}`);
-  const result = [`) -> ${scan.outputs.map(declared).join(', ')}`, scan.sequential ? ' sequential' : '', sizes.length > 0 ? ` with ${sizes.join(', ')}` : '', ' {'].join('');
-  const open = `scan ${scan.name.text}(`;
-  const oneLine = `${open}${inputs.join(', ')}${result}`;
-  const header = oneLine.length <= WIDTH || inputs.length === 0 ? [oneLine] : [open, ...inputs.map((input) => `${INDENT}${input},`), result];
-  const body = lay([...scan.body.flatMap((statement) => [...commentBlocks(statement.leading), block(statement, statementLines(statement))]), ...commentBlocks(scan.closing)], INDENT);
-  return [...header, ...body.split('\n').slice(0, -1), '}'];
+function partLines(part: PartItem): string[] {
+  const body = bodyLines({ statements: part.body, closing: part.closing, origin: part.origin }, WIDTH);
+  return [...headerLines(part), ...body.map((line) => line.replace(/[^\S\n]+$/gm, '')), '}'];
 }
 
-function declared({ names, axes, range, perGroup }: Declared): string {
-  return `${names.map((name) => name.text).join(', ')}: ${axesText(axes)}${range ? ` in ${rangeText(range)}` : ''}${perGroup ? ' per group' : ''}`;
+/** Inputs are broken one a line, the list after `with` as often as needed. */
+function headerLines(part: PartItem): string[] {
+  const inputs = part.inputs.map(input);
+  const open = `${part.kind} ${part.name.text}(`;
+  const result = `) -> ${part.outputs.map(declared).join(', ')}${part.sequential ? ' sequential' : ''}`;
+  const oneLine = `${open}${inputs.join(', ')}${result}${withText(part.bindings)} {`;
+  const head = `${open}${inputs.join(', ')}${result}`;
+  if (oneLine.length <= WIDTH || inputs.length === 0) return oneLine.length <= WIDTH ? [oneLine] : withLines(head, part.bindings, ' {', WIDTH);
+  if (inputs.length === 1 && part.bindings.length > 0 && head.length <= WIDTH) return withLines(head, part.bindings, ' {', WIDTH);
+  return [open, ...inputs.map((text) => `${INDENT}${text},`), ...withLines(result, part.bindings, ' {', WIDTH)];
 }
 
-function axesText(axes: Axes): string {
-  return `[${axes.names.map((name) => name.text).join(', ')}]`;
+function withText(bindings: readonly Binding[]): string {
+  return bindings.length > 0 ? ` with ${bindings.map(binding).join(', ')}` : '';
+}
+
+/** What is given by `with`, on lines of its own if it does not fit. */
+function withLines(head: string, bindings: readonly Binding[], tail: string, width: number): string[] {
+  const oneLine = `${head}${withText(bindings)}${tail}`;
+  if (oneLine.length <= width || bindings.length === 0) return [oneLine];
+  const lines = filled(`${INDENT}${INDENT}with `, bindings.map(binding), width - tail.length);
+  return [head, ...lines.slice(0, -1), `${lines[lines.length - 1]}${tail}`];
+}
+
+/** `with a, b,` and what does not fit below the first of them. */
+function filled(open: string, parts: readonly string[], width: number): string[] {
+  const lines: string[] = [];
+  let line = open;
+  parts.forEach((part, i) => {
+    const text = `${part}${i < parts.length - 1 ? ',' : ''}`;
+    if (line.trimStart() !== '' && i > 0 && line.length + 1 + text.length > width) {
+      lines.push(line);
+      line = ' '.repeat(open.length) + text;
+    } else line += i > 0 ? ` ${text}` : text;
+  });
+  return [...lines, line];
+}
+
+function binding({ name, value }: Binding): string {
+  return value ? `${name.text} = ${printExpr(inside(value))}` : name.text;
+}
+
+function input({ of, perGroup, ...group }: Input): string {
+  return of ? `${idents(group.names)}: one of ${of.text}` : `${declared(group)}${perGroup ? ' per group' : ''}`;
+}
+
+function declared({ names, axes, range }: Declared): string {
+  return `${idents(names)}: ${axesText(axes)}${range ? ` in ${rangeText(range)}` : ''}`;
+}
+
+function parameter({ law, modifiers, ...group }: Parameter): string {
+  return [declared(group), law ? ` = ${printExpr(inside(law))}` : '', ...modifiers.map(({ kind }) => ` ${kind}`)].join('');
+}
+
+function idents(names: PathText): string {
+  return names.map((name) => name.text).join(', ');
 }
 
 function rangeText({ lo, hi }: RangeText): string {
   return `${printExpr(lo)}..${printExpr(hi)}`;
 }
 
-function statementLines(statement: Statement): string[] {
+/** What stands between braces. `width` is what their own line may fill. */
+function bodyLines({ statements, closing }: Body, width: number): string[] {
+  const inner = width - INDENT.length;
+  return lay([...statements.flatMap((statement) => [...commentBlocks(statement.leading), block(statement, statementLines(statement, inner))]), ...commentBlocks(closing)], INDENT);
+}
+
+function statementLines(statement: Statement, width: number): string[] {
   switch (statement.kind) {
-    case 'const': case 'let': {
-      const axes = statement.axes ? `: ${axesText(statement.axes)}` : '';
-      return assignment(`${statement.kind} ${statement.name.text}${axes}`, statement.value);
+    case 'const': return constLines(statement.constants, width);
+    case 'let': return assignment(`let ${idents(statement.names)}${statement.axes ? `: ${axesText(statement.axes)}` : ''}`, '=', statement.value, width);
+    case 'assign': return assignment(statement.name.text, statement.add ? '+=' : '=', statement.value, width);
+    case 'update': return assignment(`update ${statement.name.text}`, statement.add ? '+=' : '=', statement.value, width);
+    case 'loss': return assignment(`loss ${statement.name.text}`, '=', statement.value, width);
+    case 'init': return [`init ${printExpr(inside(statement.value))}`];
+    case 'param': case 'buffer': return filled(`${statement.kind} `, statement.groups.map(parameter), width);
+    case 'state': return [`state ${statement.groups.map(declared).join(', ')}`];
+    case 'use': return withLines(`use ${idents(statement.names)}${statement.family ? axesText(statement.family) : ''} = ${statement.part.text}`, statement.bindings, '', width);
+    case 'if': return ifLines(statement, width);
+    case 'repeat': {
+      const range = [statement.from, ...(statement.to ? [statement.to] : [])].map((end) => printExpr(end)).join('..');
+      return [`repeat ${idents(statement.names)} in ${range} {`, ...bodyLines(statement.body, width), '}'];
     }
-    case 'assign': return assignment(statement.name.text, statement.value);
-    case 'param': case 'state': return [`${statement.kind} ${statement.groups.map(declared).join(', ')}`];
+    case 'names': return [`names ${statement.family.text} {`, ...entryLines(statement.entries), '}'];
   }
 }
 
+/** One a line if they do not fit on one. */
+function constLines(constants: readonly Constant[], width: number): string[] {
+  const open = 'const ';
+  const targets = constants.map(({ name, axes }) => `${name.text}${axes ? `: ${axesText(axes)}` : ''}`);
+  const oneLine = `${open}${constants.map(({ value }, i) => `${targets[i]} = ${printExpr(inside(value))}`).join(', ')}`;
+  if (constants.length > 1 && oneLine.length <= width) return [oneLine];
+  return constants.flatMap(({ value }, i) => {
+    const lines = assignment(`${i === 0 ? open : ' '.repeat(open.length)}${targets[i]}`, '=', value, width);
+    return [...lines.slice(0, -1), `${lines[lines.length - 1]}${i < constants.length - 1 ? ',' : ''}`];
+  });
+}
+
+function ifLines({ condition, then, otherwise }: IfStatement, width: number): string[] {
+  const lines = [`if ${printExpr(inside(condition))} {`, ...bodyLines(then, width)];
+  if (otherwise === undefined) return [...lines, '}'];
+  if (!('kind' in otherwise)) return [...lines, '} else {', ...bodyLines(otherwise, width), '}'];
+  const [first, ...rest] = ifLines(otherwise, width);
+  return [...lines, `} else ${first}`, ...rest];
+}
+
 /** A sum that does not fit is broken before each of its signs. */
-function assignment(target: string, written: Expr): string[] {
+function assignment(target: string, sign: string, written: Expr, width: number): string[] {
   const value = inside(written);
-  const oneLine = `${target} = ${printExpr(value)}`;
+  const oneLine = `${target} ${sign} ${printExpr(value)}`;
   const terms = summands(value);
-  if (oneLine.length + INDENT.length <= WIDTH || terms.length === 1) return [oneLine];
-  return [`${target} = ${terms[0]}`, ...terms.slice(1).map((term) => `${INDENT}${term}`)];
+  if (oneLine.length <= width || terms.length === 1) return [oneLine];
+  return [`${target} ${sign} ${terms[0]}`, ...terms.slice(1).map((term) => `${INDENT}${term}`)];
 }
 
-function summands(expr: Expr): string[] {
-  if (expr.kind !== 'binary' || (expr.op !== '+' && expr.op !== '-')) return [printExpr(expr)];
-  return [...summands(expr.left), `${expr.op} ${printExpr(expr.right)}`];
+function entryLines({ entries, closing }: NameEntries): string[] {
+  return lay([...entries.flatMap((entry) => [...commentBlocks(entry.leading), block(entry, entryText(entry))]), ...commentBlocks(closing)], INDENT);
 }
 
-/** The expression in parentheses, however many. */
-function inside(expr: Expr): Expr {
-  return expr.kind === 'group' ? inside(expr.inner) : expr;
+function entryText(entry: NameEntryText): string[] {
+  switch (entry.kind) {
+    case 'ignore': return [`ignore ${printExpr(entry.pattern)}`];
+    case 'prefix': return inBraces(printExpr(entry.text), entry.entries);
+    case 'tensor': return [`${paths(entry.paths)} = ${printExpr(entry.text)}${entry.layout ? ` ${layoutText(entry.layout)}` : ''}`];
+    case 'part': return inBraces(`${paths(entry.paths)} ${printExpr(entry.text)}${entry.like ? ` like ${entry.like.text}` : ''}`, entry.entries);
+  }
 }
 
-/** One expression on one line, with the parentheses that were written where they hold something together. */
-export function printExpr(expr: Expr): string {
-  switch (expr.kind) {
-    case 'number': return expr.text;
-    case 'name': return expr.name.text;
-    case 'past': return `${expr.name.text}[${expr.time.text}${expr.offset <= 0 ? '-' : '+'}${Math.abs(expr.offset)}]`;
-    case 'index': return `${expr.name.text}${axesText(expr.axes)}`;
-    case 'call': return `${expr.name.text}${expr.axes ? axesText(expr.axes) : ''}(${expr.args.map((arg) => printExpr(inside(arg))).join(', ')})`;
-    case 'negate': return `-${printExpr(expr.arg)}`;
-    case 'binary': return expr.op === '^' ? `${printExpr(expr.left)}^${printExpr(expr.right)}` : `${printExpr(expr.left)} ${expr.op} ${printExpr(expr.right)}`;
-    case 'group': {
-      const inner = inside(expr);
-      return inner.kind === 'negate' || inner.kind === 'binary' ? `(${printExpr(inner)})` : printExpr(inner);
-    }
+function inBraces(open: string, entries: NameEntries | undefined): string[] {
+  return entries ? [`${open} {`, ...entryLines(entries), '}'] : [open];
+}
+
+function paths(list: readonly PathText[]): string {
+  return list.map((path) => path.map((name) => name.text).join('.')).join(', ');
+}
+
+function layoutText({ dims }: LayoutText): string {
+  return `[${dims.map(dimText).join(', ')}]`;
+}
+
+function dimText(dim: LayoutDimText): string {
+  return dim.map(factorText).join(' ');
+}
+
+function factorText(factor: LayoutFactorText): string {
+  switch (factor.kind) {
+    case 'axis': return factor.name;
+    case 'number': return String(factor.value);
+    case 'joined': return `(${factor.alternatives.map(dimText).join(' | ')})`;
   }
 }
 
@@ -106,16 +202,15 @@ function commentBlocks(comments: readonly Comment[]): Block[] {
 }
 
 /** Neighbouring lines that end in comments have them in one column. */
-function lay(blocks: readonly Block[], indent: string): string {
+function lay(blocks: readonly Block[], indent: string): string[] {
   const lines: string[] = [];
   blocks.forEach((own, i) => {
     if (i > 0 && own.blankBefore) lines.push('');
     const last = own.lines[own.lines.length - 1];
     const padded = own.comment === '' ? last : `${last.padEnd(column(blocks, i))}  ${own.comment}`;
-    // The inner lines of a block comment keep their own indentation.
     for (const line of [...own.lines.slice(0, -1), padded]) lines.push(`${indent}${line}`.trimEnd());
   });
-  return lines.map((line) => `${line}\n`).join('');
+  return lines;
 }
 
 /** Width of the widest line in the run of commented one-line blocks around `i`. */

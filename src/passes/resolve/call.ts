@@ -1,14 +1,13 @@
 import { diagnostic, type Diagnostic } from '../../diagnostics/diagnostic.js';
 import { didYouMean, suggest } from '../../diagnostics/suggest.js';
-import type { Expr, Ident } from '../../ir/ast/ast.js';
+import type { Axes, CallExpr, Expr, Ident } from '../../ir/ast/ast.js';
 import { printExpr } from '../../ir/ast/print.js';
 import { includesAll, type Axis } from '../../ir/common/axes.js';
 import type { Span } from '../../ir/common/span.js';
 import { checkAxis, checkDistinct } from './declare.js';
+import { refusedName } from './foreign.js';
 import { FUNCTIONS, isReduction, isRowwise, isUnary, type Reduction, type Rowwise } from './names.js';
 import { axesLabel, report, shape, type Node, type Scope } from './scope.js';
-
-type CallExpr = Expr & { readonly kind: 'call' };
 
 /** Inside the root of `l2norm`, as the kernels of the field have it. */
 const L2_EPSILON = 1e-6;
@@ -20,7 +19,7 @@ export function resolveCall(scope: Scope, call: CallExpr): Node {
   if (scope.bindings.has(name) || scope.axes.has(name)) return report(scope, notCallable(call));
   if (isReduction(name)) {
     const pair = name === 'min' || name === 'max';
-    if (call.axes === undefined && pair && call.args.length > 1) return entrywise(scope, call, name, 2);
+    if (call.indices === undefined && pair && call.args.length > 1) return entrywise(scope, call, name, 2);
     return reduction(scope, call, name);
   }
   if (isRowwise(name)) return rowwise(scope, call, name);
@@ -34,7 +33,7 @@ export function resolveCall(scope: Scope, call: CallExpr): Node {
 }
 
 function notCallable({ name, args, origin }: CallExpr): Diagnostic {
-  const product = args.length === 1 ? [`for a product write \`${name.text} * ${args[0].kind === 'binary' ? `(${printExpr(args[0])})` : printExpr(args[0])}\``] : [];
+  const product = args.length === 1 ? [`for a product write \`${name.text} * ${factor(args[0].value)}\``] : [];
   return diagnostic('E212', `\`${name.text}\` is not a function`, origin, 'called like one', { help: product.length > 0 ? product : [`the functions are ${FUNCTIONS.join(', ')}`] });
 }
 
@@ -58,13 +57,14 @@ const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
 /** The arguments if there are `count` of them and no axes in brackets. */
 function resolveArguments(scope: Scope, call: CallExpr, count: number): readonly number[] | undefined {
   const name = call.name.text;
-  if (call.axes !== undefined) {
-    return report(scope, diagnostic('E213', `\`${name}\` takes no axis`, call.axes.origin, 'only reductions and functions along an axis have one', { help: [`write \`${name}(${call.args.map(printExpr).join(', ')})\``] }));
+  if (call.brackets !== undefined) {
+    return report(scope, diagnostic('E213', `\`${name}\` takes no axis`, call.brackets, 'only reductions and functions along an axis have one', { help: [`write \`${name}(${argumentsText(call)})\``] }));
   }
-  return countProblem(scope, call, count) ? undefined : values(scope, call.args);
+  return countProblem(scope, call, count) ? undefined : values(scope, call.args.map(({ value }) => value));
 }
 
 function countProblem(scope: Scope, call: CallExpr, count: number): boolean {
+  if (call.args.some(({ name }) => name !== undefined)) return refusedName(scope, call);
   if (call.args.length === count) return false;
   const name = call.name.text;
   const plural = (n: number): string => (n === 1 ? '1 argument' : `${n} arguments`);
@@ -96,8 +96,8 @@ function entrywise(scope: Scope, call: CallExpr, name: 'min' | 'max' | 'clamp', 
   const widest = axes.reduce((best, own) => (own.length > best.length ? own : best));
   const odd = axes.findIndex((own) => !includesAll(widest, own));
   if (odd >= 0) {
-    return report(scope, diagnostic('E202', `the axes of \`${name}\` do not line up`, call.args[odd].origin, axesLabel(axes[odd]), {
-      secondary: [{ span: call.args[axes.indexOf(widest)].origin, text: axesLabel(widest) }],
+    return report(scope, diagnostic('E202', `the axes of \`${name}\` do not line up`, call.args[odd].value.origin, axesLabel(axes[odd]), {
+      secondary: [{ span: call.args[axes.indexOf(widest)].value.origin, text: axesLabel(widest) }],
       help: [`\`${name}\` needs the axes of one argument to include those of the others`],
     }));
   }
@@ -112,24 +112,46 @@ function outer(scope: Scope, call: CallExpr): Node {
   const [x, y] = args.map((arg) => b.axesOf(arg));
   const shared = x.filter((axis) => y.includes(axis));
   if (shared.length === 0) return b.map('mul', args, call.origin);
-  const [l, r] = call.args.map((arg) => (arg.kind === 'binary' ? `(${printExpr(arg)})` : printExpr(arg)));
-  return report(scope, diagnostic('E204', `both arguments of \`outer\` have axis \`${shared[0]}\``, call.args[0].origin, axesLabel(x), {
-    secondary: [{ span: call.args[1].origin, text: axesLabel(y) }],
+  const [l, r] = call.args.map(({ value }) => factor(value));
+  return report(scope, diagnostic('E204', `both arguments of \`outer\` have axis \`${shared[0]}\``, call.args[0].value.origin, axesLabel(x), {
+    secondary: [{ span: call.args[1].value.origin, text: axesLabel(y) }],
     help: [`for the entry-by-entry product write \`${l} * ${r}\``, ...(shared.length === 1 ? [`to contract \`${shared[0]}\` write \`${l} @ ${r}\``] : [])],
     note: ['no shape names an axis twice: `(I - k k^T) S` is `S - outer(k, k @ S)`'],
   }));
+}
+
+/** The names in brackets; E206 at what is none. */
+function axesIn(scope: Scope, indices: readonly Expr[], origin: Span): Axes | undefined {
+  const names: Ident[] = [];
+  for (const index of indices) {
+    if (index.kind !== 'name') {
+      return report(scope, diagnostic('E206', `\`${printExpr(index)}\` is no axis`, index.origin, 'an axis is a name', { help: [`the axes of this scan are ${[...scope.axes.keys()].join(', ')}`] }));
+    }
+    names.push(index.name);
+  }
+  return { names, origin };
+}
+
+function argumentsText({ args }: CallExpr): string {
+  return args.map(({ value }) => printExpr(value)).join(', ');
+}
+
+/** As a side of a product. */
+function factor(expr: Expr): string {
+  return expr.kind === 'binary' ? `(${printExpr(expr)})` : printExpr(expr);
 }
 
 /** The axes in brackets, each of which the value has; nothing after an error. */
 function axesAlong(scope: Scope, call: CallExpr, value: number): readonly Axis[] | undefined {
   const name = call.name.text;
   const has = scope.builder.axesOf(value);
-  const axes = call.axes;
+  const axes = call.indices && axesIn(scope, call.indices, call.origin);
+  if (call.indices !== undefined && axes === undefined) return undefined;
   if (axes === undefined || axes.names.length === 0) {
     if (isRowwise(name) && name !== 'softmax' && axes === undefined && has.length === 1) return has;
-    const arg = call.args.map(printExpr).join(', ');
+    const arg = argumentsText(call);
     const choices = has.map((axis) => `\`${name}[${axis}](${arg})\``);
-    return report(scope, diagnostic('E214', `\`${name}\` needs an axis`, call.args[0].origin, axesLabel(has), {
+    return report(scope, diagnostic('E214', `\`${name}\` needs an axis`, call.args[0].value.origin, axesLabel(has), {
       help: [choices.length === 0 ? 'a scalar has no axis to fold' : `write ${choices.join(' or ')}`],
     }));
   }
@@ -139,7 +161,7 @@ function axesAlong(scope: Scope, call: CallExpr, value: number): readonly Axis[]
     if (scope.diagnostics.length > before || !checkAxis(axis, scope.axes.keys(), (d) => report(scope, d))) return undefined;
     if (!has.includes(axis.text)) {
       return report(scope, diagnostic('E206', `the argument of \`${name}${shape([axis.text])}\` has no axis \`${axis.text}\``, axis.origin, `\`${axis.text}\` is not among them`, {
-        secondary: [{ span: call.args[0].origin, text: axesLabel(has) }],
+        secondary: [{ span: call.args[0].value.origin, text: axesLabel(has) }],
         help: [has.length === 0 ? 'a scalar has no axis to fold' : `fold one of ${has.map((own) => `\`${own}\``).join(', ')}`],
       }));
     }
@@ -150,7 +172,7 @@ function axesAlong(scope: Scope, call: CallExpr, value: number): readonly Axis[]
 /** The one argument of a function along axes, and those axes. */
 function along(scope: Scope, call: CallExpr): { readonly x: number; readonly axes: readonly Axis[] } | undefined {
   if (countProblem(scope, call, 1)) return undefined;
-  const x = scope.resolve(call.args[0]);
+  const x = scope.resolve(call.args[0].value);
   if (x === undefined) return undefined;
   const axes = axesAlong(scope, call, x);
   return axes === undefined ? undefined : { x, axes };

@@ -5,6 +5,8 @@ import type { Span } from '../../ir/common/span.js';
 import { math } from '../../math/index.js';
 import { isUnary } from './names.js';
 
+const NONE: ReadonlyMap<string, number> = new Map();
+
 /** `lo..hi` as numbers; ANY where an error was reported. */
 export function resolveRange(text: RangeText | undefined, report: (d: Diagnostic) => void): Range {
   if (text === undefined) return ANY;
@@ -27,18 +29,18 @@ function named(value: number): string {
   return String(value).replace('Infinity', 'inf');
 }
 
-/** The value of an expression of numbers, or the place of what is none. */
-function constant(expr: Expr): number | Span {
+/** The value of an expression of numbers, some of them by name, or the place of what is none. */
+export function constant(expr: Expr, numbers: ReadonlyMap<string, number> = NONE): number | Span {
   switch (expr.kind) {
     case 'number': return expr.value;
-    case 'name': return expr.name.text === 'inf' ? Infinity : expr.origin;
-    case 'group': return constant(expr.inner);
+    case 'name': return numbers.get(expr.name.text) ?? (expr.name.text === 'inf' ? Infinity : expr.origin);
+    case 'group': return constant(expr.inner, numbers);
     case 'negate': {
-      const value = constant(expr.arg);
+      const value = constant(expr.arg, numbers);
       return typeof value === 'number' ? -value : value;
     }
     case 'binary': {
-      const [x, y] = [constant(expr.left), constant(expr.right)];
+      const [x, y] = [constant(expr.left, numbers), constant(expr.right, numbers)];
       if (typeof x !== 'number') return x;
       if (typeof y !== 'number') return y;
       switch (expr.op) {
@@ -47,16 +49,16 @@ function constant(expr: Expr): number | Span {
         case '*': return x * y;
         case '/': return x / y;
         case '^': return x ** y;
-        case '@': return expr.opOrigin;
+        case '@': case '%': case '<': case '<=': case '>': case '>=': case '==': case '!=': case 'and': case 'or': return expr.opOrigin;
       }
       return expr.op satisfies never;
     }
     case 'call': {
       const { text } = expr.name;
-      if (!isUnary(text) || expr.axes !== undefined || expr.args.length !== 1) return expr.origin;
-      const value = constant(expr.args[0]);
+      if (!isUnary(text) || expr.indices !== undefined || expr.args.length !== 1) return expr.origin;
+      const value = constant(expr.args[0].value, numbers);
       return typeof value === 'number' ? math[text].f64(value, NaN) : value;
     }
-    case 'past': case 'index': return expr.origin;
+    case 'index': case 'text': case 'not': return expr.origin;
   }
 }

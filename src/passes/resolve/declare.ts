@@ -1,13 +1,15 @@
 import { diagnostic, type Diagnostic, type DiagnosticDetails } from '../../diagnostics/diagnostic.js';
 import { didYouMean, suggest } from '../../diagnostics/suggest.js';
-import type { Axes, Declared, Ident, ScanItem } from '../../ir/ast/ast.js';
+import type { Axes, Declared, Ident, Input, PartItem } from '../../ir/ast/ast.js';
 import { sameAxes, type Axis } from '../../ir/common/axes.js';
 import type { Range } from '../../ir/common/range.js';
 import type { Span } from '../../ir/common/span.js';
 import type { SpecAxis, SpecInput, SpecParam } from '../../ir/spec/spec.js';
 import { resolveRange } from './constant.js';
+import { refusedInput, refusedParameter } from './foreign.js';
 import { FIXED, RESERVED } from './names.js';
 import { shape, type Binding } from './scope.js';
+import { resolveSettings, type Setting } from './settings.js';
 
 /** What the header and the declarations of a scan say, before any value is read. */
 export interface Declarations {
@@ -18,6 +20,8 @@ export interface Declarations {
   readonly states: readonly DeclaredState[];
   readonly outputs: readonly Named[];
   readonly bindings: Map<string, Binding>;
+  /** Numbers of the header that are no sizes. */
+  readonly settings: readonly Setting[];
 }
 
 export interface Named {
@@ -31,7 +35,7 @@ export interface DeclaredState extends Named {
 }
 
 /** Names and axes of a scan. Inputs, params and states bring axes in; outputs and `with` use them. */
-export function declare(item: ScanItem, report: (d: Diagnostic) => void): Declarations {
+export function declare(item: PartItem, given: ReadonlyMap<string, number>, report: (d: Diagnostic) => void): Declarations {
   const axisOrigins = new Map<Axis, Span>();
   const bindings = new Map<string, Binding>();
   const inputs: SpecInput[] = [];
@@ -58,7 +62,7 @@ export function declare(item: ScanItem, report: (d: Diagnostic) => void): Declar
     return text;
   });
 
-  const each = (groups: readonly Declared[], add: (name: Ident, axes: readonly Axis[], range: Range, group: Declared) => void): void => {
+  const each = <G extends Declared>(groups: readonly G[], add: (name: Ident, axes: readonly Axis[], range: Range, group: G) => void): void => {
     for (const group of groups) {
       checkDistinct(group.axes, report);
       const axes = [...new Set(newAxes(group.axes))];
@@ -67,11 +71,13 @@ export function declare(item: ScanItem, report: (d: Diagnostic) => void): Declar
     }
   };
 
-  each(item.inputs, ({ text: name, origin }, axes, range, group) => {
+  for (const group of item.inputs) refusedInput(group, report);
+  each<Input>(item.inputs, ({ text: name, origin }, axes, range, group) => {
     if (bind({ kind: 'input', name, origin, index: inputs.length, axes })) inputs.push({ name, axes, scope: group.perGroup ? 'group' : 'head', range, origin });
   });
   for (const statement of item.body) {
     if (statement.kind === 'param') {
+      for (const group of statement.groups) refusedParameter(group, report);
       each(statement.groups, ({ text: name, origin }, axes, range) => {
         if (bind({ kind: 'param', name, origin, index: params.length, axes })) params.push({ name, axes, range, origin });
       });
@@ -99,8 +105,8 @@ export function declare(item: ScanItem, report: (d: Diagnostic) => void): Declar
     if (problem) report(problem);
   }
   checkHeads(item, inputs, report);
-  const sizes = resolveSizes(item, axisOrigins, report);
-  return { axes: [...axisOrigins.keys()].map((name) => ({ name, defaultSize: sizes.get(name) })), axisOrigins, inputs, params, states, outputs, bindings };
+  const { sizes, settings } = resolveSettings(item, axisOrigins, given, report);
+  return { axes: [...axisOrigins.keys()].map((name) => ({ name, defaultSize: sizes.get(name) })), axisOrigins, inputs, params, states, outputs, bindings, settings };
 }
 
 /** A name that means something already, or is taken. */
@@ -147,7 +153,7 @@ export function checkAxis(axis: Ident, known: Iterable<Axis>, report: (d: Diagno
   return false;
 }
 
-function unknownAxis({ text, origin }: Ident, names: readonly Axis[]): Diagnostic {
+export function unknownAxis({ text, origin }: Ident, names: readonly Axis[]): Diagnostic {
   const nearest = suggest(text, names);
   const details: DiagnosticDetails = {
     help: [...didYouMean(text, names), names.length === 0 ? 'this scan has no axes: its inputs, params and states bring them in' : `the axes of this scan are ${names.join(', ')}; its inputs, params and states bring them in`],
@@ -163,7 +169,7 @@ function differs(name: string, origin: Span, axes: readonly Axis[], state: Named
   });
 }
 
-function checkHeads(item: ScanItem, inputs: readonly SpecInput[], report: (d: Diagnostic) => void): void {
+function checkHeads(item: PartItem, inputs: readonly SpecInput[], report: (d: Diagnostic) => void): void {
   if (inputs.some((input) => input.scope === 'head')) return;
   const [first] = inputs;
   if (first === undefined) {
@@ -173,21 +179,4 @@ function checkHeads(item: ScanItem, inputs: readonly SpecInput[], report: (d: Di
   report(diagnostic('E220', `every input of \`${item.name.text}\` is shared per group`, first.origin, 'nothing says how many heads there are', {
     help: ['give one input a value for every head: leave its `per group` out'],
   }));
-}
-
-function resolveSizes(item: ScanItem, axes: ReadonlyMap<Axis, Span>, report: (d: Diagnostic) => void): ReadonlyMap<Axis, number> {
-  const sizes = new Map<Axis, number>();
-  const given = new Map<Axis, Span>();
-  for (const { axis, value } of item.sizes) {
-    if (!checkAxis(axis, axes.keys(), report)) continue;
-    const first = given.get(axis.text);
-    if (first !== undefined) {
-      report(diagnostic('E205', `the size of \`${axis.text}\` is given twice`, axis.origin, 'given again here', { secondary: [{ span: first, text: 'first given here' }], help: ['keep one of them'] }));
-      continue;
-    }
-    given.set(axis.text, axis.origin);
-    if (Number.isInteger(value.value) && value.value > 0 && value.value <= 2 ** 20) sizes.set(axis.text, value.value);
-    else report(diagnostic('E402', `${value.text} is no size of an axis`, value.origin, `the size of \`${axis.text}\``, { help: ['a size is a whole number from 1, such as 64'] }));
-  }
-  return sizes;
 }

@@ -1,15 +1,15 @@
 import { diagnostic, type Diagnostic } from '../../diagnostics/diagnostic.js';
 import { NO_TRANSPOSES, suggest } from '../../diagnostics/suggest.js';
-import type { BinaryOperator, Expr, Ident } from '../../ir/ast/ast.js';
+import type { Axes, BinaryExpr, Expr, Ident, IndexExpr } from '../../ir/ast/ast.js';
 import { printExpr } from '../../ir/ast/print.js';
 import { includesAll, type Axis } from '../../ir/common/axes.js';
 import type { MathName } from '../../ir/common/dag.js';
 import type { Span } from '../../ir/common/span.js';
 import { resolveCall } from './call.js';
+import { checkAxis, checkDistinct } from './declare.js';
+import { refusedExpr } from './foreign.js';
 import { FIXED, FUNCTIONS } from './names.js';
 import { axesLabel, report, shape, type Binding, type Node, type Scope } from './scope.js';
-
-type BinaryExpr = Expr & { readonly kind: 'binary' };
 
 /** Whole exponents up to this one are written out as products: exact for negative bases, and cheaper. */
 const LARGEST_POWER = 8;
@@ -19,7 +19,6 @@ export function resolveExpr(scope: Scope, expr: Expr): Node {
   switch (expr.kind) {
     case 'number': return scope.builder.literal(expr.value, expr.origin);
     case 'name': return resolveName(scope, expr.name);
-    case 'past': return resolvePast(scope, expr);
     case 'index': return resolveIndex(scope, expr);
     case 'call': return resolveCall(scope, expr);
     case 'group': return resolveExpr(scope, expr.inner);
@@ -28,6 +27,7 @@ export function resolveExpr(scope: Scope, expr: Expr): Node {
       return arg === undefined ? undefined : scope.builder.map('neg', [arg], expr.origin);
     }
     case 'binary': return resolveBinary(scope, expr);
+    case 'text': case 'not': return refusedExpr(scope, expr);
   }
 }
 
@@ -101,12 +101,25 @@ function unknownName(scope: Scope, text: string, origin: Span): Diagnostic {
   });
 }
 
-function resolvePast(scope: Scope, expr: Expr & { kind: 'past' }): Node {
+/** `t-1` in brackets. */
+interface Step {
+  readonly time: Ident;
+  readonly offset: number;
+}
+
+function stepOf({ indices }: IndexExpr): Step | undefined {
+  const [index] = indices;
+  if (indices.length !== 1 || index.kind !== 'binary' || (index.op !== '-' && index.op !== '+')) return undefined;
+  const { left, right } = index;
+  return left.kind === 'name' && right.kind === 'number' ? { time: left.name, offset: index.op === '-' ? -right.value : right.value } : undefined;
+}
+
+function resolvePast(scope: Scope, expr: IndexExpr, { time, offset }: Step): Node {
   const { text: name, origin } = expr.name;
   const binding = scope.bindings.get(name);
   if (binding === undefined && !FIXED.has(name) && !scope.axes.has(name)) return report(scope, unknownName(scope, name, origin));
-  if (expr.time.text !== 't') {
-    return report(scope, diagnostic('E210', `\`${printExpr(expr)}\` is no step in time`, expr.time.origin, 'time is called `t`', { help: [`write \`${name}[t-1]\` for the value before this step`] }));
+  if (time.text !== 't') {
+    return report(scope, diagnostic('E210', `\`${printExpr(expr)}\` is no step in time`, time.origin, 'time is called `t`', { help: [`write \`${name}[t-1]\` for the value before this step`] }));
   }
   if (binding?.kind !== 'state' && binding?.kind !== 'input') {
     const what = binding === undefined ? 'no tensor' : binding.kind === 'let' ? 'a `let`' : binding.kind === 'const' ? 'a constant' : binding.kind === 'param' ? 'a param, the same at every step' : 'an output';
@@ -114,10 +127,10 @@ function resolvePast(scope: Scope, expr: Expr & { kind: 'past' }): Node {
       help: [binding?.kind === 'param' || binding?.kind === 'const' ? `write \`${name}\`` : `only states and inputs are remembered: keep it in a \`state\`, and read that at \`[t-1]\``],
     }));
   }
-  if (expr.offset !== -1) {
-    const ahead = expr.offset > 0;
-    return report(scope, diagnostic('E210', ahead ? 'a scan cannot see the future' : Object.is(Math.abs(expr.offset), 0) ? 'a bare name is the value of this step' : 'a scan sees one step back only', expr.origin, 'not `[t-1]`', {
-      help: ahead ? ['shift the input before the scan'] : expr.offset === 0 ? [`write \`${name}\``] : older(scope, name, binding.kind, expr.origin),
+  if (offset !== -1) {
+    const ahead = offset > 0;
+    return report(scope, diagnostic('E210', ahead ? 'a scan cannot see the future' : Object.is(Math.abs(offset), 0) ? 'a bare name is the value of this step' : 'a scan sees one step back only', expr.origin, 'not `[t-1]`', {
+      help: ahead ? ['shift the input before the scan'] : offset === 0 ? [`write \`${name}\``] : older(scope, name, binding.kind, expr.origin),
     }));
   }
   scope.used.add(name);
@@ -134,30 +147,39 @@ function older(scope: Scope, name: string, kind: 'state' | 'input', origin: Span
   return kind === 'state' ? [keep, `if \`${name}\` depends on what is read here, mark the scan \`sequential\``] : [keep];
 }
 
-function resolveIndex(scope: Scope, expr: Expr & { kind: 'index' }): Node {
+function resolveIndex(scope: Scope, expr: IndexExpr): Node {
+  const step = stepOf(expr);
+  if (step !== undefined) return resolvePast(scope, expr, step);
   const { text: name } = expr.name;
   if (FUNCTIONS.includes(name)) {
-    return report(scope, diagnostic('E213', `\`${name}${shape(expr.axes.names.map((a) => a.text))}\` has no argument`, expr.origin, 'a function without a value', { help: [`write \`${printExpr(expr)}(x)\``] }));
+    return report(scope, diagnostic('E213', `\`${printExpr(expr)}\` has no argument`, expr.origin, 'a function without a value', { help: [`write \`${printExpr(expr)}(x)\``] }));
   }
   if (!scope.bindings.has(name)) return report(scope, unknownName(scope, name, expr.name.origin));
-  const now = expr.axes.names.length === 1 && expr.axes.names[0].text === 't';
+  const [index] = expr.indices;
+  const now = expr.indices.length === 1 && index.kind === 'name' && index.name.text === 't';
   return report(scope, diagnostic('E210', 'the only index is `[t-1]`', expr.origin, now ? 'a bare name is the value of this step' : 'not an index', {
     help: [now ? `write \`${name}\`` : `axes are never indexed: write \`${name}\`, and fold axes with \`sum[K](...)\` or \`@\``],
   }));
 }
 
-const OPERATORS = { '+': 'add', '-': 'sub', '*': 'mul', '/': 'div', '^': 'pow' } as const satisfies Readonly<Record<Exclude<BinaryOperator, '@'>, MathName>>;
+const OPERATORS = { '+': 'add', '-': 'sub', '*': 'mul', '/': 'div', '^': 'pow' } as const satisfies Readonly<Record<string, MathName>>;
 
 function resolveBinary(scope: Scope, expr: BinaryExpr): Node {
+  const { op } = expr;
+  if (op !== '@' && !isArithmetic(op)) return refusedExpr(scope, expr);
   const left = resolveExpr(scope, expr.left);
   if (left === undefined) return undefined;
   const right = resolveExpr(scope, expr.right);
   if (right === undefined) return undefined;
   const b = scope.builder;
-  if (expr.op === '@') return contract(scope, expr, left, right);
+  if (op === '@') return contract(scope, expr, left, right);
   const problem = misaligned(b.axesOf(left), b.axesOf(right), expr);
   if (problem) return report(scope, problem);
-  return (expr.op === '^' ? wholePower(scope, left, right, expr.origin) : undefined) ?? b.map(OPERATORS[expr.op], [left, right], expr.origin);
+  return (op === '^' ? wholePower(scope, left, right, expr.origin) : undefined) ?? b.map(OPERATORS[op], [left, right], expr.origin);
+}
+
+function isArithmetic(op: string): op is keyof typeof OPERATORS {
+  return Object.hasOwn(OPERATORS, op);
 }
 
 /** E202 if neither side's axes include the other's. */
@@ -182,6 +204,7 @@ function contract(scope: Scope, expr: BinaryExpr, left: number, right: number): 
   const b = scope.builder;
   const [x, y] = [b.axesOf(left), b.axesOf(right)];
   const shared = x.filter((axis) => y.includes(axis));
+  if (expr.axes !== undefined) return contractOver(scope, expr, expr.axes, left, right);
   if (shared.length === 1) return b.reduce('sum', shared[0], b.map('mul', [left, right], expr.origin), expr.origin);
   const [l, r] = [printExpr(bare(expr.left)), printExpr(bare(expr.right))];
   const scalar = x.length === 0 || y.length === 0;
@@ -192,6 +215,26 @@ function contract(scope: Scope, expr: BinaryExpr, left: number, right: number): 
     help: ['`@` contracts the one axis that both sides have', `${why} write \`${instead}\``],
     fix: { title: `write \`${instead}\``, edits: [{ span: expr.origin, text: instead }] },
   }));
+}
+
+/** `a @[H, V] b`: the axes in brackets are those that are summed. */
+function contractOver(scope: Scope, expr: BinaryExpr, axes: Axes, left: number, right: number): Node {
+  const b = scope.builder;
+  const before = scope.diagnostics.length;
+  checkDistinct(axes, (d) => report(scope, d));
+  for (const axis of axes.names) {
+    if (scope.diagnostics.length > before || !checkAxis(axis, scope.axes.keys(), (d) => report(scope, d))) return undefined;
+    const sides = [left, right].map((side) => b.axesOf(side));
+    if (sides.every((own) => own.includes(axis.text))) continue;
+    return report(scope, diagnostic('E203', `\`@\` sums over \`${axis.text}\`, which not both sides have`, axis.origin, 'not shared', {
+      secondary: [{ span: expr.left.origin, text: axesLabel(sides[0]) }, { span: expr.right.origin, text: axesLabel(sides[1]) }],
+      help: ['name axes that both sides have'],
+    }));
+  }
+  if (axes.names.length === 0) {
+    return report(scope, diagnostic('E203', '`@[]` sums over nothing', axes.origin, 'no axis', { help: [`write \`${printExpr(expr.left)} * ${printExpr(expr.right)}\``] }));
+  }
+  return axes.names.reduce((value, axis) => b.reduce('sum', axis.text, value, expr.origin), b.map('mul', [left, right], expr.origin));
 }
 
 /** x^n for a whole n, and square roots; nothing for other exponents. */

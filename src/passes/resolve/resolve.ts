@@ -1,13 +1,14 @@
 import { diagnostic, hasErrors, type Diagnostic } from '../../diagnostics/diagnostic.js';
 import { didYouMean } from '../../diagnostics/suggest.js';
-import type { Axes, Expr, ScanItem, Statement } from '../../ir/ast/ast.js';
+import type { Axes, Constant, Expr, Ident, PartItem, Statement } from '../../ir/ast/ast.js';
 import { sameAxes, type Axis } from '../../ir/common/axes.js';
 import type { Span } from '../../ir/common/span.js';
 import { specBuilder } from '../../ir/spec/build.js';
 import type { Spec, SpecOutput, SpecState } from '../../ir/spec/spec.js';
 import { verifySpec } from '../../ir/spec/verify.js';
-import { checkAxis, checkDistinct, declare, nameProblem, type Declarations } from './declare.js';
+import { checkAxis, checkDistinct, declare, nameProblem, unknownAxis, type Declarations } from './declare.js';
 import { resolveExpr } from './expression.js';
+import { refusedLet, refusedStatement, refusedSum } from './foreign.js';
 import { RESERVED } from './names.js';
 import { unheldNumbers } from './numbers.js';
 import { axesLabel, report, shape, type Binding, type Node, type Scope } from './scope.js';
@@ -21,11 +22,14 @@ export interface Resolved {
 /** Nobody reads more errors than these: the statements after them are not looked at. */
 const ENOUGH = 100;
 
-/** Ast -> Spec of one scan: names resolved, axes checked, `@`, `outer` and norms written out. */
-export function resolveScan(item: ScanItem): Resolved {
+/** Ast -> Spec of one scan: names resolved, axes checked, `@`, `outer` and norms written out. `given` are numbers and sizes in place of those of its header. */
+export function resolveScan(item: PartItem, given: ReadonlyMap<string, number> = new Map()): Resolved {
   const diagnostics: Diagnostic[] = [];
-  const declared = declare(item, (d) => diagnostics.push(d));
+  const declared = declare(item, given, (d) => diagnostics.push(d));
   const { scope, pasts } = makeScope(item, declared, diagnostics);
+  for (const setting of declared.settings) {
+    define(scope, 'const', setting.name, typeof setting.value === 'number' ? scope.builder.literal(setting.value, setting.name.origin) : valueOf(scope, setting.value));
+  }
   for (const statement of item.body) {
     if (diagnostics.length >= ENOUGH) return { spec: undefined, diagnostics: inOrder(diagnostics) };
     resolveStatement(scope, statement);
@@ -33,6 +37,8 @@ export function resolveScan(item: ScanItem): Resolved {
   for (const binding of scope.bindings.values()) {
     if ((binding.kind === 'state' || binding.kind === 'output') && !scope.assigned.has(binding.name)) report(scope, neverAssigned(binding));
   }
+  const idle = hasErrors(diagnostics) ? undefined : declared.settings.find(({ name }) => !scope.used.has(name.text));
+  if (idle !== undefined) report(scope, unknownAxis(idle.name, [...scope.axes.keys()]));
   if (hasErrors(diagnostics)) return { spec: undefined, diagnostics: inOrder(diagnostics) };
   const spec = makeSpec(item, declared, scope, pasts);
   const problems = verifySpec(spec);
@@ -42,12 +48,12 @@ export function resolveScan(item: ScanItem): Resolved {
   return { spec, diagnostics: inOrder([...diagnostics, ...unused(scope)]) };
 }
 
-function makeScope(item: ScanItem, declared: Declarations, diagnostics: Diagnostic[]): { readonly scope: Scope; readonly pasts: Map<number, number> } {
+function makeScope(item: PartItem, declared: Declarations, diagnostics: Diagnostic[]): { readonly scope: Scope; readonly pasts: Map<number, number> } {
   const builder = specBuilder();
   const pasts = new Map<number, number>();
   const below = new Map<string, Span>();
   for (const statement of item.body) {
-    if ('value' in statement && !below.has(statement.name.text)) below.set(statement.name.text, statement.origin);
+    for (const name of namesGiven(statement)) if (!below.has(name.text)) below.set(name.text, statement.origin);
   }
   const scope: Scope = {
     builder,
@@ -69,22 +75,46 @@ function makeScope(item: ScanItem, declared: Declarations, diagnostics: Diagnost
   return { scope, pasts };
 }
 
+/** Names that get a value. */
+function namesGiven(statement: Statement): readonly Ident[] {
+  switch (statement.kind) {
+    case 'const': return statement.constants.map(({ name }) => name);
+    case 'let': return statement.names;
+    case 'assign': return [statement.name];
+    default: return [];
+  }
+}
+
+/** A name for a value, unless it has one already. */
+function define(scope: Scope, kind: 'let' | 'const', { text: name, origin }: Ident, value: Node): void {
+  const problem = nameProblem(name, origin, scope.bindings.get(name)?.origin ?? scope.axes.get(name));
+  if (problem) report(scope, problem);
+  if (problem === undefined || RESERVED.has(name)) scope.bindings.set(name, { kind, name, origin, value });
+}
+
 function resolveStatement(scope: Scope, statement: Statement): void {
   switch (statement.kind) {
     case 'param': case 'state': return;
-    case 'const': case 'let': {
-      const { text: name, origin } = statement.name;
-      const value = checked(scope, statement, valueOf(scope, statement.value));
-      const problem = nameProblem(name, origin, scope.bindings.get(name)?.origin ?? scope.axes.get(name));
-      if (problem) report(scope, problem);
-      if (problem === undefined || RESERVED.has(name)) scope.bindings.set(name, { kind: statement.kind, name, origin, value });
+    case 'const':
+      for (const constant of statement.constants) {
+        const value = declaredValue(scope, constant);
+        define(scope, 'const', constant.name, value === undefined ? undefined : constantOnly(scope, statement, constant, value));
+      }
+      return;
+    case 'let': {
+      const [name] = statement.names;
+      if (statement.names.length > 1) report(scope, refusedLet(statement));
+      else define(scope, 'let', name, declaredValue(scope, { name, axes: statement.axes, value: statement.value }));
       return;
     }
     case 'assign': {
       const { text: name, origin } = statement.name;
       const binding = scope.bindings.get(name);
       const first = scope.assigned.get(name);
-      if (binding?.kind !== 'state' && binding?.kind !== 'output') report(scope, notAssignable(scope, statement, binding));
+      if (statement.add && (binding?.kind === 'state' || binding?.kind === 'output')) {
+        report(scope, refusedSum(statement));
+        scope.assigned.set(name, { value: undefined, origin });
+      } else if (binding?.kind !== 'state' && binding?.kind !== 'output') report(scope, notAssignable(scope, statement, binding));
       else if (first !== undefined) report(scope, twice(name, origin, first.origin));
       else {
         const value = withAxes(scope, binding.axes, binding.origin, `\`${name}\` is declared`, statement.value.origin, valueOf(scope, statement.value));
@@ -92,6 +122,7 @@ function resolveStatement(scope: Scope, statement: Statement): void {
       }
       return;
     }
+    case 'buffer': case 'use': case 'if': case 'repeat': case 'loss': case 'update': case 'init': case 'names': report(scope, refusedStatement(statement));
   }
 }
 
@@ -107,15 +138,12 @@ function valueOf(scope: Scope, formula: Expr): Node {
   }));
 }
 
-/** The value of a `let` or `const` against its own declaration. */
-function checked(scope: Scope, statement: Statement & { kind: 'let' | 'const' }, value: Node): Node {
-  if (value === undefined) return undefined;
-  const { axes } = statement;
-  if (axes !== undefined) {
-    if (!axesKnown(scope, axes)) return undefined;
-    if (withAxes(scope, axes.names.map((a) => a.text), axes.origin, `\`${statement.name.text}\` is declared`, statement.value.origin, value) === undefined) return undefined;
-  }
-  return statement.kind === 'const' ? constantOnly(scope, statement, value) : value;
+/** The value of a `let` or `const`, which has the axes of its declaration if that names some. */
+function declaredValue(scope: Scope, { name, axes, value: formula }: Constant): Node {
+  const value = valueOf(scope, formula);
+  if (value === undefined || axes === undefined) return value;
+  if (!axesKnown(scope, axes)) return undefined;
+  return withAxes(scope, axes.names.map((a) => a.text), axes.origin, `\`${name.text}\` is declared`, formula.origin, value);
 }
 
 function axesKnown(scope: Scope, axes: Axes): boolean {
@@ -142,7 +170,7 @@ function list(axes: readonly Axis[]): string {
 }
 
 /** E217 at the first thing that changes from token to token, or is trained. */
-function constantOnly(scope: Scope, statement: Statement & { kind: 'const' }, value: number): Node {
+function constantOnly(scope: Scope, statement: Statement & { kind: 'const' }, { name }: Constant, value: number): Node {
   const reached = new Set<number>();
   const visit = (id: number): void => {
     if (reached.has(id)) return;
@@ -156,9 +184,9 @@ function constantOnly(scope: Scope, statement: Statement & { kind: 'const' }, va
     const node = scope.builder.nodes[id];
     if (node.kind !== 'input' && node.kind !== 'param' && node.kind !== 'prev') continue;
     const why = node.kind === 'param' ? 'this is trained' : node.kind === 'input' ? 'this is another value at every token' : 'this changes with every token';
-    return report(scope, diagnostic('E217', `\`const ${statement.name.text}\` is not constant`, node.origin, why, {
-      help: [`write \`let ${statement.name.text} = ...\`; a \`const\` is made of numbers, axis sizes, \`head\` and \`heads\``],
-      fix: { title: 'make it a `let`', edits: [{ span: { ...statement.origin, end: statement.origin.start + 'const'.length }, text: 'let' }] },
+    return report(scope, diagnostic('E217', `\`const ${name.text}\` is not constant`, node.origin, why, {
+      help: [`write \`let ${name.text} = ...\`; a \`const\` is made of numbers, axis sizes, \`head\` and \`heads\``],
+      ...(statement.constants.length > 1 ? {} : { fix: { title: 'make it a `let`', edits: [{ span: { ...statement.origin, end: statement.origin.start + 'const'.length }, text: 'let' }] } }),
     }));
   }
   return value;
@@ -202,7 +230,7 @@ function unused(scope: Scope): Diagnostic[] {
     });
 }
 
-function makeSpec(item: ScanItem, declared: Declarations, scope: Scope, pasts: ReadonlyMap<number, number>): Spec {
+function makeSpec(item: PartItem, declared: Declarations, scope: Scope, pasts: ReadonlyMap<number, number>): Spec {
   const assigned = (name: string): number => {
     const value = scope.assigned.get(name)?.value;
     if (value === undefined) throw new Error(`\`${name}\` has no value although nothing was reported`);
@@ -224,7 +252,7 @@ function freeName(name: string, scope: Scope): string {
   return scope.bindings.has(name) || scope.bindings.has(`d_${name}`) || scope.axes.has(name) ? freeName(`${name}_`, scope) : name;
 }
 
-function docOf(item: ScanItem): string {
+function docOf(item: PartItem): string {
   return item.leading.filter(({ text }) => text.startsWith('///')).map(({ text }) => text.slice(3).trim()).join('\n').trim();
 }
 

@@ -5,6 +5,7 @@ import { explainHtml } from '../../../src/driver/explain/html.js';
 import { flowPicture } from '../../../src/driver/explain/svg.js';
 import { explainText } from '../../../src/driver/explain/text.js';
 import { runSpec } from '../../../src/interp/spec.js';
+import type { PartItem } from '../../../src/ir/ast/ast.js';
 import { frontend } from '../../../src/passes/frontend.js';
 import { lowerScan } from '../../../src/passes/pipeline.js';
 import { emitCuda } from '../../../src/backends/cuda/emit.js';
@@ -28,7 +29,7 @@ function explained(text: string, target: 'cuda.sm90' | 'webgpu' = 'cuda.sm90') {
 /** The text with the formulas of its outputs as `explain` prints them. */
 function printedBack(text: string): { readonly text: string; readonly replaced: number } {
   const { explanation, spec } = explained(text);
-  const scan = frontend('t', text).ast?.items.find((item) => item.kind === 'scan');
+  const scan = frontend('t', text).ast?.items.find((item): item is PartItem => item.kind === 'scan');
   const states = new Set(spec.states.map(({ name }) => name));
   const edits = explanation.outputs.flatMap((line) => {
     const [, name, value] = /^(\w+) = (.*)$/.exec(line) ?? [];
@@ -71,7 +72,7 @@ describe('what explain prints means what was meant', () => {
   /** The scan with every formula that is printed in place of its own, each after what it reads. */
   function rewritten(text: string): { readonly text: string; readonly replaced: readonly string[] } {
     const { explanation, spec } = explained(text);
-    const scan = frontend('t', text).ast?.items.find((item) => item.kind === 'scan');
+    const scan = frontend('t', text).ast?.items.find((item): item is PartItem => item.kind === 'scan');
     const verbatim = (statement: { readonly origin: { readonly start: number; readonly end: number } }) => text.slice(statement.origin.start, statement.origin.end);
     const states = spec.states.filter(({ hidden }) => !hidden).map(({ name }) => name);
     const updates = new Map(explanation.states.flatMap(({ name, update }) => (update === undefined ? [] : [[name, `${name} = ${update}`] as const])));

@@ -8,7 +8,7 @@ import { printAst } from '../../../src/ir/ast/print.js';
 import { EXAMPLES, EXAMPLES_FOLDER, NO_EXAMPLES } from '../../examples.js';
 import { commentsOf, messyProgram, program } from './programs.js';
 
-const LAYOUT = new Set(['origin', 'opOrigin', 'leading', 'trailing', 'closing', 'blankBefore']);
+const LAYOUT = new Set(['origin', 'opOrigin', 'brackets', 'leading', 'trailing', 'closing', 'blankBefore']);
 
 /** What a text says, without where it says it. Parentheses are in the shape of the tree already. */
 function meaning(ast: AstFile): string {

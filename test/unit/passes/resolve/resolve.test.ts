@@ -3,6 +3,7 @@ import { runSpec } from '../../../../src/interp/spec.js';
 import { printSpec } from '../../../../src/ir/spec/print.js';
 import type { Spec } from '../../../../src/ir/spec/spec.js';
 import { frontend } from '../../../../src/passes/frontend.js';
+import { resolveScan } from '../../../../src/passes/resolve/resolve.js';
 
 function understood(text: string): Spec {
   const { specs, diagnostics } = frontend('test.lmoe', text);
@@ -26,6 +27,39 @@ function evaluate(expression: string, axes: string): number[] {
 const total = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 const squares = total(X.map((x) => x * x));
 
+describe('numbers of the header', () => {
+  const text = 'scan f(x: [K]) -> y: [K] with K = 4, V = 2 * K, rate = 3, more = rate / V { param w: [V] y = rate * x + more * sum[V](w) }';
+  const literals = (spec: Spec): readonly number[] => spec.nodes.flatMap((node) => (node.kind === 'literal' ? [node.value] : []));
+
+  it('are sizes of axes, or stand in formulas', () => {
+    const spec = understood(text);
+    expect(spec.axes).toEqual([{ name: 'K', defaultSize: 4 }, { name: 'V', defaultSize: 8 }]);
+    expect(literals(spec)).toContain(3);
+    expect(printSpec(spec)).toContain('size V');
+  });
+
+  it('give way to those of a caller', () => {
+    const [item] = frontend('test.lmoe', text).ast?.items ?? [];
+    if (item?.kind !== 'scan') throw new Error('no scan');
+    const { spec } = resolveScan(item, new Map([['rate', 5], ['K', 2]]));
+    expect(spec?.axes).toEqual([{ name: 'K', defaultSize: 2 }, { name: 'V', defaultSize: 4 }]);
+    expect(spec && literals(spec)).toContain(5);
+    expect(spec && literals(spec)).not.toContain(3);
+  });
+
+  it('are refused where they are none', () => {
+    const codes = (given: string) => frontend('test.lmoe', `scan f(x: [K]) -> y: [K] with ${given} { y = a * x }`).diagnostics.map((d) => d.code);
+    expect(codes('a = "text"')).toContain('E402');
+    expect(codes('a')).toContain('E402');
+    expect(codes('a = b, b = 1')).toContain('E402');
+    expect(codes('a = 1, K = a / 2')).toEqual(['E402']);
+    expect(codes('a = 1, a = 2')).toEqual(['E205']);
+    expect(codes('a = 1, x = 2')).toContain('E205');
+    expect(codes('a = 1, unread = 2')).toEqual(['E206']);
+    expect(codes('a = 1 / K')).toEqual([]);
+  });
+});
+
 describe('values of expressions', () => {
   const cases: readonly (readonly [string, string, readonly number[]])[] = [
     ['-p^2', '[]', [-(P ** 2)]],
@@ -33,6 +67,7 @@ describe('values of expressions', () => {
     ['p - 1 - 2', '[]', [P - 3]],
     ['p / 2 / 4 * 3', '[]', [(P / 8) * 3]],
     ['2 * x @ y', '[]', [2 * total(X.map((x, i) => x * Y[i]))]],
+    ['x @[K] y', '[]', [total(X.map((x, i) => x * Y[i]))]],
     ['x @ y / sqrt(K)', '[]', [total(X.map((x, i) => x * Y[i])) / Math.sqrt(3)]],
     ['x^3', '[K]', X.map((x) => x ** 3)],
     ['x^7', '[K]', X.map((x) => x ** 7)],
