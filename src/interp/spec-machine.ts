@@ -12,6 +12,8 @@ export interface SpecCall {
   readonly groups: number;
   /** Tokens of each sequence. They lie one behind the other, so a batch [B, T] is B times T. */
   readonly lengths: readonly number[];
+  /** Where these heads are some in a row of more: the number of the first, and of all. */
+  readonly within?: { readonly first: number; readonly heads: number };
 }
 
 /** Row-major float64 values by the names of the file contract (README: files in, files out). */
@@ -41,7 +43,7 @@ export type Sequence = readonly [start: number, length: number];
 
 /** Throws if a tensor is missing or has another size than the call says: checked before, where a user's file is read. */
 export function openMachine(spec: Spec, call: SpecCall, tensors: Tensors): SpecMachine {
-  const program = compileSpec(spec, call.sizes, call.heads);
+  const program = compileSpec(spec, call.sizes, call.within?.heads ?? call.heads);
   const memory = new Float64Array(program.cells);
   for (const { at, value } of program.constants) memory[at] = value;
   const tokens = tokensOf(call);
@@ -86,8 +88,8 @@ export function inputLane({ spec, call }: SpecMachine, input: number, head: numb
 }
 
 /** Computes what the tokens of a head share. */
-export function loadHead({ program, memory, params }: SpecMachine, head: number): void {
-  for (const at of program.headCells) memory[at] = head;
+export function loadHead({ program, memory, params, call }: SpecMachine, head: number): void {
+  for (const at of program.headCells) memory[at] = head + (call.within?.first ?? 0);
   for (const port of program.params) load(memory, port, params[port.of], head);
   execute(program.perHead, memory);
 }

@@ -1,4 +1,6 @@
-/** One axis of a contraction: its size and the distance between neighbours in both factors and in the result; 0 where they do not have it. */
+/**
+ * One axis of a contraction: its size and the distance between neighbours in both factors and in the result; 0 where they do not have it.
+ */
 export interface Dim {
   readonly size: number;
   readonly a: number;
@@ -7,8 +9,9 @@ export interface Dim {
 }
 
 /**
- * c[...] += a[...] * b[...] over all dims; dims that the result lacks are summed. Forward and both gradients of a product are this with other strides.
- * The innermost loop is the longest whose elements are neighbours, the next one is taken four at a time, so that what the innermost loads is used again.
+ * c[...] += a[...] * b[...] over all dims; dims that the result lacks are summed. Forward and both gradients of a product are this with
+ * other strides. The innermost loop is the longest whose elements are neighbours, the next one is taken four at a time, so that what the
+ * innermost loads is used again.
  */
 export function contractInto(dims: readonly Dim[], a: Float64Array, a0: number, b: Float64Array, b0: number, c: Float64Array, c0: number): void {
   const loops = merge(dims.filter(({ size }) => size !== 1));

@@ -3,10 +3,12 @@ import type { Axis, Silent } from '../../ir/graph/types.js';
 import type { Context } from './context.js';
 import { copyMap, joinFrames, pairFrame, type Frame, type Tokens } from './tokens.js';
 import {
-  cellMap, gatherInto, hasAxis, makeValue, presence, sizeOf, spread, without, type Into, type Mask, type Value,
+  elementMap, gatherInto, hasAxis, makeValue, presence, sizeOf, spread, without, type Into, type Mask, type Value,
 } from './value.js';
 
-/** The elements of a value and, for each, the group in which it is folded: element (copy, i) belongs to `copies[copy] * width + cells[i]`. */
+/**
+ * The elements of a value and, for each, the group in which it is folded: element (copy, i) belongs to `copies[copy] * width + cells[i]`.
+ */
 export interface Groups {
   readonly frame: Frame;
   readonly axes: readonly Axis[];
@@ -47,7 +49,7 @@ export function groupsOf({ tokens }: Context, arg: Value, axes: readonly Axis[],
   return {
     frame, axes: arg.axes, data: spread(tokens, arg, frame, arg.axes), present: presence(tokens, arg.masks, frame, arg.axes, tokenwise),
     copies: copyMap(tokens, outFrame, frame) ?? Int32Array.from({ length: frame.copies }, (_, i) => i),
-    cells: cellMap(arg.axes, outAxes) ?? Int32Array.from({ length: arg.cell }, (_, i) => i),
+    cells: elementMap(arg.axes, outAxes),
     outFrame, outAxes, width, count: outFrame.copies * width, kept: arg.masks.filter((mask) => !ends(mask)),
   };
 }

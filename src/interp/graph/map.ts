@@ -1,5 +1,4 @@
 import type { MathName } from '../../ir/common/dag.js';
-import type { Rounding } from '../../ir/graph/graph.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { math } from '../../math/index.js';
 import type { MathBuilder } from '../../math/math.js';
@@ -10,27 +9,13 @@ import { gatherInto, joinMasks, makeValue, presence, sizeOf, spread, union, type
 /** Numbers of one shape, or one number for all. */
 type Vector = Float64Array | number;
 
-/** A function of one or two numbers. The slope of a remainder is that of its first argument. */
-export type MapName = MathName | Rounding | '%';
+/** A function of one or two numbers. `%` has the sign of the second. */
+export type MapName = MathName | '%';
 
 const chained = math.chain.f64;
 
-/** Half goes to the even neighbour. */
-export function roundEven(x: number): number {
-  const low = Math.floor(x);
-  const above = x - low;
-  if (above !== 0.5) return above < 0.5 ? low : low + 1;
-  return low % 2 === 0 ? low : low + 1;
-}
-
 export function scalarFunction(fn: MapName): (x: number, y: number) => number {
-  switch (fn) {
-    case 'floor': return Math.floor;
-    case 'ceil': return Math.ceil;
-    case 'round': return roundEven;
-    case '%': return (x, y) => x - y * Math.floor(x / y);
-    default: return math[fn].f64;
-  }
+  return fn === '%' ? (x, y) => x - y * Math.floor(x / y) : math[fn].f64;
 }
 
 /** Elementwise over all copies and axes of the arguments; absent where one of them is. */
@@ -40,8 +25,7 @@ export function mapValues({ tokens, tape }: Context, fn: MapName, args: readonly
   const vectors = args.map((arg) => vectorOf({ tokens, tape }, arg, frame, axes));
   const count = frame.copies * sizeOf(axes);
   const data = filled(applied(fn, vectors, count), count);
-  const flat = fn === 'floor' || fn === 'ceil' || fn === 'round';
-  const varies = tape !== undefined && !flat && args.some((arg) => arg.varies);
+  const varies = tape !== undefined && args.some((arg) => arg.varies);
   const masks = joinMasks(...args.map((arg) => arg.masks));
   if (masks.length > 0) quiet(data, presence(tokens, masks, frame, axes, false));
   const out = makeValue(frame, axes, data, { masks, varies });
@@ -98,11 +82,8 @@ function applyPairs(fn: MapName, f: (x: number, y: number) => number, x: Float64
 }
 
 function slopes(fn: MapName, args: readonly Vector[], out: Float64Array, count: number): readonly (Vector | null)[] {
-  switch (fn) {
-    case 'floor': case 'ceil': case 'round': return [null];
-    case '%': return [1, filled(applied('neg', [applied('floor', [applied('div', args, count)], count)], count), count)];
-    default: return math[fn].derivative(vectors(count), args, out);
-  }
+  if (fn === '%') return [1, applied('neg', [applied('floor', [applied('div', args, count)], count)], count)];
+  return math[fn].derivative(vectors(count), args, out);
 }
 
 function vectors(count: number): MathBuilder<Vector> {

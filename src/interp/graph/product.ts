@@ -4,7 +4,7 @@ import { contractInto, type Dim } from './contract.js';
 import { foldValue } from './fold.js';
 import { mapValues } from './map.js';
 import { joinFrames, type Frame, type Tokens } from './tokens.js';
-import { hasAxis, joinMasks, makeValue, sizeOf, spread, strides, union, without, type Mask, type Value } from './value.js';
+import { hasAxis, joinMasks, makeValue, rowsIn, sizeOf, strides, union, without, type Mask, type Value } from './value.js';
 
 /** Sums the product over `axes`; other shared axes and copies go side by side. One of the axes may be over the past. */
 export function contractValues(context: Context, left: Value, right: Value, axes: readonly Axis[]): Value {
@@ -55,7 +55,10 @@ interface Run {
   readonly c0: number;
 }
 
-/** Copies of one level, or all of one factor against one row of the other, are one run; tokens of sequences and tokens of a past are a run each. */
+/**
+ * Copies of one level, or all of one factor against one row of the other, are one run; tokens of sequences and tokens of a past are a run
+ * each.
+ */
 function runsOf(tokens: Tokens, left: Value, right: Value, out: Value, joined: Frame): Run[] {
   const even = (value: Value): number | undefined => {
     if (value.frame.level === 'one') return 0;
@@ -84,12 +87,4 @@ function runsOf(tokens: Tokens, left: Value, right: Value, out: Value, joined: F
     first = end;
   }
   return runs;
-}
-
-/** Copy -> row of the data, through the numbers of rows themselves. */
-function rowsIn(tokens: Tokens, value: Value, frame: Frame): Int32Array | undefined {
-  if (value.frame === frame && value.rows === undefined) return undefined;
-  const rows = value.data.length / Math.max(1, value.cell);
-  const numbers = makeValue(value.frame, [], Float64Array.from({ length: rows }, (_, i) => i), { rows: value.rows });
-  return Int32Array.from(spread(tokens, numbers, frame, []));
 }

@@ -33,11 +33,17 @@ export interface TokenKeys {
   readonly lane: Uint32Array;
 }
 
-/** The copies of a value: one, one a sequence, one a token, or one for each token and token of its past. From few copies to many: those of fewer broadcast. */
+/**
+ * The copies of a value: one, one a sequence, one a token, or one for each token and token of its past. From few copies to many: those of
+ * fewer broadcast.
+ */
 export interface Frame {
   readonly level: 'one' | 'sequence' | 'token' | 'pair';
   readonly copies: number;
-  /** Of pairs: axes over the past, the row of each copy, the first copy of each row, and for each axis the row among those kept and present (`pastRows`). */
+  /**
+   * Of pairs: axes over the past, the row of each copy, the first copy of each row, and for each axis the row among those kept and present
+   * (`pastRows`).
+   */
   readonly past: readonly Axis[];
   readonly row: Int32Array;
   readonly first: Int32Array;
@@ -79,8 +85,8 @@ export function makeTokens({ lengths, seen, keys, position }: TokenPlan): Tokens
 }
 
 /**
- * Those of some rows, in their order, with a time of their own. A row that is there for several indices of mapped axes comes once for each: `lanes` has
- * the number of each row's index, below `width`.
+ * Those of some rows, in their order, with a time of their own. A row that is there for several indices of mapped axes comes once for
+ * each: `lanes` has the number of each row's index, below `width`.
  */
 export function subset(tokens: Tokens, rows: Int32Array, lanes: Int32Array | number, width: number, seen: Int32Array): Tokens {
   const lengths = new Array<number>(tokens.sequences).fill(0);

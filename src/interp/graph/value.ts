@@ -2,8 +2,8 @@ import type { Axis } from '../../ir/graph/types.js';
 import { copyMap, type Frame, type Tokens } from './tokens.js';
 
 /**
- * A value of a graph: `data` is [rows, ...axes], row by row. A copy of the frame reads the row of its number, or `rows[copy]` (`x[past]` reads x where it is).
- * Axes over the past are in the frame, not in `axes`.
+ * A value of a graph: `data` is [rows, ...axes], row by row. A copy of the frame reads the row of its number, or `rows[copy]` (`x[past]`
+ * reads x where it is). Axes over the past are in the frame, not in `axes`.
  */
 export interface Value {
   readonly frame: Frame;
@@ -67,10 +67,8 @@ export function strides(box: readonly Axis[], axes: readonly Axis[]): number[] {
   });
 }
 
-/** For every element of a row of `box`, the element of a row of `axes`; undefined: the same number. */
-export function cellMap(box: readonly Axis[], axes: readonly Axis[]): Int32Array | undefined {
-  if (sameOrder(box, axes)) return undefined;
-  const steps = strides(box, axes);
+/** For every element of a row of `box`, the sum of its places times the steps of their axes. */
+export function offsets(box: readonly Axis[], steps: readonly number[]): Int32Array {
   const map = new Int32Array(sizeOf(box));
   const place = box.map(() => 0);
   for (let i = 0, at = 0; i < map.length; i++) {
@@ -83,6 +81,16 @@ export function cellMap(box: readonly Axis[], axes: readonly Axis[]): Int32Array
     }
   }
   return map;
+}
+
+/** For every element of a row of `box`, the element of a row of `axes` that it reads. */
+export function elementMap(box: readonly Axis[], axes: readonly Axis[]): Int32Array {
+  return offsets(box, strides(box, axes));
+}
+
+/** The same; undefined: the element of the same number. */
+function cellMap(box: readonly Axis[], axes: readonly Axis[]): Int32Array | undefined {
+  return sameOrder(box, axes) ? undefined : elementMap(box, axes);
 }
 
 export interface Extra {
@@ -102,8 +110,8 @@ export function alias(value: Value, change: Partial<Value>): Value {
   return { ...value, root: value.varies ? { value, at: 0 } : undefined, ...change };
 }
 
-/** Copy of the frame -> row of the data. */
-function rowMap(tokens: Tokens, value: Value, frame: Frame): Int32Array | undefined {
+/** For every copy of a frame the row of the value's data; undefined: that of the same number. */
+export function rowsIn(tokens: Tokens, value: Value, frame: Frame): Int32Array | undefined {
   const copies = copyMap(tokens, value.frame, frame);
   const { rows } = value;
   if (rows === undefined) return copies;
@@ -112,7 +120,7 @@ function rowMap(tokens: Tokens, value: Value, frame: Frame): Int32Array | undefi
 
 /** The value broadcast to a frame and axes: [copies, ...axes]. It may be the value's own data. */
 export function spread(tokens: Tokens, value: Value, frame: Frame, axes: readonly Axis[]): Float64Array {
-  const rows = rowMap(tokens, value, frame);
+  const rows = rowsIn(tokens, value, frame);
   const cells = cellMap(axes, value.axes);
   const { data, cell } = value;
   if (rows === undefined && cells === undefined) return data;
@@ -131,7 +139,7 @@ export function spread(tokens: Tokens, value: Value, frame: Frame, axes: readonl
 
 /** Adds cotangents of the value as it was spread to those of the value itself. */
 export function gatherInto(tokens: Tokens, value: Value, frame: Frame, axes: readonly Axis[], cotangent: Float64Array, into: Into): void {
-  const rows = rowMap(tokens, value, frame);
+  const rows = rowsIn(tokens, value, frame);
   const cells = cellMap(axes, value.axes);
   const to = into(value);
   const { cell } = value;

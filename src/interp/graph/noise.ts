@@ -1,0 +1,63 @@
+/** Two words from which all draws of one place in a program come. */
+export type NoiseKey = readonly [number, number];
+
+/** Rounds, multipliers and increments of Philox 4x32 (Salmon, Moraes, Dror, Shaw: Parallel random numbers, as easy as 1, 2, 3). */
+const ROUNDS = 10;
+const MULTIPLIERS = [0xd2511f53, 0xcd9e8d57] as const;
+const INCREMENTS = [0x9e3779b9, 0xbb67ae85] as const;
+
+/** Upper half of the product of two words. */
+function high(a: number, b: number): number {
+  const [a1, a0, b1, b0] = [a >>> 16, a & 0xffff, b >>> 16, b & 0xffff];
+  const middle = a1 * b0 + ((a0 * b0) >>> 16);
+  return (a1 * b1 + Math.floor(middle / 0x10000) + ((((middle & 0xffff) >>> 0) + a0 * b1) / 0x10000)) >>> 0;
+}
+
+/** Four words that are a function of a counter of four and a key of two, and look like nothing else. */
+export function philox([c0, c1, c2, c3]: readonly [number, number, number, number], [k0, k1]: NoiseKey): [number, number, number, number] {
+  let [x0, x1, x2, x3, key0, key1] = [c0 >>> 0, c1 >>> 0, c2 >>> 0, c3 >>> 0, k0 >>> 0, k1 >>> 0];
+  for (let round = 0; round < ROUNDS; round++) {
+    const [h0, l0] = [high(MULTIPLIERS[0], x0), Math.imul(MULTIPLIERS[0], x0) >>> 0];
+    const [h1, l1] = [high(MULTIPLIERS[1], x2), Math.imul(MULTIPLIERS[1], x2) >>> 0];
+    [x0, x1, x2, x3] = [(h1 ^ x1 ^ key0) >>> 0, l1, (h0 ^ x3 ^ key1) >>> 0, l0];
+    key0 = (key0 + INCREMENTS[0]) >>> 0;
+    key1 = (key1 + INCREMENTS[1]) >>> 0;
+  }
+  return [x0, x1, x2, x3];
+}
+
+/** What a key becomes when words are added to what it depends on. */
+export function keyWith(key: NoiseKey, ...words: readonly number[]): NoiseKey {
+  return words.reduce<NoiseKey>((at, word) => {
+    const [a, b] = philox([word, Math.floor(word / 2 ** 32), words.length, 0], at);
+    return [a, b];
+  }, key);
+}
+
+/** The key of a place: every letter of its path counts. */
+export function keyOf(seed: number, path: string, ...words: readonly number[]): NoiseKey {
+  return keyWith([seed, Math.floor(seed / 2 ** 32)], path.length, ...Array.from(path, (letter) => letter.codePointAt(0) ?? 0), ...words);
+}
+
+/** Strictly between 0 and 1, in the middle of one of 2^32 steps. */
+export function unit(word: number): number {
+  return (word + 0.5) / 2 ** 32;
+}
+
+/** Of two words, two numbers of mean 0 and variance 1 (Box and Muller). */
+function gaussians(a: number, b: number): [number, number] {
+  const radius = Math.sqrt(-2 * Math.log(unit(a)));
+  const angle = 2 * Math.PI * unit(b);
+  return [radius * Math.cos(angle), radius * Math.sin(angle)];
+}
+
+export type Draw = 'normal' | 'uniform';
+
+/** Fills `out[at...at + count]`: element i is a function of key, `place` and i. Four elements share a call of the generator. */
+export function fillDraws(draw: Draw, key: NoiseKey, place: readonly [number, number, number], out: Float64Array, at: number, count: number): void {
+  for (let i = 0; i < count; i += 4) {
+    const words = philox([i / 4, ...place], key);
+    const four = draw === 'uniform' ? words.map(unit) : [...gaussians(words[0], words[1]), ...gaussians(words[2], words[3])];
+    for (let j = 0; j < 4 && i + j < count; j++) out[at + i + j] = four[j];
+  }
+}

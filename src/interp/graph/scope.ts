@@ -1,0 +1,132 @@
+import type { Span } from '../../ir/common/span.js';
+import type { Graph, GraphNode } from '../../ir/graph/graph.js';
+import type { GraphState, Kept } from './state.js';
+import type { Tokens } from './tokens.js';
+import type { Tape, Value } from './value.js';
+
+export type GraphProgram = 'train' | 'eval' | 'step';
+
+/** How many tokens a mean over tokens had: one number for each of its results. */
+export interface MeanCount {
+  readonly path: string;
+  readonly node: number;
+  readonly origin: Span;
+  readonly counts: Float64Array;
+}
+
+/** One evaluation of a program, with all parts in it. */
+export interface Run {
+  readonly program: GraphProgram;
+  readonly seed: number;
+  readonly step: number;
+  readonly tape: Tape | undefined;
+  /** A param or buffer with the axes of the families around it in front, as one row. */
+  param(path: string, size: number): Value;
+  /** Values of losses, by path: turns and lanes add up. */
+  readonly losses: Map<string, Value[]>;
+  /** Tokens of each index of a family, by path. */
+  readonly counts: Map<string, Float64Array>;
+  readonly means: MeanCount[];
+  readonly before: GraphState | undefined;
+  readonly after: { readonly seen: Map<string, Int32Array>; readonly kept: Map<string, Kept>; readonly scans: Map<string, ReadonlyMap<string, Float64Array>> };
+  /** Evaluations of parts that have updates, by path and number of the family's index. */
+  readonly updated: Map<string, Scope[]>;
+  readonly facts: Map<Graph, Facts>;
+  /** The value of a node, computed when it is first asked for. */
+  valueOf(scope: Scope, node: number): Value;
+}
+
+/** One evaluation of a graph. */
+export interface Scope {
+  readonly run: Run;
+  readonly graph: Graph;
+  /** Of its weights: `ffn.3.expert`. */
+  readonly path: string;
+  /** Of what it keeps: the calls and indices through which it was reached. */
+  readonly place: string;
+  /** Which index of the families around it, of how many. */
+  readonly lane: Lane;
+  readonly tokens: Tokens;
+  /** Undefined: not given, and only a loss may ask for it. */
+  readonly inputs: readonly (Value | undefined)[];
+  readonly values: (Value | undefined)[];
+  readonly calls: Map<number, CallOutputs>;
+}
+
+export interface Lane {
+  readonly index: number;
+  readonly count: number;
+}
+
+/** Outputs of a call, computed when they are first asked for. */
+export type CallOutputs = (output: number) => Value;
+
+/** What follows from the text of a graph alone. */
+export interface Facts {
+  /** Does it look at one token at a time? Then it may be evaluated on those tokens only that are read. */
+  readonly tokenwise: boolean;
+  /** For each node, the nodes that read it. */
+  readonly readers: readonly (readonly number[])[];
+}
+
+export function openScope(run: Run, graph: Graph, at: Omit<Scope, 'run' | 'graph' | 'values' | 'calls'>): Scope {
+  return { ...at, run, graph, values: new Array<Value | undefined>(graph.nodes.length).fill(undefined), calls: new Map() };
+}
+
+export function factsOf(run: Run, graph: Graph): Facts {
+  const known = run.facts.get(graph);
+  if (known !== undefined) return known;
+  const readers: number[][] = graph.nodes.map(() => []);
+  graph.nodes.forEach((node, id) => argumentsOf(node).forEach((arg) => readers[arg].push(id)));
+  const facts = { tokenwise: isTokenwise(run, graph), readers };
+  run.facts.set(graph, facts);
+  return facts;
+}
+
+function isTokenwise(run: Run, graph: Graph): boolean {
+  if (graph.losses.length > 0 || graph.updates.length > 0) return false;
+  return graph.nodes.every((node) => {
+    switch (node.kind) {
+      case 'count': case 'before': case 'conv': case 'past': case 'rope': case 'sinkhorn': return false;
+      case 'index': return node.over === undefined;
+      case 'fold': case 'top': return node.silent.length === 0;
+      case 'call': {
+        const { part } = graph.instances[node.instance];
+        return part.kind !== 'scan' && factsOf(run, part).tokenwise;
+      }
+      default: return true;
+    }
+  });
+}
+
+/** The nodes that a node reads. */
+export function argumentsOf(node: GraphNode): readonly number[] {
+  switch (node.kind) {
+    case 'literal': case 'input': case 'param': case 'count': case 'index': case 'normal': case 'uniform': return [];
+    case 'map': case 'logic': case 'call': return node.args;
+    case 'contract': case 'compare': return [node.left, node.right];
+    case 'softmax': return node.sink === undefined ? [node.arg] : [node.arg, node.sink];
+    case 'top': return [node.arg, node.count];
+    case 'mask': return [node.choice];
+    case 'restrict': return [node.arg, node.choice];
+    case 'pick': return [node.arg, node.index];
+    case 'conv': return [node.arg, node.weight];
+    case 'rope': return [node.arg, node.frequency];
+    case 'result': return [node.call];
+    case 'fold': case 'lift': case 'number': case 'before': case 'past': case 'sinkhorn': case 'dropout': case 'stop': case 'f32': return [node.arg];
+  }
+}
+
+/** All nodes that some need, themselves included, in order. */
+export function coneOf(graph: Graph, roots: readonly number[]): readonly number[] {
+  const wanted = graph.nodes.map(() => false);
+  for (const root of roots) wanted[root] = true;
+  for (let id = wanted.length - 1; id >= 0; id--) if (wanted[id]) for (const arg of argumentsOf(graph.nodes[id])) wanted[arg] = true;
+  return wanted.flatMap((yes, id) => (yes ? [id] : []));
+}
+
+/** Values of some nodes. What they need comes first, in order, so that nothing is reached through a long chain. */
+export function valuesOf(scope: Scope, roots: readonly number[]): Value[] {
+  for (const id of coneOf(scope.graph, roots)) scope.run.valueOf(scope, id);
+  return roots.map((root) => scope.run.valueOf(scope, root));
+}
