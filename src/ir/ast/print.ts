@@ -1,8 +1,7 @@
 import type {
-  AstFile, Binding, Body, Comment, Constant, Declared, IfStatement, Input, Item, Layout, LayoutDimText, LayoutFactorText, LayoutText, NameEntries, NameEntryText, Parameter, PartItem,
+  AstFile, Binding, Body, Comment, Constant, Declared, Expr, IfStatement, Input, Item, Layout, LayoutDimText, LayoutFactorText, LayoutText, NameEntries, NameEntryText, Parameter, PartItem,
   PathText, RangeText, Statement,
 } from './ast.js';
-import type { Expr } from './ast.js';
 import { axesText, inside, printExpr, summands } from './print-expr.js';
 
 export { printExpr } from './print-expr.js';
@@ -39,15 +38,15 @@ function partLines(part: PartItem): string[] {
   return [...headerLines(part), ...body.map((line) => line.replace(/[^\S\n]+$/gm, '')), '}'];
 }
 
-/** Inputs are broken one a line, the list after `with` as often as needed. */
+/** Scans have many inputs and few numbers, so that inputs are broken one a line; the others have few inputs and many numbers. */
 function headerLines(part: PartItem): string[] {
   const inputs = part.inputs.map(input);
   const open = `${part.kind} ${part.name.text}(`;
   const result = `) -> ${part.outputs.map(declared).join(', ')}${part.sequential ? ' sequential' : ''}`;
-  const oneLine = `${open}${inputs.join(', ')}${result}${withText(part.bindings)} {`;
   const head = `${open}${inputs.join(', ')}${result}`;
-  if (oneLine.length <= WIDTH || inputs.length === 0) return oneLine.length <= WIDTH ? [oneLine] : withLines(head, part.bindings, ' {', WIDTH);
-  if (inputs.length === 1 && part.bindings.length > 0 && head.length <= WIDTH) return withLines(head, part.bindings, ' {', WIDTH);
+  const fits = head.length + withText(part.bindings).length + ' {'.length <= WIDTH;
+  const inOneLine = fits || inputs.length === 0 || (part.kind !== 'scan' && part.bindings.length > 0 && head.length <= WIDTH);
+  if (inOneLine) return withLines(head, part.bindings, ' {', WIDTH);
   return [open, ...inputs.map((text) => `${INDENT}${text},`), ...withLines(result, part.bindings, ' {', WIDTH)];
 }
 

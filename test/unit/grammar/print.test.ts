@@ -1,30 +1,8 @@
 import fc from 'fast-check';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parse } from '../../../grammar/parser.js';
-import type { AstFile } from '../../../src/ir/ast/ast.js';
 import { printAst } from '../../../src/ir/ast/print.js';
-import { EXAMPLES, EXAMPLES_FOLDER, NO_EXAMPLES } from '../../examples.js';
+import { meaning, parsed } from './meaning.js';
 import { commentsOf, messyProgram, program } from './programs.js';
-
-const LAYOUT = new Set(['origin', 'opOrigin', 'brackets', 'leading', 'trailing', 'closing', 'blankBefore']);
-
-/** What a text says, without where it says it. Parentheses are in the shape of the tree already. */
-function meaning(ast: AstFile): string {
-  const bare = (value: unknown): unknown => (isGroup(value) ? bare(value.inner) : value);
-  return JSON.stringify(ast, (key, value: unknown) => (LAYOUT.has(key) ? undefined : bare(value)));
-}
-
-function isGroup(value: unknown): value is { readonly inner: unknown } {
-  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'group' && 'inner' in value;
-}
-
-function parsed(text: string): AstFile {
-  const { ast, diagnostics } = parse('test.lmoe', text);
-  if (ast === undefined) throw new Error(`${diagnostics.map((d) => d.title).join('; ')} in\n${text}`);
-  return ast;
-}
 
 const format = (text: string): string => printAst(parsed(text));
 
@@ -96,12 +74,5 @@ scan g(x:[D])->h:[D] sequential{state h:[D] h=(tanh(-h[t-1]))^2}
     expect(Math.max(...formatted.split('\n').map((line) => line.length))).toBeLessThanOrEqual(120);
     expect(format(formatted)).toBe(formatted);
     expect(formatted).toContain('\n    - 1\n');
-  });
-
-  it.skipIf(NO_EXAMPLES)('the examples are in canonical form', () => {
-    for (const name of EXAMPLES) {
-      const text = readFileSync(join(EXAMPLES_FOLDER, `${name}.lmoe`), 'utf8');
-      expect(format(text), name).toBe(text);
-    }
   });
 });
