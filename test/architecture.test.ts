@@ -153,8 +153,13 @@ describe('architecture', () => {
   });
 
   it('knows no variant by name', () => {
-    const examples = filesBelow('examples', /\.lmoe$/).map((file) => /([^/]+)\.lmoe$/.exec(file)?.[1] ?? '');
-    const known = ['retention', 'lightning', 'gla', 'simple_gla', 'delta_net', 'gated_delta', 'kda', 'rwkv', 'mamba', 'hgrn', 'rg_lru', 'mlstm', 'titans', 'deltaproduct'];
+    // Folders of layers and mixtures have files by family, whose names are plain words.
+    const examples = filesBelow('examples', /\.lmoe$/).filter((file) => !/^examples.(layers|moe)\W/.test(file)).map((file) => /([^/]+)\.lmoe$/.exec(file)?.[1] ?? '');
+    const known = [
+      'mixtral', 'qwen', 'deepseek', 'olmoe', 'kimi', 'minimax', 'hunyuan', 'nemotron', 'granite', 'gpt_oss', 'gshard', 'st_moe', 'remoe',
+      'expert_choice', 'swiglu', 'geglu', 'reglu', 'gqa', 'mla', 'gdn',
+      'retention', 'lightning', 'gla', 'simple_gla', 'delta_net', 'gated_delta', 'kda', 'rwkv', 'mamba', 'hgrn', 'rg_lru', 'mlstm', 'titans', 'deltaproduct',
+    ];
     const names = [...new Set([...examples, ...known])];
     const pattern = new RegExp(`(?<![a-z])(${names.join('|')})(?![a-z])`, 'i');
     const found: string[] = [];

@@ -46,7 +46,7 @@ export interface PartItem extends Layout {
   readonly inputs: readonly Input[];
   readonly outputs: readonly Declared[];
   readonly sequential: boolean;
-  /** `with K = 64, ffn = swiglu`, in the order of the text. */
+  /** `with K = 64, ffn = dense`, in the order of the text. */
   readonly bindings: readonly Binding[];
   readonly body: readonly Statement[];
   /** Comments before the closing brace. */
