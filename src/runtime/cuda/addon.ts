@@ -80,6 +80,8 @@ export interface NativeCuda {
   borrow(pointer: bigint, bytes: number): CudaResult<BufferHandle>;
   free(buffer: BufferHandle): void;
   pointer(buffer: BufferHandle): bigint;
+  /** The same as a number, which it fits in. */
+  address(buffer: BufferHandle): number;
   upload(buffer: BufferHandle, offset: number, data: ArrayBufferView): CudaResult<undefined>;
   download<T extends ArrayBufferView>(buffer: BufferHandle, offset: number, into: T, stream?: StreamHandle): Promise<CudaResult<T>>;
   copy(to: BufferHandle, toOffset: number, from: BufferHandle, fromOffset: number, bytes: number, stream?: StreamHandle): CudaResult<undefined>;

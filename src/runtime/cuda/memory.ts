@@ -11,7 +11,9 @@ export interface CudaTensor extends DeviceTensor {
   readonly buffer: BufferHandle;
   readonly bytes: number;
   readonly released: boolean;
-  /** Device address, for other libraries. */
+  /** Device address. */
+  readonly address: number;
+  /** The same for other libraries. */
   readonly pointer: bigint;
 }
 
@@ -66,6 +68,7 @@ function tensorOf(native: NativeCuda, buffer: BufferHandle, dtype: ElementType, 
     get released() {
       return released;
     },
+    address: native.address(buffer),
     get pointer() {
       return native.pointer(buffer);
     },

@@ -30,6 +30,10 @@ export function allocate(device: GPUDevice, dtype: ElementType, shape: readonly 
     throw new RuntimeError(`${name} [${shape.join(', ')}] takes ${megabytes(bytes)}; this adapter binds ${megabytes(limit)} at most`, 'split the call: fewer heads, fewer sequences, or fewer tokens');
   }
   const buffer = device.createBuffer({ label: name, size: bytes, usage: STORAGE | COPY_SRC | COPY_DST });
+  return tensorIn(device, buffer, dtype, shape, bytes, () => buffer.destroy());
+}
+
+function tensorIn(device: GPUDevice, buffer: GPUBuffer, dtype: ElementType, shape: readonly number[], bytes: number, drop: () => void): WebGpuTensor {
   let released = false;
   return {
     kind: 'webgpu',
@@ -44,7 +48,37 @@ export function allocate(device: GPUDevice, dtype: ElementType, shape: readonly 
     release() {
       if (released) return;
       released = true;
-      buffer.destroy();
+      drop();
+    },
+  };
+}
+
+/** Memory for results, which calls overwrite: what was released waits for the next tensor of its size. Submitted work runs in order, so that is safe. */
+export interface Recycler {
+  take(dtype: ElementType, shape: readonly number[]): WebGpuTensor;
+  release(): void;
+}
+
+/** How many buffers of a size wait. */
+const WAITING = 8;
+
+export function createRecycler(device: GPUDevice): Recycler {
+  const waiting = new Map<number, GPUBuffer[]>();
+  let over = false;
+  return {
+    take(dtype, shape) {
+      const bytes = padded(elementCount(shape) * bytesOf(dtype));
+      const list = waiting.get(bytes) ?? [];
+      waiting.set(bytes, list);
+      const buffer = list.pop() ?? allocate(device, dtype, shape, 'a tensor').buffer;
+      return tensorIn(device, buffer, dtype, shape, bytes, () => {
+        if (over || list.length >= WAITING) buffer.destroy();
+        else list.push(buffer);
+      });
+    },
+    release() {
+      over = true;
+      for (const list of waiting.values()) list.splice(0).forEach((buffer) => buffer.destroy());
     },
   };
 }

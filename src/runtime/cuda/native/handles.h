@@ -12,8 +12,10 @@ namespace lmoec {
 struct Buffer {
   CUdeviceptr pointer = 0;
   size_t bytes = 0;
-  // False for memory that somebody else allocated.
-  bool owned = true;
+  enum class Kind { kBorrowed, kPlain, kPooled } kind = Kind::kPlain;
+  // Downloads under way: the memory goes back after the last of them.
+  int readers = 0;
+  bool dropped = false;
 };
 struct Module { CUmodule handle = nullptr; };
 struct Function { CUfunction handle = nullptr; };
