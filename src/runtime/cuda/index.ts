@@ -4,12 +4,13 @@ import { bindTensors, createPool, type CallMemory } from '../call.js';
 import type { CallSizes } from '../extents.js';
 import { lifetime, releasedTensor } from '../lifetime.js';
 import { createPrograms } from '../programs.js';
+import { createRecycler } from '../recycler.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type KernelTime, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';
-import { loadAddon, nvrtcFolders, type DeviceInfo, type FunctionInfo, type NativeCuda, type NvrtcStatus } from './addon.js';
+import { loadAddon, nvrtcFolders, type DeviceInfo, type FunctionInfo, type NativeCuda, type NvrtcStatus, type StreamHandle } from './addon.js';
 import { loadKernels } from './kernels.js';
 import { createLanes } from './lanes.js';
-import { allocate, borrow, expectOk, isCudaTensor, upload, type CudaTensor } from './memory.js';
-import { dropRecorded, record } from './recorded.js';
+import { allocate, borrow, expectOk, isCudaTensor, recycle, upload, type CudaMemory, type CudaTensor } from './memory.js';
+import { dropRecorded, record, type Recorder } from './recorded.js';
 
 /** The common runtime, with what only CUDA has. */
 export interface CudaRuntime extends Runtime {
@@ -80,7 +81,12 @@ function openRuntime(native: NativeCuda, info: DeviceInfo, driver: string): Cuda
       if (!isCudaTensor(tensor)) throw new RuntimeError('this tensor belongs to another runtime', 'download it with the runtime that made it');
       if (tensor.released) throw releasedTensor('the tensor');
       const array = newHostArray(tensor.dtype, elementCount(tensor.shape));
-      expectOk(await native.download(tensor.buffer, 0, array), 'downloading a tensor');
+      const letGo = tensor.hold();
+      try {
+        expectOk(await native.download(tensor.buffer, 0, array), 'downloading a tensor');
+      } finally {
+        letGo();
+      }
       return array;
     },
     async finish() {
@@ -96,6 +102,7 @@ async function loadPlan(native: NativeCuda, info: DeviceInfo, plan: Plan, files:
   const kernels = await loadKernels(native, info, plan, files);
   const lanes = createLanes(native);
   const pool = createPool((_, dtype, shape) => allocate(native, dtype, shape));
+  const recycled = createRecycler<CudaMemory>(({ buffer }) => native.free(buffer));
   const zeros = createPool((name, dtype, shape) => {
     const tensor = allocate(native, dtype, shape);
     expectOk(native.fill(tensor.buffer, 0), `clearing ${name}`);
@@ -103,29 +110,30 @@ async function loadPlan(native: NativeCuda, info: DeviceInfo, plan: Plan, files:
   });
   const memory: CallMemory<CudaTensor> = {
     pool,
-    fresh: (dtype, shape) => allocate(native, dtype, shape),
+    fresh: (dtype, shape) => recycle(native, recycled, dtype, shape),
     upload: (tensor, data, name) => upload(native, tensor, data, name),
     zeros: (name, dtype, shape) => zeros.take(name, dtype, shape),
     own: (tensor) => (isCudaTensor(tensor) ? tensor : { remedy: 'upload it with the CUDA runtime' }),
   };
-  const programs = createPrograms(plan, true, (sized) => record(native, plan, sized, lanes(plan.programs[sized.program]), kernels.function, memory), dropRecorded);
+  let stream: StreamHandle | undefined;
+  const recorder: Recorder = { native, plan, functionOf: kernels.function, memory, stream: () => (stream ??= expectOk(native.createStream(), 'making a stream')) };
+  const programs = createPrograms(plan, true, (sized) => record(recorder, sized, lanes(plan.programs[sized.program])), dropRecorded);
   const life = lifetime(plan.scan);
 
-  /** What a call launches, placed on its tensors. The device is done with what `dispose` gives back before it is used again: memory goes back in stream order. */
+  /** What a call launches, and its tensors. The device is done with what `dispose` gives back before it is used again: memory goes back in stream order. */
   const prepare = (program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions) => {
     life.check();
     const recorded = programs.at(program, sizes);
     const { tensors, results, temporary } = bindTensors(plan, recorded.sized.slots, given, options, memory);
-    for (const launch of recorded.launches) launch.place(tensors);
     const dispose = () => {
       for (const tensor of temporary) tensor.release();
     };
-    return { ...recorded, results, dispose };
+    return { recorded, tensors, results, dispose };
   };
-  const call = async (program: Program, tensors: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
-    const { launches, inLanes, results, dispose } = prepare(program, tensors, sizes, options);
+  const call = async (program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
+    const { recorded, tensors, results, dispose } = prepare(program, given, sizes, options);
     try {
-      inLanes((i, stream) => launches[i].launch(stream));
+      recorded.run(tensors);
     } finally {
       dispose();
     }
@@ -139,15 +147,15 @@ async function loadPlan(native: NativeCuda, info: DeviceInfo, plan: Plan, files:
     forward: (tensors, sizes, options) => call('forward', tensors, sizes, options),
     backward: (tensors, sizes, options) => call('backward', tensors, sizes, options),
     step: (tensors, sizes, options) => call('step', tensors, sizes, options),
-    async profile(program, tensors, sizes, repeats = 5) {
-      const { launches, results, dispose } = prepare(program, tensors, sizes, {});
+    async profile(program, given, sizes, repeats = 5) {
+      const { recorded: { launches }, tensors, results, dispose } = prepare(program, given, sizes, {});
       const start = expectOk(native.createEvent(), 'making an event');
       const end = expectOk(native.createEvent(), 'making an event');
       const best = launches.map(() => Infinity);
       for (let repeat = 0; repeat < repeats; repeat++) {
         for (const [i, { launch }] of launches.entries()) {
           expectOk(native.recordEvent(start), 'timing');
-          launch();
+          launch(tensors);
           expectOk(native.recordEvent(end), 'timing');
           best[i] = Math.min(best[i], 1000 * expectOk(native.elapsed(start, end), 'timing'));
         }
@@ -160,6 +168,7 @@ async function loadPlan(native: NativeCuda, info: DeviceInfo, plan: Plan, files:
       programs.release();
       pool.release();
       zeros.release();
+      recycled.release();
       kernels.release();
     }),
   };

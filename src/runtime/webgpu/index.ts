@@ -3,11 +3,12 @@ import { bindTensors, createPool, type CallMemory } from '../call.js';
 import type { CallSizes } from '../extents.js';
 import { lifetime, releasedTensor } from '../lifetime.js';
 import { createPrograms } from '../programs.js';
+import { createRecycler } from '../recycler.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';
 import { ADAPTER_REMEDY, checked, describeAdapter, openDevice, webGpu, type AdapterCapabilities, type OpenDevice } from './adapter.js';
 import { loadPipelines, type Pipelines } from './kernels.js';
 import type { GpuBuffer, GpuDevice } from './types.js';
-import { allocate, createRecycler, download, isWebGpuTensor, upload, type WebGpuTensor } from './memory.js';
+import { allocate, download, isWebGpuTensor, recycle, upload, type WebGpuTensor } from './memory.js';
 import { record } from './recorded.js';
 
 /** The common runtime, with what only WebGPU has. */
@@ -74,12 +75,12 @@ function openRuntime({ device, description, capabilities }: OpenDevice): WebGpuR
 function loadPlan(device: GPUDevice, plan: Plan, pipelines: Pipelines, alive: () => void): LoadedPlan {
   // New memory is zero.
   const pool = createPool((name, dtype, shape) => allocate(device, dtype, shape, name));
-  const recycled = createRecycler(device);
+  const recycled = createRecycler<GpuBuffer>((buffer) => buffer.destroy());
   const memory: CallMemory<WebGpuTensor> = {
     pool,
     // Nothing ever writes to what stands for an absent tensor.
     zeros: (name, dtype, shape) => pool.take(`%zeros.${name}`, dtype, shape),
-    fresh: (dtype, shape) => recycled.take(dtype, shape),
+    fresh: (dtype, shape) => recycle(device, recycled, dtype, shape),
     upload,
     own: (tensor) => (isWebGpuTensor(tensor) && tensor.device === device ? tensor : { remedy: 'upload it with this WebGPU runtime' }),
   };

@@ -1,6 +1,7 @@
 import { bytesOf } from '../../ir/common/dtype.js';
 import { elementCount, newHostArray } from '../arrays.js';
 import { checkArray } from '../call.js';
+import type { Recycler } from '../recycler.js';
 import { RuntimeError, type DeviceTensor, type ElementType, type HostArray } from '../runtime.js';
 
 /** A tensor in a WebGPU buffer of its own, a whole number of words long. */
@@ -53,34 +54,11 @@ function tensorIn(device: GPUDevice, buffer: GPUBuffer, dtype: ElementType, shap
   };
 }
 
-/** Memory for results, which calls overwrite: what was released waits for the next tensor of its size. Submitted work runs in order, so that is safe. */
-export interface Recycler {
-  take(dtype: ElementType, shape: readonly number[]): WebGpuTensor;
-  release(): void;
-}
-
-/** How many buffers of a size wait. */
-const WAITING = 8;
-
-export function createRecycler(device: GPUDevice): Recycler {
-  const waiting = new Map<number, GPUBuffer[]>();
-  let over = false;
-  return {
-    take(dtype, shape) {
-      const bytes = padded(elementCount(shape) * bytesOf(dtype));
-      const list = waiting.get(bytes) ?? [];
-      waiting.set(bytes, list);
-      const buffer = list.pop() ?? allocate(device, dtype, shape, 'a tensor').buffer;
-      return tensorIn(device, buffer, dtype, shape, bytes, () => {
-        if (over || list.length >= WAITING) buffer.destroy();
-        else list.push(buffer);
-      });
-    },
-    release() {
-      over = true;
-      for (const list of waiting.values()) list.splice(0).forEach((buffer) => buffer.destroy());
-    },
-  };
+/** A tensor in memory that was released before, or new one. */
+export function recycle(device: GPUDevice, recycler: Recycler<GPUBuffer>, dtype: ElementType, shape: readonly number[]): WebGpuTensor {
+  const bytes = padded(elementCount(shape) * bytesOf(dtype));
+  const buffer = recycler.take(bytes, () => allocate(device, dtype, shape, 'a tensor').buffer);
+  return tensorIn(device, buffer, dtype, shape, bytes, () => recycler.back(bytes, buffer));
 }
 
 export function uniform(device: GPUDevice, values: Uint32Array): GPUBuffer {

@@ -12,7 +12,7 @@ const tensor = (name: string): PlanArg => ({ kind: 'tensor', tensor: name, acces
 function device(address: number, dtype: CudaTensor['dtype'], shape: readonly number[]): CudaTensor {
   // The packing never looks into a handle.
   const buffer = {} as BufferHandle;
-  return { kind: 'cuda', dtype, shape, buffer, bytes: 0, released: false, address, pointer: BigInt(address), release() {} };
+  return { kind: 'cuda', dtype, shape, buffer, bytes: 0, released: false, address, pointer: BigInt(address), release() {}, hold: () => () => {} };
 }
 
 const extents = { tokens: 100, heads: 4, groups: 2, sequences: 1, chunks: 2, segments: 3 };

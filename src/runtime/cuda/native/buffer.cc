@@ -32,8 +32,6 @@ void tellCollector(Napi::Env env, int64_t bytes) {
 }
 
 void release(Napi::Env env, Buffer* buffer) {
-  buffer->dropped = true;
-  if (buffer->readers > 0) return;
   if (buffer->kind != Buffer::Kind::kBorrowed && buffer->pointer != 0) {
     if (const Driver* cu = driver(nullptr)) {
       useCurrent(*cu);
@@ -111,7 +109,7 @@ Napi::Value pointerOf(const Napi::CallbackInfo& call) {
 }
 
 bool fits(Napi::Env env, const Buffer& buffer, size_t offset, size_t bytes, const char* call, Napi::Value* failed) {
-  if (buffer.pointer == 0 || buffer.dropped) {
+  if (buffer.pointer == 0) {
     *failed = failure(env, "FREED", call, "the buffer was freed");
     return false;
   }
@@ -145,9 +143,7 @@ class Download : public Napi::AsyncWorker {
  public:
   Download(Napi::Env env, Napi::Value handle, Buffer* buffer, Napi::Object array, HostBytes host, size_t offset, CUstream stream)
       : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), handle_(Napi::Reference<Napi::Value>::New(handle, 1)), array_(Napi::Persistent(array)),
-        buffer_(buffer), host_(host), from_(buffer->pointer + offset), stream_(stream) {
-    buffer->readers++;
-  }
+        host_(host), from_(buffer->pointer + offset), stream_(stream) {}
   Napi::Promise promise() const { return deferred_.Promise(); }
 
  protected:
@@ -159,7 +155,6 @@ class Download : public Napi::AsyncWorker {
   }
   void OnOK() override {
     const Driver* cu = driver(nullptr);
-    if (--buffer_->readers == 0 && buffer_->dropped) release(Env(), buffer_);
     if (code_) deferred_.Resolve(failure(Env(), *cu, code_, "cuMemcpyDtoH"));
     else deferred_.Resolve(success(Env(), array_.Value()));
   }
@@ -169,7 +164,6 @@ class Download : public Napi::AsyncWorker {
   // The garbage collector may not take the buffer while it is read.
   Napi::Reference<Napi::Value> handle_;
   Napi::ObjectReference array_;
-  Buffer* buffer_;
   HostBytes host_;
   CUdeviceptr from_;
   CUstream stream_;

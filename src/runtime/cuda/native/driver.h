@@ -16,6 +16,8 @@ using CUmodule = struct CUmod_opaque*;
 using CUfunction = struct CUfunc_opaque*;
 using CUstream = struct CUstream_opaque*;
 using CUevent = struct CUevent_opaque*;
+using CUgraph = struct CUgraph_opaque*;
+using CUgraphExec = struct CUgraphExec_opaque*;
 using CUmemoryPool = struct CUmemPoolHandle_opaque*;
 
 // 128 opaque bytes; the driver wants them on a 64-byte boundary.
@@ -96,6 +98,12 @@ enum JitOption : int {
   X(eventRecord, "cuEventRecord", true, (CUevent, CUstream))                                                                       \
   X(eventSynchronize, "cuEventSynchronize", true, (CUevent))                                                                       \
   X(eventElapsed, "cuEventElapsedTime", true, (float*, CUevent, CUevent))                                                          \
+  X(captureBegin, "cuStreamBeginCapture_v2", false, (CUstream, int))                                                               \
+  X(captureEnd, "cuStreamEndCapture", false, (CUstream, CUgraph*))                                                                 \
+  X(graphInstantiate, "cuGraphInstantiateWithFlags", false, (CUgraphExec*, CUgraph, unsigned long long))                           \
+  X(graphLaunch, "cuGraphLaunch", false, (CUgraphExec, CUstream))                                                                  \
+  X(graphExecDestroy, "cuGraphExecDestroy", false, (CUgraphExec))                                                                  \
+  X(graphDestroy, "cuGraphDestroy", false, (CUgraph))                                                                              \
   X(tensorMapEncode, "cuTensorMapEncodeTiled", false,                                                                              \
     (CUtensorMap*, int, uint32_t, void*, const uint64_t*, const uint64_t*, const uint32_t*, const uint32_t*, int, int, int, int))
 
