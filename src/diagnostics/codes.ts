@@ -9,7 +9,7 @@ const warning = (about: string): CodeInfo => ({ severity: 'warning', about });
 
 /**
  * Every code, once. E1xx syntax, E2xx names and axes, E3xx recurrence, E4xx sizes and ranges, E5xx data files, E6xx devices and compilers,
- * E7xx files and output; W... are warnings. A new code is one line here and one page docs/diagnostics/CODE.md.
+ * E7xx files and output, E8xx layers, mixtures and models; W... are warnings. A new code is one line here and one page docs/diagnostics/CODE.md.
  */
 export const CODES = {
   E101: error('a character that no token starts with'),
@@ -41,7 +41,9 @@ export const CODES = {
   E219: error('files import each other'),
   E220: error('inputs do not say how many heads there are'),
   W201: warning('a name that nothing uses'),
-  W202: warning('a file that declares nothing'),
+  W202: warning('a family that runs as a whole'),
+  W203: warning('a range that is taken as a promise'),
+  W204: warning('a file that declares nothing'),
 
   E301: error('an update is not linear in its state'),
   E302: error('states feed each other'),
@@ -74,6 +76,20 @@ export const CODES = {
   E703: error('it is not clear which scan is meant'),
   E704: error('what lies there was not made by lmoec'),
   E705: error('a Python package cannot be made'),
+
+  E801: error('an index that is none'),
+  E802: error('a value that is absent where it is needed'),
+  E803: error('a count that `top` cannot have'),
+  E804: error('a param that nothing would train'),
+  E805: error('`calls` outside an update'),
+  E806: error('a loss that is not one number'),
+  E807: error('an update of no buffer, or by no single value'),
+  E808: error('pairs that `rope` cannot turn'),
+  E809: error('a mixture that looks at other tokens'),
+  E810: error('a structure that depends on tokens'),
+  E811: error('weights that would be there several times'),
+  E814: error('a part that contains itself'),
+  E816: error('another kind of value is needed'),
 } as const satisfies Readonly<Record<string, CodeInfo>>;
 
 export type Code = keyof typeof CODES;

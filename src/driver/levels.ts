@@ -10,6 +10,13 @@ import { namesOf } from './explain/model.js';
 /** Levels that `--emit` prints. */
 export const LEVELS = ['spec', 'scan', 'tile', 'plan', 'kernel'] as const;
 
+/** What `check` prints besides: the meaning of layers, mixtures and models. */
+export const CHECK_LEVELS = ['graph', ...LEVELS] as const;
+
+export function isScanLevel(level: (typeof CHECK_LEVELS)[number]): level is (typeof LEVELS)[number] {
+  return level !== 'graph';
+}
+
 /** Levels as text, each printed once whatever the number of targets. */
 export function emitLevels(spec: Spec, variants: readonly (LoweredScan | Compiled)[], levels: readonly (typeof LEVELS)[number][]): string {
   const [first] = variants;

@@ -4,6 +4,7 @@ import { place, position, renderAll } from '../diagnostics/render.js';
 import type { AstFile } from '../ir/ast/ast.js';
 import type { Spec } from '../ir/spec/spec.js';
 import { frontend } from '../passes/frontend.js';
+import type { Parts } from '../passes/graph/parts.js';
 import type { Host } from './host.js';
 import type { Kind } from './host/read.js';
 import { problem, type Problem } from './problem.js';
@@ -16,6 +17,8 @@ export interface Source {
   readonly hash: string;
   readonly ast: AstFile | undefined;
   readonly specs: readonly Spec[];
+  /** All declarations, with the meaning of layers, mixtures and models at settings of one's own. */
+  readonly parts: Parts;
   readonly diagnostics: readonly Diagnostic[];
   readonly failed: boolean;
   /** The file and what it imports: what a watcher looks at. */
@@ -79,7 +82,7 @@ export function sourceOf(host: Host, file: string, text: string): Source {
     if (known !== undefined) texts.set(path, known);
     return known;
   };
-  const { specs, ast, diagnostics } = frontend(file, text, read);
+  const { specs, ast, parts, diagnostics } = frontend(file, text, read);
   const source = (path: string) => texts.get(path);
   const renderThese = (list: readonly Diagnostic[], colour: boolean) => (list.length === 0 ? '' : renderAll(list, { source, colour }));
   return {
@@ -88,6 +91,7 @@ export function sourceOf(host: Host, file: string, text: string): Source {
     hash: texts.size === 1 ? host.sha256(text) : host.sha256(...texts.values()),
     ast,
     specs,
+    parts,
     diagnostics,
     failed: hasErrors(diagnostics),
     files: [...texts.keys()],

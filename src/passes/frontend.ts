@@ -4,6 +4,9 @@ import { didYouMean } from '../diagnostics/suggest.js';
 import type { AstFile, ImportItem } from '../ir/ast/ast.js';
 import type { Span } from '../ir/common/span.js';
 import type { Spec } from '../ir/spec/spec.js';
+import { elaborator, type Elaborator } from './graph/elaborate.js';
+import type { Part } from './graph/part.js';
+import { checkPart, NO_PARTS, partsOf, type Parts } from './graph/parts.js';
 import { nameProblem } from './resolve/declare.js';
 import { resolveScan } from './resolve/resolve.js';
 
@@ -12,8 +15,22 @@ export interface Frontend {
   readonly specs: readonly Spec[];
   /** Undefined if the text does not follow the grammar. */
   readonly ast: AstFile | undefined;
+  /** All declarations, layers, mixtures and models among them. */
+  readonly parts: Parts;
   /** Of this file and of those it imports. */
   readonly diagnostics: readonly Diagnostic[];
+}
+
+/** What is kept of a file for those that import it. */
+interface Loaded extends Frontend {
+  readonly visible: ReadonlyMap<string, Part>;
+}
+
+/** What all files of one call share. */
+interface Session {
+  readonly read: Read;
+  readonly done: Map<string, Loaded>;
+  readonly elaborator: Elaborator;
 }
 
 /** Text of a file by its path; undefined if there is none. */
@@ -21,23 +38,25 @@ export type Read = (path: string) => string | undefined;
 
 /** Source text -> Specs. Paths of imports are relative to the file that has them. */
 export function frontend(file: string, text: string, read: Read = () => undefined): Frontend {
-  return load(file, text, read, new Map(), []);
+  return load(file, text, { read, done: new Map(), elaborator: elaborator() }, []);
 }
 
 /** Files that may be open while another is read. */
 const DEEPEST_IMPORT = 32;
 
 /** `open` are the files that are being read, from the first to this one: meeting one of them again is a cycle. */
-function load(file: string, text: string, read: Read, done: Map<string, Frontend>, open: readonly string[]): Frontend {
+function load(file: string, text: string, session: Session, open: readonly string[]): Loaded {
   const { ast, diagnostics } = parse(file, text);
-  if (ast === undefined) return { specs: [], ast, diagnostics };
-  const found: Diagnostic[] = ast.items.length > 0 ? [] : [diagnostic('W202', 'this file declares nothing', { file, start: 0, end: 1 }, 'no declaration', {
+  if (ast === undefined) return { specs: [], ast, parts: NO_PARTS, visible: new Map(), diagnostics };
+  const found: Diagnostic[] = ast.items.length > 0 ? [] : [diagnostic('W204', 'this file declares nothing', { file, start: 0, end: 1 }, 'no declaration', {
     help: ['write one: `scan f(x: [D]) -> y: [D] { ... }`'],
   })];
   const imported: Spec[] = [];
   /** By the name in lower case: folders of scans must differ where files do not know case. */
   const names = new Map<string, { readonly name: string; readonly origin: Span }>();
   const own: Spec[] = [];
+  const visible = new Map<string, Part>();
+  const ownParts: Part[] = [];
   const claim = (name: string, origin: Span): boolean => {
     const lower = name.toLowerCase();
     const like = names.get(lower);
@@ -48,19 +67,29 @@ function load(file: string, text: string, read: Read, done: Map<string, Frontend
   };
   for (const item of ast.items) {
     if (item.kind === 'import') {
-      const { specs, diagnostics: problems } = importFrom(item, file, read, done, [...open, file]);
+      const { specs, visible: theirs, diagnostics: problems } = importFrom(item, file, session, [...open, file]);
       found.push(...problems);
       item.names.forEach(({ text: name, origin }) => {
-        if (claim(name, origin)) imported.push(...specs.filter((spec) => spec.name === name));
+        if (!claim(name, origin)) return;
+        imported.push(...specs.filter((spec) => spec.name === name));
+        const part = theirs.get(name);
+        if (part !== undefined) visible.set(name, part);
       });
-    } else if (item.kind === 'scan') {
-      const fresh = claim(item.name.text, item.name.origin);
-      const { spec, diagnostics: problems } = resolveScan(item);
-      found.push(...problems);
-      if (fresh && spec !== undefined) own.push(spec);
-    } else claim(item.name.text, item.name.origin);
+      continue;
+    }
+    if (claim(item.name.text, item.name.origin)) {
+      const part: Part = { item, file, visible };
+      visible.set(item.name.text, part);
+      ownParts.push(part);
+    }
+    if (item.kind !== 'scan') continue;
+    const { spec, diagnostics: problems } = resolveScan(item);
+    found.push(...problems);
+    if (visible.get(item.name.text)?.item === item && spec !== undefined) own.push(spec);
   }
-  return { specs: [...own, ...imported], ast, diagnostics: unique(found) };
+  for (const part of ownParts) found.push(...checkPart(part, session.elaborator));
+  const parts = partsOf(ownParts, visible, session.elaborator);
+  return { specs: [...own, ...imported], ast, parts, visible, diagnostics: unique(found) };
 }
 
 function caseProblem(name: string, origin: Span, like: { readonly name: string; readonly origin: Span }): Diagnostic {
@@ -70,10 +99,12 @@ function caseProblem(name: string, origin: Span, like: { readonly name: string; 
   });
 }
 
-function importFrom(item: ImportItem, file: string, read: Read, done: Map<string, Frontend>, open: readonly string[]): { readonly specs: readonly Spec[]; readonly diagnostics: readonly Diagnostic[] } {
+type Imported = Pick<Loaded, 'specs' | 'visible' | 'diagnostics'>;
+
+function importFrom(item: ImportItem, file: string, session: Session, open: readonly string[]): Imported {
   const { text: written, origin } = item.path;
   const path = beside(file, written);
-  const fail = (d: Diagnostic) => ({ specs: [], diagnostics: [d] });
+  const fail = (d: Diagnostic): Imported => ({ specs: [], visible: new Map(), diagnostics: [d] });
   if (open.includes(path)) {
     const circle = [...open.slice(open.indexOf(path)), path].join(' -> ');
     return fail(diagnostic('E219', 'files import each other', origin, `${path} is being read already`, { help: ['put what they share into a third file'], note: [circle] }));
@@ -82,19 +113,20 @@ function importFrom(item: ImportItem, file: string, read: Read, done: Map<string
   if (!path.endsWith('.lmoe')) {
     return fail(diagnostic('E218', 'an import names a .lmoe file', origin, 'another kind of file', { help: [`did you mean "${written}.lmoe"?`] }));
   }
-  const known = done.get(path);
+  const known = session.done.get(path);
   if (known === undefined && open.length >= DEEPEST_IMPORT) {
     return fail(diagnostic('E218', `imports are more than ${DEEPEST_IMPORT} files deep`, origin, `${path} is not read`, { help: ['import what is needed from where it is declared, not through other files'] }));
   }
-  const text = known === undefined ? read(path) : undefined;
+  const text = known === undefined ? session.read(path) : undefined;
   if (known === undefined && text === undefined) {
     return fail(diagnostic('E218', `${path} cannot be read`, origin, 'imported here', { help: ['the path is relative to this file, and leads to a plain file'] }));
   }
-  const loaded = known ?? load(path, text ?? '', read, done, open);
-  done.set(path, loaded);
+  const loaded = known ?? load(path, text ?? '', session, open);
+  session.done.set(path, loaded);
   const parts = loaded.ast?.items.flatMap((own) => (own.kind === 'import' ? [] : [own.name.text])) ?? [];
   const missing = loaded.ast === undefined ? [] : item.names.filter((name) => !parts.includes(name.text));
   return {
+    visible: loaded.visible,
     specs: loaded.specs.filter((spec) => spec.origin.file === path),
     diagnostics: [...loaded.diagnostics, ...missing.map((name) => diagnostic('E218', `${path} declares no \`${name.text}\``, name.origin, 'not there', {
       help: [...didYouMean(name.text, parts), parts.length === 0 ? 'it declares nothing at all' : `it declares ${parts.join(', ')}`],
@@ -115,7 +147,13 @@ function beside(file: string, path: string): string {
   return parts.join('/');
 }
 
-/** A file imported twice has its mistakes once. */
+/** A file imported twice has its mistakes once; so has a part that is read with several settings. */
 function unique(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
-  return [...new Set(diagnostics)];
+  const seen = new Set<string>();
+  return diagnostics.filter(({ code, primary: { span } }) => {
+    const key = `${code} ${span.file} ${span.start} ${span.end}`;
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
 }

@@ -1,6 +1,7 @@
 import { checkScan } from '../../driver/compile.js';
 import { nodeHost, type Host } from '../../driver/host.js';
-import { emitLevels, LEVELS } from '../../driver/levels.js';
+import { CHECK_LEVELS, emitLevels, isScanLevel } from '../../driver/levels.js';
+import { declarationsText, partsAt, sizesOfScans } from '../../driver/parts.js';
 import { isProblem, openSources, ownScans, type Source } from '../../driver/session.js';
 import { setProblem, type FoundScan } from '../../driver/together.js';
 import { jsonText } from '../../support/text.js';
@@ -11,12 +12,12 @@ import { watching, type Round } from '../watch.js';
 
 interface Wanted {
   readonly paths: readonly string[];
-  readonly emit: readonly (typeof LEVELS)[number][];
+  readonly emit: readonly (typeof CHECK_LEVELS)[number][];
   readonly sizes: ReadonlyMap<string, number>;
   readonly json: boolean;
 }
 
-/** Parses, checks names and axes and finds the chunked form of every scan; makes no kernels. */
+/** Parses, checks names and axes, reads layers, mixtures and models, and finds the chunked form of every scan; makes no kernels. */
 export const check: Command = (args) => guarded(async () => {
   const { values, positionals } = parse(args, {
     emit: { type: 'string', multiple: true },
@@ -27,7 +28,7 @@ export const check: Command = (args) => guarded(async () => {
   if (positionals.length === 0) throw new UsageError('check: name at least one .lmoe file or a folder of them');
   const wanted: Wanted = {
     paths: positionals,
-    emit: list(values.emit).map((level) => choice('--emit', level, LEVELS)),
+    emit: list(values.emit).map((level) => choice('--emit', level, CHECK_LEVELS)),
     sizes: sizesOf(values.size ?? []),
     json: values.json === true,
   };
@@ -42,6 +43,7 @@ function checkRound(host: Host, ui: Ui, wanted: Wanted): Round {
   const found: object[] = [];
   let errors = 0;
   const scans: FoundScan[] = [];
+  const sources: Source[] = [];
   for (const source of opened) {
     if (isProblem(source)) {
       errors++;
@@ -52,16 +54,17 @@ function checkRound(host: Host, ui: Ui, wanted: Wanted): Round {
     const result = checkSource(ui, source, wanted);
     errors += result.errors;
     scans.push(...result.scans);
+    sources.push(source);
     found.push(...result.found);
   }
-  const together = setProblem(scans, wanted.sizes, errors > 0);
+  const together = setProblem(scans, sizesOfScans(sources, wanted.sizes), errors > 0);
   if (together !== undefined) {
     errors++;
     if (!wanted.json) reportFailure(ui, together.source, together.failed);
     found.push({ ...together.failed, severity: 'error', file: together.source.file });
   }
   if (wanted.json) ui.out(jsonText(found, 2));
-  else if (errors === 0 && wanted.emit.length === 0) ui.out(`${count(scans.length, 'scan')} in ${count(opened.length, 'file')}: no errors`);
+  else if (errors === 0 && wanted.emit.length === 0) ui.out(`${declarationsText(sources)} in ${count(opened.length, 'file')}: no errors`);
   const files = [...new Set(opened.flatMap((source) => ('files' in source ? source.files : [source.file])))];
   return { status: errors === 0 ? EXIT.ok : EXIT.failed, files };
 }
@@ -82,18 +85,23 @@ function checkSource(ui: Ui, source: Source, wanted: Wanted): Checked {
   if (!wanted.json) reportSource(ui, source);
   if (source.failed) return { errors: 1, scans: [], found };
   let errors = 0;
-  const scans = ownScans(source);
-  if (isProblem(scans)) {
-    // A file of constants or of nothing at all is no error, but there is nothing to build either.
-    return { errors: 0, scans: [], found };
+  for (const { diagnostics, graphText } of partsAt(source, wanted.sizes)) {
+    const fresh = diagnostics.filter((d) => !source.diagnostics.includes(d));
+    errors += fresh.some((d) => d.severity === 'error') ? 1 : 0;
+    found.push(...source.located(fresh));
+    if (fresh.length > 0 && !wanted.json) reportFailure(ui, source, { diagnostics: fresh });
+    if (wanted.emit.includes('graph') && !wanted.json) ui.out(graphText());
   }
+  const scans = ownScans(source);
+  // A file without scans is no error.
+  if (isProblem(scans)) return { errors, scans: [], found };
   for (const spec of scans) {
     const lowered = checkScan(spec, wanted.sizes);
     if (!('module' in lowered)) {
       errors++;
       if (!wanted.json) reportFailure(ui, source, lowered);
       found.push(...(isProblem(lowered) ? [{ ...lowered, severity: 'error', file: source.file }] : source.located(lowered.diagnostics)));
-    } else if (wanted.emit.length > 0 && !wanted.json) ui.out(emitLevels(spec, [lowered], wanted.emit));
+    } else if (wanted.emit.some(isScanLevel) && !wanted.json) ui.out(emitLevels(spec, [lowered], wanted.emit.filter(isScanLevel)));
   }
   return { errors, scans: scans.map((spec) => ({ source, spec })), found };
 }

@@ -47,7 +47,7 @@ function unknownFunction({ text, origin }: Ident): Diagnostic {
 }
 
 /** Names from other languages. */
-const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
+export const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
   ['rsqrt', 'write `1 / sqrt(x)`'], ['pow', 'write `x^y`'], ['square', 'write `x^2`'], ['dot', 'write `a @ b`'], ['matmul', 'write `a @ b`'], ['einsum', 'write `a @ b`, or `sum[K](a * b)`'],
   ['norm', 'write `l2norm(x)`, or `sqrt(sum[K](x^2))` for the length'], ['normalize', 'write `l2norm(x)`'], ['logsigmoid', 'write `log_sigmoid(x)`'], ['swish', 'write `silu(x)`'],
   ['diag', 'no diagonal matrices are needed: `a * S` with `a: [K]` scales the rows'], ['transpose', 'there are no transposes: `@` contracts the shared axis by its name'],

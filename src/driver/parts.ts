@@ -1,0 +1,48 @@
+import type { Diagnostic } from '../diagnostics/diagnostic.js';
+import { printGraph } from '../ir/graph/print.js';
+import type { PartInfo } from '../passes/graph/parts.js';
+import type { Source } from './session.js';
+
+/** The declarations of a file; imported ones come along in `parts`, but are not meant where none is named. */
+export function ownParts({ parts, file }: Source): readonly PartInfo[] {
+  return parts.list.filter((part) => part.file === file);
+}
+
+/** Size of an axis that neither the file nor the caller gives. */
+const UNSAID = 64;
+
+export interface PartAt {
+  readonly diagnostics: readonly Diagnostic[];
+  /** The meaning in training, for `--emit graph`; '' after an error. */
+  graphText(): string;
+}
+
+/** Layers, mixtures and models of a file at the sizes that they have of these. */
+export function partsAt(source: Source, sizes: ReadonlyMap<string, number>): readonly PartAt[] {
+  return ownParts(source).filter(({ kind }) => kind !== 'scan').map(({ name, settings, unsized }) => {
+    const given = new Map([...unsized.map((axis) => [axis, UNSAID] as const), ...[...sizes].filter(([axis]) => settings.includes(axis))]);
+    const [training, other] = [true, false].map((mode) => source.parts.elaborate(name, given, mode));
+    const { graph } = training;
+    return { diagnostics: [...training.diagnostics, ...other.diagnostics], graphText: () => (graph === undefined ? '' : printGraph(graph)) };
+  });
+}
+
+/** Sizes that no layer, mixture or model of these files has: those that scans must have. */
+export function sizesOfScans(sources: readonly Source[], sizes: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+  const settings = new Set(sources.flatMap(ownParts).flatMap((part) => (part.kind === 'scan' ? [] : part.settings)));
+  return new Map([...sizes].filter(([axis]) => !settings.has(axis)));
+}
+
+const WORDS: Readonly<Record<PartInfo['kind'], readonly [string, string]>> = {
+  scan: ['scan', 'scans'], moe: ['mixture', 'mixtures'], layer: ['layer', 'layers'], model: ['model', 'models'],
+};
+
+/** `3 scans, 1 layer`. */
+export function declarationsText(sources: readonly Source[]): string {
+  const kinds = sources.flatMap(ownParts).map((part) => part.kind);
+  const texts = (['scan', 'moe', 'layer', 'model'] as const).flatMap((kind) => {
+    const n = kinds.filter((own) => own === kind).length;
+    return n === 0 ? [] : [`${n} ${WORDS[kind][n === 1 ? 0 : 1]}`];
+  });
+  return texts.length === 0 ? '0 declarations' : texts.join(', ');
+}

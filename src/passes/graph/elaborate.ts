@@ -1,0 +1,147 @@
+import { diagnostic, hasErrors, type Diagnostic } from '../../diagnostics/diagnostic.js';
+import type { Span } from '../../ir/common/span.js';
+import { graphBuilder } from '../../ir/graph/build.js';
+import type { Graph } from '../../ir/graph/graph.js';
+import type { Spec } from '../../ir/spec/spec.js';
+import { resolveScan } from '../resolve/resolve.js';
+import { resolve } from './expression.js';
+import { finish } from './finish.js';
+import { readHeader } from './header.js';
+import { nameOf, signatureAxes, type Part } from './part.js';
+import { sameSpan, type Given, type Scope, type Setting, type Workshop } from './scope.js';
+import { runAll } from './statements.js';
+
+/** A part with what it was given. */
+export interface Elaborated {
+  /** Undefined if there are errors. */
+  readonly graph: Graph | undefined;
+  /** Of the part and of those that it uses. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+export interface Elaborator {
+  elaborate(part: Part, given: Given, training: boolean): Elaborated;
+}
+
+interface Made<T> {
+  readonly made: T | undefined;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** Elaborates parts, each once for the same settings. */
+export function elaborator(): Elaborator {
+  const graphs = new Map<string, Made<Graph>>();
+  const specs = new Map<string, Made<Spec>>();
+  const open: string[] = [];
+
+  const graphOf = (part: Part, given: Given, training: boolean): Made<Graph> => {
+    const key = keyOf(part, given, training);
+    const known = graphs.get(key);
+    if (known !== undefined) return known;
+    open.push(partKey(part));
+    const made = elaborateOnce(part, given, training, workshop);
+    open.pop();
+    graphs.set(key, made);
+    return made;
+  };
+
+  const specOf = (part: Part, given: Given): Made<Spec> => {
+    const numbers = numbersOf(part, given);
+    const key = `${partKey(part)} ${JSON.stringify([...numbers].sort())}`;
+    const known = specs.get(key);
+    if (known !== undefined) return known;
+    const { spec, diagnostics } = resolveScan(part.item, numbers);
+    const made = { made: spec, diagnostics };
+    specs.set(key, made);
+    return made;
+  };
+
+  /** Diagnostics of a part below, with the place that uses it where it is right by itself. */
+  const below = (scope: Diagnostic[], made: Made<unknown>, own: () => readonly Diagnostic[], part: Part, given: Given, from: Span): void => {
+    if (made.diagnostics.length === 0) return;
+    const standard = hasErrors(made.diagnostics) ? own() : made.diagnostics;
+    for (const d of made.diagnostics) {
+      if (scope.some((other) => same(other, d))) continue;
+      const alone = standard.some((other) => same(other, d));
+      scope.push(alone || d.secondary.some(({ text }) => text.startsWith(USED)) ? d : { ...d, secondary: [...d.secondary, { span: from, text: `${USED}${settingsText(part, given)}` }] });
+    }
+  };
+
+  const workshop = (scope: Diagnostic[]): Workshop => ({
+    graph(part, given, training, from) {
+      if (open.includes(partKey(part))) {
+        scope.push(diagnostic('E814', `\`${nameOf(part)}\` contains itself`, from, 'used here', {
+          secondary: [{ span: part.item.name.origin, text: 'declared here' }],
+          help: ['a part is made of others: for one of many turns write a `repeat`'],
+        }));
+        return undefined;
+      }
+      const made = graphOf(part, given, training);
+      below(scope, made, () => graphOf(part, standIns(part), training).diagnostics, part, given, from);
+      return made.made;
+    },
+    spec(part, given, from) {
+      const made = specOf(part, given);
+      below(scope, made, () => specOf(part, new Map()).diagnostics, part, given, from);
+      return made.made;
+    },
+  });
+
+  return {
+    elaborate(part, given, training) {
+      const { made, diagnostics } = graphOf(part, given, training);
+      return { graph: made, diagnostics };
+    },
+  };
+}
+
+const USED = 'used here with ';
+
+function settingsText(part: Part, given: Given): string {
+  const text = (setting: Setting): string => (setting.kind === 'number' ? String(setting.value) : setting.kind === 'text' ? `"${setting.text}"` : nameOf(setting.part));
+  const all = [...given].map(([name, setting]) => `${name} = ${text(setting)}`);
+  return all.length === 0 ? `the settings of \`${nameOf(part)}\`` : all.join(', ');
+}
+
+function same(a: Diagnostic, b: Diagnostic): boolean {
+  return a.code === b.code && sameSpan(a.primary.span, b.primary.span);
+}
+
+function partKey(part: Part): string {
+  return `${part.file}#${nameOf(part)}`;
+}
+
+function keyOf(part: Part, given: Given, training: boolean): string {
+  const settings = [...given].map(([name, setting]) => [name, setting.kind === 'number' ? setting.value : setting.kind === 'text' ? `"${setting.text}` : partKey(setting.part)]);
+  return `${partKey(part)} ${training} ${JSON.stringify(settings.sort())}`;
+}
+
+/** Numbers of a scan's header that are given. */
+function numbersOf(part: Part, given: Given): ReadonlyMap<string, number> {
+  const own = part.item.bindings.map((binding) => binding.name.text);
+  return new Map([...given].flatMap(([name, setting]): [string, number][] => (setting.kind === 'number' && own.includes(name) ? [[name, setting.value]] : [])));
+}
+
+/** Sizes for axes of a signature that a header leaves to its callers, so that it can be checked by itself. */
+export function standIns(part: Part): Given {
+  const own = part.item.bindings.map((binding) => binding.name.text);
+  return new Map(signatureAxes(part.item).filter((axis) => !own.includes(axis)).map((axis) => [axis, { kind: 'number', value: 64 }]));
+}
+
+function elaborateOnce(part: Part, given: Given, training: boolean, workshop: (diagnostics: Diagnostic[]) => Workshop): Made<Graph> {
+  const { kind } = part.item;
+  if (kind === 'scan') throw new Error(`${nameOf(part)} is a scan`);
+  const diagnostics: Diagnostic[] = [];
+  const scope: Scope = {
+    part, kind, training, workshop: workshop(diagnostics), builder: graphBuilder(),
+    frame: { names: new Map(), parent: undefined, turns: [], own: new Map(), losses: new Map() },
+    inputs: [], params: [], instances: [], losses: [], updates: [], names: new Map(), init: undefined,
+    axes: new Map(), ranges: [], draws: 0, inLaw: false, lawDraws: new Map(), diagnostics,
+    resolve: (expr) => resolve(scope, expr),
+    resolveIn: resolve,
+  };
+  readHeader(scope, given);
+  runAll(scope, part.item.body);
+  const graph = finish(scope, given);
+  return { made: graph, diagnostics };
+}

@@ -1,0 +1,40 @@
+import { diagnostic } from '../../diagnostics/diagnostic.js';
+import type { GraphNode } from '../../ir/graph/graph.js';
+import { operandsOf } from '../../ir/graph/operands.js';
+import type { Axis } from '../../ir/graph/types.js';
+import { includes } from '../../ir/graph/typing.js';
+import { report, shape, type Scope } from './scope.js';
+
+/** W202 for families of which nothing restricts what is read: every member runs on every token. */
+export function freeFamilies(scope: Scope): void {
+  for (const [i, instance] of scope.instances.entries()) {
+    if (instance.family.length === 0) continue;
+    const bare = unrestricted(scope.builder.nodes, i, instance.family);
+    if (bare === undefined) continue;
+    report(scope, diagnostic('W202', `every member of \`${instance.name}${shape(instance.family)}\` runs on every token`, instance.origin, 'a family', {
+      secondary: [{ span: bare.origin, text: 'nothing restricts what is read here' }],
+      help: [`choose some: \`let chosen = top[${instance.family.map((axis) => axis.name).join(', ')}, 2](s)\`, and read a weight at \`[chosen]\``],
+    }));
+  }
+}
+
+/** The first fold of values of a family that no choice along its axes restricts. */
+function unrestricted(nodes: readonly GraphNode[], instance: number, family: readonly Axis[]): GraphNode | undefined {
+  const from = new Set<number>();
+  for (const [id, node] of nodes.entries()) {
+    const reads = operandsOf(node).filter((arg) => from.has(arg));
+    if (node.kind === 'call' && node.instance === instance) {
+      from.add(id);
+      continue;
+    }
+    if (reads.length === 0) continue;
+    const folds = node.kind === 'fold' || node.kind === 'contract' ? node.axes.some((axis) => includes(family, axis)) : false;
+    if (!folds) {
+      if (family.some((axis) => includes(node.type.axes, axis))) from.add(id);
+      continue;
+    }
+    const restricted = operandsOf(node).flatMap((arg) => nodes[arg].type.restricted);
+    if (!restricted.some((choice) => nodes[choice].type.axes.some((axis) => includes(family, axis)))) return node;
+  }
+  return undefined;
+}

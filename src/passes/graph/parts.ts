@@ -1,0 +1,81 @@
+import { diagnostic, hasErrors, type Diagnostic } from '../../diagnostics/diagnostic.js';
+import { didYouMean } from '../../diagnostics/suggest.js';
+import type { PartKind } from '../../ir/ast/ast.js';
+import type { Span } from '../../ir/common/span.js';
+import { standIns, type Elaborated, type Elaborator } from './elaborate.js';
+import { nameOf, signatureAxes, type Part } from './part.js';
+import { sameSpan, type Given, type Setting } from './scope.js';
+import { unusedNames } from './unused.js';
+
+/** The declarations of a file beside their Specs: what there is, and what it means with settings of one's own. */
+export interface Parts {
+  /** The file's own in their order, then the imported ones. */
+  readonly list: readonly PartInfo[];
+  /** The meaning of a layer, mixture or model with settings in place of those of its header. */
+  elaborate(name: string, settings?: ReadonlyMap<string, number | string>, training?: boolean): Elaborated;
+}
+
+export interface PartInfo {
+  readonly name: string;
+  readonly kind: PartKind;
+  readonly file: string;
+  /** Names that `with` and the signature have. */
+  readonly settings: readonly string[];
+  /** Axes of the signature that the header gives no size. */
+  readonly unsized: readonly string[];
+  readonly origin: Span;
+}
+
+export const NO_PARTS: Parts = { list: [], elaborate: (name) => ({ graph: undefined, diagnostics: [unknownPart(name, [])] }) };
+
+export function partsOf(own: readonly Part[], visible: ReadonlyMap<string, Part>, elaborator: Elaborator): Parts {
+  const all = [...own, ...[...visible.values()].filter((part) => !own.includes(part))];
+  return {
+    list: all.map((part) => ({ name: nameOf(part), kind: part.item.kind, file: part.file, settings: settingsOf(part), unsized: [...standIns(part).keys()], origin: part.item.origin })),
+    elaborate(name, settings = new Map(), training = false) {
+      const part = visible.get(name);
+      if (part === undefined || part.item.kind === 'scan') return { graph: undefined, diagnostics: [unknownPart(name, [...visible.keys()])] };
+      const given = givenBy(part, settings);
+      return 'code' in given ? { graph: undefined, diagnostics: [given] } : elaborator.elaborate(part, given, training);
+    },
+  };
+}
+
+/** What is wrong with a declaration by itself, in training and outside, at the settings of its header. */
+export function checkPart(part: Part, elaborator: Elaborator): readonly Diagnostic[] {
+  if (part.item.kind === 'scan') return [];
+  const found: Diagnostic[] = [];
+  for (const training of [true, false]) {
+    for (const d of elaborator.elaborate(part, standIns(part), training).diagnostics) {
+      if (!found.some((other) => other.code === d.code && sameSpan(other.primary.span, d.primary.span))) found.push(d);
+    }
+  }
+  return hasErrors(found) ? found : [...found, ...unusedNames(part.item)];
+}
+
+function settingsOf({ item }: Part): readonly string[] {
+  return [...new Set([...item.bindings.map((binding) => binding.name.text), ...signatureAxes(item)])];
+}
+
+/** Settings as a user gives them: numbers, texts, names of parts. */
+function givenBy(part: Part, settings: ReadonlyMap<string, number | string>): Given | Diagnostic {
+  const known = settingsOf(part);
+  const given = new Map<string, Setting>();
+  for (const [name, value] of settings) {
+    if (!known.includes(name)) {
+      return diagnostic('E201', `\`${nameOf(part)}\` has no \`${name}\` to set`, part.item.name.origin, 'declared here', {
+        help: [...didYouMean(name, known), known.length === 0 ? 'it has no settings' : `it has ${known.join(', ')}`],
+      });
+    }
+    const expr = part.item.bindings.find((binding) => binding.name.text === name)?.value;
+    const other = typeof value === 'string' && expr?.kind === 'name' ? part.visible.get(value) : undefined;
+    given.set(name, typeof value === 'number' ? { kind: 'number', value } : other !== undefined ? { kind: 'part', part: other } : { kind: 'text', text: value });
+  }
+  return given;
+}
+
+function unknownPart(name: string, known: readonly string[]): Diagnostic {
+  return diagnostic('E201', `there is no layer, mixture or model \`${name}\``, { file: '<command line>', start: 0, end: 0 }, 'not declared', {
+    help: [...didYouMean(name, known), known.length === 0 ? 'the file declares nothing' : `there are ${known.join(', ')}`],
+  });
+}
