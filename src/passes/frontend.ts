@@ -73,7 +73,9 @@ function load(file: string, text: string, session: Session, open: readonly strin
         if (!claim(name, origin)) return;
         imported.push(...specs.filter((spec) => spec.name === name));
         const part = theirs.get(name);
-        if (part !== undefined) visible.set(name, part);
+        if (part === undefined) return;
+        visible.set(name, part);
+        found.push(...checkPart(part, session.elaborator));
       });
       continue;
     }
@@ -87,7 +89,8 @@ function load(file: string, text: string, session: Session, open: readonly strin
     found.push(...problems);
     if (visible.get(item.name.text)?.item === item && spec !== undefined) own.push(spec);
   }
-  for (const part of ownParts) found.push(...checkPart(part, session.elaborator));
+  // Of a file that is imported, what is imported is checked.
+  if (open.length === 0) for (const part of ownParts) found.push(...checkPart(part, session.elaborator));
   const parts = partsOf(ownParts, visible, session.elaborator);
   return { specs: [...own, ...imported], ast, parts, visible, diagnostics: unique(found) };
 }
