@@ -24,6 +24,10 @@ export function pullBack(b: ScanBuilder, cotangents: Cotangents, id: NodeId, ove
   if (cotangent === undefined) return;
   if (node.kind === 'map') {
     const builder: MathBuilder<NodeId> = { literal: (v) => b.literal(v), map: (fn, ...args) => b.map(fn, ...args) };
+    const [first, second] = node.args;
+    if (node.fn === 'mul' && first === second) {
+      return accumulate(b, cotangents, first, b.map(overflow(cotangent) || overflow(first) ? 'chain' : 'mul', b.map('mul', b.literal(2), cotangent), first));
+    }
     math[node.fn].derivative(builder, node.args, id).forEach((partial, i) => {
       if (partial === null) return;
       const fn = b.literalValue(partial) === undefined && (overflow(cotangent) || overflow(partial)) ? 'chain' : 'mul';
@@ -41,11 +45,40 @@ export function pullBack(b: ScanBuilder, cotangents: Cotangents, id: NodeId, ove
   }
 }
 
-/** Sums over axes; an axis the value does not have counts as often as it is long. */
+/**
+ * Sums over axes; an axis the value does not have counts as often as it is long. Factors that lack the axis multiply the sum, of which there is less than of
+ * its terms.
+ */
 export function sumOver(b: ScanBuilder, value: NodeId, axes: readonly Axis[]): NodeId {
   return axes.reduce((sum, axis) => {
-    if (b.axesOf(sum).includes(axis)) return b.reduce('sum', axis, sum);
+    if (b.axesOf(sum).includes(axis)) return sumAlong(b, axis, sum);
     const size = b.node({ kind: 'size', axis, axes: [], origin: b.nodes[value].origin });
     return b.map('mul', sum, size);
   }, value);
+}
+
+function sumAlong(b: ScanBuilder, axis: Axis, value: NodeId): NodeId {
+  const [terms, scales] = apart(b, axis, value);
+  return scales.reduce((sum, scale) => scale(sum), b.reduce('sum', axis, terms));
+}
+
+type Scale = (value: NodeId) => NodeId;
+
+/** A value without the factors that lack the axis, and what those do to it, the innermost first. */
+function apart(b: ScanBuilder, axis: Axis, value: NodeId): readonly [NodeId, readonly Scale[]] {
+  const node = b.nodes[value];
+  if (node.kind !== 'map') return [value, []];
+  const [x, y] = node.args;
+  const lacks = (id: NodeId) => !b.axesOf(id).includes(axis);
+  const then = (inner: NodeId, scale: Scale): readonly [NodeId, readonly Scale[]] => {
+    const [rest, scales] = apart(b, axis, inner);
+    return [rest, [...scales, scale]];
+  };
+  if (node.fn === 'neg') return then(x, (sum) => b.map('neg', sum));
+  if (node.fn === 'div' && lacks(y)) return then(x, (sum) => b.map('div', sum, y));
+  if (node.fn !== 'mul') return [value, []];
+  if (lacks(y)) return then(x, (sum) => b.map('mul', sum, y));
+  if (lacks(x)) return then(y, (sum) => b.map('mul', sum, x));
+  const [[p, left], [q, right]] = [apart(b, axis, x), apart(b, axis, y)];
+  return left.length + right.length === 0 ? [value, []] : [b.map('mul', p, q), [...left, ...right]];
 }

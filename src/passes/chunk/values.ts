@@ -1,4 +1,5 @@
-import { ROW, type Axis } from '../../ir/common/axes.js';
+import { includesAll, ROW, type Axis } from '../../ir/common/axes.js';
+import type { MathName } from '../../ir/common/dag.js';
 import { nodeArguments, type NodeId, type ScanNode } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
@@ -53,7 +54,7 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
         if (back !== 0) throw new Error('results of other tokens are not at hand');
         return make === undefined ? k.load(resultBuffer(cx, node.stage, node.slot)) : make();
       }
-      case 'map': return k.map(node.fn, ...node.args.map((arg) => at(arg, back)));
+      case 'map': return mapped(k, node.fn, node.args.map((arg) => at(arg, back)));
       case 'reduce': return product(node.arg, node.axis, node.op) ?? k.reduce(node.op, node.axis, at(node.arg, back));
     }
   };
@@ -101,6 +102,12 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
     bindPast: (state, before) => void pasts.set(state, before),
     bind: (stage, slot, make) => void bound.set(resultKey(stage, slot), make),
   };
+}
+
+/** A quotient by what has fewer elements is a product with its inverse, of which there are as few. */
+function mapped(k: KernelBuilder, fn: MathName, args: readonly TileId[]): TileId {
+  if (fn !== 'div' || includesAll(k.axesOf(args[1]), k.axesOf(args[0]))) return k.map(fn, ...args);
+  return k.mul(args[0], k.map('div', k.literal(1), args[1]));
 }
 
 /** Makes the parts of values that are the same at every token: what a loop should not do again. */

@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest';
+import { ROW } from '../../../src/ir/common/axes.js';
+import type { TileKernel, TileStmt } from '../../../src/ir/tile/tile.js';
+import { lowerScan } from '../../../src/passes/pipeline.js';
+import { specOf } from './scans.js';
+
+const SIZES = new Map([['K', 8], ['V', 8]]);
+
+/** What the kernels of a scan do with every channel of every token: functions of one element each. */
+function perElement({ tiles, body }: TileKernel): readonly string[] {
+  const functions = (stmts: readonly TileStmt[]): readonly string[] => stmts.flatMap((stmt) => {
+    if (stmt.kind === 'loop') return functions(stmt.body);
+    return stmt.kind === 'let' && stmt.op.op === 'map' && tiles[stmt.tile].axes.includes(ROW) && tiles[stmt.tile].axes.length > 1 ? [stmt.op.fn] : [];
+  });
+  return functions(body);
+}
+
+function kernelsOf(q: string): readonly TileKernel[] {
+  const spec = specOf(`scan f(q, k: [K], v: [V], g: [] in -inf..0) -> o: [V] {
+    state S: [K, V]
+    S = exp(g) * S[t-1] + outer(k, v)
+    o = (${q}) @ S
+  }`);
+  return lowerScan(spec, SIZES).module.kernels;
+}
+
+describe('what a formula says of vectors', () => {
+  it.each(['l2norm(q)', 'q / (1 + sum[K](q * q))', 'rmsnorm[K](q)', 'softmax[K](q)'])('takes no division per channel: %s', (q) => {
+    for (const kernel of kernelsOf(q)) expect(perElement(kernel), kernel.name).not.toContain('div');
+  });
+
+  it('a norm costs its gradient six operations per channel: a square, a product to sum, four for the vector', () => {
+    const count = (q: string) => kernelsOf(q).filter(({ name }) => name.includes('gradients')).flatMap(perElement).length;
+    expect(count('l2norm(q)') - count('q')).toBeLessThanOrEqual(6);
+  });
+});
