@@ -53,7 +53,7 @@ export const arithmetic = {
       return x.lo >= 0 && y.lo >= 0 ? { lo: 0, hi: Infinity } : ANY;
     },
     overflows: (x, y) => !excludesZero(y.range) || x.overflows,
-    ...texts((x, y) => `(${x} / ${y})`), torch: infix('/', LEVEL.product),
+    cuda: 'm_div', wgsl: (x, y) => `(${x} / ${y})`, torch: infix('/', LEVEL.product),
   }),
 
   /** x^y. The slope in y is for positive x; small whole exponents never get here, `resolve` writes them out as products. */

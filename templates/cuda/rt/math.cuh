@@ -1,11 +1,17 @@
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }

@@ -45,9 +45,11 @@ inline uint4 make_uint4(u32 x, u32 y, u32 z, u32 w) { return {x, y, z, w}; }
 inline float __uint_as_float(u32 x) { float f; memcpy(&f, &x, 4); return f; }
 inline u32 __float_as_uint(float f) { u32 x; memcpy(&x, &f, 4); return x; }
 inline float __int_as_float(int x) { return __uint_as_float((u32)x); }
-inline float __expf(float x) { return expf(x); }
 inline float max_nan(float x, float y) { return x != x || y != y ? NAN : fmaxf(x, y); }
 inline float min_nan(float x, float y) { return x != x || y != y ? NAN : fminf(x, y); }
+inline float quick_exp2(float x) { return exp2f(x); }
+inline float quick_inverse(float x) { return 1.f / x; }
+inline float quick_quotient(float x, float y) { return x / y; }
 inline float log_decay(float x) { return max_nan(x, -80.f); }
 
 DEV float ld(const float* p) { return *p; }
