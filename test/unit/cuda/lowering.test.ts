@@ -51,6 +51,18 @@ function parameterName(arg: PlanArg): string {
   }
 }
 
+describe('vectors', () => {
+  // As loops, which nobody can see to end at once, compilers write them four times: kernels outgrew the instruction cache.
+  it.each(EXAMPLES)('of no more elements than threads are written without loops: %s', async (name) => {
+    for (const dtype of ['bf16', 'f16'] as const) {
+      for (const text of (await compileExample(name, 64, dtype, 'cuda.sm90')).files.values()) {
+        const loops = [...text.matchAll(/for \(int i = t; i < (\d+); i \+= (\d+)\)/g)];
+        for (const [loop, size, threads] of loops) expect(Number(size), loop).toBeGreaterThan(Number(threads));
+      }
+    }
+  });
+});
+
 describe('every kernel has a lowering', () => {
   it.each(EXAMPLES)('%s', async (name) => {
     for (const dtype of IO_DTYPES) {

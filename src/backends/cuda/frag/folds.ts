@@ -44,7 +44,7 @@ function foldRows(team: Team, tile: TileId, row: Axis, fold: (to: string) => str
   team.willRead(sums, 'any');
   if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
   const all = Array.from({ length: team.parts }, (_, part) => `${from}[${part * 64} + i]`);
-  team.code.line(`for (int i = t; i < 64; i += ${team.threads}) ${v.pointer}[i] = ${all.slice(1).reduce(join, all[0])};`);
+  team.code.line(`${team.owners(64)} ${v.pointer}[i] = ${all.slice(1).reduce(join, all[0])};`);
 }
 
 /** Sums a fragment along one of its axes into the vector of `tile`. */
@@ -63,7 +63,7 @@ export function sumFrag(team: Team, tile: TileId, axis: Axis, frag: Frag): void 
   team.willRead(part, 'any');
   if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
   const n = team.pad(kept);
-  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += ${team.threads}) ${v.pointer}[i] = ${from}[i] + ${from}[${n} + i] + ${from}[${2 * n} + i] + ${from}[${3 * n} + i];`);
+  team.code.line(`${team.owners(team.size(kept))} ${v.pointer}[i] = ${from}[i] + ${from}[${n} + i] + ${from}[${2 * n} + i] + ${from}[${3 * n} + i];`);
 }
 
 /** A sum over a product of tiles without token axis (states): thread by thread from shared memory. */
@@ -87,7 +87,7 @@ function reduceFar(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
   const v = team.newVec(tile, kept);
   if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
   // Neighbours start at different columns, so that they read different banks.
-  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += ${team.threads}) { float s = 0.f; for (int n = 0; n < ${team.size(axis)}; ++n) { const int j = (n + 2 * i) % ${team.size(axis)}; s += ${value}; } ${v.pointer}[i] = s; }`);
+  team.code.line(`${team.owners(team.size(kept))} { float s = 0.f; for (int n = 0; n < ${team.size(axis)}; ++n) { const int j = (n + 2 * i) % ${team.size(axis)}; s += ${value}; } ${v.pointer}[i] = s; }`);
 }
 
 /** The inner products of two tiles without token axis (states), row by row or column by column. */
@@ -107,5 +107,5 @@ export function dotFar(team: Team, tile: TileId, a: TileId, b: TileId, axis: Axi
   const back = timesText(team.backOf(x), team.backOf(y));
   const v = team.newVec(tile, kept);
   if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
-  team.code.line(`for (int i = t; i < ${team.size(kept)}; i += ${team.threads}) ${v.pointer}[i] = ${x.rows === kept ? `row_dot<${team.pad(kept)}, ${team.pad(axis)}>` : `col_dot<${team.pad(axis)}>`}(${x.address}, ${y.address}, i)${back};`);
+  team.code.line(`${team.owners(team.size(kept))} ${v.pointer}[i] = ${x.rows === kept ? `row_dot<${team.pad(kept)}, ${team.pad(axis)}>` : `col_dot<${team.pad(axis)}>`}(${x.address}, ${y.address}, i)${back};`);
 }

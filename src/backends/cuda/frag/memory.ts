@@ -128,7 +128,7 @@ export function loadNow(team: Team, tile: TileId, cell: Cell): void {
     case 1: {
       const v = team.newVec(tile, cell.axes[0]);
       if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
-      team.code.line(`for (int i = t; i < ${team.size(cell.axes[0])}; i += ${team.threads}) ${v.pointer}[i] = ${vectorElement(cell)};`);
+      team.code.line(`${team.owners(team.size(cell.axes[0]))} ${v.pointer}[i] = ${vectorElement(cell)};`);
       return;
     }
     case 2:
@@ -165,7 +165,7 @@ export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((byte
   if (cell.axes.length === 1) {
     const token = cell.buffer.outer === 'token';
     const v = team.vec(value, 'owner');
-    code.line(`for (int i = t; i < ${team.size(cell.axes[0])}; i += ${team.threads}) if (i < ${cell.rows}) st(${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}, ${v}[i]);`);
+    code.line(`${team.owners(team.size(cell.axes[0]))} if (i < ${cell.rows}) st(${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}, ${v}[i]);`);
     return undefined;
   }
   const [rows, cols] = cell.axes;

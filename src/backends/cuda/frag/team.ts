@@ -86,6 +86,9 @@ export function createTeam(options: TeamOptions) {
   const stepText = (col: Axis) => (parts === 1 ? '0' : `part * ${pad(col) / 16 / parts}`);
   const steps = (col: Axis) => pad(col) / 16 / parts;
 
+  /** Before a statement about element i of a vector, which every thread says of its own. */
+  const owners = (n: number) => (n > threads ? `for (int i = t; i < ${n}; i += ${threads})` : `if (const int i = t; i < ${n})`);
+
   const newFrag = (id: TileId, row: Axis, col: Axis): Frag => {
     const frag: Frag = { name: fresh(`f${id}`), row, col };
     code.line(`float ${frag.name}[${values(col)}];`);
@@ -302,7 +305,7 @@ export function createTeam(options: TeamOptions) {
 
   return {
     ...order,
-    options, code, arena, parts, threads, values, colText, stepText, steps, axesOf, size, pad, fresh, resolve, formsOf, take, address, pointerTo,
+    options, code, arena, parts, threads, owners, values, colText, stepText, steps, axesOf, size, pad, fresh, resolve, formsOf, take, address, pointerTo,
     note, fits, backOf, newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, strideT32, newT32, packed, vec, newVec, scalar,
     /** Number of products begun after the one that makes this tile; undefined if it is there. */
     runningAfter: (tile: TileId) => order.begunAfter(formsOf(resolve(tile).id).frags.map(({ name }) => name)),

@@ -46,7 +46,7 @@ export function vector(team: Team, tile: TileId, axis: Axis, value: () => string
   const text = value();
   const v = team.newVec(tile, axis);
   if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
-  team.code.line(`for (int i = t; i < ${team.size(axis)}; i += ${team.threads}) ${v.pointer}[i] = ${text};`);
+  team.code.line(`${team.owners(team.size(axis))} ${v.pointer}[i] = ${text};`);
 }
 
 export function matrix(team: Team, tile: TileId, value: (frag: Frag) => string): void {
