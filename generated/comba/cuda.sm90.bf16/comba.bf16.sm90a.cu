@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -770,7 +780,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   float f4_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
   // %5 [%row] = load g row
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M3_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %6 [%row] = cumsum %5
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M4_6)), ((float*)(basep + M3_5)), false, false);
@@ -820,9 +830,9 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   float f20_13[32];
   UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = m_exp(f19_12[i]);
   // %21 [%row] = load beta row
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M7_21))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M7_21))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %22 [%row] = neg %21
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8_22))[i] = (-((float*)(basep + M7_21))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M8_22))[i] = (-((float*)(basep + M7_21))[i]);
   // %23 [%row, %col] = mul %20, %22
   team_sync(1);
   float f23_14[32];
@@ -918,25 +928,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       if (t < 32) vec_cumsum(((float*)(basep + L8_8)), ((float*)(basep + L3_7)), true, false);
       // %9 [%row] = exp %8
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L9_9))[i] = m_exp(((float*)(basep + L8_8))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L9_9))[i] = m_exp(((float*)(basep + L8_8))[i]);
       // %10 [%row] = neg %3
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L10_10))[i] = (-((float*)(sp + L1_3))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L10_10))[i] = (-((float*)(sp + L1_3))[i]);
       // %11 [%row] = mul %9, %10
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L11_11))[i] = (((float*)(basep + L9_9))[i] * ((float*)(basep + L10_10))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L11_11))[i] = (((float*)(basep + L9_9))[i] * ((float*)(basep + L10_10))[i]);
       // %22 [%row] = cumsum %7
       if (t < 32) vec_cumsum(((float*)(basep + L12_22)), ((float*)(basep + L3_7)), false, false);
       // %23 [%row] = exp %22
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L13_23))[i] = m_exp(((float*)(basep + L12_22))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L13_23))[i] = m_exp(((float*)(basep + L12_22))[i]);
       // %24 [] = 0.125
       // %25 [%row] = mul %23, %24
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L14_25))[i] = (((float*)(basep + L13_23))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L14_25))[i] = (((float*)(basep + L13_23))[i] * 0.125f);
       // %29 [] = pick last %22
       const float s29_2 = ((float*)(basep + L12_22))[63];
       // %30 [%row] = sub %29, %22
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L15_30))[i] = (s29_2 - ((float*)(basep + L12_22))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L15_30))[i] = (s29_2 - ((float*)(basep + L12_22))[i]);
       // %31 [%row] = exp %30
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L16_31))[i] = m_exp(((float*)(basep + L15_30))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L16_31))[i] = m_exp(((float*)(basep + L15_30))[i]);
       // %34 [] = exp %29
       const float s34_3 = m_exp(s29_2);
       if (t == 0) ((float*)(sp + L17_34))[0] = s34_3;
@@ -1108,20 +1118,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       if (t < 32) vec_cumsum(((float*)(basep + L6_8)), ((float*)(basep + L3_7)), true, false);
       // %9 [%row] = exp %8
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_9))[i] = m_exp(((float*)(basep + L6_8))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L7_9))[i] = m_exp(((float*)(basep + L6_8))[i]);
       // %10 [%row] = neg %3
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_10))[i] = (-((float*)(sp + L1_3))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L8_10))[i] = (-((float*)(sp + L1_3))[i]);
       // %11 [%row] = mul %9, %10
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L9_11))[i] = (((float*)(basep + L7_9))[i] * ((float*)(basep + L8_10))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L9_11))[i] = (((float*)(basep + L7_9))[i] * ((float*)(basep + L8_10))[i]);
       // %18 [%row] = cumsum %7
       if (t < 32) vec_cumsum(((float*)(basep + L10_18)), ((float*)(basep + L3_7)), false, false);
       // %19 [] = pick last %18
       team_sync(1);
       const float s19_2 = ((float*)(basep + L10_18))[63];
       // %20 [%row] = sub %19, %18
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L11_20))[i] = (s19_2 - ((float*)(basep + L10_18))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L11_20))[i] = (s19_2 - ((float*)(basep + L10_18))[i]);
       // %21 [%row] = exp %20
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L12_21))[i] = m_exp(((float*)(basep + L11_20))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L12_21))[i] = m_exp(((float*)(basep + L11_20))[i]);
       // %24 [] = exp %19
       const float s24_3 = m_exp(s19_2);
       if (t == 0) ((float*)(sp + L13_24))[0] = s24_3;
@@ -1281,25 +1291,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       team_sync(1);
       const float s7_2 = ((float*)(basep + L8_6))[63];
       // %8 [%row] = sub %7, %6
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L9_8))[i] = (s7_2 - ((float*)(basep + L8_6))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L9_8))[i] = (s7_2 - ((float*)(basep + L8_6))[i]);
       // %9 [%row] = exp %8
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L10_9))[i] = m_exp(((float*)(basep + L9_8))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L10_9))[i] = m_exp(((float*)(basep + L9_8))[i]);
       // %12 [%col, %row] = swap %11
       // %17 [%col, %row] = swap %16
       // %20 [%row] = exp %6
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L11_20))[i] = m_exp(((float*)(basep + L8_6))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L11_20))[i] = m_exp(((float*)(basep + L8_6))[i]);
       // %21 [] = 0.125
       // %22 [%row] = mul %20, %21
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L12_22))[i] = (((float*)(basep + L11_20))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L12_22))[i] = (((float*)(basep + L11_20))[i] * 0.125f);
       // %26 [%row] = cumsum exclusive %5
       if (t < 32) vec_cumsum(((float*)(basep + L13_26)), ((float*)(basep + L2_5)), true, false);
       // %27 [%row] = exp %26
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L14_27))[i] = m_exp(((float*)(basep + L13_26))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L14_27))[i] = m_exp(((float*)(basep + L13_26))[i]);
       // %29 [%row] = neg %28
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L15_29))[i] = (-((float*)(basep + L6_28))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L15_29))[i] = (-((float*)(basep + L6_28))[i]);
       // %30 [%row] = mul %27, %29
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L16_30))[i] = (((float*)(basep + L14_27))[i] * ((float*)(basep + L15_29))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L16_30))[i] = (((float*)(basep + L14_27))[i] * ((float*)(basep + L15_29))[i]);
       // %34 [] = exp %7
       const float s34_3 = m_exp(s7_2);
       if (t == 0) ((float*)(sp + L17_34))[0] = s34_3;
@@ -1442,7 +1452,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f5_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = (frag_col(i) <= frag_row(i) ? f4_1[i] : 0.f);
   // %6 [%row] = load g row
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M9_6))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %7 [%row] = cumsum %6
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M10_7)), ((float*)(basep + M9_6)), false, false);
@@ -1462,7 +1472,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f12_6[i] = (f11_5[i] * f5_2[i]);
   // %14 [%col, K] = swap %13
   // %16 [%row] = exp %7
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M11_16))[i] = m_exp(((float*)(basep + M10_7))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M11_16))[i] = m_exp(((float*)(basep + M10_7))[i]);
   // %18 [%row, K] = contract[V] %0, %17
   u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
   cp_wait<5>();
@@ -1532,9 +1542,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f34_22[32];
   UNROLL for (int i = 0; i < 32; ++i) f34_22[i] = (f33_21[i] * f29_18[i]);
   // %35 [%row] = load beta row
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M15_35))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M15_35))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %36 [%row] = neg %35
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M16_36))[i] = (-((float*)(basep + M15_35))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M16_36))[i] = (-((float*)(basep + M15_35))[i]);
   // %37 [%row, %col] = mul %36, %34
   team_sync(1);
   float f37_23[32];
@@ -1550,9 +1560,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %44 [] = pick last %7
   const float s44_26 = ((float*)(basep + M10_7))[63];
   // %45 [%row] = sub %44, %7
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M17_45))[i] = (s44_26 - ((float*)(basep + M10_7))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M17_45))[i] = (s44_26 - ((float*)(basep + M10_7))[i]);
   // %46 [%row] = exp %45
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M18_46))[i] = m_exp(((float*)(basep + M17_45))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M18_46))[i] = m_exp(((float*)(basep + M17_45))[i]);
   // %47 [%row, K] = mul %46, %43
   team_sync(1);
   mma_wait<0>();
@@ -1577,7 +1587,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   team_sync(1);
   tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
   // %51 [%row] = exp %30
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M21_51))[i] = m_exp(((float*)(basep + M14_30))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M21_51))[i] = m_exp(((float*)(basep + M14_30))[i]);
   // %52 [%row, K] = contract[V] %1, %17
   u32 a1_31[4][4]; load_as<4, 64, false>(a1_31, (base + M5_1));
   float f52_32[32];
@@ -1621,7 +1631,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M24_58)), f57_40);
   // %59 [%row] = mul %21, %58
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M25_59))[i] = (0.125f * ((float*)(basep + M24_58))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M25_59))[i] = (0.125f * ((float*)(basep + M24_58))[i]);
   // %60 [%row, K] = mul %54, %38
   float f38_41[32];
   load_frag<4, 64, false>(f38_41, (base + M6_38), 0);
@@ -1631,12 +1641,12 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M26_61)), f60_42);
   // %62 [%row] = mul %36, %61
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M27_62))[i] = (((float*)(basep + M16_36))[i] * ((float*)(basep + M26_61))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M27_62))[i] = (((float*)(basep + M16_36))[i] * ((float*)(basep + M26_61))[i]);
   // %63 [%row] = shift -1 %62
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M28_63))[i] = (i == 63 ? 0.f : ((float*)(basep + M27_62))[(i - -1) & 63]);
+  if (const int i = t; i < 64) ((float*)(basep + M28_63))[i] = (i == 63 ? 0.f : ((float*)(basep + M27_62))[(i - -1) & 63]);
   // %64 [%row] = add %59, %63
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M29_64))[i] = (((float*)(basep + M25_59))[i] + ((float*)(basep + M28_63))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M29_64))[i] = (((float*)(basep + M25_59))[i] + ((float*)(basep + M28_63))[i]);
   // %65 [%row, K] = mul %49, %13
   float f13_43[32];
   load_frag<4, 64, false>(f13_43, (base + M2_13), 0);
@@ -1646,9 +1656,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M30_66)), f65_44);
   // %67 [%row] = neg %66
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M31_67))[i] = (-((float*)(basep + M30_66))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M31_67))[i] = (-((float*)(basep + M30_66))[i]);
   // %68 [K] = contract[V] %17, %42
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M32_68))[i] = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
+  if (const int i = t; i < 64) ((float*)(basep + M32_68))[i] = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
   // %69 [] = sum[K] %68
   team_sync(1);
   const float s69_45 = vec_sum<64>(((float*)(basep + M32_68)));
@@ -1667,17 +1677,17 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %75 [] = add %71, %74
   const float s75_50 = (s71_47 + s74_49);
   // %76 [%row] = add %64, %67
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M34_76))[i] = (((float*)(basep + M29_64))[i] + ((float*)(basep + M31_67))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M34_76))[i] = (((float*)(basep + M29_64))[i] + ((float*)(basep + M31_67))[i]);
   // %77 [%row] = cumsum reversed %76
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M35_77)), ((float*)(basep + M34_76)), false, true);
   // %78 [%row] = add %77, %75
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M36_78))[i] = (((float*)(basep + M35_77))[i] + s75_50);
+  if (const int i = t; i < 64) ((float*)(basep + M36_78))[i] = (((float*)(basep + M35_77))[i] + s75_50);
   // store d_g, %78
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M36_78))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M36_78))[i]);
   // %79 [%row] = neg %61
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M37_79))[i] = (-((float*)(basep + M26_61))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M37_79))[i] = (-((float*)(basep + M26_61))[i]);
   // %81 [%row, V] = mul %1, %80
   cp_wait<0>();
   team_sync(1);
@@ -1689,9 +1699,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M38_82)), f81_52);
   // %83 [%row] = add %79, %82
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M39_83))[i] = (((float*)(basep + M37_79))[i] + ((float*)(basep + M38_82))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M39_83))[i] = (((float*)(basep + M37_79))[i] + ((float*)(basep + M38_82))[i]);
   // store d_beta, %83
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M39_83))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M39_83))[i]);
 }
 
 // Reads the tokens one at a time.

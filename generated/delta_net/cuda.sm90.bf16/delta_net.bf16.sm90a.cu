@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -785,9 +795,9 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   float f8_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (frag_col(i) < frag_row(i) ? f7_5[i] : 0.f);
   // %9 [%row] = load beta row
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M3_9))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M3_9))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %10 [%row] = neg %9
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M4_10))[i] = (-((float*)(basep + M3_9))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M4_10))[i] = (-((float*)(basep + M3_9))[i]);
   // %11 [%row, %col] = mul %10, %8
   team_sync(1);
   float f11_7[32];
@@ -871,7 +881,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       // %7 [%row] = neg %3
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L6_7))[i] = (-((float*)(sp + L1_3))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L6_7))[i] = (-((float*)(sp + L1_3))[i]);
       // %18 [] = 0.125
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
@@ -1024,7 +1034,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       // %7 [%row] = neg %3
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L4_7))[i] = (-((float*)(sp + L1_3))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L4_7))[i] = (-((float*)(sp + L1_3))[i]);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
@@ -1165,7 +1175,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       // %11 [%col, %row] = swap %10
       // %14 [] = 0.125
       // %19 [%row] = neg %18
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L6_19))[i] = (-((float*)(basep + L5_18))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L6_19))[i] = (-((float*)(basep + L5_18))[i]);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
@@ -1345,9 +1355,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f20_13[32];
   UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = (frag_col(i) < frag_row(i) ? f19_12[i] : 0.f);
   // %21 [%row] = load beta row
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M10_21))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M10_21))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %22 [%row] = neg %21
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M11_22))[i] = (-((float*)(basep + M10_21))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M11_22))[i] = (-((float*)(basep + M10_21))[i]);
   // %23 [%row, %col] = mul %22, %20
   team_sync(1);
   float f23_14[32];
@@ -1414,7 +1424,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M15_37)), f36_28);
   // %38 [%row] = neg %37
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M16_38))[i] = (-((float*)(basep + M15_37))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M16_38))[i] = (-((float*)(basep + M15_37))[i]);
   // %40 [%row, V] = mul %1, %39
   cp_wait<0>();
   team_sync(1);
@@ -1426,9 +1436,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M17_41)), f40_30);
   // %42 [%row] = add %38, %41
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M18_42))[i] = (((float*)(basep + M16_38))[i] + ((float*)(basep + M17_41))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M18_42))[i] = (((float*)(basep + M16_38))[i] + ((float*)(basep + M17_41))[i]);
   // store d_beta, %42
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M18_42))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M18_42))[i]);
 }
 
 // Reads the tokens one at a time.

@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -771,7 +781,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   float f4_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
   // %5 [%row] = load g row
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M3_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %6 [%row] = cumsum %5
   team_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M4_6)), ((float*)(basep + M3_5)), false, false);
@@ -826,9 +836,9 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   float f20_14[16];
   UNROLL for (int i = 0; i < 16; ++i) f20_14[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f19_13[i] : 0.f);
   // %21 [%row] = load beta1 row
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M7_21))[i] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M7_21))[i] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %22 [%row] = neg %21
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M8_22))[i] = (-((float*)(basep + M7_21))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M8_22))[i] = (-((float*)(basep + M7_21))[i]);
   // %23 [%row, %col] = mul %10, %22
   team_sync(1, 256);
   float f23_15[16];
@@ -866,9 +876,9 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   float f31_23[16];
   UNROLL for (int i = 0; i < 16; ++i) f31_23[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f30_22[i] : 0.f);
   // %32 [%row] = load beta2 row
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_32))[i] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M12_32))[i] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %33 [%row] = neg %32
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M13_33))[i] = (-((float*)(basep + M12_32))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M13_33))[i] = (-((float*)(basep + M12_32))[i]);
   // %34 [%row, %col] = mul %10, %33
   team_sync(1, 256);
   float f34_24[16];
@@ -1100,24 +1110,24 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       if (t < 32) vec_cumsum(((float*)(basep + L18_12)), ((float*)(basep + L3_11)), false, false);
       // %13 [%row] = exp %12
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L19_13))[i] = m_exp(((float*)(basep + L18_12))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L19_13))[i] = m_exp(((float*)(basep + L18_12))[i]);
       // %14 [%row] = neg %3
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L20_14))[i] = (-((float*)(sp + L1_3))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L20_14))[i] = (-((float*)(sp + L1_3))[i]);
       // %15 [%row] = mul %13, %14
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L21_15))[i] = (((float*)(basep + L19_13))[i] * ((float*)(basep + L20_14))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L21_15))[i] = (((float*)(basep + L19_13))[i] * ((float*)(basep + L20_14))[i]);
       // %25 [%row] = neg %19
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L22_25))[i] = (-((float*)(sp + L5_19))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L22_25))[i] = (-((float*)(sp + L5_19))[i]);
       // %26 [%row] = mul %13, %25
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L23_26))[i] = (((float*)(basep + L19_13))[i] * ((float*)(basep + L22_25))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L23_26))[i] = (((float*)(basep + L19_13))[i] * ((float*)(basep + L22_25))[i]);
       // %87 [] = 0.125
       // %88 [%row] = mul %13, %87
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L24_88))[i] = (((float*)(basep + L19_13))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L24_88))[i] = (((float*)(basep + L19_13))[i] * 0.125f);
       // %92 [] = pick last %12
       const float s92_3 = ((float*)(basep + L18_12))[63];
       // %93 [%row] = sub %92, %12
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L25_93))[i] = (s92_3 - ((float*)(basep + L18_12))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L25_93))[i] = (s92_3 - ((float*)(basep + L18_12))[i]);
       // %94 [%row] = exp %93
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L26_94))[i] = m_exp(((float*)(basep + L25_93))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L26_94))[i] = m_exp(((float*)(basep + L25_93))[i]);
       // %107 [] = exp %92
       const float s107_4 = m_exp(s92_3);
       if (t == 0) ((float*)(sp + L27_107))[0] = s107_4;
@@ -1560,21 +1570,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       if (t < 32) vec_cumsum(((float*)(basep + L15_12)), ((float*)(basep + L3_11)), false, false);
       // %13 [%row] = exp %12
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L16_13))[i] = m_exp(((float*)(basep + L15_12))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L16_13))[i] = m_exp(((float*)(basep + L15_12))[i]);
       // %14 [%row] = neg %3
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L17_14))[i] = (-((float*)(sp + L1_3))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L17_14))[i] = (-((float*)(sp + L1_3))[i]);
       // %15 [%row] = mul %13, %14
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L18_15))[i] = (((float*)(basep + L16_13))[i] * ((float*)(basep + L17_14))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L18_15))[i] = (((float*)(basep + L16_13))[i] * ((float*)(basep + L17_14))[i]);
       // %25 [%row] = neg %19
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L19_25))[i] = (-((float*)(sp + L5_19))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L19_25))[i] = (-((float*)(sp + L5_19))[i]);
       // %26 [%row] = mul %13, %25
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L20_26))[i] = (((float*)(basep + L16_13))[i] * ((float*)(basep + L19_25))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L20_26))[i] = (((float*)(basep + L16_13))[i] * ((float*)(basep + L19_25))[i]);
       // %67 [] = pick last %12
       const float s67_3 = ((float*)(basep + L15_12))[63];
       // %68 [%row] = sub %67, %12
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L21_68))[i] = (s67_3 - ((float*)(basep + L15_12))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L21_68))[i] = (s67_3 - ((float*)(basep + L15_12))[i]);
       // %69 [%row] = exp %68
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L22_69))[i] = m_exp(((float*)(basep + L21_68))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L22_69))[i] = m_exp(((float*)(basep + L21_68))[i]);
       // %82 [] = exp %67
       const float s82_4 = m_exp(s67_3);
       if (t == 0) ((float*)(sp + L23_82))[0] = s82_4;
@@ -1959,9 +1969,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       team_sync(1);
       const float s11_3 = ((float*)(basep + L17_10))[63];
       // %12 [%row] = sub %11, %10
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L18_12))[i] = (s11_3 - ((float*)(basep + L17_10))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L18_12))[i] = (s11_3 - ((float*)(basep + L17_10))[i]);
       // %13 [%row] = exp %12
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L19_13))[i] = m_exp(((float*)(basep + L18_12))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L19_13))[i] = m_exp(((float*)(basep + L18_12))[i]);
       // %16 [%col, %row] = swap %15
       // %26 [%col, %row] = swap %25
       // %32 [%col, %row] = swap %29
@@ -1973,18 +1983,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       // %66 [%col, %row] = swap %65
       // %70 [%col, %row] = swap %69
       // %75 [%row] = exp %10
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L20_75))[i] = m_exp(((float*)(basep + L17_10))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L20_75))[i] = m_exp(((float*)(basep + L17_10))[i]);
       // %76 [] = 0.125
       // %77 [%row] = mul %75, %76
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L21_77))[i] = (((float*)(basep + L20_75))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L21_77))[i] = (((float*)(basep + L20_75))[i] * 0.125f);
       // %82 [%row] = neg %81
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L22_82))[i] = (-((float*)(basep + L15_81))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L22_82))[i] = (-((float*)(basep + L15_81))[i]);
       // %83 [%row] = mul %75, %82
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L23_83))[i] = (((float*)(basep + L20_75))[i] * ((float*)(basep + L22_82))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L23_83))[i] = (((float*)(basep + L20_75))[i] * ((float*)(basep + L22_82))[i]);
       // %91 [%row] = neg %90
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L24_91))[i] = (-((float*)(basep + L16_90))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L24_91))[i] = (-((float*)(basep + L16_90))[i]);
       // %92 [%row] = mul %75, %91
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L25_92))[i] = (((float*)(basep + L20_75))[i] * ((float*)(basep + L24_91))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L25_92))[i] = (((float*)(basep + L20_75))[i] * ((float*)(basep + L24_91))[i]);
       // %99 [] = exp %11
       const float s99_4 = m_exp(s11_3);
       if (t == 0) ((float*)(sp + L26_99))[0] = s99_4;
@@ -2320,7 +2330,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f6_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f6_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f5_1[i] : 0.f);
   // %7 [%row] = load g row
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_7))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M12_7))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %8 [%row] = cumsum %7
   team_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M13_8)), ((float*)(basep + M12_7)), false, false);
@@ -2356,7 +2366,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f21_10[i] = (f12_5[i] * f20_9[i]);
   // %23 [%col, K] = swap %22
   // %25 [%row] = exp %8
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M14_25))[i] = m_exp(((float*)(basep + M13_8))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M14_25))[i] = m_exp(((float*)(basep + M13_8))[i]);
   // %27 [%row, K] = contract[V] %0, %26
   u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0_0));
   cp_wait<6>();
@@ -2424,9 +2434,9 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f40_25[16];
   UNROLL for (int i = 0; i < 16; ++i) f40_25[i] = (f12_5[i] * f39_24[i]);
   // %41 [%row] = load beta1 row
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M18_41))[i] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M18_41))[i] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %42 [%row] = neg %41
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M19_42))[i] = (-((float*)(basep + M18_41))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M19_42))[i] = (-((float*)(basep + M18_41))[i]);
   // %43 [%row, %col] = mul %42, %40
   team_sync(1, 256);
   float f43_26[16];
@@ -2447,9 +2457,9 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f48_30[16];
   UNROLL for (int i = 0; i < 16; ++i) f48_30[i] = (f12_5[i] * f47_29[i]);
   // %49 [%row] = load beta2 row
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M20_49))[i] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M20_49))[i] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %50 [%row] = neg %49
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M21_50))[i] = (-((float*)(basep + M20_49))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M21_50))[i] = (-((float*)(basep + M20_49))[i]);
   // %51 [%row, %col] = mul %50, %48
   team_sync(1, 256);
   float f51_31[16];
@@ -2464,9 +2474,9 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %56 [] = pick last %8
   const float s56_34 = ((float*)(basep + M13_8))[63];
   // %57 [%row] = sub %56, %8
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M22_57))[i] = (s56_34 - ((float*)(basep + M13_8))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M22_57))[i] = (s56_34 - ((float*)(basep + M13_8))[i]);
   // %58 [%row] = exp %57
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M23_58))[i] = m_exp(((float*)(basep + M22_57))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M23_58))[i] = m_exp(((float*)(basep + M22_57))[i]);
   // %59 [%row, K] = mul %58, %55
   team_sync(1, 256);
   mma_wait<0>();
@@ -2682,7 +2692,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %105 [%row] = sum[%col] %104
   row_sums_to<16>((((float*)(basep + M37)) + part * 64), f104_88);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M36_105))[i] = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M36_105))[i] = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
   // %106 [%row, %col] = contract[K] %34, %23
   u32 a34_89[4][4]; load_as<4, 64, false>(a34_89, (base + M6_34));
   float f106_90[16];
@@ -2701,7 +2711,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %110 [%row] = sum[%col] %109
   row_sums_to<16>((((float*)(basep + M39)) + part * 64), f109_93);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M38_110))[i] = ((float*)(basep + M39))[0 + i] + ((float*)(basep + M39))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M38_110))[i] = ((float*)(basep + M39))[0 + i] + ((float*)(basep + M39))[64 + i];
   // %111 [%row, K] = mul %28, %34
   float f34_94[16];
   load_frag<2, 64, false>(f34_94, (base + M6_34), part * 2);
@@ -2710,13 +2720,13 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %112 [%row] = sum[K] %111
   row_sums_to<16>((((float*)(basep + M41)) + part * 64), f111_95);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M40_112))[i] = ((float*)(basep + M41))[0 + i] + ((float*)(basep + M41))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M40_112))[i] = ((float*)(basep + M41))[0 + i] + ((float*)(basep + M41))[64 + i];
   // %113 [%row] = mul %31, %112
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M42_113))[i] = (0.125f * ((float*)(basep + M40_112))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M42_113))[i] = (0.125f * ((float*)(basep + M40_112))[i]);
   // %114 [%row] = add %113, %105
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M43_114))[i] = (((float*)(basep + M42_113))[i] + ((float*)(basep + M36_105))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M43_114))[i] = (((float*)(basep + M42_113))[i] + ((float*)(basep + M36_105))[i]);
   // %115 [%row] = add %114, %110
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M44_115))[i] = (((float*)(basep + M43_114))[i] + ((float*)(basep + M38_110))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M44_115))[i] = (((float*)(basep + M43_114))[i] + ((float*)(basep + M38_110))[i]);
   // %116 [%row, %col] = contract[K] %14, %15
   u32 a14_96[4][4]; load_as<4, 64, false>(a14_96, (base + M2_14));
   float f116_97[16];
@@ -2735,7 +2745,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %120 [%row] = sum[%col] %119
   row_sums_to<16>((((float*)(basep + M46)) + part * 64), f119_100);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M45_120))[i] = ((float*)(basep + M46))[0 + i] + ((float*)(basep + M46))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M45_120))[i] = ((float*)(basep + M46))[0 + i] + ((float*)(basep + M46))[64 + i];
   // %121 [%row, %col] = contract[K] %14, %23
   u32 a14_101[4][4]; load_as<4, 64, false>(a14_101, (base + M2_14));
   float f121_102[16];
@@ -2754,7 +2764,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %125 [%row] = sum[%col] %124
   row_sums_to<16>((((float*)(basep + M48)) + part * 64), f124_105);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M47_125))[i] = ((float*)(basep + M48))[0 + i] + ((float*)(basep + M48))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M47_125))[i] = ((float*)(basep + M48))[0 + i] + ((float*)(basep + M48))[64 + i];
   // %126 [%row, K] = mul %69, %14
   float f14_106[16];
   load_frag<2, 64, false>(f14_106, (base + M2_14), part * 2);
@@ -2763,13 +2773,13 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %127 [%row] = sum[K] %126
   row_sums_to<16>((((float*)(basep + M50)) + part * 64), f126_107);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M49_127))[i] = ((float*)(basep + M50))[0 + i] + ((float*)(basep + M50))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M49_127))[i] = ((float*)(basep + M50))[0 + i] + ((float*)(basep + M50))[64 + i];
   // %128 [%row] = mul %42, %127
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M51_128))[i] = (((float*)(basep + M19_42))[i] * ((float*)(basep + M49_127))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M51_128))[i] = (((float*)(basep + M19_42))[i] * ((float*)(basep + M49_127))[i]);
   // %129 [%row] = add %128, %120
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M52_129))[i] = (((float*)(basep + M51_128))[i] + ((float*)(basep + M45_120))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M52_129))[i] = (((float*)(basep + M51_128))[i] + ((float*)(basep + M45_120))[i]);
   // %130 [%row] = add %129, %125
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M53_130))[i] = (((float*)(basep + M52_129))[i] + ((float*)(basep + M47_125))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M53_130))[i] = (((float*)(basep + M52_129))[i] + ((float*)(basep + M47_125))[i]);
   // %131 [%row, %col] = contract[K] %22, %15
   u32 a22_108[4][4]; load_as<4, 64, false>(a22_108, (base + M4_22));
   float f131_109[16];
@@ -2788,7 +2798,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %135 [%row] = sum[%col] %134
   row_sums_to<16>((((float*)(basep + M55)) + part * 64), f134_112);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M54_135))[i] = ((float*)(basep + M55))[0 + i] + ((float*)(basep + M55))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M54_135))[i] = ((float*)(basep + M55))[0 + i] + ((float*)(basep + M55))[64 + i];
   // %136 [%row, %col] = contract[K] %22, %23
   u32 a22_113[4][4]; load_as<4, 64, false>(a22_113, (base + M4_22));
   float f136_114[16];
@@ -2807,7 +2817,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %140 [%row] = sum[%col] %139
   row_sums_to<16>((((float*)(basep + M57)) + part * 64), f139_117);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M56_140))[i] = ((float*)(basep + M57))[0 + i] + ((float*)(basep + M57))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M56_140))[i] = ((float*)(basep + M57))[0 + i] + ((float*)(basep + M57))[64 + i];
   // %141 [%row, K] = mul %94, %22
   float f22_118[16];
   load_frag<2, 64, false>(f22_118, (base + M4_22), part * 2);
@@ -2816,31 +2826,31 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %142 [%row] = sum[K] %141
   row_sums_to<16>((((float*)(basep + M59)) + part * 64), f141_119);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M58_142))[i] = ((float*)(basep + M59))[0 + i] + ((float*)(basep + M59))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M58_142))[i] = ((float*)(basep + M59))[0 + i] + ((float*)(basep + M59))[64 + i];
   // %143 [%row] = mul %50, %142
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M60_143))[i] = (((float*)(basep + M21_50))[i] * ((float*)(basep + M58_142))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M60_143))[i] = (((float*)(basep + M21_50))[i] * ((float*)(basep + M58_142))[i]);
   // %144 [%row] = add %143, %135
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M61_144))[i] = (((float*)(basep + M60_143))[i] + ((float*)(basep + M54_135))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M61_144))[i] = (((float*)(basep + M60_143))[i] + ((float*)(basep + M54_135))[i]);
   // %145 [%row] = add %144, %140
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M62_145))[i] = (((float*)(basep + M61_144))[i] + ((float*)(basep + M56_140))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M62_145))[i] = (((float*)(basep + M61_144))[i] + ((float*)(basep + M56_140))[i]);
   // %146 [%row] = add %115, %130
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M63_146))[i] = (((float*)(basep + M44_115))[i] + ((float*)(basep + M53_130))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M63_146))[i] = (((float*)(basep + M44_115))[i] + ((float*)(basep + M53_130))[i]);
   // %147 [%row] = add %146, %145
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M64_147))[i] = (((float*)(basep + M63_146))[i] + ((float*)(basep + M62_145))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M64_147))[i] = (((float*)(basep + M63_146))[i] + ((float*)(basep + M62_145))[i]);
   // %148 [%col] = sum[%row] %104
   col_sums_part<16>(((float*)(basep + M66)), f104_88, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M65_148))[i] = ((float*)(basep + M66))[i] + ((float*)(basep + M66))[64 + i] + ((float*)(basep + M66))[128 + i] + ((float*)(basep + M66))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M65_148))[i] = ((float*)(basep + M66))[i] + ((float*)(basep + M66))[64 + i] + ((float*)(basep + M66))[128 + i] + ((float*)(basep + M66))[192 + i];
   // %149 [%row] = swap %148
   // %150 [%col] = sum[%row] %119
   col_sums_part<16>(((float*)(basep + M68)), f119_100, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M67_150))[i] = ((float*)(basep + M68))[i] + ((float*)(basep + M68))[64 + i] + ((float*)(basep + M68))[128 + i] + ((float*)(basep + M68))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M67_150))[i] = ((float*)(basep + M68))[i] + ((float*)(basep + M68))[64 + i] + ((float*)(basep + M68))[128 + i] + ((float*)(basep + M68))[192 + i];
   // %151 [%row] = swap %150
   // %152 [%col] = sum[%row] %134
   col_sums_part<16>(((float*)(basep + M70)), f134_112, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M69_152))[i] = ((float*)(basep + M70))[i] + ((float*)(basep + M70))[64 + i] + ((float*)(basep + M70))[128 + i] + ((float*)(basep + M70))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M69_152))[i] = ((float*)(basep + M70))[i] + ((float*)(basep + M70))[64 + i] + ((float*)(basep + M70))[128 + i] + ((float*)(basep + M70))[192 + i];
   // %153 [%row] = swap %152
   // %154 [%row, K] = mul %59, %14
   float f154_120[16];
@@ -2848,29 +2858,29 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %155 [%row] = sum[K] %154
   row_sums_to<16>((((float*)(basep + M72)) + part * 64), f154_120);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M71_155))[i] = ((float*)(basep + M72))[0 + i] + ((float*)(basep + M72))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M71_155))[i] = ((float*)(basep + M72))[0 + i] + ((float*)(basep + M72))[64 + i];
   // %156 [%row] = add %155, %149
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M73_156))[i] = (((float*)(basep + M71_155))[i] + ((float*)(basep + M65_148))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M73_156))[i] = (((float*)(basep + M71_155))[i] + ((float*)(basep + M65_148))[i]);
   // %157 [%row] = add %156, %151
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M74_157))[i] = (((float*)(basep + M73_156))[i] + ((float*)(basep + M67_150))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M74_157))[i] = (((float*)(basep + M73_156))[i] + ((float*)(basep + M67_150))[i]);
   // %158 [%row] = add %157, %153
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M75_158))[i] = (((float*)(basep + M74_157))[i] + ((float*)(basep + M69_152))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M75_158))[i] = (((float*)(basep + M74_157))[i] + ((float*)(basep + M69_152))[i]);
   // %159 [%row] = neg %158
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M76_159))[i] = (-((float*)(basep + M75_158))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M76_159))[i] = (-((float*)(basep + M75_158))[i]);
   // %160 [%col] = sum[%row] %109
   col_sums_part<16>(((float*)(basep + M78)), f109_93, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M77_160))[i] = ((float*)(basep + M78))[i] + ((float*)(basep + M78))[64 + i] + ((float*)(basep + M78))[128 + i] + ((float*)(basep + M78))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M77_160))[i] = ((float*)(basep + M78))[i] + ((float*)(basep + M78))[64 + i] + ((float*)(basep + M78))[128 + i] + ((float*)(basep + M78))[192 + i];
   // %161 [%row] = swap %160
   // %162 [%col] = sum[%row] %124
   col_sums_part<16>(((float*)(basep + M80)), f124_105, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M79_162))[i] = ((float*)(basep + M80))[i] + ((float*)(basep + M80))[64 + i] + ((float*)(basep + M80))[128 + i] + ((float*)(basep + M80))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M79_162))[i] = ((float*)(basep + M80))[i] + ((float*)(basep + M80))[64 + i] + ((float*)(basep + M80))[128 + i] + ((float*)(basep + M80))[192 + i];
   // %163 [%row] = swap %162
   // %164 [%col] = sum[%row] %139
   col_sums_part<16>(((float*)(basep + M82)), f139_117, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M81_164))[i] = ((float*)(basep + M82))[i] + ((float*)(basep + M82))[64 + i] + ((float*)(basep + M82))[128 + i] + ((float*)(basep + M82))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M81_164))[i] = ((float*)(basep + M82))[i] + ((float*)(basep + M82))[64 + i] + ((float*)(basep + M82))[128 + i] + ((float*)(basep + M82))[192 + i];
   // %165 [%row] = swap %164
   // %166 [%row, K] = mul %87, %22
   float f166_121[16];
@@ -2878,17 +2888,17 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %167 [%row] = sum[K] %166
   row_sums_to<16>((((float*)(basep + M84)) + part * 64), f166_121);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M83_167))[i] = ((float*)(basep + M84))[0 + i] + ((float*)(basep + M84))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M83_167))[i] = ((float*)(basep + M84))[0 + i] + ((float*)(basep + M84))[64 + i];
   // %168 [%row] = add %167, %161
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M85_168))[i] = (((float*)(basep + M83_167))[i] + ((float*)(basep + M77_160))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M85_168))[i] = (((float*)(basep + M83_167))[i] + ((float*)(basep + M77_160))[i]);
   // %169 [%row] = add %168, %163
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M86_169))[i] = (((float*)(basep + M85_168))[i] + ((float*)(basep + M79_162))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M86_169))[i] = (((float*)(basep + M85_168))[i] + ((float*)(basep + M79_162))[i]);
   // %170 [%row] = add %169, %165
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M87_170))[i] = (((float*)(basep + M86_169))[i] + ((float*)(basep + M81_164))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M87_170))[i] = (((float*)(basep + M86_169))[i] + ((float*)(basep + M81_164))[i]);
   // %171 [%row] = neg %170
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M88_171))[i] = (-((float*)(basep + M87_170))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M88_171))[i] = (-((float*)(basep + M87_170))[i]);
   // %172 [K] = contract[V] %26, %54
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M89_172))[i] = row_dot<64, 64>((base + M5_26), (base + M9_54), i);
+  if (const int i = t; i < 64) ((float*)(basep + M89_172))[i] = row_dot<64, 64>((base + M5_26), (base + M9_54), i);
   // %173 [] = sum[K] %172
   team_sync(1, 256);
   const float s173_122 = vec_sum<64>(((float*)(basep + M89_172)));
@@ -2905,26 +2915,26 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %179 [] = add %178, %177
   const float s179_128 = (s178_127 + s177_126);
   // %180 [%row] = add %147, %159
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M90_180))[i] = (((float*)(basep + M64_147))[i] + ((float*)(basep + M76_159))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M90_180))[i] = (((float*)(basep + M64_147))[i] + ((float*)(basep + M76_159))[i]);
   // %181 [%row] = add %180, %171
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M91_181))[i] = (((float*)(basep + M90_180))[i] + ((float*)(basep + M88_171))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M91_181))[i] = (((float*)(basep + M90_180))[i] + ((float*)(basep + M88_171))[i]);
   // %182 [%row] = cumsum reversed %181
   team_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M92_182)), ((float*)(basep + M91_181)), false, true);
   // %183 [%row] = add %182, %179
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M93_183))[i] = (((float*)(basep + M92_182))[i] + s179_128);
+  if (const int i = t; i < 64) ((float*)(basep + M93_183))[i] = (((float*)(basep + M92_182))[i] + s179_128);
   // store d_g, %183
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M93_183))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M93_183))[i]);
   // %184 [%row, K] = mul %71, %14
   float f184_129[16];
   UNROLL for (int i = 0; i < 16; ++i) f184_129[i] = (f71_51[i] * f14_106[i]);
   // %185 [%row] = sum[K] %184
   row_sums_to<16>((((float*)(basep + M95)) + part * 64), f184_129);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M94_185))[i] = ((float*)(basep + M95))[0 + i] + ((float*)(basep + M95))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M94_185))[i] = ((float*)(basep + M95))[0 + i] + ((float*)(basep + M95))[64 + i];
   // %186 [%row] = neg %185
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M96_186))[i] = (-((float*)(basep + M94_185))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M96_186))[i] = (-((float*)(basep + M94_185))[i]);
   // %188 [%row, V] = mul %1, %187
   cp_wait<1>();
   team_sync(1, 256);
@@ -2935,20 +2945,20 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %189 [%row] = sum[V] %188
   row_sums_to<16>((((float*)(basep + M98)) + part * 64), f188_131);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M97_189))[i] = ((float*)(basep + M98))[0 + i] + ((float*)(basep + M98))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M97_189))[i] = ((float*)(basep + M98))[0 + i] + ((float*)(basep + M98))[64 + i];
   // %190 [%row] = add %186, %189
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M99_190))[i] = (((float*)(basep + M96_186))[i] + ((float*)(basep + M97_189))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M99_190))[i] = (((float*)(basep + M96_186))[i] + ((float*)(basep + M97_189))[i]);
   // store d_beta1, %190
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M99_190))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M99_190))[i]);
   // %191 [%row, K] = mul %96, %22
   float f191_132[16];
   UNROLL for (int i = 0; i < 16; ++i) f191_132[i] = (f96_77[i] * f22_118[i]);
   // %192 [%row] = sum[K] %191
   row_sums_to<16>((((float*)(basep + M101)) + part * 64), f191_132);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M100_192))[i] = ((float*)(basep + M101))[0 + i] + ((float*)(basep + M101))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M100_192))[i] = ((float*)(basep + M101))[0 + i] + ((float*)(basep + M101))[64 + i];
   // %193 [%row] = neg %192
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M102_193))[i] = (-((float*)(basep + M100_192))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M102_193))[i] = (-((float*)(basep + M100_192))[i]);
   // %195 [%row, V] = mul %2, %194
   cp_wait<0>();
   team_sync(1, 256);
@@ -2959,11 +2969,11 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %196 [%row] = sum[V] %195
   row_sums_to<16>((((float*)(basep + M104)) + part * 64), f195_134);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M103_196))[i] = ((float*)(basep + M104))[0 + i] + ((float*)(basep + M104))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M103_196))[i] = ((float*)(basep + M104))[0 + i] + ((float*)(basep + M104))[64 + i];
   // %197 [%row] = add %193, %196
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M105_197))[i] = (((float*)(basep + M102_193))[i] + ((float*)(basep + M103_196))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M105_197))[i] = (((float*)(basep + M102_193))[i] + ((float*)(basep + M103_196))[i]);
   // store d_beta2, %197
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M105_197))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M105_197))[i]);
 }
 
 // Reads the tokens one at a time.

@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -768,7 +778,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   float f4_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
   // %5 [%row] = load g row
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M2_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M2_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %6 [%row] = cumsum %5
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M3_6)), ((float*)(basep + M2_5)), false, false);
@@ -804,9 +814,9 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   float f15_10[32];
   UNROLL for (int i = 0; i < 32; ++i) f15_10[i] = (frag_col(i) < frag_row(i) ? f14_9[i] : 0.f);
   // %16 [%row] = load beta row
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M5_16))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M5_16))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %17 [%row] = neg %16
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6_17))[i] = (-((float*)(basep + M5_16))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M6_17))[i] = (-((float*)(basep + M5_16))[i]);
   // %18 [%row, %col] = mul %10, %17
   team_sync(1);
   float f18_11[32];
@@ -898,20 +908,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       if (t < 32) vec_cumsum(((float*)(basep + L7_8)), ((float*)(basep + L3_7)), false, false);
       // %9 [%row] = exp %8
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_9))[i] = m_exp(((float*)(basep + L7_8))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L8_9))[i] = m_exp(((float*)(basep + L7_8))[i]);
       // %10 [%row] = neg %3
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L9_10))[i] = (-((float*)(sp + L1_3))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L9_10))[i] = (-((float*)(sp + L1_3))[i]);
       // %11 [%row] = mul %9, %10
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L10_11))[i] = (((float*)(basep + L8_9))[i] * ((float*)(basep + L9_10))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L10_11))[i] = (((float*)(basep + L8_9))[i] * ((float*)(basep + L9_10))[i]);
       // %22 [] = 0.125
       // %23 [%row] = mul %9, %22
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L11_23))[i] = (((float*)(basep + L8_9))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L11_23))[i] = (((float*)(basep + L8_9))[i] * 0.125f);
       // %26 [] = pick last %8
       const float s26_2 = ((float*)(basep + L7_8))[63];
       // %27 [%row] = sub %26, %8
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L12_27))[i] = (s26_2 - ((float*)(basep + L7_8))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L12_27))[i] = (s26_2 - ((float*)(basep + L7_8))[i]);
       // %28 [%row] = exp %27
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L13_28))[i] = m_exp(((float*)(basep + L12_27))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L13_28))[i] = m_exp(((float*)(basep + L12_27))[i]);
       // %31 [] = exp %26
       const float s31_3 = m_exp(s26_2);
       if (t == 0) ((float*)(sp + L14_31))[0] = s31_3;
@@ -1072,17 +1082,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       if (t < 32) vec_cumsum(((float*)(basep + L5_8)), ((float*)(basep + L3_7)), false, false);
       // %9 [%row] = exp %8
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_9))[i] = m_exp(((float*)(basep + L5_8))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L6_9))[i] = m_exp(((float*)(basep + L5_8))[i]);
       // %10 [%row] = neg %3
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_10))[i] = (-((float*)(sp + L1_3))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L7_10))[i] = (-((float*)(sp + L1_3))[i]);
       // %11 [%row] = mul %9, %10
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L8_11))[i] = (((float*)(basep + L6_9))[i] * ((float*)(basep + L7_10))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L8_11))[i] = (((float*)(basep + L6_9))[i] * ((float*)(basep + L7_10))[i]);
       // %17 [] = pick last %8
       const float s17_2 = ((float*)(basep + L5_8))[63];
       // %18 [%row] = sub %17, %8
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L9_18))[i] = (s17_2 - ((float*)(basep + L5_8))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L9_18))[i] = (s17_2 - ((float*)(basep + L5_8))[i]);
       // %19 [%row] = exp %18
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L10_19))[i] = m_exp(((float*)(basep + L9_18))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L10_19))[i] = m_exp(((float*)(basep + L9_18))[i]);
       // %22 [] = exp %17
       const float s22_3 = m_exp(s17_2);
       if (t == 0) ((float*)(sp + L11_22))[0] = s22_3;
@@ -1232,20 +1242,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       team_sync(1);
       const float s7_2 = ((float*)(basep + L7_6))[63];
       // %8 [%row] = sub %7, %6
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_8))[i] = (s7_2 - ((float*)(basep + L7_6))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L8_8))[i] = (s7_2 - ((float*)(basep + L7_6))[i]);
       // %9 [%row] = exp %8
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L9_9))[i] = m_exp(((float*)(basep + L8_8))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L9_9))[i] = m_exp(((float*)(basep + L8_8))[i]);
       // %12 [%col, %row] = swap %11
       // %17 [%col, %row] = swap %16
       // %20 [%row] = exp %6
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L10_20))[i] = m_exp(((float*)(basep + L7_6))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L10_20))[i] = m_exp(((float*)(basep + L7_6))[i]);
       // %21 [] = 0.125
       // %22 [%row] = mul %20, %21
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L11_22))[i] = (((float*)(basep + L10_20))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L11_22))[i] = (((float*)(basep + L10_20))[i] * 0.125f);
       // %27 [%row] = neg %26
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L12_27))[i] = (-((float*)(basep + L6_26))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L12_27))[i] = (-((float*)(basep + L6_26))[i]);
       // %28 [%row] = mul %20, %27
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L13_28))[i] = (((float*)(basep + L10_20))[i] * ((float*)(basep + L12_27))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L13_28))[i] = (((float*)(basep + L10_20))[i] * ((float*)(basep + L12_27))[i]);
       // %31 [] = exp %7
       const float s31_3 = m_exp(s7_2);
       if (t == 0) ((float*)(sp + L14_31))[0] = s31_3;
@@ -1379,7 +1389,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f5_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = (frag_col(i) <= frag_row(i) ? f4_1[i] : 0.f);
   // %6 [%row] = load g row
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8_6))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M8_6))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %7 [%row] = cumsum %6
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M9_7)), ((float*)(basep + M8_6)), false, false);
@@ -1399,7 +1409,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f12_6[i] = (f11_5[i] * f5_2[i]);
   // %14 [%col, K] = swap %13
   // %16 [%row] = exp %7
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M10_16))[i] = m_exp(((float*)(basep + M9_7))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M10_16))[i] = m_exp(((float*)(basep + M9_7))[i]);
   // %18 [%row, K] = contract[V] %0, %17
   u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
   cp_wait<4>();
@@ -1457,9 +1467,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f30_19[32];
   UNROLL for (int i = 0; i < 32; ++i) f30_19[i] = (f11_5[i] * f29_18[i]);
   // %31 [%row] = load beta row
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M13_31))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M13_31))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %32 [%row] = neg %31
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M14_32))[i] = (-((float*)(basep + M13_31))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M14_32))[i] = (-((float*)(basep + M13_31))[i]);
   // %33 [%row, %col] = mul %32, %30
   team_sync(1);
   float f33_20[32];
@@ -1474,9 +1484,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %38 [] = pick last %7
   const float s38_23 = ((float*)(basep + M9_7))[63];
   // %39 [%row] = sub %38, %7
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M15_39))[i] = (s38_23 - ((float*)(basep + M9_7))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M15_39))[i] = (s38_23 - ((float*)(basep + M9_7))[i]);
   // %40 [%row] = exp %39
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M16_40))[i] = m_exp(((float*)(basep + M15_39))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M16_40))[i] = m_exp(((float*)(basep + M15_39))[i]);
   // %41 [%row, K] = mul %40, %37
   team_sync(1);
   mma_wait<0>();
@@ -1540,7 +1550,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M20_52)), f51_38);
   // %53 [%row] = mul %21, %52
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M21_53))[i] = (0.125f * ((float*)(basep + M20_52))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M21_53))[i] = (0.125f * ((float*)(basep + M20_52))[i]);
   // %54 [%row, K] = mul %47, %13
   float f13_39[32];
   load_frag<4, 64, false>(f13_39, (base + M2_13), 0);
@@ -1550,9 +1560,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M22_55)), f54_40);
   // %56 [%row] = mul %32, %55
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M23_56))[i] = (((float*)(basep + M14_32))[i] * ((float*)(basep + M22_55))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M23_56))[i] = (((float*)(basep + M14_32))[i] * ((float*)(basep + M22_55))[i]);
   // %57 [%row] = add %53, %56
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M24_57))[i] = (((float*)(basep + M21_53))[i] + ((float*)(basep + M23_56))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M24_57))[i] = (((float*)(basep + M21_53))[i] + ((float*)(basep + M23_56))[i]);
   // %58 [%row, K] = mul %43, %13
   float f58_41[32];
   UNROLL for (int i = 0; i < 32; ++i) f58_41[i] = (f43_27[i] * f13_39[i]);
@@ -1560,9 +1570,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M25_59)), f58_41);
   // %60 [%row] = neg %59
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M26_60))[i] = (-((float*)(basep + M25_59))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M26_60))[i] = (-((float*)(basep + M25_59))[i]);
   // %61 [K] = contract[V] %17, %36
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M27_61))[i] = row_dot<64, 64>((base + M3_17), (base + M6_36), i);
+  if (const int i = t; i < 64) ((float*)(basep + M27_61))[i] = row_dot<64, 64>((base + M3_17), (base + M6_36), i);
   // %62 [] = sum[K] %61
   team_sync(1);
   const float s62_42 = vec_sum<64>(((float*)(basep + M27_61)));
@@ -1581,17 +1591,17 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %68 [] = add %64, %67
   const float s68_47 = (s64_44 + s67_46);
   // %69 [%row] = add %57, %60
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M29_69))[i] = (((float*)(basep + M24_57))[i] + ((float*)(basep + M26_60))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M29_69))[i] = (((float*)(basep + M24_57))[i] + ((float*)(basep + M26_60))[i]);
   // %70 [%row] = cumsum reversed %69
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M30_70)), ((float*)(basep + M29_69)), false, true);
   // %71 [%row] = add %70, %68
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M31_71))[i] = (((float*)(basep + M30_70))[i] + s68_47);
+  if (const int i = t; i < 64) ((float*)(basep + M31_71))[i] = (((float*)(basep + M30_70))[i] + s68_47);
   // store d_g, %71
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M31_71))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M31_71))[i]);
   // %72 [%row] = neg %55
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M32_72))[i] = (-((float*)(basep + M22_55))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M32_72))[i] = (-((float*)(basep + M22_55))[i]);
   // %74 [%row, V] = mul %1, %73
   cp_wait<0>();
   team_sync(1);
@@ -1603,9 +1613,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M33_75)), f74_49);
   // %76 [%row] = add %72, %75
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M34_76))[i] = (((float*)(basep + M32_72))[i] + ((float*)(basep + M33_75))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M34_76))[i] = (((float*)(basep + M32_72))[i] + ((float*)(basep + M33_75))[i]);
   // store d_beta, %76
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M34_76))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M34_76))[i]);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

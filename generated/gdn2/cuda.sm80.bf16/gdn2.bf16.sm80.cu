@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -770,7 +780,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   cp_wait<0>();
   team_sync(1);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<4, 64, false>((base + M4_7), f7_2, 0);
   team_sync(1);
   team_sync(1);
@@ -843,7 +853,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %20 [K] = pick last %14
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M12_20))[i] = ((float*)(basep + M3))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M12_20))[i] = ((float*)(basep + M3))[4536 + i];
   // %21 [K, %row] = sub %20, %14
   team_sync(1);
   float f21_18[32];
@@ -859,9 +869,9 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
   // %24 [K] = exp %20
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M14_24))[i] = m_exp(((float*)(basep + M12_20))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M14_24))[i] = m_exp(((float*)(basep + M12_20))[i]);
   // store ws.S.decay, %24
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M14_24))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M14_24))[i]);
 }
 
 // Carries S from chunk to chunk and reads it.
@@ -1519,7 +1529,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   cp_wait<7>();
   team_sync(1, 512);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<1, 64, false>((base + M11_5), f5_2, part * 1);
   team_sync(1, 512);
   u32 a5_4[4][4]; load_as<4, 64, false>(a5_4, (base + M11_5));
@@ -1612,7 +1622,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   float f30_28[8];
   mma_open(); mma<16, 4, 64, false, true>(f30_28, a2_27, (base + M8_29), part * 16); mma_commit();
   // %31 [K] = pick last %9
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M18_31))[i] = ((float*)(basep + M3))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M18_31))[i] = ((float*)(basep + M3))[4536 + i];
   // %32 [K, %row] = sub %31, %9
   team_sync(1, 512);
   float f32_29[8];
@@ -1700,20 +1710,20 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   float f52_54[8];
   UNROLL for (int i = 0; i < 8; ++i) f52_54[i] = (-f51_53[i]);
   // %53 [K] = contract[V] %11, %29
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M22_53))[i] = row_dot<64, 64>((base + M4_11), (base + M8_29), i);
+  if (const int i = t; i < 64) ((float*)(basep + M22_53))[i] = row_dot<64, 64>((base + M4_11), (base + M8_29), i);
   // %54 [K] = exp %31
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M23_54))[i] = m_exp(((float*)(basep + M18_31))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M23_54))[i] = m_exp(((float*)(basep + M18_31))[i]);
   // %55 [K] = mul %54, %53
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M24_55))[i] = (((float*)(basep + M23_54))[i] * ((float*)(basep + M22_53))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M24_55))[i] = (((float*)(basep + M23_54))[i] * ((float*)(basep + M22_53))[i]);
   // %56 [K, %row] = mul %34, %6
   float f56_55[8];
   UNROLL for (int i = 0; i < 8; ++i) f56_55[i] = (f34_31[i] * f6_21[i]);
   // %57 [K] = sum[%row] %56
   col_sums_part<8>(((float*)(basep + M26)), f56_55, 64, part * 16);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M25_57))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M25_57))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
   // %58 [K] = add %55, %57
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M27_58))[i] = (((float*)(basep + M24_55))[i] + ((float*)(basep + M25_57))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M27_58))[i] = (((float*)(basep + M24_55))[i] + ((float*)(basep + M25_57))[i]);
   // %59 [%row, K] = add %50, %52
   float f59_56[8];
   UNROLL for (int i = 0; i < 8; ++i) f59_56[i] = (f50_52[i] + f52_54[i]);
@@ -1721,7 +1731,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_56[i];
   team_sync(1, 512);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
   // %61 [%row, K] = add %60, %58
   team_sync(1, 512);
   float f60_57[8];

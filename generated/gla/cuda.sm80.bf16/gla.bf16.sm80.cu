@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -760,7 +770,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   cp_wait<0>();
   team_sync(1, 256);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1, 256);
   float whole_0[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_0, {(base + M0_0)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, part * 2, part * 2 + 2, 4 + part);
   float f3_1[16];
@@ -797,7 +807,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
   // %10 [K] = pick last %6
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M7_10))[i] = ((float*)(basep + M2))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M7_10))[i] = ((float*)(basep + M2))[4536 + i];
   // %11 [K, %row] = sub %10, %6
   team_sync(1, 256);
   float f11_8[16];
@@ -815,9 +825,9 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %14 [K] = exp %10
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M9_14))[i] = m_exp(((float*)(basep + M7_10))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M9_14))[i] = m_exp(((float*)(basep + M7_10))[i]);
   // store ws.S.decay, %14
-  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9_14))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9_14))[i]);
 }
 
 // The decay of every segment of S.
@@ -1613,7 +1623,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   cp_wait<4>();
   team_sync(1, 256);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
   team_sync(1, 256);
   u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M8_4));
@@ -1670,7 +1680,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f21_18[16];
   mma_open(); mma<32, 4, 64, false, true>(f21_18, a1_17, (base + M6_20), part * 32); mma_commit();
   // %22 [K] = pick last %8
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_22))[i] = ((float*)(basep + M3))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M12_22))[i] = ((float*)(basep + M3))[4536 + i];
   // %23 [K, %row] = sub %22, %8
   team_sync(1, 256);
   float f23_19[16];
@@ -1734,20 +1744,20 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f37_33[16];
   UNROLL for (int i = 0; i < 16; ++i) f37_33[i] = (-f36_32[i]);
   // %38 [K] = contract[V] %10, %20
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M16_38))[i] = row_dot<64, 64>((base + M4_10), (base + M6_20), i);
+  if (const int i = t; i < 64) ((float*)(basep + M16_38))[i] = row_dot<64, 64>((base + M4_10), (base + M6_20), i);
   // %39 [K] = exp %22
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M17_39))[i] = m_exp(((float*)(basep + M12_22))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M17_39))[i] = m_exp(((float*)(basep + M12_22))[i]);
   // %40 [K] = mul %39, %38
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M18_40))[i] = (((float*)(basep + M17_39))[i] * ((float*)(basep + M16_38))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M18_40))[i] = (((float*)(basep + M17_39))[i] * ((float*)(basep + M16_38))[i]);
   // %41 [K, %row] = mul %25, %5
   float f41_34[16];
   UNROLL for (int i = 0; i < 16; ++i) f41_34[i] = (f25_21[i] * f5_23[i]);
   // %42 [K] = sum[%row] %41
   col_sums_part<16>(((float*)(basep + M20)), f41_34, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M19_42))[i] = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M19_42))[i] = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
   // %43 [K] = add %40, %42
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M21_43))[i] = (((float*)(basep + M18_40))[i] + ((float*)(basep + M19_42))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M21_43))[i] = (((float*)(basep + M18_40))[i] + ((float*)(basep + M19_42))[i]);
   // %44 [%row, K] = add %35, %37
   float f44_35[16];
   UNROLL for (int i = 0; i < 16; ++i) f44_35[i] = (f35_31[i] + f37_33[i]);
@@ -1755,7 +1765,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f44_35[i];
   team_sync(1, 256);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M22)) + i, ((float*)(basep + M22)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M22)) + i, ((float*)(basep + M22)) + i, 72, i < 64);
   // %46 [%row, K] = add %45, %43
   team_sync(1, 256);
   float f45_36[16];

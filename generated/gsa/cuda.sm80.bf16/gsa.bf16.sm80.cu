@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -866,7 +876,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
       team_sync(1);
       // %6 [%row, M] = cumsum %2
       team_sync(1);
-      for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(sp + L2)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L2)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -890,7 +900,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
       // %7 [M] = pick last %6
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W0_7))[i] = ((float*)(sp + L2))[4536 + i];
+      if (const int i = t; i < 64) ((float*)(basep + W0_7))[i] = ((float*)(sp + L2))[4536 + i];
       // %3 [%row, M] = expm1 %2
       float f2_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
@@ -909,7 +919,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
       float f9_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = m_exp(f8_5[i]);
       // %12 [M] = exp %7
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W1_12))[i] = m_exp(((float*)(basep + W0_7))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + W1_12))[i] = m_exp(((float*)(basep + W0_7))[i]);
       // %10 [M, %row] = mul %9, %4
       float f10_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = (f9_7[i] * f4_6[i]);
@@ -1049,7 +1059,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       // %10 [] = 0.125
       // %14 [%row, M] = cumsum %2
       team_sync(1);
-      for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(sp + L4)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L4)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
       team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
@@ -1079,7 +1089,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       float f13_3[32];
       mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L1_5)); mma_commit();
       // %19 [M] = pick last %14
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W0_19))[i] = ((float*)(sp + L4))[4536 + i];
+      if (const int i = t; i < 64) ((float*)(basep + W0_19))[i] = ((float*)(sp + L4))[4536 + i];
       // %3 [%row, M] = expm1 %2
       float f2_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f2_4[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
@@ -1098,7 +1108,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       float f21_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = m_exp(f20_7[i]);
       // %24 [M] = exp %19
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W1_24))[i] = m_exp(((float*)(basep + W0_19))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + W1_24))[i] = m_exp(((float*)(basep + W0_19))[i]);
       // %22 [M, %row] = mul %21, %4
       float f22_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
@@ -1223,7 +1233,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   UNROLL for (int i = 0; i < 16; ++i) f1_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   row_extrema_to<16, true>((((float*)(basep + M3)) + part * 64), f1_0);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M2_2))[i] = max_nan(((float*)(basep + M3))[0 + i], ((float*)(basep + M3))[64 + i]);
+  if (const int i = t; i < 64) ((float*)(basep + M2_2))[i] = max_nan(((float*)(basep + M3))[0 + i], ((float*)(basep + M3))[64 + i]);
   // %3 [%row, M] = sub %1, %2
   team_sync(1, 256);
   float f3_1[16];
@@ -1234,11 +1244,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   // %5 [%row] = sum[M] %4
   row_sums_to<16>((((float*)(basep + M5)) + part * 64), f4_2);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M4_5))[i] = ((float*)(basep + M5))[0 + i] + ((float*)(basep + M5))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M4_5))[i] = ((float*)(basep + M5))[0 + i] + ((float*)(basep + M5))[64 + i];
   // %6 [%row] = div %0, %5
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M6_6))[i] = (1.f / ((float*)(basep + M4_5))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M6_6))[i] = m_div(1.f, ((float*)(basep + M4_5))[i]);
   // store ws.value20, %6
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M6_6))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M6_6))[i]);
   // %7 [%row, M] = keep %4
   float f7_3[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_3[i] = (frag_row(i) < length ? f4_2[i] : 0.f);
@@ -1251,7 +1261,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   UNROLL for (int i = 0; i < 16; ++i) f9_5[i] = m_expm1(f8_4[i]);
   // %10 [%row, %col] = dscore[M] %7, %9 by %8
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M1)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M1)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M7_9), f9_5, part * 2);
   store_frag<2, 64, false>((base + M8_7), f7_3, part * 2);
   team_sync(1, 256);
@@ -1265,10 +1275,10 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   take_part<16>(f10_7, ((float*)(basep + M10)), part, t);
   team_sync(1, 256);
   // %11 [%row] = keep %6
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M11_11))[i] = (i < length ? ((float*)(basep + M6_6))[i] : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M11_11))[i] = (i < length ? ((float*)(basep + M6_6))[i] : 0.f);
   // %12 [] = -1
   // %13 [%row] = mul %11, %12
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_13))[i] = (((float*)(basep + M11_11))[i] * (-1.f));
+  if (const int i = t; i < 64) ((float*)(basep + M12_13))[i] = (((float*)(basep + M11_11))[i] * (-1.f));
   // %14 [%row, %col] = mul %13, %10
   team_sync(1, 256);
   float f14_8[16];
@@ -1294,7 +1304,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %19 [M] = pick last %15
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M15_19))[i] = ((float*)(basep + M1))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M15_19))[i] = ((float*)(basep + M1))[4536 + i];
   // %20 [M, %row] = sub %19, %15
   team_sync(1, 256);
   float f20_13[16];
@@ -1313,9 +1323,9 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
   // %24 [M] = exp %19
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M17_24))[i] = m_exp(((float*)(basep + M15_19))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M17_24))[i] = m_exp(((float*)(basep + M15_19))[i]);
   // store ws.Vt.decay, %24
-  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M17_24))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M17_24))[i]);
 }
 
 // The decay of every segment of Vt.
@@ -1771,10 +1781,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
-      for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
       // %19 [M] = pick last %14
       team_sync(2);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W1_19))[i] = ((float*)(basep + W0))[4536 + i];
+      if (const int i = t; i < 64) ((float*)(basep + W1_19))[i] = ((float*)(basep + W0))[4536 + i];
       // %3 [%row, M] = expm1 %2
       float f2_4[32];
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_4[i] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
@@ -1793,7 +1803,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       float f21_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = m_exp(f20_7[i]);
       // %24 [M] = exp %19
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W2_24))[i] = m_exp(((float*)(basep + W1_19))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + W2_24))[i] = m_exp(((float*)(basep + W1_19))[i]);
       // %22 [M, %row] = mul %21, %4
       float f22_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
@@ -2291,7 +2301,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = m_expm1(f7_3[i]);
   // %58 [%row, M] = dscoreRow[M] %4, %8 by %7
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M7_4), f4_2, part * 2);
   team_sync(1, 256);
   u32 a4_6[4][4]; load_as<4, 64, false>(a4_6, (base + M7_4));
@@ -2335,7 +2345,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   row_extrema_to<16, true>((((float*)(basep + M11)) + part * 64), f17_15);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M10_18))[i] = max_nan(((float*)(basep + M11))[0 + i], ((float*)(basep + M11))[64 + i]);
+  if (const int i = t; i < 64) ((float*)(basep + M10_18))[i] = max_nan(((float*)(basep + M11))[0 + i], ((float*)(basep + M11))[64 + i]);
   // %19 [%row, M] = sub %17, %18
   team_sync(1, 256);
   float f19_16[16];
@@ -2346,11 +2356,11 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   // %21 [%row] = sum[M] %20
   row_sums_to<16>((((float*)(basep + M13)) + part * 64), f20_17);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_21))[i] = ((float*)(basep + M13))[0 + i] + ((float*)(basep + M13))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M12_21))[i] = ((float*)(basep + M13))[0 + i] + ((float*)(basep + M13))[64 + i];
   // %22 [%row] = div %16, %21
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M14_22))[i] = (1.f / ((float*)(basep + M12_21))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M14_22))[i] = m_div(1.f, ((float*)(basep + M12_21))[i]);
   // %23 [%row] = keep %22
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M15_23))[i] = (i < length ? ((float*)(basep + M14_22))[i] : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M15_23))[i] = (i < length ? ((float*)(basep + M14_22))[i] : 0.f);
   // %24 [%row, %col] = mul %23, %4
   team_sync(1, 256);
   float f24_18[16];
@@ -2377,7 +2387,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   float f29_24[16];
   mma_open(); mma<32, 4, 64, false, true>(f29_24, a1_23, (base + M5_28), part * 32); mma_commit();
   // %30 [M] = pick last %10
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M19_30))[i] = ((float*)(basep + M2))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M19_30))[i] = ((float*)(basep + M2))[4536 + i];
   // %31 [M, %row] = sub %30, %10
   team_sync(1, 256);
   float f31_25[16];
@@ -2411,11 +2421,11 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   float f39_33[16];
   UNROLL for (int i = 0; i < 16; ++i) f39_33[i] = (-f38_32[i]);
   // %40 [M] = contract[V] %12, %28
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M20_40))[i] = row_dot<64, 64>((base + M3_12), (base + M5_28), i);
+  if (const int i = t; i < 64) ((float*)(basep + M20_40))[i] = row_dot<64, 64>((base + M3_12), (base + M5_28), i);
   // %41 [M] = exp %30
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M21_41))[i] = m_exp(((float*)(basep + M19_30))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M21_41))[i] = m_exp(((float*)(basep + M19_30))[i]);
   // %42 [M] = mul %41, %40
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M22_42))[i] = (((float*)(basep + M21_41))[i] * ((float*)(basep + M20_40))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M22_42))[i] = (((float*)(basep + M21_41))[i] * ((float*)(basep + M20_40))[i]);
   // %43 [M, %row] = mul %33, %8
   float f43_34[16];
   UNROLL for (int i = 0; i < 16; ++i) f43_34[i] = (f33_27[i] * f8_4[i]);
@@ -2425,9 +2435,9 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   // %45 [M] = sum[%row] %44
   col_sums_part<16>(((float*)(basep + M24)), f44_35, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M23_45))[i] = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M23_45))[i] = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
   // %46 [M] = add %42, %45
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M25_46))[i] = (((float*)(basep + M22_42))[i] + ((float*)(basep + M23_45))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M25_46))[i] = (((float*)(basep + M22_42))[i] + ((float*)(basep + M23_45))[i]);
   // %47 [%row, M] = add %36, %39
   float f47_36[16];
   UNROLL for (int i = 0; i < 16; ++i) f47_36[i] = (f36_30[i] + f39_33[i]);
@@ -2435,7 +2445,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f47_36[i];
   team_sync(1, 256);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M26)) + i, ((float*)(basep + M26)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M26)) + i, ((float*)(basep + M26)) + i, 72, i < 64);
   // %49 [%row, M] = add %48, %46
   team_sync(1, 256);
   float f48_37[16];
@@ -2477,7 +2487,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
 }
 
 // Cotangents of what was read of Kt.
-extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value35, bf16* __restrict__ p_ws_value36, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value36, bf16* __restrict__ p_ws_value37, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2509,61 +2519,61 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   UNROLL for (int i = 0; i < 2; ++i) t5[i] = 0.f;
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t5[i] = t5[i] + t4[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t5[i] = lanes_fold(t5[i], [](float x, float y) { return fold_sum(x, y); });
-  // %6 [%row, M] = div %4, %5
-  float t6[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t6[(i) * 2 + j] = (t4[(i) * 2 + j] / t5[i]);
-  // %7 [%row, M] = div %6, %5
-  float t7[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t7[(i) * 2 + j] = (t6[(i) * 2 + j] / t5[i]);
-  // %8 [%row, M] = neg %7
+  // %6 [] = 1
+  float t6[1];
+  t6[0] = 1.f;
+  // %7 [%row] = div %6, %5
+  float t7[2];
+  UNROLL for (int i = 0; i < 2; ++i) t7[i] = m_div(t6[0], t5[i]);
+  // %8 [%row, M] = mul %4, %7
   float t8[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t8[(i) * 2 + j] = (-t7[(i) * 2 + j]);
-  // %9 [%row, M] = chain %0, %8
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t8[(i) * 2 + j] = (t4[(i) * 2 + j] * t7[i]);
+  // %9 [%row, M] = mul %8, %7
   float t9[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t9[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t8[(i) * 2 + j]);
-  // %10 [%row] = sum[M] %9
-  float t10[2];
-  UNROLL for (int i = 0; i < 2; ++i) t10[i] = 0.f;
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t10[i] = t10[i] + t9[(i) * 2 + j];
-  UNROLL for (int i = 0; i < 2; ++i) t10[i] = lanes_fold(t10[i], [](float x, float y) { return fold_sum(x, y); });
-  // store ws.value30, %10
-  { auto* const at = p_ws_value30 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t10[i]); }
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t9[(i) * 2 + j] = (t8[(i) * 2 + j] * t7[i]);
+  // %10 [%row, M] = neg %9
+  float t10[4];
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t10[(i) * 2 + j] = (-t9[(i) * 2 + j]);
+  // %11 [%row, M] = chain %0, %10
+  float t11[4];
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t11[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t10[(i) * 2 + j]);
+  // %12 [%row] = sum[M] %11
+  float t12[2];
+  UNROLL for (int i = 0; i < 2; ++i) t12[i] = 0.f;
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t12[i] = t12[i] + t11[(i) * 2 + j];
+  UNROLL for (int i = 0; i < 2; ++i) t12[i] = lanes_fold(t12[i], [](float x, float y) { return fold_sum(x, y); });
+  // store ws.value30, %12
+  { auto* const at = p_ws_value30 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t12[i]); }
   // store ws.value11, %2
   { auto* const at = p_ws_value11 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t2[i]); }
-  // %11 [] = 1
-  float t11[1];
-  t11[0] = 1.f;
-  // %12 [%row] = div %11, %5
-  float t12[2];
-  UNROLL for (int i = 0; i < 2; ++i) t12[i] = (t11[0] / t5[i]);
-  // %13 [%row, M] = chain %0, %12
+  // %13 [%row, M] = chain %0, %7
   float t13[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t12[i]);
-  // %14 [%row, M] = add %13, %10
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t7[i]);
+  // %14 [%row, M] = add %13, %12
   float t14[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t14[(i) * 2 + j] = (t13[(i) * 2 + j] + t10[i]);
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t14[(i) * 2 + j] = (t13[(i) * 2 + j] + t12[i]);
   // %15 [%row, M] = chain %14, %4
   float t15[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = m_chain(t14[(i) * 2 + j], t4[(i) * 2 + j]);
-  // %16 [%row, M] = neg %15
-  float t16[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = (-t15[(i) * 2 + j]);
-  // %17 [%row] = sum[M] %16
+  // %16 [%row] = sum[M] %15
+  float t16[2];
+  UNROLL for (int i = 0; i < 2; ++i) t16[i] = 0.f;
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[i] = t16[i] + t15[(i) * 2 + j];
+  UNROLL for (int i = 0; i < 2; ++i) t16[i] = lanes_fold(t16[i], [](float x, float y) { return fold_sum(x, y); });
+  // %17 [%row] = neg %16
   float t17[2];
-  UNROLL for (int i = 0; i < 2; ++i) t17[i] = 0.f;
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t17[i] = t17[i] + t16[(i) * 2 + j];
-  UNROLL for (int i = 0; i < 2; ++i) t17[i] = lanes_fold(t17[i], [](float x, float y) { return fold_sum(x, y); });
-  // store ws.value35, %17
-  { auto* const at = p_ws_value35 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t17[i]); }
+  UNROLL for (int i = 0; i < 2; ++i) t17[i] = (-t16[i]);
+  // store ws.value36, %17
+  { auto* const at = p_ws_value36 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t17[i]); }
   // %18 [%row, M] = less %1, %2
   float t18[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t18[(i) * 2 + j] = (t1[(i) * 2 + j] < t2[i] ? 1.f : 0.f);
-  // store ws.value36, %18
-  { auto* const at = p_ws_value36 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) if ((x__row + i) < length) { const float v[] = {t18[(i) * 2 + 0], t18[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
+  // store ws.value37, %18
+  { auto* const at = p_ws_value37 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) if ((x__row + i) < length) { const float v[] = {t18[(i) * 2 + 0], t18[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
 }
 
 // What every segment adds to the cotangent of Kt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, const bf16* __restrict__ p_ws_value36, f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0 = 0, W1_27 = 18432, W2_28 = 18688, L4_14 = 0, L5_25 = 8192, L0_3 = 16384, L1_5 = 16640, L2_8 = 16896, L3_12 = 17152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2599,10 +2609,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       // %8 [%row] = load ws.value11 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %12 [%row] = load ws.value35 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value35 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %14 [%row, M] = load ws.value36 row
-      tile_load<64, 1, 128>((to + L4_14), p_ws_value36 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %12 [%row] = load ws.value36 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %14 [%row, M] = load ws.value37 row
+      tile_load<64, 1, 128>((to + L4_14), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %25 [%row, K] = load q row
       tile_load<64, 1, 128>((to + L5_25), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
@@ -2682,7 +2692,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
-      for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
       // %17 [%row, M] = add %11, %16
       float f17_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_12[i] = (f11_10[i] + f16_11[i]);
@@ -2693,7 +2703,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       float f21_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_14[i] = m_exp(f20_13[i]);
       // %27 [M] = pick last %20
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W1_27))[i] = ((float*)(basep + W0))[4536 + i];
+      if (const int i = t; i < 64) ((float*)(basep + W1_27))[i] = ((float*)(basep + W0))[4536 + i];
       // %18 [%row, M] = keep %17
       float f18_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_15[i] = (frag_col(i) < length ? f17_12[i] : 0.f);
@@ -2701,7 +2711,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       float f23_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_16[i] = (f21_14[i] * 0.125f);
       // %28 [M] = exp %27
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W2_28))[i] = m_exp(((float*)(basep + W1_27))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + W2_28))[i] = m_exp(((float*)(basep + W1_27))[i]);
       // %24 [%row, M] = mul %23, %18
       float f24_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_17[i] = (f23_16[i] * f18_15[i]);
@@ -2782,7 +2792,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 }
 
 // Carries the cotangent of Kt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value35, const bf16* __restrict__ p_ws_value36, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0 = 0, W1_27 = 18432, W2_28 = 18688, O0 = 0, L4_14 = 0, L5_25 = 8192, L0_3 = 16384, L1_5 = 16640, L2_8 = 16896, L3_12 = 17152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2818,10 +2828,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       // %8 [%row] = load ws.value11 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %12 [%row] = load ws.value35 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value35 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %14 [%row, M] = load ws.value36 row
-      tile_load<64, 1, 128>((to + L4_14), p_ws_value36 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %12 [%row] = load ws.value36 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %14 [%row, M] = load ws.value37 row
+      tile_load<64, 1, 128>((to + L4_14), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %25 [%row, K] = load q row
       tile_load<64, 1, 128>((to + L5_25), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       cp_commit();
@@ -2912,7 +2922,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
-      for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
       // %17 [%row, M] = add %11, %16
       float f17_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_12[i] = (f11_10[i] + f16_11[i]);
@@ -2923,7 +2933,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       float f21_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_14[i] = m_exp(f20_13[i]);
       // %27 [M] = pick last %20
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W1_27))[i] = ((float*)(basep + W0))[4536 + i];
+      if (const int i = t; i < 64) ((float*)(basep + W1_27))[i] = ((float*)(basep + W0))[4536 + i];
       // %18 [%row, M] = keep %17
       float f18_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_15[i] = (frag_col(i) < length ? f17_12[i] : 0.f);
@@ -2931,7 +2941,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       float f23_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_16[i] = (f21_14[i] * 0.125f);
       // %28 [M] = exp %27
-      for (int i = t; i < 64; i += 128) ((float*)(basep + W2_28))[i] = m_exp(((float*)(basep + W1_27))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + W2_28))[i] = m_exp(((float*)(basep + W1_27))[i]);
       // %24 [%row, M] = mul %23, %18
       float f24_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_17[i] = (f23_16[i] * f18_15[i]);
@@ -3002,7 +3012,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_first(f32* __restri
 
 // Gradients of what the scan of Kt reads.
 extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M7 = 55296, M8 = 73728, M18 = 0, M38 = 0, M22 = 18432, M3_27 = 92160, M4_33 = 100352, M5_39 = 108544, M6_47 = 116736, M19_25 = 124928, M20_22 = 133120, M21 = 141312, M23_32 = 18432, M24_26 = 26624, M25 = 18432, M27_46 = 18432, M28 = 26624, M29_55 = 18432, M30 = 26624, M31 = 18432, M10 = 124928, M12 = 0, M15 = 0, M17 = 0, M36 = 26624, M9_3 = 1024, M11_6 = 1280, M13_7 = 1536, M14_13 = 1280, M16_17 = 1280, M26_43 = 34816, M32_67 = 0, M33_68 = 256, M34_69 = 27648, M35_71 = 18432, M37_72 = 18688;
+  constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M7 = 55296, M8 = 73728, M19 = 0, M39 = 0, M23 = 18432, M3_27 = 92160, M4_33 = 100352, M5_39 = 108544, M6_47 = 116736, M20_25 = 124928, M21_22 = 133120, M22 = 141312, M24_32 = 18432, M25_26 = 26624, M26 = 18432, M28_46 = 18432, M29 = 26624, M30_55 = 18432, M31 = 26624, M32 = 18432, M10 = 124928, M12 = 0, M15 = 0, M17 = 0, M37 = 26624, M9_3 = 1024, M11_6 = 1280, M13_7 = 1536, M14_13 = 1280, M16_16 = 1280, M18_17 = 1536, M27_43 = 34816, M33_67 = 0, M34_68 = 256, M35_69 = 27648, M36_71 = 18432, M38_72 = 18688;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -3038,7 +3048,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f2_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   row_extrema_to<8, true>((((float*)(basep + M10)) + part * 64), f2_0);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M9_3))[i] = max_nan(max_nan(max_nan(((float*)(basep + M10))[0 + i], ((float*)(basep + M10))[64 + i]), ((float*)(basep + M10))[128 + i]), ((float*)(basep + M10))[192 + i]);
+  if (const int i = t; i < 64) ((float*)(basep + M9_3))[i] = max_nan(max_nan(max_nan(((float*)(basep + M10))[0 + i], ((float*)(basep + M10))[64 + i]), ((float*)(basep + M10))[128 + i]), ((float*)(basep + M10))[192 + i]);
   // %4 [%row, M] = sub %2, %3
   team_sync(1, 512);
   float f4_1[8];
@@ -3049,9 +3059,9 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %6 [%row] = sum[M] %5
   row_sums_to<8>((((float*)(basep + M12)) + part * 64), f5_2);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M11_6))[i] = ((float*)(basep + M12))[0 + i] + ((float*)(basep + M12))[64 + i] + ((float*)(basep + M12))[128 + i] + ((float*)(basep + M12))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M11_6))[i] = ((float*)(basep + M12))[0 + i] + ((float*)(basep + M12))[64 + i] + ((float*)(basep + M12))[128 + i] + ((float*)(basep + M12))[192 + i];
   // %7 [%row] = div %1, %6
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M13_7))[i] = (1.f / ((float*)(basep + M11_6))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M13_7))[i] = m_div(1.f, ((float*)(basep + M11_6))[i]);
   // %8 [%row, M] = chain %0, %7
   cp_wait<7>();
   team_sync(1, 512);
@@ -3059,12 +3069,12 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f0_3[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f8_4[8];
   UNROLL for (int i = 0; i < 8; ++i) f8_4[i] = m_chain(f0_3[i], ((float*)(basep + M13_7))[frag_row(i)]);
-  // %9 [%row, M] = div %5, %6
+  // %9 [%row, M] = mul %5, %7
   float f9_5[8];
-  UNROLL for (int i = 0; i < 8; ++i) f9_5[i] = (f5_2[i] / ((float*)(basep + M11_6))[frag_row(i)]);
-  // %10 [%row, M] = div %9, %6
+  UNROLL for (int i = 0; i < 8; ++i) f9_5[i] = (f5_2[i] * ((float*)(basep + M13_7))[frag_row(i)]);
+  // %10 [%row, M] = mul %9, %7
   float f10_6[8];
-  UNROLL for (int i = 0; i < 8; ++i) f10_6[i] = (f9_5[i] / ((float*)(basep + M11_6))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 8; ++i) f10_6[i] = (f9_5[i] * ((float*)(basep + M13_7))[frag_row(i)]);
   // %11 [%row, M] = neg %10
   float f11_7[8];
   UNROLL for (int i = 0; i < 8; ++i) f11_7[i] = (-f10_6[i]);
@@ -3074,7 +3084,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %13 [%row] = sum[M] %12
   row_sums_to<8>((((float*)(basep + M15)) + part * 64), f12_8);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M14_13))[i] = ((float*)(basep + M15))[0 + i] + ((float*)(basep + M15))[64 + i] + ((float*)(basep + M15))[128 + i] + ((float*)(basep + M15))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M14_13))[i] = ((float*)(basep + M15))[0 + i] + ((float*)(basep + M15))[64 + i] + ((float*)(basep + M15))[128 + i] + ((float*)(basep + M15))[192 + i];
   // %14 [%row, M] = add %8, %13
   team_sync(1, 512);
   float f14_9[8];
@@ -3082,262 +3092,261 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %15 [%row, M] = chain %14, %5
   float f15_10[8];
   UNROLL for (int i = 0; i < 8; ++i) f15_10[i] = m_chain(f14_9[i], f5_2[i]);
-  // %16 [%row, M] = neg %15
-  float f16_11[8];
-  UNROLL for (int i = 0; i < 8; ++i) f16_11[i] = (-f15_10[i]);
-  // %17 [%row] = sum[M] %16
-  row_sums_to<8>((((float*)(basep + M17)) + part * 64), f16_11);
+  // %16 [%row] = sum[M] %15
+  row_sums_to<8>((((float*)(basep + M17)) + part * 64), f15_10);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M16_17))[i] = ((float*)(basep + M17))[0 + i] + ((float*)(basep + M17))[64 + i] + ((float*)(basep + M17))[128 + i] + ((float*)(basep + M17))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M16_16))[i] = ((float*)(basep + M17))[0 + i] + ((float*)(basep + M17))[64 + i] + ((float*)(basep + M17))[128 + i] + ((float*)(basep + M17))[192 + i];
+  // %17 [%row] = neg %16
+  if (const int i = t; i < 64) ((float*)(basep + M18_17))[i] = (-((float*)(basep + M16_16))[i]);
   // %18 [%row, M] = less %2, %3
-  float f18_12[8];
-  UNROLL for (int i = 0; i < 8; ++i) f18_12[i] = (f2_0[i] < ((float*)(basep + M9_3))[frag_row(i)] ? 1.f : 0.f);
+  float f18_11[8];
+  UNROLL for (int i = 0; i < 8; ++i) f18_11[i] = (f2_0[i] < ((float*)(basep + M9_3))[frag_row(i)] ? 1.f : 0.f);
   // %19 [%row, M] = sub %1, %18
-  float f19_13[8];
-  UNROLL for (int i = 0; i < 8; ++i) f19_13[i] = (1.f - f18_12[i]);
+  float f19_12[8];
+  UNROLL for (int i = 0; i < 8; ++i) f19_12[i] = (1.f - f18_11[i]);
   // %20 [%row, M] = mul %17, %19
   team_sync(1, 512);
-  float f20_14[8];
-  UNROLL for (int i = 0; i < 8; ++i) f20_14[i] = (((float*)(basep + M16_17))[frag_row(i)] * f19_13[i]);
+  float f20_13[8];
+  UNROLL for (int i = 0; i < 8; ++i) f20_13[i] = (((float*)(basep + M18_17))[frag_row(i)] * f19_12[i]);
   // %21 [%row, M] = add %15, %20
-  float f21_15[8];
-  UNROLL for (int i = 0; i < 8; ++i) f21_15[i] = (f15_10[i] + f20_14[i]);
+  float f21_14[8];
+  UNROLL for (int i = 0; i < 8; ++i) f21_14[i] = (f15_10[i] + f20_13[i]);
   // %22 [%row, M] = keep %21
-  float f22_16[8];
-  UNROLL for (int i = 0; i < 8; ++i) f22_16[i] = (frag_row(i) < length ? f21_15[i] : 0.f);
+  float f22_15[8];
+  UNROLL for (int i = 0; i < 8; ++i) f22_15[i] = (frag_row(i) < length ? f21_14[i] : 0.f);
   // %24 [%row, M] = expm1 %23
   cp_wait<6>();
   team_sync(1, 512);
-  float f23_17[8];
-  UNROLL for (int i = 0; i < 8; ++i) f23_17[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f24_18[8];
-  UNROLL for (int i = 0; i < 8; ++i) f24_18[i] = m_expm1(f23_17[i]);
+  float f23_16[8];
+  UNROLL for (int i = 0; i < 8; ++i) f23_16[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f24_17[8];
+  UNROLL for (int i = 0; i < 8; ++i) f24_17[i] = m_expm1(f23_16[i]);
   // %25 [%row, M] = neg %24
-  float f25_19[8];
-  UNROLL for (int i = 0; i < 8; ++i) f25_19[i] = (-f24_18[i]);
+  float f25_18[8];
+  UNROLL for (int i = 0; i < 8; ++i) f25_18[i] = (-f24_17[i]);
   // %26 [%row, %col] = dscore[M] %22, %25 by %23
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) col_cumsum<false, false>(((float*)(basep + M18)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  store_frag<1, 64, false>((base + M19_25), f25_19, part * 1);
-  store_frag<1, 64, false>((base + M20_22), f22_16, part * 1);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M19)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
+  store_frag<1, 64, false>((base + M20_25), f25_18, part * 1);
+  store_frag<1, 64, false>((base + M21_22), f22_15, part * 1);
   team_sync(1, 512);
   team_sync(1, 512);
-  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M20_22)}, {(base + M19_25)}, ((float*)(basep + M18)), {(base + M21)}, part * 1, part * 1 + 1, 4 + part);
-  float f26_21[8];
-  if (part == 0) put_whole(((float*)(basep + M22)), whole_20[0], t);
+  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M21_22)}, {(base + M20_25)}, ((float*)(basep + M19)), {(base + M22)}, part * 1, part * 1 + 1, 4 + part);
+  float f26_20[8];
+  if (part == 0) put_whole(((float*)(basep + M23)), whole_19[0], t);
   team_sync(1, 512);
-  if (part == 1) add_whole(((float*)(basep + M22)), whole_20[0], t);
+  if (part == 1) add_whole(((float*)(basep + M23)), whole_19[0], t);
   team_sync(1, 512);
-  if (part == 2) add_whole(((float*)(basep + M22)), whole_20[0], t);
+  if (part == 2) add_whole(((float*)(basep + M23)), whole_19[0], t);
   team_sync(1, 512);
-  if (part == 3) add_whole(((float*)(basep + M22)), whole_20[0], t);
+  if (part == 3) add_whole(((float*)(basep + M23)), whole_19[0], t);
   team_sync(1, 512);
-  take_part<8>(f26_21, ((float*)(basep + M22)), part, t);
+  take_part<8>(f26_20, ((float*)(basep + M23)), part, t);
   team_sync(1, 512);
   // %28 [%col, K] = swap %27
   // %30 [%row, M] = cumsum %23
   // %31 [%row, M] = exp %30
-  float f30_22[8];
-  UNROLL for (int i = 0; i < 8; ++i) f30_22[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f31_23[8];
-  UNROLL for (int i = 0; i < 8; ++i) f31_23[i] = m_exp(f30_22[i]);
+  float f30_21[8];
+  UNROLL for (int i = 0; i < 8; ++i) f30_21[i] = ((float*)(basep + M19))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f31_22[8];
+  UNROLL for (int i = 0; i < 8; ++i) f31_22[i] = m_exp(f30_21[i]);
   // %32 [%row, M] = mul %31, %22
-  float f32_24[8];
-  UNROLL for (int i = 0; i < 8; ++i) f32_24[i] = (f31_23[i] * f22_16[i]);
+  float f32_23[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_23[i] = (f31_22[i] * f22_15[i]);
   // %34 [%row, K] = contract[M] %32, %33
-  store_frag<1, 64, false>((base + M23_32), f32_24, part * 1);
+  store_frag<1, 64, false>((base + M24_32), f32_23, part * 1);
   team_sync(1, 512);
-  u32 a32_25[4][4]; load_as<4, 64, false>(a32_25, (base + M23_32));
+  u32 a32_24[4][4]; load_as<4, 64, false>(a32_24, (base + M24_32));
   cp_wait<4>();
   team_sync(1, 512);
-  float f34_26[8];
-  mma_open(); mma<16, 4, 64, false, true>(f34_26, a32_25, (base + M4_33), part * 16); mma_commit();
+  float f34_25[8];
+  mma_open(); mma<16, 4, 64, false, true>(f34_25, a32_24, (base + M4_33), part * 16); mma_commit();
   // %29 [%row, K] = contract[%col] %26, %28
   // %35 [%row, K] = add %34, %29
   mma_wait<0>();
-  mma_ready<sizeof(f34_26) / 4>(f34_26);
-  store_frag<1, 64, false>((base + M24_26), f26_21, part * 1);
+  mma_ready<sizeof(f34_25) / 4>(f34_25);
+  store_frag<1, 64, false>((base + M25_26), f26_20, part * 1);
   team_sync(1, 512);
-  u32 a26_27[4][4]; load_as<4, 64, false>(a26_27, (base + M24_26));
-  float f35_28[8];
-  UNROLL for (int i = 0; i < 8; ++i) f35_28[i] = f34_26[i];
-  mma_open(); mma<16, 4, 64, true, false>(f35_28, a26_27, (base + M3_27), part * 16); mma_commit();
+  u32 a26_26[4][4]; load_as<4, 64, false>(a26_26, (base + M25_26));
+  float f35_27[8];
+  UNROLL for (int i = 0; i < 8; ++i) f35_27[i] = f34_25[i];
+  mma_open(); mma<16, 4, 64, true, false>(f35_27, a26_26, (base + M3_27), part * 16); mma_commit();
   // %36 [] = 0.125
   // %37 [%row, K] = mul %35, %36
   mma_wait<0>();
-  mma_ready<sizeof(f35_28) / 4>(f35_28);
-  float f37_29[8];
-  UNROLL for (int i = 0; i < 8; ++i) f37_29[i] = (f35_28[i] * 0.125f);
+  mma_ready<sizeof(f35_27) / 4>(f35_27);
+  float f37_28[8];
+  UNROLL for (int i = 0; i < 8; ++i) f37_28[i] = (f35_27[i] * 0.125f);
   // store d_q, %37
-  store_frag<1, 64, false>((base + M25), f37_29, part * 1);
+  store_frag<1, 64, false>((base + M26), f37_28, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
+  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
   // %41 [%col, K] = swap %39
   // %83 [%col, %row] = swap %26
   // %84 [%row, K] = contract[%col] %83, %41
-  u32 a26_30[4][4]; load_as<4, 64, true>(a26_30, (base + M24_26));
+  u32 a26_29[4][4]; load_as<4, 64, true>(a26_29, (base + M25_26));
   cp_wait<3>();
   team_sync(1, 512);
-  float f84_31[8];
-  mma_open(); mma<16, 4, 64, true, true>(f84_31, a26_30, (base + M5_39), part * 16); mma_commit();
+  float f84_30[8];
+  mma_open(); mma<16, 4, 64, true, true>(f84_30, a26_29, (base + M5_39), part * 16); mma_commit();
   // %42 [%row, K] = mul %84, %36
   mma_wait<0>();
-  mma_ready<sizeof(f84_31) / 4>(f84_31);
-  float f42_32[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_32[i] = (f84_31[i] * 0.125f);
+  mma_ready<sizeof(f84_30) / 4>(f84_30);
+  float f42_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f42_31[i] = (f84_30[i] * 0.125f);
   // %43 [M] = pick last %30
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M26_43))[i] = ((float*)(basep + M18))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M27_43))[i] = ((float*)(basep + M19))[4536 + i];
   // %44 [M, %row] = sub %43, %30
   team_sync(1, 512);
-  float f44_33[8];
-  UNROLL for (int i = 0; i < 8; ++i) f44_33[i] = (((float*)(basep + M26_43))[(frag_col(i) + part * 16)] - f30_22[i]);
+  float f44_32[8];
+  UNROLL for (int i = 0; i < 8; ++i) f44_32[i] = (((float*)(basep + M27_43))[(frag_col(i) + part * 16)] - f30_21[i]);
   // %45 [M, %row] = exp %44
-  float f45_34[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_34[i] = m_exp(f44_33[i]);
+  float f45_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_33[i] = m_exp(f44_32[i]);
   // %46 [M, %row] = mul %45, %25
-  float f46_35[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_35[i] = (f45_34[i] * f25_19[i]);
+  float f46_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f46_34[i] = (f45_33[i] * f25_18[i]);
   // %48 [%row, K] = contract[M] %46, %47
   // %49 [%row, K] = add %48, %42
-  store_frag<1, 64, false>((base + M27_46), f46_35, part * 1);
+  store_frag<1, 64, false>((base + M28_46), f46_34, part * 1);
   team_sync(1, 512);
-  u32 a46_36[4][4]; load_as<4, 64, false>(a46_36, (base + M27_46));
+  u32 a46_35[4][4]; load_as<4, 64, false>(a46_35, (base + M28_46));
   cp_wait<2>();
   team_sync(1, 512);
-  float f49_37[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_37[i] = f42_32[i];
-  mma_open(); mma<16, 4, 64, false, false>(f49_37, a46_36, (base + M6_47), part * 16); mma_commit();
+  float f49_36[8];
+  UNROLL for (int i = 0; i < 8; ++i) f49_36[i] = f42_31[i];
+  mma_open(); mma<16, 4, 64, false, false>(f49_36, a46_35, (base + M6_47), part * 16); mma_commit();
   // store d_k, %49
   mma_wait<0>();
-  mma_ready<sizeof(f49_37) / 4>(f49_37);
-  store_frag<1, 64, false>((base + M28), f49_37, part * 1);
+  mma_ready<sizeof(f49_36) / 4>(f49_36);
+  store_frag<1, 64, false>((base + M29), f49_36, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M28), t);
+  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M29), t);
   // %51 [%row, M] = contract[K] %39, %33
-  u32 a39_38[4][4]; load_as<4, 64, false>(a39_38, (base + M5_39));
-  float f51_39[8];
-  mma_open(); mma<16, 4, 64, true, true>(f51_39, a39_38, (base + M4_33), part * 16); mma_commit();
+  u32 a39_37[4][4]; load_as<4, 64, false>(a39_37, (base + M5_39));
+  float f51_38[8];
+  mma_open(); mma<16, 4, 64, true, true>(f51_38, a39_37, (base + M4_33), part * 16); mma_commit();
   // %52 [%row, M] = mul %31, %36
-  float f52_40[8];
-  UNROLL for (int i = 0; i < 8; ++i) f52_40[i] = (f31_23[i] * 0.125f);
+  float f52_39[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_39[i] = (f31_22[i] * 0.125f);
   // %53 [%row, M] = mul %52, %51
   mma_wait<0>();
-  mma_ready<sizeof(f51_39) / 4>(f51_39);
-  float f53_41[8];
-  UNROLL for (int i = 0; i < 8; ++i) f53_41[i] = (f52_40[i] * f51_39[i]);
+  mma_ready<sizeof(f51_38) / 4>(f51_38);
+  float f53_40[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_40[i] = (f52_39[i] * f51_38[i]);
   // %54 [%row, %col] = contract[K] %39, %28
-  u32 a39_42[4][4]; load_as<4, 64, false>(a39_42, (base + M5_39));
-  float f54_43[8];
-  mma_open(); mma<16, 4, 64, false, true>(f54_43, a39_42, (base + M3_27), part * 16); mma_commit();
+  u32 a39_41[4][4]; load_as<4, 64, false>(a39_41, (base + M5_39));
+  float f54_42[8];
+  mma_open(); mma<16, 4, 64, false, true>(f54_42, a39_41, (base + M3_27), part * 16); mma_commit();
   // %55 [%row, %col] = mask %54
   mma_wait<0>();
-  mma_ready<sizeof(f54_43) / 4>(f54_43);
-  float f55_44[8];
-  UNROLL for (int i = 0; i < 8; ++i) f55_44[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f54_43[i] : 0.f);
+  mma_ready<sizeof(f54_42) / 4>(f54_42);
+  float f55_43[8];
+  UNROLL for (int i = 0; i < 8; ++i) f55_43[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f54_42[i] : 0.f);
   // %85 [%row, M] = dscoreRow[M] %55, %25 by %23
-  store_frag<1, 64, false>((base + M29_55), f55_44, part * 1);
+  store_frag<1, 64, false>((base + M30_55), f55_43, part * 1);
   team_sync(1, 512);
-  u32 a55_46[4][4]; load_as<4, 64, false>(a55_46, (base + M29_55));
+  u32 a55_45[4][4]; load_as<4, 64, false>(a55_45, (base + M30_55));
   team_sync(1, 512);
-  float whole_45[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_45, {a55_46}, (base + M19_25), ((float*)(basep + M18)), (base + M30), part * 1, 4 + part);
-  float f85_47[8];
-  UNROLL for (int i = 0; i < 8; ++i) f85_47[i] = whole_45[0][i];
+  float whole_44[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_44, {a55_45}, (base + M20_25), ((float*)(basep + M19)), (base + M31), part * 1, 4 + part);
+  float f85_46[8];
+  UNROLL for (int i = 0; i < 8; ++i) f85_46[i] = whole_44[0][i];
   team_sync(1, 512);
   // %57 [%row, M] = mul %85, %36
-  float f57_48[8];
-  UNROLL for (int i = 0; i < 8; ++i) f57_48[i] = (f85_47[i] * 0.125f);
+  float f57_47[8];
+  UNROLL for (int i = 0; i < 8; ++i) f57_47[i] = (f85_46[i] * 0.125f);
   // %58 [%row, M] = add %53, %57
-  float f58_49[8];
-  UNROLL for (int i = 0; i < 8; ++i) f58_49[i] = (f53_41[i] + f57_48[i]);
+  float f58_48[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_48[i] = (f53_40[i] + f57_47[i]);
   // %59 [%row, M] = mul %58, %22
-  float f59_50[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_50[i] = (f58_49[i] * f22_16[i]);
+  float f59_49[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_49[i] = (f58_48[i] * f22_15[i]);
   // %86 [%col, M] = dscoreCol[M] %55, %22 by %23
-  u32 a55_52[4][4]; load_as<4, 64, true>(a55_52, (base + M29_55));
+  u32 a55_51[4][4]; load_as<4, 64, true>(a55_51, (base + M30_55));
   team_sync(1, 512);
-  float whole_51[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_51, {a55_52}, (base + M20_22), ((float*)(basep + M18)), (base + M31), part * 1, 4 + part);
-  float f86_53[8];
-  UNROLL for (int i = 0; i < 8; ++i) f86_53[i] = whole_51[0][i];
+  float whole_50[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_50, {a55_51}, (base + M21_22), ((float*)(basep + M19)), (base + M32), part * 1, 4 + part);
+  float f86_52[8];
+  UNROLL for (int i = 0; i < 8; ++i) f86_52[i] = whole_50[0][i];
   team_sync(1, 512);
   // %60 [%col, M] = mul %86, %36
-  float f60_54[8];
-  UNROLL for (int i = 0; i < 8; ++i) f60_54[i] = (f86_53[i] * 0.125f);
+  float f60_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_53[i] = (f86_52[i] * 0.125f);
   // %61 [%row, M] = swap %60
   // %62 [%row, M] = contract[K] %27, %47
-  u32 a27_55[4][4]; load_as<4, 64, false>(a27_55, (base + M3_27));
-  float f62_56[8];
-  mma_open(); mma<16, 4, 64, true, true>(f62_56, a27_55, (base + M6_47), part * 16); mma_commit();
+  u32 a27_54[4][4]; load_as<4, 64, false>(a27_54, (base + M3_27));
+  float f62_55[8];
+  mma_open(); mma<16, 4, 64, true, true>(f62_55, a27_54, (base + M6_47), part * 16); mma_commit();
   // %63 [M, %row] = mul %45, %62
   mma_wait<0>();
-  mma_ready<sizeof(f62_56) / 4>(f62_56);
-  float f63_57[8];
-  UNROLL for (int i = 0; i < 8; ++i) f63_57[i] = (f45_34[i] * f62_56[i]);
+  mma_ready<sizeof(f62_55) / 4>(f62_55);
+  float f63_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f63_56[i] = (f45_33[i] * f62_55[i]);
   // %64 [M, %row] = add %63, %61
-  float f64_58[8];
-  UNROLL for (int i = 0; i < 8; ++i) f64_58[i] = (f63_57[i] + f60_54[i]);
+  float f64_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f64_57[i] = (f63_56[i] + f60_53[i]);
   // %65 [%row, M] = mul %25, %64
-  float f65_59[8];
-  UNROLL for (int i = 0; i < 8; ++i) f65_59[i] = (f25_19[i] * f64_58[i]);
+  float f65_58[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_58[i] = (f25_18[i] * f64_57[i]);
   // %66 [%row, M] = neg %65
-  float f66_60[8];
-  UNROLL for (int i = 0; i < 8; ++i) f66_60[i] = (-f65_59[i]);
+  float f66_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f66_59[i] = (-f65_58[i]);
   // %67 [M] = contract[K] %33, %47
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M32_67))[i] = col_dot<64>((base + M4_33), (base + M6_47), i);
+  if (const int i = t; i < 64) ((float*)(basep + M33_67))[i] = col_dot<64>((base + M4_33), (base + M6_47), i);
   // %68 [M] = exp %43
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M33_68))[i] = m_exp(((float*)(basep + M26_43))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M34_68))[i] = m_exp(((float*)(basep + M27_43))[i]);
   // %69 [M] = mul %68, %67
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M34_69))[i] = (((float*)(basep + M33_68))[i] * ((float*)(basep + M32_67))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M35_69))[i] = (((float*)(basep + M34_68))[i] * ((float*)(basep + M33_67))[i]);
   // %70 [%row, M] = mul %25, %63
-  float f70_61[8];
-  UNROLL for (int i = 0; i < 8; ++i) f70_61[i] = (f25_19[i] * f63_57[i]);
+  float f70_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f70_60[i] = (f25_18[i] * f63_56[i]);
   // %71 [M] = sum[%row] %70
-  col_sums_part<8>(((float*)(basep + M36)), f70_61, 64, part * 16);
+  col_sums_part<8>(((float*)(basep + M37)), f70_60, 64, part * 16);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M35_71))[i] = ((float*)(basep + M36))[i] + ((float*)(basep + M36))[64 + i] + ((float*)(basep + M36))[128 + i] + ((float*)(basep + M36))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M36_71))[i] = ((float*)(basep + M37))[i] + ((float*)(basep + M37))[64 + i] + ((float*)(basep + M37))[128 + i] + ((float*)(basep + M37))[192 + i];
   // %72 [M] = add %69, %71
-  for (int i = t; i < 64; i += 512) ((float*)(basep + M37_72))[i] = (((float*)(basep + M34_69))[i] + ((float*)(basep + M35_71))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M38_72))[i] = (((float*)(basep + M35_69))[i] + ((float*)(basep + M36_71))[i]);
   // %73 [%row, M] = add %59, %66
-  float f73_62[8];
-  UNROLL for (int i = 0; i < 8; ++i) f73_62[i] = (f59_50[i] + f66_60[i]);
+  float f73_61[8];
+  UNROLL for (int i = 0; i < 8; ++i) f73_61[i] = (f59_49[i] + f66_59[i]);
   // %74 [%row, M] = cumsum reversed %73
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M38))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f73_62[i];
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M39))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f73_61[i];
   team_sync(1, 512);
   team_sync(1, 512);
-  for (int i = t; i < 64; i += 512) col_cumsum<false, true>(((float*)(basep + M38)) + i, ((float*)(basep + M38)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M39)) + i, ((float*)(basep + M39)) + i, 72, i < 64);
   // %75 [%row, M] = add %74, %72
   team_sync(1, 512);
-  float f74_63[8];
-  UNROLL for (int i = 0; i < 8; ++i) f74_63[i] = ((float*)(basep + M38))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f75_64[8];
-  UNROLL for (int i = 0; i < 8; ++i) f75_64[i] = (f74_63[i] + ((float*)(basep + M37_72))[(frag_col(i) + part * 16)]);
+  float f74_62[8];
+  UNROLL for (int i = 0; i < 8; ++i) f74_62[i] = ((float*)(basep + M39))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f75_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f75_63[i] = (f74_62[i] + ((float*)(basep + M38_72))[(frag_col(i) + part * 16)]);
   // %76 [%row, M] = add %50, %75
   cp_wait<1>();
   team_sync(1, 512);
-  float f50_65[8];
-  UNROLL for (int i = 0; i < 8; ++i) f50_65[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f76_66[8];
-  UNROLL for (int i = 0; i < 8; ++i) f76_66[i] = (f50_65[i] + f75_64[i]);
+  float f50_64[8];
+  UNROLL for (int i = 0; i < 8; ++i) f50_64[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f76_65[8];
+  UNROLL for (int i = 0; i < 8; ++i) f76_65[i] = (f50_64[i] + f75_63[i]);
   // %78 [%row, M] = add %77, %64
   cp_wait<0>();
   team_sync(1, 512);
-  float f77_67[8];
-  UNROLL for (int i = 0; i < 8; ++i) f77_67[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f78_68[8];
-  UNROLL for (int i = 0; i < 8; ++i) f78_68[i] = (f77_67[i] + f64_58[i]);
+  float f77_66[8];
+  UNROLL for (int i = 0; i < 8; ++i) f77_66[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f78_67[8];
+  UNROLL for (int i = 0; i < 8; ++i) f78_67[i] = (f77_66[i] + f64_57[i]);
   // %79 [%row, M] = neg %78
-  float f79_69[8];
-  UNROLL for (int i = 0; i < 8; ++i) f79_69[i] = (-f78_68[i]);
+  float f79_68[8];
+  UNROLL for (int i = 0; i < 8; ++i) f79_68[i] = (-f78_67[i]);
   // %80 [%row, M] = exp %23
-  float f80_70[8];
-  UNROLL for (int i = 0; i < 8; ++i) f80_70[i] = m_exp(f23_17[i]);
+  float f80_69[8];
+  UNROLL for (int i = 0; i < 8; ++i) f80_69[i] = m_exp(f23_16[i]);
   // %81 [%row, M] = mul %79, %80
-  float f81_71[8];
-  UNROLL for (int i = 0; i < 8; ++i) f81_71[i] = (f79_69[i] * f80_70[i]);
+  float f81_70[8];
+  UNROLL for (int i = 0; i < 8; ++i) f81_70[i] = (f79_68[i] * f80_69[i]);
   // %82 [%row, M] = add %76, %81
-  float f82_72[8];
-  UNROLL for (int i = 0; i < 8; ++i) f82_72[i] = (f76_66[i] + f81_71[i]);
+  float f82_71[8];
+  UNROLL for (int i = 0; i < 8; ++i) f82_71[i] = (f76_65[i] + f81_70[i]);
   // store d_g, %82
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f82_72[i]); }
+  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f82_71[i]); }
 }
 
 // Reads the tokens one at a time.
@@ -3480,18 +3489,21 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t37[0];
       __syncthreads();
       { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t37[0] = x; }
-      // %38 [M] = div %36, %37
-      float t38[8];
-      UNROLL for (int i = 0; i < 8; ++i) t38[i] = (t36[i] / t37[0]);
-      // %39 [V] = contract[M] %38, %29
-      float t39[1];
-      t39[0] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) t39[0] = t39[0] + t38[i] * t29[i];
-      (sm + 1024 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t39[0];
+      // %38 [] = div %8, %37
+      float t38[1];
+      t38[0] = m_div(t8[0], t37[0]);
+      // %39 [M] = mul %36, %38
+      float t39[8];
+      UNROLL for (int i = 0; i < 8; ++i) t39[i] = (t36[i] * t38[0]);
+      // %40 [V] = contract[M] %39, %29
+      float t40[1];
+      t40[0] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) t40[0] = t40[0] + t39[i] * t29[i];
+      (sm + 1024 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t40[0];
       __syncthreads();
-      { float x = (sm + 1024 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1024 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t39[0] = x; }
-      // store o, %39
-      if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t39[0]);
+      { float x = (sm + 1024 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1024 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t40[0] = x; }
+      // store o, %40
+      if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t40[0]);
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = t22[(i) * 2 + j];
       UNROLL for (int i = 0; i < 8; ++i) t3[i] = t29[i];
     }

@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(1) var<storage, read> chunks: array<u32>;
 @group(0) @binding(2) var<uniform> dims: array<vec4<u32>, 11>;
-var<workgroup> near: array<f32, 1088>;
+var<workgroup> near: array<f32, 1072>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 
@@ -31,13 +31,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_Vt_adjoint0 = dims[6].x + (token * heads + head) * 64u;
   let at_ws_value30 = dims[6].w + (token * heads + head);
   let at_ws_value11 = dims[7].x + (token * heads + head);
-  let at_ws_value35 = dims[7].y + (token * heads + head);
-  let at_ws_value36 = dims[7].z + (token * heads + head) * 64u;
+  let at_ws_value36 = dims[7].y + (token * heads + head);
+  let at_ws_value37 = dims[7].z + (token * heads + head) * 64u;
   const near2 = 0u;
-  const near5 = 16u;
-  const near10 = 32u;
-  const near12 = 48u;
-  const near4 = 64u;
+  const near7 = 16u;
+  const near12 = 32u;
+  const near4 = 48u;
   // %1 [%row, M] = load ws.Kt.result0 row
   // %2 [%row] = max[M] %1
   for (var i = lid; i < 16u + zero; i += 64u) {
@@ -62,7 +61,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     near[near4 + r * 64u + i_M] = v4_5;
   }
   workgroupBarrier();
+  // %6 [] = 1
   // %5 [%row] = sum[M] %4
+  // %7 [%row] = div %6, %5
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum9 = 0.0f;
@@ -70,63 +71,59 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v4_11 = near[near4 + r * 64u + k10];
       sum9 += v4_11;
     }
-    let v5_8 = sum9;
-    near[near5 + r] = v5_8;
+    let v7_8 = (1.0f / sum9);
+    near[near7 + r] = v7_8;
   }
   workgroupBarrier();
   // %0 [%row, M] = load ws.Vt.adjoint0 row
-  // %6 [%row, M] = div %4, %5
-  // %7 [%row, M] = div %6, %5
-  // %8 [%row, M] = neg %7
-  // %9 [%row, M] = chain %0, %8
-  // %10 [%row] = sum[M] %9
-  // store ws.value30, %10
+  // %8 [%row, M] = mul %4, %7
+  // %9 [%row, M] = mul %8, %7
+  // %10 [%row, M] = neg %9
+  // %11 [%row, M] = chain %0, %10
+  // %12 [%row] = sum[M] %11
+  // store ws.value30, %12
   // store ws.value11, %2
-  // %11 [] = 1
-  // %12 [%row] = div %11, %5
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum13 = 0.0f;
     for (var k14 = 0u; k14 < 64u + zero; k14++) {
       let v0_15 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k14], r < length);
       let v4_16 = near[near4 + r * 64u + k14];
-      let v5_17 = near[near5 + r];
-      sum13 += m_chain(v0_15, (-((v4_16 / v5_17) / v5_17)));
+      let v7_17 = near[near7 + r];
+      sum13 += m_chain(v0_15, (-((v4_16 * v7_17) * v7_17)));
     }
-    let v10_12 = sum13;
-    near[near10 + r] = v10_12;
-    if (r < length) { arena[at_ws_value30 + r * heads] = v10_12; }
+    let v12_12 = sum13;
+    near[near12 + r] = v12_12;
+    if (r < length) { arena[at_ws_value30 + r * heads] = v12_12; }
     let v2_18 = near[near2 + r];
     if (r < length) { arena[at_ws_value11 + r * heads] = v2_18; }
-    let v5_20 = near[near5 + r];
-    let v12_19 = (1.0f / v5_20);
-    near[near12 + r] = v12_19;
   }
   workgroupBarrier();
-  // %13 [%row, M] = chain %0, %12
-  // %14 [%row, M] = add %13, %10
+  // %13 [%row, M] = chain %0, %7
+  // %14 [%row, M] = add %13, %12
   // %15 [%row, M] = chain %14, %4
-  // %16 [%row, M] = neg %15
-  // %17 [%row] = sum[M] %16
-  // store ws.value35, %17
+  // %16 [%row] = sum[M] %15
+  // %17 [%row] = neg %16
+  // store ws.value36, %17
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum21 = 0.0f;
-    for (var k22 = 0u; k22 < 64u + zero; k22++) {
-      let v0_23 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k22], r < length);
-      let v10_24 = near[near10 + r];
-      let v4_25 = near[near4 + r * 64u + k22];
-      sum21 += (-m_chain((m_chain(v0_23, near[near12 + r]) + v10_24), v4_25));
+    var sum19 = 0.0f;
+    for (var k20 = 0u; k20 < 64u + zero; k20++) {
+      let v0_21 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k20], r < length);
+      let v7_22 = near[near7 + r];
+      let v12_23 = near[near12 + r];
+      let v4_24 = near[near4 + r * 64u + k20];
+      sum19 += m_chain((m_chain(v0_21, v7_22) + v12_23), v4_24);
     }
-    if (r < length) { arena[at_ws_value35 + r * heads] = sum21; }
+    if (r < length) { arena[at_ws_value36 + r * heads] = (-sum19); }
   }
   // %18 [%row, M] = less %1, %2
-  // store ws.value36, %18
+  // store ws.value37, %18
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v1_26 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let v2_27 = near[near2 + r];
-    if (r < length) { arena[at_ws_value36 + r * heads_64 + i_M] = select(0.0, 1.0, v1_26 < v2_27); }
+    let v1_25 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v2_26 = near[near2 + r];
+    if (r < length) { arena[at_ws_value37 + r * heads_64 + i_M] = select(0.0, 1.0, v1_25 < v2_26); }
   }
 }

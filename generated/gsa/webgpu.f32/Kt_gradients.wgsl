@@ -10,7 +10,7 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 11>;
-var<workgroup> near: array<f32, 3136>;
+var<workgroup> near: array<f32, 3120>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 
@@ -49,17 +49,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_Vt_adjoint3 = dims[6].z + (token * heads + head) * 64u;
   let at_ws_Vt_adjoint1 = dims[6].y + (token * heads + head) * 64u;
   const near3 = 0u;
-  const near6 = 16u;
-  const near7 = 32u;
-  const near13 = 48u;
-  const near17 = 16u;
+  const near7 = 16u;
+  const near13 = 32u;
+  const near16 = 16u;
   const near72 = 0u;
   const near26 = 0u;
   const near40 = 256u;
   const near54 = 0u;
-  const near5 = 64u;
-  const near15 = 1088u;
-  const near22 = 2112u;
+  const near5 = 48u;
+  const near15 = 1072u;
+  const near22 = 2096u;
   const near27 = 512u;
   const near74 = 64u;
   // %2 [%row, M] = load ws.Kt.result0 row
@@ -86,8 +85,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     near[near5 + r * 64u + i_M] = v5_5;
   }
   workgroupBarrier();
-  // %6 [%row] = sum[M] %5
   // %1 [] = 1
+  // %6 [%row] = sum[M] %5
   // %7 [%row] = div %1, %6
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
@@ -96,29 +95,27 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v5_11 = near[near5 + r * 64u + k10];
       sum9 += v5_11;
     }
-    let v6_8 = sum9;
-    near[near6 + r] = v6_8;
-    let v7_12 = (1.0f / v6_8);
-    near[near7 + r] = v7_12;
+    let v7_8 = (1.0f / sum9);
+    near[near7 + r] = v7_8;
   }
   workgroupBarrier();
   // %0 [%row, M] = load ws.Vt.adjoint0 row
-  // %9 [%row, M] = div %5, %6
-  // %10 [%row, M] = div %9, %6
+  // %9 [%row, M] = mul %5, %7
+  // %10 [%row, M] = mul %9, %7
   // %11 [%row, M] = neg %10
   // %12 [%row, M] = chain %0, %11
   // %13 [%row] = sum[M] %12
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum14 = 0.0f;
-    for (var k15 = 0u; k15 < 64u + zero; k15++) {
-      let v0_16 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k15], r < length);
-      let v5_17 = near[near5 + r * 64u + k15];
-      let v6_18 = near[near6 + r];
-      sum14 += m_chain(v0_16, (-((v5_17 / v6_18) / v6_18)));
+    var sum13 = 0.0f;
+    for (var k14 = 0u; k14 < 64u + zero; k14++) {
+      let v0_15 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k14], r < length);
+      let v5_16 = near[near5 + r * 64u + k14];
+      let v7_17 = near[near7 + r];
+      sum13 += m_chain(v0_15, (-((v5_16 * v7_17) * v7_17)));
     }
-    let v13_13 = sum14;
-    near[near13 + r] = v13_13;
+    let v13_12 = sum13;
+    near[near13 + r] = v13_12;
   }
   workgroupBarrier();
   // %8 [%row, M] = chain %0, %7
@@ -127,25 +124,26 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v0_20 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length);
+    let v0_19 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length);
+    let v7_20 = near[near7 + r];
     let v5_21 = near[near5 + r * 64u + i_M];
-    let v15_19 = m_chain((m_chain(v0_20, near[near7 + r]) + near[near13 + r]), v5_21);
-    near[near15 + r * 64u + i_M] = v15_19;
+    let v15_18 = m_chain((m_chain(v0_19, v7_20) + near[near13 + r]), v5_21);
+    near[near15 + r * 64u + i_M] = v15_18;
   }
   workgroupBarrier();
-  // %16 [%row, M] = neg %15
-  // %17 [%row] = sum[M] %16
+  // %16 [%row] = sum[M] %15
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum23 = 0.0f;
     for (var k24 = 0u; k24 < 64u + zero; k24++) {
       let v15_25 = near[near15 + r * 64u + k24];
-      sum23 += (-v15_25);
+      sum23 += v15_25;
     }
-    let v17_22 = sum23;
-    near[near17 + r] = v17_22;
+    let v16_22 = sum23;
+    near[near16 + r] = v16_22;
   }
   workgroupBarrier();
+  // %17 [%row] = neg %16
   // %18 [%row, M] = less %2, %3
   // %19 [%row, M] = sub %1, %18
   // %20 [%row, M] = mul %17, %19
@@ -160,7 +158,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v15_27 = near[near15 + r * 64u + i_M];
     let v2_28 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
     let v3_29 = near[near3 + r];
-    let v22_26 = select(0.0, (v15_27 + (near[near17 + r] * (1.0f - select(0.0, 1.0, v2_28 < v3_29)))), r < length);
+    let v22_26 = select(0.0, (v15_27 + ((-near[near16 + r]) * (1.0f - select(0.0, 1.0, v2_28 < v3_29)))), r < length);
     near[near22 + r * 64u + i_M] = v22_26;
     let v23_31 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
     let v25_30 = (-m_expm1(v23_31));

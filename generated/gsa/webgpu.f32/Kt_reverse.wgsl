@@ -62,11 +62,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_value20 = dims[2].w + (token * heads + head);
     let at_ws_value30 = dims[6].w + (token * heads + head);
     let at_ws_value11 = dims[7].x + (token * heads + head);
-    let at_ws_value35 = dims[7].y + (token * heads + head);
+    let at_ws_value36 = dims[7].y + (token * heads + head);
     let at_g = (token * heads + head) * 64u + block;
     let at_ws_Vt_adjoint0 = dims[6].x + (token * heads + head) * 64u + block;
     let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u + block;
-    let at_ws_value36 = dims[7].z + (token * heads + head) * 64u + block;
+    let at_ws_value37 = dims[7].z + (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
     // store ws.Kt.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
@@ -78,7 +78,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %3 [%row] = load ws.value20 row
     // %5 [%row] = load ws.value30 row
     // %8 [%row] = load ws.value11 row
-    // %12 [%row] = load ws.value35 row
+    // %12 [%row] = load ws.value36 row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let v3_2 = select(0.0, arena[at_ws_value20 + r * heads], r < length);
@@ -87,7 +87,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near5 + r] = v5_3;
       let v8_4 = select(0.0, arena[at_ws_value11 + r * heads], r < length);
       near[near8 + r] = v8_4;
-      let v12_5 = select(0.0, arena[at_ws_value35 + r * heads], r < length);
+      let v12_5 = select(0.0, arena[at_ws_value36 + r * heads], r < length);
       near[near12 + r] = v12_5;
     }
     // %19 [%row, M] = load g row
@@ -113,7 +113,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %10 [%row, M] = exp %9
     // %11 [%row, M] = chain %6, %10
     // %13 [] = 1
-    // %14 [%row, M] = load ws.value36 row
+    // %14 [%row, M] = load ws.value37 row
     // %15 [%row, M] = sub %13, %14
     // %16 [%row, M] = mul %12, %15
     // %17 [%row, M] = add %11, %16
@@ -125,7 +125,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v20_7 = near[near20 + r * 16u + i_M];
       let v4_8 = m_chain(select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length), near[near3 + r]);
       let v10_9 = m_exp((select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length) - near[near8 + r]));
-      let v16_10 = (near[near12 + r] * (1.0f - select(0.0, arena[at_ws_value36 + r * heads_64 + i_M], r < length)));
+      let v16_10 = (near[near12 + r] * (1.0f - select(0.0, arena[at_ws_value37 + r * heads_64 + i_M], r < length)));
       let v24_6 = ((m_exp(v20_7) * 0.125f) * select(0.0, (m_chain((v4_8 + near[near5 + r]), v10_9) + v16_10), r < length));
       near[near24 + r * 16u + i_M] = v24_6;
     }

@@ -45,7 +45,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near32 = 0u;
   const near33 = 64u;
   const near36 = 0u;
-  const near38 = 64u;
   // %0 [K, M] = load Kt
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_M = i % 64u;
@@ -192,39 +191,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       sum35 += v36_37;
     }
     let t37 = sum35;
-    // %38 [M] = div %36, %37
-    for (var i = lid; i < 64u + zero; i += 64u) {
-      let i_M = i;
-      let v36_39 = near[near36 + i_M];
-      let v38_38 = (v36_39 / t37);
-      near[near38 + i_M] = v38_38;
-    }
-    workgroupBarrier();
-    // %39 [V] = contract[M] %38, %29
-    // store o, %39
+    // %38 [] = div %8, %37
+    let t38 = (1.0f / t37);
+    // %39 [M] = mul %36, %38
+    // %40 [V] = contract[M] %39, %29
+    // store o, %40
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
-      var sum41 = 0.0;
-      for (var k40 = 0u; k40 < 64u + zero; k40++) {
-        let b42 = near[near38 + k40];
-        let v29_43 = arena[far + k40 * 64u + i_V + 12288u];
-        let b44 = v29_43;
-        sum41 += b42 * b44;
+      var sum39 = 0.0;
+      for (var k38 = 0u; k38 < 64u + zero; k38++) {
+        let v36_40 = near[near36 + k38];
+        let b41 = (v36_40 * t38);
+        let v29_42 = arena[far + k38 * 64u + i_V + 12288u];
+        let b43 = v29_42;
+        sum39 += b41 * b43;
       }
-      let m39 = sum41;
-      p_o[at_g + i_V] = m39;
+      let m40 = sum39;
+      p_o[at_g + i_V] = m40;
     }
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_M = i % 64u;
       let i_K = i / 64u;
-      let v22_45 = arena[far + i_M * 64u + i_K + 8192u];
-      arena[far + i_K * 64u + i_M] = v22_45;
+      let v22_44 = arena[far + i_M * 64u + i_K + 8192u];
+      arena[far + i_K * 64u + i_M] = v22_44;
     }
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_V = i % 64u;
       let i_M = i / 64u;
-      let v29_46 = arena[far + i_M * 64u + i_V + 12288u];
-      arena[far + i_M * 64u + i_V + 4096u] = v29_46;
+      let v29_45 = arena[far + i_M * 64u + i_V + 12288u];
+      arena[far + i_M * 64u + i_V + 4096u] = v29_45;
     }
     workgroupBarrier();
     storageBarrier();
@@ -233,14 +228,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_M = i % 64u;
     let i_K = i / 64u;
-    let v2_47 = arena[far + i_K * 64u + i_M];
-    p_final_Kt[at_Kt + i_K * 64u + i_M] = v2_47;
+    let v2_46 = arena[far + i_K * 64u + i_M];
+    p_final_Kt[at_Kt + i_K * 64u + i_M] = v2_46;
   }
   // store final.Vt, %3
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_V = i % 64u;
     let i_M = i / 64u;
-    let v3_48 = arena[far + i_M * 64u + i_V + 4096u];
-    p_final_Vt[at_Kt + i_M * 64u + i_V] = v3_48;
+    let v3_47 = arena[far + i_M * 64u + i_V + 4096u];
+    p_final_Vt[at_Kt + i_M * 64u + i_V] = v3_47;
   }
 }

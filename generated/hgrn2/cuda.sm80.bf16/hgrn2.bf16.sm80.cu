@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -763,7 +773,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f2_1[i] = m_expm1(f1_0[i]);
   // %3 [%row, %col] = dscore[K] %0, %2 by %1
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M0)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M0)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M2_2), f2_1, part * 2);
   team_sync(1, 256);
   cp_wait<0>();
@@ -807,7 +817,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
   // %12 [K] = pick last %8
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M7_12))[i] = ((float*)(basep + M0))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M7_12))[i] = ((float*)(basep + M0))[4536 + i];
   // %13 [K, %row] = sub %12, %8
   team_sync(1, 256);
   float f13_11[16];
@@ -826,9 +836,9 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %17 [K] = exp %12
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M9_17))[i] = m_exp(((float*)(basep + M7_12))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M9_17))[i] = m_exp(((float*)(basep + M7_12))[i]);
   // store ws.S.decay, %17
-  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9_17))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9_17))[i]);
 }
 
 // The decay of every segment of S.
@@ -1628,7 +1638,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = m_expm1(f7_3[i]);
   // %56 [%row, K] = dscoreRow[K] %4, %8 by %7
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M7)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M7)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
   team_sync(1, 256);
   u32 a4_6[4][4]; load_as<4, 64, false>(a4_6, (base + M8_4));
@@ -1673,7 +1683,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %19 [%col, %row] = swap %18
   // %20 [%col, V] = swap %0
   // %22 [K] = pick last %10
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_22))[i] = ((float*)(basep + M7))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M12_22))[i] = ((float*)(basep + M7))[4536 + i];
   // %23 [K, %row] = sub %22, %10
   team_sync(1, 256);
   float f23_16[16];
@@ -1752,11 +1762,11 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f41_37[16];
   UNROLL for (int i = 0; i < 16; ++i) f41_37[i] = (-f40_36[i]);
   // %42 [K] = contract[V] %12, %26
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M16_42))[i] = row_dot<64, 64>((base + M3_12), (base + M5_26), i);
+  if (const int i = t; i < 64) ((float*)(basep + M16_42))[i] = row_dot<64, 64>((base + M3_12), (base + M5_26), i);
   // %43 [K] = exp %22
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M17_43))[i] = m_exp(((float*)(basep + M12_22))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M17_43))[i] = m_exp(((float*)(basep + M12_22))[i]);
   // %44 [K] = mul %43, %42
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M18_44))[i] = (((float*)(basep + M17_43))[i] * ((float*)(basep + M16_42))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M18_44))[i] = (((float*)(basep + M17_43))[i] * ((float*)(basep + M16_42))[i]);
   // %45 [K, %row] = mul %37, %8
   float f45_38[16];
   UNROLL for (int i = 0; i < 16; ++i) f45_38[i] = (f37_33[i] * f8_4[i]);
@@ -1766,9 +1776,9 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %47 [K] = sum[%row] %46
   col_sums_part<16>(((float*)(basep + M20)), f46_39, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M19_47))[i] = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M19_47))[i] = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
   // %48 [K] = add %44, %47
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M21_48))[i] = (((float*)(basep + M18_44))[i] + ((float*)(basep + M19_47))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M21_48))[i] = (((float*)(basep + M18_44))[i] + ((float*)(basep + M19_47))[i]);
   // %49 [%row, K] = add %32, %41
   float f49_40[16];
   UNROLL for (int i = 0; i < 16; ++i) f49_40[i] = (f32_26[i] + f41_37[i]);
@@ -1776,7 +1786,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f49_40[i];
   team_sync(1, 256);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M22)) + i, ((float*)(basep + M22)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M22)) + i, ((float*)(basep + M22)) + i, 72, i < 64);
   // %51 [%row, K] = add %50, %48
   team_sync(1, 256);
   float f50_41[16];

@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -759,7 +769,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   cp_wait<0>();
   team_sync(1);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1);
   float whole_0[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_0, {(base + M0_0), (base + M1_1)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, 0, 4, 4);
   float f3_1[32];
@@ -777,9 +787,9 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M4), t);
   // %7 [%row] = load beta row
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M5_7))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M5_7))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %8 [%row] = neg %7
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6_8))[i] = (-((float*)(basep + M5_7))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M6_8))[i] = (-((float*)(basep + M5_7))[i]);
   // %9 [%row, %col] = mul %8, %6
   team_sync(1);
   float f9_4[32];
@@ -826,7 +836,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %17 [K] = pick last %11
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M11_17))[i] = ((float*)(basep + M2))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M11_17))[i] = ((float*)(basep + M2))[4536 + i];
   // %18 [K, %row] = sub %17, %11
   team_sync(1);
   float f18_14[32];
@@ -842,9 +852,9 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // %21 [K] = exp %17
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M13_21))[i] = m_exp(((float*)(basep + M11_17))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M13_21))[i] = m_exp(((float*)(basep + M11_17))[i]);
   // store ws.S.decay, %21
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M13_21))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M13_21))[i]);
 }
 
 // Carries S from chunk to chunk and reads it.
@@ -1350,7 +1360,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   cp_wait<4>();
   team_sync(1);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
   u32 a5_7[4][4]; pack<4>(a5_7, f5_2);
   u32 a22_8[4][4]; pack<4>(a22_8, f22_5);
   team_sync(1);
@@ -1405,9 +1415,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f19_21[i] = (f65_20[i] * 0.125f);
   // %20 [%row, K] = swap %19
   // %23 [%row] = load beta row
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M13_23))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M13_23))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %24 [%row] = neg %23
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M14_24))[i] = (-((float*)(basep + M13_23))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M14_24))[i] = (-((float*)(basep + M13_23))[i]);
   // %25 [%row, %col] = mul %24, %22
   team_sync(1);
   float f25_22[32];
@@ -1429,7 +1439,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f29_27[32];
   mma_open(); mma<64, 4, 64, false, true>(f29_27, a2_26, (base + M7_28)); mma_commit();
   // %30 [K] = pick last %9
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M17_30))[i] = ((float*)(basep + M4))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M17_30))[i] = ((float*)(basep + M4))[4536 + i];
   // %31 [K, %row] = sub %30, %9
   team_sync(1);
   float f31_28[32];
@@ -1505,20 +1515,20 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f49_49[32];
   UNROLL for (int i = 0; i < 32; ++i) f49_49[i] = (-f48_48[i]);
   // %50 [K] = contract[V] %11, %28
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M20_50))[i] = row_dot<64, 64>((base + M5_11), (base + M7_28), i);
+  if (const int i = t; i < 64) ((float*)(basep + M20_50))[i] = row_dot<64, 64>((base + M5_11), (base + M7_28), i);
   // %51 [K] = exp %30
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M21_51))[i] = m_exp(((float*)(basep + M17_30))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M21_51))[i] = m_exp(((float*)(basep + M17_30))[i]);
   // %52 [K] = mul %51, %50
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M22_52))[i] = (((float*)(basep + M21_51))[i] * ((float*)(basep + M20_50))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M22_52))[i] = (((float*)(basep + M21_51))[i] * ((float*)(basep + M20_50))[i]);
   // %53 [K, %row] = mul %33, %6
   float f53_50[32];
   UNROLL for (int i = 0; i < 32; ++i) f53_50[i] = (f33_30[i] * f6_44[i]);
   // %54 [K] = sum[%row] %53
   col_sums_part<32>(((float*)(basep + M24)), f53_50, 64, 0);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M23_54))[i] = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M23_54))[i] = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
   // %55 [K] = add %52, %54
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M25_55))[i] = (((float*)(basep + M22_52))[i] + ((float*)(basep + M23_54))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M25_55))[i] = (((float*)(basep + M22_52))[i] + ((float*)(basep + M23_54))[i]);
   // %56 [%row, K] = add %47, %49
   float f56_51[32];
   UNROLL for (int i = 0; i < 32; ++i) f56_51[i] = (f47_47[i] + f49_49[i]);
@@ -1526,7 +1536,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M26))[frag_row(i) * 72 + frag_col(i)] = f56_51[i];
   team_sync(1);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, true>(((float*)(basep + M26)) + i, ((float*)(basep + M26)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M26)) + i, ((float*)(basep + M26)) + i, 72, i < 64);
   // %58 [%row, K] = add %57, %55
   team_sync(1);
   float f57_52[32];
@@ -1539,7 +1549,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M27_59)), f45_45);
   // %60 [%row] = neg %59
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M28_60))[i] = (-((float*)(basep + M27_59))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M28_60))[i] = (-((float*)(basep + M27_59))[i]);
   // %62 [%row, V] = mul %1, %61
   cp_wait<0>();
   team_sync(1);
@@ -1551,9 +1561,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M29_63)), f62_55);
   // %64 [%row] = add %60, %63
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M30_64))[i] = (((float*)(basep + M28_60))[i] + ((float*)(basep + M29_63))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M30_64))[i] = (((float*)(basep + M28_60))[i] + ((float*)(basep + M29_63))[i]);
   // store d_beta, %64
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M30_64))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M30_64))[i]);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

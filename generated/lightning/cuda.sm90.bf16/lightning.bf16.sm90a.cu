@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -773,7 +783,7 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(f32* __restrict__ p_ws
   t6[0] = (float)d.heads;
   // %7 [] = div %5, %6
   float t7[1];
-  t7[0] = (t5[0] / t6[0]);
+  t7[0] = m_div(t5[0], t6[0]);
   // %8 [] = pow %0, %7
   float t8[1];
   t8[0] = powf(t0[0], t7[0]);
@@ -841,7 +851,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
     const float s5_1 = ((-8.f) * s4_0);
     // %6 [] = heads
     // %7 [] = div %5, %6
-    const float s7_2 = (s5_1 / (float)d.heads);
+    const float s7_2 = m_div(s5_1, (float)d.heads);
     // %8 [] = pow %0, %7
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
@@ -874,7 +884,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
       // %14 [%row] = keep %9
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_14))[i] = (i < length ? s9_4 : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L2_14))[i] = (i < length ? s9_4 : 0.f);
       // %15 [%row] = cumsum %14
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L3_15)), ((float*)(basep + L2_14)), false, false);
@@ -882,9 +892,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
       team_sync(1);
       const float s16_5 = ((float*)(basep + L3_15))[63];
       // %17 [%row] = sub %16, %15
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_17))[i] = (s16_5 - ((float*)(basep + L3_15))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L4_17))[i] = (s16_5 - ((float*)(basep + L3_15))[i]);
       // %18 [%row] = exp %17
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_18))[i] = m_exp(((float*)(basep + L4_17))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L5_18))[i] = m_exp(((float*)(basep + L4_17))[i]);
       // %21 [] = exp %16
       const float s21_6 = m_exp(s16_5);
       if (t == 0) ((float*)(sp + L6_21))[0] = s21_6;
@@ -1027,7 +1037,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
     const float s5_1 = ((-8.f) * s4_0);
     // %6 [] = heads
     // %7 [] = div %5, %6
-    const float s7_2 = (s5_1 / (float)d.heads);
+    const float s7_2 = m_div(s5_1, (float)d.heads);
     // %8 [] = pow %0, %7
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
@@ -1086,7 +1096,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       float f17_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_7[i] = (frag_col(i) <= frag_row(i) ? f16_6[i] : 0.f);
       // %18 [%row] = keep %9
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L3_18))[i] = (i < length ? s9_4 : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L3_18))[i] = (i < length ? s9_4 : 0.f);
       // %19 [%row] = cumsum %18
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L4_19)), ((float*)(basep + L3_18)), false, false);
@@ -1106,13 +1116,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       UNROLL for (int i = 0; i < 32; ++i) f24_11[i] = (f23_10[i] * f17_7[i]);
       store_frag<4, 64, false>((sa + L5_24), f24_11, 0);
       // %28 [%row] = exp %19
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L6_28))[i] = m_exp(((float*)(basep + L4_19))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L6_28))[i] = m_exp(((float*)(basep + L4_19))[i]);
       // %31 [] = pick last %19
       const float s31_12 = ((float*)(basep + L4_19))[63];
       // %32 [%row] = sub %31, %19
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_32))[i] = (s31_12 - ((float*)(basep + L4_19))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L7_32))[i] = (s31_12 - ((float*)(basep + L4_19))[i]);
       // %33 [%row] = exp %32
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L8_33))[i] = m_exp(((float*)(basep + L7_32))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L8_33))[i] = m_exp(((float*)(basep + L7_32))[i]);
       // %36 [] = exp %31
       const float s36_13 = m_exp(s31_12);
       if (t == 0) ((float*)(sp + L9_36))[0] = s36_13;
@@ -1258,7 +1268,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     const float s5_1 = ((-8.f) * s4_0);
     // %6 [] = heads
     // %7 [] = div %5, %6
-    const float s7_2 = (s5_1 / (float)d.heads);
+    const float s7_2 = m_div(s5_1, (float)d.heads);
     // %8 [] = pow %0, %7
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
@@ -1299,7 +1309,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       // %14 [%row] = keep %9
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_14))[i] = (i < length ? s9_4 : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L2_14))[i] = (i < length ? s9_4 : 0.f);
       // %15 [%row] = cumsum %14
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L3_15)), ((float*)(basep + L2_14)), false, false);
@@ -1307,9 +1317,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       team_sync(1);
       const float s16_5 = ((float*)(basep + L3_15))[63];
       // %17 [%row] = sub %16, %15
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_17))[i] = (s16_5 - ((float*)(basep + L3_15))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L4_17))[i] = (s16_5 - ((float*)(basep + L3_15))[i]);
       // %18 [%row] = exp %17
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_18))[i] = m_exp(((float*)(basep + L4_17))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L5_18))[i] = m_exp(((float*)(basep + L4_17))[i]);
       // %21 [] = exp %16
       const float s21_6 = m_exp(s16_5);
       if (t == 0) ((float*)(sp + L6_21))[0] = s21_6;
@@ -1397,7 +1407,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restr
     const float s5_1 = ((-8.f) * s4_0);
     // %6 [] = heads
     // %7 [] = div %5, %6
-    const float s7_2 = (s5_1 / (float)d.heads);
+    const float s7_2 = m_div(s5_1, (float)d.heads);
     // %8 [] = pow %0, %7
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
@@ -1430,13 +1440,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restr
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
       // %13 [%row] = keep %9
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_13))[i] = (i < length ? s9_4 : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L2_13))[i] = (i < length ? s9_4 : 0.f);
       // %14 [%row] = cumsum %13
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L3_14)), ((float*)(basep + L2_13)), false, false);
       // %15 [%row] = exp %14
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L4_15))[i] = m_exp(((float*)(basep + L3_14))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L4_15))[i] = m_exp(((float*)(basep + L3_14))[i]);
       // %19 [] = pick last %14
       const float s19_5 = ((float*)(basep + L3_14))[63];
       // %20 [] = exp %19
@@ -1581,7 +1591,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
     const float s5_1 = ((-8.f) * s4_0);
     // %6 [] = heads
     // %7 [] = div %5, %6
-    const float s7_2 = (s5_1 / (float)d.heads);
+    const float s7_2 = m_div(s5_1, (float)d.heads);
     // %8 [] = pow %0, %7
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
@@ -1622,13 +1632,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       // %13 [%row] = keep %9
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_13))[i] = (i < length ? s9_4 : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L2_13))[i] = (i < length ? s9_4 : 0.f);
       // %14 [%row] = cumsum %13
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L3_14)), ((float*)(basep + L2_13)), false, false);
       // %15 [%row] = exp %14
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L4_15))[i] = m_exp(((float*)(basep + L3_14))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L4_15))[i] = m_exp(((float*)(basep + L3_14))[i]);
       // %19 [] = pick last %14
       const float s19_5 = ((float*)(basep + L3_14))[63];
       // %20 [] = exp %19
@@ -1781,13 +1791,13 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   const float s10_4 = ((-8.f) * s9_3);
   // %11 [] = heads
   // %12 [] = div %10, %11
-  const float s12_5 = (s10_4 / (float)d.heads);
+  const float s12_5 = m_div(s10_4, (float)d.heads);
   // %13 [] = pow %5, %12
   const float s13_6 = powf(2.f, s12_5);
   // %14 [] = neg %13
   const float s14_7 = (-s13_6);
   // %15 [%row] = keep %14
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6_15))[i] = (i < length ? s14_7 : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M6_15))[i] = (i < length ? s14_7 : 0.f);
   // %16 [%row] = cumsum %15
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M7_16)), ((float*)(basep + M6_15)), false, false);
@@ -1807,7 +1817,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f21_11[i] = (f20_10[i] * f4_2[i]);
   // %23 [%col, K] = swap %22
   // %25 [%row] = exp %16
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8_25))[i] = m_exp(((float*)(basep + M7_16))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M8_25))[i] = m_exp(((float*)(basep + M7_16))[i]);
   // %27 [%row, K] = contract[V] %0, %26
   u32 a0_12[4][4]; load_as<4, 64, false>(a0_12, (base + M0_0));
   cp_wait<2>();
@@ -1842,9 +1852,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %36 [] = pick last %16
   const float s36_19 = ((float*)(basep + M7_16))[63];
   // %37 [%row] = sub %36, %16
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M10_37))[i] = (s36_19 - ((float*)(basep + M7_16))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M10_37))[i] = (s36_19 - ((float*)(basep + M7_16))[i]);
   // %38 [%row] = exp %37
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M11_38))[i] = m_exp(((float*)(basep + M10_37))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M11_38))[i] = m_exp(((float*)(basep + M10_37))[i]);
   // %39 [%row, K] = mul %38, %35
   team_sync(1);
   mma_wait<0>();
@@ -1939,7 +1949,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   t6[0] = (float)d.heads;
   // %7 [] = div %5, %6
   float t7[1];
-  t7[0] = (t5[0] / t6[0]);
+  t7[0] = m_div(t5[0], t6[0]);
   // %8 [] = pow %0, %7
   float t8[1];
   t8[0] = powf(t0[0], t7[0]);

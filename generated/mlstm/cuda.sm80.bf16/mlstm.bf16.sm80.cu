@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -899,17 +909,20 @@ extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restri
   // %5 [] = 8
   float t5[1];
   t5[0] = 8.f;
-  // %6 [%row] = div %4, %5
-  float t6[2];
-  UNROLL for (int i = 0; i < 2; ++i) t6[i] = (t4[i] / t5[0]);
-  // %7 [] = 1
+  // %6 [] = 1
+  float t6[1];
+  t6[0] = 1.f;
+  // %7 [] = div %6, %5
   float t7[1];
-  t7[0] = 1.f;
-  // %8 [%row] = max %6, %7
+  t7[0] = m_div(t6[0], t5[0]);
+  // %8 [%row] = mul %4, %7
   float t8[2];
-  UNROLL for (int i = 0; i < 2; ++i) t8[i] = max_nan(t6[i], t7[0]);
-  // store ws.value18, %8
-  { auto* const at = p_ws_value18 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t8[i]); }
+  UNROLL for (int i = 0; i < 2; ++i) t8[i] = (t4[i] * t7[0]);
+  // %9 [%row] = max %8, %6
+  float t9[2];
+  UNROLL for (int i = 0; i < 2; ++i) t9[i] = max_nan(t8[i], t6[0]);
+  // store ws.value18, %9
+  { auto* const at = p_ws_value18 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t9[i]); }
 }
 
 // The decay of every segment of C.
@@ -1018,11 +1031,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
       cp_wait<1>();
       team_sync(1);
       // %4 [%row] = sigmoid %3
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L4_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L4_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
       // %8 [%row] = log_sigmoid %7
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L5_8))[i] = m_log_sigmoid(((float*)(basep + L3_7))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L5_8))[i] = m_log_sigmoid(((float*)(basep + L3_7))[i]);
       // %9 [%row] = keep %8
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_9))[i] = (i < length ? ((float*)(basep + L5_8))[i] : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L6_9))[i] = (i < length ? ((float*)(basep + L5_8))[i] : 0.f);
       // %10 [%row] = cumsum %9
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L7_10)), ((float*)(basep + L6_9)), false, false);
@@ -1030,9 +1043,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
       team_sync(1);
       const float s11_2 = ((float*)(basep + L7_10))[63];
       // %12 [%row] = sub %11, %10
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_12))[i] = (s11_2 - ((float*)(basep + L7_10))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L8_12))[i] = (s11_2 - ((float*)(basep + L7_10))[i]);
       // %13 [%row] = exp %12
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L9_13))[i] = m_exp(((float*)(basep + L8_12))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L9_13))[i] = m_exp(((float*)(basep + L8_12))[i]);
       // %16 [] = exp %11
       const float s16_3 = m_exp(s11_2);
       if (t == 0) ((float*)(sp + L10_16))[0] = s16_3;
@@ -1144,7 +1157,7 @@ extern "C" __global__ void __launch_bounds__(256) C_join(const f32* __restrict__
 
 // Carries C from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, bf16* __restrict__ p_o, const f32* __restrict__ p_ws_value18, f32* __restrict__ p_ws_C_local, const f32* __restrict__ p_ws_C_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L10_21 = 24576, L5_29 = 32768, L6_4 = 33024, L12_26 = 33280, L14_33 = 33536, L15_36 = 33792, L1_3 = 0, L4_11 = 256, L7_12 = 512, L8_13 = 768, L9_14 = 0, L11_25 = 256, L13_32 = 512;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L10_21 = 24576, L6_4 = 32768, L12_26 = 33024, L13_31 = 33280, L15_35 = 33536, L16_38 = 33792, L1_3 = 0, L4_11 = 256, L5_29 = 512, L7_12 = 768, L8_13 = 1024, L9_14 = 0, L11_25 = 256, L14_34 = 768;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1156,7 +1169,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
   (void)walk_first, (void)walk_end;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 129280, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 2048, stage0 = base + 26624, full = base + 130304, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -1204,14 +1217,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_3))[i] = r3_0[k]; }
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L4_11))[i] = r11_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_29))[i] = r29_2[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L5_29))[i] = r29_2[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       // %4 [%row] = sigmoid %3
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L6_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L6_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
       // %8 [%col, K] = swap %7
       // %9 [%row, %col] = contract[K] %6, %8
       u32 a6_3[4][4]; load_as<4, 64, false>(a6_3, (sa + L2_6));
@@ -1223,9 +1236,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
       float f10_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_5[i] = (frag_col(i) <= frag_row(i) ? f9_4[i] : 0.f);
       // %12 [%row] = log_sigmoid %11
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_12))[i] = m_log_sigmoid(((float*)(basep + L4_11))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L7_12))[i] = m_log_sigmoid(((float*)(basep + L4_11))[i]);
       // %13 [%row] = keep %12
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_13))[i] = (i < length ? ((float*)(basep + L7_12))[i] : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L8_13))[i] = (i < length ? ((float*)(basep + L7_12))[i] : 0.f);
       // %14 [%row] = cumsum %13
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L9_14)), ((float*)(basep + L8_13)), false, false);
@@ -1249,18 +1262,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
       UNROLL for (int i = 0; i < 32; ++i) f21_10[i] = (f20_9[i] * f10_5[i]);
       store_frag<4, 64, false>((sa + L10_21), f21_10, 0);
       // %25 [%row] = exp %14
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L11_25))[i] = m_exp(((float*)(basep + L9_14))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L11_25))[i] = m_exp(((float*)(basep + L9_14))[i]);
       // %26 [%row] = mul %25, %19
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L12_26))[i] = (((float*)(basep + L11_25))[i] * 0.125f);
-      // %31 [] = pick last %14
-      const float s31_11 = ((float*)(basep + L9_14))[63];
-      // %32 [%row] = sub %31, %14
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L13_32))[i] = (s31_11 - ((float*)(basep + L9_14))[i]);
-      // %33 [%row] = exp %32
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L14_33))[i] = m_exp(((float*)(basep + L13_32))[i]);
-      // %36 [] = exp %31
-      const float s36_12 = m_exp(s31_11);
-      if (t == 0) ((float*)(sp + L15_36))[0] = s36_12;
+      if (const int i = t; i < 64) ((float*)(sp + L12_26))[i] = (((float*)(basep + L11_25))[i] * 0.125f);
+      // %30 [] = 1
+      // %31 [%row] = div %30, %29
+      if (const int i = t; i < 64) ((float*)(sp + L13_31))[i] = m_div(1.f, ((float*)(basep + L5_29))[i]);
+      // %33 [] = pick last %14
+      const float s33_11 = ((float*)(basep + L9_14))[63];
+      // %34 [%row] = sub %33, %14
+      if (const int i = t; i < 64) ((float*)(basep + L14_34))[i] = (s33_11 - ((float*)(basep + L9_14))[i]);
+      // %35 [%row] = exp %34
+      if (const int i = t; i < 64) ((float*)(sp + L15_35))[i] = m_exp(((float*)(basep + L14_34))[i]);
+      // %38 [] = exp %33
+      const float s38_12 = m_exp(s33_11);
+      if (t == 0) ((float*)(sp + L16_38))[0] = s38_12;
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1294,19 +1310,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
       float f5_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f2_4[i] * ((float*)(sp + L6_4))[frag_col(i)]);
       // %22 [%col, V] = swap %5
-      // %34 [%row, V] = mul %33, %5
-      float f34_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f34_6[i] = (((float*)(sp + L14_33))[frag_col(i)] * f5_5[i]);
-      // %37 [K, V] = mul %36, %1
-      const float s36_7 = ((float*)(sp + L15_36))[0];
-      float f37_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f37_8[i] = (s36_7 * f1_1[i]);
-      // %35 [K, V] = contract[%row] %7, %34
-      // %38 [K, V] = add %37, %35
-      u32 a34_9[4][4]; pack<4>(a34_9, f34_6);
-      float f38_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f38_10[i] = f37_8[i];
-      mma_open(); mma<64, 4, 64, true, false>(f38_10, a34_9, (sa + L3_7)); mma_commit();
+      // %36 [%row, V] = mul %35, %5
+      float f36_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f36_6[i] = (((float*)(sp + L15_35))[frag_col(i)] * f5_5[i]);
+      // %39 [K, V] = mul %38, %1
+      const float s38_7 = ((float*)(sp + L16_38))[0];
+      float f39_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f39_8[i] = (s38_7 * f1_1[i]);
+      // %37 [K, V] = contract[%row] %7, %36
+      // %40 [K, V] = add %39, %37
+      u32 a36_9[4][4]; pack<4>(a36_9, f36_6);
+      float f40_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f40_10[i] = f39_8[i];
+      mma_open(); mma<64, 4, 64, true, false>(f40_10, a36_9, (sa + L3_7)); mma_commit();
       // %27 [%row, V] = mul %26, %24
       mma_wait<1>();
       mma_ready<sizeof(f24_3) / 4>(f24_3);
@@ -1318,15 +1334,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
       float f28_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_13[i] = f27_11[i];
       mma_open(); mma<64, 4, 64, false, false>(f28_13, a5_12, (sa + L10_21)); mma_commit();
-      // %30 [%row, V] = div %28, %29
+      // %32 [%row, V] = mul %28, %31
       mma_wait<0>();
-      mma_ready<sizeof(f38_10) / 4>(f38_10);
+      mma_ready<sizeof(f40_10) / 4>(f40_10);
       mma_ready<sizeof(f28_13) / 4>(f28_13);
-      float f30_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_14[i] = (f28_13[i] / ((float*)(sp + L5_29))[frag_col(i)]);
-      // store o, %30
-      store_frag<4, 64, true>((oa + O0), f30_14, 0);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f38_10[i];
+      float f32_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f32_14[i] = (f28_13[i] * ((float*)(sp + L13_31))[frag_col(i)]);
+      // store o, %32
+      store_frag<4, 64, true>((oa + O0), f32_14, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f40_10[i];
       bar_arrive(empty + n % 3 * 8);
     }
     // store ws.C.local, %1
@@ -1580,7 +1596,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       cp_wait<1>();
       team_sync(1);
       // %4 [%row] = sigmoid %3
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L5_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
       // %8 [%col, K] = swap %7
       // %9 [%row, %col] = contract[K] %6, %8
       u32 a6_2[4][4]; load_as<4, 64, false>(a6_2, (sa + L2_6));
@@ -1592,9 +1608,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       float f10_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_4[i] = (frag_col(i) <= frag_row(i) ? f9_3[i] : 0.f);
       // %12 [%row] = log_sigmoid %11
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_12))[i] = m_log_sigmoid(((float*)(basep + L4_11))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L6_12))[i] = m_log_sigmoid(((float*)(basep + L4_11))[i]);
       // %13 [%row] = keep %12
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_13))[i] = (i < length ? ((float*)(basep + L6_12))[i] : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L7_13))[i] = (i < length ? ((float*)(basep + L6_12))[i] : 0.f);
       // %14 [%row] = cumsum %13
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L8_14)), ((float*)(basep + L7_13)), false, false);
@@ -1618,15 +1634,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = (f20_8[i] * f10_4[i]);
       store_frag<4, 64, false>((sa + L9_21), f21_9, 0);
       // %25 [%row] = exp %14
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L10_25))[i] = m_exp(((float*)(basep + L8_14))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L10_25))[i] = m_exp(((float*)(basep + L8_14))[i]);
       // %26 [%row] = mul %25, %19
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L11_26))[i] = (((float*)(basep + L10_25))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L11_26))[i] = (((float*)(basep + L10_25))[i] * 0.125f);
       // %29 [] = pick last %14
       const float s29_10 = ((float*)(basep + L8_14))[63];
       // %30 [%row] = sub %29, %14
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L12_30))[i] = (s29_10 - ((float*)(basep + L8_14))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L12_30))[i] = (s29_10 - ((float*)(basep + L8_14))[i]);
       // %31 [%row] = exp %30
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L13_31))[i] = m_exp(((float*)(basep + L12_30))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L13_31))[i] = m_exp(((float*)(basep + L12_30))[i]);
       // %34 [] = exp %29
       const float s34_11 = m_exp(s29_10);
       if (t == 0) ((float*)(sp + L14_34))[0] = s34_11;
@@ -1734,17 +1750,20 @@ extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict
   // %6 [] = 8
   float t6[1];
   t6[0] = 8.f;
-  // %7 [%row] = div %5, %6
-  float t7[2];
-  UNROLL for (int i = 0; i < 2; ++i) t7[i] = (t5[i] / t6[0]);
-  // %8 [%row] = max %7, %0
+  // %7 [] = div %0, %6
+  float t7[1];
+  t7[0] = m_div(t0[0], t6[0]);
+  // %8 [%row] = mul %5, %7
   float t8[2];
-  UNROLL for (int i = 0; i < 2; ++i) t8[i] = max_nan(t7[i], t0[0]);
-  // %9 [%row] = div %0, %8
+  UNROLL for (int i = 0; i < 2; ++i) t8[i] = (t5[i] * t7[0]);
+  // %9 [%row] = max %8, %0
   float t9[2];
-  UNROLL for (int i = 0; i < 2; ++i) t9[i] = (t0[0] / t8[i]);
-  // store ws.value25, %9
-  { auto* const at = p_ws_value25 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t9[i]); }
+  UNROLL for (int i = 0; i < 2; ++i) t9[i] = max_nan(t8[i], t0[0]);
+  // %10 [%row] = div %0, %9
+  float t10[2];
+  UNROLL for (int i = 0; i < 2; ++i) t10[i] = m_div(t0[0], t9[i]);
+  // store ws.value25, %10
+  { auto* const at = p_ws_value25 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t10[i]); }
 }
 
 // What every segment adds to the cotangent of C by its start.
@@ -1802,18 +1821,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
       cp_wait<1>();
       team_sync(1);
       // %7 [%row] = log_sigmoid %6
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_7))[i] = m_log_sigmoid(((float*)(basep + L2_6))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L4_7))[i] = m_log_sigmoid(((float*)(basep + L2_6))[i]);
       // %8 [%row] = keep %7
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L5_8))[i] = (i < length ? ((float*)(basep + L4_7))[i] : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L5_8))[i] = (i < length ? ((float*)(basep + L4_7))[i] : 0.f);
       // %9 [%row] = cumsum %8
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L6_9)), ((float*)(basep + L5_8)), false, false);
       // %10 [%row] = exp %9
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_10))[i] = m_exp(((float*)(basep + L6_9))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L7_10))[i] = m_exp(((float*)(basep + L6_9))[i]);
       // %11 [] = 0.125
       // %12 [%row] = mul %10, %11
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L8_12))[i] = (((float*)(basep + L7_10))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L8_12))[i] = (((float*)(basep + L7_10))[i] * 0.125f);
       // %16 [] = pick last %9
       const float s16_2 = ((float*)(basep + L6_9))[63];
       // %17 [] = exp %16
@@ -1991,18 +2010,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
       cp_wait<1>();
       team_sync(1);
       // %7 [%row] = log_sigmoid %6
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_7))[i] = m_log_sigmoid(((float*)(basep + L2_6))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L4_7))[i] = m_log_sigmoid(((float*)(basep + L2_6))[i]);
       // %8 [%row] = keep %7
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L5_8))[i] = (i < length ? ((float*)(basep + L4_7))[i] : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L5_8))[i] = (i < length ? ((float*)(basep + L4_7))[i] : 0.f);
       // %9 [%row] = cumsum %8
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L6_9)), ((float*)(basep + L5_8)), false, false);
       // %10 [%row] = exp %9
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_10))[i] = m_exp(((float*)(basep + L6_9))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L7_10))[i] = m_exp(((float*)(basep + L6_9))[i]);
       // %11 [] = 0.125
       // %12 [%row] = mul %10, %11
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L8_12))[i] = (((float*)(basep + L7_10))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L8_12))[i] = (((float*)(basep + L7_10))[i] * 0.125f);
       // %16 [] = pick last %9
       const float s16_2 = ((float*)(basep + L6_9))[63];
       // %17 [] = exp %16
@@ -2111,7 +2130,7 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_first(f32* __restric
 
 // Gradients of what the scan of C reads.
 extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M1 = 0, M7 = 18432, M26 = 0, M0_2 = 36864, M2_0 = 45056, M3_13 = 53248, M4_34 = 61440, M5_41 = 69632, M6_55 = 77824, M16_12 = 86016, M21_28 = 53248, M22_16 = 0, M27_102 = 36864, M51 = 0, M52 = 8192, M9 = 86016, M30 = 0, M33 = 512, M37 = 0, M44 = 0, M8_5 = 94208, M10_6 = 0, M11_8 = 94464, M12_9 = 94720, M13_10 = 94976, M14_14 = 0, M15_15 = 95232, M17_20 = 0, M18_21 = 256, M19_22 = 95488, M20_23 = 95744, M23_37 = 8192, M24_38 = 96000, M25_100 = 96256, M28_54 = 512, M29_60 = 1024, M31_61 = 1280, M32_63 = 0, M34_64 = 1024, M35_65 = 1536, M36_70 = 512, M38_73 = 0, M39_74 = 256, M40_75 = 0, M41_77 = 512, M42_78 = 768, M43_84 = 512, M45_85 = 768, M46_86 = 1024, M47_87 = 1280, M48_88 = 1536, M49_89 = 1792, M50_90 = 8192;
+  constexpr u32 M1 = 0, M7 = 18432, M26 = 0, M0_2 = 36864, M2_0 = 45056, M3_14 = 53248, M4_35 = 61440, M5_42 = 69632, M6_56 = 77824, M16_13 = 86016, M21_29 = 53248, M22_17 = 0, M27_103 = 36864, M54 = 0, M55 = 8192, M9 = 86016, M30 = 0, M33 = 512, M37 = 0, M44 = 0, M8_5 = 94208, M10_6 = 0, M11_9 = 94464, M12_10 = 94720, M13_11 = 94976, M14_15 = 0, M15_16 = 95232, M17_21 = 0, M18_22 = 256, M19_23 = 95488, M20_24 = 95744, M23_38 = 8192, M24_39 = 96000, M25_101 = 96256, M28_55 = 512, M29_61 = 1024, M31_62 = 1280, M32_64 = 0, M34_65 = 1024, M35_66 = 1536, M36_71 = 512, M38_74 = 0, M39_75 = 256, M40_76 = 0, M41_78 = 512, M42_79 = 768, M43_82 = 512, M45_83 = 768, M46_84 = 1024, M47_85 = 1280, M48_86 = 1536, M49_87 = 1792, M50_88 = 2048, M51_89 = 2304, M52_90 = 2560, M53_91 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2127,15 +2146,15 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   array_load<64, 72, 256>((base + M1), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 256>((base + M2_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %13 [%row, V] = load v row
-  tile_load<64, 1, 256>((base + M3_13), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %34 [K, V] = load ws.C.cotangents
-  tile_load<64, 1, 256>((base + M4_34), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %41 [%row, K] = load k row
-  tile_load<64, 1, 256>((base + M5_41), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %55 [K, V] = load ws.C.states
-  tile_load<64, 1, 256>((base + M6_55), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %79 [%row, V] = load ws.C.result0 row
+  // %14 [%row, V] = load v row
+  tile_load<64, 1, 256>((base + M3_14), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %35 [K, V] = load ws.C.cotangents
+  tile_load<64, 1, 256>((base + M4_35), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %42 [%row, K] = load k row
+  tile_load<64, 1, 256>((base + M5_42), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %56 [K, V] = load ws.C.states
+  tile_load<64, 1, 256>((base + M6_56), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %80 [%row, V] = load ws.C.result0 row
   array_load<64, 72, 256>((base + M7), p_ws_C_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %1 [] = 1
   // %4 [%row, K] = mul %2, %3
@@ -2152,300 +2171,299 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   // %5 [%row] = sum[K] %4
   row_sums_to<16>((((float*)(basep + M9)) + part * 64), f4_2);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M8_5))[i] = ((float*)(basep + M9))[0 + i] + ((float*)(basep + M9))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M8_5))[i] = ((float*)(basep + M9))[0 + i] + ((float*)(basep + M9))[64 + i];
   // %6 [%row] = abs %5
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M10_6))[i] = fabsf(((float*)(basep + M8_5))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M10_6))[i] = fabsf(((float*)(basep + M8_5))[i]);
   // %7 [] = 8
-  // %8 [%row] = div %6, %7
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M11_8))[i] = (((float*)(basep + M10_6))[i] / 8.f);
-  // %9 [%row] = max %8, %1
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_9))[i] = max_nan(((float*)(basep + M11_8))[i], 1.f);
-  // %10 [%row] = div %1, %9
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M13_10))[i] = (1.f / ((float*)(basep + M12_9))[i]);
-  // %11 [%row, V] = mul %0, %10
+  // %8 [] = div %1, %7
+  const float s8_3 = m_div(1.f, 8.f);
+  // %9 [%row] = mul %6, %8
+  if (const int i = t; i < 64) ((float*)(basep + M11_9))[i] = (((float*)(basep + M10_6))[i] * s8_3);
+  // %10 [%row] = max %9, %1
+  if (const int i = t; i < 64) ((float*)(basep + M12_10))[i] = max_nan(((float*)(basep + M11_9))[i], 1.f);
+  // %11 [%row] = div %1, %10
+  if (const int i = t; i < 64) ((float*)(basep + M13_11))[i] = m_div(1.f, ((float*)(basep + M12_10))[i]);
+  // %12 [%row, V] = mul %0, %11
   cp_wait<5>();
   team_sync(1, 256);
-  float f0_3[16];
-  load_frag<2, 64, false>(f0_3, (base + M2_0), part * 2);
-  float f11_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_4[i] = (f0_3[i] * ((float*)(basep + M13_10))[frag_row(i)]);
-  // %12 [%row, V] = keep %11
+  float f0_4[16];
+  load_frag<2, 64, false>(f0_4, (base + M2_0), part * 2);
   float f12_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_5[i] = (frag_row(i) < length ? f11_4[i] : 0.f);
-  // %14 [%row] = load i row
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M14_14))[i] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  // %15 [%row] = sigmoid %14
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M15_15))[i] = m_sigmoid(((float*)(basep + M14_14))[i]);
-  // %16 [%row, V] = mul %13, %15
+  UNROLL for (int i = 0; i < 16; ++i) f12_5[i] = (f0_4[i] * ((float*)(basep + M13_11))[frag_row(i)]);
+  // %13 [%row, V] = keep %12
+  float f13_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_6[i] = (frag_row(i) < length ? f12_5[i] : 0.f);
+  // %15 [%row] = load i row
+  if (const int i = t; i < 64) ((float*)(basep + M14_15))[i] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %16 [%row] = sigmoid %15
+  if (const int i = t; i < 64) ((float*)(basep + M15_16))[i] = m_sigmoid(((float*)(basep + M14_15))[i]);
+  // %17 [%row, V] = mul %14, %16
   cp_wait<4>();
   team_sync(1, 256);
-  float f13_6[16];
-  load_frag<2, 64, false>(f13_6, (base + M3_13), part * 2);
-  float f16_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_7[i] = (f13_6[i] * ((float*)(basep + M15_15))[frag_row(i)]);
-  // %95 [%col] = swap %15
-  // %96 [%col, V] = swap %13
-  // %97 [%row, %col] = contract[V] %12, %96
-  store_frag<2, 64, false>((base + M16_12), f12_5, part * 2);
+  float f14_7[16];
+  load_frag<2, 64, false>(f14_7, (base + M3_14), part * 2);
+  float f17_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_8[i] = (f14_7[i] * ((float*)(basep + M15_16))[frag_row(i)]);
+  // %96 [%col] = swap %16
+  // %97 [%col, V] = swap %14
+  // %98 [%row, %col] = contract[V] %13, %97
+  store_frag<2, 64, false>((base + M16_13), f13_6, part * 2);
   team_sync(1, 256);
-  u32 a12_8[4][4]; load_as<4, 64, false>(a12_8, (base + M16_12));
-  float f97_9[16];
-  mma_open(); mma<32, 4, 64, false, true>(f97_9, a12_8, (base + M3_13), part * 32); mma_commit();
-  // %18 [%row, %col] = mul %97, %95
+  u32 a13_9[4][4]; load_as<4, 64, false>(a13_9, (base + M16_13));
+  float f98_10[16];
+  mma_open(); mma<32, 4, 64, false, true>(f98_10, a13_9, (base + M3_14), part * 32); mma_commit();
+  // %19 [%row, %col] = mul %98, %96
   mma_wait<0>();
-  mma_ready<sizeof(f97_9) / 4>(f97_9);
-  float f18_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_10[i] = (f97_9[i] * ((float*)(basep + M15_15))[(frag_col(i) + part * 32)]);
-  // %19 [%row, %col] = mask %18
+  mma_ready<sizeof(f98_10) / 4>(f98_10);
   float f19_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_11[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f18_10[i] : 0.f);
-  // %20 [%row] = load f row
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M17_20))[i] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
-  // %21 [%row] = log_sigmoid %20
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M18_21))[i] = m_log_sigmoid(((float*)(basep + M17_20))[i]);
-  // %22 [%row] = keep %21
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M19_22))[i] = (i < length ? ((float*)(basep + M18_21))[i] : 0.f);
-  // %23 [%row] = cumsum %22
+  UNROLL for (int i = 0; i < 16; ++i) f19_11[i] = (f98_10[i] * ((float*)(basep + M15_16))[(frag_col(i) + part * 32)]);
+  // %20 [%row, %col] = mask %19
+  float f20_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_12[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f19_11[i] : 0.f);
+  // %21 [%row] = load f row
+  if (const int i = t; i < 64) ((float*)(basep + M17_21))[i] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  // %22 [%row] = log_sigmoid %21
+  if (const int i = t; i < 64) ((float*)(basep + M18_22))[i] = m_log_sigmoid(((float*)(basep + M17_21))[i]);
+  // %23 [%row] = keep %22
+  if (const int i = t; i < 64) ((float*)(basep + M19_23))[i] = (i < length ? ((float*)(basep + M18_22))[i] : 0.f);
+  // %24 [%row] = cumsum %23
   team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M20_23)), ((float*)(basep + M19_22)), false, false);
-  // %24 [%col] = swap %23
-  // %25 [%row, %col] = sub %23, %24
+  if (t < 32) vec_cumsum(((float*)(basep + M20_24)), ((float*)(basep + M19_23)), false, false);
+  // %25 [%col] = swap %24
+  // %26 [%row, %col] = sub %24, %25
   team_sync(1, 256);
-  float f25_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_12[i] = (((float*)(basep + M20_23))[frag_row(i)] - ((float*)(basep + M20_23))[(frag_col(i) + part * 32)]);
-  // %26 [%row, %col] = mask %25
   float f26_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f26_13[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f25_12[i] : 0.f);
-  // %27 [%row, %col] = exp %26
+  UNROLL for (int i = 0; i < 16; ++i) f26_13[i] = (((float*)(basep + M20_24))[frag_row(i)] - ((float*)(basep + M20_24))[(frag_col(i) + part * 32)]);
+  // %27 [%row, %col] = mask %26
   float f27_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f27_14[i] = m_exp(f26_13[i]);
-  // %28 [%row, %col] = mul %27, %19
+  UNROLL for (int i = 0; i < 16; ++i) f27_14[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f26_13[i] : 0.f);
+  // %28 [%row, %col] = exp %27
   float f28_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_15[i] = (f27_14[i] * f19_11[i]);
-  // %29 [] = 0.125
-  // %32 [%col, K] = swap %2
-  // %98 [%col, %row] = swap %28
-  // %99 [%row, K] = contract[%col] %98, %32
-  store_frag<2, 64, false>((base + M21_28), f28_15, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f28_15[i] = m_exp(f27_14[i]);
+  // %29 [%row, %col] = mul %28, %20
+  float f29_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_16[i] = (f28_15[i] * f20_12[i]);
+  // %30 [] = 0.125
+  // %33 [%col, K] = swap %2
+  // %99 [%col, %row] = swap %29
+  // %100 [%row, K] = contract[%col] %99, %33
+  store_frag<2, 64, false>((base + M21_29), f29_16, part * 2);
   team_sync(1, 256);
-  u32 a28_16[4][4]; load_as<4, 64, true>(a28_16, (base + M21_28));
-  float f99_17[16];
-  mma_open(); mma<32, 4, 64, true, true>(f99_17, a28_16, (base + M0_2), part * 32); mma_commit();
-  // %33 [%row, K] = mul %99, %29
+  u32 a29_17[4][4]; load_as<4, 64, true>(a29_17, (base + M21_29));
+  float f100_18[16];
+  mma_open(); mma<32, 4, 64, true, true>(f100_18, a29_17, (base + M0_2), part * 32); mma_commit();
+  // %34 [%row, K] = mul %100, %30
   mma_wait<0>();
-  mma_ready<sizeof(f99_17) / 4>(f99_17);
-  float f33_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_18[i] = (f99_17[i] * 0.125f);
-  // %35 [%row, K] = contract[V] %16, %34
-  store_frag<2, 64, false>((base + M22_16), f16_7, part * 2);
+  mma_ready<sizeof(f100_18) / 4>(f100_18);
+  float f34_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_19[i] = (f100_18[i] * 0.125f);
+  // %36 [%row, K] = contract[V] %17, %35
+  store_frag<2, 64, false>((base + M22_17), f17_8, part * 2);
   team_sync(1, 256);
-  u32 a16_19[4][4]; load_as<4, 64, false>(a16_19, (base + M22_16));
+  u32 a17_20[4][4]; load_as<4, 64, false>(a17_20, (base + M22_17));
   cp_wait<3>();
   team_sync(1, 256);
-  float f35_20[16];
-  mma_open(); mma<32, 4, 64, false, true>(f35_20, a16_19, (base + M4_34), part * 32); mma_commit();
-  // %36 [] = pick last %23
-  const float s36_21 = ((float*)(basep + M20_23))[63];
-  // %37 [%row] = sub %36, %23
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M23_37))[i] = (s36_21 - ((float*)(basep + M20_23))[i]);
-  // %38 [%row] = exp %37
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M24_38))[i] = m_exp(((float*)(basep + M23_37))[i]);
-  // %39 [%row, K] = mul %38, %35
+  float f36_21[16];
+  mma_open(); mma<32, 4, 64, false, true>(f36_21, a17_20, (base + M4_35), part * 32); mma_commit();
+  // %37 [] = pick last %24
+  const float s37_22 = ((float*)(basep + M20_24))[63];
+  // %38 [%row] = sub %37, %24
+  if (const int i = t; i < 64) ((float*)(basep + M23_38))[i] = (s37_22 - ((float*)(basep + M20_24))[i]);
+  // %39 [%row] = exp %38
+  if (const int i = t; i < 64) ((float*)(basep + M24_39))[i] = m_exp(((float*)(basep + M23_38))[i]);
+  // %40 [%row, K] = mul %39, %36
   team_sync(1, 256);
   mma_wait<0>();
-  mma_ready<sizeof(f35_20) / 4>(f35_20);
-  float f39_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_22[i] = (((float*)(basep + M24_38))[frag_row(i)] * f35_20[i]);
-  // %40 [%row, K] = add %39, %33
+  mma_ready<sizeof(f36_21) / 4>(f36_21);
   float f40_23[16];
-  UNROLL for (int i = 0; i < 16; ++i) f40_23[i] = (f39_22[i] + f33_18[i]);
-  // store ws.C.adjoint1, %40
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f40_23[i]); }
-  // %42 [%col, K] = swap %41
-  // %43 [%row, %col] = contract[K] %2, %42
-  u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M0_2));
+  UNROLL for (int i = 0; i < 16; ++i) f40_23[i] = (((float*)(basep + M24_39))[frag_row(i)] * f36_21[i]);
+  // %41 [%row, K] = add %40, %34
+  float f41_24[16];
+  UNROLL for (int i = 0; i < 16; ++i) f41_24[i] = (f40_23[i] + f34_19[i]);
+  // store ws.C.adjoint1, %41
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f41_24[i]); }
+  // %43 [%col, K] = swap %42
+  // %44 [%row, %col] = contract[K] %2, %43
+  u32 a2_25[4][4]; load_as<4, 64, false>(a2_25, (base + M0_2));
   cp_wait<2>();
   team_sync(1, 256);
-  float f43_25[16];
-  mma_open(); mma<32, 4, 64, false, true>(f43_25, a2_24, (base + M5_41), part * 32); mma_commit();
-  // %44 [%row, %col] = mask %43
-  mma_wait<0>();
-  mma_ready<sizeof(f43_25) / 4>(f43_25);
   float f44_26[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_26[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f43_25[i] : 0.f);
-  // %45 [%row, %col] = mul %27, %29
+  mma_open(); mma<32, 4, 64, false, true>(f44_26, a2_25, (base + M5_42), part * 32); mma_commit();
+  // %45 [%row, %col] = mask %44
+  mma_wait<0>();
+  mma_ready<sizeof(f44_26) / 4>(f44_26);
   float f45_27[16];
-  UNROLL for (int i = 0; i < 16; ++i) f45_27[i] = (f27_14[i] * 0.125f);
-  // %46 [%row, %col] = mul %45, %44
+  UNROLL for (int i = 0; i < 16; ++i) f45_27[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f44_26[i] : 0.f);
+  // %46 [%row, %col] = mul %28, %30
   float f46_28[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_28[i] = (f45_27[i] * f44_26[i]);
-  // %47 [%col, %row] = swap %46
-  // %100 [%row] = keep %10
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M25_100))[i] = (i < length ? ((float*)(basep + M13_10))[i] : 0.f);
-  // %101 [%col] = swap %100
-  // %102 [%col, %row] = mul %47, %101
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f46_28[i];
+  UNROLL for (int i = 0; i < 16; ++i) f46_28[i] = (f28_15[i] * 0.125f);
+  // %47 [%row, %col] = mul %46, %45
+  float f47_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_29[i] = (f46_28[i] * f45_27[i]);
+  // %48 [%col, %row] = swap %47
+  // %101 [%row] = keep %11
+  if (const int i = t; i < 64) ((float*)(basep + M25_101))[i] = (i < length ? ((float*)(basep + M13_11))[i] : 0.f);
+  // %102 [%col] = swap %101
+  // %103 [%col, %row] = mul %48, %102
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f47_29[i];
   team_sync(1, 256);
-  float f46_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_29[i] = ((float*)(basep + M26))[(frag_col(i) + part * 32) * 72 + frag_row(i)];
-  float f102_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f102_30[i] = (f46_29[i] * ((float*)(basep + M25_100))[(frag_col(i) + part * 32)]);
-  // %103 [%col, V] = swap %0
-  // %50 [%row, V] = contract[K] %41, %34
-  u32 a41_31[4][4]; load_as<4, 64, false>(a41_31, (base + M5_41));
-  float f50_32[16];
-  mma_open(); mma<32, 4, 64, true, true>(f50_32, a41_31, (base + M4_34), part * 32); mma_commit();
-  // %51 [%row, V] = mul %38, %50
-  mma_wait<0>();
-  mma_ready<sizeof(f50_32) / 4>(f50_32);
+  float f47_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_30[i] = ((float*)(basep + M26))[(frag_col(i) + part * 32) * 72 + frag_row(i)];
+  float f103_31[16];
+  UNROLL for (int i = 0; i < 16; ++i) f103_31[i] = (f47_30[i] * ((float*)(basep + M25_101))[(frag_col(i) + part * 32)]);
+  // %104 [%col, V] = swap %0
+  // %51 [%row, V] = contract[K] %42, %35
+  u32 a42_32[4][4]; load_as<4, 64, false>(a42_32, (base + M5_42));
   float f51_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_33[i] = (((float*)(basep + M24_38))[frag_row(i)] * f50_32[i]);
-  // %49 [%row, V] = contract[%col] %102, %103
-  // %52 [%row, V] = add %51, %49
-  store_frag<2, 64, false>((base + M27_102), f102_30, part * 2);
-  team_sync(1, 256);
-  u32 a102_34[4][4]; load_as<4, 64, false>(a102_34, (base + M27_102));
-  float f52_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f52_35[i] = f51_33[i];
-  mma_open(); mma<32, 4, 64, true, false>(f52_35, a102_34, (base + M2_0), part * 32); mma_commit();
-  // store ws.C.adjoint2, %52
+  mma_open(); mma<32, 4, 64, true, true>(f51_33, a42_32, (base + M4_35), part * 32); mma_commit();
+  // %52 [%row, V] = mul %39, %51
   mma_wait<0>();
-  mma_ready<sizeof(f52_35) / 4>(f52_35);
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f52_35[i]); }
-  // %54 [%row] = exp %23
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M28_54))[i] = m_exp(((float*)(basep + M20_23))[i]);
-  // %56 [%row, K] = contract[V] %12, %55
-  u32 a12_36[4][4]; load_as<4, 64, false>(a12_36, (base + M16_12));
+  mma_ready<sizeof(f51_33) / 4>(f51_33);
+  float f52_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f52_34[i] = (((float*)(basep + M24_39))[frag_row(i)] * f51_33[i]);
+  // %50 [%row, V] = contract[%col] %103, %104
+  // %53 [%row, V] = add %52, %50
+  store_frag<2, 64, false>((base + M27_103), f103_31, part * 2);
+  team_sync(1, 256);
+  u32 a103_35[4][4]; load_as<4, 64, false>(a103_35, (base + M27_103));
+  float f53_36[16];
+  UNROLL for (int i = 0; i < 16; ++i) f53_36[i] = f52_34[i];
+  mma_open(); mma<32, 4, 64, true, false>(f53_36, a103_35, (base + M2_0), part * 32); mma_commit();
+  // store ws.C.adjoint2, %53
+  mma_wait<0>();
+  mma_ready<sizeof(f53_36) / 4>(f53_36);
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f53_36[i]); }
+  // %55 [%row] = exp %24
+  if (const int i = t; i < 64) ((float*)(basep + M28_55))[i] = m_exp(((float*)(basep + M20_24))[i]);
+  // %57 [%row, K] = contract[V] %13, %56
+  u32 a13_37[4][4]; load_as<4, 64, false>(a13_37, (base + M16_13));
   cp_wait<1>();
   team_sync(1, 256);
-  float f56_37[16];
-  mma_open(); mma<32, 4, 64, false, true>(f56_37, a12_36, (base + M6_55), part * 32); mma_commit();
-  // %57 [%row, K] = mul %54, %56
-  mma_wait<0>();
-  mma_ready<sizeof(f56_37) / 4>(f56_37);
   float f57_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f57_38[i] = (((float*)(basep + M28_54))[frag_row(i)] * f56_37[i]);
-  // %53 [%row, K] = contract[%col] %28, %42
-  // %58 [%row, K] = add %57, %53
-  u32 a28_39[4][4]; load_as<4, 64, false>(a28_39, (base + M21_28));
-  float f58_40[16];
-  UNROLL for (int i = 0; i < 16; ++i) f58_40[i] = f57_38[i];
-  mma_open(); mma<32, 4, 64, true, false>(f58_40, a28_39, (base + M5_41), part * 32); mma_commit();
-  // %59 [%row, K] = mul %58, %2
+  mma_open(); mma<32, 4, 64, false, true>(f57_38, a13_37, (base + M6_56), part * 32); mma_commit();
+  // %58 [%row, K] = mul %55, %57
   mma_wait<0>();
-  mma_ready<sizeof(f58_40) / 4>(f58_40);
+  mma_ready<sizeof(f57_38) / 4>(f57_38);
+  float f58_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f58_39[i] = (((float*)(basep + M28_55))[frag_row(i)] * f57_38[i]);
+  // %54 [%row, K] = contract[%col] %29, %43
+  // %59 [%row, K] = add %58, %54
+  u32 a29_40[4][4]; load_as<4, 64, false>(a29_40, (base + M21_29));
   float f59_41[16];
-  UNROLL for (int i = 0; i < 16; ++i) f59_41[i] = (f58_40[i] * f2_0[i]);
-  // %60 [%row] = sum[K] %59
-  row_sums_to<16>((((float*)(basep + M30)) + part * 64), f59_41);
+  UNROLL for (int i = 0; i < 16; ++i) f59_41[i] = f58_39[i];
+  mma_open(); mma<32, 4, 64, true, false>(f59_41, a29_40, (base + M5_42), part * 32); mma_commit();
+  // %60 [%row, K] = mul %59, %2
+  mma_wait<0>();
+  mma_ready<sizeof(f59_41) / 4>(f59_41);
+  float f60_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f60_42[i] = (f59_41[i] * f2_0[i]);
+  // %61 [%row] = sum[K] %60
+  row_sums_to<16>((((float*)(basep + M30)) + part * 64), f60_42);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M29_60))[i] = ((float*)(basep + M30))[0 + i] + ((float*)(basep + M30))[64 + i];
-  // %61 [%row] = mul %29, %60
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M31_61))[i] = (0.125f * ((float*)(basep + M29_60))[i]);
-  // %62 [%row, K] = mul %40, %41
-  float f41_42[16];
-  load_frag<2, 64, false>(f41_42, (base + M5_41), part * 2);
-  float f62_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f62_43[i] = (f40_23[i] * f41_42[i]);
-  // %63 [%row] = sum[K] %62
-  row_sums_to<16>((((float*)(basep + M33)) + part * 64), f62_43);
+  if (const int i = t; i < 64) ((float*)(basep + M29_61))[i] = ((float*)(basep + M30))[0 + i] + ((float*)(basep + M30))[64 + i];
+  // %62 [%row] = mul %30, %61
+  if (const int i = t; i < 64) ((float*)(basep + M31_62))[i] = (0.125f * ((float*)(basep + M29_61))[i]);
+  // %63 [%row, K] = mul %41, %42
+  float f42_43[16];
+  load_frag<2, 64, false>(f42_43, (base + M5_42), part * 2);
+  float f63_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f63_44[i] = (f41_24[i] * f42_43[i]);
+  // %64 [%row] = sum[K] %63
+  row_sums_to<16>((((float*)(basep + M33)) + part * 64), f63_44);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M32_63))[i] = ((float*)(basep + M33))[0 + i] + ((float*)(basep + M33))[64 + i];
-  // %64 [%row] = neg %63
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M34_64))[i] = (-((float*)(basep + M32_63))[i]);
-  // %65 [K] = contract[V] %55, %34
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M35_65))[i] = row_dot<64, 64>((base + M6_55), (base + M4_34), i);
-  // %66 [] = sum[K] %65
+  if (const int i = t; i < 64) ((float*)(basep + M32_64))[i] = ((float*)(basep + M33))[0 + i] + ((float*)(basep + M33))[64 + i];
+  // %65 [%row] = neg %64
+  if (const int i = t; i < 64) ((float*)(basep + M34_65))[i] = (-((float*)(basep + M32_64))[i]);
+  // %66 [K] = contract[V] %56, %35
+  if (const int i = t; i < 64) ((float*)(basep + M35_66))[i] = row_dot<64, 64>((base + M6_56), (base + M4_35), i);
+  // %67 [] = sum[K] %66
   team_sync(1, 256);
-  const float s66_44 = vec_sum<64>(((float*)(basep + M35_65)));
-  // %67 [] = exp %36
-  const float s67_45 = m_exp(s36_21);
-  // %68 [] = mul %67, %66
-  const float s68_46 = (s67_45 * s66_44);
-  // %69 [%row, K] = mul %39, %41
-  float f69_47[16];
-  UNROLL for (int i = 0; i < 16; ++i) f69_47[i] = (f39_22[i] * f41_42[i]);
-  // %70 [%row] = sum[K] %69
-  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f69_47);
+  const float s67_45 = vec_sum<64>(((float*)(basep + M35_66)));
+  // %68 [] = exp %37
+  const float s68_46 = m_exp(s37_22);
+  // %69 [] = mul %68, %67
+  const float s69_47 = (s68_46 * s67_45);
+  // %70 [%row, K] = mul %40, %42
+  float f70_48[16];
+  UNROLL for (int i = 0; i < 16; ++i) f70_48[i] = (f40_23[i] * f42_43[i]);
+  // %71 [%row] = sum[K] %70
+  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f70_48);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M36_70))[i] = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
-  // %71 [] = sum[%row] %70
+  if (const int i = t; i < 64) ((float*)(basep + M36_71))[i] = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
+  // %72 [] = sum[%row] %71
   team_sync(1, 256);
-  const float s71_48 = vec_sum<64>(((float*)(basep + M36_70)));
-  // %72 [] = add %68, %71
-  const float s72_49 = (s68_46 + s71_48);
-  // %73 [%row] = add %61, %64
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M38_73))[i] = (((float*)(basep + M31_61))[i] + ((float*)(basep + M34_64))[i]);
-  // %74 [%row] = cumsum reversed %73
+  const float s72_49 = vec_sum<64>(((float*)(basep + M36_71)));
+  // %73 [] = add %69, %72
+  const float s73_50 = (s69_47 + s72_49);
+  // %74 [%row] = add %62, %65
+  if (const int i = t; i < 64) ((float*)(basep + M38_74))[i] = (((float*)(basep + M31_62))[i] + ((float*)(basep + M34_65))[i]);
+  // %75 [%row] = cumsum reversed %74
   team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M39_74)), ((float*)(basep + M38_73)), false, true);
-  // %75 [%row] = add %74, %72
+  if (t < 32) vec_cumsum(((float*)(basep + M39_75)), ((float*)(basep + M38_74)), false, true);
+  // %76 [%row] = add %75, %73
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M40_75))[i] = (((float*)(basep + M39_74))[i] + s72_49);
-  // %76 [] = -80
-  // %77 [%row] = less %76, %22
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M41_77))[i] = ((-80.f) < ((float*)(basep + M19_22))[i] ? 1.f : 0.f);
-  // %78 [%row] = mul %75, %77
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M42_78))[i] = (((float*)(basep + M40_75))[i] * ((float*)(basep + M41_77))[i]);
-  // store ws.C.adjoint3, %78
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M42_78))[i]);
-  // %80 [%row, V] = div %79, %9
+  if (const int i = t; i < 64) ((float*)(basep + M40_76))[i] = (((float*)(basep + M39_75))[i] + s73_50);
+  // %77 [] = -80
+  // %78 [%row] = less %77, %23
+  if (const int i = t; i < 64) ((float*)(basep + M41_78))[i] = ((-80.f) < ((float*)(basep + M19_23))[i] ? 1.f : 0.f);
+  // %79 [%row] = mul %76, %78
+  if (const int i = t; i < 64) ((float*)(basep + M42_79))[i] = (((float*)(basep + M40_76))[i] * ((float*)(basep + M41_78))[i]);
+  // store ws.C.adjoint3, %79
+  if (const int i = t; i < 64) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M42_79))[i]);
+  // %81 [%row, V] = mul %0, %80
   cp_wait<0>();
   team_sync(1, 256);
-  float f79_50[16];
-  UNROLL for (int i = 0; i < 16; ++i) f79_50[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f80_51[16];
-  UNROLL for (int i = 0; i < 16; ++i) f80_51[i] = (f79_50[i] / ((float*)(basep + M12_9))[frag_row(i)]);
-  // %81 [%row, V] = div %80, %9
+  UNROLL for (int i = 0; i < 16; ++i) f80_51[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f81_52[16];
-  UNROLL for (int i = 0; i < 16; ++i) f81_52[i] = (f80_51[i] / ((float*)(basep + M12_9))[frag_row(i)]);
-  // %82 [%row, V] = neg %81
-  float f82_53[16];
-  UNROLL for (int i = 0; i < 16; ++i) f82_53[i] = (-f81_52[i]);
-  // %83 [%row, V] = mul %0, %82
-  float f83_54[16];
-  UNROLL for (int i = 0; i < 16; ++i) f83_54[i] = (f0_3[i] * f82_53[i]);
-  // %84 [%row] = sum[V] %83
-  row_sums_to<16>((((float*)(basep + M44)) + part * 64), f83_54);
+  UNROLL for (int i = 0; i < 16; ++i) f81_52[i] = (f0_4[i] * f80_51[i]);
+  // %82 [%row] = sum[V] %81
+  row_sums_to<16>((((float*)(basep + M44)) + part * 64), f81_52);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M43_84))[i] = ((float*)(basep + M44))[0 + i] + ((float*)(basep + M44))[64 + i];
-  // %85 [%row] = less %8, %1
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M45_85))[i] = (((float*)(basep + M11_8))[i] < 1.f ? 1.f : 0.f);
-  // %86 [%row] = sub %1, %85
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M46_86))[i] = (1.f - ((float*)(basep + M45_85))[i]);
-  // %87 [%row] = mul %84, %86
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M47_87))[i] = (((float*)(basep + M43_84))[i] * ((float*)(basep + M46_86))[i]);
-  // %88 [%row] = mul %87, %29
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M48_88))[i] = (((float*)(basep + M47_87))[i] * 0.125f);
-  // %89 [%row] = sign %5
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M49_89))[i] = m_sign(((float*)(basep + M8_5))[i]);
-  // %90 [%row] = mul %88, %89
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M50_90))[i] = (((float*)(basep + M48_88))[i] * ((float*)(basep + M49_89))[i]);
-  // %91 [%row, K] = mul %90, %3
+  if (const int i = t; i < 64) ((float*)(basep + M43_82))[i] = ((float*)(basep + M44))[0 + i] + ((float*)(basep + M44))[64 + i];
+  // %83 [%row] = div %82, %10
+  if (const int i = t; i < 64) ((float*)(basep + M45_83))[i] = m_div(((float*)(basep + M43_82))[i], ((float*)(basep + M12_10))[i]);
+  // %84 [%row] = div %83, %10
+  if (const int i = t; i < 64) ((float*)(basep + M46_84))[i] = m_div(((float*)(basep + M45_83))[i], ((float*)(basep + M12_10))[i]);
+  // %85 [%row] = neg %84
+  if (const int i = t; i < 64) ((float*)(basep + M47_85))[i] = (-((float*)(basep + M46_84))[i]);
+  // %86 [%row] = less %9, %1
+  if (const int i = t; i < 64) ((float*)(basep + M48_86))[i] = (((float*)(basep + M11_9))[i] < 1.f ? 1.f : 0.f);
+  // %87 [%row] = sub %1, %86
+  if (const int i = t; i < 64) ((float*)(basep + M49_87))[i] = (1.f - ((float*)(basep + M48_86))[i]);
+  // %88 [%row] = mul %85, %87
+  if (const int i = t; i < 64) ((float*)(basep + M50_88))[i] = (((float*)(basep + M47_85))[i] * ((float*)(basep + M49_87))[i]);
+  // %89 [%row] = mul %88, %30
+  if (const int i = t; i < 64) ((float*)(basep + M51_89))[i] = (((float*)(basep + M50_88))[i] * 0.125f);
+  // %90 [%row] = sign %5
+  if (const int i = t; i < 64) ((float*)(basep + M52_90))[i] = m_sign(((float*)(basep + M8_5))[i]);
+  // %91 [%row] = mul %89, %90
+  if (const int i = t; i < 64) ((float*)(basep + M53_91))[i] = (((float*)(basep + M51_89))[i] * ((float*)(basep + M52_90))[i]);
+  // %92 [%row, K] = mul %91, %3
   team_sync(1, 256);
-  float f91_55[16];
-  UNROLL for (int i = 0; i < 16; ++i) f91_55[i] = (((float*)(basep + M50_90))[frag_row(i)] * f3_1[i]);
-  // %92 [%row, K] = mul %58, %29
-  float f92_56[16];
-  UNROLL for (int i = 0; i < 16; ++i) f92_56[i] = (f58_40[i] * 0.125f);
-  // %93 [%row, K] = add %91, %92
-  float f93_57[16];
-  UNROLL for (int i = 0; i < 16; ++i) f93_57[i] = (f91_55[i] + f92_56[i]);
-  // store d_q, %93
-  store_frag<2, 64, false>((base + M51), f93_57, part * 2);
+  float f92_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f92_53[i] = (((float*)(basep + M53_91))[frag_row(i)] * f3_1[i]);
+  // %93 [%row, K] = mul %59, %30
+  float f93_54[16];
+  UNROLL for (int i = 0; i < 16; ++i) f93_54[i] = (f59_41[i] * 0.125f);
+  // %94 [%row, K] = add %92, %93
+  float f94_55[16];
+  UNROLL for (int i = 0; i < 16; ++i) f94_55[i] = (f92_53[i] + f93_54[i]);
+  // store d_q, %94
+  store_frag<2, 64, false>((base + M54), f94_55, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M51), t);
-  // %94 [%row, V] = mul %52, %15
-  float f94_58[16];
-  UNROLL for (int i = 0; i < 16; ++i) f94_58[i] = (f52_35[i] * ((float*)(basep + M15_15))[frag_row(i)]);
-  // store d_v, %94
-  store_frag<2, 64, false>((base + M52), f94_58, part * 2);
+  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M54), t);
+  // %95 [%row, V] = mul %53, %16
+  float f95_56[16];
+  UNROLL for (int i = 0; i < 16; ++i) f95_56[i] = (f53_36[i] * ((float*)(basep + M15_16))[frag_row(i)]);
+  // store d_v, %95
+  store_frag<2, 64, false>((base + M55), f95_56, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M52), t);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M55), t);
 }
 
 // Pointwise values that fold an axis, before a scan.
-extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict__ p_q, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_n_result0, const f32* __restrict__ p_ws_C_result0, f32* __restrict__ p_ws_value45, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict__ p_q, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_n_result0, const f32* __restrict__ p_ws_C_result0, f32* __restrict__ p_ws_value49, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2462,79 +2480,82 @@ extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict
   // %1 [%row, V] = load ws.C.result0 row
   float t1[4];
   { auto* const at = p_ws_C_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_V); else zeron<2>(&t1[(i) * 2 + 0]); } }
-  // %2 [%row, K] = load q row
+  // %2 [%row, V] = mul %0, %1
   float t2[4];
-  { auto* const at = p_q + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t2[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t2[(i) * 2 + 0]); } }
-  // %3 [%row, K] = load ws.n.result0 row
-  float t3[4];
-  { auto* const at = p_ws_n_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t3[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t3[(i) * 2 + 0]); } }
-  // %4 [%row, K] = mul %2, %3
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = (t0[(i) * 2 + j] * t1[(i) * 2 + j]);
+  // %3 [%row] = sum[V] %2
+  float t3[2];
+  UNROLL for (int i = 0; i < 2; ++i) t3[i] = 0.f;
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[i] = t3[i] + t2[(i) * 2 + j];
+  UNROLL for (int i = 0; i < 2; ++i) t3[i] = lanes_fold(t3[i], [](float x, float y) { return fold_sum(x, y); });
+  // %4 [%row, K] = load q row
   float t4[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t4[(i) * 2 + j] = (t2[(i) * 2 + j] * t3[(i) * 2 + j]);
-  // %5 [%row] = sum[K] %4
-  float t5[2];
-  UNROLL for (int i = 0; i < 2; ++i) t5[i] = 0.f;
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t5[i] = t5[i] + t4[(i) * 2 + j];
-  UNROLL for (int i = 0; i < 2; ++i) t5[i] = lanes_fold(t5[i], [](float x, float y) { return fold_sum(x, y); });
-  // %6 [%row] = abs %5
-  float t6[2];
-  UNROLL for (int i = 0; i < 2; ++i) t6[i] = fabsf(t5[i]);
-  // %7 [] = 8
-  float t7[1];
-  t7[0] = 8.f;
-  // %8 [%row] = div %6, %7
+  { auto* const at = p_q + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t4[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t4[(i) * 2 + 0]); } }
+  // %5 [%row, K] = load ws.n.result0 row
+  float t5[4];
+  { auto* const at = p_ws_n_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t5[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t5[(i) * 2 + 0]); } }
+  // %6 [%row, K] = mul %4, %5
+  float t6[4];
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t6[(i) * 2 + j] = (t4[(i) * 2 + j] * t5[(i) * 2 + j]);
+  // %7 [%row] = sum[K] %6
+  float t7[2];
+  UNROLL for (int i = 0; i < 2; ++i) t7[i] = 0.f;
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t7[i] = t7[i] + t6[(i) * 2 + j];
+  UNROLL for (int i = 0; i < 2; ++i) t7[i] = lanes_fold(t7[i], [](float x, float y) { return fold_sum(x, y); });
+  // %8 [%row] = abs %7
   float t8[2];
-  UNROLL for (int i = 0; i < 2; ++i) t8[i] = (t6[i] / t7[0]);
-  // %9 [] = 1
+  UNROLL for (int i = 0; i < 2; ++i) t8[i] = fabsf(t7[i]);
+  // %9 [] = 8
   float t9[1];
-  t9[0] = 1.f;
-  // %10 [%row] = max %8, %9
-  float t10[2];
-  UNROLL for (int i = 0; i < 2; ++i) t10[i] = max_nan(t8[i], t9[0]);
-  // %11 [%row, V] = div %1, %10
-  float t11[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t11[(i) * 2 + j] = (t1[(i) * 2 + j] / t10[i]);
-  // %12 [%row, V] = div %11, %10
-  float t12[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t12[(i) * 2 + j] = (t11[(i) * 2 + j] / t10[i]);
-  // %13 [%row, V] = neg %12
-  float t13[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[(i) * 2 + j] = (-t12[(i) * 2 + j]);
-  // %14 [%row, V] = mul %0, %13
-  float t14[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t14[(i) * 2 + j] = (t0[(i) * 2 + j] * t13[(i) * 2 + j]);
-  // %15 [%row] = sum[V] %14
+  t9[0] = 8.f;
+  // %10 [] = 1
+  float t10[1];
+  t10[0] = 1.f;
+  // %11 [] = div %10, %9
+  float t11[1];
+  t11[0] = m_div(t10[0], t9[0]);
+  // %12 [%row] = mul %8, %11
+  float t12[2];
+  UNROLL for (int i = 0; i < 2; ++i) t12[i] = (t8[i] * t11[0]);
+  // %13 [%row] = max %12, %10
+  float t13[2];
+  UNROLL for (int i = 0; i < 2; ++i) t13[i] = max_nan(t12[i], t10[0]);
+  // %14 [%row] = div %3, %13
+  float t14[2];
+  UNROLL for (int i = 0; i < 2; ++i) t14[i] = m_div(t3[i], t13[i]);
+  // %15 [%row] = div %14, %13
   float t15[2];
-  UNROLL for (int i = 0; i < 2; ++i) t15[i] = 0.f;
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[i] = t15[i] + t14[(i) * 2 + j];
-  UNROLL for (int i = 0; i < 2; ++i) t15[i] = lanes_fold(t15[i], [](float x, float y) { return fold_sum(x, y); });
-  // %16 [%row] = less %8, %9
+  UNROLL for (int i = 0; i < 2; ++i) t15[i] = m_div(t14[i], t13[i]);
+  // %16 [%row] = neg %15
   float t16[2];
-  UNROLL for (int i = 0; i < 2; ++i) t16[i] = (t8[i] < t9[0] ? 1.f : 0.f);
-  // %17 [%row] = sub %9, %16
+  UNROLL for (int i = 0; i < 2; ++i) t16[i] = (-t15[i]);
+  // %17 [%row] = less %12, %10
   float t17[2];
-  UNROLL for (int i = 0; i < 2; ++i) t17[i] = (t9[0] - t16[i]);
-  // %18 [%row] = mul %15, %17
+  UNROLL for (int i = 0; i < 2; ++i) t17[i] = (t12[i] < t10[0] ? 1.f : 0.f);
+  // %18 [%row] = sub %10, %17
   float t18[2];
-  UNROLL for (int i = 0; i < 2; ++i) t18[i] = (t15[i] * t17[i]);
-  // %19 [] = 0.125
-  float t19[1];
-  t19[0] = 0.125f;
-  // %20 [%row] = mul %18, %19
-  float t20[2];
-  UNROLL for (int i = 0; i < 2; ++i) t20[i] = (t18[i] * t19[0]);
-  // %21 [%row] = sign %5
+  UNROLL for (int i = 0; i < 2; ++i) t18[i] = (t10[0] - t17[i]);
+  // %19 [%row] = mul %16, %18
+  float t19[2];
+  UNROLL for (int i = 0; i < 2; ++i) t19[i] = (t16[i] * t18[i]);
+  // %20 [] = 0.125
+  float t20[1];
+  t20[0] = 0.125f;
+  // %21 [%row] = mul %19, %20
   float t21[2];
-  UNROLL for (int i = 0; i < 2; ++i) t21[i] = m_sign(t5[i]);
-  // %22 [%row] = mul %20, %21
+  UNROLL for (int i = 0; i < 2; ++i) t21[i] = (t19[i] * t20[0]);
+  // %22 [%row] = sign %7
   float t22[2];
-  UNROLL for (int i = 0; i < 2; ++i) t22[i] = (t20[i] * t21[i]);
-  // store ws.value45, %22
-  { auto* const at = p_ws_value45 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t22[i]); }
+  UNROLL for (int i = 0; i < 2; ++i) t22[i] = m_sign(t7[i]);
+  // %23 [%row] = mul %21, %22
+  float t23[2];
+  UNROLL for (int i = 0; i < 2; ++i) t23[i] = (t21[i] * t22[i]);
+  // store ws.value49, %23
+  { auto* const at = p_ws_value49 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t23[i]); }
 }
 
 // The adjoint of the elementwise recurrence of n.
-extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_d_final_n, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_n, const f32* __restrict__ p_ws_C_adjoint1, const f32* __restrict__ p_ws_value45, f32* __restrict__ p_ws_n_adjoint0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_d_final_n, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_n, const f32* __restrict__ p_ws_C_adjoint1, const f32* __restrict__ p_ws_value49, f32* __restrict__ p_ws_n_adjoint0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2594,7 +2615,7 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
       const int length_ = walk_end - first_ < 64 ? walk_end - first_ : 64;
       (void)chunk_, (void)length_;
       { auto* const at = p_f + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
-      { auto* const at = p_ws_value45 + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw9[p][i] = few<1>(at + i * step); else raw9[p][i] = {}; } }
+      { auto* const at = p_ws_value49 + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw9[p][i] = few<1>(at + i * step); else raw9[p][i] = {}; } }
       { auto* const at = p_i + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw16[p][i] = few<1>(at + i * step); else raw16[p][i] = {}; } }
     };
     UNROLL for (int p = 0; p < 2; ++p) ask(p, p);
@@ -2615,7 +2636,7 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
         // %2 [%row] = load f row
         float t2[8];
         UNROLL for (int i = 0; i < 8; ++i) ldn(&t2[i], raw2[p][i]);
-        // %9 [%row] = load ws.value45 row
+        // %9 [%row] = load ws.value49 row
         float t9[8];
         UNROLL for (int i = 0; i < 8; ++i) ldn(&t9[i], raw9[p][i]);
         // %16 [%row] = load i row
@@ -2979,15 +3000,18 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       t48[0] = 8.f;
       // %49 [] = div %47, %48
       float t49[1];
-      t49[0] = (t47[0] / t48[0]);
+      t49[0] = m_div(t47[0], t48[0]);
       // %50 [] = max %49, %14
       float t50[1];
       t50[0] = max_nan(t49[0], t14[0]);
-      // %51 [V] = div %45, %50
+      // %51 [] = div %14, %50
       float t51[1];
-      t51[0] = (t45[0] / t50[0]);
-      // store o, %51
-      if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t51[0]);
+      t51[0] = m_div(t14[0], t50[0]);
+      // %52 [V] = mul %45, %51
+      float t52[1];
+      t52[0] = (t45[0] * t51[0]);
+      // store o, %52
+      if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t52[0]);
       UNROLL for (int i = 0; i < 8; ++i) t2[i] = t24[i];
       UNROLL for (int i = 0; i < 8; ++i) t3[i] = t41[i];
     }

@@ -25,16 +25,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_n_result0 = dims[1].z + (token * heads + head) * 64u;
   let at_ws_value25 = dims[4].x + (token * heads + head);
   // %0 [] = 1
+  // %6 [] = 8
+  // %7 [] = div %0, %6
+  let t7 = (1.0f / 8.0f);
   // %1 [%row, K] = load q row
   // %2 [%row, K] = load ws.n.result0 row
   // %3 [%row, K] = mul %1, %2
   // %4 [%row] = sum[K] %3
   // %5 [%row] = abs %4
-  // %6 [] = 8
-  // %7 [%row] = div %5, %6
-  // %8 [%row] = max %7, %0
-  // %9 [%row] = div %0, %8
-  // store ws.value25, %9
+  // %8 [%row] = mul %5, %7
+  // %9 [%row] = max %8, %0
+  // %10 [%row] = div %0, %9
+  // store ws.value25, %10
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum1 = 0.0f;
@@ -42,6 +44,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v3_3 = (select(0.0, p_q[at_q + r * heads_64 + k2], r < length) * select(0.0, arena[at_ws_n_result0 + r * heads_64 + k2], r < length));
       sum1 += v3_3;
     }
-    if (r < length) { arena[at_ws_value25 + r * heads] = (1.0f / m_max((abs(sum1) / 8.0f), 1.0f)); }
+    if (r < length) { arena[at_ws_value25 + r * heads] = (1.0f / m_max((abs(sum1) * t7), 1.0f)); }
   }
 }

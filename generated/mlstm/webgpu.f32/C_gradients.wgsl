@@ -10,7 +10,7 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
-var<workgroup> near: array<f32, 3152>;
+var<workgroup> near: array<f32, 3136>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 
@@ -62,26 +62,25 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_C_adjoint3 = dims[5].z + (token * heads + head);
   let at_ws_C_result0 = dims[3].w + (token * heads + head) * 64u;
   const near5 = 0u;
-  const near9 = 16u;
-  const near10 = 32u;
-  const near15 = 32u;
-  const near23 = 48u;
-  const near38 = 64u;
-  const near56 = 80u;
-  const near57 = 96u;
-  const near62 = 48u;
-  const near65 = 112u;
-  const near68 = 128u;
-  const near78 = 144u;
-  const near94 = 48u;
-  const near71 = 144u;
-  const near27 = 80u;
-  const near28 = 336u;
-  const near31 = 592u;
-  const near43 = 592u;
-  const near47 = 848u;
-  const near2 = 1104u;
-  const near12 = 2128u;
+  const near11 = 16u;
+  const near16 = 16u;
+  const near24 = 32u;
+  const near39 = 48u;
+  const near57 = 64u;
+  const near58 = 80u;
+  const near63 = 32u;
+  const near66 = 96u;
+  const near69 = 112u;
+  const near79 = 128u;
+  const near95 = 32u;
+  const near72 = 128u;
+  const near28 = 64u;
+  const near29 = 320u;
+  const near32 = 576u;
+  const near44 = 576u;
+  const near48 = 832u;
+  const near2 = 1088u;
+  const near13 = 2112u;
   // %2 [%row, K] = load q row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
@@ -93,12 +92,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %3 [%row, K] = load ws.n.result0 row
   // %4 [%row, K] = mul %2, %3
   // %5 [%row] = sum[K] %4
-  // %6 [%row] = abs %5
-  // %7 [] = 8
-  // %8 [%row] = div %6, %7
-  // %1 [] = 1
-  // %9 [%row] = max %8, %1
-  // %10 [%row] = div %1, %9
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum3 = 0.0f;
@@ -109,483 +102,494 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
     let v5_2 = sum3;
     near[near5 + r] = v5_2;
-    let v8_8 = (abs(v5_2) / 8.0f);
-    let v9_7 = m_max(v8_8, 1.0f);
-    near[near9 + r] = v9_7;
-    let v10_9 = (1.0f / v9_7);
-    near[near10 + r] = v10_9;
+  }
+  // %1 [] = 1
+  // %7 [] = 8
+  // %8 [] = div %1, %7
+  let t8 = (1.0f / 8.0f);
+  workgroupBarrier();
+  // %6 [%row] = abs %5
+  // %9 [%row] = mul %6, %8
+  // %10 [%row] = max %9, %1
+  // %11 [%row] = div %1, %10
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    let v5_8 = near[near5 + r];
+    let v9_9 = (abs(v5_8) * t8);
+    let v10_10 = m_max(v9_9, 1.0f);
+    let v11_7 = (1.0f / v10_10);
+    near[near11 + r] = v11_7;
   }
   workgroupBarrier();
   // %0 [%row, V] = load d_o row
-  // %11 [%row, V] = mul %0, %10
-  // %12 [%row, V] = keep %11
+  // %12 [%row, V] = mul %0, %11
+  // %13 [%row, V] = keep %12
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let v0_11 = select(0.0, p_d_o[at_q + r * heads_64 + i_V], r < length);
-    let v12_10 = select(0.0, (v0_11 * near[near10 + r]), r < length);
-    near[near12 + r * 64u + i_V] = v12_10;
+    let v0_12 = select(0.0, p_d_o[at_q + r * heads_64 + i_V], r < length);
+    let v13_11 = select(0.0, (v0_12 * near[near11 + r]), r < length);
+    near[near13 + r * 64u + i_V] = v13_11;
   }
   workgroupBarrier();
-  // %14 [%row] = load i.staged row
-  // %15 [%row] = sigmoid %14
+  // %15 [%row] = load i.staged row
+  // %16 [%row] = sigmoid %15
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v15_12 = m_sigmoid(select(0.0, arena[at_i_staged + r * heads], r < length));
-    near[near15 + r] = v15_12;
+    let v16_13 = m_sigmoid(select(0.0, arena[at_i_staged + r * heads], r < length));
+    near[near16 + r] = v16_13;
   }
   workgroupBarrier();
-  // %13 [%row, V] = load v row
-  // %16 [%row, V] = mul %13, %15
+  // %14 [%row, V] = load v row
+  // %17 [%row, V] = mul %14, %16
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let v15_14 = near[near15 + r];
-    let v16_13 = (select(0.0, p_v[at_q + r * heads_64 + i_V], r < length) * v15_14);
-    arena[far + r * 64u + i_V] = v16_13;
+    let v16_15 = near[near16 + r];
+    let v17_14 = (select(0.0, p_v[at_q + r * heads_64 + i_V], r < length) * v16_15);
+    arena[far + r * 64u + i_V] = v17_14;
   }
-  // %20 [%row] = load f.staged row
-  // %21 [%row] = log_sigmoid %20
-  // %22 [%row] = keep %21
-  // %23 [%row] = cumsum %22
+  // %21 [%row] = load f.staged row
+  // %22 [%row] = log_sigmoid %21
+  // %23 [%row] = keep %22
+  // %24 [%row] = cumsum %23
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v22_15 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
-      sum += m_at_least(v22_15, -80.0);
-      near[near23 + r] = sum;
+      let v23_16 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
+      sum += m_at_least(v23_16, -80.0);
+      near[near24 + r] = sum;
     }
   }
   workgroupBarrier();
   storageBarrier();
-  // %24 [%col] = swap %23
-  // %25 [%row, %col] = sub %23, %24
-  // %26 [%row, %col] = mask %25
-  // %27 [%row, %col] = exp %26
-  // %17 [%col, V] = swap %16
-  // %18 [%row, %col] = contract[V] %12, %17
-  // %19 [%row, %col] = mask %18
-  // %28 [%row, %col] = mul %27, %19
+  // %25 [%col] = swap %24
+  // %26 [%row, %col] = sub %24, %25
+  // %27 [%row, %col] = mask %26
+  // %28 [%row, %col] = exp %27
+  // %18 [%col, V] = swap %17
+  // %19 [%row, %col] = contract[V] %13, %18
+  // %20 [%row, %col] = mask %19
+  // %29 [%row, %col] = mul %28, %20
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
-    var sum17 = vec2<f32>();
     var sum18 = vec2<f32>();
-    for (var k16 = 0u; k16 < 64u + zero; k16++) {
-      let v12_19 = near[near12 + first_r * 64u + k16];
-      let v12_20 = near[near12 + first_r * 64u + k16 + 64u];
-      let v16_21 = arena[far + first_c * 64u + k16];
-      let v16_22 = arena[far + first_c * 64u + k16 + 64u];
-      let b23 = vec2<f32>(v16_21, v16_22);
-      sum17 += v12_19 * b23;
-      sum18 += v12_20 * b23;
+    var sum19 = vec2<f32>();
+    for (var k17 = 0u; k17 < 64u + zero; k17++) {
+      let v13_20 = near[near13 + first_r * 64u + k17];
+      let v13_21 = near[near13 + first_r * 64u + k17 + 64u];
+      let v17_22 = arena[far + first_c * 64u + k17];
+      let v17_23 = arena[far + first_c * 64u + k17 + 64u];
+      let b24 = vec2<f32>(v17_22, v17_23);
+      sum18 += v13_20 * b24;
+      sum19 += v13_21 * b24;
     }
-    var m18 = array<vec2<f32>, 2>(sum17, sum18);
+    var m19 = array<vec2<f32>, 2>(sum18, sum19);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let v23_25 = near[near23 + r];
-        let v23_26 = near[near23 + c];
-        let v27_24 = m_exp(select(0.0, (v23_25 - v23_26), c <= r));
-        near[near27 + r * 16u + c] = v27_24;
-        let v28_27 = (v27_24 * select(0.0, m18[y][x], c <= r));
-        near[near28 + r * 16u + c] = v28_27;
+        let v24_26 = near[near24 + r];
+        let v24_27 = near[near24 + c];
+        let v28_25 = m_exp(select(0.0, (v24_26 - v24_27), c <= r));
+        near[near28 + r * 16u + c] = v28_25;
+        let v29_28 = (v28_25 * select(0.0, m19[y][x], c <= r));
+        near[near29 + r * 16u + c] = v29_28;
       }
     }
   }
   workgroupBarrier();
-  // %29 [] = 0.125
-  // %30 [%row, %col] = mul %29, %28
-  // %31 [%col, %row] = swap %30
+  // %30 [] = 0.125
+  // %31 [%row, %col] = mul %30, %29
+  // %32 [%col, %row] = swap %31
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let v28_29 = near[near28 + c * 16u + r];
-    let v31_28 = (0.125f * v28_29);
-    near[near31 + c * 16u + r] = v31_28;
+    let v29_30 = near[near29 + c * 16u + r];
+    let v32_29 = (0.125f * v29_30);
+    near[near32 + c * 16u + r] = v32_29;
   }
-  // %34 [K, V] = load ws.C.cotangents
-  // %35 [%row, K] = contract[V] %16, %34
+  // %35 [K, V] = load ws.C.cotangents
+  // %36 [%row, K] = contract[V] %17, %35
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum31 = vec4<f32>();
     var sum32 = vec4<f32>();
     var sum33 = vec4<f32>();
     var sum34 = vec4<f32>();
-    for (var k30 = 0u; k30 < 64u + zero; k30++) {
-      let v16_35 = arena[far + first_r * 64u + k30];
-      let v16_36 = arena[far + first_r * 64u + k30 + 64u];
-      let v16_37 = arena[far + first_r * 64u + k30 + 128u];
-      let v16_38 = arena[far + first_r * 64u + k30 + 192u];
-      let v34_39 = arena[at_ws_C_cotangents + first_i_K * 64u + k30];
-      let v34_40 = arena[at_ws_C_cotangents + first_i_K * 64u + k30 + 64u];
-      let v34_41 = arena[at_ws_C_cotangents + first_i_K * 64u + k30 + 128u];
-      let v34_42 = arena[at_ws_C_cotangents + first_i_K * 64u + k30 + 192u];
-      let b43 = vec4<f32>(v34_39, v34_40, v34_41, v34_42);
-      sum31 += v16_35 * b43;
-      sum32 += v16_36 * b43;
-      sum33 += v16_37 * b43;
-      sum34 += v16_38 * b43;
+    var sum35 = vec4<f32>();
+    for (var k31 = 0u; k31 < 64u + zero; k31++) {
+      let v17_36 = arena[far + first_r * 64u + k31];
+      let v17_37 = arena[far + first_r * 64u + k31 + 64u];
+      let v17_38 = arena[far + first_r * 64u + k31 + 128u];
+      let v17_39 = arena[far + first_r * 64u + k31 + 192u];
+      let v35_40 = arena[at_ws_C_cotangents + first_i_K * 64u + k31];
+      let v35_41 = arena[at_ws_C_cotangents + first_i_K * 64u + k31 + 64u];
+      let v35_42 = arena[at_ws_C_cotangents + first_i_K * 64u + k31 + 128u];
+      let v35_43 = arena[at_ws_C_cotangents + first_i_K * 64u + k31 + 192u];
+      let b44 = vec4<f32>(v35_40, v35_41, v35_42, v35_43);
+      sum32 += v17_36 * b44;
+      sum33 += v17_37 * b44;
+      sum34 += v17_38 * b44;
+      sum35 += v17_39 * b44;
     }
-    var m35 = array<vec4<f32>, 4>(sum31, sum32, sum33, sum34);
+    var m36 = array<vec4<f32>, 4>(sum32, sum33, sum34, sum35);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let v35_44 = m35[y][x];
-        arena[far + r * 64u + i_K + 1024u] = v35_44;
+        let v36_45 = m36[y][x];
+        arena[far + r * 64u + i_K + 1024u] = v36_45;
       }
     }
   }
-  // %36 [] = pick last %23
-  let v23_45 = near[near23 + 15u];
-  let t36 = v23_45;
-  // %37 [%row] = sub %36, %23
-  // %38 [%row] = exp %37
+  // %37 [] = pick last %24
+  let v24_46 = near[near24 + 15u];
+  let t37 = v24_46;
+  // %38 [%row] = sub %37, %24
+  // %39 [%row] = exp %38
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v23_47 = near[near23 + r];
-    let v38_46 = m_exp((t36 - v23_47));
-    near[near38 + r] = v38_46;
+    let v24_48 = near[near24 + r];
+    let v39_47 = m_exp((t37 - v24_48));
+    near[near39 + r] = v39_47;
   }
   workgroupBarrier();
   storageBarrier();
-  // %39 [%row, K] = mul %38, %35
-  // %32 [%col, K] = swap %2
-  // %33 [%row, K] = contract[%col] %31, %32
-  // %40 [%row, K] = add %39, %33
-  // store ws.C.adjoint1, %40
+  // %40 [%row, K] = mul %39, %36
+  // %33 [%col, K] = swap %2
+  // %34 [%row, K] = contract[%col] %32, %33
+  // %41 [%row, K] = add %40, %34
+  // store ws.C.adjoint1, %41
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum49 = vec4<f32>();
     var sum50 = vec4<f32>();
     var sum51 = vec4<f32>();
     var sum52 = vec4<f32>();
-    for (var k48 = 0u; k48 < 16u + zero; k48++) {
-      let v2_53 = near[near2 + k48 * 64u + first_i_K];
-      let v2_54 = near[near2 + k48 * 64u + first_i_K + 1u];
-      let v2_55 = near[near2 + k48 * 64u + first_i_K + 2u];
-      let v2_56 = near[near2 + k48 * 64u + first_i_K + 3u];
-      let b57 = vec4<f32>(v2_53, v2_54, v2_55, v2_56);
-      sum49 += near[near31 + k48 * 16u + first_r] * b57;
-      sum50 += near[near31 + k48 * 16u + first_r + 1u] * b57;
-      sum51 += near[near31 + k48 * 16u + first_r + 2u] * b57;
-      sum52 += near[near31 + k48 * 16u + first_r + 3u] * b57;
+    var sum53 = vec4<f32>();
+    for (var k49 = 0u; k49 < 16u + zero; k49++) {
+      let v2_54 = near[near2 + k49 * 64u + first_i_K];
+      let v2_55 = near[near2 + k49 * 64u + first_i_K + 1u];
+      let v2_56 = near[near2 + k49 * 64u + first_i_K + 2u];
+      let v2_57 = near[near2 + k49 * 64u + first_i_K + 3u];
+      let b58 = vec4<f32>(v2_54, v2_55, v2_56, v2_57);
+      sum50 += near[near32 + k49 * 16u + first_r] * b58;
+      sum51 += near[near32 + k49 * 16u + first_r + 1u] * b58;
+      sum52 += near[near32 + k49 * 16u + first_r + 2u] * b58;
+      sum53 += near[near32 + k49 * 16u + first_r + 3u] * b58;
     }
-    var m33 = array<vec4<f32>, 4>(sum49, sum50, sum51, sum52);
+    var m34 = array<vec4<f32>, 4>(sum50, sum51, sum52, sum53);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let v38_58 = near[near38 + r];
-        let v39_59 = (v38_58 * arena[far + r * 64u + i_K + 1024u]);
-        if (r < length) { arena[at_ws_C_adjoint1 + r * heads_64 + i_K] = (v39_59 + m33[y][x]); }
+        let v39_59 = near[near39 + r];
+        let v40_60 = (v39_59 * arena[far + r * 64u + i_K + 1024u]);
+        if (r < length) { arena[at_ws_C_adjoint1 + r * heads_64 + i_K] = (v40_60 + m34[y][x]); }
       }
     }
   }
-  // %41 [%row, K] = load k row
-  // %42 [%col, K] = swap %41
+  // %42 [%row, K] = load k row
+  // %43 [%col, K] = swap %42
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v41_61 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
-    let v42_60 = v41_61;
-    arena[far + c * 64u + i_K + 2048u] = v42_60;
+    let v42_62 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
+    let v43_61 = v42_62;
+    arena[far + c * 64u + i_K + 2048u] = v43_61;
   }
   workgroupBarrier();
   storageBarrier();
-  // %43 [%row, %col] = contract[K] %2, %42
+  // %44 [%row, %col] = contract[K] %2, %43
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
-    var sum63 = vec2<f32>();
     var sum64 = vec2<f32>();
-    for (var k62 = 0u; k62 < 64u + zero; k62++) {
-      let v2_65 = near[near2 + first_r * 64u + k62];
-      let v2_66 = near[near2 + first_r * 64u + k62 + 64u];
-      let v42_67 = arena[far + first_c * 64u + k62 + 2048u];
-      let v42_68 = arena[far + first_c * 64u + k62 + 2112u];
-      let b69 = vec2<f32>(v42_67, v42_68);
-      sum63 += v2_65 * b69;
-      sum64 += v2_66 * b69;
+    var sum65 = vec2<f32>();
+    for (var k63 = 0u; k63 < 64u + zero; k63++) {
+      let v2_66 = near[near2 + first_r * 64u + k63];
+      let v2_67 = near[near2 + first_r * 64u + k63 + 64u];
+      let v43_68 = arena[far + first_c * 64u + k63 + 2048u];
+      let v43_69 = arena[far + first_c * 64u + k63 + 2112u];
+      let b70 = vec2<f32>(v43_68, v43_69);
+      sum64 += v2_66 * b70;
+      sum65 += v2_67 * b70;
     }
-    var m43 = array<vec2<f32>, 2>(sum63, sum64);
+    var m44 = array<vec2<f32>, 2>(sum64, sum65);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let v43_70 = m43[y][x];
-        near[near43 + r * 16u + c] = v43_70;
+        let v44_71 = m44[y][x];
+        near[near44 + r * 16u + c] = v44_71;
       }
     }
   }
   workgroupBarrier();
-  // %45 [%row, %col] = mul %27, %29
-  // %44 [%row, %col] = mask %43
-  // %46 [%row, %col] = mul %45, %44
-  // %47 [%col, %row] = swap %46
+  // %46 [%row, %col] = mul %28, %30
+  // %45 [%row, %col] = mask %44
+  // %47 [%row, %col] = mul %46, %45
+  // %48 [%col, %row] = swap %47
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let v27_72 = near[near27 + c * 16u + r];
-    let v43_73 = near[near43 + c * 16u + r];
-    let v47_71 = ((v27_72 * 0.125f) * select(0.0, v43_73, r <= c));
-    near[near47 + c * 16u + r] = v47_71;
+    let v28_73 = near[near28 + c * 16u + r];
+    let v44_74 = near[near44 + c * 16u + r];
+    let v48_72 = ((v28_73 * 0.125f) * select(0.0, v44_74, r <= c));
+    near[near48 + c * 16u + r] = v48_72;
   }
   workgroupBarrier();
-  // %48 [%col, V] = swap %12
-  // %49 [%row, V] = contract[%col] %47, %48
-  // %50 [%row, V] = contract[K] %41, %34
-  // %51 [%row, V] = mul %38, %50
-  // %52 [%row, V] = add %51, %49
-  // store ws.C.adjoint2, %52
+  // %49 [%col, V] = swap %13
+  // %50 [%row, V] = contract[%col] %48, %49
+  // %51 [%row, V] = contract[K] %42, %35
+  // %52 [%row, V] = mul %39, %51
+  // %53 [%row, V] = add %52, %50
+  // store ws.C.adjoint2, %53
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum75 = vec4<f32>();
     var sum76 = vec4<f32>();
     var sum77 = vec4<f32>();
     var sum78 = vec4<f32>();
-    for (var k74 = 0u; k74 < 16u + zero; k74++) {
-      let v12_79 = near[near12 + k74 * 64u + first_i_V];
-      let v12_80 = near[near12 + k74 * 64u + first_i_V + 1u];
-      let v12_81 = near[near12 + k74 * 64u + first_i_V + 2u];
-      let v12_82 = near[near12 + k74 * 64u + first_i_V + 3u];
-      let b83 = vec4<f32>(v12_79, v12_80, v12_81, v12_82);
-      sum75 += near[near47 + k74 * 16u + first_r] * b83;
-      sum76 += near[near47 + k74 * 16u + first_r + 1u] * b83;
-      sum77 += near[near47 + k74 * 16u + first_r + 2u] * b83;
-      sum78 += near[near47 + k74 * 16u + first_r + 3u] * b83;
+    var sum79 = vec4<f32>();
+    for (var k75 = 0u; k75 < 16u + zero; k75++) {
+      let v13_80 = near[near13 + k75 * 64u + first_i_V];
+      let v13_81 = near[near13 + k75 * 64u + first_i_V + 1u];
+      let v13_82 = near[near13 + k75 * 64u + first_i_V + 2u];
+      let v13_83 = near[near13 + k75 * 64u + first_i_V + 3u];
+      let b84 = vec4<f32>(v13_80, v13_81, v13_82, v13_83);
+      sum76 += near[near48 + k75 * 16u + first_r] * b84;
+      sum77 += near[near48 + k75 * 16u + first_r + 1u] * b84;
+      sum78 += near[near48 + k75 * 16u + first_r + 2u] * b84;
+      sum79 += near[near48 + k75 * 16u + first_r + 3u] * b84;
     }
-    var m49 = array<vec4<f32>, 4>(sum75, sum76, sum77, sum78);
-    var sum85 = vec4<f32>();
+    var m50 = array<vec4<f32>, 4>(sum76, sum77, sum78, sum79);
     var sum86 = vec4<f32>();
     var sum87 = vec4<f32>();
     var sum88 = vec4<f32>();
-    for (var k84 = 0u; k84 < 64u + zero; k84++) {
-      let v41_89 = select(0.0, p_k[at_q + first_r * heads_64 + k84], first_r < length);
-      let v41_90 = select(0.0, p_k[at_q + (first_r + 1u) * heads_64 + k84], (first_r + 1u) < length);
-      let v41_91 = select(0.0, p_k[at_q + (first_r + 2u) * heads_64 + k84], (first_r + 2u) < length);
-      let v41_92 = select(0.0, p_k[at_q + (first_r + 3u) * heads_64 + k84], (first_r + 3u) < length);
-      let v34_93 = arena[at_ws_C_cotangents + k84 * 64u + first_i_V];
-      let v34_94 = arena[at_ws_C_cotangents + k84 * 64u + first_i_V + 1u];
-      let v34_95 = arena[at_ws_C_cotangents + k84 * 64u + first_i_V + 2u];
-      let v34_96 = arena[at_ws_C_cotangents + k84 * 64u + first_i_V + 3u];
-      let b97 = vec4<f32>(v34_93, v34_94, v34_95, v34_96);
-      sum85 += v41_89 * b97;
-      sum86 += v41_90 * b97;
-      sum87 += v41_91 * b97;
-      sum88 += v41_92 * b97;
+    var sum89 = vec4<f32>();
+    for (var k85 = 0u; k85 < 64u + zero; k85++) {
+      let v42_90 = select(0.0, p_k[at_q + first_r * heads_64 + k85], first_r < length);
+      let v42_91 = select(0.0, p_k[at_q + (first_r + 1u) * heads_64 + k85], (first_r + 1u) < length);
+      let v42_92 = select(0.0, p_k[at_q + (first_r + 2u) * heads_64 + k85], (first_r + 2u) < length);
+      let v42_93 = select(0.0, p_k[at_q + (first_r + 3u) * heads_64 + k85], (first_r + 3u) < length);
+      let v35_94 = arena[at_ws_C_cotangents + k85 * 64u + first_i_V];
+      let v35_95 = arena[at_ws_C_cotangents + k85 * 64u + first_i_V + 1u];
+      let v35_96 = arena[at_ws_C_cotangents + k85 * 64u + first_i_V + 2u];
+      let v35_97 = arena[at_ws_C_cotangents + k85 * 64u + first_i_V + 3u];
+      let b98 = vec4<f32>(v35_94, v35_95, v35_96, v35_97);
+      sum86 += v42_90 * b98;
+      sum87 += v42_91 * b98;
+      sum88 += v42_92 * b98;
+      sum89 += v42_93 * b98;
     }
-    var m50 = array<vec4<f32>, 4>(sum85, sum86, sum87, sum88);
+    var m51 = array<vec4<f32>, 4>(sum86, sum87, sum88, sum89);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_V = first_i_V + x;
-        let v49_98 = m49[y][x];
-        arena[far + r * 64u + i_V + 3072u] = v49_98;
         let v50_99 = m50[y][x];
-        arena[far + r * 64u + i_V + 4096u] = v50_99;
-        let v38_100 = near[near38 + r];
-        let v52_101 = ((v38_100 * m50[y][x]) + m49[y][x]);
-        if (r < length) { arena[at_ws_C_adjoint2 + r * heads_64 + i_V] = v52_101; }
+        arena[far + r * 64u + i_V + 3072u] = v50_99;
+        let v51_100 = m51[y][x];
+        arena[far + r * 64u + i_V + 4096u] = v51_100;
+        let v39_101 = near[near39 + r];
+        let v53_102 = ((v39_101 * m51[y][x]) + m50[y][x]);
+        if (r < length) { arena[at_ws_C_adjoint2 + r * heads_64 + i_V] = v53_102; }
       }
     }
   }
-  // %53 [%row, %col] = mask strict %43
-  // %54 [%row, %col] = mul %29, %53
-  // %55 [%row, %col] = mul %28, %54
-  // %56 [%row] = sum[%col] %55
-  // %57 [%row] = exp %23
+  // %54 [%row, %col] = mask strict %44
+  // %55 [%row, %col] = mul %30, %54
+  // %56 [%row, %col] = mul %29, %55
+  // %57 [%row] = sum[%col] %56
+  // %58 [%row] = exp %24
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum103 = 0.0f;
-    for (var k104 = 0u; k104 < 16u + zero; k104++) {
-      let v28_105 = near[near28 + r * 16u + k104];
-      let v43_106 = near[near43 + r * 16u + k104];
-      let v55_107 = (v28_105 * (0.125f * select(0.0, v43_106, k104 < r)));
-      sum103 += v55_107;
+    var sum104 = 0.0f;
+    for (var k105 = 0u; k105 < 16u + zero; k105++) {
+      let v29_106 = near[near29 + r * 16u + k105];
+      let v44_107 = near[near44 + r * 16u + k105];
+      let v56_108 = (v29_106 * (0.125f * select(0.0, v44_107, k105 < r)));
+      sum104 += v56_108;
     }
-    let v56_102 = sum103;
-    near[near56 + r] = v56_102;
-    let v23_109 = near[near23 + r];
-    let v57_108 = m_exp(v23_109);
-    near[near57 + r] = v57_108;
+    let v57_103 = sum104;
+    near[near57 + r] = v57_103;
+    let v24_110 = near[near24 + r];
+    let v58_109 = m_exp(v24_110);
+    near[near58 + r] = v58_109;
   }
-  // %58 [K, V] = load ws.C.states
-  // %59 [%row, K] = contract[V] %12, %58
+  // %59 [K, V] = load ws.C.states
+  // %60 [%row, K] = contract[V] %13, %59
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum111 = vec4<f32>();
     var sum112 = vec4<f32>();
     var sum113 = vec4<f32>();
     var sum114 = vec4<f32>();
-    for (var k110 = 0u; k110 < 64u + zero; k110++) {
-      let v12_115 = near[near12 + first_r * 64u + k110];
-      let v12_116 = near[near12 + first_r * 64u + k110 + 64u];
-      let v12_117 = near[near12 + first_r * 64u + k110 + 128u];
-      let v12_118 = near[near12 + first_r * 64u + k110 + 192u];
-      let v58_119 = arena[at_ws_C_states + first_i_K * 64u + k110];
-      let v58_120 = arena[at_ws_C_states + first_i_K * 64u + k110 + 64u];
-      let v58_121 = arena[at_ws_C_states + first_i_K * 64u + k110 + 128u];
-      let v58_122 = arena[at_ws_C_states + first_i_K * 64u + k110 + 192u];
-      let b123 = vec4<f32>(v58_119, v58_120, v58_121, v58_122);
-      sum111 += v12_115 * b123;
-      sum112 += v12_116 * b123;
-      sum113 += v12_117 * b123;
-      sum114 += v12_118 * b123;
+    var sum115 = vec4<f32>();
+    for (var k111 = 0u; k111 < 64u + zero; k111++) {
+      let v13_116 = near[near13 + first_r * 64u + k111];
+      let v13_117 = near[near13 + first_r * 64u + k111 + 64u];
+      let v13_118 = near[near13 + first_r * 64u + k111 + 128u];
+      let v13_119 = near[near13 + first_r * 64u + k111 + 192u];
+      let v59_120 = arena[at_ws_C_states + first_i_K * 64u + k111];
+      let v59_121 = arena[at_ws_C_states + first_i_K * 64u + k111 + 64u];
+      let v59_122 = arena[at_ws_C_states + first_i_K * 64u + k111 + 128u];
+      let v59_123 = arena[at_ws_C_states + first_i_K * 64u + k111 + 192u];
+      let b124 = vec4<f32>(v59_120, v59_121, v59_122, v59_123);
+      sum112 += v13_116 * b124;
+      sum113 += v13_117 * b124;
+      sum114 += v13_118 * b124;
+      sum115 += v13_119 * b124;
     }
-    var m59 = array<vec4<f32>, 4>(sum111, sum112, sum113, sum114);
+    var m60 = array<vec4<f32>, 4>(sum112, sum113, sum114, sum115);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let v59_124 = m59[y][x];
-        arena[far + r * 64u + i_K + 5120u] = v59_124;
+        let v60_125 = m60[y][x];
+        arena[far + r * 64u + i_K + 5120u] = v60_125;
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
-  // %60 [%row, K] = mul %57, %59
-  // %61 [%row, K] = mul %60, %2
-  // %62 [%row] = sum[K] %61
+  // %61 [%row, K] = mul %58, %60
+  // %62 [%row, K] = mul %61, %2
+  // %63 [%row] = sum[K] %62
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum126 = 0.0f;
-    for (var k127 = 0u; k127 < 64u + zero; k127++) {
-      let v60_128 = (near[near57 + r] * arena[far + r * 64u + k127 + 5120u]);
-      let v2_129 = near[near2 + r * 64u + k127];
-      sum126 += (v60_128 * v2_129);
+    var sum127 = 0.0f;
+    for (var k128 = 0u; k128 < 64u + zero; k128++) {
+      let v61_129 = (near[near58 + r] * arena[far + r * 64u + k128 + 5120u]);
+      let v2_130 = near[near2 + r * 64u + k128];
+      sum127 += (v61_129 * v2_130);
     }
-    let v62_125 = sum126;
-    near[near62 + r] = v62_125;
+    let v63_126 = sum127;
+    near[near63 + r] = v63_126;
   }
-  // %65 [%col] = sum[%row] %55
+  // %66 [%col] = sum[%row] %56
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
-    var sum131 = 0.0f;
-    for (var k132 = 0u; k132 < 16u + zero; k132++) {
-      let v28_133 = near[near28 + k132 * 16u + c];
-      let v43_134 = near[near43 + k132 * 16u + c];
-      let v55_135 = (v28_133 * (0.125f * select(0.0, v43_134, c < k132)));
-      sum131 += v55_135;
+    var sum132 = 0.0f;
+    for (var k133 = 0u; k133 < 16u + zero; k133++) {
+      let v29_134 = near[near29 + k133 * 16u + c];
+      let v44_135 = near[near44 + k133 * 16u + c];
+      let v56_136 = (v29_134 * (0.125f * select(0.0, v44_135, c < k133)));
+      sum132 += v56_136;
     }
-    let v65_130 = sum131;
-    near[near65 + c] = v65_130;
+    let v66_131 = sum132;
+    near[near66 + c] = v66_131;
   }
-  // %67 [%row, K] = mul %39, %41
-  // %68 [%row] = sum[K] %67
+  // %68 [%row, K] = mul %40, %42
+  // %69 [%row] = sum[K] %68
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum137 = 0.0f;
-    for (var k138 = 0u; k138 < 64u + zero; k138++) {
-      let v38_139 = near[near38 + r];
-      let v39_140 = (v38_139 * arena[far + r * 64u + k138 + 1024u]);
-      let v41_141 = select(0.0, p_k[at_q + r * heads_64 + k138], r < length);
-      sum137 += (v39_140 * v41_141);
+    var sum138 = 0.0f;
+    for (var k139 = 0u; k139 < 64u + zero; k139++) {
+      let v39_140 = near[near39 + r];
+      let v40_141 = (v39_140 * arena[far + r * 64u + k139 + 1024u]);
+      let v42_142 = select(0.0, p_k[at_q + r * heads_64 + k139], r < length);
+      sum138 += (v40_141 * v42_142);
     }
-    let v68_136 = sum137;
-    near[near68 + r] = v68_136;
+    let v69_137 = sum138;
+    near[near69 + r] = v69_137;
   }
-  // %71 [K] = contract[V] %58, %34
+  // %72 [K] = contract[V] %59, %35
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    var sum143 = 0.0;
-    for (var k142 = 0u; k142 < 64u + zero; k142++) {
-      let v58_144 = arena[at_ws_C_states + i_K * 64u + k142];
-      let b145 = v58_144;
-      let v34_146 = arena[at_ws_C_cotangents + i_K * 64u + k142];
-      let b147 = v34_146;
-      sum143 += b145 * b147;
+    var sum144 = 0.0;
+    for (var k143 = 0u; k143 < 64u + zero; k143++) {
+      let v59_145 = arena[at_ws_C_states + i_K * 64u + k143];
+      let b146 = v59_145;
+      let v35_147 = arena[at_ws_C_cotangents + i_K * 64u + k143];
+      let b148 = v35_147;
+      sum144 += b146 * b148;
     }
-    let m71 = sum143;
-    let v71_148 = m71;
-    near[near71 + i_K] = v71_148;
+    let m72 = sum144;
+    let v72_149 = m72;
+    near[near72 + i_K] = v72_149;
   }
   workgroupBarrier();
-  // %72 [] = sum[K] %71
-  var sum149 = 0.0f;
-  for (var k150 = 0u; k150 < 64u + zero; k150++) {
-    sum149 += near[near71 + k150];
+  // %73 [] = sum[K] %72
+  var sum150 = 0.0f;
+  for (var k151 = 0u; k151 < 64u + zero; k151++) {
+    sum150 += near[near72 + k151];
   }
-  let t72 = sum149;
-  // %73 [] = exp %36
-  let t73 = m_exp(t36);
-  // %74 [] = mul %73, %72
-  let t74 = (t73 * t72);
-  // %75 [] = sum[%row] %68
-  var sum151 = 0.0f;
-  for (var k152 = 0u; k152 < 16u + zero; k152++) {
-    let v68_153 = near[near68 + k152];
-    sum151 += v68_153;
+  let t73 = sum150;
+  // %74 [] = exp %37
+  let t74 = m_exp(t37);
+  // %75 [] = mul %74, %73
+  let t75 = (t74 * t73);
+  // %76 [] = sum[%row] %69
+  var sum152 = 0.0f;
+  for (var k153 = 0u; k153 < 16u + zero; k153++) {
+    let v69_154 = near[near69 + k153];
+    sum152 += v69_154;
   }
-  let t75 = sum151;
-  // %76 [] = add %74, %75
-  let t76 = (t74 + t75);
+  let t76 = sum152;
+  // %77 [] = add %75, %76
+  let t77 = (t75 + t76);
   workgroupBarrier();
-  // %63 [%row] = mul %29, %62
-  // %64 [%row] = add %63, %56
-  // %66 [%row] = swap %65
-  // %69 [%row] = add %68, %66
-  // %70 [%row] = neg %69
-  // %77 [%row] = add %64, %70
-  // %78 [%row] = cumsum reversed %77
+  // %64 [%row] = mul %30, %63
+  // %65 [%row] = add %64, %57
+  // %67 [%row] = swap %66
+  // %70 [%row] = add %69, %67
+  // %71 [%row] = neg %70
+  // %78 [%row] = add %65, %71
+  // %79 [%row] = cumsum reversed %78
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let v68_154 = near[near68 + r];
-      sum += (((0.125f * near[near62 + r]) + near[near56 + r]) + (-(v68_154 + near[near65 + r])));
-      near[near78 + r] = sum;
+      let v69_155 = near[near69 + r];
+      sum += (((0.125f * near[near63 + r]) + near[near57 + r]) + (-(v69_155 + near[near66 + r])));
+      near[near79 + r] = sum;
     }
   }
   workgroupBarrier();
-  // %79 [%row] = add %78, %76
-  // %80 [] = -80
-  // %81 [%row] = less %80, %22
-  // %82 [%row] = mul %79, %81
-  // store ws.C.adjoint3, %82
-  // %83 [%row, V] = load ws.C.result0 row
-  // %84 [%row, V] = div %83, %9
-  // %85 [%row, V] = div %84, %9
-  // %86 [%row, V] = neg %85
-  // %87 [%row, V] = mul %0, %86
-  // %88 [%row] = sum[V] %87
-  // %89 [%row] = less %8, %1
-  // %90 [%row] = sub %1, %89
-  // %91 [%row] = mul %88, %90
-  // %92 [%row] = mul %91, %29
-  // %93 [%row] = sign %5
-  // %94 [%row] = mul %92, %93
+  // %80 [%row] = add %79, %77
+  // %81 [] = -80
+  // %82 [%row] = less %81, %23
+  // %83 [%row] = mul %80, %82
+  // store ws.C.adjoint3, %83
+  // %84 [%row, V] = load ws.C.result0 row
+  // %85 [%row, V] = mul %0, %84
+  // %86 [%row] = sum[V] %85
+  // %87 [%row] = div %86, %10
+  // %88 [%row] = div %87, %10
+  // %89 [%row] = neg %88
+  // %90 [%row] = less %9, %1
+  // %91 [%row] = sub %1, %90
+  // %92 [%row] = mul %89, %91
+  // %93 [%row] = mul %92, %30
+  // %94 [%row] = sign %5
+  // %95 [%row] = mul %93, %94
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v22_155 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
-    if (r < length) { arena[at_ws_C_adjoint3 + r * heads] = ((near[near78 + r] + t76) * select(0.0, 1.0, (-80.0f) < v22_155)); }
-    var sum157 = 0.0f;
-    for (var k158 = 0u; k158 < 64u + zero; k158++) {
-      let v0_159 = select(0.0, p_d_o[at_q + r * heads_64 + k158], r < length);
-      let v9_160 = near[near9 + r];
-      let v85_161 = ((select(0.0, arena[at_ws_C_result0 + r * heads_64 + k158], r < length) / v9_160) / v9_160);
-      sum157 += (v0_159 * (-v85_161));
+    let v23_156 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
+    if (r < length) { arena[at_ws_C_adjoint3 + r * heads] = ((near[near79 + r] + t77) * select(0.0, 1.0, (-80.0f) < v23_156)); }
+    var sum158 = 0.0f;
+    for (var k159 = 0u; k159 < 64u + zero; k159++) {
+      let v0_160 = select(0.0, p_d_o[at_q + r * heads_64 + k159], r < length);
+      sum158 += (v0_160 * select(0.0, arena[at_ws_C_result0 + r * heads_64 + k159], r < length));
     }
-    let v5_162 = near[near5 + r];
-    let v8_163 = (abs(v5_162) / 8.0f);
-    let v94_156 = (((sum157 * (1.0f - select(0.0, 1.0, v8_163 < 1.0f))) * 0.125f) * m_sign(v5_162));
-    near[near94 + r] = v94_156;
+    let v5_161 = near[near5 + r];
+    let v9_162 = (abs(v5_161) * t8);
+    let v10_163 = m_max(v9_162, 1.0f);
+    let v95_157 = ((((-((sum158 / v10_163) / v10_163)) * (1.0f - select(0.0, 1.0, v9_162 < 1.0f))) * 0.125f) * m_sign(v5_161));
+    near[near95 + r] = v95_157;
   }
   workgroupBarrier();
-  // %95 [%row, K] = mul %94, %3
-  // %96 [%row, K] = contract[%col] %28, %42
-  // %97 [%row, K] = add %60, %96
-  // %98 [%row, K] = mul %97, %29
-  // %99 [%row, K] = add %95, %98
-  // store d_q, %99
+  // %96 [%row, K] = mul %95, %3
+  // %97 [%row, K] = contract[%col] %29, %43
+  // %98 [%row, K] = add %61, %97
+  // %99 [%row, K] = mul %98, %30
+  // %100 [%row, K] = add %96, %99
+  // store d_q, %100
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
@@ -594,39 +598,39 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum167 = vec4<f32>();
     var sum168 = vec4<f32>();
     for (var k164 = 0u; k164 < 16u + zero; k164++) {
-      let v28_169 = near[near28 + first_r * 16u + k164];
-      let v28_170 = near[near28 + first_r * 16u + k164 + 16u];
-      let v28_171 = near[near28 + first_r * 16u + k164 + 32u];
-      let v28_172 = near[near28 + first_r * 16u + k164 + 48u];
-      let v42_173 = arena[far + k164 * 64u + first_i_K + 2048u];
-      let v42_174 = arena[far + k164 * 64u + first_i_K + 2049u];
-      let v42_175 = arena[far + k164 * 64u + first_i_K + 2050u];
-      let v42_176 = arena[far + k164 * 64u + first_i_K + 2051u];
-      let b177 = vec4<f32>(v42_173, v42_174, v42_175, v42_176);
-      sum165 += v28_169 * b177;
-      sum166 += v28_170 * b177;
-      sum167 += v28_171 * b177;
-      sum168 += v28_172 * b177;
+      let v29_169 = near[near29 + first_r * 16u + k164];
+      let v29_170 = near[near29 + first_r * 16u + k164 + 16u];
+      let v29_171 = near[near29 + first_r * 16u + k164 + 32u];
+      let v29_172 = near[near29 + first_r * 16u + k164 + 48u];
+      let v43_173 = arena[far + k164 * 64u + first_i_K + 2048u];
+      let v43_174 = arena[far + k164 * 64u + first_i_K + 2049u];
+      let v43_175 = arena[far + k164 * 64u + first_i_K + 2050u];
+      let v43_176 = arena[far + k164 * 64u + first_i_K + 2051u];
+      let b177 = vec4<f32>(v43_173, v43_174, v43_175, v43_176);
+      sum165 += v29_169 * b177;
+      sum166 += v29_170 * b177;
+      sum167 += v29_171 * b177;
+      sum168 += v29_172 * b177;
     }
-    var m96 = array<vec4<f32>, 4>(sum165, sum166, sum167, sum168);
+    var m97 = array<vec4<f32>, 4>(sum165, sum166, sum167, sum168);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
         let v3_178 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + i_K], r < length);
-        let v60_179 = (near[near57 + r] * arena[far + r * 64u + i_K + 5120u]);
-        if (r < length) { p_d_q[at_q + r * heads_64 + i_K] = ((near[near94 + r] * v3_178) + ((v60_179 + m96[y][x]) * 0.125f)); }
+        let v61_179 = (near[near58 + r] * arena[far + r * 64u + i_K + 5120u]);
+        if (r < length) { p_d_q[at_q + r * heads_64 + i_K] = ((near[near95 + r] * v3_178) + ((v61_179 + m97[y][x]) * 0.125f)); }
       }
     }
   }
-  // %100 [%row, V] = mul %52, %15
-  // store d_v, %100
+  // %101 [%row, V] = mul %53, %16
+  // store d_v, %101
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let v38_180 = near[near38 + r];
-    let v52_181 = ((v38_180 * arena[far + r * 64u + i_V + 4096u]) + arena[far + r * 64u + i_V + 3072u]);
-    let v15_182 = near[near15 + r];
-    if (r < length) { p_d_v[at_q + r * heads_64 + i_V] = (v52_181 * v15_182); }
+    let v39_180 = near[near39 + r];
+    let v53_181 = ((v39_180 * arena[far + r * 64u + i_V + 4096u]) + arena[far + r * 64u + i_V + 3072u]);
+    let v16_182 = near[near16 + r];
+    if (r < length) { p_d_v[at_q + r * heads_64 + i_V] = (v53_181 * v16_182); }
   }
 }

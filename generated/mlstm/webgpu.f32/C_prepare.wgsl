@@ -45,9 +45,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_value18 = dims[1].w + (token * heads + head);
   let at_f = (token * heads + head);
   let at_ws_C_score0_0 = dims[2].x + (chunk * heads + head) * 256u;
-  const near16 = 0u;
+  const near17 = 0u;
   const near0 = 16u;
-  const near10 = 1040u;
+  const near11 = 1040u;
   // %0 [%row, K] = load q row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
@@ -55,16 +55,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v0_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
     near[near0 + r * 64u + i_K] = v0_1;
   }
+  // %6 [] = 1
+  // %5 [] = 8
+  // %7 [] = div %6, %5
+  let t7 = (1.0f / 8.0f);
   workgroupBarrier();
   // %1 [%row, K] = load ws.n.result0 row
   // %2 [%row, K] = mul %0, %1
   // %3 [%row] = sum[K] %2
   // %4 [%row] = abs %3
-  // %5 [] = 8
-  // %6 [%row] = div %4, %5
-  // %7 [] = 1
-  // %8 [%row] = max %6, %7
-  // store ws.value18, %8
+  // %8 [%row] = mul %4, %7
+  // %9 [%row] = max %8, %6
+  // store ws.value18, %9
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum2 = 0.0f;
@@ -72,39 +74,39 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v0_4 = near[near0 + r * 64u + k3];
       sum2 += (v0_4 * select(0.0, arena[at_ws_n_result0 + r * heads_64 + k3], r < length));
     }
-    if (r < length) { arena[at_ws_value18 + r * heads] = m_max((abs(sum2) / 8.0f), 1.0f); }
+    if (r < length) { arena[at_ws_value18 + r * heads] = m_max((abs(sum2) * t7), 1.0f); }
   }
-  // %9 [%row, K] = load k row
-  // %10 [%col, K] = swap %9
+  // %10 [%row, K] = load k row
+  // %11 [%col, K] = swap %10
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v10_5 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
-    near[near10 + c * 64u + i_K] = v10_5;
+    let v11_5 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
+    near[near11 + c * 64u + i_K] = v11_5;
   }
-  // %13 [%row] = load f row
-  // %14 [%row] = log_sigmoid %13
-  // %15 [%row] = keep %14
-  // %16 [%row] = cumsum %15
+  // %14 [%row] = load f row
+  // %15 [%row] = log_sigmoid %14
+  // %16 [%row] = keep %15
+  // %17 [%row] = cumsum %16
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
       sum += m_at_least(select(0.0, m_log_sigmoid(select(0.0, p_f[at_f + r * heads], r < length)), r < length), -80.0);
-      near[near16 + r] = sum;
+      near[near17 + r] = sum;
     }
   }
   workgroupBarrier();
-  // %17 [%col] = swap %16
-  // %18 [%row, %col] = sub %16, %17
-  // %19 [%row, %col] = mask %18
-  // %20 [%row, %col] = exp %19
-  // %21 [] = 0.125
-  // %22 [%row, %col] = mul %20, %21
-  // %11 [%row, %col] = contract[K] %0, %10
-  // %12 [%row, %col] = mask %11
-  // %23 [%row, %col] = mul %22, %12
-  // store ws.C.score0_0, %23
+  // %18 [%col] = swap %17
+  // %19 [%row, %col] = sub %17, %18
+  // %20 [%row, %col] = mask %19
+  // %21 [%row, %col] = exp %20
+  // %22 [] = 0.125
+  // %23 [%row, %col] = mul %21, %22
+  // %12 [%row, %col] = contract[K] %0, %11
+  // %13 [%row, %col] = mask %12
+  // %24 [%row, %col] = mul %23, %13
+  // store ws.C.score0_0, %24
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
@@ -113,19 +115,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k6 = 0u; k6 < 64u + zero; k6++) {
       let v0_9 = near[near0 + first_r * 64u + k6];
       let v0_10 = near[near0 + first_r * 64u + k6 + 64u];
-      let b11 = vec2<f32>(near[near10 + first_c * 64u + k6], near[near10 + first_c * 64u + k6 + 64u]);
+      let b11 = vec2<f32>(near[near11 + first_c * 64u + k6], near[near11 + first_c * 64u + k6 + 64u]);
       sum7 += v0_9 * b11;
       sum8 += v0_10 * b11;
     }
-    var m11 = array<vec2<f32>, 2>(sum7, sum8);
+    var m12 = array<vec2<f32>, 2>(sum7, sum8);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let v16_12 = near[near16 + r];
-        let v16_13 = near[near16 + c];
-        let v23_14 = ((m_exp(select(0.0, (v16_12 - v16_13), c <= r)) * 0.125f) * select(0.0, m11[y][x], c <= r));
-        arena[at_ws_C_score0_0 + r * 16u + c] = v23_14;
+        let v17_12 = near[near17 + r];
+        let v17_13 = near[near17 + c];
+        let v24_14 = ((m_exp(select(0.0, (v17_12 - v17_13), c <= r)) * 0.125f) * select(0.0, m12[y][x], c <= r));
+        arena[at_ws_C_score0_0 + r * 16u + c] = v24_14;
       }
     }
   }

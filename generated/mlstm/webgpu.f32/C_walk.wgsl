@@ -55,13 +55,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near4 = 0u;
   const near14 = 0u;
   const near17 = 16u;
-  const near20 = 32u;
-  const near25 = 16u;
+  const near22 = 32u;
+  const near27 = 16u;
   const near5 = 48u;
-  const near26 = 304u;
+  const near28 = 304u;
   const near1 = 560u;
   const near9 = 1584u;
-  const near22 = 1584u;
+  const near24 = 1584u;
   // %0 [K, V] = load ws.C.entry
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
@@ -121,14 +121,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %15 [%row] = exp %14
     // %16 [] = 0.125
     // %17 [%row] = mul %15, %16
+    // %21 [] = 1
     // %20 [%row] = load ws.value18 row
+    // %22 [%row] = div %21, %20
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let v14_5 = near[near14 + r];
       let v17_4 = (m_exp(v14_5) * 0.125f);
       near[near17 + r] = v17_4;
-      let v20_6 = select(0.0, arena[at_ws_value18 + r * heads], r < length);
-      near[near20 + r] = v20_6;
+      let v22_6 = (1.0f / select(0.0, arena[at_ws_value18 + r * heads], r < length));
+      near[near22 + r] = v22_6;
     }
     workgroupBarrier();
     // %10 [%row, V] = contract[K] %9, %1
@@ -137,8 +139,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %7 [%col, V] = swap %5
     // %8 [%row, V] = contract[%col] %6, %7
     // %19 [%row, V] = add %18, %8
-    // %21 [%row, V] = div %19, %20
-    // store o, %21
+    // %23 [%row, V] = mul %19, %22
+    // store o, %23
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
@@ -166,44 +168,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          if (r < length) { p_o[at_v + r * heads_64 + i_V] = (((near[near17 + r] * m10[y][x]) + m8[y][x]) / near[near20 + r]); }
+          if (r < length) { p_o[at_v + r * heads_64 + i_V] = (((near[near17 + r] * m10[y][x]) + m8[y][x]) * near[near22 + r]); }
         }
       }
     }
     workgroupBarrier();
-    // %22 [%row, K] = load k row
+    // %24 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v22_19 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-      near[near22 + r * 64u + i_K] = v22_19;
+      let v24_19 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+      near[near24 + r * 64u + i_K] = v24_19;
     }
-    // %23 [] = pick last %14
+    // %25 [] = pick last %14
     let v14_20 = near[near14 + 15u];
-    let t23 = v14_20;
-    // %24 [%row] = sub %23, %14
-    // %25 [%row] = exp %24
+    let t25 = v14_20;
+    // %26 [%row] = sub %25, %14
+    // %27 [%row] = exp %26
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let v14_22 = near[near14 + r];
-      let v25_21 = m_exp((t23 - v14_22));
-      near[near25 + r] = v25_21;
+      let v27_21 = m_exp((t25 - v14_22));
+      near[near27 + r] = v27_21;
     }
     workgroupBarrier();
-    // %26 [%row, V] = mul %25, %5
+    // %28 [%row, V] = mul %27, %5
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
       let v5_24 = near[near5 + r * 16u + i_V];
-      let v26_23 = (near[near25 + r] * v5_24);
-      near[near26 + r * 16u + i_V] = v26_23;
+      let v28_23 = (near[near27 + r] * v5_24);
+      near[near28 + r * 16u + i_V] = v28_23;
     }
-    // %28 [] = exp %23
-    let t28 = m_exp(t23);
+    // %30 [] = exp %25
+    let t30 = m_exp(t25);
     workgroupBarrier();
-    // %29 [K, V] = mul %28, %1
-    // %27 [K, V] = contract[%row] %22, %26
-    // %30 [K, V] = add %29, %27
+    // %31 [K, V] = mul %30, %1
+    // %29 [K, V] = contract[%row] %24, %28
+    // %32 [K, V] = add %31, %29
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -212,19 +214,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum28 = vec4<f32>();
       var sum29 = vec4<f32>();
       for (var k25 = 0u; k25 < 16u + zero; k25++) {
-        let b30 = vec4<f32>(near[near26 + k25 * 16u + first_i_V], near[near26 + k25 * 16u + first_i_V + 1u], near[near26 + k25 * 16u + first_i_V + 2u], near[near26 + k25 * 16u + first_i_V + 3u]);
-        sum26 += near[near22 + k25 * 64u + first_i_K] * b30;
-        sum27 += near[near22 + k25 * 64u + first_i_K + 1u] * b30;
-        sum28 += near[near22 + k25 * 64u + first_i_K + 2u] * b30;
-        sum29 += near[near22 + k25 * 64u + first_i_K + 3u] * b30;
+        let b30 = vec4<f32>(near[near28 + k25 * 16u + first_i_V], near[near28 + k25 * 16u + first_i_V + 1u], near[near28 + k25 * 16u + first_i_V + 2u], near[near28 + k25 * 16u + first_i_V + 3u]);
+        sum26 += near[near24 + k25 * 64u + first_i_K] * b30;
+        sum27 += near[near24 + k25 * 64u + first_i_K + 1u] * b30;
+        sum28 += near[near24 + k25 * 64u + first_i_K + 2u] * b30;
+        sum29 += near[near24 + k25 * 64u + first_i_K + 3u] * b30;
       }
-      var m27 = array<vec4<f32>, 4>(sum26, sum27, sum28, sum29);
+      var m29 = array<vec4<f32>, 4>(sum26, sum27, sum28, sum29);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
           let v1_31 = near[near1 + i_K * 16u + i_V];
-          near[near1 + i_K * 16u + i_V] = ((t28 * v1_31) + m27[y][x]);
+          near[near1 + i_K * 16u + i_V] = ((t30 * v1_31) + m29[y][x]);
         }
       }
     }

@@ -6,7 +6,7 @@
 @group(0) @binding(2) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(3) var<storage, read> chunks: array<u32>;
 @group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 8>;
-var<workgroup> near: array<f32, 32>;
+var<workgroup> near: array<f32, 16>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 
@@ -28,57 +28,56 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads_64 = heads * 64u;
   let at_ws_n_result0 = dims[1].z + (token * heads + head) * 64u;
   let at_ws_C_result0 = dims[3].w + (token * heads + head) * 64u;
-  let at_ws_value45 = dims[5].w + (token * heads + head);
-  const near5 = 0u;
-  const near10 = 16u;
-  // %2 [%row, K] = load q row
-  // %3 [%row, K] = load ws.n.result0 row
-  // %4 [%row, K] = mul %2, %3
-  // %5 [%row] = sum[K] %4
-  // %6 [%row] = abs %5
-  // %7 [] = 8
-  // %8 [%row] = div %6, %7
-  // %9 [] = 1
-  // %10 [%row] = max %8, %9
+  let at_ws_value49 = dims[5].w + (token * heads + head);
+  const near7 = 0u;
+  // %4 [%row, K] = load q row
+  // %5 [%row, K] = load ws.n.result0 row
+  // %6 [%row, K] = mul %4, %5
+  // %7 [%row] = sum[K] %6
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum2 = 0.0f;
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let v4_4 = (select(0.0, p_q[at_q + r * heads_64 + k3], r < length) * select(0.0, arena[at_ws_n_result0 + r * heads_64 + k3], r < length));
-      sum2 += v4_4;
+      let v6_4 = (select(0.0, p_q[at_q + r * heads_64 + k3], r < length) * select(0.0, arena[at_ws_n_result0 + r * heads_64 + k3], r < length));
+      sum2 += v6_4;
     }
-    let v5_1 = sum2;
-    near[near5 + r] = v5_1;
-    let v8_6 = (abs(v5_1) / 8.0f);
-    let v10_5 = m_max(v8_6, 1.0f);
-    near[near10 + r] = v10_5;
+    let v7_1 = sum2;
+    near[near7 + r] = v7_1;
   }
+  // %10 [] = 1
+  // %9 [] = 8
+  // %11 [] = div %10, %9
+  let t11 = (1.0f / 8.0f);
   workgroupBarrier();
   // %0 [%row, V] = load d_o row
   // %1 [%row, V] = load ws.C.result0 row
-  // %11 [%row, V] = div %1, %10
-  // %12 [%row, V] = div %11, %10
-  // %13 [%row, V] = neg %12
-  // %14 [%row, V] = mul %0, %13
-  // %15 [%row] = sum[V] %14
-  // %16 [%row] = less %8, %9
-  // %17 [%row] = sub %9, %16
-  // %18 [%row] = mul %15, %17
-  // %19 [] = 0.125
-  // %20 [%row] = mul %18, %19
-  // %21 [%row] = sign %5
-  // %22 [%row] = mul %20, %21
-  // store ws.value45, %22
+  // %2 [%row, V] = mul %0, %1
+  // %3 [%row] = sum[V] %2
+  // %8 [%row] = abs %7
+  // %12 [%row] = mul %8, %11
+  // %13 [%row] = max %12, %10
+  // %14 [%row] = div %3, %13
+  // %15 [%row] = div %14, %13
+  // %16 [%row] = neg %15
+  // %17 [%row] = less %12, %10
+  // %18 [%row] = sub %10, %17
+  // %19 [%row] = mul %16, %18
+  // %20 [] = 0.125
+  // %21 [%row] = mul %19, %20
+  // %22 [%row] = sign %7
+  // %23 [%row] = mul %21, %22
+  // store ws.value49, %23
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum7 = 0.0f;
-    for (var k8 = 0u; k8 < 64u + zero; k8++) {
-      let v10_9 = near[near10 + r];
-      let v14_10 = (select(0.0, p_d_o[at_q + r * heads_64 + k8], r < length) * (-((select(0.0, arena[at_ws_C_result0 + r * heads_64 + k8], r < length) / v10_9) / v10_9)));
-      sum7 += v14_10;
+    var sum5 = 0.0f;
+    for (var k6 = 0u; k6 < 64u + zero; k6++) {
+      let v2_7 = (select(0.0, p_d_o[at_q + r * heads_64 + k6], r < length) * select(0.0, arena[at_ws_C_result0 + r * heads_64 + k6], r < length));
+      sum5 += v2_7;
     }
-    let v5_11 = near[near5 + r];
-    let v8_12 = (abs(v5_11) / 8.0f);
-    if (r < length) { arena[at_ws_value45 + r * heads] = (((sum7 * (1.0f - select(0.0, 1.0, v8_12 < 1.0f))) * 0.125f) * m_sign(v5_11)); }
+    let v7_8 = near[near7 + r];
+    let v12_9 = (abs(v7_8) * t11);
+    let v13_10 = m_max(v12_9, 1.0f);
+    let v23_11 = ((((-((sum5 / v13_10) / v13_10)) * (1.0f - select(0.0, 1.0, v12_9 < 1.0f))) * 0.125f) * m_sign(v7_8));
+    if (r < length) { arena[at_ws_value49 + r * heads] = v23_11; }
   }
 }

@@ -54,18 +54,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_f = (token * heads + head);
-    let at_ws_value45 = dims[5].w + (token * heads + head);
+    let at_ws_value49 = dims[5].w + (token * heads + head);
     let at_q = (token * heads + head) * 64u + block;
     let at_ws_n_adjoint0 = dims[6].x + (token * heads + head) * 64u + block;
     let at_ws_C_adjoint1 = dims[5].x + (token * heads + head) * 64u + block;
     // %2 [%row] = load f row
     // %3 [%row] = sigmoid %2
-    // %9 [%row] = load ws.value45 row
+    // %9 [%row] = load ws.value49 row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let v3_1 = m_sigmoid(select(0.0, p_f[at_f + r * heads], r < length));
       near[near3 + r] = v3_1;
-      let v9_2 = select(0.0, arena[at_ws_value45 + r * heads], r < length);
+      let v9_2 = select(0.0, arena[at_ws_value49 + r * heads], r < length);
       near[near9 + r] = v9_2;
     }
     workgroupBarrier();

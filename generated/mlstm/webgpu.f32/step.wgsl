@@ -184,11 +184,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let t49 = (t47 / 8.0f);
     // %50 [] = max %49, %14
     let t50 = m_max(t49, 1.0f);
+    // %51 [] = div %14, %50
+    let t51 = (1.0f / t50);
     workgroupBarrier();
     storageBarrier();
     // %45 [V] = contract[K] %44, %41
-    // %51 [V] = div %45, %50
-    // store o, %51
+    // %52 [V] = mul %45, %51
+    // store o, %52
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
       var sum17 = 0.0;
@@ -199,7 +201,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         sum17 += b18 * b20;
       }
       let m45 = sum17;
-      p_o[at_k + i_V] = (m45 / t50);
+      p_o[at_k + i_V] = (m45 * t51);
     }
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;

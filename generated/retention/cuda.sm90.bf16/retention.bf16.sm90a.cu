@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -864,7 +874,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
       // %11 [%row] = keep %6
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_11))[i] = (i < length ? s6_3 : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L2_11))[i] = (i < length ? s6_3 : 0.f);
       // %12 [%row] = cumsum %11
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L3_12)), ((float*)(basep + L2_11)), false, false);
@@ -872,9 +882,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
       team_sync(1);
       const float s13_4 = ((float*)(basep + L3_12))[63];
       // %14 [%row] = sub %13, %12
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_14))[i] = (s13_4 - ((float*)(basep + L3_12))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L4_14))[i] = (s13_4 - ((float*)(basep + L3_12))[i]);
       // %15 [%row] = exp %14
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_15))[i] = m_exp(((float*)(basep + L4_14))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L5_15))[i] = m_exp(((float*)(basep + L4_14))[i]);
       // %18 [] = exp %13
       const float s18_5 = m_exp(s13_4);
       if (t == 0) ((float*)(sp + L6_18))[0] = s18_5;
@@ -1072,7 +1082,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       float f14_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = (frag_col(i) <= frag_row(i) ? f13_5[i] : 0.f);
       // %15 [%row] = keep %6
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L3_15))[i] = (i < length ? s6_3 : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L3_15))[i] = (i < length ? s6_3 : 0.f);
       // %16 [%row] = cumsum %15
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L4_16)), ((float*)(basep + L3_15)), false, false);
@@ -1096,15 +1106,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       UNROLL for (int i = 0; i < 32; ++i) f23_11[i] = (f22_10[i] * f14_6[i]);
       store_frag<4, 64, false>((sa + L5_23), f23_11, 0);
       // %27 [%row] = exp %16
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_27))[i] = m_exp(((float*)(basep + L4_16))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L6_27))[i] = m_exp(((float*)(basep + L4_16))[i]);
       // %28 [%row] = mul %27, %21
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L7_28))[i] = (((float*)(basep + L6_27))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L7_28))[i] = (((float*)(basep + L6_27))[i] * 0.125f);
       // %31 [] = pick last %16
       const float s31_12 = ((float*)(basep + L4_16))[63];
       // %32 [%row] = sub %31, %16
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_32))[i] = (s31_12 - ((float*)(basep + L4_16))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L8_32))[i] = (s31_12 - ((float*)(basep + L4_16))[i]);
       // %33 [%row] = exp %32
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L9_33))[i] = m_exp(((float*)(basep + L8_32))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L9_33))[i] = m_exp(((float*)(basep + L8_32))[i]);
       // %36 [] = exp %31
       const float s36_13 = m_exp(s31_12);
       if (t == 0) ((float*)(sp + L10_36))[0] = s36_13;
@@ -1287,7 +1297,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       // %11 [%row] = keep %6
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_11))[i] = (i < length ? s6_3 : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L2_11))[i] = (i < length ? s6_3 : 0.f);
       // %12 [%row] = cumsum %11
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L3_12)), ((float*)(basep + L2_11)), false, false);
@@ -1295,9 +1305,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       team_sync(1);
       const float s13_4 = ((float*)(basep + L3_12))[63];
       // %14 [%row] = sub %13, %12
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_14))[i] = (s13_4 - ((float*)(basep + L3_12))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L4_14))[i] = (s13_4 - ((float*)(basep + L3_12))[i]);
       // %15 [%row] = exp %14
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_15))[i] = m_exp(((float*)(basep + L4_14))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L5_15))[i] = m_exp(((float*)(basep + L4_14))[i]);
       // %18 [] = exp %13
       const float s18_5 = m_exp(s13_4);
       if (t == 0) ((float*)(sp + L6_18))[0] = s18_5;
@@ -1414,16 +1424,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restr
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
       // %10 [%row] = keep %6
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_10))[i] = (i < length ? s6_3 : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L2_10))[i] = (i < length ? s6_3 : 0.f);
       // %11 [%row] = cumsum %10
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L3_11)), ((float*)(basep + L2_10)), false, false);
       // %12 [%row] = exp %11
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_12))[i] = m_exp(((float*)(basep + L3_11))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L4_12))[i] = m_exp(((float*)(basep + L3_11))[i]);
       // %13 [] = 0.125
       // %14 [%row] = mul %12, %13
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_14))[i] = (((float*)(basep + L4_12))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L5_14))[i] = (((float*)(basep + L4_12))[i] * 0.125f);
       // %18 [] = pick last %11
       const float s18_4 = ((float*)(basep + L3_11))[63];
       // %19 [] = exp %18
@@ -1605,16 +1615,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       // %10 [%row] = keep %6
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L2_10))[i] = (i < length ? s6_3 : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L2_10))[i] = (i < length ? s6_3 : 0.f);
       // %11 [%row] = cumsum %10
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L3_11)), ((float*)(basep + L2_10)), false, false);
       // %12 [%row] = exp %11
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_12))[i] = m_exp(((float*)(basep + L3_11))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L4_12))[i] = m_exp(((float*)(basep + L3_11))[i]);
       // %13 [] = 0.125
       // %14 [%row] = mul %12, %13
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_14))[i] = (((float*)(basep + L4_12))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L5_14))[i] = (((float*)(basep + L4_12))[i] * 0.125f);
       // %18 [] = pick last %11
       const float s18_4 = ((float*)(basep + L3_11))[63];
       // %19 [] = exp %18
@@ -1769,7 +1779,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %11 [] = log1p %10
   const float s11_6 = log1pf(s10_5);
   // %12 [%row] = keep %11
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6_12))[i] = (i < length ? s11_6 : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M6_12))[i] = (i < length ? s11_6 : 0.f);
   // %13 [%row] = cumsum %12
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M7_13)), ((float*)(basep + M6_12)), false, false);
@@ -1789,7 +1799,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f18_10[i] = (f17_9[i] * f4_2[i]);
   // %20 [%col, K] = swap %19
   // %22 [%row] = exp %13
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8_22))[i] = m_exp(((float*)(basep + M7_13))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M8_22))[i] = m_exp(((float*)(basep + M7_13))[i]);
   // %24 [%row, K] = contract[V] %0, %23
   u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0_0));
   cp_wait<2>();
@@ -1841,9 +1851,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %36 [] = pick last %13
   const float s36_22 = ((float*)(basep + M7_13))[63];
   // %37 [%row] = sub %36, %13
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M11_37))[i] = (s36_22 - ((float*)(basep + M7_13))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M11_37))[i] = (s36_22 - ((float*)(basep + M7_13))[i]);
   // %38 [%row] = exp %37
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M12_38))[i] = m_exp(((float*)(basep + M11_37))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M12_38))[i] = m_exp(((float*)(basep + M11_37))[i]);
   // %39 [%row, K] = mul %38, %35
   team_sync(1);
   mma_wait<0>();

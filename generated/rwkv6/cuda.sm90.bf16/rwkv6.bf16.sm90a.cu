@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -757,7 +767,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   // %6 [%row, K] = load w row
   array_load<64, 72, 256>((base + M2), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %1 [K] = load u
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M3_1))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M3_1))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
   // %2 [%row, K] = mul %0, %1
   cp_wait<2>();
   team_sync(1, 256);
@@ -775,14 +785,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   // %5 [%row] = sum[K] %4
   row_sums_to<16>((((float*)(basep + M5)) + part * 64), f4_3);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M4_5))[i] = ((float*)(basep + M5))[0 + i] + ((float*)(basep + M5))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M4_5))[i] = ((float*)(basep + M5))[0 + i] + ((float*)(basep + M5))[64 + i];
   // store ws.value9, %5
-  for (int i = t; i < 64; i += 256) if (i < length) st(p_ws_value9 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M4_5))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value9 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M4_5))[i]);
   // %7 [%row, %col] = dscore[K] before %3, %0 by %6
   cp_wait<0>();
   team_sync(1, 256);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1, 256);
   float whole_4[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_4, {(base + M1_3)}, {(base + M0_0)}, ((float*)(basep + M2)), {(base + M6)}, part * 2, part * 2 + 2, 4 + part);
   float f7_5[16];
@@ -811,7 +821,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
   // %11 [%row, K] = cumsum %6
   // %12 [K] = pick last %11
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M10_12))[i] = ((float*)(basep + M2))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M10_12))[i] = ((float*)(basep + M2))[4536 + i];
   // %13 [K, %row] = sub %12, %11
   team_sync(1, 256);
   float f11_9[16];
@@ -829,9 +839,9 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %16 [K] = exp %12
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_16))[i] = m_exp(((float*)(basep + M10_12))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M12_16))[i] = m_exp(((float*)(basep + M10_12))[i]);
   // store ws.S.decay, %16
-  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M12_16))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M12_16))[i]);
 }
 
 // The decay of every segment of S.
@@ -1236,7 +1246,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   cp_wait<0>();
   team_sync(1, 256);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1, 256);
   float whole_0[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_0, {(base + M0_0)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, part * 2, part * 2 + 2, 4 + part);
   float f3_1[16];
@@ -1267,7 +1277,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
   // %7 [%row, K] = cumsum %2
   // %8 [K] = pick last %7
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M7_8))[i] = ((float*)(basep + M2))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M7_8))[i] = ((float*)(basep + M2))[4536 + i];
   // %9 [K, %row] = sub %8, %7
   team_sync(1, 256);
   float f7_6[16];
@@ -1287,9 +1297,9 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %12 [K] = exp %8
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M9_12))[i] = m_exp(((float*)(basep + M7_8))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M9_12))[i] = m_exp(((float*)(basep + M7_8))[i]);
   // store ws.S.decay, %12
-  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9_12))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9_12))[i]);
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
@@ -1753,7 +1763,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   cp_wait<4>();
   team_sync(1, 256);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
   team_sync(1, 256);
   u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M8_4));
@@ -1792,9 +1802,9 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   // %15 [%row] = sum[V] %14
   row_sums_to<16>((((float*)(basep + M11)) + part * 64), f14_14);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M10_15))[i] = ((float*)(basep + M11))[0 + i] + ((float*)(basep + M11))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M10_15))[i] = ((float*)(basep + M11))[0 + i] + ((float*)(basep + M11))[64 + i];
   // %16 [K] = load u
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M12_16))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M12_16))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
   // %17 [%row, K] = mul %5, %16
   float f5_15[16];
   load_frag<2, 64, false>(f5_15, (base + M2_5), part * 2);
@@ -1829,7 +1839,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   mma_open(); mma<32, 4, 64, false, true>(f24_23, a1_22, (base + M6_23), part * 32); mma_commit();
   // %25 [%row, K] = cumsum %6
   // %26 [K] = pick last %25
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M15_26))[i] = ((float*)(basep + M3))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M15_26))[i] = ((float*)(basep + M3))[4536 + i];
   // %27 [K, %row] = sub %26, %25
   team_sync(1, 256);
   float f25_24[16];
@@ -1889,7 +1899,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   // %42 [%row] = sum[K] %41
   row_sums_to<16>((((float*)(basep + M19)) + part * 64), f41_38);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M18_42))[i] = ((float*)(basep + M19))[0 + i] + ((float*)(basep + M19))[64 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M18_42))[i] = ((float*)(basep + M19))[0 + i] + ((float*)(basep + M19))[64 + i];
   // %43 [%row, V] = mul %0, %42
   team_sync(1, 256);
   float f43_39[16];
@@ -1918,20 +1928,20 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   float f48_44[16];
   UNROLL for (int i = 0; i < 16; ++i) f48_44[i] = (-f47_43[i]);
   // %49 [K] = contract[V] %10, %23
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M22_49))[i] = row_dot<64, 64>((base + M4_10), (base + M6_23), i);
+  if (const int i = t; i < 64) ((float*)(basep + M22_49))[i] = row_dot<64, 64>((base + M4_10), (base + M6_23), i);
   // %50 [K] = exp %26
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M23_50))[i] = m_exp(((float*)(basep + M15_26))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M23_50))[i] = m_exp(((float*)(basep + M15_26))[i]);
   // %51 [K] = mul %50, %49
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M24_51))[i] = (((float*)(basep + M23_50))[i] * ((float*)(basep + M22_49))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M24_51))[i] = (((float*)(basep + M23_50))[i] * ((float*)(basep + M22_49))[i]);
   // %52 [K, %row] = mul %29, %5
   float f52_45[16];
   UNROLL for (int i = 0; i < 16; ++i) f52_45[i] = (f29_27[i] * f5_15[i]);
   // %53 [K] = sum[%row] %52
   col_sums_part<16>(((float*)(basep + M26)), f52_45, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M25_53))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M25_53))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
   // %54 [K] = add %51, %53
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M27_54))[i] = (((float*)(basep + M24_51))[i] + ((float*)(basep + M25_53))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M27_54))[i] = (((float*)(basep + M24_51))[i] + ((float*)(basep + M25_53))[i]);
   // %55 [%row, K] = add %46, %48
   float f55_46[16];
   UNROLL for (int i = 0; i < 16; ++i) f55_46[i] = (f46_42[i] + f48_44[i]);
@@ -1939,7 +1949,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f55_46[i];
   team_sync(1, 256);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
   // %57 [%row, K] = add %56, %54
   team_sync(1, 256);
   float f56_47[16];
@@ -1957,9 +1967,9 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   // %60 [K] = sum[%row] %59
   col_sums_part<16>(((float*)(basep + M30)), f59_50, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M29_60))[i] = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M29_60))[i] = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
   // store ws.d_u.chunks, %60
-  for (int i = t; i < 64; i += 256) if (i < 64) st(p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M29_60))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M29_60))[i]);
 }
 
 // Gradients of parameters, summed over all chunks.

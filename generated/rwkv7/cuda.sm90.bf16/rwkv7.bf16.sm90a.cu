@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -765,7 +775,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   cp_wait<3>();
   team_sync(1);
   team_sync(1);
-  for (int i = t; i < 64; i += 128) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   cp_wait<1>();
   team_sync(1);
   team_sync(1);
@@ -845,7 +855,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_erase1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %19 [K] = pick last %13
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M15_19))[i] = ((float*)(basep + M2))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M15_19))[i] = ((float*)(basep + M2))[4536 + i];
   // %20 [K, %row] = sub %19, %13
   team_sync(1);
   float f20_16[32];
@@ -872,9 +882,9 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_col1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
   // %24 [K] = exp %19
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M18_24))[i] = m_exp(((float*)(basep + M15_19))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M18_24))[i] = m_exp(((float*)(basep + M15_19))[i]);
   // store ws.S.decay, %24
-  for (int i = t; i < 64; i += 128) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M18_24))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M18_24))[i]);
 }
 
 // Carries S from chunk to chunk and reads it.
@@ -1428,7 +1438,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   cp_wait<7>();
   team_sync(1, 256);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M12_5), f5_2, part * 2);
   team_sync(1, 256);
   u32 a5_7[4][4]; load_as<4, 64, false>(a5_7, (base + M12_5));
@@ -1543,7 +1553,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f31_40[16];
   mma_open(); mma<32, 4, 64, false, true>(f31_40, a2_39, (base + M10_30), part * 32); mma_commit();
   // %32 [K] = pick last %15
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M21_32))[i] = ((float*)(basep + M4))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M21_32))[i] = ((float*)(basep + M4))[4536 + i];
   // %33 [K, %row] = sub %32, %15
   team_sync(1, 256);
   float f33_41[16];
@@ -1688,29 +1698,29 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f75_78[16];
   UNROLL for (int i = 0; i < 16; ++i) f75_78[i] = (-f74_77[i]);
   // %76 [K] = contract[V] %17, %30
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M29_76))[i] = row_dot<64, 64>((base + M7_17), (base + M10_30), i);
+  if (const int i = t; i < 64) ((float*)(basep + M29_76))[i] = row_dot<64, 64>((base + M7_17), (base + M10_30), i);
   // %77 [K] = exp %32
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M30_77))[i] = m_exp(((float*)(basep + M21_32))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M30_77))[i] = m_exp(((float*)(basep + M21_32))[i]);
   // %78 [K] = mul %77, %76
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M31_78))[i] = (((float*)(basep + M30_77))[i] * ((float*)(basep + M29_76))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M31_78))[i] = (((float*)(basep + M30_77))[i] * ((float*)(basep + M29_76))[i]);
   // %79 [K, %row] = mul %35, %6
   float f79_79[16];
   UNROLL for (int i = 0; i < 16; ++i) f79_79[i] = (f35_43[i] * f6_48[i]);
   // %80 [K] = sum[%row] %79
   col_sums_part<16>(((float*)(basep + M33)), f79_79, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M32_80))[i] = ((float*)(basep + M33))[i] + ((float*)(basep + M33))[64 + i] + ((float*)(basep + M33))[128 + i] + ((float*)(basep + M33))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M32_80))[i] = ((float*)(basep + M33))[i] + ((float*)(basep + M33))[64 + i] + ((float*)(basep + M33))[128 + i] + ((float*)(basep + M33))[192 + i];
   // %81 [K, %row] = mul %71, %13
   float f81_80[16];
   UNROLL for (int i = 0; i < 16; ++i) f81_80[i] = (f71_73[i] * f13_76[i]);
   // %82 [K] = sum[%row] %81
   col_sums_part<16>(((float*)(basep + M35)), f81_80, 64, part * 32);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M34_82))[i] = ((float*)(basep + M35))[i] + ((float*)(basep + M35))[64 + i] + ((float*)(basep + M35))[128 + i] + ((float*)(basep + M35))[192 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M34_82))[i] = ((float*)(basep + M35))[i] + ((float*)(basep + M35))[64 + i] + ((float*)(basep + M35))[128 + i] + ((float*)(basep + M35))[192 + i];
   // %83 [K] = add %78, %80
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M36_83))[i] = (((float*)(basep + M31_78))[i] + ((float*)(basep + M32_80))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M36_83))[i] = (((float*)(basep + M31_78))[i] + ((float*)(basep + M32_80))[i]);
   // %84 [K] = add %83, %82
-  for (int i = t; i < 64; i += 256) ((float*)(basep + M37_84))[i] = (((float*)(basep + M36_83))[i] + ((float*)(basep + M34_82))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M37_84))[i] = (((float*)(basep + M36_83))[i] + ((float*)(basep + M34_82))[i]);
   // %85 [%row, K] = add %63, %65
   float f85_81[16];
   UNROLL for (int i = 0; i < 16; ++i) f85_81[i] = (f63_68[i] + f65_70[i]);
@@ -1721,7 +1731,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M38))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f86_82[i];
   team_sync(1, 256);
   team_sync(1, 256);
-  for (int i = t; i < 64; i += 256) col_cumsum<false, true>(((float*)(basep + M38)) + i, ((float*)(basep + M38)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M38)) + i, ((float*)(basep + M38)) + i, 72, i < 64);
   // %88 [%row, K] = add %87, %84
   team_sync(1, 256);
   float f87_83[16];

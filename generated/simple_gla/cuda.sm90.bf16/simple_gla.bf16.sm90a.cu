@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -841,9 +851,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restric
       team_sync(1);
       const float s6_1 = ((float*)(basep + L3_5))[63];
       // %7 [%row] = sub %6, %5
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_7))[i] = (s6_1 - ((float*)(basep + L3_5))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L4_7))[i] = (s6_1 - ((float*)(basep + L3_5))[i]);
       // %8 [%row] = exp %7
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_8))[i] = m_exp(((float*)(basep + L4_7))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L5_8))[i] = m_exp(((float*)(basep + L4_7))[i]);
       // %11 [] = exp %6
       const float s11_2 = m_exp(s6_1);
       if (t == 0) ((float*)(sp + L6_11))[0] = s11_2;
@@ -1055,15 +1065,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       UNROLL for (int i = 0; i < 32; ++i) f16_8[i] = (f15_7[i] * f7_3[i]);
       store_frag<4, 64, false>((sa + L5_16), f16_8, 0);
       // %20 [%row] = exp %9
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_20))[i] = m_exp(((float*)(basep + L4_9))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L6_20))[i] = m_exp(((float*)(basep + L4_9))[i]);
       // %21 [%row] = mul %20, %14
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L7_21))[i] = (((float*)(basep + L6_20))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L7_21))[i] = (((float*)(basep + L6_20))[i] * 0.125f);
       // %24 [] = pick last %9
       const float s24_9 = ((float*)(basep + L4_9))[63];
       // %25 [%row] = sub %24, %9
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_25))[i] = (s24_9 - ((float*)(basep + L4_9))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L8_25))[i] = (s24_9 - ((float*)(basep + L4_9))[i]);
       // %26 [%row] = exp %25
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L9_26))[i] = m_exp(((float*)(basep + L8_25))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L9_26))[i] = m_exp(((float*)(basep + L8_25))[i]);
       // %29 [] = exp %24
       const float s29_10 = m_exp(s24_9);
       if (t == 0) ((float*)(sp + L10_29))[0] = s29_10;
@@ -1244,9 +1254,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       team_sync(1);
       const float s6_1 = ((float*)(basep + L3_5))[63];
       // %7 [%row] = sub %6, %5
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_7))[i] = (s6_1 - ((float*)(basep + L3_5))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L4_7))[i] = (s6_1 - ((float*)(basep + L3_5))[i]);
       // %8 [%row] = exp %7
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_8))[i] = m_exp(((float*)(basep + L4_7))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L5_8))[i] = m_exp(((float*)(basep + L4_7))[i]);
       // %11 [] = exp %6
       const float s11_2 = m_exp(s6_1);
       if (t == 0) ((float*)(sp + L6_11))[0] = s11_2;
@@ -1359,10 +1369,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* _
       if (t < 32) vec_cumsum(((float*)(basep + L3_4)), ((float*)(basep + L1_3)), false, false);
       // %5 [%row] = exp %4
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_5))[i] = m_exp(((float*)(basep + L3_4))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L4_5))[i] = m_exp(((float*)(basep + L3_4))[i]);
       // %6 [] = 0.125
       // %7 [%row] = mul %5, %6
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_7))[i] = (((float*)(basep + L4_5))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L5_7))[i] = (((float*)(basep + L4_5))[i] * 0.125f);
       // %11 [] = pick last %4
       const float s11_1 = ((float*)(basep + L3_4))[63];
       // %12 [] = exp %11
@@ -1540,10 +1550,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       if (t < 32) vec_cumsum(((float*)(basep + L3_4)), ((float*)(basep + L1_3)), false, false);
       // %5 [%row] = exp %4
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_5))[i] = m_exp(((float*)(basep + L3_4))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L4_5))[i] = m_exp(((float*)(basep + L3_4))[i]);
       // %6 [] = 0.125
       // %7 [%row] = mul %5, %6
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_7))[i] = (((float*)(basep + L4_5))[i] * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L5_7))[i] = (((float*)(basep + L4_5))[i] * 0.125f);
       // %11 [] = pick last %4
       const float s11_1 = ((float*)(basep + L3_4))[63];
       // %12 [] = exp %11
@@ -1687,7 +1697,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f4_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
   // %5 [%row] = load g row
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M6_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %6 [%row] = cumsum %5
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M7_6)), ((float*)(basep + M6_5)), false, false);
@@ -1707,7 +1717,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f11_6[i] = (f10_5[i] * f4_2[i]);
   // %13 [%col, K] = swap %12
   // %15 [%row] = exp %6
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8_15))[i] = m_exp(((float*)(basep + M7_6))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M8_15))[i] = m_exp(((float*)(basep + M7_6))[i]);
   // %17 [%row, K] = contract[V] %0, %16
   u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
   cp_wait<2>();
@@ -1759,9 +1769,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %29 [] = pick last %6
   const float s29_18 = ((float*)(basep + M7_6))[63];
   // %30 [%row] = sub %29, %6
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M11_30))[i] = (s29_18 - ((float*)(basep + M7_6))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M11_30))[i] = (s29_18 - ((float*)(basep + M7_6))[i]);
   // %31 [%row] = exp %30
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M12_31))[i] = m_exp(((float*)(basep + M11_30))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M12_31))[i] = m_exp(((float*)(basep + M11_30))[i]);
   // %32 [%row, K] = mul %31, %28
   team_sync(1);
   mma_wait<0>();
@@ -1824,7 +1834,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M16_45)), f44_32);
   // %46 [%row] = mul %20, %45
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M17_46))[i] = (0.125f * ((float*)(basep + M16_45))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M17_46))[i] = (0.125f * ((float*)(basep + M16_45))[i]);
   // %47 [%row, K] = mul %33, %12
   float f12_33[32];
   load_frag<4, 64, false>(f12_33, (base + M2_12), 0);
@@ -1834,9 +1844,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M18_48)), f47_34);
   // %49 [%row] = neg %48
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M19_49))[i] = (-((float*)(basep + M18_48))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M19_49))[i] = (-((float*)(basep + M18_48))[i]);
   // %50 [K] = contract[V] %16, %27
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M20_50))[i] = row_dot<64, 64>((base + M3_16), (base + M5_27), i);
+  if (const int i = t; i < 64) ((float*)(basep + M20_50))[i] = row_dot<64, 64>((base + M3_16), (base + M5_27), i);
   // %51 [] = sum[K] %50
   team_sync(1);
   const float s51_35 = vec_sum<64>(((float*)(basep + M20_50)));
@@ -1855,15 +1865,15 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %57 [] = add %53, %56
   const float s57_40 = (s53_37 + s56_39);
   // %58 [%row] = add %46, %49
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M22_58))[i] = (((float*)(basep + M17_46))[i] + ((float*)(basep + M19_49))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M22_58))[i] = (((float*)(basep + M17_46))[i] + ((float*)(basep + M19_49))[i]);
   // %59 [%row] = cumsum reversed %58
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M23_59)), ((float*)(basep + M22_58)), false, true);
   // %60 [%row] = add %59, %57
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M24_60))[i] = (((float*)(basep + M23_59))[i] + s57_40);
+  if (const int i = t; i < 64) ((float*)(basep + M24_60))[i] = (((float*)(basep + M23_59))[i] + s57_40);
   // store d_g, %60
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M24_60))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M24_60))[i]);
 }
 
 // Reads the tokens one at a time.

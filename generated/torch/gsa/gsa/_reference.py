@@ -66,7 +66,7 @@ def _gsa_chunk_backward(q, k, v, g, Kt, Vt, d_o, d_Kt, d_Vt):
         [Write(k, x1)],
         [Read(q, (True,))],
         (),
-        [chain(x8 + (-x8).sum(-1)[..., None] * (1.0 - less(x3, x4[..., None])), 1.0 / x2)],
+        [chain(x8 + (-x8.sum(-1))[..., None] * (1.0 - less(x3, x4[..., None])), 1.0 / x2)],
     )
     return (r3_0, r3_1, r2_2, r2_3 + r3_3 + -(r2_1 + r3_2) * torch.exp(g),), (), (d_Kt_before, d_Vt_before,)
 

@@ -21,6 +21,10 @@ typedef float f32;
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
+// To the last digit but one, in an instruction or few where the exact ones take tens: straight code of that length would not fit the instruction cache.
+DEV float quick_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_inverse(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float quick_quotient(float x, float y) { float r; asm("div.full.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 // Forwards, running sums are of log decays: a gate of -inf stays a reset (e^-80 is 0 beside anything) and differences of sums stay numbers.
 DEV float log_decay(float x) { return max_nan(x, -80.f); }
 
@@ -31,14 +35,20 @@ DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
 
-// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials, otherwise the hardware's ex2 serves.
+// Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
-DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : __expf(min_nan(x, 88.72f)); }
+DEV float m_exp(float x) { return kExact ? expf(min_nan(x, 88.72f)) : quick_exp2(1.44269504f * min_nan(x, 88.72f)); }
 DEV float m_expm1(float x) { return expm1f(min_nan(x, 88.72f)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 DEV float m_chain(float x, float y) { const float p = x * y; return p != p && x == x && y == y ? 0.f : p; }
 DEV float m_log(float x) { return logf(x); }
-DEV float m_sigmoid(float x) { const float e = m_exp(-fabsf(x)); return (x < 0.f ? e : 1.f) / (1.f + e); }
+DEV float m_div(float x, float y) { return kExact ? x / y : quick_quotient(x, y); }
+DEV float m_sigmoid(float x) {
+  // 1 / infinity is 0.
+  if (!kExact) return quick_inverse(1.f + quick_exp2(-1.44269504f * x));
+  const float e = m_exp(-fabsf(x));
+  return (x < 0.f ? e : 1.f) / (1.f + e);
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
@@ -868,13 +878,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const f32* __restric
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
       // %7 [%row] = add %6, %0
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L3_7))[i] = (((float*)(basep + L0_6))[i] + s0_0);
+      if (const int i = t; i < 64) ((float*)(basep + L3_7))[i] = (((float*)(basep + L0_6))[i] + s0_0);
       // %8 [%row] = softplus %7
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L4_8))[i] = m_softplus(((float*)(basep + L3_7))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L4_8))[i] = m_softplus(((float*)(basep + L3_7))[i]);
       // %12 [%row] = mul %3, %8
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L5_12))[i] = (s3_3 * ((float*)(sp + L4_8))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L5_12))[i] = (s3_3 * ((float*)(sp + L4_8))[i]);
       // %13 [%row] = keep %12
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_13))[i] = (i < length ? ((float*)(basep + L5_12))[i] : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L6_13))[i] = (i < length ? ((float*)(basep + L5_12))[i] : 0.f);
       // %14 [%row] = cumsum %13
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L7_14)), ((float*)(basep + L6_13)), false, false);
@@ -882,9 +892,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const f32* __restric
       team_sync(1);
       const float s15_5 = ((float*)(basep + L7_14))[63];
       // %16 [%row] = sub %15, %14
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_16))[i] = (s15_5 - ((float*)(basep + L7_14))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L8_16))[i] = (s15_5 - ((float*)(basep + L7_14))[i]);
       // %17 [%row] = exp %16
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L9_17))[i] = m_exp(((float*)(basep + L8_16))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L9_17))[i] = m_exp(((float*)(basep + L8_16))[i]);
       // %20 [] = exp %15
       const float s20_6 = m_exp(s15_5);
       if (t == 0) ((float*)(sp + L10_20))[0] = s20_6;
@@ -1076,9 +1086,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restric
       }
       team_sync(1);
       // %8 [%row] = add %7, %0
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_8))[i] = (((float*)(basep + L0_7))[i] + s0_0);
+      if (const int i = t; i < 64) ((float*)(basep + L4_8))[i] = (((float*)(basep + L0_7))[i] + s0_0);
       // %9 [%row] = softplus %8
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L5_9))[i] = m_softplus(((float*)(basep + L4_8))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L5_9))[i] = m_softplus(((float*)(basep + L4_8))[i]);
       // %14 [%col, N] = swap %13
       // %15 [%row, %col] = contract[N] %12, %14
       u32 a12_5[4][4]; load_as<4, 64, false>(a12_5, (sa + L2_12));
@@ -1090,9 +1100,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restric
       float f16_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_7[i] = (frag_col(i) <= frag_row(i) ? f15_6[i] : 0.f);
       // %17 [%row] = mul %3, %9
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_17))[i] = (s3_3 * ((float*)(sp + L5_9))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L6_17))[i] = (s3_3 * ((float*)(sp + L5_9))[i]);
       // %18 [%row] = keep %17
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L7_18))[i] = (i < length ? ((float*)(basep + L6_17))[i] : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L7_18))[i] = (i < length ? ((float*)(basep + L6_17))[i] : 0.f);
       // %19 [%row] = cumsum %18
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L8_19)), ((float*)(basep + L7_18)), false, false);
@@ -1112,13 +1122,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restric
       UNROLL for (int i = 0; i < 32; ++i) f24_11[i] = (f23_10[i] * f16_7[i]);
       store_frag<4, 64, false>((sa + L9_24), f24_11, 0);
       // %28 [%row] = exp %19
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L10_28))[i] = m_exp(((float*)(basep + L8_19))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L10_28))[i] = m_exp(((float*)(basep + L8_19))[i]);
       // %33 [] = pick last %19
       const float s33_12 = ((float*)(basep + L8_19))[63];
       // %34 [%row] = sub %33, %19
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L11_34))[i] = (s33_12 - ((float*)(basep + L8_19))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L11_34))[i] = (s33_12 - ((float*)(basep + L8_19))[i]);
       // %35 [%row] = exp %34
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L12_35))[i] = m_exp(((float*)(basep + L11_34))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L12_35))[i] = m_exp(((float*)(basep + L11_34))[i]);
       // %38 [] = exp %33
       const float s38_13 = m_exp(s33_12);
       if (t == 0) ((float*)(sp + L13_38))[0] = s38_13;
@@ -1313,13 +1323,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restr
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       // %7 [%row] = add %6, %0
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L3_7))[i] = (((float*)(basep + L0_6))[i] + s0_0);
+      if (const int i = t; i < 64) ((float*)(basep + L3_7))[i] = (((float*)(basep + L0_6))[i] + s0_0);
       // %8 [%row] = softplus %7
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L4_8))[i] = m_softplus(((float*)(basep + L3_7))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L4_8))[i] = m_softplus(((float*)(basep + L3_7))[i]);
       // %12 [%row] = mul %3, %8
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L5_12))[i] = (s3_3 * ((float*)(sp + L4_8))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L5_12))[i] = (s3_3 * ((float*)(sp + L4_8))[i]);
       // %13 [%row] = keep %12
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_13))[i] = (i < length ? ((float*)(basep + L5_12))[i] : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L6_13))[i] = (i < length ? ((float*)(basep + L5_12))[i] : 0.f);
       // %14 [%row] = cumsum %13
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L7_14)), ((float*)(basep + L6_13)), false, false);
@@ -1327,9 +1337,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restr
       team_sync(1);
       const float s15_5 = ((float*)(basep + L7_14))[63];
       // %16 [%row] = sub %15, %14
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L8_16))[i] = (s15_5 - ((float*)(basep + L7_14))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L8_16))[i] = (s15_5 - ((float*)(basep + L7_14))[i]);
       // %17 [%row] = exp %16
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L9_17))[i] = m_exp(((float*)(basep + L8_16))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L9_17))[i] = m_exp(((float*)(basep + L8_16))[i]);
       // %20 [] = exp %15
       const float s20_6 = m_exp(s15_5);
       if (t == 0) ((float*)(sp + L10_20))[0] = s20_6;
@@ -1450,19 +1460,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* _
       if (n + 1 < walk_chunks) issue(n + 1);
       team_sync(1);
       // %8 [%row] = add %7, %0
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L3_8))[i] = (((float*)(basep + L1_7))[i] + s0_0);
+      if (const int i = t; i < 64) ((float*)(basep + L3_8))[i] = (((float*)(basep + L1_7))[i] + s0_0);
       // %9 [%row] = softplus %8
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_9))[i] = m_softplus(((float*)(basep + L3_8))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L4_9))[i] = m_softplus(((float*)(basep + L3_8))[i]);
       // %10 [%row] = mul %3, %9
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L5_10))[i] = (s3_3 * ((float*)(basep + L4_9))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L5_10))[i] = (s3_3 * ((float*)(basep + L4_9))[i]);
       // %11 [%row] = keep %10
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_11))[i] = (i < length ? ((float*)(basep + L5_10))[i] : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L6_11))[i] = (i < length ? ((float*)(basep + L5_10))[i] : 0.f);
       // %12 [%row] = cumsum %11
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L7_12)), ((float*)(basep + L6_11)), false, false);
       // %13 [%row] = exp %12
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L8_13))[i] = m_exp(((float*)(basep + L7_12))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L8_13))[i] = m_exp(((float*)(basep + L7_12))[i]);
       // %17 [] = pick last %12
       const float s17_5 = ((float*)(basep + L7_12))[63];
       // %18 [] = exp %17
@@ -1645,19 +1655,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
       if (n + 1 >= 3) drain(n + 1 - 3);
       team_sync(1);
       // %8 [%row] = add %7, %0
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L3_8))[i] = (((float*)(basep + L1_7))[i] + s0_0);
+      if (const int i = t; i < 64) ((float*)(basep + L3_8))[i] = (((float*)(basep + L1_7))[i] + s0_0);
       // %9 [%row] = softplus %8
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L4_9))[i] = m_softplus(((float*)(basep + L3_8))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L4_9))[i] = m_softplus(((float*)(basep + L3_8))[i]);
       // %10 [%row] = mul %3, %9
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L5_10))[i] = (s3_3 * ((float*)(basep + L4_9))[i]);
+      if (const int i = t; i < 64) ((float*)(basep + L5_10))[i] = (s3_3 * ((float*)(basep + L4_9))[i]);
       // %11 [%row] = keep %10
-      for (int i = t; i < 64; i += 128) ((float*)(basep + L6_11))[i] = (i < length ? ((float*)(basep + L5_10))[i] : 0.f);
+      if (const int i = t; i < 64) ((float*)(basep + L6_11))[i] = (i < length ? ((float*)(basep + L5_10))[i] : 0.f);
       // %12 [%row] = cumsum %11
       team_sync(1);
       if (t < 32) vec_cumsum(((float*)(basep + L7_12)), ((float*)(basep + L6_11)), false, false);
       // %13 [%row] = exp %12
       team_sync(1);
-      for (int i = t; i < 64; i += 128) ((float*)(sp + L8_13))[i] = m_exp(((float*)(basep + L7_12))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L8_13))[i] = m_exp(((float*)(basep + L7_12))[i]);
       // %17 [] = pick last %12
       const float s17_5 = ((float*)(basep + L7_12))[63];
       // %18 [] = exp %17
@@ -1816,17 +1826,17 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   // %10 [] = neg %9
   const float s10_8 = (-s9_7);
   // %11 [%row] = load dt row
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M6_11))[i] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M6_11))[i] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
   // %12 [] = load dt_bias
   const float s12_9 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
   // %13 [%row] = add %11, %12
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M7_13))[i] = (((float*)(basep + M6_11))[i] + s12_9);
+  if (const int i = t; i < 64) ((float*)(basep + M7_13))[i] = (((float*)(basep + M6_11))[i] + s12_9);
   // %14 [%row] = softplus %13
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M8_14))[i] = m_softplus(((float*)(basep + M7_13))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M8_14))[i] = m_softplus(((float*)(basep + M7_13))[i]);
   // %15 [%row] = mul %10, %14
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M9_15))[i] = (s10_8 * ((float*)(basep + M8_14))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M9_15))[i] = (s10_8 * ((float*)(basep + M8_14))[i]);
   // %16 [%row] = keep %15
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M10_16))[i] = (i < length ? ((float*)(basep + M9_15))[i] : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M10_16))[i] = (i < length ? ((float*)(basep + M9_15))[i] : 0.f);
   // %17 [%row] = cumsum %16
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M11_17)), ((float*)(basep + M10_16)), false, false);
@@ -1855,9 +1865,9 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   // %28 [] = pick last %17
   const float s28_16 = ((float*)(basep + M11_17))[63];
   // %29 [%row] = sub %28, %17
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M12_29))[i] = (s28_16 - ((float*)(basep + M11_17))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M12_29))[i] = (s28_16 - ((float*)(basep + M11_17))[i]);
   // %30 [%row] = exp %29
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M13_30))[i] = m_exp(((float*)(basep + M12_29))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M13_30))[i] = m_exp(((float*)(basep + M12_29))[i]);
   // %31 [%row, P] = mul %30, %27
   team_sync(1);
   mma_wait<0>();
@@ -1914,7 +1924,7 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   float f42_29[32];
   UNROLL for (int i = 0; i < 32; ++i) f42_29[i] = (f21_12[i] * f41_28[i]);
   // %44 [%row] = exp %17
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M17_44))[i] = m_exp(((float*)(basep + M11_17))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M17_44))[i] = m_exp(((float*)(basep + M11_17))[i]);
   // %46 [%row, N] = contract[P] %0, %45
   u32 a0_30[4][4]; pack<4>(a0_30, f0_1);
   cp_wait<0>();
@@ -1971,9 +1981,9 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M20_58)), f57_43);
   // %59 [%row] = neg %58
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M21_59))[i] = (-((float*)(basep + M20_58))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M21_59))[i] = (-((float*)(basep + M20_58))[i]);
   // %60 [N] = contract[P] %45, %26
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M22_60))[i] = row_dot<64, 64>((base + M5_45), (base + M3_26), i);
+  if (const int i = t; i < 64) ((float*)(basep + M22_60))[i] = row_dot<64, 64>((base + M5_45), (base + M3_26), i);
   // %61 [] = sum[N] %60
   team_sync(1);
   const float s61_44 = vec_sum<64>(((float*)(basep + M22_60)));
@@ -1992,28 +2002,28 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   // %67 [] = add %63, %66
   const float s67_49 = (s63_46 + s66_48);
   // %68 [%row] = add %50, %59
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M24_68))[i] = (((float*)(basep + M18_50))[i] + ((float*)(basep + M21_59))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M24_68))[i] = (((float*)(basep + M18_50))[i] + ((float*)(basep + M21_59))[i]);
   // %69 [%row] = cumsum reversed %68
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M25_69)), ((float*)(basep + M24_68)), false, true);
   // %70 [%row] = add %69, %67
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M26_70))[i] = (((float*)(basep + M25_69))[i] + s67_49);
+  if (const int i = t; i < 64) ((float*)(basep + M26_70))[i] = (((float*)(basep + M25_69))[i] + s67_49);
   // %71 [] = -80
   // %72 [%row] = less %71, %16
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M27_72))[i] = ((-80.f) < ((float*)(basep + M10_16))[i] ? 1.f : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M27_72))[i] = ((-80.f) < ((float*)(basep + M10_16))[i] ? 1.f : 0.f);
   // %73 [%row] = mul %70, %72
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M28_73))[i] = (((float*)(basep + M26_70))[i] * ((float*)(basep + M27_72))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M28_73))[i] = (((float*)(basep + M26_70))[i] * ((float*)(basep + M27_72))[i]);
   // %74 [%row] = chain %73, %10
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M29_74))[i] = m_chain(((float*)(basep + M28_73))[i], s10_8);
+  if (const int i = t; i < 64) ((float*)(basep + M29_74))[i] = m_chain(((float*)(basep + M28_73))[i], s10_8);
   // %75 [%row] = add %37, %74
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M30_75))[i] = (((float*)(basep + M16_37))[i] + ((float*)(basep + M29_74))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M30_75))[i] = (((float*)(basep + M16_37))[i] + ((float*)(basep + M29_74))[i]);
   // %76 [%row] = sigmoid %13
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M31_76))[i] = m_sigmoid(((float*)(basep + M7_13))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M31_76))[i] = m_sigmoid(((float*)(basep + M7_13))[i]);
   // %77 [%row] = chain %75, %76
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M32_77))[i] = m_chain(((float*)(basep + M30_75))[i], ((float*)(basep + M31_76))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M32_77))[i] = m_chain(((float*)(basep + M30_75))[i], ((float*)(basep + M31_76))[i]);
   // store d_dt, %77
-  for (int i = t; i < 64; i += 128) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M32_77))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M32_77))[i]);
   // store ws.d_B.heads, %56
   store_frag<4, 64, false>((base + M33), f56_41, 0);
   team_sync(1);
@@ -2023,20 +2033,20 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_d_C_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M34), t);
   // %78 [%row] = mul %73, %14
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M35_78))[i] = (((float*)(basep + M28_73))[i] * ((float*)(basep + M8_14))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M35_78))[i] = (((float*)(basep + M28_73))[i] * ((float*)(basep + M8_14))[i]);
   // %79 [%row] = neg %78
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M36_79))[i] = (-((float*)(basep + M35_78))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M36_79))[i] = (-((float*)(basep + M35_78))[i]);
   // %80 [%row] = chain %79, %9
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M37_80))[i] = m_chain(((float*)(basep + M36_79))[i], s9_7);
+  if (const int i = t; i < 64) ((float*)(basep + M37_80))[i] = m_chain(((float*)(basep + M36_79))[i], s9_7);
   // %81 [%row] = keep %80
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M38_81))[i] = (i < length ? ((float*)(basep + M37_80))[i] : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M38_81))[i] = (i < length ? ((float*)(basep + M37_80))[i] : 0.f);
   // %82 [] = sum[%row] %81
   team_sync(1);
   const float s82_50 = vec_sum<64>(((float*)(basep + M38_81)));
   // store ws.d_A_log.chunks, %82
   if (t == 0) st(p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1, s82_50);
   // %83 [%row] = keep %77
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M39_83))[i] = (i < length ? ((float*)(basep + M32_77))[i] : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M39_83))[i] = (i < length ? ((float*)(basep + M32_77))[i] : 0.f);
   // %84 [] = sum[%row] %83
   team_sync(1);
   const float s84_51 = vec_sum<64>(((float*)(basep + M39_83)));
@@ -2049,7 +2059,7 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   row_sums_to<32>(((float*)(basep + M40_86)), f85_52);
   // %87 [%row] = keep %86
   team_sync(1);
-  for (int i = t; i < 64; i += 128) ((float*)(basep + M41_87))[i] = (i < length ? ((float*)(basep + M40_86))[i] : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M41_87))[i] = (i < length ? ((float*)(basep + M40_86))[i] : 0.f);
   // %88 [] = sum[%row] %87
   team_sync(1);
   const float s88_53 = vec_sum<64>(((float*)(basep + M41_87)));
