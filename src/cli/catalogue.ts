@@ -46,9 +46,9 @@ export const COMMANDS: readonly { readonly name: CommandName; readonly usage: st
   {
     name: 'run',
     usage: 'run FILE [--inputs IN] [--out OUT]',
-    summary: 'run a scan on tensors of a .safetensors file, or on random ones',
+    summary: 'run a scan, layer, mixture or model on tensors of a .safetensors file, or on random ones',
     options: [
-      '  --scan NAME          which scan (needed if the file has several)',
+      '  --name NAME          which declaration (default: the one named like the file, else the last; of several scans none)',
       '  --inputs IN.safetensors   inputs, params, initial states; cu_seqlens if packed; d_NAME for cotangents',
       '  --out OUT.safetensors     outputs, final states and, if a cotangent was given, gradients',
       '  --backend B          oracle, webgpu or cuda (default: cuda, else webgpu, else oracle: what answers)',
@@ -58,6 +58,8 @@ export const COMMANDS: readonly { readonly name: CommandName; readonly usage: st
       '  --size K=64,B=2,T=100,H=2,G=1   sizes for random tensors',
       '  --lengths 64,1,77    packed random sequences with so many tokens, instead of B and T',
       '  --seed N             of the random tensors (default: 1)',
+      '  --training           layers, mixtures and models: the program `train`, with noise, dropout and updates of buffers',
+      '  --with aux=0.01      numbers, texts and parts in place of those of the header; once for each',
       '  --states random      draws initial states that have no declared range too, instead of zeros',
       '  --json               results of --check as JSON',
     ],

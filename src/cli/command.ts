@@ -72,6 +72,17 @@ export function list(texts: readonly string[] | undefined): readonly string[] {
   return (texts ?? []).flatMap((text) => text.split(',')).map((text) => text.trim()).filter((text) => text !== '');
 }
 
+/** `aux=0.01`, `kinds=LLN`, `mixer=other`: numbers, texts and names of parts in place of those of a header. */
+export function settingsOf(texts: readonly string[]): ReadonlyMap<string, number | string> {
+  return new Map(texts.map((item) => {
+    const match = /^\s*([A-Za-z_]\w*)\s*=(.*)$/s.exec(item);
+    if (match === null) throw new UsageError(`--with ${item}: write NAME=VALUE, for example --with aux=0.01`);
+    const [, name, text] = match;
+    const value = text.trim() === '' ? NaN : Number(text);
+    return [name, Number.isFinite(value) ? value : text.trim().replace(/^"(.*)"$/s, '$1')] as const;
+  }));
+}
+
 /** `K=64,V=32` as a map; several options are merged. */
 export function sizesOf(texts: readonly string[]): ReadonlyMap<string, number> {
   const sizes = new Map<string, number>();

@@ -64,7 +64,9 @@ export const CODES = {
   E504: error('a tensor holds a NaN'),
   E505: error('cu_seqlens are no offsets of sequences'),
   E506: error('a data file that cannot be understood'),
-  E507: error('the formula itself gives no finite number'),
+  E507: error('an index is out of range'),
+  E508: error('the formula itself gives no finite number'),
+  E509: error('too large for this machine\'s memory'),
 
   E601: error('no device answers'),
   E602: error('a device that cannot do this'),
@@ -88,6 +90,7 @@ export const CODES = {
   E809: error('a mixture that looks at other tokens'),
   E810: error('a structure that depends on tokens'),
   E811: error('weights that would be there several times'),
+  E813: error('choices that single tokens cannot make'),
   E814: error('a part that contains itself'),
   E816: error('another kind of value is needed'),
 } as const satisfies Readonly<Record<string, CodeInfo>>;

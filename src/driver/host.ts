@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, watch as watchFile } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { message } from './host/failure.js';
@@ -14,6 +14,8 @@ import { writeOne } from './host/write.js';
 /** What the driver wants of the machine; the only door to files, processes and the environment, so tests can give a made-up one. */
 export interface Host {
   readonly cores: number;
+  /** Bytes. */
+  readonly memory: number;
   /** The folder of this package: templates, pages, examples. */
   readonly root: string;
   env(name: string): string | undefined;
@@ -95,6 +97,7 @@ function run(program: string, args: readonly string[], options: { readonly cwd?:
 export function nodeHost(): Host {
   return {
     cores: availableParallelism(),
+    memory: totalmem(),
     root: packageRoot(),
     env: (name) => process.env[name],
     setEnv: (name, value) => { process.env[name] = value; },

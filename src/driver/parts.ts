@@ -1,11 +1,30 @@
 import type { Diagnostic } from '../diagnostics/diagnostic.js';
+import { didYouMean } from '../diagnostics/suggest.js';
 import { printGraph } from '../ir/graph/print.js';
 import type { PartInfo } from '../passes/graph/parts.js';
+import { problem, type Problem } from './problem.js';
 import type { Source } from './session.js';
+
+export type { PartInfo } from '../passes/graph/parts.js';
 
 /** The declarations of a file; imported ones come along in `parts`, but are not meant where none is named. */
 export function ownParts({ parts, file }: Source): readonly PartInfo[] {
   return parts.list.filter((part) => part.file === file);
+}
+
+/**
+ * The declaration that a command is meant for: the named one, else the one named like the file, else the last. Where a file has nothing but scans, the only one;
+ * undefined leaves the choice among several to the user.
+ */
+export function pickPart(source: Source, name: string | undefined): PartInfo | Problem | undefined {
+  const own = ownParts(source);
+  if (name !== undefined) {
+    const found = source.parts.list.find((part) => part.name === name);
+    return found ?? problem('E703', `${source.file} has no \`${name}\``, ...didYouMean(name, source.parts.list.map((part) => part.name)), `it has ${source.parts.list.map((part) => part.name).join(', ')}`);
+  }
+  if (own.every(({ kind }) => kind === 'scan')) return own.length === 1 ? own[0] : undefined;
+  const stem = source.file.replace(/^.*[\\/]/, '').replace(/\.lmoe$/, '');
+  return own.find((part) => part.name === stem) ?? own[own.length - 1];
 }
 
 /** Size of an axis that neither the file nor the caller gives. */

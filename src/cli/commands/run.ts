@@ -1,18 +1,22 @@
 import { TARGETS } from '../../driver/compile.js';
 import { BACKENDS, openDevice } from '../../driver/devices.js';
 import { nodeHost } from '../../driver/host.js';
+import type { GraphRequest } from '../../driver/graph/prepare.js';
+import { pickPart } from '../../driver/parts.js';
 import { problem, type Problem } from '../../driver/problem.js';
 import type { Comparison } from '../../driver/run/compare.js';
-import { prepareRun, type RunReport } from '../../driver/run/run.js';
+import { prepareRun, type RunInputs, type RunReport } from '../../driver/run/run.js';
 import { isProblem, openSource, pickScan } from '../../driver/session.js';
 import { jsonText } from '../../support/text.js';
-import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
+import { choice, EXIT, guarded, list, parse, settingsOf, sizesOf, UsageError, type Command } from '../command.js';
 import { reportFailure, reportProblems, reportSource } from '../report.js';
 import { table, terminalUi, type Ui } from '../ui.js';
+import { runPart } from './run-graph.js';
 
 /** The command line, checked. */
 function requestOf(args: readonly string[]) {
   const { values, positionals } = parse(args, {
+    name: { type: 'string' },
     scan: { type: 'string' },
     inputs: { type: 'string' },
     out: { type: 'string', short: 'o' },
@@ -24,6 +28,8 @@ function requestOf(args: readonly string[]) {
     lengths: { type: 'string', multiple: true },
     seed: { type: 'string' },
     states: { type: 'string' },
+    with: { type: 'string', multiple: true },
+    training: { type: 'boolean' },
     json: { type: 'boolean' },
   });
   const [file, ...others] = positionals;
@@ -33,13 +39,19 @@ function requestOf(args: readonly string[]) {
   const sizes = sizesOf(values.size ?? []);
   const lengths = values.lengths === undefined ? undefined : list(values.lengths).map(lengthOf);
   if (lengths !== undefined && (sizes.has('B') || sizes.has('T'))) throw new UsageError('run: --lengths says what B and T are');
-  if (values.inputs !== undefined && (sizes.size > 0 || lengths !== undefined || values.states !== undefined)) {
-    throw new UsageError('run: sizes and states come from the tensors of --inputs; --size, --lengths and --states are for random ones');
+  if (values.inputs !== undefined && (lengths !== undefined || values.states !== undefined)) {
+    throw new UsageError('run: lengths and states come from the tensors of --inputs; --lengths and --states are for random ones');
   }
   return {
     file,
-    scan: values.scan,
-    from: values.inputs === undefined ? { sizes, lengths, seed, states: choice('--states', values.states ?? 'declared', ['declared', 'random']) } : { file: values.inputs },
+    name: values.name ?? values.scan,
+    inputs: values.inputs,
+    sizes,
+    lengths,
+    seed,
+    states: choice('--states', values.states ?? 'declared', ['declared', 'random']),
+    settings: settingsOf(values.with ?? []),
+    training: values.training === true,
     out: values.out,
     backend: values.backend === undefined ? undefined : choice('--backend', values.backend, BACKENDS),
     target: values.target === undefined ? undefined : choice('--target', values.target, TARGETS),
@@ -54,7 +66,28 @@ function lengthOf(text: string): number {
   return Number(text);
 }
 
-/** Runs one scan on the tensors of a file, or on random ones (README: files in, files out). */
+type Request = ReturnType<typeof requestOf>;
+
+/** Tensors of a scan. */
+function scanInputs({ inputs, sizes, lengths, seed, states, settings, training }: Request): RunInputs {
+  if (inputs !== undefined && sizes.size > 0) throw new UsageError('run: the sizes of a scan come from the tensors of --inputs; --size is for random ones');
+  if (settings.size > 0 || training) throw new UsageError('run: --with and --training are for layers, mixtures and models');
+  return inputs === undefined ? { sizes, lengths, seed, states } : { file: inputs };
+}
+
+/** Batch and tokens of a random call of a layer, mixture or model. */
+const CALL = { B: 2, T: 64 };
+
+function graphRequest({ inputs, sizes, lengths, seed, settings, training, backend, target, dtype }: Request): GraphRequest {
+  if ((backend ?? 'oracle') !== 'oracle' || target !== undefined || dtype !== 'f32') {
+    throw new UsageError('run: kernels do not exist yet for layers, mixtures and models: leave --backend, --target and --dtype out');
+  }
+  const own = [...sizes].filter(([name]) => !(name in CALL));
+  const from = inputs === undefined ? { batch: sizes.get('B') ?? CALL.B, tokens: sizes.get('T') ?? CALL.T, lengths } : { file: inputs };
+  return { settings: new Map<string, number | string>([...own, ...settings]), training, seed, from };
+}
+
+/** Runs one declaration on the tensors of a file, or on random ones (README: files in, files out). */
 export const run: Command = (args) => guarded(async () => {
   const request = requestOf(args);
   const ui = terminalUi();
@@ -67,9 +100,12 @@ export const run: Command = (args) => guarded(async () => {
   if (isProblem(source)) return fail(source);
   reportSource(ui, source);
   if (source.failed) return EXIT.failed;
-  const spec = pickScan(source, request.scan);
+  const part = pickPart(source, request.name);
+  if (part !== undefined && isProblem(part)) return fail(part);
+  if (part !== undefined && part.kind !== 'scan') return runPart(host, ui, source, part, graphRequest(request), request);
+  const spec = pickScan(source, part?.name);
   if (isProblem(spec)) return fail(spec);
-  const prepared = prepareRun(host, source, spec, request.from);
+  const prepared = prepareRun(host, source, spec, scanInputs(request));
   if ('problems' in prepared) return fail(...prepared.problems);
   for (const warning of prepared.warnings) ui.err(`warning: ${warning}`);
   const device = await openDevice(host, request.backend);

@@ -9,7 +9,7 @@ import type { Values } from './oracle.js';
 import { position, shapeOf, type CallShape } from './validate.js';
 
 /**
- * E507 where a comparison found that the formula itself gives no finite number: for which tensors, where first, and which drawn state may be to blame.
+ * E508 where a comparison found that the formula itself gives no finite number: for which tensors, where first, and which drawn state may be to blame.
  * `states`: how initial states were drawn; undefined where the tensors come from a file.
  */
 export function meaningProblem(spec: Spec, call: CallShape, comparisons: readonly Comparison[], expected: Values, states: StateDraw | undefined): Problem | undefined {
@@ -27,5 +27,5 @@ export function meaningProblem(spec: Spec, call: CallShape, comparisons: readonl
     `initial states were drawn from a normal distribution: ${free.map((name) => `\`${name}\``).join(', ')}; say where they lie, as in \`state ${free[0]}: [...] in 0..inf\`, or leave --states random out`,
   ];
   const elsewhere = states === undefined ? 'look for a logarithm, root or quotient that these inputs and states leave undefined' : 'say in ranges where inputs, params and states lie, or give tensors of your own with --inputs';
-  return problem('E507', `the formula itself gives no finite number on these tensors: ${briefList(places)}`, ...drawn, elsewhere);
+  return problem('E508', `the formula itself gives no finite number on these tensors: ${briefList(places)}`, ...drawn, elsewhere);
 }

@@ -25,7 +25,7 @@ export interface RunReport {
   readonly call: string;
   readonly results: Values;
   readonly comparisons: readonly Comparison[];
-  /** The formula itself gives no finite number (E507). */
+  /** The formula itself gives no finite number (E508). */
   readonly meaningless: Problem | undefined;
   /** The results as a safetensors file: f64 from the oracle, f32 from devices (which holds their 16-bit values exactly). */
   file(): Uint8Array;

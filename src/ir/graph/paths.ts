@@ -53,3 +53,11 @@ export function paramsOf(graph: Graph, path = '', family: readonly Axis[] = [], 
 function placed({ axes, buffer, f32, decay, range, law }: GraphParam, path: string, family: readonly Axis[], init: Law | undefined): PathParam {
   return { path, axes: [...family, ...axes], family, buffer, f32, decay, range, law: law ?? init };
 }
+
+/** Paths of all losses, those of a part before those of the parts that it calls. */
+export function lossPathsOf(graph: Graph, path = ''): readonly string[] {
+  return [
+    ...graph.losses.map((loss) => below(path, lossPath(loss))),
+    ...graph.instances.flatMap((instance) => (instance.part.kind === 'scan' ? [] : lossPathsOf(instance.part, below(path, instancePath(instance))))),
+  ];
+}

@@ -79,7 +79,7 @@ describe('a check that fails', () => {
     };
     expect((await checked('declared')).meaningless).toBeUndefined();
     const { meaningless, comparisons } = await checked('random');
-    expect(meaningless).toMatchObject({ code: 'E507', title: expect.stringMatching(/on these tensors: `o` is NaN at \[0, 0, 0, \d\], /), help: [expect.stringMatching(/normal distribution: `h`;.*`state h: .*in 0\.\.inf`/), expect.anything()] });
+    expect(meaningless).toMatchObject({ code: 'E508', title: expect.stringMatching(/on these tensors: `o` is NaN at \[0, 0, 0, \d\], /), help: [expect.stringMatching(/normal distribution: `h`;.*`state h: .*in 0\.\.inf`/), expect.anything()] });
     expect(comparisons.filter((c) => c.meaningless !== undefined).map(({ name }) => name)).not.toContain('p');
     expect(comparisons.find(({ name }) => name === 'p')).toMatchObject({ passed: false, error: 1 });
   });

@@ -1,0 +1,93 @@
+import { GraphFault } from '../../interp/graph/fault.js';
+import { evaluate, gradients, type Evaluation, type GraphTensors } from '../../interp/graph/machine.js';
+import { update } from '../../interp/graph/update.js';
+import type { Graph } from '../../ir/graph/graph.js';
+import { diagnostic, type Diagnostic } from '../../diagnostics/diagnostic.js';
+import type { Code } from '../../diagnostics/codes.js';
+import type { FaultKind } from '../../interp/graph/fault.js';
+import { compare, type Comparison } from '../run/compare.js';
+import { writeSafetensors, type WritableTensor } from '../run/safetensors.js';
+import { EXPECTED_PREFIX, type AnyTensor } from '../run/validate.js';
+import { contractOf, extents, type GraphTensor } from './contract.js';
+import type { GivenCall } from './given.js';
+
+/** What a layer, mixture or model gave, in float64. */
+export interface GraphReport {
+  readonly name: string;
+  readonly kind: Graph['kind'];
+  /** `B=2 T=64 D=64` */
+  readonly call: string;
+  readonly training: boolean;
+  /** By path. */
+  readonly losses: ReadonlyMap<string, number>;
+  /** Tokens of each index of a family, by path. */
+  readonly counts: ReadonlyMap<string, WritableTensor>;
+  /** Outputs, `loss.PATH`, `update.PATH`, `count.PATH`, gradients `d_PATH`. */
+  readonly results: ReadonlyMap<string, WritableTensor>;
+  readonly comparisons: readonly Comparison[];
+  /** The results as a safetensors file. */
+  file(): Uint8Array;
+}
+
+/** Runs a graph by the interpreter. Gradients are given where there is something to differentiate: a loss, or the cotangent of an output. */
+export function runGraph(graph: Graph, call: GivenCall, tensors: ReadonlyMap<string, AnyTensor>, seed: number): GraphReport | { readonly diagnostics: readonly Diagnostic[] } {
+  try {
+    const made = evaluate(graph, { program: 'train', params: call.weights, inputs: call.inputs, lengths: call.lengths, seed });
+    const results = resultsOf(graph, call, made);
+    return {
+      name: graph.name,
+      kind: graph.kind,
+      call: [`B=${call.batch}`, `T=${call.tokens}`, ...[...graph.settings].map(([name, value]) => `${name}=${value}`)].join(' '),
+      training: graph.training,
+      losses: made.losses,
+      counts: prefixed(results, 'count.'),
+      results,
+      comparisons: [...results].flatMap(([name, { data }]) => {
+        const expected = tensors.get(`${EXPECTED_PREFIX}${name}`);
+        const role = name.startsWith('d_') ? 'gradient' : 'output';
+        return expected === undefined ? [] : [compare(name, role, role, 'f64', data, expected.data)];
+      }),
+      file: () => writeSafetensors(results),
+    };
+  } catch (error) {
+    if (error instanceof GraphFault) return { diagnostics: [faultDiagnostic(error)] };
+    throw error;
+  }
+}
+
+function resultsOf(graph: Graph, call: GivenCall, made: Evaluation): ReadonlyMap<string, WritableTensor> {
+  const { inputs, weights } = contractOf(graph);
+  const shaped = (list: readonly GraphTensor[], values: GraphTensors, nameOf: (name: string) => string): [string, WritableTensor][] => list.flatMap((tensor) => {
+    const data = values.get(nameOf(tensor.name));
+    return data === undefined ? [] : [[nameOf(tensor.name), { dtype: 'f64', shape: extents(tensor, call), data }]];
+  });
+  const outputs = graph.outputs.map(({ name, axes }): [string, WritableTensor] => (
+    [name, { dtype: 'f64', shape: [call.batch, call.tokens, ...axes.map(({ size }) => size)], data: made.outputs.get(name) ?? [] }]
+  ));
+  const differentiable = made.losses.size > 0 || call.cotangents.size > 0;
+  const updated = graph.training ? update([made], call.weights) : new Map<string, Float64Array>();
+  return new Map([
+    ...outputs,
+    ...[...made.losses].map(([path, value]): [string, WritableTensor] => [`loss.${path}`, { dtype: 'f64', shape: [], data: [value] }]),
+    ...shaped(weights, updated, (name) => name).map(([name, tensor]): [string, WritableTensor] => [`update.${name}`, tensor]),
+    ...[...made.counts].map(([path, data]): [string, WritableTensor] => [`count.${path}`, { dtype: 'f64', shape: [data.length], data }]),
+    ...(differentiable ? shaped([...inputs, ...weights], gradients(made, call.cotangents), (name) => `d_${name}`) : []),
+  ]);
+}
+
+function prefixed(results: ReadonlyMap<string, WritableTensor>, prefix: string): ReadonlyMap<string, WritableTensor> {
+  return new Map([...results].filter(([name]) => name.startsWith(prefix)).map(([name, tensor]) => [name.slice(prefix.length), tensor]));
+}
+
+const FAULTS: Readonly<Record<FaultKind, { readonly code: Code; readonly label: string; readonly help: string }>> = {
+  index: { code: 'E507', label: 'picked here', help: 'indices count from 0; a negative one stands for none' },
+  'not a number': { code: 'E508', label: 'chosen here', help: 'look for a logarithm, root or quotient that these inputs and params leave undefined' },
+  'no plan': { code: 'E508', label: 'no plan is found here', help: 'make `tol` larger, or the scores smaller' },
+  'other tokens': { code: 'E813', label: 'depends on other tokens', help: 'say what holds when single tokens are decoded: `if training { ... }`' },
+  unread: { code: 'E813', label: 'looks at other tokens', help: 'call the part before `[past]`, and read its value there' },
+};
+
+function faultDiagnostic({ kind, message, origin }: GraphFault): Diagnostic {
+  const { code, label, help } = FAULTS[kind];
+  return diagnostic(code, message, origin, label, { help: [help] });
+}
