@@ -83,8 +83,8 @@ const FAULTS: Readonly<Record<FaultKind, { readonly code: Code; readonly label: 
   index: { code: 'E507', label: 'picked here', help: 'indices count from 0; a negative one stands for none' },
   'not a number': { code: 'E508', label: 'chosen here', help: 'look for a logarithm, root or quotient that these inputs and params leave undefined' },
   'no plan': { code: 'E508', label: 'no plan is found here', help: 'make `tol` larger, or the scores smaller' },
-  'other tokens': { code: 'E813', label: 'depends on other tokens', help: 'say what holds when single tokens are decoded: `if training { ... }`' },
-  unread: { code: 'E813', label: 'looks at other tokens', help: 'call the part before `[past]`, and read its value there' },
+  'other tokens': { code: 'E508', label: 'depends on other tokens', help: 'say what holds when single tokens are decoded: `if training { ... }`' },
+  unread: { code: 'E508', label: 'looks at other tokens', help: 'call the part before `[past]`, and read its value there' },
 };
 
 function faultDiagnostic({ kind, message, origin }: GraphFault): Diagnostic {
