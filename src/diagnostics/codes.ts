@@ -90,6 +90,7 @@ export const CODES = {
   E809: error('a mixture that looks at other tokens'),
   E810: error('a structure that depends on tokens'),
   E811: error('weights that would be there several times'),
+  E813: error('a part that cannot run token by token'),
   E814: error('a part that contains itself'),
   E816: error('another kind of value is needed'),
 } as const satisfies Readonly<Record<string, CodeInfo>>;

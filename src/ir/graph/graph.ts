@@ -134,6 +134,7 @@ export type Comparison = '<' | '<=' | '>' | '>=' | '==' | '!=';
 export type GraphNode = { readonly type: ValueType; readonly origin: Span } & NodeBody;
 
 export type NodeBody =
+  /** The same at all axes that its type has. */
   | { readonly kind: 'literal'; readonly value: number }
   | { readonly kind: 'input'; readonly input: number }
   | { readonly kind: 'param'; readonly param: number }
@@ -145,7 +146,7 @@ export type NodeBody =
   | { readonly kind: 'map'; readonly fn: MathName | Rounding | '%'; readonly args: readonly number[] }
   /** Sums the product over `axes`, which both have; other shared axes stay. */
   | { readonly kind: 'contract'; readonly left: number; readonly right: number; readonly axes: readonly Axis[] }
-  /** Folds named axes and silent ones. What is absent is skipped; the sum and the mean of nothing are 0, the product is 1, `max` and `min` are absent. */
+  /** Folds named axes and silent ones. What is absent is skipped; the sum and the mean of nothing are 0, the product is 1, `max`, `min` and `logsumexp` are absent. */
   | { readonly kind: 'fold'; readonly op: FoldOp; readonly arg: number; readonly axes: readonly Axis[]; readonly silent: readonly Silent[] }
   /** Over `axes` (one of them may be the past). `sink`: its exponential is in the denominator as well. */
   | { readonly kind: 'softmax'; readonly arg: number; readonly axes: readonly Axis[]; readonly sink: number | undefined }
@@ -184,7 +185,7 @@ export type NodeBody =
   | { readonly kind: 'stop'; readonly arg: number }
   /** Kept in f32, products with it too. */
   | { readonly kind: 'f32'; readonly arg: number }
-  /** A part called. `mapped`: axes of the arguments that its signature lacks; each index of them is a call of its own (for a family, with weights of its own).
+  /** A part called. `mapped`: axes of its family, and those of the arguments that its signature lacks; each index of them is a call of its own (for a family, with weights of its own).
    *  Arguments that are restricted are called on the tokens present only. Its values are read by `result`. */
   | { readonly kind: 'call'; readonly instance: number; readonly args: readonly number[]; readonly mapped: readonly Axis[]; readonly renamed: Renaming }
   | { readonly kind: 'result'; readonly call: number; readonly output: number };

@@ -1,8 +1,8 @@
-import { diagnostic } from '../../diagnostics/diagnostic.js';
+import { diagnostic, type Label } from '../../diagnostics/diagnostic.js';
 import type { Expr } from '../../ir/ast/ast.js';
 import { printExpr } from '../../ir/ast/print.js';
-import type { Span } from '../../ir/common/span.js';
-import type { Graph, GraphInput } from '../../ir/graph/graph.js';
+import { isTokenwise, lookingBack } from '../../ir/graph/facts.js';
+import type { GraphInput } from '../../ir/graph/graph.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { includes, number, union, without } from '../../ir/graph/typing.js';
 import type { CallExpr } from './arguments.js';
@@ -25,8 +25,9 @@ export function callGraph(scope: Scope, call: CallExpr, use: Use): readonly Valu
   if (instance === undefined || part === undefined || part.kind === 'scan') return undefined;
   const signature = union(...part.inputs.map((input) => input.type.axes), ...part.outputs.map((output) => output.axes)).map((axis) => outside(use, axis));
   const args: number[] = [];
+  const seen = isTokenwise(part);
   for (const [i, input] of part.inputs.entries()) {
-    const id = argument(scope, call.args[i].value, use, input, signature);
+    const id = argument(scope, call.args[i].value, use, input, { signature, seen });
     if (id === undefined) return undefined;
     args.push(id);
   }
@@ -46,18 +47,7 @@ export function callGraph(scope: Scope, call: CallExpr, use: Use): readonly Valu
   return outputs;
 }
 
-/** Where a part reads other tokens, itself or below. */
-function lookingBack(graph: Graph): Span | undefined {
-  const own = graph.nodes.find(({ kind }) => kind === 'before' || kind === 'conv' || kind === 'past');
-  if (own !== undefined) return own.origin;
-  for (const { part, origin } of graph.instances) {
-    const found = part.kind === 'scan' ? origin : lookingBack(part);
-    if (found !== undefined) return found;
-  }
-  return undefined;
-}
-
-function argument(scope: Scope, expr: Expr, use: Use, input: GraphInput, signature: readonly Axis[]): number | undefined {
+function argument(scope: Scope, expr: Expr, use: Use, input: GraphInput, part: Called): number | undefined {
   const value = scope.resolve(expr);
   if (value === undefined) return undefined;
   const declared = { span: input.origin, text: `\`${input.name}\` of \`${nameOf(use.part)}\` is declared here` };
@@ -73,24 +63,31 @@ function argument(scope: Scope, expr: Expr, use: Use, input: GraphInput, signatu
   const axes = input.type.axes.map((axis) => outside(use, axis));
   if (value.kind === 'number') return literal(scope, value.value, expr.origin, axes);
   const id = numeric(scope, { value, expr });
-  if (id === undefined || !fits(scope, expr, id, axes, signature, declared, nameOf(use.part))) return undefined;
+  if (id === undefined || !fits(scope, expr, id, axes, part, declared, nameOf(use.part))) return undefined;
   promise(scope, expr, id, input, nameOf(use.part));
   return id;
 }
 
+/** What is asked of the arguments of a part. */
+export interface Called {
+  readonly signature: readonly Axis[];
+  /** May it be called at tokens that are seen? */
+  readonly seen: boolean;
+}
+
 /** E208 where an argument lacks axes of the signature, or has other sizes; E802 where it is restricted along one. */
 export function fits(
-  scope: Scope, expr: Expr, id: number, axes: readonly Axis[], signature: readonly Axis[], declared: { readonly span: Span; readonly text: string }, part: string,
+  scope: Scope, expr: Expr, id: number, axes: readonly Axis[], { signature, seen: anywhere }: Called, declared: Label, part: string,
 ): boolean {
   const type = typeOf(scope, id);
   const missing = without(axes, type.axes);
   const taken = type.axes.filter((axis) => !includes(axes, axis) && includes(signature, axis));
   const sized = axes.find((axis) => type.axes.some((own) => own.name === axis.name && own.size !== axis.size));
-  const seen = type.axes.find((axis) => axis.past);
+  const seen = anywhere ? undefined : type.axes.find((axis) => axis.past);
   const wrong = missing.length > 0 ? `it lacks ${list(missing)}`
     : taken.length > 0 ? `${list(taken)} ${taken.length === 1 ? 'is an axis' : 'are axes'} of other values of \`${part}\`: an axis that is mapped over has another name`
       : sized !== undefined ? `\`${sized.name}\` has size ${sized.size} in \`${part}\`, but ${type.axes.find((own) => own.name === sized.name)?.size} here`
-        : seen !== undefined ? `a part is called at one token: call it first, and read what it gives at \`[${seen.name}]\`` : undefined;
+        : seen !== undefined ? `\`${part}\` looks at other tokens, so it is called at this one: call it first, and read what it gives at \`[${seen.name}]\`` : undefined;
   if (wrong !== undefined) {
     report(scope, diagnostic('E208', `the argument does not have the axes ${shape(axes)}`, expr.origin, axesLabel(type.axes), { secondary: [declared], help: [wrong] }));
     return false;

@@ -51,7 +51,7 @@ export function callScan(scope: Scope, call: CallExpr, use: Use): readonly Value
     const id = args[i] ?? (value?.kind === 'number' ? literal(scope, value.value, expr.origin, [...heads, ...input.axes.map(axisOf)]) : undefined);
     if (id === undefined) return undefined;
     const declared = { span: input.origin, text: `\`${input.name}\` of \`${nameOf(use.part)}\` is declared here` };
-    if (!fits(scope, expr, id, input.axes.map(axisOf), outer, declared, nameOf(use.part))) return undefined;
+    if (!fits(scope, expr, id, input.axes.map(axisOf), { signature: outer, seen: false }, declared, nameOf(use.part))) return undefined;
     if (!headsFit(scope, call, i, id, spec, heads, outer)) return undefined;
     promise(scope, expr, id, input, nameOf(use.part));
     ids.push(id);

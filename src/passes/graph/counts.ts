@@ -116,6 +116,10 @@ function mostRead(nodes: readonly GraphNode[], instance: number, family: readonl
       continue;
     }
     if (!operandsOf(node).some((arg) => from.has(arg))) continue;
+    if (node.kind === 'pick' && from.has(node.arg) && includes(family, node.axis)) {
+      most = Math.max(most, elements(without(family, [node.axis])));
+      continue;
+    }
     const folds = (node.kind === 'fold' || node.kind === 'contract') && node.axes.some((axis) => includes(family, axis));
     if (!folds) {
       if (family.some((axis) => includes(node.type.axes, axis))) from.add(id);

@@ -1,5 +1,6 @@
 import { diagnostic, hasErrors } from '../../diagnostics/diagnostic.js';
-import type { Graph, GraphNode, GraphOutput } from '../../ir/graph/graph.js';
+import { reachable } from '../../ir/graph/facts.js';
+import type { Graph, GraphOutput } from '../../ir/graph/graph.js';
 import { movedNode, operandsOf } from '../../ir/graph/operands.js';
 import { verifyGraph } from '../../ir/graph/verify.js';
 import { verified } from '../../support/verified.js';
@@ -68,17 +69,6 @@ function stepOnly(scope: Scope, roots: readonly number[]): void {
       help: ['only an `update` can depend on all calls of a step: fold over `tokens`, or over `tokens, ranks`'],
     }));
   }
-}
-
-function reachable(nodes: readonly GraphNode[], roots: readonly number[]): ReadonlySet<number> {
-  const seen = new Set<number>();
-  const open = [...roots];
-  for (let id = open.pop(); id !== undefined; id = open.pop()) {
-    if (seen.has(id)) continue;
-    seen.add(id);
-    open.push(...operandsOf(nodes[id]), ...nodes[id].type.restricted);
-  }
-  return seen;
 }
 
 /** E804 for params that nothing would train. */

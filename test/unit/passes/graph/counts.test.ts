@@ -60,7 +60,7 @@ describe.skipIf(FILES.length === 0)('whole models', () => {
 
 describe('what one token reads', () => {
   const active = (body: string): number => {
-    const text = `layer ffn(x: [D]) -> y: [D] with D = 10 { param w: [D]   y = w * x }\nmoe f(x: [D]) -> y: [D] with D = 10, G = 4, M = 3 {\n`
+    const text = `layer ffn(x: [D]) -> y: [D] with D = 10 { param w: [D]   y = w * x }\nmoe f(x: [D], which: one of M) -> y: [D] with D = 10, G = 4, M = 3 {\n`
       + `param gate: [D, G, M]   use expert[G, M] = ffn   let s = x @ gate   ${body} }`;
     return countsOf(graphOf(readText(text), 'f')).active / 10 - 12;
   };
@@ -73,5 +73,6 @@ describe('what one token reads', () => {
     ['y = sum[G, M](s[s > 0] * expert(x))', 12],
     ['let c = top[G, M, 2](s)   let k = top[tokens, 5](s[c])   y = sum[G, M](s[k] * expert(x))', 2],
     ['let c = top[M, 1](s)   y = sum[G, M](s[c] * expert(x))', 4],
+    ['let e = expert(x)   y = (s @[G, M] sum[D](gate)) * sum[G](e[which])', 4],
   ])('%s', (body, members) => expect(active(body)).toBe(members));
 });
