@@ -1,5 +1,5 @@
 """A program made ready for one device and one set of extents: all that a launch needs lies packed, a call writes only what has changed."""
-import ctypes, os, struct
+import ctypes, math, os, struct
 
 from . import _driver as cuda
 from . import _host as host
@@ -14,12 +14,13 @@ CHECK = os.environ.get("LMOEC_CHECK") == "1"
 class Request:
     """What distinguishes a call from others that can use the same memory layout."""
 
-    def __init__(self, plan, program, given, absent, wanted, in_place, lead, extents, offset_bytes, keeps_tables):
+    def __init__(self, plan, program, given, absent, wanted, in_place, lead, extents, offset_bytes, keeps_tables, distances=None):
         """`given`: names of the tensors that a call hands over, in order; `absent`: those among them that are None.
         `wanted`: results that somebody asked for. `lead`: what users see in the place of `tokens`. `offset_bytes`: of one number in cu_seqlens; 0 where sequences are equally long.
-        `keeps_tables`: they stay on the device from call to call."""
+        `keeps_tables`: they stay on the device from call to call. `distances`: elements between tokens and between heads of given tensors with gaps."""
         self.plan, self.program, self.given, self.absent, self.wanted, self.in_place = plan, program, given, absent, wanted, in_place
         self.lead, self.extents, self.offset_bytes, self.keeps_tables = lead, extents, offset_bytes, keeps_tables
+        self.distances = distances or {}
 
 
 class Bound:
@@ -172,13 +173,24 @@ class Bound:
                 return self._slot_address(f"%{arg['kind']}")
             case "dims":
                 return ctypes.addressof(self._dims)
+            case "strides":
+                return self._distances(arg["tensor"])
             case "tensorMap":
                 key = (self._launches.place(arg["tensor"]), tuple(arg["box"]))
                 if key not in self._maps:
                     tensor = self.plan.tensors[key[0]]
-                    self._maps[key] = TensorMap(f"{key[0]} of {self.plan.scan}", tensor["dtype"], list(self._shape(key[0])), arg["box"])
+                    shape, apart = list(self._shape(key[0])), self.request.distances.get(key[0])
+                    self._maps[key] = TensorMap(f"{key[0]} of {self.plan.scan}", tensor["dtype"], shape, arg["box"], apart)
                 return self._maps[key].at
         raise LmoecError(f"{self.plan.scan}: an argument of the kind {arg['kind']}", "this plan is not for CUDA: build it again")
+
+    def _distances(self, name):
+        """Elements between two tokens and between two heads, as kernels take them."""
+        _, inner, *own = self._shape(name)
+        cell = math.prod(own)
+        pair = (ctypes.c_int32 * 2)(*self.request.distances.get(name, (inner * cell, cell)))
+        self._keep.append(pair)
+        return ctypes.addressof(pair)
 
     def _zero_ops(self):
         self._zero_refs = []

@@ -149,7 +149,8 @@ ELEMENT = {"bf16": 2, "f16": 2, "f32": 4, "i32": 4}
 class TensorMap:
     """A CUtensorMap (cuTensorMapEncodeTiled): how the copy engine reads a tensor. `box`: what one copy moves, innermost axis first."""
 
-    def __init__(self, name, dtype, shape, box):
+    def __init__(self, name, dtype, shape, box, distances=None):
+        """`distances`: elements between tokens and between heads, where the tensor has gaps."""
         self.name, self.dtype, self.box = name, dtype, box
         # On a boundary of 64 bytes, as the driver wants it.
         self._memory = ctypes.create_string_buffer(_MAP_BYTES + 64)
@@ -165,6 +166,8 @@ class TensorMap:
         for extent in self.dims[:-1]:
             size *= extent
             self.strides.append(size)
+        if distances is not None:
+            self.strides = [ELEMENT[dtype] * distance for distance in reversed(distances)]
 
     def point(self, pointer):
         """The tensor has moved."""

@@ -166,6 +166,34 @@ class Launches(Fresh):
         args[0] = torch.empty(args[0].numel() + 1, dtype=torch.bfloat16)[1:].view(args[0].shape)
         self.scan.forward(args)
 
+    def test_what_kernels_read_where_it_lies(self):
+        program = self.scan._programs["forward"]
+        plain, wide = draw(), lambda axis: torch.zeros([*(2, 100, 4, 64)[:axis], 3, *(2, 100, 4, 64)[axis:]]).bfloat16().select(axis, 1)
+        cut = torch.zeros(2, 100, 4, 68).bfloat16()
+        takes = lambda x: program._copies([plain[0], x, *plain[2:]], (), False) is None
+        self.assertTrue(takes(wide(2)), "a slice of a projection to all heads of q, k, v")
+        self.assertTrue(takes(wide(3)), "a slice of a projection to q, k, v of every head")
+        self.assertTrue(takes(torch.zeros(2, 100, 5, 64).bfloat16()[:, :, 1:]), "some of the heads")
+        self.assertFalse(takes(wide(1)), "batch and tokens are no single axis")
+        self.assertFalse(takes(torch.zeros(2, 4, 100, 64).bfloat16().transpose(1, 2)), "heads before tokens")
+        self.assertFalse(takes(cut[..., 2:66]), "rows that do not begin on 16 bytes")
+        self.assertFalse(takes(cut[..., :64]), "rows that are not 16 bytes apart")
+        self.assertFalse(takes(torch.zeros(2, 100, 4, 128).bfloat16()[..., ::2]), "channels with gaps")
+        self.assertFalse(takes(torch.zeros(2, 1, 4, 64).bfloat16().expand(2, 100, 4, 64)), "one row for all tokens")
+        one = [x[:1] for x in plain]
+        heads_first = torch.zeros(1, 4, 100, 64).bfloat16().transpose(1, 2)
+        self.assertIsNone(program._copies([one[0], heads_first, *one[2:]], (), False), "of one sequence, any order of tokens and heads")
+        record()
+        for k in (wide(2), cut[..., 2:66], heads_first.expand(2, 100, 4, 64)):
+            self.assertEqual(self.scan.forward([plain[0], k, *plain[2:]])[0].shape, (2, 100, 4, 64))
+
+    def test_a_state_that_a_step_writes_is_never_copied(self):
+        args = draw(tokens=None)
+        self.refused(lambda: self.scan.step([*args[:4], args[4].transpose(2, 3)], in_place=True), "S", "contiguous", "clone")
+        odd = torch.zeros(args[4].numel() + 1)[1:].view(args[4].shape)
+        self.refused(lambda: self.scan.step([*args[:4], odd], in_place=True), "S", "16 bytes")
+        self.assertEqual(len(self.scan.step([*args[:4], odd])), 2)
+
     def test_a_forked_process_says_so(self):
         self.scan.forward(draw())
         read, write = os.pipe()
@@ -190,7 +218,6 @@ class Messages(Fresh):
         self.refused(forward(1, args[1][:, 1:].contiguous()), "k has shape [2, 99, 4, 64]", "T = 100")
         self.refused(forward(1, args[1][:, :, 1:].contiguous()), "k has shape", "H = 4")
         self.refused(forward(1, args[1][0]), "k has shape [100, 4, 64]", "[B, T, H, 64]")
-        self.refused(forward(1, args[1].transpose(1, 2)), "k has strides", "k.contiguous()")
         self.refused(forward(1, None), "k is missing")
         self.refused(forward(4, torch.zeros(3, 4, 64, 64)), "3 sequences, the call has 2")
         self.refused(lambda: self.scan.forward(args[:4]), "4 arguments", "pass q, k, v, g, S")

@@ -15,7 +15,7 @@ export function copyRuntime(folder: string): void {
   const from = join(REPOSITORY, 'templates/torch');
   mkdirSync(join(folder, 'pkg'), { recursive: true });
   writeFileSync(join(folder, 'pkg/__init__.py'), '');
-  for (const name of readdirSync(from).filter((name) => /^_(runtime|bound|driver|host|images|plan)\.py$/.test(name))) cpSync(join(from, name), join(folder, 'pkg', name));
+  for (const name of readdirSync(from).filter((name) => /^_(runtime|bound|driver|host|images|layout|plan)\.py$/.test(name))) cpSync(join(from, name), join(folder, 'pkg', name));
 }
 
 /**
@@ -59,6 +59,7 @@ function entries(plan: Plan): string {
       case 'tensor': return `${plan.tensors.find(({ name }) => name === arg.tensor)?.dtype ?? 'f32'}*`;
       case 'sequences': case 'segments': case 'chunks': return 'const int*';
       case 'dims': return 'Dims';
+      case 'strides': return 'Strides';
       case 'tensorMap': return 'TensorMap';
       case 'arena': throw new Error('an arena in a plan for CUDA');
     }

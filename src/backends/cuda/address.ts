@@ -1,5 +1,5 @@
 import type { SequenceEnd, TileBuffer, TileModule } from '../../ir/tile/tile.js';
-import { axisSize } from '../describe.js';
+import { axisSize, plainName } from '../describe.js';
 
 /** Where in a launch a statement runs, as C expressions. Absent: not known there. */
 export interface Place {
@@ -28,8 +28,14 @@ export function cellElements(module: TileModule, buffer: TileBuffer): number {
   return buffer.axes.reduce((n, axis) => n * axisSize(module, axis), 1);
 }
 
+/** Is what a user gives token by token: it may be a slice of something wider, so that the host says how far tokens and heads are apart. */
+export const isStrided = (buffer: TileBuffer): boolean => buffer.outer === 'token' && (buffer.role === 'input' || buffer.role === 'cotangent');
+/** C name of the distances in such a buffer. */
+export const strides = (name: string) => `s_${plainName(name)}`;
+
 /** Elements between consecutive tokens (chunks, sequences) of a buffer, as C text. */
 export function outerStride(module: TileModule, buffer: TileBuffer): string {
+  if (isStrided(buffer)) return `(i64)${strides(buffer.name)}.token`;
   return `(i64)${buffer.inner === 'head' ? 'd.heads' : 'd.groups'} * ${cellElements(module, buffer)}`;
 }
 
@@ -76,5 +82,6 @@ export function cellIndex(buffer: TileBuffer, place: Place): { readonly outer: s
 /** Element offset of the cell, 64-bit C text. */
 export function cellOffset(module: TileModule, buffer: TileBuffer, place: Place): string {
   const { outer, count, inner } = cellIndex(buffer, place);
+  if (isStrided(buffer)) return `(i64)${outer} * ${strides(buffer.name)}.token + (i64)${inner} * ${strides(buffer.name)}.head`;
   return `((i64)${outer} * ${count} + ${inner}) * ${cellElements(module, buffer)}`;
 }

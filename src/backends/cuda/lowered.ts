@@ -3,7 +3,7 @@ import type { Extent, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan
 import type { IoDtype } from '../../ir/common/dtype.js';
 import { walk } from './uses.js';
 import { innerExtent, outerExtents, plainName } from '../describe.js';
-import { bufferNamed } from './address.js';
+import { bufferNamed, isStrided, strides } from './address.js';
 
 export type CudaTarget = 'cuda.sm80' | 'cuda.sm86' | 'cuda.sm90';
 
@@ -77,10 +77,12 @@ export const presence = (buffer: TileBuffer): string | undefined => (isOptional(
 /** Arguments in the plan's order and the matching C parameters. `boxes`: by buffer, the box in which the copy engine reads it, always. */
 export function signature(cx: CudaContext, kernel: TileKernel, scratch: readonly string[], boxes: ReadonlyMap<string, readonly number[]> = new Map()): { args: PlanArg[]; parameters: string } {
   const touched = buffersOf(cx.module, kernel).filter(({ buffer, access }) => access !== 'read' || !boxes.has(buffer.name));
+  const apart = touched.filter(({ buffer }) => isStrided(buffer)).map(({ buffer }) => buffer.name);
   const args: PlanArg[] = [
     ...touched.map(({ buffer, access }): PlanArg => ({ kind: 'tensor', tensor: buffer.name, access })),
     ...[...boxes].map(([tensor, box]): PlanArg => ({ kind: 'tensorMap', tensor, box })),
     ...scratch.map((tensor): PlanArg => ({ kind: 'tensor', tensor, access: 'readwrite' })),
+    ...apart.map((tensor): PlanArg => ({ kind: 'strides', tensor })),
     { kind: 'sequences' },
     { kind: 'segments' },
     { kind: 'chunks' },
@@ -90,6 +92,7 @@ export function signature(cx: CudaContext, kernel: TileKernel, scratch: readonly
     ...touched.map(({ buffer, access }) => `${access === 'read' ? 'const ' : ''}${elementType(buffer, cx.dtype)}* ${access === 'readwrite' ? '' : '__restrict__ '}${pointer(buffer.name)}`),
     ...[...boxes.keys()].map((name) => `const __grid_constant__ TensorMap ${tensorMap(name)}`),
     ...scratch.map((name) => `float* ${pointer(name)}`),
+    ...apart.map((name) => `const Strides ${strides(name)}`),
     'const int* __restrict__ sequences',
     'const int* __restrict__ segments',
     'const int* __restrict__ chunks',

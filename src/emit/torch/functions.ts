@@ -34,6 +34,7 @@ export function printFunctions(signature: Signature, texts: FunctionTexts): stri
     'from torch.autograd.function import once_differentiable',
     '',
     'from . import _ops, _reference, _transitions',
+    'from ._layout import laid',
     'from ._library import exact_dtype, io_dtype, no_gradient, packed, ready',
     'from .cp import SequenceShards, sharded',
     '',
@@ -88,7 +89,7 @@ function autogradFunction(signature: Signature, final: boolean): readonly string
   const cotangents = signature.outputs.map((_, i) => `d_out${i}`);
   const finals = states.map((_, i) => `d_final${i}`);
   const all = [...cotangents, ...(final ? finals : [])];
-  const nothing = tuple([...all, ...(final ? [] : finals.map(() => 'None'))]);
+  const brought = commas([...signature.outputs.map((x, i) => `laid(d_out${i}, ${x.axes.length})`), ...finals.map((d) => (final ? `laid(${d})` : 'None'))]);
   const none = commas([...args, 'cu_seqlens'].map(() => 'None'));
   const call = `${commas(given)}, *cotangents`;
   const wantsInitial = states.map((_, i) => `ctx.needs_input_grad[${first + i}]`).join(' or ');
@@ -106,7 +107,7 @@ function autogradFunction(signature: Signature, final: boolean): readonly string
     '    @staticmethod',
     '    @once_differentiable',
     `    def backward(ctx: Any, ${commas(all)}) -> Any:`,
-    `        cotangents = [None if d is None else d.contiguous() for d in ${nothing}]`,
+    `        cotangents = [${brought}]`,
     '        if all(d is None for d in cotangents):',
     `            return ${none}`,
     `        ${commas(given)} = ctx.saved_tensors`,
@@ -146,7 +147,7 @@ function prepared(signature: Signature, withStates: boolean): readonly string[] 
   const lines = io === undefined
     ? [`exact = exact_dtype(${inputs[0].python}.dtype)`]
     : [`dtype = io_dtype(${io.python})`, ...(exact.length > 0 || (withStates && signature.states.length > 0) ? ['exact = exact_dtype(dtype)'] : [])];
-  return [...lines, ...[...inputs, ...params].map((x) => `${x.python} = ready(${x.python}, ${x.io ? 'dtype' : 'exact'}, "${name}: ${x.python}")`)];
+  return [...lines, ...[...inputs, ...params].map((x) => `${x.python} = ready(${x.python}, ${x.io ? 'dtype' : 'exact'}, "${name}: ${x.python}"${inputs.includes(x) ? `, ${x.axes.length}` : ''})`)];
 }
 
 /** The states of a call as single tensors. */
@@ -247,7 +248,7 @@ function arguments_(signature: Signature): readonly string[] {
     ...signature.params.map((x) => `    ${x.python}: ${shape(['H'], x)}${range(x)}; float32.`),
     `    initial_state: ${states.join(', ')} in float32, N = B or the number of packed sequences; zeros if None.`,
     '    output_final_state: gives the state after the last token, too.',
-    '    cu_seqlens: int32 or int64 [N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).',
+    '    cu_seqlens: int32 or int64 [N + 1] or [1, N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).',
     '    cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.',
     '    shards: the tokens are those of one rank out of a longer row (module `cp`).',
   ];

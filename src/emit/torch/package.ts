@@ -43,7 +43,7 @@ export function printPackage(parts: PackageParts): ReadonlyMap<string, string> {
     [`${name}/_reference.py`, reference(scans, header)],
     [`${name}/_ops.py`, operators(parts, header)],
     [`${name}/_transitions.py`, transitions(scans, header)],
-    ['tests/subject.py', `# The package that these tests are about.\nimport ${name} as package\nfrom ${name} import _ops as ops\n\n__all__ = ["ops", "package"]\n`],
+    ['tests/subject.py', `# The package that these tests are about.\nimport ${name} as package\nfrom ${name} import _ops as ops\nfrom ${name}._layout import laid\n\n__all__ = ["laid", "ops", "package"]\n`],
   ]);
   for (const [path, text] of Object.entries(templates)) {
     if (path === '_backend.py' || path.startsWith('tests/')) files.set(path, text);

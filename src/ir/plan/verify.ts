@@ -50,7 +50,7 @@ function kernelFaults(plan: Plan, kernel: PlanKernel, tensors: ReadonlyMap<strin
 
 function namesIn(arg: PlanArg): readonly string[] {
   switch (arg.kind) {
-    case 'tensor': case 'tensorMap': return [arg.tensor];
+    case 'tensor': case 'tensorMap': case 'strides': return [arg.tensor];
     case 'arena': return arg.tensors;
     case 'dims': case 'sequences': case 'segments': case 'chunks': return [];
   }

@@ -1,5 +1,5 @@
 import type { Plan, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
-import type { Extents } from '../extents.js';
+import { shapeOf, type Extents } from '../extents.js';
 import { RuntimeError } from '../runtime.js';
 import type { NativeCuda } from './addon.js';
 import { expectOk, type CudaTensor } from './memory.js';
@@ -27,6 +27,7 @@ function sizeOf(arg: PlanArg): { readonly bytes: number; readonly align: number 
   switch (arg.kind) {
     case 'tensor': case 'arena': case 'sequences': case 'segments': case 'chunks': return { bytes: 8, align: 8 };
     case 'dims': return { bytes: 24, align: 4 };
+    case 'strides': return { bytes: 8, align: 4 };
     case 'tensorMap': return { bytes: TENSOR_MAP_BYTES, align: 64 };
   }
 }
@@ -64,6 +65,14 @@ export function packParams(native: NativeCuda, plan: Plan, kernel: PlanKernel, b
       case 'dims': {
         const { tokens, heads, groups, sequences, chunks, segments } = bound.extents;
         [tokens, heads, groups, sequences, chunks, segments].forEach((value, k) => view.setInt32(at + 4 * k, value, true));
+        break;
+      }
+      case 'strides': {
+        // What reaches this runtime lies without gaps.
+        const [, inner, ...rest] = shapeOf(planTensor(plan, arg.tensor), bound.extents);
+        const cell = rest.reduce((n, extent) => n * extent, 1);
+        view.setInt32(at, inner * cell, true);
+        view.setInt32(at + 4, cell, true);
         break;
       }
       case 'tensorMap': bytes.set(tensorMapBytes(native, plan, tensor(arg.tensor), arg, bound.extents), at); break;

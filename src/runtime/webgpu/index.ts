@@ -119,7 +119,7 @@ function submit(
       case 'arena': return arena.buffer;
       case 'sequences': case 'segments': case 'chunks': return tables[arg.kind].buffer;
       case 'dims': return dims;
-      case 'tensorMap': throw new RuntimeError(`${kernel.name} wants a tensor map, which WebGPU does not have`, 'this plan was made for CUDA: build it with --target webgpu');
+      case 'tensorMap': case 'strides': throw new RuntimeError(`${kernel.name} wants what WebGPU does not have`, 'this plan was made for CUDA: build it with --target webgpu');
     }
   };
   const encoder = device.createCommandEncoder({ label: `${plan.scan} ${program}` });

@@ -71,7 +71,10 @@ export function runKernels(module: TileModule, options: EmulateOptions, see: (pr
     execFileSync('g++', ['-std=c++17', '-O1', '-w', '-I', import.meta.dirname, ...(races ? ['-DRACES', '-fsanitize=thread'] : []), ...macros, '-c', '-o', join(folder, 'k.o'), join(folder, 'k.cc')], { stdio: 'pipe' });
     execFileSync('g++', ['-o', join(folder, 'k'), join(folder, 'k.o')], { stdio: 'pipe' });
     for (const program of options.programs) {
-      for (const tensor of plan.tensors) writeFileSync(join(folder, `${tensor.name}.bin`), encode(given.get(tensor.name) ?? new Float64Array(count(tensor, plan, call)).fill(NaN), tensor.dtype));
+      for (const tensor of plan.tensors) {
+        const values = given.get(tensor.name) ?? new Float64Array(count(tensor, plan, call)).fill(NaN);
+        writeFileSync(join(folder, `${tensor.name}.bin`), encode(withGaps(values, tensor, plan, call), tensor.dtype));
+      }
       writeFileSync(join(folder, 'sequences.bin'), sequenceTable(plan, call));
       writeFileSync(join(folder, 'segments.bin'), segmentTable(plan, call));
       writeFileSync(join(folder, 'chunks.bin'), chunkTable(plan, call));
@@ -93,6 +96,27 @@ export function runKernels(module: TileModule, options: EmulateOptions, see: (pr
 
 function count(tensor: PlanTensor, plan: Plan, call: CallSizes): number {
   return shapeOf(tensor, extentsOf(plan, call)).reduce((n, extent) => n * extent, 1);
+}
+
+/** Elements between tokens and between heads: what users give token by token lies here as a slice of something wider. */
+function distancesOf(tensor: PlanTensor, plan: Plan, call: CallSizes): { readonly token: number; readonly head: number } | undefined {
+  if (tensor.shape[0] !== 'tokens' || (tensor.role !== 'input' && tensor.role !== 'cotangent')) return undefined;
+  const [, inner, ...own] = shapeOf(tensor, extentsOf(plan, call));
+  const cell = own.reduce((n, extent) => n * extent, 1);
+  return { token: 2 * inner * cell + 16, head: 2 * cell };
+}
+
+/** The values of a tensor where kernels look for them, and NaN between. */
+function withGaps(values: Float64Array, tensor: PlanTensor, plan: Plan, call: CallSizes): Float64Array {
+  const apart = distancesOf(tensor, plan, call);
+  if (apart === undefined) return values;
+  const [tokens, inner, ...own] = shapeOf(tensor, extentsOf(plan, call));
+  const cell = own.reduce((n, extent) => n * extent, 1);
+  const wide = new Float64Array(tokens * apart.token).fill(NaN);
+  for (let t = 0; t < tokens; t++) {
+    for (let h = 0; h < inner; h++) wide.set(values.subarray((t * inner + h) * cell, (t * inner + h + 1) * cell), t * apart.token + h * apart.head);
+  }
+  return wide;
 }
 
 const GIVEN = new Set<TileBuffer['role']>(['input', 'param', 'initial', 'cotangent']);
@@ -131,10 +155,18 @@ function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['program
       case 'tensor': return `(${type(arg.tensor)}*)data("${arg.tensor}")`;
       case 'sequences': case 'segments': case 'chunks': return `(const int*)data("${arg.kind}")`;
       case 'dims': return 'dims';
+      case 'strides': {
+        const tensor = plan.tensors.find((candidate) => candidate.name === arg.tensor);
+        const apart = tensor === undefined ? undefined : distancesOf(tensor, plan, call);
+        if (apart === undefined) throw new Error(`${arg.tensor} has no distances`);
+        return `Strides{${apart.token}, ${apart.head}}`;
+      }
       case 'tensorMap': {
         const tensor = plan.tensors.find((candidate) => candidate.name === arg.tensor);
         if (tensor === undefined) throw new Error(`no tensor ${arg.tensor}`);
-        const { dims, strides } = mappedTensor(tensor, extents, arg.box);
+        const { dims, strides: dense } = mappedTensor(tensor, extents, arg.box);
+        const apart = distancesOf(tensor, plan, call);
+        const strides = apart === undefined ? dense : [apart.head, apart.token].map((n) => n * bytesOf(tensor.dtype));
         const list = (numbers: readonly number[]) => `{${numbers.join(', ')}}`;
         return `TensorMap{(const u8*)data("${arg.tensor}"), ${list(dims)}, ${list(strides)}, ${list(arg.box)}, ${bytesOf(tensor.dtype)}}`;
       }

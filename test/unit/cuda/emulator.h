@@ -29,6 +29,7 @@ typedef unsigned long long u64;
 typedef long long i64;
 #define DEV inline
 #define UNROLL
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // A tensor of three axes, innermost first, and the box that a copy moves.
 struct TensorMap { const u8* at; i64 dims[3], strides[2]; int box[3], element; };

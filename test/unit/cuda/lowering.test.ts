@@ -46,6 +46,7 @@ function parameterName(arg: PlanArg): string {
     case 'tensor': return `p_${arg.tensor.replace(/\W/g, '_')}`;
     case 'sequences': case 'segments': case 'chunks': return arg.kind;
     case 'dims': return 'd';
+    case 'strides': return `s_${arg.tensor.replace(/\W/g, '_')}`;
     case 'tensorMap': return `m_${arg.tensor.replace(/\W/g, '_')}`;
     case 'arena': throw new Error(`${arg.kind} in a plan of this back end`);
   }
