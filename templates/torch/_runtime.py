@@ -238,7 +238,7 @@ class Program:
 
 def _readable(declared, tensor, step):
     """Can kernels read a tensor where it lies? Of another rank than the plan's, it is not for this function to say."""
-    per_token, own = declared["shape"][0] == "tokens", len(declared["axes"])
+    per_token, own = declared["role"] == "input", len(declared["axes"])
     if per_token and tensor.dim() != own + (2 if step else 3):
         return True
     if not tensor.is_contiguous() and not (per_token and distances(tensor, own) is not None):

@@ -41,7 +41,7 @@ def judge(what, found, expected, allowed):
 def spread(plan, name, x, turn):
     """A slice of something wider, whose gaps are not numbers: as out of a projection to [q, k, v] of all heads, or of each head."""
     declared = plan.tensors[name]
-    if x is None or declared["shape"][0] != "tokens":
+    if declared["role"] != "input":
         return x
     axis = x.dim() - len(declared["axes"]) - turn
     wide = torch.full([*x.shape[:axis], 3, *x.shape[axis:]], float("nan"), dtype=x.dtype)
@@ -52,7 +52,7 @@ def spread(plan, name, x, turn):
 
 def beyond(plan, name, x, turn):
     """One token a row, and the third row further than 2^31 elements from the first: 32 bits do not say how far. Memory that nobody touches costs nothing."""
-    if x is None or plan.tensors[name]["shape"][0] != "tokens":
+    if plan.tensors[name]["role"] != "input":
         return x
     strides = (2**30 + 8, *x.stride()[1:])
     made = torch.empty(2 * strides[0] + x[0].numel(), dtype=x.dtype).as_strided(x.shape, strides)
@@ -65,7 +65,6 @@ def results(scan, case, offsets, gaps):
     if gaps is not None:
         plan = scan.plans()[0]
         args = [gaps(plan, name, x, i % 2) for i, (name, x) in enumerate(zip(plan.args, args))]
-        cotangents = [gaps(plan, name, x, i % 2) for i, (name, x) in enumerate(zip(plan.cotangents, cotangents))]
         if scan._programs[case["program"]]._copies(args, cotangents, False) is not None:
             failures.append(f"{case['name']} {case['program']}: slices are copied")
     fake.alive += [args, cotangents, offsets]

@@ -28,8 +28,11 @@ export function cellElements(module: TileModule, buffer: TileBuffer): number {
   return buffer.axes.reduce((n, axis) => n * axisSize(module, axis), 1);
 }
 
-/** Is what a user gives token by token: it may be a slice of something wider, so that the host says how far tokens and heads are apart. */
-export const isStrided = (buffer: TileBuffer): boolean => buffer.outer === 'token' && (buffer.role === 'input' || buffer.role === 'cotangent');
+/**
+ * Is an input per token: it may be a slice of something wider, so that the host says how far tokens and heads are apart. Cotangents come without gaps mostly,
+ * and kernels of gradients have no registers to spare for their distances.
+ */
+export const isStrided = (buffer: TileBuffer): boolean => buffer.outer === 'token' && buffer.role === 'input';
 /** C name of the distances in such a buffer. */
 export const strides = (name: string) => `s_${plainName(name)}`;
 

@@ -89,7 +89,7 @@ function autogradFunction(signature: Signature, final: boolean): readonly string
   const cotangents = signature.outputs.map((_, i) => `d_out${i}`);
   const finals = states.map((_, i) => `d_final${i}`);
   const all = [...cotangents, ...(final ? finals : [])];
-  const brought = commas([...signature.outputs.map((x, i) => `laid(d_out${i}, ${x.axes.length})`), ...finals.map((d) => (final ? `laid(${d})` : 'None'))]);
+  const brought = commas([...signature.outputs.map((_, i) => `laid(d_out${i})`), ...finals.map((d) => (final ? `laid(${d})` : 'None'))]);
   const none = commas([...args, 'cu_seqlens'].map(() => 'None'));
   const call = `${commas(given)}, *cotangents`;
   const wantsInitial = states.map((_, i) => `ctx.needs_input_grad[${first + i}]`).join(' or ');

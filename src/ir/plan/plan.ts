@@ -104,7 +104,7 @@ export type PlanArg =
   | { readonly kind: 'segments' }
   /** i32 [chunks, 4]: sequence, first token, length, index within the sequence. */
   | { readonly kind: 'chunks' }
-  /** CUDA: a by-value struct of two int32, the elements between two tokens of a tensor and between two of its heads (groups): users may give slices of something wider. */
+  /** CUDA: a by-value struct of two int32, the elements between two tokens of an input and between two of its heads (groups): users may give slices of something wider. */
   | { readonly kind: 'strides'; readonly tensor: string }
   /**
    * CUDA: a 128-byte CUtensorMap by value (cuTensorMapEncodeTiled), by which the kernel reads the tensor. `box`: what one copy moves, innermost axis first,

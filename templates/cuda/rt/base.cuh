@@ -7,7 +7,7 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
-// Elements from one token of a user's tensor to the next, and from one head to the next.
+// Elements from one token of an input to the next, and from one head to the next.
 struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.

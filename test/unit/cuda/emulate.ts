@@ -98,9 +98,9 @@ function count(tensor: PlanTensor, plan: Plan, call: CallSizes): number {
   return shapeOf(tensor, extentsOf(plan, call)).reduce((n, extent) => n * extent, 1);
 }
 
-/** Elements between tokens and between heads: what users give token by token lies here as a slice of something wider. */
+/** Elements between tokens and between heads: inputs per token lie here as slices of something wider. */
 function distancesOf(tensor: PlanTensor, plan: Plan, call: CallSizes): { readonly token: number; readonly head: number } | undefined {
-  if (tensor.shape[0] !== 'tokens' || (tensor.role !== 'input' && tensor.role !== 'cotangent')) return undefined;
+  if (tensor.shape[0] !== 'tokens' || tensor.role !== 'input') return undefined;
   const [, inner, ...own] = shapeOf(tensor, extentsOf(plan, call));
   const cell = own.reduce((n, extent) => n * extent, 1);
   return { token: 2 * inner * cell + 16, head: 2 * cell };
