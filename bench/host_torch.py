@@ -28,15 +28,15 @@ def host_time(run):
     return best * 1e6
 
 
-def backward_time(run, leaves):
-    """Of the backward passes of graphs that were made before, without adding to what leaves have."""
-    best = float("inf")
+def backward_time(run, leaves, cotangent):
+    """Of one call in a graph of many, as in a model: autograd's own thread wakes up once for all. Every call has leaves of its own, so that nothing is added up."""
+    best, own = float("inf"), [[x.detach().clone().requires_grad_() for x in leaves] for _ in range(BURST)]
+    wanted = [x for each in own for x in each]
     for _ in range(BURSTS):
-        results = [run() for _ in range(BURST)]
+        results = [run(each) for each in own]
         torch.cuda.synchronize()
         begin = time.perf_counter()
-        for result, cotangent in results:
-            torch.autograd.grad(result, leaves, cotangent)
+        torch.autograd.grad(results, wanted, [cotangent] * BURST)
         best = min(best, (time.perf_counter() - begin) / BURST)
     return best * 1e6
 
@@ -61,11 +61,11 @@ def rows(subject):
     function = getattr(package, subject.name, None)
     signature = subject.reference.signature
     inputs = len(signature.inputs)
-    params = {named.name: x.detach().requires_grad_() for named, x in zip(signature.params, args[inputs:])}
-    leaves = [x.detach().requires_grad_() for x in given[:inputs]]
-    call = lambda: function(*leaves, **params)
-    yield "function", "forward, with gradients", host_time(call)
-    yield "function", "backward", backward_time(lambda: (call()[0], cotangents[0]), [*leaves, *params.values()])
+    names = [named.name for named in signature.params]
+    leaves = [x.detach().requires_grad_() for x in given[: inputs + len(names)]]
+    call = lambda leaves: function(*leaves[:inputs], **dict(zip(names, leaves[inputs:])))[0]
+    yield "function", "forward, with gradients", host_time(lambda: call(leaves))
+    yield "function", "backward", backward_time(call, leaves, cotangents[0])
 
 
 def fla_rows(subject):
@@ -77,10 +77,9 @@ def fla_rows(subject):
     if chunk is None:
         return
     args = [x.detach().requires_grad_() for x in subject.draw(batch=1, tokens=128, heads=4, groups=4, states=False) if x is not None]
-    run = lambda: chunk(*args)[0]
-    yield "FLA", "forward, with gradients", host_time(run)
-    cotangent = torch.randn_like(run())
-    yield "FLA", "backward", backward_time(lambda: (run(), cotangent), args)
+    run = lambda leaves: chunk(*leaves)[0]
+    yield "FLA", "forward, with gradients", host_time(lambda: run(args))
+    yield "FLA", "backward", backward_time(run, args, torch.randn_like(run(args)))
 
 
 def main(folders):

@@ -18,7 +18,7 @@ def runtime():
         package = types.ModuleType(name)
         package.__path__ = [str(Path(__file__).resolve().parent.parent / "templates" / "torch")]
         sys.modules[name] = package
-    for part in ("_host", "_driver", "_plan", "_bound", "_images"):
+    for part in ("_host", "_driver", "_plan", "_graph", "_bound", "_images"):
         importlib.import_module(f"{name}.{part}")
     return sys.modules[name]
 

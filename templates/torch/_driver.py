@@ -53,6 +53,11 @@ def _after_fork():
 os.register_at_fork(after_in_child=_after_fork)
 
 
+def usable():
+    """May handles be given back? Not in a forked process, nor where nothing was opened."""
+    return _library is not None and not _forked
+
+
 def driver():
     """libcuda.so.1, ready."""
     global _library
@@ -114,7 +119,7 @@ class Side:
         check(driver().cuStreamCreate(ctypes.byref(self.stream), NON_BLOCKING), "making a stream")
 
     def __del__(self):
-        if self.stream and _library is not None and not _forked:
+        if self.stream and usable():
             _library.cuStreamDestroy(self.stream)
 
 
@@ -136,7 +141,7 @@ class Event:
         check(driver().cuEventCreate(ctypes.byref(self.event), NO_TIMING), "making an event")
 
     def __del__(self):
-        if self.event and _library is not None and not _forked:
+        if self.event and usable():
             _library.cuEventDestroy(self.event)
 
 

@@ -155,7 +155,8 @@ class Program:
     def _run(self, key, args, cotangents, cu_seqlens, lengths, index, pointers, offsets):
         wanted, in_place = key[:2]
         # Of offsets, tables are made at every call; others stay, but not for a graph, which may live longer.
-        keeps_tables = cu_seqlens is None and not host.capturing()
+        capturing = host.capturing()
+        keeps_tables = cu_seqlens is None and not capturing
         key = (keeps_tables, *key)
         try:
             free = self.free[key]
@@ -167,7 +168,7 @@ class Program:
             cuda.ensure_context(index)
             bound = self._bind(args, cotangents, cu_seqlens, lengths, wanted, in_place, index, keeps_tables)
             free = self._shelf(key)
-        results = bound(pointers, offsets)
+        results = bound(pointers, offsets, capturing)
         free.append(bound)
         return results
 

@@ -1,4 +1,5 @@
 """What the runtime of a package asks of the driver and says to people, without a device (launcher.test.ts): gla for cuda.sm90 in bf16, K = V = 64."""
+import gc
 import itertools
 import json
 import os
@@ -83,6 +84,55 @@ class Launches(Fresh):
         self.assertEqual(next(line for line in lines if line.split()[0] in ("wait", "launch")), "wait 70")
         self.assertNotIn("50", [on(line) for line in lines], "nothing stays on the stream of the last call")
 
+    def test_a_stream_that_calls_again_launches_a_graph(self):
+        self.addCleanup(lambda: delattr(fake.thread, "stream"))
+        fake.thread.stream = 40
+        args = draw()
+        self.scan.forward(args)
+        record()
+        fake.alive.clear()
+        held = self.scan.forward(args)
+        lines = record()
+        self.assertEqual([line for line in lines if line.startswith("node")], [
+            "node S_prepare", "node S_spans S_prepare", "node S_ends S_prepare", "node S_join S_spans S_ends", "node S_walk S_join", "node S_final S_walk",
+        ], "S_ends runs beside S_spans")
+        self.assertEqual([line for line in lines if line.split()[0] in ("launch", "record", "wait")], [])
+        self.assertEqual(lines[-1], "graph launch 40")
+        # Results lie elsewhere now, inputs where they were: only those kernels are told that read or write what has moved.
+        args[1] = args[1].clone()
+        more = self.scan.forward(args)
+        told = {line.split()[1] for line in record() if line.startswith("set")}
+        self.assertIn("S_prepare", told, "k has moved")
+        again = self.scan.forward(args)
+        self.assertEqual(len([line for line in record() if line.startswith("graph launch")]), 1)
+        del held, more, again
+        # Another stream has a graph of its own, and a capture takes no graph.
+        fake.thread.stream = 45
+        self.scan.forward(args)
+        self.assertNotIn("graph launch 45", record())
+        self.scan.forward(args)
+        self.assertIn("graph launch 45", record())
+        fake.capture = True
+        for _ in range(3):
+            self.scan.forward(args)
+        self.assertEqual([line for line in record() if line.startswith("graph")], [])
+        fake.capture = False
+        for stream in range(70, 90):
+            fake.thread.stream = stream
+            for _ in range(2):
+                self.scan.forward(args)
+        self.assertLessEqual(len([line for line in record() if line == "graph"]), _bound.MOST_GRAPHS)
+        self.scan._programs["forward"].forget()
+        gc.collect()
+        self.assertEqual(len([line for line in record() if line == "exec destroyed"]), _bound.MOST_GRAPHS)
+
+    def test_graphs_can_be_turned_off(self):
+        before, _bound.MOST_GRAPHS = _bound.MOST_GRAPHS, 0
+        self.addCleanup(lambda: setattr(_bound, "MOST_GRAPHS", before))
+        for _ in range(3):
+            self.scan.forward(draw())
+        self.assertEqual([line for line in record() if line.startswith("graph")], [])
+
     def test_only_what_somebody_wants(self):
         self.scan.forward(draw(states=False), final=False)
         self.assertNotIn("S_final", launched(record()))
@@ -98,9 +148,11 @@ class Launches(Fresh):
 
     def test_offsets_make_tables_at_every_call(self):
         args = draw(batch=1, tokens=100, states=False)
-        for _ in range(2):
-            self.scan.forward(args, torch.tensor([0, 40, 100]))
-            self.assertEqual(launched(record())[0], "lmoec_tables")
+        self.scan.forward(args, torch.tensor([0, 40, 100]))
+        self.assertEqual(launched(record())[0], "lmoec_tables")
+        self.scan.forward(args, torch.tensor([0, 40, 100]))
+        nodes = [line for line in record() if line.startswith("node")]
+        self.assertEqual(nodes[:2], ["node lmoec_tables", "node S_prepare lmoec_tables"])
 
     def test_what_is_ready_is_used_again(self):
         args = draw()
@@ -144,6 +196,7 @@ class Launches(Fresh):
         self.assertEqual([line for line in record() if line.startswith("retain")], ["retain 0"])
 
     def test_an_error_of_the_driver_names_the_kernel(self):
+        self.scan.forward(draw())
         self.scan.forward(draw())
         self.set(STUB_LAUNCH="719")
         self.refused(lambda: self.scan.forward(draw()), "gla", "S_prepare", "CUDA_ERROR_LAUNCH_FAILED", "grid", "tokens 200")

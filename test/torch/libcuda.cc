@@ -126,6 +126,62 @@ API Result cuLaunchKernelEx(const Config* c, Kernel* k, void** params, void**) {
   return 0;
 }
 
+// A graph: kernels and what each begins after. Launched, they run in an order that those edges allow: the first that can or the last, as the turn says.
+struct NodeState { Kernel* kernel; Config config; Work work; std::vector<int> after; };
+struct GraphState { std::vector<NodeState> nodes; };
+struct NodeParams { Kernel* kernel; unsigned gx, gy, gz, bx, by, bz, shared; void** params; void** extra; void* other; void* context; };
+static Result take(NodeState& node, const NodeParams* p) {
+  node.kernel = p->kernel;
+  node.config = {p->gx, p->gy, p->gz, p->bx, p->by, p->bz, p->shared, 0, nullptr, 0};
+  if (p->shared > 48 * 1024 && (int)p->shared > p->kernel->shared) return 1;
+  auto found = registry().find(p->kernel->name);
+  node.work = found == registry().end() ? Work() : found->second.take(p->params);
+  return 0;
+}
+API Result cuGraphCreate(GraphState** g, unsigned) { LOCK; note("graph"); *g = new GraphState; return 0; }
+API Result cuGraphDestroy(GraphState* g) { LOCK; note("graph destroyed"); delete g; return 0; }
+API Result cuGraphAddKernelNode_v2(u64* node, GraphState* g, const u64* after, size_t n, const NodeParams* p) {
+  LOCK;
+  NodeState made;
+  for (size_t i = 0; i < n; ++i) made.after.push_back((int)after[i] - 1);
+  const Result code = take(made, p);
+  std::ostringstream edges;
+  for (int a : made.after) edges << " " << g->nodes[a].kernel->name;
+  note("node ", p->kernel->name, edges.str());
+  g->nodes.push_back(made);
+  *node = g->nodes.size();
+  return code;
+}
+API Result cuGraphInstantiateWithFlags(GraphState** e, GraphState* g, u64) { LOCK; *e = new GraphState(*g); return 0; }
+API Result cuGraphExecDestroy(GraphState* e) { LOCK; note("exec destroyed"); delete e; return 0; }
+API Result cuGraphExecKernelNodeSetParams_v2(GraphState* e, u64 node, const NodeParams* p) {
+  LOCK;
+  note("set ", p->kernel->name);
+  return take(e->nodes[node - 1], p);
+}
+API Result cuGraphLaunch(GraphState* e, u64 stream) {
+  LOCK;
+  if (context == 0) return 201;
+  note("graph launch ", stream);
+  if (setting("STUB_LAUNCH", 0)) return setting("STUB_LAUNCH", 0);
+  const std::vector<NodeState> nodes = e->nodes;
+  streams[stream].push_back({Op::RUN, [=] {
+    std::vector<bool> done(nodes.size());
+    for (size_t count = 0; count < nodes.size(); ++count) {
+      int chosen = -1;
+      for (int i = 0; i < (int)nodes.size(); ++i) {
+        bool can = !done[i];
+        for (int a : nodes[i].after) can = can && done[a];
+        if (can && (chosen < 0 || turn % 2)) chosen = i;
+      }
+      done[chosen] = true;
+      const auto& [kernel, config, work, after] = nodes[chosen];
+      if (work) launch(kernel->name.c_str(), {(int)config.gx, (int)config.gy, 1}, config.bx, config.shared < 16 ? 16 : config.shared, work);
+    }
+  }, nullptr, 0});
+  return 0;
+}
+
 API Result cuTensorMapEncodeTiled(TensorMap* map, int type, unsigned rank, const u8* at, const u64* dims, const u64* strides, const unsigned* box, const unsigned* steps, int, int swizzle, int promotion, int fill) {
   LOCK;
   const int element = type == 7 ? 4 : 2, row = box[0] * element;

@@ -15,7 +15,7 @@ export function copyRuntime(folder: string): void {
   const from = join(REPOSITORY, 'templates/torch');
   mkdirSync(join(folder, 'pkg'), { recursive: true });
   writeFileSync(join(folder, 'pkg/__init__.py'), '');
-  for (const name of readdirSync(from).filter((name) => /^_(runtime|bound|driver|host|images|layout|plan)\.py$/.test(name))) cpSync(join(from, name), join(folder, 'pkg', name));
+  for (const name of readdirSync(from).filter((name) => /^_(runtime|bound|driver|graph|host|images|layout|plan)\.py$/.test(name))) cpSync(join(from, name), join(folder, 'pkg', name));
 }
 
 /**
