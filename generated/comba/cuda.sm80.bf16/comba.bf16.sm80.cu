@@ -11,6 +11,8 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
+// Elements from one token of an input to the next, and from one head to the next.
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
 struct __align__(64) TensorMap { u64 opaque[16]; };
@@ -749,7 +751,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M9 = 0, M0_0 = 0, M1_1 = 8192, M2_14 = 16384, M5 = 0, M10 = 18432, M3_5 = 24576, M4_6 = 24832, M6_17 = 0, M7_21 = 256, M8_22 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -760,11 +762,11 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
   // %0 [%row, K] = load q row
-  tile_load<64, 1, 128>((base + M0_0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M0_0), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k row
-  tile_load<64, 1, 128>((base + M1_1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %14 [%row, K] = load p row
-  tile_load<64, 1, 128>((base + M2_14), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M2_14), p_p + (i64)first * s_p.token + (i64)head * s_p.head, (i64)s_p.token, length, 64, t); cp_commit();
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<2>();
@@ -780,7 +782,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   float f4_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
   // %5 [%row] = load g row
-  if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f);
   // %6 [%row] = cumsum %5
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M4_6)), ((float*)(basep + M3_5)), false, false);
@@ -830,7 +832,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   float f20_13[32];
   UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = m_exp(f19_12[i]);
   // %21 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M7_21))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M7_21))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %22 [%row] = neg %21
   if (const int i = t; i < 64) ((float*)(basep + M8_22))[i] = (-((float*)(basep + M7_21))[i]);
   // %23 [%row, %col] = mul %20, %22
@@ -854,7 +856,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
 }
 
 // Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L6_20 = 32768, L7_28 = 40960, L1_3 = 49152, L11_11 = 49408, L14_25 = 49664, L16_31 = 49920, L17_34 = 50176, L3_7 = 0, L8_8 = 256, L9_9 = 512, L10_10 = 768, L12_22 = 1024, L13_23 = 0, L15_30 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -882,21 +884,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 51200; (void)to;
       // %2 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load p row
-      tile_load<64, 1, 128>((to + L2_5), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L2_5), p_p + (i64)first * s_p.token + (i64)head * s_p.head, (i64)s_p.token, length, 64, t);
       // %7 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %14 [%row, %col] = load ws.S.solve0_0
       tile_load<64, 1, 128>((to + L4_14), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %17 [%row, %col] = load ws.S.score0_0
       tile_load<64, 1, 128>((to + L5_17), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %20 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L6_20), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L6_20), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       // %28 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L7_28), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L7_28), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -1038,7 +1040,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L1_3 = 32768, L9_11 = 33024, L12_21 = 33280, L13_24 = 33536, L3_7 = 0, L6_8 = 256, L7_9 = 512, L8_10 = 768, L10_18 = 1024, L11_20 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1066,17 +1068,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
       // %2 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load p row
-      tile_load<64, 1, 128>((to + L2_5), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L2_5), p_p + (i64)first * s_p.token + (i64)head * s_p.head, (i64)s_p.token, length, 64, t);
       // %7 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %14 [%row, %col] = load ws.S.solve0_0
       tile_load<64, 1, 128>((to + L4_14), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %17 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L5_17), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L5_17), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1197,7 +1199,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 }
 
 // Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L3_11 = 16384, L4_16 = 24576, L5_24 = 32768, L7_32 = 40960, L10_9 = 49152, L12_22 = 49408, L16_30 = 49664, L17_34 = 49920, L2_5 = 0, L6_28 = 256, L8_6 = 512, L9_8 = 768, L11_20 = 1024, L13_26 = 1280, L14_27 = 0, L15_29 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1227,19 +1229,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       // %2 [%row, V] = load d_o row
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %3 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L1_3), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L1_3), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       // %5 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %11 [%row, %col] = load ws.S.score0_0
       tile_load<64, 1, 128>((to + L3_11), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %16 [%row, %col] = load ws.S.solve0_0
       tile_load<64, 1, 128>((to + L4_16), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %24 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L5_24), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L5_24), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       // %28 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r28_1[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r28_1[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %32 [%row, K] = load p row
-      tile_load<64, 1, 128>((to + L7_32), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L7_32), p_p + (i64)first * s_p.token + (i64)head * s_p.head, (i64)s_p.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -1383,7 +1385,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 }
 
 // Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_p, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_p, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_80 = 65536, M12_12 = 73728, M13 = 0, M19_37 = 0, M20 = 8192, M22_34 = 0, M23 = 8192, M24 = 0, M26 = 8192, M29 = 0, M34 = 0, M38 = 0, M44 = 0, M9_6 = 81920, M10_7 = 82176, M11_16 = 82432, M14_30 = 73728, M15_35 = 73984, M16_36 = 74240, M17_45 = 0, M18_46 = 74496, M21_51 = 74496, M25_58 = 512, M27_59 = 768, M28_61 = 512, M30_62 = 1024, M31_63 = 1280, M32_64 = 1536, M33_66 = 768, M35_67 = 1024, M36_68 = 1280, M37_73 = 768, M39_76 = 0, M40_77 = 256, M41_78 = 0, M42_79 = 768, M43_82 = 512, M45_83 = 1024;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1399,19 +1401,19 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %2 [%row, V] = load ws.S.written0 row
   tile_load<64, 1, 256>((base + M1_2), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %13 [%row, K] = load k row
-  tile_load<64, 1, 256>((base + M2_13), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M2_13), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %17 [K, V] = load ws.S.states
   tile_load<64, 1, 256>((base + M3_17), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %24 [%row, K] = load q row
-  tile_load<64, 1, 256>((base + M4_24), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M4_24), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, V] = load ws.S.solved0 row
   tile_load<64, 1, 256>((base + M5_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %38 [%row, K] = load p row
-  tile_load<64, 1, 256>((base + M6_38), p_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M6_38), p_p + (i64)first * s_p.token + (i64)head * s_p.head, (i64)s_p.token, length, 64, t); cp_commit();
   // %42 [K, V] = load ws.S.cotangents
   tile_load<64, 1, 256>((base + M7_42), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %80 [%row, V] = load v row
-  tile_load<64, 1, 256>((base + M8_80), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M8_80), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<8>();
@@ -1427,7 +1429,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f5_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f5_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f4_1[i] : 0.f);
   // %6 [%row] = load g row
-  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f);
   // %7 [%row] = cumsum %6
   team_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M10_7)), ((float*)(basep + M9_6)), false, false);
@@ -1517,7 +1519,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f34_22[16];
   UNROLL for (int i = 0; i < 16; ++i) f34_22[i] = (f33_21[i] * f29_18[i]);
   // %35 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M15_35))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M15_35))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %36 [%row] = neg %35
   if (const int i = t; i < 64) ((float*)(basep + M16_36))[i] = (-((float*)(basep + M15_35))[i]);
   // %37 [%row, %col] = mul %36, %34
@@ -1688,7 +1690,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
 }
 
 // Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1711,7 +1713,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       const int token = walk_first + n;
       // %2 [] = load g one
       float t2[1];
-      ldn<1>(&t2[0], p_g + ((i64)token * d.heads + head) * 1);
+      ldn<1>(&t2[0], p_g + (i64)token * s_g.token + (i64)head * s_g.head);
       // %3 [] = exp %2
       float t3[1];
       t3[0] = m_exp(t2[0]);
@@ -1753,13 +1755,13 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
       // %16 [K] = load k one
       float t16[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + (i64)token * s_k.token + (i64)head * s_k.head + (x_K + c * 8));
       // %17 [V] = load v one
       float t17[1];
-      ldn<1>(&t17[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      ldn<1>(&t17[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
       // %18 [] = load beta one
       float t18[1];
-      ldn<1>(&t18[0], p_beta + ((i64)token * d.heads + head) * 1);
+      ldn<1>(&t18[0], p_beta + (i64)token * s_beta.token + (i64)head * s_beta.head);
       // %19 [V] = mul %17, %18
       float t19[1];
       t19[0] = (t17[0] * t18[0]);
@@ -1768,7 +1770,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       t20[0] = (-t18[0]);
       // %21 [K] = load p one
       float t21[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t21[c * 8], p_p + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t21[c * 8], p_p + (i64)token * s_p.token + (i64)head * s_p.head + (x_K + c * 8));
       // %22 [K] = mul %20, %21
       float t22[8];
       UNROLL for (int i = 0; i < 8; ++i) t22[i] = (t20[0] * t21[i]);
@@ -1793,7 +1795,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t27[i] = (t14[i] + t26[i]);
       // %28 [K] = load q one
       float t28[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t28[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t28[c * 8], p_q + (i64)token * s_q.token + (i64)head * s_q.head + (x_K + c * 8));
       // %29 [] = 0.125
       float t29[1];
       t29[0] = 0.125f;

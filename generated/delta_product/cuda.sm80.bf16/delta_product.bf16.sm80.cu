@@ -11,6 +11,8 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
+// Elements from one token of an input to the next, and from one head to the next.
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
 struct __align__(64) TensorMap { u64 opaque[16]; };
@@ -749,7 +751,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_solve0_1, bf16* __restrict__ p_ws_S_rest0_1, bf16* __restrict__ p_ws_S_solve1_0, bf16* __restrict__ p_ws_S_rest1_0, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_rest1_1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_solve0_1, bf16* __restrict__ p_ws_S_rest0_1, bf16* __restrict__ p_ws_S_solve1_0, bf16* __restrict__ p_ws_S_rest1_0, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_rest1_1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M9 = 0, M10 = 18432, M11 = 36864, M14 = 18432, M15 = 55296, M16 = 73728, M17 = 18432, M18 = 73728, M19 = 36864, M20 = 92160, M0_0 = 0, M1_1 = 55296, M2_14 = 73728, M5 = 8192, M6 = 8192, M21 = 55296, M22 = 0, M23 = 8192, M24 = 0, M25 = 8192, M26 = 0, M27 = 8192, M28 = 0, M3_5 = 8192, M4_6 = 16384, M7_21 = 0, M8_22 = 18432, M12_32 = 63488, M13_33 = 63744;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -761,11 +763,11 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
   // %0 [%row, K] = load q row
-  tile_load<64, 1, 256>((base + M0_0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M0_0), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k1 row
-  tile_load<64, 1, 256>((base + M1_1), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1_1), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t); cp_commit();
   // %14 [%row, K] = load k2 row
-  tile_load<64, 1, 256>((base + M2_14), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M2_14), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t); cp_commit();
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<2>();
@@ -781,7 +783,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   float f4_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
   // %5 [%row] = load g row
-  if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f);
   // %6 [%row] = cumsum %5
   team_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M4_6)), ((float*)(basep + M3_5)), false, false);
@@ -836,7 +838,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   float f20_14[16];
   UNROLL for (int i = 0; i < 16; ++i) f20_14[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f19_13[i] : 0.f);
   // %21 [%row] = load beta1 row
-  if (const int i = t; i < 64) ((float*)(basep + M7_21))[i] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M7_21))[i] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f);
   // %22 [%row] = neg %21
   if (const int i = t; i < 64) ((float*)(basep + M8_22))[i] = (-((float*)(basep + M7_21))[i]);
   // %23 [%row, %col] = mul %10, %22
@@ -876,7 +878,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   float f31_23[16];
   UNROLL for (int i = 0; i < 16; ++i) f31_23[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f30_22[i] : 0.f);
   // %32 [%row] = load beta2 row
-  if (const int i = t; i < 64) ((float*)(basep + M12_32))[i] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M12_32))[i] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f);
   // %33 [%row] = neg %32
   if (const int i = t; i < 64) ((float*)(basep + M13_33))[i] = (-((float*)(basep + M12_32))[i]);
   // %34 [%row, %col] = mul %10, %33
@@ -997,7 +999,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
 }
 
 // Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_18 = 16384, L6_21 = 24576, L7_29 = 32768, L8_36 = 40960, L9_40 = 49152, L10_47 = 57344, L11_52 = 65536, L12_55 = 73728, L13_59 = 81920, L14_62 = 90112, L15_67 = 98304, L16_75 = 106496, L17_83 = 114688, L1_3 = 122880, L5_19 = 123136, L21_15 = 123392, L23_26 = 123648, L24_88 = 123904, L26_94 = 124160, L27_107 = 124416, L3_11 = 0, L18_12 = 256, L19_13 = 0, L20_14 = 512, L22_25 = 768, L25_93 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1026,19 +1028,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 1 * 124928; (void)to;
       // %2 [%row, V] = load v1 row
-      tile_load<64, 1, 128>((to + L0_2), p_v1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_2), p_v1 + (i64)first * s_v1.token + (i64)head * s_v1.head + (i64)v0 * 1, (i64)s_v1.token, length, v_here, t);
       // %3 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
       // %5 [%row, K] = load k1 row
-      tile_load<64, 1, 128>((to + L2_5), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L2_5), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
       // %11 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %18 [%row, V] = load v2 row
-      tile_load<64, 1, 128>((to + L4_18), p_v2 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L4_18), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head + (i64)v0 * 1, (i64)s_v2.token, length, v_here, t);
       // %19 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
       // %21 [%row, K] = load k2 row
-      tile_load<64, 1, 128>((to + L6_21), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L6_21), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
       // %29 [%row, %col] = load ws.S.solve0_0
       tile_load<64, 1, 128>((to + L7_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %36 [%row, %col] = load ws.S.rest0_0
@@ -1060,7 +1062,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       // %75 [%row, %col] = load ws.S.score0_1
       tile_load<64, 1, 128>((to + L16_75), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %83 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L17_83), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L17_83), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
@@ -1433,7 +1435,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L2_5 = 8192, L4_18 = 16384, L6_21 = 24576, L7_29 = 32768, L8_36 = 40960, L9_40 = 49152, L10_47 = 57344, L11_52 = 65536, L12_55 = 73728, L13_59 = 81920, L14_62 = 90112, L1_3 = 98304, L5_19 = 98560, L18_15 = 98816, L20_26 = 99072, L22_69 = 99328, L23_82 = 99584, L3_11 = 0, L15_12 = 256, L16_13 = 0, L17_14 = 512, L19_25 = 768, L21_68 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1462,19 +1464,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 1 * 100352; (void)to;
       // %2 [%row, V] = load v1 row
-      tile_load<64, 1, 128>((to + L0_2), p_v1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_2), p_v1 + (i64)first * s_v1.token + (i64)head * s_v1.head + (i64)v0 * 1, (i64)s_v1.token, length, v_here, t);
       // %3 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
       // %5 [%row, K] = load k1 row
-      tile_load<64, 1, 128>((to + L2_5), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L2_5), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
       // %11 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %18 [%row, V] = load v2 row
-      tile_load<64, 1, 128>((to + L4_18), p_v2 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L4_18), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head + (i64)v0 * 1, (i64)s_v2.token, length, v_here, t);
       // %19 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
       // %21 [%row, K] = load k2 row
-      tile_load<64, 1, 128>((to + L6_21), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L6_21), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
       // %29 [%row, %col] = load ws.S.solve0_0
       tile_load<64, 1, 128>((to + L7_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %36 [%row, %col] = load ws.S.rest0_0
@@ -1797,7 +1799,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 }
 
 // Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L1_3 = 8192, L3_15 = 16384, L4_20 = 24576, L5_25 = 32768, L6_29 = 40960, L7_37 = 49152, L8_42 = 57344, L9_50 = 65536, L10_56 = 73728, L11_60 = 81920, L12_65 = 90112, L13_69 = 98304, L14_79 = 106496, L19_13 = 114688, L21_77 = 114944, L23_83 = 115200, L25_92 = 115456, L26_99 = 115712, L2_9 = 0, L15_81 = 256, L16_90 = 512, L17_10 = 768, L18_12 = 0, L20_75 = 1024, L22_82 = 1280, L24_91 = 1536;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1828,13 +1830,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       // %2 [%row, V] = load d_o row
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %3 [%row, K] = load k1 row
-      tile_load<64, 1, 128>((to + L1_3), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L1_3), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
       // %9 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %15 [%row, %col] = load ws.S.score0_0
       tile_load<64, 1, 128>((to + L3_15), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %20 [%row, K] = load k2 row
-      tile_load<64, 1, 128>((to + L4_20), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L4_20), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
       // %25 [%row, %col] = load ws.S.score0_1
       tile_load<64, 1, 128>((to + L5_25), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %29 [%row, %col] = load ws.S.solve0_0
@@ -1854,11 +1856,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       // %69 [%row, %col] = load ws.S.rest1_1
       tile_load<64, 1, 128>((to + L13_69), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %79 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L14_79), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L14_79), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       // %81 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r81_1[k] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r81_1[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
       // %90 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r90_2[k] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r90_2[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
@@ -2193,7 +2195,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 }
 
 // Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k1, bf16* __restrict__ p_d_k2, bf16* __restrict__ p_d_v1, bf16* __restrict__ p_d_v2, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta1, f32* __restrict__ p_d_beta2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k1, bf16* __restrict__ p_d_k2, bf16* __restrict__ p_d_v1, bf16* __restrict__ p_d_v2, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta1, f32* __restrict__ p_d_beta2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M0_0 = 0, M1_3 = 8192, M2_14 = 16384, M3_17 = 24576, M4_22 = 32768, M5_26 = 40960, M6_34 = 49152, M7_1 = 57344, M8_2 = 65536, M9_54 = 73728, M10_187 = 81920, M11_194 = 90112, M15_13 = 98304, M16_21 = 0, M17 = 106496, M24_43 = 98304, M25_51 = 8192, M26_40 = 98304, M27_66 = 8192, M28 = 98304, M29_77 = 8192, M30_83 = 0, M31_48 = 8192, M32_82 = 0, M33 = 8192, M34 = 0, M35 = 8192, M66 = 0, M68 = 1024, M70 = 0, M78 = 0, M80 = 1024, M82 = 0, M37 = 0, M39 = 512, M41 = 0, M46 = 512, M48 = 0, M50 = 512, M55 = 0, M57 = 512, M59 = 1024, M72 = 1024, M84 = 1024, M95 = 0, M98 = 0, M101 = 512, M104 = 0, M12_7 = 98304, M13_8 = 114688, M14_25 = 114944, M18_41 = 106496, M19_42 = 106752, M20_49 = 107008, M21_50 = 107264, M22_57 = 98304, M23_58 = 107520, M36_105 = 1024, M38_110 = 1280, M40_112 = 1536, M42_113 = 1792, M43_114 = 2048, M44_115 = 2304, M45_120 = 1024, M47_125 = 1280, M49_127 = 1536, M51_128 = 1792, M52_129 = 2048, M53_130 = 2560, M54_135 = 1536, M56_140 = 1792, M58_142 = 2048, M60_143 = 2816, M61_144 = 3072, M62_145 = 3328, M63_146 = 3584, M64_147 = 3840, M65_148 = 2048, M67_150 = 2304, M69_152 = 1536, M71_155 = 2560, M73_156 = 1792, M74_157 = 2816, M75_158 = 3072, M76_159 = 3328, M77_160 = 2048, M79_162 = 2304, M81_164 = 1536, M83_167 = 0, M85_168 = 256, M86_169 = 512, M87_170 = 768, M88_171 = 1792, M89_172 = 2816, M90_180 = 256, M91_181 = 512, M92_182 = 768, M93_183 = 512, M94_185 = 512, M96_186 = 1024, M97_189 = 1280, M99_190 = 1536, M100_192 = 0, M102_193 = 1024, M103_196 = 512, M105_197 = 768;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -2209,15 +2211,15 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %3 [%row, V] = load ws.S.written0 row
   tile_load<64, 1, 256>((base + M1_3), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %14 [%row, K] = load k1 row
-  tile_load<64, 1, 256>((base + M2_14), p_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M2_14), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t); cp_commit();
   // %17 [%row, V] = load ws.S.written1 row
   tile_load<64, 1, 256>((base + M3_17), p_ws_S_written1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %22 [%row, K] = load k2 row
-  tile_load<64, 1, 256>((base + M4_22), p_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M4_22), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t); cp_commit();
   // %26 [K, V] = load ws.S.states
   tile_load<64, 1, 256>((base + M5_26), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %34 [%row, K] = load q row
-  tile_load<64, 1, 256>((base + M6_34), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M6_34), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, V] = load ws.S.solved0 row
   tile_load<64, 1, 256>((base + M7_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %2 [%row, V] = load ws.S.solved1 row
@@ -2225,9 +2227,9 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %54 [K, V] = load ws.S.cotangents
   tile_load<64, 1, 256>((base + M9_54), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %187 [%row, V] = load v1 row
-  tile_load<64, 1, 256>((base + M10_187), p_v1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M10_187), p_v1 + (i64)first * s_v1.token + (i64)head * s_v1.head, (i64)s_v1.token, length, 64, t); cp_commit();
   // %194 [%row, V] = load v2 row
-  tile_load<64, 1, 256>((base + M11_194), p_v2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M11_194), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head, (i64)s_v2.token, length, 64, t); cp_commit();
   // %4 [%col, V] = swap %3
   // %5 [%row, %col] = contract[V] %0, %4
   cp_wait<11>();
@@ -2243,7 +2245,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f6_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f6_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f5_1[i] : 0.f);
   // %7 [%row] = load g row
-  if (const int i = t; i < 64) ((float*)(basep + M12_7))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M12_7))[i] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f);
   // %8 [%row] = cumsum %7
   team_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M13_8)), ((float*)(basep + M12_7)), false, false);
@@ -2347,7 +2349,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f40_25[16];
   UNROLL for (int i = 0; i < 16; ++i) f40_25[i] = (f12_5[i] * f39_24[i]);
   // %41 [%row] = load beta1 row
-  if (const int i = t; i < 64) ((float*)(basep + M18_41))[i] = (i < length ? ld(p_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M18_41))[i] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f);
   // %42 [%row] = neg %41
   if (const int i = t; i < 64) ((float*)(basep + M19_42))[i] = (-((float*)(basep + M18_41))[i]);
   // %43 [%row, %col] = mul %42, %40
@@ -2370,7 +2372,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f48_30[16];
   UNROLL for (int i = 0; i < 16; ++i) f48_30[i] = (f12_5[i] * f47_29[i]);
   // %49 [%row] = load beta2 row
-  if (const int i = t; i < 64) ((float*)(basep + M20_49))[i] = (i < length ? ld(p_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M20_49))[i] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f);
   // %50 [%row] = neg %49
   if (const int i = t; i < 64) ((float*)(basep + M21_50))[i] = (-((float*)(basep + M20_49))[i]);
   // %51 [%row, %col] = mul %50, %48
@@ -2890,7 +2892,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
 }
 
 // Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2913,7 +2915,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       const int token = walk_first + n;
       // %2 [] = load g one
       float t2[1];
-      ldn<1>(&t2[0], p_g + ((i64)token * d.heads + head) * 1);
+      ldn<1>(&t2[0], p_g + (i64)token * s_g.token + (i64)head * s_g.head);
       // %3 [] = exp %2
       float t3[1];
       t3[0] = m_exp(t2[0]);
@@ -2955,13 +2957,13 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
       // %16 [K] = load k1 one
       float t16[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k1 + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k1 + (i64)token * s_k1.token + (i64)head * s_k1.head + (x_K + c * 8));
       // %17 [V] = load v1 one
       float t17[1];
-      ldn<1>(&t17[0], p_v1 + ((i64)token * d.heads + head) * 64 + x_V);
+      ldn<1>(&t17[0], p_v1 + (i64)token * s_v1.token + (i64)head * s_v1.head + x_V);
       // %18 [] = load beta1 one
       float t18[1];
-      ldn<1>(&t18[0], p_beta1 + ((i64)token * d.heads + head) * 1);
+      ldn<1>(&t18[0], p_beta1 + (i64)token * s_beta1.token + (i64)head * s_beta1.head);
       // %19 [V] = mul %17, %18
       float t19[1];
       t19[0] = (t17[0] * t18[0]);
@@ -2986,13 +2988,13 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t24[i] = (t16[i] * t23[0]);
       // %25 [K] = load k2 one
       float t25[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t25[c * 8], p_k2 + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t25[c * 8], p_k2 + (i64)token * s_k2.token + (i64)head * s_k2.head + (x_K + c * 8));
       // %26 [V] = load v2 one
       float t26[1];
-      ldn<1>(&t26[0], p_v2 + ((i64)token * d.heads + head) * 64 + x_V);
+      ldn<1>(&t26[0], p_v2 + (i64)token * s_v2.token + (i64)head * s_v2.head + x_V);
       // %27 [] = load beta2 one
       float t27[1];
-      ldn<1>(&t27[0], p_beta2 + ((i64)token * d.heads + head) * 1);
+      ldn<1>(&t27[0], p_beta2 + (i64)token * s_beta2.token + (i64)head * s_beta2.head);
       // %28 [V] = mul %26, %27
       float t28[1];
       t28[0] = (t26[0] * t27[0]);
@@ -3039,7 +3041,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t39[i] = (t14[i] + t38[i]);
       // %40 [K] = load q one
       float t40[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t40[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t40[c * 8], p_q + (i64)token * s_q.token + (i64)head * s_q.head + (x_K + c * 8));
       // %41 [] = 0.125
       float t41[1];
       t41[0] = 0.125f;

@@ -11,6 +11,8 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
+// Elements from one token of an input to the next, and from one head to the next.
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
 struct __align__(64) TensorMap { u64 opaque[16]; };
@@ -749,7 +751,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M7 = 0, M0_0 = 0, M1_1 = 8192, M4 = 0, M8 = 18432, M2_5 = 16384, M3_6 = 16640, M5_16 = 16384, M6_17 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -760,9 +762,9 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
   // %0 [%row, K] = load q row
-  tile_load<64, 1, 128>((base + M0_0), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M0_0), p_q + (i64)first * s_q.token + (i64)group * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k row
-  tile_load<64, 1, 128>((base + M1_1), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)group * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<1>();
@@ -778,7 +780,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   float f4_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
   // %5 [%row] = load g row
-  if (const int i = t; i < 64) ((float*)(basep + M2_5))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M2_5))[i] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f);
   // %6 [%row] = cumsum %5
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M3_6)), ((float*)(basep + M2_5)), false, false);
@@ -814,7 +816,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   float f15_10[32];
   UNROLL for (int i = 0; i < 32; ++i) f15_10[i] = (frag_col(i) < frag_row(i) ? f14_9[i] : 0.f);
   // %16 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M5_16))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M5_16))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %17 [%row] = neg %16
   if (const int i = t; i < 64) ((float*)(basep + M6_17))[i] = (-((float*)(basep + M5_16))[i]);
   // %18 [%row, %col] = mul %10, %17
@@ -838,7 +840,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
 }
 
 // Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L6_20 = 32768, L1_3 = 40960, L10_11 = 41216, L11_23 = 41472, L13_28 = 41728, L14_31 = 41984, L3_7 = 0, L7_8 = 256, L8_9 = 0, L9_10 = 512, L12_27 = 768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -866,19 +868,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 43008; (void)to;
       // %2 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L2_5), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L2_5), p_k + (i64)first * s_k.token + (i64)group * s_k.head, (i64)s_k.token, length, 64, t);
       // %7 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %14 [%row, %col] = load ws.S.solve0_0
       tile_load<64, 1, 128>((to + L4_14), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %17 [%row, %col] = load ws.S.score0_0
       tile_load<64, 1, 128>((to + L5_17), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %20 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L6_20), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L6_20), p_q + (i64)first * s_q.token + (i64)group * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1015,7 +1017,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L1_3 = 24576, L8_11 = 24832, L10_19 = 25088, L11_22 = 25344, L3_7 = 0, L5_8 = 256, L6_9 = 0, L7_10 = 512, L9_18 = 768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1043,13 +1045,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 25600; (void)to;
       // %2 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L2_5), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L2_5), p_k + (i64)first * s_k.token + (i64)group * s_k.head, (i64)s_k.token, length, 64, t);
       // %7 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %14 [%row, %col] = load ws.S.solve0_0
       tile_load<64, 1, 128>((to + L4_14), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       cp_commit();
@@ -1169,7 +1171,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 }
 
 // Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L3_11 = 16384, L4_16 = 24576, L5_24 = 32768, L9_9 = 40960, L11_22 = 41216, L13_28 = 41472, L14_31 = 41728, L2_5 = 0, L6_26 = 256, L7_6 = 512, L8_8 = 0, L10_20 = 768, L12_27 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1199,17 +1201,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       // %2 [%row, V] = load d_o row
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %3 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L1_3), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L1_3), p_k + (i64)first * s_k.token + (i64)group * s_k.head, (i64)s_k.token, length, 64, t);
       // %5 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %11 [%row, %col] = load ws.S.score0_0
       tile_load<64, 1, 128>((to + L3_11), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %16 [%row, %col] = load ws.S.solve0_0
       tile_load<64, 1, 128>((to + L4_16), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %24 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L5_24), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L5_24), p_q + (i64)first * s_q.token + (i64)group * s_q.head, (i64)s_q.token, length, 64, t);
       // %26 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r26_1[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r26_1[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1348,7 +1350,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 }
 
 // Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_36 = 49152, M7_73 = 57344, M11 = 65536, M12_12 = 0, M17_33 = 0, M18 = 8192, M19 = 0, M8_6 = 65536, M9_7 = 73728, M10_16 = 73984, M13_31 = 65536, M14_32 = 65792, M15_39 = 0, M16_40 = 66048, M20_52 = 8192, M21_53 = 0, M22_55 = 256, M23_56 = 512, M24_57 = 768, M25_59 = 1024, M26_60 = 0, M27_61 = 512, M28_66 = 1024, M29_69 = 512, M30_70 = 0, M31_71 = 512, M32_72 = 768, M33_75 = 0, M34_76 = 256;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1363,17 +1365,17 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %2 [%row, V] = load ws.S.written0 row
   tile_load<64, 1, 128>((base + M1_2), p_ws_S_written0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %13 [%row, K] = load k row
-  tile_load<64, 1, 128>((base + M2_13), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M2_13), p_k + (i64)first * s_k.token + (i64)group * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %17 [K, V] = load ws.S.states
   tile_load<64, 1, 128>((base + M3_17), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %24 [%row, K] = load q row
-  tile_load<64, 1, 128>((base + M4_24), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M4_24), p_q + (i64)first * s_q.token + (i64)group * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, V] = load ws.S.solved0 row
   tile_load<64, 1, 128>((base + M5_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %36 [K, V] = load ws.S.cotangents
   tile_load<64, 1, 128>((base + M6_36), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %73 [%row, V] = load v row
-  tile_load<64, 1, 128>((base + M7_73), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M7_73), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<7>();
@@ -1389,7 +1391,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f5_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = (frag_col(i) <= frag_row(i) ? f4_1[i] : 0.f);
   // %6 [%row] = load g row
-  if (const int i = t; i < 64) ((float*)(basep + M8_6))[i] = (i < length ? ld(p_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M8_6))[i] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f);
   // %7 [%row] = cumsum %6
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M9_7)), ((float*)(basep + M8_6)), false, false);
@@ -1467,7 +1469,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f30_19[32];
   UNROLL for (int i = 0; i < 32; ++i) f30_19[i] = (f11_5[i] * f29_18[i]);
   // %31 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M13_31))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M13_31))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %32 [%row] = neg %31
   if (const int i = t; i < 64) ((float*)(basep + M14_32))[i] = (-((float*)(basep + M13_31))[i]);
   // %33 [%row, %col] = mul %32, %30
@@ -1696,7 +1698,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
 }
 
 // Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1719,7 +1721,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       const int token = walk_first + n;
       // %2 [] = load g one
       float t2[1];
-      ldn<1>(&t2[0], p_g + ((i64)token * d.heads + head) * 1);
+      ldn<1>(&t2[0], p_g + (i64)token * s_g.token + (i64)head * s_g.head);
       // %3 [] = exp %2
       float t3[1];
       t3[0] = m_exp(t2[0]);
@@ -1761,13 +1763,13 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
       // %16 [K] = load k one
       float t16[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + ((i64)token * d.groups + group) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + (i64)token * s_k.token + (i64)group * s_k.head + (x_K + c * 8));
       // %17 [V] = load v one
       float t17[1];
-      ldn<1>(&t17[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      ldn<1>(&t17[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
       // %18 [] = load beta one
       float t18[1];
-      ldn<1>(&t18[0], p_beta + ((i64)token * d.heads + head) * 1);
+      ldn<1>(&t18[0], p_beta + (i64)token * s_beta.token + (i64)head * s_beta.head);
       // %19 [V] = mul %17, %18
       float t19[1];
       t19[0] = (t17[0] * t18[0]);
@@ -1798,7 +1800,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t26[i] = (t14[i] + t25[i]);
       // %27 [K] = load q one
       float t27[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t27[c * 8], p_q + ((i64)token * d.groups + group) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t27[c * 8], p_q + (i64)token * s_q.token + (i64)group * s_q.head + (x_K + c * 8));
       // %28 [] = 0.125
       float t28[1];
       t28[0] = 0.125f;

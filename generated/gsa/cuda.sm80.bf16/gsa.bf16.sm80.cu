@@ -11,6 +11,8 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
+// Elements from one token of an input to the next, and from one head to the next.
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
 struct __align__(64) TensorMap { u64 opaque[16]; };
@@ -749,7 +751,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // The decay of every segment of Kt.
-extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_span, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -784,8 +786,8 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
         (void)chunk_, (void)length_;
          {
           const int r = threadIdx.x / 8, x = threadIdx.x % 8, column = block * 32 + x * 4;
-          auto* const from = p_g + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 32 * ((i64)d.heads * 64);
+          auto* const from = p_g + (i64)(first_ + r) * s_g.token + (i64)head * s_g.head + column;
+          const i64 step = 32 * ((i64)s_g.token);
           UNROLL for (int u = 0; u < 2; ++u) {
             const bool in = u * 32 + r < length_;
             cp_async(ring + empty * 8192 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_g, in ? 16 : 0);
@@ -829,7 +831,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
 }
 
 // What every segment adds to Kt by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0_7 = 0, W1_12 = 256, L0 = 0, L2 = 18432, L1_5 = 36864;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -856,9 +858,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 45056; (void)to;
       // %2 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L0), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      array_load<64, 72, 128>((to + L0), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
       // %5 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L1_5), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L1_5), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1000,7 +1002,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_join(const f32* __restrict_
 }
 
 // Carries Kt from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1027,11 +1029,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 61440; (void)to;
       // %2 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L0), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      array_load<64, 72, 128>((to + L0), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
       // %5 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L1_5), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L1_5), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       // %6 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L2_6), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L2_6), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -1210,7 +1212,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_final(f32* __restrict__ p_f
 }
 
 // Scores, solves and pointwise values of the chunks of Vt.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_value20, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_value20, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M0 = 0, M1 = 18432, M10 = 0, M7_9 = 36864, M8_7 = 45056, M9 = 53248, M13 = 0, M14 = 8192, M16 = 0, M3 = 36864, M5 = 0, M2_2 = 512, M4_5 = 512, M6_6 = 16384, M11_11 = 16640, M12_13 = 8192, M15_19 = 16384, M17_24 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1224,7 +1226,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   // %1 [%row, M] = load ws.Kt.result0 row
   array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %8 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M1), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %0 [] = 1
   // %2 [%row] = max[M] %1
   cp_wait<1>();
@@ -1370,7 +1372,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_spans(const f32* __restrict
 }
 
 // What every segment adds to Vt by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restrict__ p_v, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restrict__ p_v, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1398,7 +1400,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restr
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row, M] = load ws.Vt.col0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %5 [M] = load ws.Vt.decay
@@ -1517,7 +1519,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_join(const f32* __restrict_
 }
 
 // Carries Vt from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restrict__ p_v, bf16* __restrict__ p_o, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_read0, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const f32* __restrict__ p_ws_Vt_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restrict__ p_v, bf16* __restrict__ p_o, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_read0, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const f32* __restrict__ p_ws_Vt_entry, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_6 = 16384, L3_9 = 24576, L4_11 = 32768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1545,7 +1547,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
       // %2 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row, %col] = load ws.Vt.score0_0
       tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %6 [%row, M] = load ws.Vt.read0 row
@@ -1682,7 +1684,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_final(f32* __restrict__ p_f
 }
 
 // Carries Kt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0 = 0, W5 = 18432, W3 = 36864, W4 = 45056, W1_19 = 53248, W2_24 = 53504, O0 = 0, L0_5 = 0, L1_6 = 8192, L2_9 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1709,9 +1711,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 24576; (void)to;
       // %5 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L0_5), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L0_5), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       // %6 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L1_6), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L1_6), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1778,7 +1780,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L0_5)); mma_commit();
       // %2 [%row, M] = load g row
       // %14 [%row, M] = cumsum %2
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
@@ -1787,7 +1789,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       if (const int i = t; i < 64) ((float*)(basep + W1_19))[i] = ((float*)(basep + W0))[4536 + i];
       // %3 [%row, M] = expm1 %2
       float f2_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_4[i] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_4[i] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
       float f3_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
       // %20 [M, %row] = sub %19, %14
@@ -1858,7 +1860,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
 }
 
 // Carries Vt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __restrict__ p_v, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, bf16* __restrict__ p_ws_Vt_states, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __restrict__ p_v, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, bf16* __restrict__ p_ws_Vt_states, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1886,7 +1888,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __res
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row, M] = load ws.Vt.col0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %5 [M] = load ws.Vt.decay
@@ -2252,7 +2254,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_first(f32* __restri
 }
 
 // Gradients of what the scan of Vt reads.
-extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M2 = 0, M4 = 18432, M26 = 0, M0_0 = 36864, M1_1 = 45056, M3_12 = 53248, M5_28 = 61440, M6_50 = 69632, M7_4 = 77824, M8_8 = 86016, M9 = 77824, M16_24 = 18432, M17_25 = 26624, M18 = 18432, M27_54 = 18432, M28 = 0, M24 = 18432, M11 = 77824, M13 = 18432, M10_18 = 18944, M12_21 = 18944, M14_22 = 19200, M15_23 = 34816, M19_30 = 19456, M20_40 = 0, M21_41 = 256, M22_42 = 19712, M23_45 = 19456, M25_46 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -2266,9 +2268,9 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %1 [%row, V] = load v row
-  tile_load<64, 1, 256>((base + M1_1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1_1), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   // %7 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %12 [M, V] = load ws.Vt.states
   tile_load<64, 1, 256>((base + M3_12), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %17 [%row, M] = load ws.Kt.result0 row
@@ -2573,7 +2575,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
 }
 
 // What every segment adds to the cotangent of Kt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0 = 0, W1_27 = 18432, W2_28 = 18688, L4_14 = 0, L5_25 = 8192, L0_3 = 16384, L1_5 = 16640, L2_8 = 16896, L3_12 = 17152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2614,7 +2616,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       // %14 [%row, M] = load ws.value37 row
       tile_load<64, 1, 128>((to + L4_14), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %25 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L5_25), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L5_25), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -2689,7 +2691,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       float f16_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L3_12))[frag_col(i)] * f15_9[i]);
       // %20 [%row, M] = cumsum %19
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
@@ -2792,7 +2794,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 }
 
 // Carries the cotangent of Kt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0 = 0, W1_27 = 18432, W2_28 = 18688, O0 = 0, L4_14 = 0, L5_25 = 8192, L0_3 = 16384, L1_5 = 16640, L2_8 = 16896, L3_12 = 17152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2833,7 +2835,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       // %14 [%row, M] = load ws.value37 row
       tile_load<64, 1, 128>((to + L4_14), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %25 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L5_25), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L5_25), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -2919,7 +2921,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       float f16_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L3_12))[frag_col(i)] * f15_9[i]);
       // %20 [%row, M] = cumsum %19
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
@@ -3011,7 +3013,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_first(f32* __restri
 }
 
 // Gradients of what the scan of Kt reads.
-extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M7 = 55296, M8 = 73728, M19 = 0, M39 = 0, M23 = 18432, M3_27 = 92160, M4_33 = 100352, M5_39 = 108544, M6_47 = 116736, M20_25 = 124928, M21_22 = 133120, M22 = 141312, M24_32 = 18432, M25_26 = 26624, M26 = 18432, M28_46 = 18432, M29 = 26624, M30_55 = 18432, M31 = 26624, M32 = 18432, M10 = 124928, M12 = 0, M15 = 0, M17 = 0, M37 = 26624, M9_3 = 1024, M11_6 = 1280, M13_7 = 1536, M14_13 = 1280, M16_16 = 1280, M18_17 = 1536, M27_43 = 34816, M33_67 = 0, M34_68 = 256, M35_69 = 27648, M36_71 = 18432, M38_72 = 18688;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -3027,13 +3029,13 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %0 [%row, M] = load ws.Vt.adjoint0 row
   array_load<64, 72, 512>((base + M1), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %23 [%row, M] = load g row
-  array_load<64, 72, 512>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 512>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %27 [%row, K] = load k row
-  tile_load<64, 1, 512>((base + M3_27), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 512>((base + M3_27), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %33 [K, M] = load ws.Kt.states
   tile_load<64, 1, 512>((base + M4_33), p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %39 [%row, K] = load q row
-  tile_load<64, 1, 512>((base + M5_39), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 512>((base + M5_39), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %47 [K, M] = load ws.Kt.cotangents
   tile_load<64, 1, 512>((base + M6_47), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %50 [%row, M] = load ws.Vt.adjoint3 row
@@ -3350,7 +3352,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
 }
 
 // Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Kt, f32* __restrict__ p_final_Vt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Kt, f32* __restrict__ p_final_Vt, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -3379,7 +3381,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       const int token = walk_first + n;
       // %4 [M] = load g one
       float t4[8];
-      UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t4[c * 4], p_g + ((i64)token * d.heads + head) * 64 + (x_M + c * 4));
+      UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t4[c * 4], p_g + (i64)token * s_g.token + (i64)head * s_g.head + (x_M + c * 4));
       // %5 [M] = exp %4
       float t5[8];
       UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
@@ -3421,7 +3423,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t17[(i) * 2 + j] = (t16[(i) * 2 + j] + t15[(i) * 2 + j]);
       // %18 [K] = load k one
       float t18[2];
-      ldn<2>(&t18[0], p_k + ((i64)token * d.heads + head) * 64 + x_K);
+      ldn<2>(&t18[0], p_k + (i64)token * s_k.token + (i64)head * s_k.head + x_K);
       // %19 [M] = neg %6
       float t19[8];
       UNROLL for (int i = 0; i < 8; ++i) t19[i] = (-t6[i]);
@@ -3445,7 +3447,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t25[i] = (t24[i] + t23[i]);
       // %26 [V] = load v one
       float t26[1];
-      ldn<1>(&t26[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      ldn<1>(&t26[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
       // %27 [M, V] = mul %19, %26
       float t27[8];
       UNROLL for (int i = 0; i < 8; ++i) t27[i] = (t19[i] * t26[0]);
@@ -3457,7 +3459,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t29[i] = (t24[i] + t28[i]);
       // %30 [K] = load q one
       float t30[2];
-      ldn<2>(&t30[0], p_q + ((i64)token * d.heads + head) * 64 + x_K);
+      ldn<2>(&t30[0], p_q + (i64)token * s_q.token + (i64)head * s_q.head + x_K);
       // %31 [] = 0.125
       float t31[1];
       t31[0] = 0.125f;

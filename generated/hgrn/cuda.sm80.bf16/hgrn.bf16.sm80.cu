@@ -11,6 +11,8 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
+// Elements from one token of an input to the next, and from one head to the next.
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
 struct __align__(64) TensorMap { u64 opaque[16]; };
@@ -200,7 +202,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // The elementwise recurrence of h.
-extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict__ p_x, const f32* __restrict__ p_g, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict__ p_x, const f32* __restrict__ p_g, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const Strides s_x, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -228,8 +230,8 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
         (void)chunk_, (void)length_;
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_x + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_x + (i64)(first_ + r) * s_x.token + (i64)head * s_x.head + column;
+          const i64 step = 64 * ((i64)s_x.token);
           UNROLL for (int u = 0; u < 2; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 24576 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_x, in ? 16 : 0);
@@ -237,8 +239,8 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
         }
          {
           const int r = threadIdx.x / 8, x = threadIdx.x % 8, column = block * 32 + x * 4;
-          auto* const from = p_g + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 32 * ((i64)d.heads * 64);
+          auto* const from = p_g + (i64)(first_ + r) * s_g.token + (i64)head * s_g.head + column;
+          const i64 step = 32 * ((i64)s_g.token);
           UNROLL for (int u = 0; u < 4; ++u) {
             const bool in = u * 32 + r < length_;
             cp_async(ring + empty * 24576 + 8192 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_g, in ? 16 : 0);
@@ -299,7 +301,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
 }
 
 // The elementwise recurrence of h.
-extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restrict__ p_x, const f32* __restrict__ p_g, const f32* __restrict__ p_h, f32* __restrict__ p_ws_h_entries, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restrict__ p_x, const f32* __restrict__ p_g, const f32* __restrict__ p_h, f32* __restrict__ p_ws_h_entries, const Strides s_x, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -327,8 +329,8 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
         (void)chunk_, (void)length_;
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_x + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_x + (i64)(first_ + r) * s_x.token + (i64)head * s_x.head + column;
+          const i64 step = 64 * ((i64)s_x.token);
           UNROLL for (int u = 0; u < 2; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 24576 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_x, in ? 16 : 0);
@@ -336,8 +338,8 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
         }
          {
           const int r = threadIdx.x / 8, x = threadIdx.x % 8, column = block * 32 + x * 4;
-          auto* const from = p_g + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 32 * ((i64)d.heads * 64);
+          auto* const from = p_g + (i64)(first_ + r) * s_g.token + (i64)head * s_g.head + column;
+          const i64 step = 32 * ((i64)s_g.token);
           UNROLL for (int u = 0; u < 4; ++u) {
             const bool in = u * 32 + r < length_;
             cp_async(ring + empty * 24576 + 8192 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_g, in ? 16 : 0);
@@ -396,7 +398,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
 }
 
 // The adjoint of the elementwise recurrence of h.
-extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restrict__ p_x, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_h, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_g, f32* __restrict__ p_d_h, const f32* __restrict__ p_ws_h_entries, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restrict__ p_x, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_h, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_g, f32* __restrict__ p_d_h, const f32* __restrict__ p_ws_h_entries, const Strides s_x, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -424,8 +426,8 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         (void)chunk_, (void)length_;
          {
           const int r = threadIdx.x / 8, x = threadIdx.x % 8, column = block * 32 + x * 4;
-          auto* const from = p_g + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 32 * ((i64)d.heads * 64);
+          auto* const from = p_g + (i64)(first_ + r) * s_g.token + (i64)head * s_g.head + column;
+          const i64 step = 32 * ((i64)s_g.token);
           UNROLL for (int u = 0; u < 4; ++u) {
             const bool in = u * 32 + r < length_;
             cp_async(ring + empty * 32768 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_g, in ? 16 : 0);
@@ -442,8 +444,8 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         }
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_x + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_x + (i64)(first_ + r) * s_x.token + (i64)head * s_x.head + column;
+          const i64 step = 64 * ((i64)s_x.token);
           UNROLL for (int u = 0; u < 2; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 32768 + 24576 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_x, in ? 16 : 0);
@@ -569,7 +571,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
 }
 
 // Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p_x, const f32* __restrict__ p_g, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p_x, const f32* __restrict__ p_g, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const Strides s_x, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -591,10 +593,10 @@ extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p
       const int token = walk_first + n;
       // %2 [D] = load x one
       float t2[2];
-      ldn<2>(&t2[0], p_x + ((i64)token * d.heads + head) * 64 + x_D);
+      ldn<2>(&t2[0], p_x + (i64)token * s_x.token + (i64)head * s_x.head + x_D);
       // %3 [D] = load g one
       float t3[2];
-      ldn<2>(&t3[0], p_g + ((i64)token * d.heads + head) * 64 + x_D);
+      ldn<2>(&t3[0], p_g + (i64)token * s_g.token + (i64)head * s_g.head + x_D);
       // %4 [D] = exp %3
       float t4[2];
       UNROLL for (int j = 0; j < 2; ++j) t4[j] = m_exp(t3[j]);

@@ -11,6 +11,8 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
+// Elements from one token of an input to the next, and from one head to the next.
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
 struct __align__(64) TensorMap { u64 opaque[16]; };
@@ -749,7 +751,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_given1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_given1, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M7 = 0, M0_0 = 0, M1_1 = 18432, M2_7 = 26624, M3_12 = 34816, M4_18 = 43008, M5 = 8192, M6 = 8192, M8 = 26624, M9 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -760,15 +762,15 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
   // %0 [%row, K] = load q row
-  tile_load<64, 1, 128>((base + M0_0), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M0_0), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k row
-  tile_load<64, 1, 128>((base + M1_1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %7 [%row, K] = load b row
-  tile_load<64, 1, 128>((base + M2_7), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M2_7), p_b + (i64)first * s_b.token + (i64)head * s_b.head, (i64)s_b.token, length, 64, t); cp_commit();
   // %12 [%row, K] = load a row
-  tile_load<64, 1, 128>((base + M3_12), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M3_12), p_a + (i64)first * s_a.token + (i64)head * s_a.head, (i64)s_a.token, length, 64, t); cp_commit();
   // %18 [%row, V] = load v row
-  tile_load<64, 1, 128>((base + M4_18), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M4_18), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<4>();
@@ -1331,7 +1333,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 }
 
 // Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, bf16* __restrict__ p_d_a, bf16* __restrict__ p_d_b, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, bf16* __restrict__ p_d_a, bf16* __restrict__ p_d_b, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_13 = 32768, M5_16 = 40960, M6_23 = 49152, M7_1 = 57344, M8_29 = 65536, M9_33 = 73728, M10 = 81920, M11_5 = 90112, M12_28 = 81920, M13 = 8192, M14_38 = 81920, M15_44 = 8192, M16 = 0, M17 = 8192, M18_12 = 0, M19_53 = 8192, M20 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1344,21 +1346,21 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %2 [%row, V] = load v row
-  tile_load<64, 1, 128>((base + M1_2), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M1_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   // %6 [%row, K] = load k row
-  tile_load<64, 1, 128>((base + M2_6), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M2_6), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %9 [%row, V] = load ws.S.written1 row
   tile_load<64, 1, 128>((base + M3_9), p_ws_S_written1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %13 [%row, K] = load b row
-  tile_load<64, 1, 128>((base + M4_13), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M4_13), p_b + (i64)first * s_b.token + (i64)head * s_b.head, (i64)s_b.token, length, 64, t); cp_commit();
   // %16 [K, V] = load ws.S.states
   tile_load<64, 1, 128>((base + M5_16), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %23 [%row, K] = load q row
-  tile_load<64, 1, 128>((base + M6_23), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M6_23), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, V] = load ws.S.solved1 row
   tile_load<64, 1, 128>((base + M7_1), p_ws_S_solved1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %29 [%row, K] = load a row
-  tile_load<64, 1, 128>((base + M8_29), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M8_29), p_a + (i64)first * s_a.token + (i64)head * s_a.head, (i64)s_a.token, length, 64, t); cp_commit();
   // %33 [K, V] = load ws.S.cotangents
   tile_load<64, 1, 128>((base + M9_33), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %3 [%col, V] = swap %2
@@ -1601,7 +1603,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
 }
 
 // Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1624,19 +1626,19 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       const int token = walk_first + n;
       // %2 [K] = load k one
       float t2[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t2[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t2[c * 8], p_k + (i64)token * s_k.token + (i64)head * s_k.head + (x_K + c * 8));
       // %3 [V] = load v one
       float t3[1];
-      ldn<1>(&t3[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      ldn<1>(&t3[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
       // %4 [K, V] = mul %2, %3
       float t4[8];
       UNROLL for (int i = 0; i < 8; ++i) t4[i] = (t2[i] * t3[0]);
       // %5 [K] = load b one
       float t5[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t5[c * 8], p_b + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t5[c * 8], p_b + (i64)token * s_b.token + (i64)head * s_b.head + (x_K + c * 8));
       // %6 [K] = load a one
       float t6[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t6[c * 8], p_a + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t6[c * 8], p_a + (i64)token * s_a.token + (i64)head * s_a.head + (x_K + c * 8));
       // %7 [V] = contract[K] %6, %1
       float t7[1];
       t7[0] = 0.f;
@@ -1655,7 +1657,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t10[i] = (t1[i] + t9[i]);
       // %11 [K] = load q one
       float t11[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t11[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t11[c * 8], p_q + (i64)token * s_q.token + (i64)head * s_q.head + (x_K + c * 8));
       // %12 [] = 0.125
       float t12[1];
       t12[0] = 0.125f;

@@ -11,6 +11,8 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
+// Elements from one token of an input to the next, and from one head to the next.
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
 struct __align__(64) TensorMap { u64 opaque[16]; };
@@ -749,7 +751,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M2 = 0, M7 = 18432, M0_0 = 36864, M1_1 = 45056, M3 = 18432, M4 = 26624, M8 = 53248, M9 = 18432, M10 = 26624, M12 = 0, M5_7 = 18432, M6_8 = 61440, M11_17 = 18432, M13_21 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -760,11 +762,11 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
   // %0 [%row, K] = load q row
-  tile_load<64, 1, 128>((base + M0_0), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M0_0), p_q + (i64)first * s_q.token + (i64)group * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k row
-  tile_load<64, 1, 128>((base + M1_1), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)group * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %2 [%row, K] = load g row
-  array_load<64, 72, 128>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 128>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<0>();
   team_sync(1);
@@ -787,7 +789,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M4), t);
   // %7 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M5_7))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M5_7))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %8 [%row] = neg %7
   if (const int i = t; i < 64) ((float*)(basep + M6_8))[i] = (-((float*)(basep + M5_7))[i]);
   // %9 [%row, %col] = mul %8, %6
@@ -858,7 +860,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
 }
 
 // Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_decay, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_decay, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_col0, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_8 = 16384, L4_11 = 24576, L5_14 = 32768, L6_17 = 40960, L1_3 = 49152, L7_19 = 49408;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -887,7 +889,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const u32 to = stage0 + n % 3 * 50176; (void)to;
       // %2 [%row, V] = load v row
       // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load ws.S.erase0 row
       // %8 [%row, %col] = load ws.S.solve0_0
       // %11 [%row, %col] = load ws.S.score0_0
@@ -1013,7 +1015,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_col0, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L3_8 = 16384, L4_11 = 24576, L1_3 = 32768, L5_13 = 33024;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1042,7 +1044,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const u32 to = stage0 + n % 3 * 33792; (void)to;
       // %2 [%row, V] = load v row
       // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load ws.S.erase0 row
       // %8 [%row, %col] = load ws.S.solve0_0
       // %11 [%row, K] = load ws.S.col0 row
@@ -1303,7 +1305,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 }
 
 // Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M4 = 0, M26 = 0, M0_0 = 18432, M1_2 = 26624, M2_1 = 34816, M3_6 = 43008, M5_11 = 51200, M6_18 = 59392, M7_28 = 67584, M8_61 = 75776, M9 = 83968, M10 = 83968, M11_5 = 18432, M12 = 18432, M15_25 = 18432, M16 = 18432, M18 = 0, M19 = 8192, M24 = 18432, M13_23 = 83968, M14_24 = 84224, M17_30 = 19456, M20_50 = 0, M21_51 = 256, M22_52 = 19712, M23_54 = 19456, M25_55 = 19968, M27_59 = 18432, M28_60 = 0, M29_63 = 256, M30_64 = 512;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1320,17 +1322,17 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %1 [%row, V] = load ws.S.solved0 row
   tile_load<64, 1, 128>((base + M2_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %6 [%row, K] = load k row
-  tile_load<64, 1, 128>((base + M3_6), p_k + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M3_6), p_k + (i64)first * s_k.token + (i64)group * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %7 [%row, K] = load g row
-  array_load<64, 72, 128>((base + M4), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 128>((base + M4), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %11 [K, V] = load ws.S.states
   tile_load<64, 1, 128>((base + M5_11), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %18 [%row, K] = load q row
-  tile_load<64, 1, 128>((base + M6_18), p_q + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M6_18), p_q + (i64)first * s_q.token + (i64)group * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %28 [K, V] = load ws.S.cotangents
   tile_load<64, 1, 128>((base + M7_28), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %61 [%row, V] = load v row
-  tile_load<64, 1, 128>((base + M8_61), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M8_61), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<8>();
@@ -1415,7 +1417,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f19_21[i] = (f65_20[i] * 0.125f);
   // %20 [%row, K] = swap %19
   // %23 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M13_23))[i] = (i < length ? ld(p_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M13_23))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %24 [%row] = neg %23
   if (const int i = t; i < 64) ((float*)(basep + M14_24))[i] = (-((float*)(basep + M13_23))[i]);
   // %25 [%row, %col] = mul %24, %22
@@ -1644,7 +1646,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
 }
 
 // Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1667,7 +1669,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       const int token = walk_first + n;
       // %2 [K] = load g one
       float t2[8];
-      UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t2[c * 4], p_g + ((i64)token * d.heads + head) * 64 + (x_K + c * 4));
+      UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t2[c * 4], p_g + (i64)token * s_g.token + (i64)head * s_g.head + (x_K + c * 4));
       // %3 [K] = exp %2
       float t3[8];
       UNROLL for (int i = 0; i < 8; ++i) t3[i] = m_exp(t2[i]);
@@ -1709,13 +1711,13 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
       // %16 [K] = load k one
       float t16[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + ((i64)token * d.groups + group) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + (i64)token * s_k.token + (i64)group * s_k.head + (x_K + c * 8));
       // %17 [V] = load v one
       float t17[1];
-      ldn<1>(&t17[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      ldn<1>(&t17[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
       // %18 [] = load beta one
       float t18[1];
-      ldn<1>(&t18[0], p_beta + ((i64)token * d.heads + head) * 1);
+      ldn<1>(&t18[0], p_beta + (i64)token * s_beta.token + (i64)head * s_beta.head);
       // %19 [V] = mul %17, %18
       float t19[1];
       t19[0] = (t17[0] * t18[0]);
@@ -1746,7 +1748,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t26[i] = (t14[i] + t25[i]);
       // %27 [K] = load q one
       float t27[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t27[c * 8], p_q + ((i64)token * d.groups + group) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t27[c * 8], p_q + (i64)token * s_q.token + (i64)group * s_q.head + (x_K + c * 8));
       // %28 [] = 0.125
       float t28[1];
       t28[0] = 0.125f;

@@ -11,6 +11,8 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
+// Elements from one token of an input to the next, and from one head to the next.
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
 struct __align__(64) TensorMap { u64 opaque[16]; };
@@ -749,7 +751,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // The elementwise recurrence of n.
-extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_final_n, f32* __restrict__ p_ws_n_result0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_final_n, f32* __restrict__ p_ws_n_result0, const Strides s_k, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -777,8 +779,8 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
         (void)chunk_, (void)length_;
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_k + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_k + (i64)(first_ + r) * s_k.token + (i64)head * s_k.head + column;
+          const i64 step = 64 * ((i64)s_k.token);
           UNROLL for (int u = 0; u < 1; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 4096 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_k, in ? 16 : 0);
@@ -798,8 +800,8 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
       const int index_ = m, chunk_ = walk_chunk + index_, first_ = walk_first + index_ * 64;
       const int length_ = walk_end - first_ < 64 ? walk_end - first_ : 64;
       (void)chunk_, (void)length_;
-      { auto* const at = p_i + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
-      { auto* const at = p_f + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw6[p][i] = few<1>(at + i * step); else raw6[p][i] = {}; } }
+      { auto* const at = p_i + (i64)(first_ + x__row) * s_i.token + (i64)head * s_i.head; const i64 step = (i64)s_i.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
+      { auto* const at = p_f + (i64)(first_ + x__row) * s_f.token + (i64)head * s_f.head; const i64 step = (i64)s_f.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw6[p][i] = few<1>(at + i * step); else raw6[p][i] = {}; } }
     };
     UNROLL for (int p = 0; p < 3; ++p) ask(p, p);
     #pragma unroll 1
@@ -879,7 +881,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
 }
 
 // Scores, solves and pointwise values of the chunks of C.
-extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value18, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value18, const Strides s_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -891,7 +893,7 @@ extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restri
   const int x_K = lane * 2;
   // %0 [%row, K] = load q row
   float t0[4];
-  { auto* const at = p_q + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t0[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t0[(i) * 2 + 0]); } }
+  { auto* const at = p_q + (i64)(first + x__row) * s_q.token + (i64)head * s_q.head; const i64 step = (i64)s_q.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t0[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t0[(i) * 2 + 0]); } }
   // %1 [%row, K] = load ws.n.result0 row
   float t1[4];
   { auto* const at = p_ws_n_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t1[(i) * 2 + 0]); } }
@@ -926,7 +928,7 @@ extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restri
 }
 
 // The decay of every segment of C.
-extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict__ p_f, f32* __restrict__ p_ws_C_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict__ p_f, f32* __restrict__ p_ws_C_span, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -956,7 +958,7 @@ extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict_
     (void)chunk, (void)length;
     // %4 [%row] = load f row
     float t4[2];
-    UNROLL for (int c = 0; c < 2; ++c) { if ((x__row + (c) * 32) < length) ldn<1>(&t4[c], p_f + ((i64)(first + (x__row + (c) * 32)) * d.heads + head) * 1); else zeron<1>(&t4[c]); }
+    UNROLL for (int c = 0; c < 2; ++c) { if ((x__row + (c) * 32) < length) ldn<1>(&t4[c], p_f + (i64)(first + (x__row + (c) * 32)) * s_f.token + (i64)head * s_f.head); else zeron<1>(&t4[c]); }
     // %5 [%row] = log_sigmoid %4
     float t5[2];
     UNROLL for (int j = 0; j < 2; ++j) t5[j] = m_log_sigmoid(t4[j]);
@@ -977,7 +979,7 @@ extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict_
 }
 
 // What every segment adds to C by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_ws_C_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_ws_C_local, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L2_6 = 8192, L4_4 = 16384, L9_13 = 16640, L10_16 = 16896, L1_3 = 0, L3_7 = 256, L5_8 = 512, L6_9 = 768, L7_10 = 0, L8_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1006,13 +1008,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row] = load i row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
       // %6 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L2_6), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L2_6), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       // %7 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1156,7 +1158,7 @@ extern "C" __global__ void __launch_bounds__(256) C_join(const f32* __restrict__
 }
 
 // Carries C from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, bf16* __restrict__ p_o, const f32* __restrict__ p_ws_value18, f32* __restrict__ p_ws_C_local, const f32* __restrict__ p_ws_C_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, bf16* __restrict__ p_o, const f32* __restrict__ p_ws_value18, f32* __restrict__ p_ws_C_local, const f32* __restrict__ p_ws_C_entry, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L10_21 = 24576, L6_4 = 32768, L12_26 = 33024, L13_31 = 33280, L15_35 = 33536, L16_38 = 33792, L1_3 = 0, L4_11 = 256, L5_29 = 512, L7_12 = 768, L8_13 = 1024, L9_14 = 0, L11_25 = 256, L14_34 = 768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1186,15 +1188,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 34816; (void)to;
       // %2 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row] = load i row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
       // %6 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L2_6), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L2_6), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       // %7 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L3_7), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L3_7), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       // %11 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
       // %29 [%row] = load ws.value18 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_2[k] = (i < length ? ld(p_ws_value18 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       cp_commit();
@@ -1396,7 +1398,7 @@ extern "C" __global__ void __launch_bounds__(256) C_final(f32* __restrict__ p_fi
 }
 
 // The elementwise recurrence of n.
-extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_n_entries, f32* __restrict__ p_ws_n_result1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_n_entries, f32* __restrict__ p_ws_n_result1, const Strides s_k, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1424,8 +1426,8 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
         (void)chunk_, (void)length_;
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_k + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_k + (i64)(first_ + r) * s_k.token + (i64)head * s_k.head + column;
+          const i64 step = 64 * ((i64)s_k.token);
           UNROLL for (int u = 0; u < 1; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 4096 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_k, in ? 16 : 0);
@@ -1445,8 +1447,8 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
       const int index_ = m, chunk_ = walk_chunk + index_, first_ = walk_first + index_ * 64;
       const int length_ = walk_end - first_ < 64 ? walk_end - first_ : 64;
       (void)chunk_, (void)length_;
-      { auto* const at = p_i + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
-      { auto* const at = p_f + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw6[p][i] = few<1>(at + i * step); else raw6[p][i] = {}; } }
+      { auto* const at = p_i + (i64)(first_ + x__row) * s_i.token + (i64)head * s_i.head; const i64 step = (i64)s_i.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
+      { auto* const at = p_f + (i64)(first_ + x__row) * s_f.token + (i64)head * s_f.head; const i64 step = (i64)s_f.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw6[p][i] = few<1>(at + i * step); else raw6[p][i] = {}; } }
     };
     UNROLL for (int p = 0; p < 3; ++p) ask(p, p);
     #pragma unroll 1
@@ -1532,7 +1534,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
 }
 
 // Carries C from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_ws_C_entry, bf16* __restrict__ p_ws_C_states, f32* __restrict__ p_ws_C_result0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_ws_C_entry, bf16* __restrict__ p_ws_C_states, f32* __restrict__ p_ws_C_result0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L9_21 = 24576, L5_4 = 32768, L11_26 = 33024, L13_31 = 33280, L14_34 = 33536, L1_3 = 0, L4_11 = 256, L6_12 = 512, L7_13 = 768, L8_14 = 0, L10_25 = 256, L12_30 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1561,15 +1563,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
       // %2 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L0_2), p_v + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row] = load i row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
       // %6 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L2_6), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L2_6), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       // %7 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L3_7), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L3_7), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       // %11 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1717,7 +1719,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
 }
 
 // Cotangents of what was read of C.
-extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value25, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value25, const Strides s_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1732,7 +1734,7 @@ extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict
   t0[0] = 1.f;
   // %1 [%row, K] = load q row
   float t1[4];
-  { auto* const at = p_q + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t1[(i) * 2 + 0]); } }
+  { auto* const at = p_q + (i64)(first + x__row) * s_q.token + (i64)head * s_q.head; const i64 step = (i64)s_q.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t1[(i) * 2 + 0]); } }
   // %2 [%row, K] = load ws.n.result0 row
   float t2[4];
   { auto* const at = p_ws_n_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t2[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t2[(i) * 2 + 0]); } }
@@ -1767,7 +1769,7 @@ extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict
 }
 
 // What every segment adds to the cotangent of C by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_value25, f32* __restrict__ p_ws_C_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_value25, f32* __restrict__ p_ws_C_local_cotangent, const Strides s_q, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L3_14 = 8192, L1_3 = 16384, L8_12 = 16640, L9_17 = 16896, L2_6 = 0, L4_7 = 256, L5_8 = 512, L6_9 = 0, L7_10 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1800,9 +1802,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
       // %3 [%row] = load ws.value25 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       // %6 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
       // %14 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L3_14), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L3_14), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1948,7 +1950,7 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_join(const f32* __re
 }
 
 // Carries the cotangent of C against time.
-extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_value25, f32* __restrict__ p_ws_C_local_cotangent, const f32* __restrict__ p_ws_C_entry_cotangent, bf16* __restrict__ p_ws_C_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_value25, f32* __restrict__ p_ws_C_local_cotangent, const f32* __restrict__ p_ws_C_entry_cotangent, bf16* __restrict__ p_ws_C_cotangents, const Strides s_q, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L3_14 = 8192, L1_3 = 16384, L8_12 = 16640, L9_17 = 16896, L2_6 = 0, L4_7 = 256, L5_8 = 512, L6_9 = 0, L7_10 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1981,9 +1983,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
       // %3 [%row] = load ws.value25 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       // %6 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
       // %14 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L3_14), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      tile_load<64, 1, 128>((to + L3_14), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -2129,7 +2131,7 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_first(f32* __restric
 }
 
 // Gradients of what the scan of C reads.
-extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M1 = 0, M7 = 18432, M26 = 0, M0_2 = 36864, M2_0 = 45056, M3_14 = 53248, M4_35 = 61440, M5_42 = 69632, M6_56 = 77824, M16_13 = 86016, M21_29 = 53248, M22_17 = 0, M27_103 = 36864, M54 = 0, M55 = 8192, M9 = 86016, M30 = 0, M33 = 512, M37 = 0, M44 = 0, M8_5 = 94208, M10_6 = 0, M11_9 = 94464, M12_10 = 94720, M13_11 = 94976, M14_15 = 0, M15_16 = 95232, M17_21 = 0, M18_22 = 256, M19_23 = 95488, M20_24 = 95744, M23_38 = 8192, M24_39 = 96000, M25_101 = 96256, M28_55 = 512, M29_61 = 1024, M31_62 = 1280, M32_64 = 0, M34_65 = 1024, M35_66 = 1536, M36_71 = 512, M38_74 = 0, M39_75 = 256, M40_76 = 0, M41_78 = 512, M42_79 = 768, M43_82 = 512, M45_83 = 768, M46_84 = 1024, M47_85 = 1280, M48_86 = 1536, M49_87 = 1792, M50_88 = 2048, M51_89 = 2304, M52_90 = 2560, M53_91 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -2141,17 +2143,17 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
   // %2 [%row, K] = load q row
-  tile_load<64, 1, 256>((base + M0_2), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M0_2), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %3 [%row, K] = load ws.n.result0 row
   array_load<64, 72, 256>((base + M1), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 256>((base + M2_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %14 [%row, V] = load v row
-  tile_load<64, 1, 256>((base + M3_14), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M3_14), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   // %35 [K, V] = load ws.C.cotangents
   tile_load<64, 1, 256>((base + M4_35), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %42 [%row, K] = load k row
-  tile_load<64, 1, 256>((base + M5_42), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M5_42), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %56 [K, V] = load ws.C.states
   tile_load<64, 1, 256>((base + M6_56), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %80 [%row, V] = load ws.C.result0 row
@@ -2194,7 +2196,7 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   float f13_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f13_6[i] = (frag_row(i) < length ? f12_5[i] : 0.f);
   // %15 [%row] = load i row
-  if (const int i = t; i < 64) ((float*)(basep + M14_15))[i] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M14_15))[i] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f);
   // %16 [%row] = sigmoid %15
   if (const int i = t; i < 64) ((float*)(basep + M15_16))[i] = m_sigmoid(((float*)(basep + M14_15))[i]);
   // %17 [%row, V] = mul %14, %16
@@ -2221,7 +2223,7 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   float f20_12[16];
   UNROLL for (int i = 0; i < 16; ++i) f20_12[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f19_11[i] : 0.f);
   // %21 [%row] = load f row
-  if (const int i = t; i < 64) ((float*)(basep + M17_21))[i] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M17_21))[i] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f);
   // %22 [%row] = log_sigmoid %21
   if (const int i = t; i < 64) ((float*)(basep + M18_22))[i] = m_log_sigmoid(((float*)(basep + M17_21))[i]);
   // %23 [%row] = keep %22
@@ -2463,7 +2465,7 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
 }
 
 // Pointwise values that fold an axis, before a scan.
-extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict__ p_q, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_n_result0, const f32* __restrict__ p_ws_C_result0, f32* __restrict__ p_ws_value49, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict__ p_q, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_n_result0, const f32* __restrict__ p_ws_C_result0, f32* __restrict__ p_ws_value49, const Strides s_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2490,7 +2492,7 @@ extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict
   UNROLL for (int i = 0; i < 2; ++i) t3[i] = lanes_fold(t3[i], [](float x, float y) { return fold_sum(x, y); });
   // %4 [%row, K] = load q row
   float t4[4];
-  { auto* const at = p_q + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t4[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t4[(i) * 2 + 0]); } }
+  { auto* const at = p_q + (i64)(first + x__row) * s_q.token + (i64)head * s_q.head; const i64 step = (i64)s_q.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t4[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t4[(i) * 2 + 0]); } }
   // %5 [%row, K] = load ws.n.result0 row
   float t5[4];
   { auto* const at = p_ws_n_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t5[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t5[(i) * 2 + 0]); } }
@@ -2555,7 +2557,7 @@ extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict
 }
 
 // The adjoint of the elementwise recurrence of n.
-extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_d_final_n, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_n, const f32* __restrict__ p_ws_C_adjoint1, const f32* __restrict__ p_ws_value49, f32* __restrict__ p_ws_n_adjoint0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_d_final_n, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_n, const f32* __restrict__ p_ws_C_adjoint1, const f32* __restrict__ p_ws_value49, f32* __restrict__ p_ws_n_adjoint0, const Strides s_q, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2583,8 +2585,8 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
         (void)chunk_, (void)length_;
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_q + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_q + (i64)(first_ + r) * s_q.token + (i64)head * s_q.head + column;
+          const i64 step = 64 * ((i64)s_q.token);
           UNROLL for (int u = 0; u < 1; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 12288 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_q, in ? 16 : 0);
@@ -2614,9 +2616,9 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
       const int index_ = walk_chunks - 1 - (m), chunk_ = walk_chunk + index_, first_ = walk_first + index_ * 64;
       const int length_ = walk_end - first_ < 64 ? walk_end - first_ : 64;
       (void)chunk_, (void)length_;
-      { auto* const at = p_f + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
+      { auto* const at = p_f + (i64)(first_ + x__row) * s_f.token + (i64)head * s_f.head; const i64 step = (i64)s_f.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
       { auto* const at = p_ws_value49 + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw9[p][i] = few<1>(at + i * step); else raw9[p][i] = {}; } }
-      { auto* const at = p_i + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw16[p][i] = few<1>(at + i * step); else raw16[p][i] = {}; } }
+      { auto* const at = p_i + (i64)(first_ + x__row) * s_i.token + (i64)head * s_i.head; const i64 step = (i64)s_i.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw16[p][i] = few<1>(at + i * step); else raw16[p][i] = {}; } }
     };
     UNROLL for (int p = 0; p < 2; ++p) ask(p, p);
     #pragma unroll 1
@@ -2724,7 +2726,7 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
 }
 
 // Gradients that no scan yields.
-extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_d_i, f32* __restrict__ p_d_f, const f32* __restrict__ p_ws_n_result1, const f32* __restrict__ p_ws_C_adjoint2, const f32* __restrict__ p_ws_C_adjoint3, const f32* __restrict__ p_ws_n_adjoint0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_d_i, f32* __restrict__ p_d_f, const f32* __restrict__ p_ws_n_result1, const f32* __restrict__ p_ws_C_adjoint2, const f32* __restrict__ p_ws_C_adjoint3, const f32* __restrict__ p_ws_n_adjoint0, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2740,7 +2742,7 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
   { auto* const at = p_ws_C_adjoint2 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t0[(i) * 2 + 0], at + i * step + x_V); else zeron<2>(&t0[(i) * 2 + 0]); } }
   // %1 [%row, V] = load v row
   float t1[4];
-  { auto* const at = p_v + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_V); else zeron<2>(&t1[(i) * 2 + 0]); } }
+  { auto* const at = p_v + (i64)(first + x__row) * s_v.token + (i64)head * s_v.head; const i64 step = (i64)s_v.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_V); else zeron<2>(&t1[(i) * 2 + 0]); } }
   // %2 [%row, V] = mul %0, %1
   float t2[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = (t0[(i) * 2 + j] * t1[(i) * 2 + j]);
@@ -2754,7 +2756,7 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
   { auto* const at = p_ws_n_adjoint0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t4[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t4[(i) * 2 + 0]); } }
   // %5 [%row, K] = load k row
   float t5[4];
-  { auto* const at = p_k + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t5[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t5[(i) * 2 + 0]); } }
+  { auto* const at = p_k + (i64)(first + x__row) * s_k.token + (i64)head * s_k.head; const i64 step = (i64)s_k.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t5[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t5[(i) * 2 + 0]); } }
   // %6 [%row, K] = mul %4, %5
   float t6[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t6[(i) * 2 + j] = (t4[(i) * 2 + j] * t5[(i) * 2 + j]);
@@ -2768,7 +2770,7 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
   UNROLL for (int i = 0; i < 2; ++i) t8[i] = (t3[i] + t7[i]);
   // %9 [%row] = load i row
   float t9[2];
-  { auto* const at = p_i + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t9[i], at + i * step); else zeron<1>(&t9[i]); } }
+  { auto* const at = p_i + (i64)(first + x__row) * s_i.token + (i64)head * s_i.head; const i64 step = (i64)s_i.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t9[i], at + i * step); else zeron<1>(&t9[i]); } }
   // %10 [%row] = sigmoid %9
   float t10[2];
   UNROLL for (int i = 0; i < 2; ++i) t10[i] = m_sigmoid(t9[i]);
@@ -2791,7 +2793,7 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
   { auto* const at = p_ws_C_adjoint3 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t15[i], at + i * step); else zeron<1>(&t15[i]); } }
   // %16 [%row] = load f row
   float t16[2];
-  { auto* const at = p_f + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t16[i], at + i * step); else zeron<1>(&t16[i]); } }
+  { auto* const at = p_f + (i64)(first + x__row) * s_f.token + (i64)head * s_f.head; const i64 step = (i64)s_f.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t16[i], at + i * step); else zeron<1>(&t16[i]); } }
   // %17 [%row] = neg %16
   float t17[2];
   UNROLL for (int i = 0; i < 2; ++i) t17[i] = (-t16[i]);
@@ -2829,7 +2831,7 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
 }
 
 // Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, const f32* __restrict__ p_n, bf16* __restrict__ p_o, f32* __restrict__ p_final_C, f32* __restrict__ p_final_n, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, const f32* __restrict__ p_n, bf16* __restrict__ p_o, f32* __restrict__ p_final_C, f32* __restrict__ p_final_n, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2857,19 +2859,19 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       const int token = walk_first + n;
       // %4 [] = load i one
       float t4[1];
-      ldn<1>(&t4[0], p_i + ((i64)token * d.heads + head) * 1);
+      ldn<1>(&t4[0], p_i + (i64)token * s_i.token + (i64)head * s_i.head);
       // %5 [] = sigmoid %4
       float t5[1];
       t5[0] = m_sigmoid(t4[0]);
       // %6 [K] = load k one
       float t6[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t6[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t6[c * 8], p_k + (i64)token * s_k.token + (i64)head * s_k.head + (x_K + c * 8));
       // %7 [K] = mul %5, %6
       float t7[8];
       UNROLL for (int i = 0; i < 8; ++i) t7[i] = (t5[0] * t6[i]);
       // %8 [] = load f one
       float t8[1];
-      ldn<1>(&t8[0], p_f + ((i64)token * d.heads + head) * 1);
+      ldn<1>(&t8[0], p_f + (i64)token * s_f.token + (i64)head * s_f.head);
       // %9 [] = sigmoid %8
       float t9[1];
       t9[0] = m_sigmoid(t8[0]);
@@ -2956,7 +2958,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t36[i] = (t35[i] + t34[i]);
       // %37 [V] = load v one
       float t37[1];
-      ldn<1>(&t37[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      ldn<1>(&t37[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
       // %38 [V] = mul %37, %5
       float t38[1];
       t38[0] = (t37[0] * t5[0]);
@@ -2971,7 +2973,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t41[i] = (t35[i] + t40[i]);
       // %42 [K] = load q one
       float t42[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t42[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t42[c * 8], p_q + (i64)token * s_q.token + (i64)head * s_q.head + (x_K + c * 8));
       // %43 [] = 0.125
       float t43[1];
       t43[0] = 0.125f;

@@ -11,6 +11,8 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
+// Elements from one token of an input to the next, and from one head to the next.
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
 struct __align__(64) TensorMap { u64 opaque[16]; };
@@ -749,7 +751,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // The elementwise recurrence of n.
-extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_final_n, f32* __restrict__ p_ws_n_result0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_final_n, f32* __restrict__ p_ws_n_result0, const Strides s_k, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -777,8 +779,8 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
         (void)chunk_, (void)length_;
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_k + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_k + (i64)(first_ + r) * s_k.token + (i64)head * s_k.head + column;
+          const i64 step = 64 * ((i64)s_k.token);
           UNROLL for (int u = 0; u < 1; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 4096 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_k, in ? 16 : 0);
@@ -798,8 +800,8 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
       const int index_ = m, chunk_ = walk_chunk + index_, first_ = walk_first + index_ * 64;
       const int length_ = walk_end - first_ < 64 ? walk_end - first_ : 64;
       (void)chunk_, (void)length_;
-      { auto* const at = p_i + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
-      { auto* const at = p_f + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw6[p][i] = few<1>(at + i * step); else raw6[p][i] = {}; } }
+      { auto* const at = p_i + (i64)(first_ + x__row) * s_i.token + (i64)head * s_i.head; const i64 step = (i64)s_i.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
+      { auto* const at = p_f + (i64)(first_ + x__row) * s_f.token + (i64)head * s_f.head; const i64 step = (i64)s_f.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw6[p][i] = few<1>(at + i * step); else raw6[p][i] = {}; } }
     };
     UNROLL for (int p = 0; p < 3; ++p) ask(p, p);
     #pragma unroll 1
@@ -879,7 +881,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
 }
 
 // Scores, solves and pointwise values of the chunks of C.
-extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value18, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value18, const Strides s_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -891,7 +893,7 @@ extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restri
   const int x_K = lane * 2;
   // %0 [%row, K] = load q row
   float t0[4];
-  { auto* const at = p_q + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t0[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t0[(i) * 2 + 0]); } }
+  { auto* const at = p_q + (i64)(first + x__row) * s_q.token + (i64)head * s_q.head; const i64 step = (i64)s_q.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t0[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t0[(i) * 2 + 0]); } }
   // %1 [%row, K] = load ws.n.result0 row
   float t1[4];
   { auto* const at = p_ws_n_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t1[(i) * 2 + 0]); } }
@@ -926,7 +928,7 @@ extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restri
 }
 
 // The decay of every segment of C.
-extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict__ p_f, f32* __restrict__ p_ws_C_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict__ p_f, f32* __restrict__ p_ws_C_span, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -956,7 +958,7 @@ extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict_
     (void)chunk, (void)length;
     // %4 [%row] = load f row
     float t4[2];
-    UNROLL for (int c = 0; c < 2; ++c) { if ((x__row + (c) * 32) < length) ldn<1>(&t4[c], p_f + ((i64)(first + (x__row + (c) * 32)) * d.heads + head) * 1); else zeron<1>(&t4[c]); }
+    UNROLL for (int c = 0; c < 2; ++c) { if ((x__row + (c) * 32) < length) ldn<1>(&t4[c], p_f + (i64)(first + (x__row + (c) * 32)) * s_f.token + (i64)head * s_f.head); else zeron<1>(&t4[c]); }
     // %5 [%row] = log_sigmoid %4
     float t5[2];
     UNROLL for (int j = 0; j < 2; ++j) t5[j] = m_log_sigmoid(t4[j]);
@@ -977,7 +979,7 @@ extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict_
 }
 
 // What every segment adds to C by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_ws_C_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_ws_C_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L2_6 = 8192, L4_4 = 16384, L9_13 = 16640, L10_16 = 16896, L1_3 = 0, L3_7 = 256, L5_8 = 512, L6_9 = 768, L7_10 = 0, L8_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1007,10 +1009,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const f32* __restric
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load v row
       // %3 [%row] = load i row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
       // %6 [%row, K] = load k row
       // %7 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
@@ -1163,7 +1165,7 @@ extern "C" __global__ void __launch_bounds__(256) C_join(const f32* __restrict__
 }
 
 // Carries C from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restrict__ p_i, const f32* __restrict__ p_f, bf16* __restrict__ p_o, const f32* __restrict__ p_ws_value18, f32* __restrict__ p_ws_C_local, const f32* __restrict__ p_ws_C_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restrict__ p_i, const f32* __restrict__ p_f, bf16* __restrict__ p_o, const f32* __restrict__ p_ws_value18, f32* __restrict__ p_ws_C_local, const f32* __restrict__ p_ws_C_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L10_21 = 24576, L6_4 = 32768, L12_26 = 33024, L13_31 = 33280, L15_35 = 33536, L16_38 = 33792, L1_3 = 0, L4_11 = 256, L5_29 = 512, L7_12 = 768, L8_13 = 1024, L9_14 = 0, L11_25 = 256, L14_34 = 768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1194,11 +1196,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restric
       const u32 to = stage0 + n % 3 * 34816; (void)to;
       // %2 [%row, V] = load v row
       // %3 [%row] = load i row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
       // %6 [%row, K] = load q row
       // %7 [%row, K] = load k row
       // %11 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
       // %29 [%row] = load ws.value18 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_2[k] = (i < length ? ld(p_ws_value18 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       if (t == 0) {
@@ -1410,7 +1412,7 @@ extern "C" __global__ void __launch_bounds__(256) C_final(f32* __restrict__ p_fi
 }
 
 // The elementwise recurrence of n.
-extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_n_entries, f32* __restrict__ p_ws_n_result1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_n_entries, f32* __restrict__ p_ws_n_result1, const Strides s_k, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1438,8 +1440,8 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
         (void)chunk_, (void)length_;
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_k + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_k + (i64)(first_ + r) * s_k.token + (i64)head * s_k.head + column;
+          const i64 step = 64 * ((i64)s_k.token);
           UNROLL for (int u = 0; u < 1; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 4096 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_k, in ? 16 : 0);
@@ -1459,8 +1461,8 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
       const int index_ = m, chunk_ = walk_chunk + index_, first_ = walk_first + index_ * 64;
       const int length_ = walk_end - first_ < 64 ? walk_end - first_ : 64;
       (void)chunk_, (void)length_;
-      { auto* const at = p_i + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
-      { auto* const at = p_f + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw6[p][i] = few<1>(at + i * step); else raw6[p][i] = {}; } }
+      { auto* const at = p_i + (i64)(first_ + x__row) * s_i.token + (i64)head * s_i.head; const i64 step = (i64)s_i.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
+      { auto* const at = p_f + (i64)(first_ + x__row) * s_f.token + (i64)head * s_f.head; const i64 step = (i64)s_f.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw6[p][i] = few<1>(at + i * step); else raw6[p][i] = {}; } }
     };
     UNROLL for (int p = 0; p < 3; ++p) ask(p, p);
     #pragma unroll 1
@@ -1546,7 +1548,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
 }
 
 // Carries C from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_ws_C_entry, bf16* __restrict__ p_ws_C_states, f32* __restrict__ p_ws_C_result0, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_ws_C_entry, bf16* __restrict__ p_ws_C_states, f32* __restrict__ p_ws_C_result0, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L9_21 = 24576, L5_4 = 32768, L11_26 = 33024, L13_31 = 33280, L14_34 = 33536, L1_3 = 0, L4_11 = 256, L6_12 = 512, L7_13 = 768, L8_14 = 0, L10_25 = 256, L12_30 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1576,11 +1578,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
       const u32 to = stage0 + n % 3 * 33792; (void)to;
       // %2 [%row, V] = load v row
       // %3 [%row] = load i row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
       // %6 [%row, K] = load q row
       // %7 [%row, K] = load k row
       // %11 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
@@ -1738,7 +1740,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
 }
 
 // Cotangents of what was read of C.
-extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value25, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value25, const Strides s_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1753,7 +1755,7 @@ extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict
   t0[0] = 1.f;
   // %1 [%row, K] = load q row
   float t1[4];
-  { auto* const at = p_q + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t1[(i) * 2 + 0]); } }
+  { auto* const at = p_q + (i64)(first + x__row) * s_q.token + (i64)head * s_q.head; const i64 step = (i64)s_q.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t1[(i) * 2 + 0]); } }
   // %2 [%row, K] = load ws.n.result0 row
   float t2[4];
   { auto* const at = p_ws_n_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t2[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t2[(i) * 2 + 0]); } }
@@ -1788,7 +1790,7 @@ extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict
 }
 
 // What every segment adds to the cotangent of C by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const f32* __restrict__ p_f, const f32* __restrict__ p_ws_value25, f32* __restrict__ p_ws_C_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const f32* __restrict__ p_f, const f32* __restrict__ p_ws_value25, f32* __restrict__ p_ws_C_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L3_14 = 8192, L1_3 = 16384, L8_12 = 16640, L9_17 = 16896, L2_6 = 0, L4_7 = 256, L5_8 = 512, L6_9 = 0, L7_10 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1820,7 +1822,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const f32* _
       // %3 [%row] = load ws.value25 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       // %6 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
       // %14 [%row, K] = load q row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
@@ -1976,7 +1978,7 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_join(const f32* __re
 }
 
 // Carries the cotangent of C against time.
-extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __restrict__ p_f, const f32* __restrict__ p_ws_value25, f32* __restrict__ p_ws_C_local_cotangent, const f32* __restrict__ p_ws_C_entry_cotangent, bf16* __restrict__ p_ws_C_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __restrict__ p_f, const f32* __restrict__ p_ws_value25, f32* __restrict__ p_ws_C_local_cotangent, const f32* __restrict__ p_ws_C_entry_cotangent, bf16* __restrict__ p_ws_C_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L3_14 = 8192, L1_3 = 16384, L8_12 = 16640, L9_17 = 16896, L2_6 = 0, L4_7 = 256, L5_8 = 512, L6_9 = 0, L7_10 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2008,7 +2010,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
       // %3 [%row] = load ws.value25 row
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       // %6 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_1[k] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
       // %14 [%row, K] = load q row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
@@ -2164,7 +2166,7 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_first(f32* __restric
 }
 
 // Gradients of what the scan of C reads.
-extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M1 = 0, M7 = 18432, M23 = 0, M0_2 = 36864, M2_0 = 45056, M3_14 = 53248, M4_35 = 61440, M5_42 = 69632, M6_56 = 77824, M19_29 = 0, M46 = 0, M47 = 8192, M8_5 = 86016, M9_6 = 0, M10_9 = 86272, M11_10 = 86528, M12_11 = 86784, M13_15 = 0, M14_16 = 87040, M15_21 = 0, M16_22 = 256, M17_23 = 87296, M18_24 = 53248, M20_38 = 0, M21_39 = 36864, M22_101 = 37120, M24_55 = 37376, M25_61 = 0, M26_62 = 256, M27_64 = 512, M28_65 = 0, M29_66 = 768, M30_71 = 512, M31_74 = 768, M32_75 = 0, M33_76 = 256, M34_78 = 512, M35_79 = 768, M36_82 = 0, M37_83 = 256, M38_84 = 512, M39_85 = 768, M40_86 = 1024, M41_87 = 1280, M42_88 = 1536, M43_89 = 1792, M44_90 = 2048, M45_91 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -2175,17 +2177,17 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
   // %2 [%row, K] = load q row
-  tile_load<64, 1, 128>((base + M0_2), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M0_2), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %3 [%row, K] = load ws.n.result0 row
   array_load<64, 72, 128>((base + M1), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 128>((base + M2_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %14 [%row, V] = load v row
-  tile_load<64, 1, 128>((base + M3_14), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M3_14), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   // %35 [K, V] = load ws.C.cotangents
   tile_load<64, 1, 128>((base + M4_35), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %42 [%row, K] = load k row
-  tile_load<64, 1, 128>((base + M5_42), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M5_42), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %56 [K, V] = load ws.C.states
   tile_load<64, 1, 128>((base + M6_56), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %80 [%row, V] = load ws.C.result0 row
@@ -2227,7 +2229,7 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   float f13_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f13_6[i] = (frag_row(i) < length ? f12_5[i] : 0.f);
   // %15 [%row] = load i row
-  if (const int i = t; i < 64) ((float*)(basep + M13_15))[i] = (i < length ? ld(p_i + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M13_15))[i] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f);
   // %16 [%row] = sigmoid %15
   if (const int i = t; i < 64) ((float*)(basep + M14_16))[i] = m_sigmoid(((float*)(basep + M13_15))[i]);
   // %17 [%row, V] = mul %14, %16
@@ -2252,7 +2254,7 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   float f20_12[32];
   UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (frag_col(i) <= frag_row(i) ? f19_11[i] : 0.f);
   // %21 [%row] = load f row
-  if (const int i = t; i < 64) ((float*)(basep + M15_21))[i] = (i < length ? ld(p_f + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M15_21))[i] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f);
   // %22 [%row] = log_sigmoid %21
   if (const int i = t; i < 64) ((float*)(basep + M16_22))[i] = m_log_sigmoid(((float*)(basep + M15_21))[i]);
   // %23 [%row] = keep %22
@@ -2485,7 +2487,7 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
 }
 
 // Pointwise values that fold an axis, before a scan.
-extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict__ p_q, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_n_result0, const f32* __restrict__ p_ws_C_result0, f32* __restrict__ p_ws_value49, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict__ p_q, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_n_result0, const f32* __restrict__ p_ws_C_result0, f32* __restrict__ p_ws_value49, const Strides s_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2512,7 +2514,7 @@ extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict
   UNROLL for (int i = 0; i < 2; ++i) t3[i] = lanes_fold(t3[i], [](float x, float y) { return fold_sum(x, y); });
   // %4 [%row, K] = load q row
   float t4[4];
-  { auto* const at = p_q + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t4[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t4[(i) * 2 + 0]); } }
+  { auto* const at = p_q + (i64)(first + x__row) * s_q.token + (i64)head * s_q.head; const i64 step = (i64)s_q.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t4[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t4[(i) * 2 + 0]); } }
   // %5 [%row, K] = load ws.n.result0 row
   float t5[4];
   { auto* const at = p_ws_n_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t5[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t5[(i) * 2 + 0]); } }
@@ -2577,7 +2579,7 @@ extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict
 }
 
 // The adjoint of the elementwise recurrence of n.
-extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_d_final_n, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_n, const f32* __restrict__ p_ws_C_adjoint1, const f32* __restrict__ p_ws_value49, f32* __restrict__ p_ws_n_adjoint0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_d_final_n, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_n, const f32* __restrict__ p_ws_C_adjoint1, const f32* __restrict__ p_ws_value49, f32* __restrict__ p_ws_n_adjoint0, const Strides s_q, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2605,8 +2607,8 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
         (void)chunk_, (void)length_;
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_q + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_q + (i64)(first_ + r) * s_q.token + (i64)head * s_q.head + column;
+          const i64 step = 64 * ((i64)s_q.token);
           UNROLL for (int u = 0; u < 1; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 12288 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_q, in ? 16 : 0);
@@ -2636,9 +2638,9 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
       const int index_ = walk_chunks - 1 - (m), chunk_ = walk_chunk + index_, first_ = walk_first + index_ * 64;
       const int length_ = walk_end - first_ < 64 ? walk_end - first_ : 64;
       (void)chunk_, (void)length_;
-      { auto* const at = p_f + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
+      { auto* const at = p_f + (i64)(first_ + x__row) * s_f.token + (i64)head * s_f.head; const i64 step = (i64)s_f.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
       { auto* const at = p_ws_value49 + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw9[p][i] = few<1>(at + i * step); else raw9[p][i] = {}; } }
-      { auto* const at = p_i + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw16[p][i] = few<1>(at + i * step); else raw16[p][i] = {}; } }
+      { auto* const at = p_i + (i64)(first_ + x__row) * s_i.token + (i64)head * s_i.head; const i64 step = (i64)s_i.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw16[p][i] = few<1>(at + i * step); else raw16[p][i] = {}; } }
     };
     UNROLL for (int p = 0; p < 2; ++p) ask(p, p);
     #pragma unroll 1
@@ -2746,7 +2748,7 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
 }
 
 // Gradients that no scan yields.
-extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_d_i, f32* __restrict__ p_d_f, const f32* __restrict__ p_ws_n_result1, const f32* __restrict__ p_ws_C_adjoint2, const f32* __restrict__ p_ws_C_adjoint3, const f32* __restrict__ p_ws_n_adjoint0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_d_i, f32* __restrict__ p_d_f, const f32* __restrict__ p_ws_n_result1, const f32* __restrict__ p_ws_C_adjoint2, const f32* __restrict__ p_ws_C_adjoint3, const f32* __restrict__ p_ws_n_adjoint0, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2762,7 +2764,7 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
   { auto* const at = p_ws_C_adjoint2 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t0[(i) * 2 + 0], at + i * step + x_V); else zeron<2>(&t0[(i) * 2 + 0]); } }
   // %1 [%row, V] = load v row
   float t1[4];
-  { auto* const at = p_v + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_V); else zeron<2>(&t1[(i) * 2 + 0]); } }
+  { auto* const at = p_v + (i64)(first + x__row) * s_v.token + (i64)head * s_v.head; const i64 step = (i64)s_v.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t1[(i) * 2 + 0], at + i * step + x_V); else zeron<2>(&t1[(i) * 2 + 0]); } }
   // %2 [%row, V] = mul %0, %1
   float t2[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = (t0[(i) * 2 + j] * t1[(i) * 2 + j]);
@@ -2776,7 +2778,7 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
   { auto* const at = p_ws_n_adjoint0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t4[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t4[(i) * 2 + 0]); } }
   // %5 [%row, K] = load k row
   float t5[4];
-  { auto* const at = p_k + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t5[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t5[(i) * 2 + 0]); } }
+  { auto* const at = p_k + (i64)(first + x__row) * s_k.token + (i64)head * s_k.head; const i64 step = (i64)s_k.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<2>(&t5[(i) * 2 + 0], at + i * step + x_K); else zeron<2>(&t5[(i) * 2 + 0]); } }
   // %6 [%row, K] = mul %4, %5
   float t6[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t6[(i) * 2 + j] = (t4[(i) * 2 + j] * t5[(i) * 2 + j]);
@@ -2790,7 +2792,7 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
   UNROLL for (int i = 0; i < 2; ++i) t8[i] = (t3[i] + t7[i]);
   // %9 [%row] = load i row
   float t9[2];
-  { auto* const at = p_i + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t9[i], at + i * step); else zeron<1>(&t9[i]); } }
+  { auto* const at = p_i + (i64)(first + x__row) * s_i.token + (i64)head * s_i.head; const i64 step = (i64)s_i.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t9[i], at + i * step); else zeron<1>(&t9[i]); } }
   // %10 [%row] = sigmoid %9
   float t10[2];
   UNROLL for (int i = 0; i < 2; ++i) t10[i] = m_sigmoid(t9[i]);
@@ -2813,7 +2815,7 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
   { auto* const at = p_ws_C_adjoint3 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t15[i], at + i * step); else zeron<1>(&t15[i]); } }
   // %16 [%row] = load f row
   float t16[2];
-  { auto* const at = p_f + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t16[i], at + i * step); else zeron<1>(&t16[i]); } }
+  { auto* const at = p_f + (i64)(first + x__row) * s_f.token + (i64)head * s_f.head; const i64 step = (i64)s_f.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t16[i], at + i * step); else zeron<1>(&t16[i]); } }
   // %17 [%row] = neg %16
   float t17[2];
   UNROLL for (int i = 0; i < 2; ++i) t17[i] = (-t16[i]);
@@ -2851,7 +2853,7 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
 }
 
 // Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, const f32* __restrict__ p_n, bf16* __restrict__ p_o, f32* __restrict__ p_final_C, f32* __restrict__ p_final_n, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, const f32* __restrict__ p_n, bf16* __restrict__ p_o, f32* __restrict__ p_final_C, f32* __restrict__ p_final_n, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2879,19 +2881,19 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       const int token = walk_first + n;
       // %4 [] = load i one
       float t4[1];
-      ldn<1>(&t4[0], p_i + ((i64)token * d.heads + head) * 1);
+      ldn<1>(&t4[0], p_i + (i64)token * s_i.token + (i64)head * s_i.head);
       // %5 [] = sigmoid %4
       float t5[1];
       t5[0] = m_sigmoid(t4[0]);
       // %6 [K] = load k one
       float t6[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t6[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t6[c * 8], p_k + (i64)token * s_k.token + (i64)head * s_k.head + (x_K + c * 8));
       // %7 [K] = mul %5, %6
       float t7[8];
       UNROLL for (int i = 0; i < 8; ++i) t7[i] = (t5[0] * t6[i]);
       // %8 [] = load f one
       float t8[1];
-      ldn<1>(&t8[0], p_f + ((i64)token * d.heads + head) * 1);
+      ldn<1>(&t8[0], p_f + (i64)token * s_f.token + (i64)head * s_f.head);
       // %9 [] = sigmoid %8
       float t9[1];
       t9[0] = m_sigmoid(t8[0]);
@@ -2978,7 +2980,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t36[i] = (t35[i] + t34[i]);
       // %37 [V] = load v one
       float t37[1];
-      ldn<1>(&t37[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      ldn<1>(&t37[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
       // %38 [V] = mul %37, %5
       float t38[1];
       t38[0] = (t37[0] * t5[0]);
@@ -2993,7 +2995,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t41[i] = (t35[i] + t40[i]);
       // %42 [K] = load q one
       float t42[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t42[c * 8], p_q + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t42[c * 8], p_q + (i64)token * s_q.token + (i64)head * s_q.head + (x_K + c * 8));
       // %43 [] = 0.125
       float t43[1];
       t43[0] = 0.125f;

@@ -11,6 +11,8 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
+// Elements from one token of an input to the next, and from one head to the next.
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
 struct __align__(64) TensorMap { u64 opaque[16]; };
@@ -200,7 +202,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // The elementwise recurrence of h.
-extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict__ p_x, const f32* __restrict__ p_r, const bf16* __restrict__ p_i, const f32* __restrict__ p_lam, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict__ p_x, const f32* __restrict__ p_r, const bf16* __restrict__ p_i, const f32* __restrict__ p_lam, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const Strides s_x, const Strides s_r, const Strides s_i, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -234,8 +236,8 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
         (void)chunk_, (void)length_;
          {
           const int r = threadIdx.x / 8, x = threadIdx.x % 8, column = block * 32 + x * 4;
-          auto* const from = p_r + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 32 * ((i64)d.heads * 64);
+          auto* const from = p_r + (i64)(first_ + r) * s_r.token + (i64)head * s_r.head + column;
+          const i64 step = 32 * ((i64)s_r.token);
           UNROLL for (int u = 0; u < 4; ++u) {
             const bool in = u * 32 + r < length_;
             cp_async(ring + empty * 32768 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_r, in ? 16 : 0);
@@ -243,8 +245,8 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
         }
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_i + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_i + (i64)(first_ + r) * s_i.token + (i64)head * s_i.head + column;
+          const i64 step = 64 * ((i64)s_i.token);
           UNROLL for (int u = 0; u < 2; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 32768 + 16384 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_i, in ? 16 : 0);
@@ -252,8 +254,8 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
         }
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_x + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_x + (i64)(first_ + r) * s_x.token + (i64)head * s_x.head + column;
+          const i64 step = 64 * ((i64)s_x.token);
           UNROLL for (int u = 0; u < 2; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 32768 + 24576 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_x, in ? 16 : 0);
@@ -359,7 +361,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
 }
 
 // The elementwise recurrence of h.
-extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restrict__ p_x, const f32* __restrict__ p_r, const bf16* __restrict__ p_i, const f32* __restrict__ p_lam, const f32* __restrict__ p_h, f32* __restrict__ p_ws_h_entries, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restrict__ p_x, const f32* __restrict__ p_r, const bf16* __restrict__ p_i, const f32* __restrict__ p_lam, const f32* __restrict__ p_h, f32* __restrict__ p_ws_h_entries, const Strides s_x, const Strides s_r, const Strides s_i, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -393,8 +395,8 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
         (void)chunk_, (void)length_;
          {
           const int r = threadIdx.x / 8, x = threadIdx.x % 8, column = block * 32 + x * 4;
-          auto* const from = p_r + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 32 * ((i64)d.heads * 64);
+          auto* const from = p_r + (i64)(first_ + r) * s_r.token + (i64)head * s_r.head + column;
+          const i64 step = 32 * ((i64)s_r.token);
           UNROLL for (int u = 0; u < 4; ++u) {
             const bool in = u * 32 + r < length_;
             cp_async(ring + empty * 32768 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_r, in ? 16 : 0);
@@ -402,8 +404,8 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
         }
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_i + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_i + (i64)(first_ + r) * s_i.token + (i64)head * s_i.head + column;
+          const i64 step = 64 * ((i64)s_i.token);
           UNROLL for (int u = 0; u < 2; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 32768 + 16384 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_i, in ? 16 : 0);
@@ -411,8 +413,8 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
         }
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_x + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_x + (i64)(first_ + r) * s_x.token + (i64)head * s_x.head + column;
+          const i64 step = 64 * ((i64)s_x.token);
           UNROLL for (int u = 0; u < 2; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 32768 + 24576 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_x, in ? 16 : 0);
@@ -516,7 +518,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
 }
 
 // The adjoint of the elementwise recurrence of h.
-extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restrict__ p_x, const f32* __restrict__ p_r, const bf16* __restrict__ p_i, const f32* __restrict__ p_lam, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_h, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_r, bf16* __restrict__ p_d_i, f32* __restrict__ p_d_h, const f32* __restrict__ p_ws_h_entries, f32* __restrict__ p_ws_d_lam_chunks, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restrict__ p_x, const f32* __restrict__ p_r, const bf16* __restrict__ p_i, const f32* __restrict__ p_lam, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_h, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_r, bf16* __restrict__ p_d_i, f32* __restrict__ p_d_h, const f32* __restrict__ p_ws_h_entries, f32* __restrict__ p_ws_d_lam_chunks, const Strides s_x, const Strides s_r, const Strides s_i, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -556,8 +558,8 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         (void)chunk_, (void)length_;
          {
           const int r = threadIdx.x / 8, x = threadIdx.x % 8, column = block * 32 + x * 4;
-          auto* const from = p_r + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 32 * ((i64)d.heads * 64);
+          auto* const from = p_r + (i64)(first_ + r) * s_r.token + (i64)head * s_r.head + column;
+          const i64 step = 32 * ((i64)s_r.token);
           UNROLL for (int u = 0; u < 4; ++u) {
             const bool in = u * 32 + r < length_;
             cp_async(ring + empty * 40960 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_r, in ? 16 : 0);
@@ -574,8 +576,8 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         }
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_i + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_i + (i64)(first_ + r) * s_i.token + (i64)head * s_i.head + column;
+          const i64 step = 64 * ((i64)s_i.token);
           UNROLL for (int u = 0; u < 2; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 40960 + 24576 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_i, in ? 16 : 0);
@@ -583,8 +585,8 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
         }
          {
           const int r = threadIdx.x / 4, x = threadIdx.x % 4, column = block * 32 + x * 8;
-          auto* const from = p_x + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 64 * ((i64)d.heads * 64);
+          auto* const from = p_x + (i64)(first_ + r) * s_x.token + (i64)head * s_x.head + column;
+          const i64 step = 64 * ((i64)s_x.token);
           UNROLL for (int u = 0; u < 2; ++u) {
             const bool in = u * 64 + r < length_;
             cp_async(ring + empty * 40960 + 32768 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_x, in ? 16 : 0);
@@ -894,7 +896,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
 }
 
 // Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p_x, const f32* __restrict__ p_r, const bf16* __restrict__ p_i, const f32* __restrict__ p_lam, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p_x, const f32* __restrict__ p_r, const bf16* __restrict__ p_i, const f32* __restrict__ p_lam, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const Strides s_x, const Strides s_r, const Strides s_i, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -928,7 +930,7 @@ extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p
       t5[0] = 8.f;
       // %6 [D] = load r one
       float t6[2];
-      ldn<2>(&t6[0], p_r + ((i64)token * d.heads + head) * 64 + x_D);
+      ldn<2>(&t6[0], p_r + (i64)token * s_r.token + (i64)head * s_r.head + x_D);
       // %7 [D] = sigmoid %6
       float t7[2];
       UNROLL for (int j = 0; j < 2; ++j) t7[j] = m_sigmoid(t6[j]);
@@ -952,7 +954,7 @@ extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p
       UNROLL for (int j = 0; j < 2; ++j) t13[j] = sqrtf(t12[j]);
       // %14 [D] = load i one
       float t14[2];
-      ldn<2>(&t14[0], p_i + ((i64)token * d.heads + head) * 64 + x_D);
+      ldn<2>(&t14[0], p_i + (i64)token * s_i.token + (i64)head * s_i.head + x_D);
       // %15 [D] = sigmoid %14
       float t15[2];
       UNROLL for (int j = 0; j < 2; ++j) t15[j] = m_sigmoid(t14[j]);
@@ -961,7 +963,7 @@ extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p
       UNROLL for (int j = 0; j < 2; ++j) t16[j] = (t13[j] * t15[j]);
       // %17 [D] = load x one
       float t17[2];
-      ldn<2>(&t17[0], p_x + ((i64)token * d.heads + head) * 64 + x_D);
+      ldn<2>(&t17[0], p_x + (i64)token * s_x.token + (i64)head * s_x.head + x_D);
       // %18 [D] = mul %16, %17
       float t18[2];
       UNROLL for (int j = 0; j < 2; ++j) t18[j] = (t16[j] * t17[j]);

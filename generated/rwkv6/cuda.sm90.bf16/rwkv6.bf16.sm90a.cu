@@ -11,6 +11,8 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
+// Elements from one token of an input to the next, and from one head to the next.
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
 struct __align__(64) TensorMap { u64 opaque[16]; };
@@ -749,7 +751,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const f32* __restrict__ p_w, const f32* __restrict__ p_u, f32* __restrict__ p_ws_value9, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const f32* __restrict__ p_w, const f32* __restrict__ p_u, f32* __restrict__ p_ws_value9, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_r, const Strides s_k, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M2 = 0, M7 = 18432, M0_0 = 34816, M1_3 = 43008, M6 = 51200, M8 = 18432, M9 = 26624, M11 = 18432, M5 = 18432, M3_1 = 18432, M4_5 = 18944, M10_12 = 34816, M12_16 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -761,11 +763,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
   // %0 [%row, K] = load k row
-  tile_load<64, 1, 256>((base + M0_0), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M0_0), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %3 [%row, K] = load r row
-  tile_load<64, 1, 256>((base + M1_3), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1_3), p_r + (i64)first * s_r.token + (i64)head * s_r.head, (i64)s_r.token, length, 64, t); cp_commit();
   // %6 [%row, K] = load w row
-  array_load<64, 72, 256>((base + M2), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M2), p_w + (i64)first * s_w.token + (i64)head * s_w.head, (i64)s_w.token, length, 64, t); cp_commit();
   // %1 [K] = load u
   if (const int i = t; i < 64) ((float*)(basep + M3_1))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
   // %2 [%row, K] = mul %0, %1
@@ -1225,7 +1227,7 @@ extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_fi
 }
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const f32* __restrict__ p_w, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const f32* __restrict__ p_w, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_r, const Strides s_k, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M2 = 0, M4 = 18432, M0_0 = 34816, M1_1 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 18432, M7_8 = 34816, M9_12 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1237,11 +1239,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
   // %0 [%row, K] = load r row
-  tile_load<64, 1, 256>((base + M0_0), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M0_0), p_r + (i64)first * s_r.token + (i64)head * s_r.head, (i64)s_r.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k row
-  tile_load<64, 1, 256>((base + M1_1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1_1), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %2 [%row, K] = load w row
-  array_load<64, 72, 256>((base + M2), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M2), p_w + (i64)first * s_w.token + (i64)head * s_w.head, (i64)s_w.token, length, 64, t); cp_commit();
   // %3 [%row, %col] = dscore[K] before %0, %1 by %2
   cp_wait<0>();
   team_sync(1, 256);
@@ -1718,7 +1720,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restric
 }
 
 // Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const f32* __restrict__ p_u, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, f32* __restrict__ p_ws_d_u_chunks, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const f32* __restrict__ p_u, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, f32* __restrict__ p_ws_d_u_chunks, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M3 = 0, M21 = 0, M28 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_20 = 51200, M6_23 = 59392, M7_34 = 67584, M8_4 = 75776, M9 = 83968, M13 = 34816, M14 = 34816, M16 = 34816, M17_38 = 0, M20 = 26624, M26 = 18432, M30 = 18432, M11 = 83968, M19 = 0, M10_15 = 84480, M12_16 = 84736, M15_26 = 75776, M18_42 = 512, M22_49 = 19456, M23_50 = 19712, M24_51 = 19968, M25_53 = 19456, M27_54 = 19712, M29_60 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1732,15 +1734,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %1 [%row, V] = load v row
-  tile_load<64, 1, 256>((base + M1_1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1_1), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   // %5 [%row, K] = load k row
-  tile_load<64, 1, 256>((base + M2_5), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M2_5), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %6 [%row, K] = load w row
-  array_load<64, 72, 256>((base + M3), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M3), p_w + (i64)first * s_w.token + (i64)head * s_w.head, (i64)s_w.token, length, 64, t); cp_commit();
   // %10 [K, V] = load ws.S.states
   tile_load<64, 1, 256>((base + M4_10), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %20 [%row, K] = load r row
-  tile_load<64, 1, 256>((base + M5_20), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M5_20), p_r + (i64)first * s_r.token + (i64)head * s_r.head, (i64)s_r.token, length, 64, t); cp_commit();
   // %23 [K, V] = load ws.S.cotangents
   tile_load<64, 1, 256>((base + M6_23), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %34 [%row, %col] = load ws.S.score0_0
@@ -2005,7 +2007,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
 }
 
 // Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const f32* __restrict__ p_u, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const f32* __restrict__ p_u, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2031,7 +2033,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       const int token = walk_first + n;
       // %3 [K] = load w one
       float t3[8];
-      UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t3[c * 4], p_w + ((i64)token * d.heads + head) * 64 + (x_K + c * 4));
+      UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t3[c * 4], p_w + (i64)token * s_w.token + (i64)head * s_w.head + (x_K + c * 4));
       // %4 [K] = exp %3
       float t4[8];
       UNROLL for (int i = 0; i < 8; ++i) t4[i] = m_exp(t3[i]);
@@ -2073,10 +2075,10 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t16[i] = (t15[i] + t14[i]);
       // %17 [K] = load k one
       float t17[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t17[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t17[c * 8], p_k + (i64)token * s_k.token + (i64)head * s_k.head + (x_K + c * 8));
       // %18 [V] = load v one
       float t18[1];
-      ldn<1>(&t18[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      ldn<1>(&t18[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
       // %19 [K, V] = mul %17, %18
       float t19[8];
       UNROLL for (int i = 0; i < 8; ++i) t19[i] = (t17[i] * t18[0]);
@@ -2088,7 +2090,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t15[i] + t20[i]);
       // %22 [K] = load r one
       float t22[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t22[c * 8], p_r + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t22[c * 8], p_r + (i64)token * s_r.token + (i64)head * s_r.head + (x_K + c * 8));
       // %23 [V] = contract[K] %22, %2
       float t23[1];
       t23[0] = 0.f;

@@ -11,6 +11,8 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
+// Elements from one token of an input to the next, and from one head to the next.
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
 struct __align__(64) TensorMap { u64 opaque[16]; };
@@ -749,7 +751,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_given1, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase1, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_col1, f32* __restrict__ p_ws_S_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_given1, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase1, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_col1, f32* __restrict__ p_ws_S_decay, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M2 = 0, M10 = 18432, M0_0 = 36864, M1_1 = 45056, M3_6 = 53248, M4_4 = 61440, M5_10 = 69632, M6 = 18432, M7 = 26624, M8 = 77824, M9 = 86016, M11 = 77824, M12 = 18432, M13 = 26624, M14 = 18432, M16 = 0, M17 = 8192, M15_19 = 26624, M18_24 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -760,17 +762,17 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
   // %0 [%row, K] = load r row
-  tile_load<64, 1, 128>((base + M0_0), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M0_0), p_r + (i64)first * s_r.token + (i64)head * s_r.head, (i64)s_r.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k row
-  tile_load<64, 1, 128>((base + M1_1), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %2 [%row, K] = load w row
-  array_load<64, 72, 128>((base + M2), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 128>((base + M2), p_w + (i64)first * s_w.token + (i64)head * s_w.head, (i64)s_w.token, length, 64, t); cp_commit();
   // %6 [%row, K] = load a row
-  tile_load<64, 1, 128>((base + M3_6), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M3_6), p_a + (i64)first * s_a.token + (i64)head * s_a.head, (i64)s_a.token, length, 64, t); cp_commit();
   // %4 [%row, K] = load b row
-  tile_load<64, 1, 128>((base + M4_4), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M4_4), p_b + (i64)first * s_b.token + (i64)head * s_b.head, (i64)s_b.token, length, 64, t); cp_commit();
   // %10 [%row, V] = load v row
-  tile_load<64, 1, 128>((base + M5_10), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M5_10), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<3>();
   team_sync(1);
@@ -1374,7 +1376,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 }
 
 // Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, bf16* __restrict__ p_d_a, bf16* __restrict__ p_d_b, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, bf16* __restrict__ p_d_a, bf16* __restrict__ p_d_b, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved1, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M4 = 0, M28 = 18432, M38 = 0, M24 = 18432, M0_0 = 34816, M1_2 = 18432, M2_1 = 43008, M3_6 = 51200, M5_9 = 59392, M6_13 = 67584, M7_17 = 75776, M8_22 = 83968, M9_27 = 92160, M10_30 = 100352, M11_38 = 108544, M12_5 = 26624, M13_26 = 116736, M14 = 124928, M15_12 = 124928, M16_53 = 133120, M17 = 141312, M18 = 141312, M19 = 26624, M20 = 26624, M22 = 26624, M23 = 116736, M25_46 = 18432, M26_42 = 18432, M27 = 51200, M39 = 18432, M40 = 0, M33 = 0, M35 = 18432, M21_32 = 124928, M29_76 = 1024, M30_77 = 1280, M31_78 = 36864, M32_80 = 19456, M34_82 = 19712, M36_83 = 19968, M37_84 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1388,23 +1390,23 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %2 [%row, V] = load v row
-  tile_load<64, 1, 256>((base + M1_2), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   // %1 [%row, V] = load ws.S.solved1 row
   tile_load<64, 1, 256>((base + M2_1), p_ws_S_solved1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %6 [%row, K] = load k row
-  tile_load<64, 1, 256>((base + M3_6), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M3_6), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %7 [%row, K] = load w row
-  array_load<64, 72, 256>((base + M4), p_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M4), p_w + (i64)first * s_w.token + (i64)head * s_w.head, (i64)s_w.token, length, 64, t); cp_commit();
   // %9 [%row, V] = load ws.S.written1 row
   tile_load<64, 1, 256>((base + M5_9), p_ws_S_written1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %13 [%row, K] = load b row
-  tile_load<64, 1, 256>((base + M6_13), p_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M6_13), p_b + (i64)first * s_b.token + (i64)head * s_b.head, (i64)s_b.token, length, 64, t); cp_commit();
   // %17 [K, V] = load ws.S.states
   tile_load<64, 1, 256>((base + M7_17), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %22 [%row, K] = load r row
-  tile_load<64, 1, 256>((base + M8_22), p_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M8_22), p_r + (i64)first * s_r.token + (i64)head * s_r.head, (i64)s_r.token, length, 64, t); cp_commit();
   // %27 [%row, K] = load a row
-  tile_load<64, 1, 256>((base + M9_27), p_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M9_27), p_a + (i64)first * s_a.token + (i64)head * s_a.head, (i64)s_a.token, length, 64, t); cp_commit();
   // %30 [K, V] = load ws.S.cotangents
   tile_load<64, 1, 256>((base + M10_30), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %38 [%row, %col] = load ws.S.score0_0
@@ -1751,7 +1753,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
 }
 
 // Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1774,7 +1776,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       const int token = walk_first + n;
       // %2 [K] = load w one
       float t2[8];
-      UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t2[c * 4], p_w + ((i64)token * d.heads + head) * 64 + (x_K + c * 4));
+      UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t2[c * 4], p_w + (i64)token * s_w.token + (i64)head * s_w.head + (x_K + c * 4));
       // %3 [K] = exp %2
       float t3[8];
       UNROLL for (int i = 0; i < 8; ++i) t3[i] = m_exp(t2[i]);
@@ -1816,19 +1818,19 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
       // %16 [K] = load k one
       float t16[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + (i64)token * s_k.token + (i64)head * s_k.head + (x_K + c * 8));
       // %17 [V] = load v one
       float t17[1];
-      ldn<1>(&t17[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      ldn<1>(&t17[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
       // %18 [K, V] = mul %16, %17
       float t18[8];
       UNROLL for (int i = 0; i < 8; ++i) t18[i] = (t16[i] * t17[0]);
       // %19 [K] = load b one
       float t19[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t19[c * 8], p_b + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t19[c * 8], p_b + (i64)token * s_b.token + (i64)head * s_b.head + (x_K + c * 8));
       // %20 [K] = load a one
       float t20[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t20[c * 8], p_a + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t20[c * 8], p_a + (i64)token * s_a.token + (i64)head * s_a.head + (x_K + c * 8));
       // %21 [V] = contract[K] %20, %1
       float t21[1];
       t21[0] = 0.f;
@@ -1850,7 +1852,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t25[i] = (t14[i] + t24[i]);
       // %26 [K] = load r one
       float t26[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t26[c * 8], p_r + ((i64)token * d.heads + head) * 64 + (x_K + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t26[c * 8], p_r + (i64)token * s_r.token + (i64)head * s_r.head + (x_K + c * 8));
       // %27 [V] = contract[K] %26, %25
       float t27[1];
       t27[0] = 0.f;

@@ -1,25 +1,29 @@
 """A program made ready for one device and one set of extents: all that a launch needs lies packed, a call writes only what has changed."""
-import ctypes, os, struct
+import ctypes, math, os, struct
 
 from . import _driver as cuda
 from . import _host as host
 from ._driver import LmoecError, TensorMap, check, driver
+from ._graph import ARENA, Graph, Node
 from ._plan import EXTENTS, START, Launches, apart, arena, product, tensor_bytes
 
 TABLES = {"sequences": 6, "segments": 4, "chunks": 4}
 ONE_LANE = os.environ.get("LMOEC_LANES") == "1"
 CHECK = os.environ.get("LMOEC_CHECK") == "1"
+# A graph runs once at a time, so each stream has its own; with more streams than this, kernels are launched one by one.
+MOST_GRAPHS = 0 if CHECK or os.environ.get("LMOEC_GRAPHS") == "0" else 4
 
 
 class Request:
     """What distinguishes a call from others that can use the same memory layout."""
 
-    def __init__(self, plan, program, given, absent, wanted, in_place, lead, extents, offset_bytes, keeps_tables):
+    def __init__(self, plan, program, given, absent, wanted, in_place, lead, extents, offset_bytes, keeps_tables, distances=None):
         """`given`: names of the tensors that a call hands over, in order; `absent`: those among them that are None.
         `wanted`: results that somebody asked for. `lead`: what users see in the place of `tokens`. `offset_bytes`: of one number in cu_seqlens; 0 where sequences are equally long.
-        `keeps_tables`: they stay on the device from call to call."""
+        `keeps_tables`: they stay on the device from call to call. `distances`: elements between tokens and between heads of given tensors with gaps."""
         self.plan, self.program, self.given, self.absent, self.wanted, self.in_place = plan, program, given, absent, wanted, in_place
         self.lead, self.extents, self.offset_bytes, self.keeps_tables = lead, extents, offset_bytes, keeps_tables
+        self.distances = distances or {}
 
 
 class Bound:
@@ -36,7 +40,9 @@ class Bound:
         self._dims = (ctypes.c_int32 * 6)(*(extents[name] for name in EXTENTS))
         self._offset_bytes = ctypes.c_int32(request.offset_bytes)
         self.main, self.side = ctypes.c_void_p(), ctypes.c_void_p()
-        self._configs, self._maps, self._names, self._keep = [], {}, [], []
+        self._configs, self._maps, self._keep = [], {}, []
+        # What a graph of this program consists of, and graphs by stream; None where a stream has had one call, which launches kernels one by one.
+        self._nodes, self._graphs = [], {}
         self._stream = None
         self._pointers = self._base = None
         self._start, self.ops = [], []
@@ -44,6 +50,8 @@ class Bound:
             self._zero_ops()
         table_op = self._table_op(kernels)
         (self._start if request.keeps_tables else self.ops).append(table_op)
+        if request.keeps_tables:
+            self._nodes.clear()
         self._program_ops(kernels)
         self._map_list = [(made, *self._source(name)) for (name, _), made in self._maps.items()]
         self._table_memory, self._table_event, self._table_streams = None, None, set()
@@ -112,13 +120,14 @@ class Bound:
 
     # Operations: pairs of a function of the driver and its arguments, made once
 
-    def _launch_op(self, name, function, grid, block, shared, params, lane):
+    def _launch_op(self, key, name, function, grid, block, shared, params, sources, lane):
         if grid[0] > 2 ** 31 - 1 or grid[1] > 65535 or grid[2] > 65535:
             raise LmoecError(f"{self.plan.scan}: {name} would need a grid of {grid} blocks", "split the call: fewer heads, or fewer tokens")
         config = cuda.LaunchConfig(*grid, block, 1, 1, shared)
         self._configs.append((config, lane))
         pointers = (ctypes.c_void_p * len(params))(*params)
         self._keep += [pointers]
+        self._nodes.append(Node(key, function, config, pointers, sources))
         return driver().cuLaunchKernelEx, (ctypes.byref(config), function, ctypes.byref(pointers), None), (name, grid)
 
     def _slot_address(self, name):
@@ -128,7 +137,8 @@ class Bound:
         tables = self.plan.tables
         places = [self._slot_address(f"%{name}") for name in TABLES]
         params = [self._slot_address("%offsets"), ctypes.addressof(self._offset_bytes), *places, ctypes.addressof(self._dims)]
-        return self._launch_op("%tables", kernels["%tables"], (1, 1, 1), tables["block"], tables["sharedBytes"], params, 0)
+        sources = {self._handed["%offsets"], ARENA}
+        return self._launch_op(START, "%tables", kernels["%tables"], (1, 1, 1), tables["block"], tables["sharedBytes"], params, sources, 0)
 
     def _program_ops(self, kernels):
         launches, streams = self._launches, (self.main, self.side)
@@ -156,7 +166,8 @@ class Bound:
                 if 0 not in grid:
                     params = [self._param(arg) for arg in kernel["args"]]
                     function, block, shared = kernels[kernel["name"]], kernel["block"], kernel["sharedBytes"]
-                    self.ops.append(self._launch_op(kernel["name"], function, grid, block, shared, params, lane))
+                    sources = {self._place_of(arg) for arg in kernel["args"]}
+                    self.ops.append(self._launch_op(i, kernel["name"], function, grid, block, shared, params, sources, lane))
             if i in awaited:
                 record(i, lane)
         if beside and not launches.joined(beside[-1]):
@@ -172,13 +183,29 @@ class Bound:
                 return self._slot_address(f"%{arg['kind']}")
             case "dims":
                 return ctypes.addressof(self._dims)
+            case "strides":
+                return self._distances(arg["tensor"])
             case "tensorMap":
                 key = (self._launches.place(arg["tensor"]), tuple(arg["box"]))
                 if key not in self._maps:
                     tensor = self.plan.tensors[key[0]]
-                    self._maps[key] = TensorMap(f"{key[0]} of {self.plan.scan}", tensor["dtype"], list(self._shape(key[0])), arg["box"])
+                    shape, apart = list(self._shape(key[0])), self.request.distances.get(key[0])
+                    self._maps[key] = TensorMap(f"{key[0]} of {self.plan.scan}", tensor["dtype"], shape, arg["box"], apart)
                 return self._maps[key].at
         raise LmoecError(f"{self.plan.scan}: an argument of the kind {arg['kind']}", "this plan is not for CUDA: build it again")
+
+    def _place_of(self, arg):
+        """Where an argument has its address from: an index among those handed over, or the arena, or nothing that changes."""
+        name = self._launches.place(arg["tensor"]) if "tensor" in arg else f"%{arg['kind']}"
+        return self._handed.get(name, ARENA if name in self._arena_slots else None)
+
+    def _distances(self, name):
+        """Elements between two tokens and between two heads, as kernels take them."""
+        _, inner, *own = self._shape(name)
+        cell = math.prod(own)
+        pair = (ctypes.c_int32 * 2)(*self.request.distances.get(name, (inner * cell, cell)))
+        self._keep.append(pair)
+        return ctypes.addressof(pair)
 
     def _zero_ops(self):
         self._zero_refs = []
@@ -212,11 +239,29 @@ class Bound:
             host.record_use(self._table_memory, self.index)
         self._table_streams.add(main)
 
-    def __call__(self, pointers, offsets):
+    def __call__(self, pointers, offsets, capturing=False):
         """Launches on torch's current stream. `pointers`: of what is given, in order. Returns the results."""
         made, _memory = self.ready(pointers, offsets)
-        self._run(self.ops)
+        if capturing or not self._by_graph():
+            self._run(self.ops)
         return tuple(made) if self._order is None else tuple([None if at is None else made[at] for at in self._order])
+
+    def _by_graph(self):
+        """Launches everything at once, from the second call on that a stream makes. Gives whether it did."""
+        if self._memory_zeros or len(self._nodes) < 2:
+            return False
+        graph = self._graphs.get(self._stream, self)
+        if graph is self:
+            if len(self._graphs) < MOST_GRAPHS:
+                self._graphs[self._stream] = None
+            return False
+        if graph is None:
+            graph = self._graphs[self._stream] = Graph(self._nodes, self._launches.before, self._stream, self._pointers, self._base)
+        if graph.launch(self._pointers, self._base) == 0:
+            return True
+        # Launched one by one, the kernel that is wrong has a name.
+        del self._graphs[self._stream]
+        return False
 
     def ready(self, pointers, offsets):
         """Results and workspaces of a call, which parameters point to from here on."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ._drive import Reference
+from ._layout import laid
 from ._runtime import LmoecError, Scan
 
 Operator = Callable[..., Any]
@@ -108,20 +109,20 @@ def exact_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def ready(x: Tensor, dtype: torch.dtype, name: str) -> Tensor:
-    """The tensor in the dtype and the layout that the operators want."""
+def ready(x: Tensor, dtype: torch.dtype, name: str, own: int | None = None) -> Tensor:
+    """The tensor in the dtype and the layout that the operators want. `own`: axes of one head, of what is given token by token."""
     if x.dtype != dtype:
         if not x.is_floating_point():
             raise ValueError(f"{name} must be of a floating dtype, found {x.dtype}")
         x = x.to(dtype)
-    return x.contiguous()
+    return laid(x, own)
 
 
 def packed(cu_seqlens: Tensor | None, cu_seqlens_cpu: Tensor | None) -> Tensor | None:
     """Offsets that the CPU knows save kernels work; traced programs get those of the device."""
-    if cu_seqlens_cpu is None or torch.compiler.is_compiling():
-        return cu_seqlens
-    return cu_seqlens_cpu
+    offsets = cu_seqlens if cu_seqlens_cpu is None or torch.compiler.is_compiling() else cu_seqlens_cpu
+    # Loaders that batch everything give [1, N + 1].
+    return offsets[0] if isinstance(offsets, Tensor) and offsets.ndim == 2 and offsets.shape[0] == 1 else offsets
 
 
 def no_gradient(name: str, *tensors: Tensor) -> None:

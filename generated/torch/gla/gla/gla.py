@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import _ops, _reference, _transitions
+from ._layout import laid
 from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
 from .cp import SequenceShards, sharded
 
@@ -32,7 +33,7 @@ class _Gla(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out0) -> Any:
-        cotangents = [None if d is None else d.contiguous() for d in (d_out0, None)]
+        cotangents = [laid(d_out0), None]
         if all(d is None for d in cotangents):
             return None, None, None, None, None, None
         q, k, v, g, S, cu_seqlens = ctx.saved_tensors
@@ -53,7 +54,7 @@ class _GlaFinal(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out0, d_final0) -> Any:
-        cotangents = [None if d is None else d.contiguous() for d in (d_out0, d_final0)]
+        cotangents = [laid(d_out0), laid(d_final0)]
         if all(d is None for d in cotangents):
             return None, None, None, None, None, None
         q, k, v, g, S, cu_seqlens = ctx.saved_tensors
@@ -91,7 +92,7 @@ def gla(
         g: [B, T, H, K], in -inf..0; float32.
         initial_state: S [N, H, K, V] in float32, N = B or the number of packed sequences; zeros if None.
         output_final_state: gives the state after the last token, too.
-        cu_seqlens: int32 or int64 [N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
+        cu_seqlens: int32 or int64 [N + 1] or [1, N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
         cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.
         shards: the tokens are those of one rank out of a longer row (module `cp`).
 
@@ -107,10 +108,10 @@ def gla(
     """
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gla: q")
-    k = ready(k, dtype, "gla: k")
-    v = ready(v, dtype, "gla: v")
-    g = ready(g, exact, "gla: g")
+    q = ready(q, dtype, "gla: q", 1)
+    k = ready(k, dtype, "gla: k", 1)
+    v = ready(v, dtype, "gla: v", 1)
+    g = ready(g, exact, "gla: g", 1)
     S = initial_state
     S = None if S is None else ready(S, exact, "gla: the state S")
     if shards is not None:
@@ -145,10 +146,10 @@ def gla_step(
     no_gradient("gla_step", q, k, v, g)
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gla: q")
-    k = ready(k, dtype, "gla: k")
-    v = ready(v, dtype, "gla: v")
-    g = ready(g, exact, "gla: g")
+    q = ready(q, dtype, "gla: q", 1)
+    k = ready(k, dtype, "gla: k", 1)
+    v = ready(v, dtype, "gla: v", 1)
+    g = ready(g, exact, "gla: g", 1)
     S = state
     return _op.step(q, k, v, g, S)
 
@@ -167,10 +168,10 @@ def gla_step_functional(
     no_gradient("gla_step", q, k, v, g)
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gla: q")
-    k = ready(k, dtype, "gla: k")
-    v = ready(v, dtype, "gla: v")
-    g = ready(g, exact, "gla: g")
+    q = ready(q, dtype, "gla: q", 1)
+    k = ready(k, dtype, "gla: k", 1)
+    v = ready(v, dtype, "gla: v", 1)
+    g = ready(g, exact, "gla: g", 1)
     S = state
     S = ready(S, exact, "gla: the state S")
     results = _op.step_functional(q, k, v, g, S)
@@ -191,10 +192,10 @@ def gla_reference(
     """The formula token by token in plain PyTorch: slow, on any device, in any floating dtype, differentiable by autograd as often as wanted."""
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gla: q")
-    k = ready(k, dtype, "gla: k")
-    v = ready(v, dtype, "gla: v")
-    g = ready(g, exact, "gla: g")
+    q = ready(q, dtype, "gla: q", 1)
+    k = ready(k, dtype, "gla: k", 1)
+    v = ready(v, dtype, "gla: v", 1)
+    g = ready(g, exact, "gla: g", 1)
     S = initial_state
     S = None if S is None else ready(S, exact, "gla: the state S")
     results = _reference.gla.loop((q, k, v, g, S), packed(cu_seqlens, cu_seqlens_cpu), output_final_state)

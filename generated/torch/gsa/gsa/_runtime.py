@@ -1,5 +1,5 @@
 """Launches the kernels of a package on torch's tensors and streams, by the driver alone. `Scan` is what the operators call."""
-import threading, weakref
+import math, threading, weakref
 from pathlib import Path
 
 import torch
@@ -8,6 +8,7 @@ from . import _driver as cuda
 from . import _host as host
 from ._bound import CHECK, Bound, Request
 from ._driver import LmoecError, driver
+from ._layout import boundary, distances
 from ._images import Images, cache_folder, Nvrtc, targets_for
 from ._plan import Call, Plan
 
@@ -120,7 +121,7 @@ class Program:
         self.free = {}
 
     def __call__(self, args, cotangents, cu_seqlens, wanted, in_place):
-        key, pointers, bits, whole = [wanted, in_place], [], 0, True
+        key, pointers, bits = [wanted, in_place], [], 0
         for tensor in (*args, *cotangents):
             if tensor is None:
                 key.append(None)
@@ -128,11 +129,14 @@ class Program:
             else:
                 pointer = tensor.data_ptr()
                 bits |= pointer
-                whole &= tensor.is_contiguous()
                 pointers.append(pointer)
                 key += (tensor.shape, tensor.dtype, host.device_of(tensor))
-        if bits & 15 or not whole:
-            args, cotangents, pointers = self._aligned(args, cotangents)
+                if not tensor.is_contiguous():
+                    key.append(tensor.stride())
+        if bits & 15:
+            copies = self._copies(args, cotangents, in_place)
+            if copies is not None:
+                return self(*copies, cu_seqlens, wanted, in_place)
         index, offsets, lengths = host.device_of(args[0]), 0, None
         if cu_seqlens is not None:
             if host.device_of(cu_seqlens) < 0:
@@ -151,16 +155,20 @@ class Program:
     def _run(self, key, args, cotangents, cu_seqlens, lengths, index, pointers, offsets):
         wanted, in_place = key[:2]
         # Of offsets, tables are made at every call; others stay, but not for a graph, which may live longer.
-        keeps_tables = cu_seqlens is None and not host.capturing()
+        capturing = host.capturing()
+        keeps_tables = cu_seqlens is None and not capturing
         key = (keeps_tables, *key)
         try:
             free = self.free[key]
             bound = free.pop()
         except (KeyError, IndexError):
+            copies = self._copies(args, cotangents, in_place)
+            if copies is not None:
+                return self(*copies, cu_seqlens, wanted, in_place)
             cuda.ensure_context(index)
             bound = self._bind(args, cotangents, cu_seqlens, lengths, wanted, in_place, index, keeps_tables)
             free = self._shelf(key)
-        results = bound(pointers, offsets)
+        results = bound(pointers, offsets, capturing)
         free.append(bound)
         return results
 
@@ -170,16 +178,24 @@ class Program:
                 del self.free[next(iter(self.free))]
             return self.free.setdefault(key, [])
 
-    def _aligned(self, args, cotangents):
-        """Copies what does not begin on 16 bytes, as the copy engine and vector loads want it. Tensors with gaps are the caller's."""
-        call = Plan.named(self._scan.plans()[0], "input", "param", "initial", "cotangent")
-        for name, tensor in zip(call, (*args, *cotangents)):
-            if tensor is not None and not tensor.is_contiguous():
-                scan, strides = self._scan.plans()[0].scan, list(tensor.stride())
-                raise LmoecError(f"{scan}: {name} has strides {strides} for its shape {list(tensor.shape)}", f"pass {name}.contiguous()")
-        copy = lambda tensors: [tensor.clone() if tensor is not None and tensor.data_ptr() & 15 else tensor for tensor in tensors]
-        args, cotangents = copy(args), copy(cotangents)
-        return args, cotangents, [0 if tensor is None else tensor.data_ptr() for tensor in (*args, *cotangents)]
+    def _named(self, args, cotangents):
+        """What is given, beside what a plan says of it."""
+        plan = self._scan.plans()[0]
+        names = plan.named("input", "param", "initial", "cotangent")
+        return [(name, plan.tensors[name], tensor) for name, tensor in zip(names, (*args, *cotangents)) if tensor is not None]
+
+    def _copies(self, args, cotangents, in_place):
+        """Arguments and cotangents with copies of what kernels cannot read as it lies; None where they can read all."""
+        unfit = {id(tensor): name for name, declared, tensor in self._named(args, cotangents) if not _readable(declared, tensor, self._name == "step")}
+        if not unfit:
+            return None
+        plan = self._scan.plans()[0]
+        for name in plan.named("initial") if in_place else ():
+            if name in unfit.values():
+                what = f"{plan.scan}: {name}, which the step writes, must be contiguous and begin on 16 bytes"
+                raise LmoecError(what, f"keep the state in a tensor of its own: {name}.clone()")
+        copy = lambda tensors: [x.clone(memory_format=torch.contiguous_format) if id(x) in unfit else x for x in tensors]
+        return copy(args), copy(cotangents)
 
     def _bind(self, args, cotangents, cu_seqlens, lengths, wanted, in_place, index, keeps_tables):
         driver()
@@ -201,8 +217,13 @@ class Program:
         lead = (known["B"],) if call.step else (known["B"], known["T"])
         request = Request(
             plan, self._name, given, absent, results[wanted], in_place, lead, call.extents(lengths),
-            0 if cu_seqlens is None else cu_seqlens.element_size(), keeps_tables)
+            0 if cu_seqlens is None else cu_seqlens.element_size(), keeps_tables, self._distances(args, cotangents))
         return Bound(request, _images.kernels(plan, index), index)
+
+    def _distances(self, args, cotangents):
+        """How far tokens and heads are apart where they have gaps."""
+        with_gaps = [each for each in self._named(args, cotangents) if not each[2].is_contiguous()]
+        return {name: distances(tensor, len(declared["axes"])) for name, declared, tensor in with_gaps}
 
     def _choose(self, index, args, cotangents, cu_seqlens, tensors):
         scan = self._scan.plans()[0].scan
@@ -214,6 +235,17 @@ class Program:
             if tensor is not None and host.device_of(tensor) != index:
                 raise LmoecError(f"{scan}: {name} is on {tensor.device}, other tensors on {args[0].device}", f"move {name} there")
         return self._scan.choose(index, self._name, args, cotangents, cu_seqlens)
+
+
+def _readable(declared, tensor, step):
+    """Can kernels read a tensor where it lies? Of another rank than the plan's, it is not for this function to say."""
+    per_token, own = declared["role"] == "input", len(declared["axes"])
+    if per_token and tensor.dim() != own + (2 if step else 3):
+        return True
+    if not tensor.is_contiguous() and not (per_token and distances(tensor, own) is not None):
+        return False
+    cell = math.prod(tensor.shape[tensor.dim() - own:])
+    return tensor.data_ptr() % (boundary(tensor, cell) if per_token else 16) == 0
 
 
 def _lengths(scan, offsets, first):

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import _ops, _reference, _transitions
+from ._layout import laid
 from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
 from .cp import SequenceShards, sharded
 
@@ -39,7 +40,7 @@ class _Gsa(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out0) -> Any:
-        cotangents = [None if d is None else d.contiguous() for d in (d_out0, None, None)]
+        cotangents = [laid(d_out0), None, None]
         if all(d is None for d in cotangents):
             return None, None, None, None, None, None, None
         q, k, v, g, Kt, Vt, cu_seqlens = ctx.saved_tensors
@@ -60,7 +61,7 @@ class _GsaFinal(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out0, d_final0, d_final1) -> Any:
-        cotangents = [None if d is None else d.contiguous() for d in (d_out0, d_final0, d_final1)]
+        cotangents = [laid(d_out0), laid(d_final0), laid(d_final1)]
         if all(d is None for d in cotangents):
             return None, None, None, None, None, None, None
         q, k, v, g, Kt, Vt, cu_seqlens = ctx.saved_tensors
@@ -102,7 +103,7 @@ def gsa(
         g: [B, T, H, M], in -inf..0; float32.
         initial_state: Kt [N, H, K, M], Vt [N, H, M, V] in float32, N = B or the number of packed sequences; zeros if None.
         output_final_state: gives the state after the last token, too.
-        cu_seqlens: int32 or int64 [N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
+        cu_seqlens: int32 or int64 [N + 1] or [1, N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
         cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.
         shards: the tokens are those of one rank out of a longer row (module `cp`).
 
@@ -118,10 +119,10 @@ def gsa(
     """
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gsa: q")
-    k = ready(k, dtype, "gsa: k")
-    v = ready(v, dtype, "gsa: v")
-    g = ready(g, exact, "gsa: g")
+    q = ready(q, dtype, "gsa: q", 1)
+    k = ready(k, dtype, "gsa: k", 1)
+    v = ready(v, dtype, "gsa: v", 1)
+    g = ready(g, exact, "gsa: g", 1)
     Kt, Vt = (None, None) if initial_state is None else initial_state
     Kt = None if Kt is None else ready(Kt, exact, "gsa: the state Kt")
     Vt = None if Vt is None else ready(Vt, exact, "gsa: the state Vt")
@@ -158,10 +159,10 @@ def gsa_step(
     no_gradient("gsa_step", q, k, v, g)
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gsa: q")
-    k = ready(k, dtype, "gsa: k")
-    v = ready(v, dtype, "gsa: v")
-    g = ready(g, exact, "gsa: g")
+    q = ready(q, dtype, "gsa: q", 1)
+    k = ready(k, dtype, "gsa: k", 1)
+    v = ready(v, dtype, "gsa: v", 1)
+    g = ready(g, exact, "gsa: g", 1)
     Kt, Vt = state
     return _op.step(q, k, v, g, Kt, Vt)
 
@@ -180,10 +181,10 @@ def gsa_step_functional(
     no_gradient("gsa_step", q, k, v, g)
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gsa: q")
-    k = ready(k, dtype, "gsa: k")
-    v = ready(v, dtype, "gsa: v")
-    g = ready(g, exact, "gsa: g")
+    q = ready(q, dtype, "gsa: q", 1)
+    k = ready(k, dtype, "gsa: k", 1)
+    v = ready(v, dtype, "gsa: v", 1)
+    g = ready(g, exact, "gsa: g", 1)
     Kt, Vt = state
     Kt = ready(Kt, exact, "gsa: the state Kt")
     Vt = ready(Vt, exact, "gsa: the state Vt")
@@ -205,10 +206,10 @@ def gsa_reference(
     """The formula token by token in plain PyTorch: slow, on any device, in any floating dtype, differentiable by autograd as often as wanted."""
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gsa: q")
-    k = ready(k, dtype, "gsa: k")
-    v = ready(v, dtype, "gsa: v")
-    g = ready(g, exact, "gsa: g")
+    q = ready(q, dtype, "gsa: q", 1)
+    k = ready(k, dtype, "gsa: k", 1)
+    v = ready(v, dtype, "gsa: v", 1)
+    g = ready(g, exact, "gsa: g", 1)
     Kt, Vt = (None, None) if initial_state is None else initial_state
     Kt = None if Kt is None else ready(Kt, exact, "gsa: the state Kt")
     Vt = None if Vt is None else ready(Vt, exact, "gsa: the state Vt")

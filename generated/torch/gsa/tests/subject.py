@@ -1,5 +1,6 @@
 # The package that these tests are about.
 import gsa as package
 from gsa import _ops as ops
+from gsa._layout import laid
 
-__all__ = ["ops", "package"]
+__all__ = ["laid", "ops", "package"]

@@ -37,6 +37,23 @@ def test_one_graph_for_all_lengths(scan):
 
 
 @pytest.mark.parametrize("scan", SCANS)
+def test_slices_in_one_graph_for_all_lengths(scan):
+    signature = reference_of(scan).signature
+    counter = CompileCounterWithBackend("aot_eager")
+
+    def both(*given):
+        return call(scan, [torch.stack([x, x], 2).select(2, 1) if i < len(signature.inputs) else x for i, x in enumerate(given)])
+
+    compiled = torch.compile(both, fullgraph=True, backend=counter)
+    for tokens in (8, 13, 21, 34):
+        args = leaves(draw(scan, tokens=tokens, dtype=torch.float32, states=False))
+        found, expected = compiled(*args), both(*args)
+        for x, y in zip([*found, *gradients(found, args)], [*expected, *gradients(expected, args)]):
+            assert torch.equal(x, y)
+    assert counter.frame_count <= 2
+
+
+@pytest.mark.parametrize("scan", SCANS)
 def test_packed_sequences_of_any_number(scan):
     counter = CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(lambda offsets, *given: call(scan, given, cu_seqlens=offsets), fullgraph=True, backend=counter)

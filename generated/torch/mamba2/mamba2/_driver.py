@@ -53,6 +53,11 @@ def _after_fork():
 os.register_at_fork(after_in_child=_after_fork)
 
 
+def usable():
+    """May handles be given back? Not in a forked process, nor where nothing was opened."""
+    return _library is not None and not _forked
+
+
 def driver():
     """libcuda.so.1, ready."""
     global _library
@@ -114,7 +119,7 @@ class Side:
         check(driver().cuStreamCreate(ctypes.byref(self.stream), NON_BLOCKING), "making a stream")
 
     def __del__(self):
-        if self.stream and _library is not None and not _forked:
+        if self.stream and usable():
             _library.cuStreamDestroy(self.stream)
 
 
@@ -136,7 +141,7 @@ class Event:
         check(driver().cuEventCreate(ctypes.byref(self.event), NO_TIMING), "making an event")
 
     def __del__(self):
-        if self.event and _library is not None and not _forked:
+        if self.event and usable():
             _library.cuEventDestroy(self.event)
 
 
@@ -149,7 +154,8 @@ ELEMENT = {"bf16": 2, "f16": 2, "f32": 4, "i32": 4}
 class TensorMap:
     """A CUtensorMap (cuTensorMapEncodeTiled): how the copy engine reads a tensor. `box`: what one copy moves, innermost axis first."""
 
-    def __init__(self, name, dtype, shape, box):
+    def __init__(self, name, dtype, shape, box, distances=None):
+        """`distances`: elements between tokens and between heads, where the tensor has gaps."""
         self.name, self.dtype, self.box = name, dtype, box
         # On a boundary of 64 bytes, as the driver wants it.
         self._memory = ctypes.create_string_buffer(_MAP_BYTES + 64)
@@ -165,6 +171,8 @@ class TensorMap:
         for extent in self.dims[:-1]:
             size *= extent
             self.strides.append(size)
+        if distances is not None:
+            self.strides = [ELEMENT[dtype] * distance for distance in reversed(distances)]
 
     def point(self, pointer):
         """The tensor has moved."""

@@ -162,7 +162,7 @@ class Launches:
         self.kernels = {i: plan.kernels[self.all[i]["kernel"]] for i in self.kept}
         if all(self.lane(i) == 0 for i in self.kept):
             self.one_lane = True
-        self._before = {}
+        self._before = {START: frozenset()}
 
     def lane(self, i):
         return 0 if self.one_lane else self.all[i]["lane"]

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import _ops, _reference, _transitions
+from ._layout import laid
 from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
 from .cp import SequenceShards, sharded
 
@@ -32,7 +33,7 @@ class _Mamba2(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out0) -> Any:
-        cotangents = [None if d is None else d.contiguous() for d in (d_out0, None)]
+        cotangents = [laid(d_out0), None]
         if all(d is None for d in cotangents):
             return None, None, None, None, None, None, None, None, None
         x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens = ctx.saved_tensors
@@ -53,7 +54,7 @@ class _Mamba2Final(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out0, d_final0) -> Any:
-        cotangents = [None if d is None else d.contiguous() for d in (d_out0, d_final0)]
+        cotangents = [laid(d_out0), laid(d_final0)]
         if all(d is None for d in cotangents):
             return None, None, None, None, None, None, None, None, None
         x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens = ctx.saved_tensors
@@ -99,7 +100,7 @@ def mamba2(
         D: [H]; float32.
         initial_state: h [N, H, N, P] in float32, N = B or the number of packed sequences; zeros if None.
         output_final_state: gives the state after the last token, too.
-        cu_seqlens: int32 or int64 [N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
+        cu_seqlens: int32 or int64 [N + 1] or [1, N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
         cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.
         shards: the tokens are those of one rank out of a longer row (module `cp`).
 
@@ -115,10 +116,10 @@ def mamba2(
     """
     dtype = io_dtype(x)
     exact = exact_dtype(dtype)
-    x = ready(x, dtype, "mamba2: x")
-    dt = ready(dt, exact, "mamba2: dt")
-    B = ready(B, dtype, "mamba2: B")
-    C = ready(C, dtype, "mamba2: C")
+    x = ready(x, dtype, "mamba2: x", 1)
+    dt = ready(dt, exact, "mamba2: dt", 0)
+    B = ready(B, dtype, "mamba2: B", 1)
+    C = ready(C, dtype, "mamba2: C", 1)
     A_log = ready(A_log, exact, "mamba2: A_log")
     dt_bias = ready(dt_bias, exact, "mamba2: dt_bias")
     D = ready(D, exact, "mamba2: D")
@@ -163,10 +164,10 @@ def mamba2_step(
     no_gradient("mamba2_step", x, dt, B, C, A_log, dt_bias, D)
     dtype = io_dtype(x)
     exact = exact_dtype(dtype)
-    x = ready(x, dtype, "mamba2: x")
-    dt = ready(dt, exact, "mamba2: dt")
-    B = ready(B, dtype, "mamba2: B")
-    C = ready(C, dtype, "mamba2: C")
+    x = ready(x, dtype, "mamba2: x", 1)
+    dt = ready(dt, exact, "mamba2: dt", 0)
+    B = ready(B, dtype, "mamba2: B", 1)
+    C = ready(C, dtype, "mamba2: C", 1)
     A_log = ready(A_log, exact, "mamba2: A_log")
     dt_bias = ready(dt_bias, exact, "mamba2: dt_bias")
     D = ready(D, exact, "mamba2: D")
@@ -192,10 +193,10 @@ def mamba2_step_functional(
     no_gradient("mamba2_step", x, dt, B, C, A_log, dt_bias, D)
     dtype = io_dtype(x)
     exact = exact_dtype(dtype)
-    x = ready(x, dtype, "mamba2: x")
-    dt = ready(dt, exact, "mamba2: dt")
-    B = ready(B, dtype, "mamba2: B")
-    C = ready(C, dtype, "mamba2: C")
+    x = ready(x, dtype, "mamba2: x", 1)
+    dt = ready(dt, exact, "mamba2: dt", 0)
+    B = ready(B, dtype, "mamba2: B", 1)
+    C = ready(C, dtype, "mamba2: C", 1)
     A_log = ready(A_log, exact, "mamba2: A_log")
     dt_bias = ready(dt_bias, exact, "mamba2: dt_bias")
     D = ready(D, exact, "mamba2: D")
@@ -222,10 +223,10 @@ def mamba2_reference(
     """The formula token by token in plain PyTorch: slow, on any device, in any floating dtype, differentiable by autograd as often as wanted."""
     dtype = io_dtype(x)
     exact = exact_dtype(dtype)
-    x = ready(x, dtype, "mamba2: x")
-    dt = ready(dt, exact, "mamba2: dt")
-    B = ready(B, dtype, "mamba2: B")
-    C = ready(C, dtype, "mamba2: C")
+    x = ready(x, dtype, "mamba2: x", 1)
+    dt = ready(dt, exact, "mamba2: dt", 0)
+    B = ready(B, dtype, "mamba2: B", 1)
+    C = ready(C, dtype, "mamba2: C", 1)
     A_log = ready(A_log, exact, "mamba2: A_log")
     dt_bias = ready(dt_bias, exact, "mamba2: dt_bias")
     D = ready(D, exact, "mamba2: D")

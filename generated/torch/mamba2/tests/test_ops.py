@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 from cases import PACKED, SCANS, call, cotangents, draw, error, gradients, leaves, reference_of, split
-from subject import ops, package
+from subject import laid, ops, package
 
 CHECKS = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
 
@@ -131,13 +131,23 @@ def test_errors_name_the_tensor(scan):
     inputs, params, states = split(signature, draw(scan, batch=1, sequences=2))
     for offsets, message in [
         (torch.tensor([0, 4, 3, 7]), "rise from 0"), (torch.tensor([0, 3, 8]), "rise from 0"), (torch.tensor([1, 3, 7]), "rise from 0"),
-        (torch.tensor([0.0, 3.0, 7.0]), "int32 or int64"), (torch.tensor([[0, 3, 7]]), "int32 or int64"), (torch.tensor([0]), "N \\+ 1"),
+        (torch.tensor([0.0, 3.0, 7.0]), "int32 or int64"), (torch.tensor([[0, 3], [3, 7]]), "int32 or int64"), (torch.tensor([0]), "N \\+ 1"),
     ]:
         with pytest.raises(ValueError, match=message):
             call(scan, (*inputs, *params, *(None for _ in states)), cu_seqlens=offsets)
     if states:
         with pytest.raises(ValueError, match=f"the state {signature.states[0].name} has 2 rows for 1 sequences"):
             call(scan, (*inputs, *params, *states))
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_offsets_may_lie_in_a_row(scan):
+    """[1, N + 1], as loaders give them that batch everything."""
+    args = draw(scan, batch=1, sequences=2)
+    offsets = torch.tensor([0, 3, 7])
+    for options in ({"cu_seqlens": offsets[None]}, {"cu_seqlens": offsets, "cu_seqlens_cpu": offsets[None]}):
+        for x, y in zip(call(scan, args, **options), call(scan, args, cu_seqlens=offsets)):
+            assert torch.equal(x, y)
 
 
 @pytest.mark.parametrize("scan", SCANS)
@@ -154,11 +164,32 @@ def test_tensors_of_two_devices(scan):
 @pytest.mark.parametrize("scan", SCANS)
 def test_slices_of_a_fused_projection(scan):
     signature = reference_of(scan).signature
-    args = draw(scan)
-    # Every input is a part of one wide tensor.
-    widened = [torch.cat([x, x], -1)[..., : x.shape[-1]] if named.axes else torch.stack([x, x], -1)[..., 0] for named, x in zip(signature.inputs, args)]
-    for x, y in zip(call(scan, (*widened, *args[len(widened) :])), call(scan, args)):
-        assert torch.equal(x, y)
+    args = leaves(draw(scan))
+    inputs = args[: len(signature.inputs)]
+    # As of a projection to all heads of every input; and of one to every input of a head.
+    for axis in (2, 3):
+        wide = [torch.stack([x.detach(), x.detach()], axis).requires_grad_() for x in inputs]
+        slices = [x.select(axis, 1) for x in wide]
+        assert any(not x.is_contiguous() for x in slices)
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+            found = call(scan, (*slices, *args[len(inputs) :]))
+        expected = call(scan, args)
+        begins = {x.data_ptr() for x in kept}
+        copied = [named.name for named, x in zip(signature.inputs, slices) if laid(x, len(named.axes)) is x and x.data_ptr() not in begins]
+        assert not copied, "kept as they are"
+        for x, y in zip(found, expected):
+            assert torch.equal(x, y)
+        for d, e, x in zip(gradients(found, wide), gradients(expected, inputs), wide):
+            assert torch.equal(d.select(axis, 1), e) and not d.select(axis, 0).any()
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_opcheck_of_slices(scan):
+    signature = reference_of(scan).signature
+    args = draw(scan, dtype=torch.float32, states=False)
+    slices = [torch.stack([x, x], 2).select(2, 1) for x in args[: len(signature.inputs)]]
+    torch.library.opcheck(ops.SCANS[scan].forward, (*slices, *args[len(slices) :], None), test_utils=CHECKS)
 
 
 @pytest.mark.parametrize("scan", SCANS)

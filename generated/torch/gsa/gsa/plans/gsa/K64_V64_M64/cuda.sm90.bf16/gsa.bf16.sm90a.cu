@@ -11,6 +11,8 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
+// Elements from one token of an input to the next, and from one head to the next.
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
 struct __align__(64) TensorMap { u64 opaque[16]; };
@@ -749,7 +751,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // The decay of every segment of Kt.
-extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_span, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -784,8 +786,8 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
         (void)chunk_, (void)length_;
          {
           const int r = threadIdx.x / 8, x = threadIdx.x % 8, column = block * 32 + x * 4;
-          auto* const from = p_g + ((i64)(first_ + r) * d.heads + head) * 64 + column;
-          const i64 step = 32 * ((i64)d.heads * 64);
+          auto* const from = p_g + (i64)(first_ + r) * s_g.token + (i64)head * s_g.head + column;
+          const i64 step = 32 * ((i64)s_g.token);
           UNROLL for (int u = 0; u < 2; ++u) {
             const bool in = u * 32 + r < length_;
             cp_async(ring + empty * 8192 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_g, in ? 16 : 0);
@@ -829,7 +831,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
 }
 
 // What every segment adds to Kt by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const __grid_constant__ TensorMap m_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0_7 = 0, W1_12 = 256, L0 = 0, L2 = 18432, L1_5 = 36864;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -856,7 +858,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const f32* __restri
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 45056; (void)to;
       // %2 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L0), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      array_load<64, 72, 128>((to + L0), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
       // %5 [%row, K] = load k row
       cp_commit();
       if (t == 0) {
@@ -1008,7 +1010,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_join(const f32* __restrict_
 }
 
 // Carries Kt from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1035,7 +1037,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 61440; (void)to;
       // %2 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L0), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      array_load<64, 72, 128>((to + L0), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
       // %5 [%row, K] = load q row
       // %6 [%row, K] = load k row
       cp_commit();
@@ -1227,7 +1229,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_final(f32* __restrict__ p_f
 }
 
 // Scores, solves and pointwise values of the chunks of Vt.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_value20, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_value20, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M0 = 0, M1 = 18432, M10 = 0, M7_9 = 36864, M8_7 = 45056, M9 = 53248, M13 = 0, M14 = 8192, M16 = 0, M3 = 36864, M5 = 0, M2_2 = 512, M4_5 = 512, M6_6 = 16384, M11_11 = 16640, M12_13 = 8192, M15_19 = 16384, M17_24 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1241,7 +1243,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   // %1 [%row, M] = load ws.Kt.result0 row
   array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %8 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M1), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %0 [] = 1
   // %2 [%row] = max[M] %1
   cp_wait<1>();
@@ -1714,7 +1716,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_final(f32* __restrict__ p_f
 }
 
 // Carries Kt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, O0 = 0, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1741,7 +1743,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 2 * 61440; (void)to;
       // %2 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L0), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      array_load<64, 72, 128>((to + L0), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
       // %5 [%row, K] = load q row
       // %6 [%row, K] = load k row
       cp_commit();
@@ -2320,7 +2322,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_first(f32* __restri
 }
 
 // Gradients of what the scan of Vt reads.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M2 = 0, M4 = 18432, M26 = 0, M0_0 = 36864, M1_1 = 45056, M3_12 = 53248, M5_28 = 61440, M6_50 = 69632, M7_4 = 77824, M8_8 = 86016, M9 = 77824, M16_24 = 18432, M17_25 = 26624, M18 = 18432, M27_54 = 18432, M28 = 0, M24 = 18432, M11 = 77824, M13 = 18432, M10_18 = 18944, M12_21 = 18944, M14_22 = 19200, M15_23 = 34816, M19_30 = 19456, M20_40 = 0, M21_41 = 256, M22_42 = 19712, M23_45 = 19456, M25_46 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -2334,9 +2336,9 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %1 [%row, V] = load v row
-  tile_load<64, 1, 256>((base + M1_1), p_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M1_1), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   // %7 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %12 [M, V] = load ws.Vt.states
   tile_load<64, 1, 256>((base + M3_12), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %17 [%row, M] = load ws.Kt.result0 row
@@ -2641,7 +2643,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
 }
 
 // What every segment adds to the cotangent of Kt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, f32* __restrict__ p_ws_Kt_local_cotangent, const __grid_constant__ TensorMap m_ws_value37, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, f32* __restrict__ p_ws_Kt_local_cotangent, const __grid_constant__ TensorMap m_ws_value37, const __grid_constant__ TensorMap m_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0_27 = 0, W1_28 = 256, L0 = 0, L3 = 18432, L7 = 36864, L9 = 55296, L6_14 = 73728, L8_25 = 81920, L1_3 = 90112, L2_5 = 90368, L4_8 = 90624, L5_12 = 90880;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2685,7 +2687,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       // %14 [%row, M] = load ws.value37 row
       // %19 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L7), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      array_load<64, 72, 128>((to + L7), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
       // %25 [%row, K] = load q row
       cp_commit();
       if (t == 0) {
@@ -2878,7 +2880,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 }
 
 // Carries the cotangent of Kt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const __grid_constant__ TensorMap m_ws_value37, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const __grid_constant__ TensorMap m_ws_value37, const __grid_constant__ TensorMap m_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0_27 = 0, W1_28 = 256, O0 = 0, L0 = 0, L3 = 18432, L7 = 36864, L9 = 55296, L6_14 = 73728, L8_25 = 81920, L1_3 = 90112, L2_5 = 90368, L4_8 = 90624, L5_12 = 90880;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2922,7 +2924,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       // %14 [%row, M] = load ws.value37 row
       // %19 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L7), p_g + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      array_load<64, 72, 128>((to + L7), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
       // %25 [%row, K] = load q row
       cp_commit();
       if (t == 0) {
@@ -3115,7 +3117,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_first(f32* __restri
 }
 
 // Gradients of what the scan of Kt reads.
-extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const bf16* __restrict__ p_ws_Kt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M7 = 55296, M8 = 73728, M19 = 0, M39 = 0, M23 = 18432, M3_27 = 92160, M4_33 = 100352, M5_39 = 108544, M6_47 = 116736, M20_25 = 124928, M21_22 = 133120, M22 = 141312, M24_32 = 18432, M25_26 = 26624, M26 = 18432, M28_46 = 18432, M29 = 26624, M30_55 = 18432, M31 = 26624, M32 = 18432, M10 = 124928, M12 = 0, M15 = 0, M17 = 0, M37 = 26624, M9_3 = 1024, M11_6 = 1280, M13_7 = 1536, M14_13 = 1280, M16_16 = 1280, M18_17 = 1536, M27_43 = 34816, M33_67 = 0, M34_68 = 256, M35_69 = 27648, M36_71 = 18432, M38_72 = 18688;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -3131,13 +3133,13 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %0 [%row, M] = load ws.Vt.adjoint0 row
   array_load<64, 72, 512>((base + M1), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %23 [%row, M] = load g row
-  array_load<64, 72, 512>((base + M2), p_g + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 512>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %27 [%row, K] = load k row
-  tile_load<64, 1, 512>((base + M3_27), p_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 512>((base + M3_27), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %33 [K, M] = load ws.Kt.states
   tile_load<64, 1, 512>((base + M4_33), p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %39 [%row, K] = load q row
-  tile_load<64, 1, 512>((base + M5_39), p_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 512>((base + M5_39), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %47 [K, M] = load ws.Kt.cotangents
   tile_load<64, 1, 512>((base + M6_47), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %50 [%row, M] = load ws.Vt.adjoint3 row
@@ -3454,7 +3456,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
 }
 
 // Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Kt, f32* __restrict__ p_final_Vt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Kt, f32* __restrict__ p_final_Vt, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -3483,7 +3485,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       const int token = walk_first + n;
       // %4 [M] = load g one
       float t4[8];
-      UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t4[c * 4], p_g + ((i64)token * d.heads + head) * 64 + (x_M + c * 4));
+      UNROLL for (int c = 0; c < 2; ++c) ldn<4>(&t4[c * 4], p_g + (i64)token * s_g.token + (i64)head * s_g.head + (x_M + c * 4));
       // %5 [M] = exp %4
       float t5[8];
       UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
@@ -3525,7 +3527,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t17[(i) * 2 + j] = (t16[(i) * 2 + j] + t15[(i) * 2 + j]);
       // %18 [K] = load k one
       float t18[2];
-      ldn<2>(&t18[0], p_k + ((i64)token * d.heads + head) * 64 + x_K);
+      ldn<2>(&t18[0], p_k + (i64)token * s_k.token + (i64)head * s_k.head + x_K);
       // %19 [M] = neg %6
       float t19[8];
       UNROLL for (int i = 0; i < 8; ++i) t19[i] = (-t6[i]);
@@ -3549,7 +3551,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t25[i] = (t24[i] + t23[i]);
       // %26 [V] = load v one
       float t26[1];
-      ldn<1>(&t26[0], p_v + ((i64)token * d.heads + head) * 64 + x_V);
+      ldn<1>(&t26[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
       // %27 [M, V] = mul %19, %26
       float t27[8];
       UNROLL for (int i = 0; i < 8; ++i) t27[i] = (t19[i] * t26[0]);
@@ -3561,7 +3563,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t29[i] = (t24[i] + t28[i]);
       // %30 [K] = load q one
       float t30[2];
-      ldn<2>(&t30[0], p_q + ((i64)token * d.heads + head) * 64 + x_K);
+      ldn<2>(&t30[0], p_q + (i64)token * s_q.token + (i64)head * s_q.head + x_K);
       // %31 [] = 0.125
       float t31[1];
       t31[0] = 0.125f;

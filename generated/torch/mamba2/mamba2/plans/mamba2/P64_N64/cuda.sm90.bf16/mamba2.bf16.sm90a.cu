@@ -11,6 +11,8 @@ typedef long long i64;
 #define DEV __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
+// Elements from one token of an input to the next, and from one head to the next.
+struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
 // What the host encodes for the copy engine: a tensor and the box of it that a copy moves.
 struct __align__(64) TensorMap { u64 opaque[16]; };
@@ -749,7 +751,7 @@ typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
 // The decay of every segment of h.
-extern "C" __global__ void __launch_bounds__(256) h_spans(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) h_spans(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_span, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -791,7 +793,7 @@ extern "C" __global__ void __launch_bounds__(256) h_spans(const f32* __restrict_
     (void)chunk, (void)length;
     // %8 [%row] = load dt row
     float t8[2];
-    UNROLL for (int c = 0; c < 2; ++c) { if ((x__row + (c) * 32) < length) ldn<1>(&t8[c], p_dt + ((i64)(first + (x__row + (c) * 32)) * d.heads + head) * 1); else zeron<1>(&t8[c]); }
+    UNROLL for (int c = 0; c < 2; ++c) { if ((x__row + (c) * 32) < length) ldn<1>(&t8[c], p_dt + (i64)(first + (x__row + (c) * 32)) * s_dt.token + (i64)head * s_dt.head); else zeron<1>(&t8[c]); }
     // %9 [%row] = add %8, %3
     float t9[2];
     UNROLL for (int j = 0; j < 2; ++j) t9[j] = (t8[j] + t3[0]);
@@ -818,7 +820,7 @@ extern "C" __global__ void __launch_bounds__(256) h_spans(const f32* __restrict_
 }
 
 // What every segment adds to h by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_local, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_B, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_local, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_B, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L1_9 = 0, L2_11 = 8192, L4_8 = 16384, L9_17 = 16640, L10_20 = 16896, L0_6 = 0, L3_7 = 256, L5_12 = 512, L6_13 = 768, L7_14 = 0, L8_16 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -854,7 +856,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const f32* __restric
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %6 [%row] = load dt row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_4[k] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
       // %9 [%row, P] = load x row
       // %11 [%row, N] = load B row
       if (t == 0) {
@@ -1010,7 +1012,7 @@ extern "C" __global__ void __launch_bounds__(256) h_join(const f32* __restrict__
 }
 
 // Carries h from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, bf16* __restrict__ p_o, f32* __restrict__ p_ws_h_local, const f32* __restrict__ p_ws_h_entry, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_C, const __grid_constant__ TensorMap m_B, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, bf16* __restrict__ p_o, f32* __restrict__ p_ws_h_local, const f32* __restrict__ p_ws_h_entry, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_C, const __grid_constant__ TensorMap m_B, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L1_10 = 0, L2_12 = 8192, L3_13 = 16384, L9_24 = 24576, L5_9 = 32768, L10_28 = 33024, L12_35 = 33280, L13_38 = 33536, L0_7 = 0, L4_8 = 256, L6_17 = 512, L7_18 = 768, L8_19 = 0, L11_34 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1046,7 +1048,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restric
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
       // %7 [%row] = load dt row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
       // %10 [%row, P] = load x row
       // %12 [%row, N] = load C row
       // %13 [%row, N] = load B row
@@ -1255,7 +1257,7 @@ extern "C" __global__ void __launch_bounds__(256) h_final(f32* __restrict__ p_fi
 }
 
 // Carries h from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_ws_h_entry, bf16* __restrict__ p_ws_h_states, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_B, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_ws_h_entry, bf16* __restrict__ p_ws_h_states, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_B, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L1_9 = 0, L2_11 = 8192, L4_8 = 16384, L9_17 = 16640, L10_20 = 16896, L0_6 = 0, L3_7 = 256, L5_12 = 512, L6_13 = 768, L7_14 = 0, L8_16 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1291,7 +1293,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restr
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %6 [%row] = load dt row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_4[k] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
       // %9 [%row, P] = load x row
       // %11 [%row, N] = load B row
       if (t == 0) {
@@ -1400,7 +1402,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restr
 }
 
 // What every segment adds to the cotangent of h by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_C, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_6 = 0, L2_15 = 8192, L8_13 = 16384, L9_18 = 16640, L1_7 = 0, L3_8 = 256, L4_9 = 512, L5_10 = 768, L6_11 = 1024, L7_12 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1437,7 +1439,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* _
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %6 [%row, P] = load d_o row
       // %7 [%row] = load dt row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
       // %15 [%row, N] = load C row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
@@ -1587,7 +1589,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse_join(const f32* __re
 }
 
 // Carries the cotangent of h against time.
-extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_local_cotangent, const f32* __restrict__ p_ws_h_entry_cotangent, bf16* __restrict__ p_ws_h_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_local_cotangent, const f32* __restrict__ p_ws_h_entry_cotangent, bf16* __restrict__ p_ws_h_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_C, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_6 = 0, L2_15 = 8192, L8_13 = 16384, L9_18 = 16640, L1_7 = 0, L3_8 = 256, L4_9 = 512, L5_10 = 768, L6_11 = 1024, L7_12 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1624,7 +1626,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %6 [%row, P] = load d_o row
       // %7 [%row] = load dt row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
       // %15 [%row, N] = load C row
       if (t == 0) {
         const u32 bar = landed + n % 3 * 8;
@@ -1774,7 +1776,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse_first(f32* __restric
 }
 
 // Gradients of what the scan of h reads.
-extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_dt, const bf16* __restrict__ p_ws_h_states, const bf16* __restrict__ p_ws_h_cotangents, bf16* __restrict__ p_ws_d_B_heads, bf16* __restrict__ p_ws_d_C_heads, f32* __restrict__ p_ws_d_A_log_chunks, f32* __restrict__ p_ws_d_dt_bias_chunks, f32* __restrict__ p_ws_d_D_chunks, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_dt, const bf16* __restrict__ p_ws_h_states, const bf16* __restrict__ p_ws_h_cotangents, bf16* __restrict__ p_ws_d_B_heads, bf16* __restrict__ p_ws_d_C_heads, f32* __restrict__ p_ws_d_A_log_chunks, f32* __restrict__ p_ws_d_dt_bias_chunks, f32* __restrict__ p_ws_d_D_chunks, const Strides s_x, const Strides s_dt, const Strides s_B, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 M0_0 = 0, M1_3 = 8192, M2_4 = 16384, M3_26 = 24576, M4_35 = 32768, M5_45 = 40960, M14_22 = 49152, M15 = 57344, M19_42 = 0, M33 = 0, M34 = 8192, M6_11 = 49152, M7_13 = 65536, M8_14 = 65792, M9_15 = 49408, M10_16 = 66048, M11_17 = 66304, M12_29 = 49152, M13_30 = 66560, M16_37 = 49152, M17_44 = 49408, M18_50 = 32768, M20_58 = 33024, M21_59 = 0, M22_60 = 256, M23_65 = 512, M24_68 = 256, M25_69 = 8192, M26_70 = 8448, M27_72 = 8704, M28_73 = 16384, M29_74 = 8960, M30_75 = 9216, M31_76 = 9472, M32_77 = 16640, M35_78 = 0, M36_79 = 256, M37_80 = 512, M38_81 = 768, M39_83 = 0, M40_86 = 256, M41_87 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1787,13 +1789,13 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   // %0 [%row, P] = load d_o row
   tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %3 [%row, N] = load C row
-  tile_load<64, 1, 128>((base + M1_3), p_C + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M1_3), p_C + (i64)first * s_C.token + (i64)group * s_C.head, (i64)s_C.token, length, 64, t); cp_commit();
   // %4 [%row, N] = load B row
-  tile_load<64, 1, 128>((base + M2_4), p_B + ((i64)first * d.groups + group) * 64, (i64)d.groups * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M2_4), p_B + (i64)first * s_B.token + (i64)group * s_B.head, (i64)s_B.token, length, 64, t); cp_commit();
   // %26 [N, P] = load ws.h.cotangents
   tile_load<64, 1, 128>((base + M3_26), p_ws_h_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %35 [%row, P] = load x row
-  tile_load<64, 1, 128>((base + M4_35), p_x + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M4_35), p_x + (i64)first * s_x.token + (i64)head * s_x.head, (i64)s_x.token, length, 64, t); cp_commit();
   // %45 [N, P] = load ws.h.states
   tile_load<64, 1, 128>((base + M5_45), p_ws_h_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %1 [] = load D
@@ -1826,7 +1828,7 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   // %10 [] = neg %9
   const float s10_8 = (-s9_7);
   // %11 [%row] = load dt row
-  if (const int i = t; i < 64) ((float*)(basep + M6_11))[i] = (i < length ? ld(p_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M6_11))[i] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f);
   // %12 [] = load dt_bias
   const float s12_9 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
   // %13 [%row] = add %11, %12
@@ -2201,7 +2203,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
 }
 
 // Reads the tokens one at a time.
-extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const Strides s_x, const Strides s_dt, const Strides s_B, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2239,7 +2241,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       const int token = walk_first + n;
       // %7 [] = load dt one
       float t7[1];
-      ldn<1>(&t7[0], p_dt + ((i64)token * d.heads + head) * 1);
+      ldn<1>(&t7[0], p_dt + (i64)token * s_dt.token + (i64)head * s_dt.head);
       // %8 [] = add %7, %0
       float t8[1];
       t8[0] = (t7[0] + t0[0]);
@@ -2290,10 +2292,10 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t23[i] = (t22[i] + t21[i]);
       // %24 [N] = load B one
       float t24[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t24[c * 8], p_B + ((i64)token * d.groups + group) * 64 + (x_N + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t24[c * 8], p_B + (i64)token * s_B.token + (i64)group * s_B.head + (x_N + c * 8));
       // %25 [P] = load x one
       float t25[1];
-      ldn<1>(&t25[0], p_x + ((i64)token * d.heads + head) * 64 + x_P);
+      ldn<1>(&t25[0], p_x + (i64)token * s_x.token + (i64)head * s_x.head + x_P);
       // %26 [P] = mul %9, %25
       float t26[1];
       t26[0] = (t9[0] * t25[0]);
@@ -2308,7 +2310,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       UNROLL for (int i = 0; i < 8; ++i) t29[i] = (t22[i] + t28[i]);
       // %30 [N] = load C one
       float t30[8];
-      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t30[c * 8], p_C + ((i64)token * d.groups + group) * 64 + (x_N + c * 8));
+      UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t30[c * 8], p_C + (i64)token * s_C.token + (i64)group * s_C.head + (x_N + c * 8));
       // %31 [P] = contract[N] %30, %29
       float t31[1];
       t31[0] = 0.f;
