@@ -9,50 +9,32 @@ export interface Dim {
 }
 
 /**
- * c[...] += a[...] * b[...] over all dims; dims that the result lacks are summed. Forward and both gradients of a product are this with
- * other strides. The innermost loop is the longest whose elements are neighbours, the next one is taken four at a time, so that what the
- * innermost loads is used again.
+ * c[...] += a[...] * b[...] over all dims; dims that the result lacks are summed. Forward and both gradients of a product are this with other
+ * strides. Where both factors have a dim of their own, blocks of the result are made whole, so that what is loaded is used four times.
  */
-export function contractInto(dims: readonly Dim[], a: Float64Array, a0: number, b: Float64Array, b0: number, c: Float64Array, c0: number): void {
+export function contractInto(
+  dims: readonly Dim[], a: Float64Array, a0: number, b: Float64Array, b0: number, c: Float64Array, c0: number,
+): void {
   const loops = merge(dims.filter(({ size }) => size !== 1));
   if (loops.some(({ size }) => size === 0)) return;
-  const inner = takeBest(loops, (dim) => dim.size * (isRow(dim) || isDot(dim) ? 1 : 1 / 16));
-  if (inner === undefined) {
-    c[c0] += a[a0] * b[b0];
-    return;
-  }
-  // In a row, one factor is a number: the sides are swapped so that it is `a`.
-  const turned = inner.c !== 0 && inner.b === 0;
-  const [x, x0, y, y0] = turned ? [b, b0, a, a0] : [a, a0, b, b0];
-  const turn = (dim: Dim): Dim => (turned ? { ...dim, a: dim.b, b: dim.a } : dim);
-  const vector = turn(inner);
-  const row = vector.c !== 0 && vector.a === 0;
-  const second = row ? takeBest(loops, (dim) => (dim.c === 0 ? dim.size : 0))
-    : vector.c === 0 ? takeBest(loops, (dim) => (dim.c !== 0 && (dim.a === 0 || dim.b === 0) ? dim.size : 0)) : undefined;
-  const next = second && turn(second);
-  const rest = loops.map(turn);
-  if (row) {
-    const k = next ?? { size: 1, a: 0, b: 0, c: 0 };
-    walk(rest, x0, y0, c0, (xa, yb, zc) => addRows(vector, k, x, xa, y, yb, c, zc));
-  } else if (vector.c === 0 && next !== undefined) {
-    // The side that stays is `a` for all four.
-    const swap = next.a !== 0;
-    const n = swap ? { ...next, a: next.b, b: next.a } : next;
-    const v = swap ? { ...vector, a: vector.b, b: vector.a } : vector;
-    if (swap) walk(rest, x0, y0, c0, (xa, yb, zc) => addDots(v, n, y, yb, x, xa, c, zc));
-    else walk(rest, x0, y0, c0, (xa, yb, zc) => addDots(v, n, x, xa, y, yb, c, zc));
+  const sum = takeLongest(loops, (dim) => dim.c === 0);
+  const left = sum && takeLongest(loops, (dim) => dim.c !== 0 && dim.a !== 0 && dim.b === 0);
+  const right = sum && takeLongest(loops, (dim) => dim.c !== 0 && dim.a === 0 && dim.b !== 0);
+  if (sum === undefined) {
+    const inner = takeLongest(loops, () => true) ?? ONE;
+    walk(loops, a0, b0, c0, (x, y, z) => addProducts(inner, a, x, b, y, c, z));
   } else {
-    walk(rest, x0, y0, c0, (xa, yb, zc) => addProducts(vector, x, xa, y, yb, c, zc));
+    const [m, n] = [left ?? ONE, right ?? ONE];
+    walk(loops, a0, b0, c0, (x, y, z) => addBlock(m, n, sum, a, x, b, y, c, z));
   }
 }
 
-const isRow = ({ a, b, c }: Dim): boolean => c === 1 && a + b === 1;
-const isDot = ({ a, b, c }: Dim): boolean => a === 1 && b === 1 && c <= 1;
+const ONE: Dim = { size: 1, a: 0, b: 0, c: 0 };
 
-function takeBest(loops: Dim[], worth: (dim: Dim) => number): Dim | undefined {
+function takeLongest(loops: Dim[], fits: (dim: Dim) => boolean): Dim | undefined {
   let best = -1;
   loops.forEach((dim, i) => {
-    if (worth(dim) > (best < 0 ? 0 : worth(loops[best]))) best = i;
+    if (fits(dim) && (best < 0 || dim.size > loops[best].size)) best = i;
   });
   return best < 0 ? undefined : loops.splice(best, 1)[0];
 }
@@ -81,45 +63,78 @@ function walk(dims: readonly Dim[], a0: number, b0: number, c0: number, visit: (
   for (let i = 0; i < size; i++) walk(dims, a0 + i * a, b0 + i * b, c0 + i * c, visit, depth + 1);
 }
 
-/** c[i] += sum over k of a[k] * b[k, i]. */
-function addRows(i: Dim, k: Dim, a: Float64Array, a0: number, b: Float64Array, b0: number, c: Float64Array, c0: number): void {
-  let j = 0;
-  for (; j + 4 <= k.size; j += 4) {
-    const [f0, f1, f2, f3] = [a[a0 + j * k.a], a[a0 + (j + 1) * k.a], a[a0 + (j + 2) * k.a], a[a0 + (j + 3) * k.a]];
-    let at = b0 + j * k.b;
-    for (let n = 0, to = c0; n < i.size; n++, at += i.b, to += i.c) {
-      c[to] += f0 * b[at] + f1 * b[at + k.b] + f2 * b[at + 2 * k.b] + f3 * b[at + 3 * k.b];
-    }
+/** c[m, n] += sum over k of a[m, k] * b[k, n]. */
+function addBlock(m: Dim, n: Dim, k: Dim, a: Float64Array, a0: number, b: Float64Array, b0: number, c: Float64Array, c0: number): void {
+  const [rows, columns] = [m.size & ~3, n.size & ~3];
+  for (let i = 0; i < rows; i += 4) {
+    for (let j = 0; j < columns; j += 4) addSixteen(m, n, k, a, a0 + i * m.a, b, b0 + j * n.b, c, c0 + i * m.c + j * n.c);
+    for (let j = columns; j < n.size; j++) addFour(k.size, b, b0 + j * n.b, k.b, a, a0 + i * m.a, k.a, m.a, c, c0 + i * m.c + j * n.c, m.c);
   }
-  for (; j < k.size; j++) {
-    const f = a[a0 + j * k.a];
-    for (let n = 0, at = b0 + j * k.b, to = c0; n < i.size; n++, at += i.b, to += i.c) c[to] += f * b[at];
+  for (let i = rows; i < m.size; i++) {
+    const [x, z] = [a0 + i * m.a, c0 + i * m.c];
+    for (let j = 0; j < columns; j += 4) addFour(k.size, a, x, k.a, b, b0 + j * n.b, k.b, n.b, c, z + j * n.c, n.c);
+    for (let j = columns; j < n.size; j++) addProducts({ ...k, c: 0 }, a, x, b, b0 + j * n.b, c, z + j * n.c);
   }
 }
 
-/** c[n] += sum over i of a[i] * b[n, i]. */
-function addDots(i: Dim, n: Dim, a: Float64Array, a0: number, b: Float64Array, b0: number, c: Float64Array, c0: number): void {
-  let j = 0;
-  for (; j + 4 <= n.size; j += 4) {
-    let [s0, s1, s2, s3] = [0, 0, 0, 0];
-    for (let k = 0, x = a0, y = b0 + j * n.b; k < i.size; k++, x += i.a, y += i.b) {
-      const f = a[x];
-      s0 += f * b[y];
-      s1 += f * b[y + n.b];
-      s2 += f * b[y + 2 * n.b];
-      s3 += f * b[y + 3 * n.b];
-    }
-    const to = c0 + j * n.c;
-    c[to] += s0;
-    c[to + n.c] += s1;
-    c[to + 2 * n.c] += s2;
-    c[to + 3 * n.c] += s3;
+/** Four rows and four columns. */
+function addSixteen(m: Dim, n: Dim, k: Dim, a: Float64Array, a0: number, b: Float64Array, b0: number, c: Float64Array, c0: number): void {
+  let [s00, s01, s02, s03, s10, s11, s12, s13] = [0, 0, 0, 0, 0, 0, 0, 0];
+  let [s20, s21, s22, s23, s30, s31, s32, s33] = [0, 0, 0, 0, 0, 0, 0, 0];
+  const [a1, a2, a3, b1, b2, b3] = [m.a, 2 * m.a, 3 * m.a, n.b, 2 * n.b, 3 * n.b];
+  const { size, a: da, b: db } = k;
+  for (let i = 0, x = a0, y = b0; i < size; i++, x += da, y += db) {
+    const y0 = b[y];
+    const y1 = b[y + b1];
+    const y2 = b[y + b2];
+    const y3 = b[y + b3];
+    const x0 = a[x];
+    s00 += x0 * y0;
+    s01 += x0 * y1;
+    s02 += x0 * y2;
+    s03 += x0 * y3;
+    const x1 = a[x + a1];
+    s10 += x1 * y0;
+    s11 += x1 * y1;
+    s12 += x1 * y2;
+    s13 += x1 * y3;
+    const x2 = a[x + a2];
+    s20 += x2 * y0;
+    s21 += x2 * y1;
+    s22 += x2 * y2;
+    s23 += x2 * y3;
+    const x3 = a[x + a3];
+    s30 += x3 * y0;
+    s31 += x3 * y1;
+    s32 += x3 * y2;
+    s33 += x3 * y3;
   }
-  for (; j < n.size; j++) {
-    let sum = 0;
-    for (let k = 0, x = a0, y = b0 + j * n.b; k < i.size; k++, x += i.a, y += i.b) sum += a[x] * b[y];
-    c[c0 + j * n.c] += sum;
+  putFour(c, c0, n.c, s00, s01, s02, s03);
+  putFour(c, c0 + m.c, n.c, s10, s11, s12, s13);
+  putFour(c, c0 + 2 * m.c, n.c, s20, s21, s22, s23);
+  putFour(c, c0 + 3 * m.c, n.c, s30, s31, s32, s33);
+}
+
+function putFour(c: Float64Array, at: number, step: number, s0: number, s1: number, s2: number, s3: number): void {
+  c[at] += s0;
+  c[at + step] += s1;
+  c[at + 2 * step] += s2;
+  c[at + 3 * step] += s3;
+}
+
+/** One of `a` against four of `b`, `width` apart. */
+function addFour(
+  size: number, a: Float64Array, a0: number, da: number, b: Float64Array, b0: number, db: number, width: number, c: Float64Array, c0: number, dc: number,
+): void {
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  for (let i = 0, x = a0, y = b0; i < size; i++, x += da, y += db) {
+    const f = a[x];
+    s0 += f * b[y];
+    s1 += f * b[y + width];
+    s2 += f * b[y + 2 * width];
+    s3 += f * b[y + 3 * width];
   }
+  putFour(c, c0, dc, s0, s1, s2, s3);
 }
 
 function addProducts(i: Dim, a: Float64Array, a0: number, b: Float64Array, b0: number, c: Float64Array, c0: number): void {

@@ -8,18 +8,33 @@ const INCREMENTS = [0x9e3779b9, 0xbb67ae85] as const;
 
 /** Upper half of the product of two words. */
 function high(a: number, b: number): number {
-  const [a1, a0, b1, b0] = [a >>> 16, a & 0xffff, b >>> 16, b & 0xffff];
+  const a1 = a >>> 16;
+  const a0 = a & 0xffff;
+  const b1 = b >>> 16;
+  const b0 = b & 0xffff;
+  // Below 2^32 each: (2^16 - 1)^2 + 2^16 - 1.
   const middle = a1 * b0 + ((a0 * b0) >>> 16);
-  return (a1 * b1 + Math.floor(middle / 0x10000) + ((((middle & 0xffff) >>> 0) + a0 * b1) / 0x10000)) >>> 0;
+  const other = a0 * b1 + (middle & 0xffff);
+  return (a1 * b1 + (middle >>> 16) + (other >>> 16)) >>> 0;
 }
 
 /** Four words that are a function of a counter of four and a key of two, and look like nothing else. */
 export function philox([c0, c1, c2, c3]: readonly [number, number, number, number], [k0, k1]: NoiseKey): [number, number, number, number] {
-  let [x0, x1, x2, x3, key0, key1] = [c0 >>> 0, c1 >>> 0, c2 >>> 0, c3 >>> 0, k0 >>> 0, k1 >>> 0];
+  let x0 = c0 >>> 0;
+  let x1 = c1 >>> 0;
+  let x2 = c2 >>> 0;
+  let x3 = c3 >>> 0;
+  let key0 = k0 >>> 0;
+  let key1 = k1 >>> 0;
   for (let round = 0; round < ROUNDS; round++) {
-    const [h0, l0] = [high(MULTIPLIERS[0], x0), Math.imul(MULTIPLIERS[0], x0) >>> 0];
-    const [h1, l1] = [high(MULTIPLIERS[1], x2), Math.imul(MULTIPLIERS[1], x2) >>> 0];
-    [x0, x1, x2, x3] = [(h1 ^ x1 ^ key0) >>> 0, l1, (h0 ^ x3 ^ key1) >>> 0, l0];
+    const h0 = high(MULTIPLIERS[0], x0);
+    const l0 = Math.imul(MULTIPLIERS[0], x0) >>> 0;
+    const h1 = high(MULTIPLIERS[1], x2);
+    const l1 = Math.imul(MULTIPLIERS[1], x2) >>> 0;
+    x0 = (h1 ^ x1 ^ key0) >>> 0;
+    x1 = l1;
+    x2 = (h0 ^ x3 ^ key1) >>> 0;
+    x3 = l0;
     key0 = (key0 + INCREMENTS[0]) >>> 0;
     key1 = (key1 + INCREMENTS[1]) >>> 0;
   }
