@@ -1,6 +1,7 @@
+import { operandsOf } from '../../ir/graph/operands.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { restrictionOf } from './choice.js';
-import { argumentsOf, coneOf, factsOf, type Scope } from './scope.js';
+import { coneOf, factsOf, type Scope } from './scope.js';
 import type { Frame } from './tokens.js';
 import { hasAxis, presence, sizeOf, union } from './value.js';
 
@@ -38,7 +39,7 @@ function readAt(scope: Scope, id: number, trail: ReadonlySet<number>): readonly 
   const all: (readonly number[])[] = [];
   for (const reader of factsOf(scope.run, graph).readers[id]) {
     const node = graph.nodes[reader];
-    const others = argumentsOf(node).filter((arg) => arg !== id);
+    const others = operandsOf(node).filter((arg) => arg !== id);
     const choices = node.kind === 'restrict' ? [node.choice] : [];
     if (node.kind === 'map' || node.kind === 'contract') choices.push(...others.flatMap((arg) => graph.nodes[arg].type.restricted));
     const usable = choices.filter((choice) => choice !== id && !dependsOn(scope, choice, id));

@@ -1,5 +1,6 @@
 import type { Span } from '../../ir/common/span.js';
-import type { Graph, GraphNode } from '../../ir/graph/graph.js';
+import type { Graph } from '../../ir/graph/graph.js';
+import { operandsOf } from '../../ir/graph/operands.js';
 import type { GraphState, Kept } from './state.js';
 import type { Tokens } from './tokens.js';
 import type { Tape, Value } from './value.js';
@@ -77,7 +78,7 @@ export function factsOf(run: Run, graph: Graph): Facts {
   const known = run.facts.get(graph);
   if (known !== undefined) return known;
   const readers: number[][] = graph.nodes.map(() => []);
-  graph.nodes.forEach((node, id) => argumentsOf(node).forEach((arg) => readers[arg].push(id)));
+  graph.nodes.forEach((node, id) => operandsOf(node).forEach((arg) => readers[arg].push(id)));
   const facts = { tokenwise: isTokenwise(run, graph), readers };
   run.facts.set(graph, facts);
   return facts;
@@ -99,29 +100,11 @@ function isTokenwise(run: Run, graph: Graph): boolean {
   });
 }
 
-/** The nodes that a node reads. */
-export function argumentsOf(node: GraphNode): readonly number[] {
-  switch (node.kind) {
-    case 'literal': case 'input': case 'param': case 'count': case 'index': case 'normal': case 'uniform': return [];
-    case 'map': case 'logic': case 'call': return node.args;
-    case 'contract': case 'compare': return [node.left, node.right];
-    case 'softmax': return node.sink === undefined ? [node.arg] : [node.arg, node.sink];
-    case 'top': return [node.arg, node.count];
-    case 'mask': return [node.choice];
-    case 'restrict': return [node.arg, node.choice];
-    case 'pick': return [node.arg, node.index];
-    case 'conv': return [node.arg, node.weight];
-    case 'rope': return [node.arg, node.frequency];
-    case 'result': return [node.call];
-    case 'fold': case 'lift': case 'number': case 'before': case 'past': case 'sinkhorn': case 'dropout': case 'stop': case 'f32': return [node.arg];
-  }
-}
-
 /** All nodes that some need, themselves included, in order. */
 export function coneOf(graph: Graph, roots: readonly number[]): readonly number[] {
   const wanted = graph.nodes.map(() => false);
   for (const root of roots) wanted[root] = true;
-  for (let id = wanted.length - 1; id >= 0; id--) if (wanted[id]) for (const arg of argumentsOf(graph.nodes[id])) wanted[arg] = true;
+  for (let id = wanted.length - 1; id >= 0; id--) if (wanted[id]) for (const arg of operandsOf(graph.nodes[id])) wanted[arg] = true;
   return wanted.flatMap((yes, id) => (yes ? [id] : []));
 }
 
