@@ -3,7 +3,9 @@ import type { Axis } from '../../ir/graph/types.js';
 import { within } from './demand.js';
 import { valuesOf, type Scope } from './scope.js';
 import type { Frame, Tokens } from './tokens.js';
-import { alias, elementMap, hasAxis, joinMasks, makeValue, offsets, rowsIn, sameOrder, sizeOf, strides, type Mask, type Value } from './value.js';
+import {
+  alias, elementMap, hasAxis, joinMasks, makeValue, offsets, rowsIn, sameOrder, sizeOf, strides, type Mask, type Value,
+} from './value.js';
 
 /**
  * A part evaluated on some tokens of the caller, for `group` of its `width` lanes from `first` on. Row i of its tokens is copy
@@ -28,7 +30,9 @@ export interface Unit extends UnitTokens {
 type Renamed = (axis: Axis) => Axis;
 
 /** An argument as the part sees it: with its own names of axes, on its tokens. */
-export function gatherArgument(scope: Scope, unit: UnitTokens, lanes: readonly Axis[], arg: Value, signature: readonly Axis[], renamed: Renamed): Value {
+export function gatherArgument(
+  scope: Scope, unit: UnitTokens, lanes: readonly Axis[], arg: Value, signature: readonly Axis[], renamed: Renamed,
+): Value {
   const outer = signature.map(renamed);
   const inside = arg.masks.filter(({ of, picked }) => picked || !within(of.axes, lanes));
   const masks = inside.map(({ of, picked }): Mask => {
@@ -44,17 +48,22 @@ export function gatherArgument(scope: Scope, unit: UnitTokens, lanes: readonly A
   const laneAt = offsets(lanes, strides(lanes, arg.axes));
   const rows = coarse ? undefined : rowsIn(scope.tokens, arg, unit.base);
   const rowAt = (copy: number): number => (coarse ? copy : rows === undefined ? unit.rows.copies[copy] : rows[unit.rows.copies[copy]]);
-  const from = Int32Array.from({ length: frame.copies }, (_, copy) => rowAt(copy) * arg.cell + laneAt[coarse ? unit.first : unit.rows.lanes[copy]]);
+  const lane = (copy: number): number => (coarse ? unit.first : unit.rows.lanes[copy]);
+  const from = Int32Array.from({ length: frame.copies }, (_, copy) => rowAt(copy) * arg.cell + laneAt[lane(copy)]);
   const cells = elementMap(outer, arg.axes);
   const data = new Float64Array(frame.copies * cells.length);
-  for (let copy = 0, to = 0; copy < frame.copies; copy++) for (let i = 0; i < cells.length; i++) data[to++] = arg.data[from[copy] + cells[i]];
+  for (let copy = 0, to = 0; copy < frame.copies; copy++) {
+    for (let i = 0; i < cells.length; i++) data[to++] = arg.data[from[copy] + cells[i]];
+  }
   const { tape } = scope.run;
   const varies = tape !== undefined && arg.varies;
   const value = makeValue(frame, signature, data, { masks, varies });
   if (tape !== undefined && varies) {
     tape.push(value, (cotangent, into) => {
       const to = into(arg);
-      for (let copy = 0, at = 0; copy < frame.copies; copy++) for (let i = 0; i < cells.length; i++) to[from[copy] + cells[i]] += cotangent[at++];
+      for (let copy = 0, at = 0; copy < frame.copies; copy++) {
+        for (let i = 0; i < cells.length; i++) to[from[copy] + cells[i]] += cotangent[at++];
+      }
     });
   }
   return value;
@@ -74,7 +83,8 @@ export function assemble(scope: Scope, { lanes, units, output, renamed, args }: 
   const values = units.map((unit) => valuesOf(unit.scope, [output.value])[0]);
   const outer = output.axes.map(renamed);
   if (units.length === 1 && units[0].whole && sameOrder(values[0].axes, output.axes)) {
-    return alias(values[0], { axes: outer, masks: values[0].masks.map(({ of, picked }) => ({ of: alias(of, { axes: of.axes.map(renamed) }), picked })) });
+    const masks = values[0].masks.map(({ of, picked }) => ({ of: alias(of, { axes: of.axes.map(renamed) }), picked }));
+    return alias(values[0], { axes: outer, masks });
   }
   const [{ base, width }] = units;
   const all = (level: Frame['level']): boolean => values.every((value) => value.frame.level === 'one' || value.frame.level === level);
@@ -86,7 +96,8 @@ export function assemble(scope: Scope, { lanes, units, output, renamed, args }: 
   pieces.forEach((piece) => move(piece, cell, (to, from) => {
     data[to] = piece.value.data[from];
   }));
-  const own = ownMasks(pieces, units, output.axes, cell, data.length).map(({ there, picked }) => ({ of: makeValue(frame, axes, there), picked }));
+  const own = ownMasks(pieces, units, output.axes, cell, data.length)
+    .map(({ there, picked }): Mask => ({ of: makeValue(frame, axes, there), picked }));
   const masks = frame === base ? args.flatMap((arg) => arg.masks.filter(({ of, picked }) => !picked && within(of.axes, lanes))) : [];
   const varies = tape !== undefined && values.some((value) => value.varies);
   const out = makeValue(frame, axes, data, { masks: joinMasks(masks, own), varies });
@@ -122,7 +133,9 @@ function pieceOf(unit: Unit, value: Value, frame: Frame, axes: readonly Axis[], 
   return {
     value,
     from: Int32Array.from({ length: count }, (_, i) => (map === undefined ? copyOf(i) : map[copyOf(i)]) * value.cell),
-    to: Int32Array.from({ length: count }, (_, i) => (fine ? rows.copies[i] * width + rows.lanes[i] : copyOf(i) * width + first + (i % group))),
+    to: Int32Array.from({ length: count }, (_, i) => {
+      return fine ? rows.copies[i] * width + rows.lanes[i] : copyOf(i) * width + first + (i % group);
+    }),
     cells: elementMap(axes, value.axes),
   };
 }
@@ -135,7 +148,9 @@ function move({ from, to, cells }: Piece, cell: number, visit: (to: number, from
 }
 
 /** Restrictions that outputs have by themselves, hard ones and picks. */
-function ownMasks(pieces: readonly Piece[], units: readonly Unit[], axes: readonly Axis[], cell: number, size: number): { there: Float64Array; picked: boolean }[] {
+function ownMasks(
+  pieces: readonly Piece[], units: readonly Unit[], axes: readonly Axis[], cell: number, size: number,
+): { there: Float64Array; picked: boolean }[] {
   return [false, true].flatMap((picked) => {
     if (!pieces.some(({ value }) => value.masks.some((mask) => mask.picked === picked))) return [];
     const there = new Float64Array(size).fill(1);

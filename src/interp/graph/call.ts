@@ -6,7 +6,7 @@ import { demandOf, within } from './demand.js';
 import { GraphFault } from './fault.js';
 import { callScan } from './scan-call.js';
 import { coneOf, factsOf, openScope, valuesOf, type CallOutputs, type Lane, type Scope } from './scope.js';
-import { joinFrames, subset, type Frame, type Tokens } from './tokens.js';
+import { joinFrames, seenAfter, subset, type Frame, type Tokens } from './tokens.js';
 import { presence, sizeOf, without, type Value } from './value.js';
 
 type CallNode = Extract<GraphNode, { kind: 'call' }>;
@@ -72,7 +72,9 @@ function unitsOf(called: Called): Unit[] {
   const { run, tokens } = scope;
   const base = args.map((arg) => arg.frame).reduce((a, b) => joinFrames(tokens, a, b), tokens.byToken);
   const { tokenwise } = factsOf(run, part);
-  if (base.level === 'pair' && !tokenwise) throw new GraphFault('unread', `${part.name} looks at other tokens, and cannot be called at each token of a past`, called.node.origin);
+  if (base.level === 'pair' && !tokenwise) {
+    throw new GraphFault('unread', `${part.name} looks at other tokens, and cannot be called at each token of a past`, called.node.origin);
+  }
   const width = sizeOf(lanes);
   const masks = args.flatMap((arg) => arg.masks.filter(({ of, picked }) => !picked && within(of.axes, lanes)));
   const given = presence(tokens, masks, base, lanes, false);
@@ -137,7 +139,7 @@ function laneTokens({ tokens, run }: Scope, place: string, base: Frame, rows: Ch
   const seen = known ?? tokens.seen;
   const at = base.level === 'pair' ? rows.copies.map((copy) => base.row[copy]) : rows.copies;
   const inner = subset(tokens, at, rows.lanes, width, seen);
-  if (restricted || known !== undefined) run.after.seen.set(place, seen.map((n, sequence) => n + inner.starts[sequence + 1] - inner.starts[sequence]));
+  if (restricted || known !== undefined) run.after.seen.set(place, seenAfter(inner));
   return inner;
 }
 

@@ -4,14 +4,16 @@ import type { Axis, Silent } from '../../ir/graph/types.js';
 import type { Context } from './context.js';
 import { GraphFault } from './fault.js';
 import { eachElement, groupsOf } from './fold.js';
-import { joinFrames } from './tokens.js';
+import { joinFrames, type Frame, type Tokens } from './tokens.js';
 import { alias, gatherInto, joinMasks, makeValue, presence, sizeOf, spread, union, type Mask, type Value } from './value.js';
 
 /**
  * 1 at the `count` largest along axes and silent axes; of equals, those that come first: tokens in their order, then axes row by row. What
  * is absent is not there to be chosen.
  */
-export function topValue(context: Context, arg: Value, axes: readonly Axis[], silent: readonly Silent[], count: Value, origin: Span): Value {
+export function topValue(
+  context: Context, arg: Value, axes: readonly Axis[], silent: readonly Silent[], count: Value, origin: Span,
+): Value {
   const { tokens } = context;
   const frame = silent.length > 0 ? arg.frame : joinFrames(tokens, arg.frame, count.frame);
   const all = frame === arg.frame ? arg : makeValue(frame, arg.axes, spread(tokens, arg, frame, arg.axes), { masks: arg.masks });
@@ -38,14 +40,19 @@ function notANumber({ tokens }: Context, value: Value, index: number | undefined
   if (index === undefined) return new GraphFault('not a number', 'a score that something is chosen by is not a number', origin);
   const copy = Math.floor(index / cell);
   const row = frame.level === 'pair' ? frame.row[copy] : copy;
-  const where = frame.level === 'token' || frame.level === 'pair' ? ` of token ${tokens.keys.position[row]} of sequence ${tokens.keys.sequence[row]}` : '';
+  const where = frame.level === 'token' || frame.level === 'pair' ? ` of ${tokenName(tokens, row)}` : '';
   let rest = index % cell;
   const place = [...axes].reverse().map((axis) => {
     const at = rest % axis.size;
     rest = Math.floor(rest / axis.size);
     return `${axis.name} = ${at}`;
   }).reverse().join(', ');
-  return new GraphFault('not a number', `the score${where}${place === '' ? '' : ` at ${place}`}, by which something is chosen, is not a number`, origin);
+  const at = place === '' ? '' : ` at ${place}`;
+  return new GraphFault('not a number', `the score${where}${at}, by which something is chosen, is not a number`, origin);
+}
+
+function tokenName({ keys }: Tokens, row: number): string {
+  return `token ${keys.position[row]} of sequence ${keys.sequence[row]}`;
 }
 
 export function compareValues({ tokens }: Context, op: Comparison, left: Value, right: Value): Value {
@@ -69,13 +76,17 @@ function comparison(op: Comparison): (x: number, y: number) => boolean {
 
 /** `and` and `or` read what is absent as false; `not` of it is absent. */
 export function logicValue(context: Context, op: 'and' | 'or' | 'not', args: readonly Value[]): Value {
-  if (op === 'not') return makeValue(args[0].frame, args[0].axes, args[0].data.map((x) => 1 - x), { masks: args[0].masks, rows: args[0].rows });
+  if (op === 'not') {
+    const [arg] = args;
+    return makeValue(arg.frame, arg.axes, arg.data.map((x) => 1 - x), { masks: arg.masks, rows: arg.rows });
+  }
   const { tokens } = context;
   const frame = args.map((arg) => arg.frame).reduce((a, b) => joinFrames(tokens, a, b));
   const axes = union(...args.map((arg) => arg.axes));
   const [first, ...rest] = args.map((arg) => spread(tokens, maskValue(context, arg), frame, axes));
   const out = first.slice();
-  for (const other of rest) for (let i = 0; i < out.length; i++) out[i] = op === 'and' ? Math.min(out[i], other[i]) : Math.max(out[i], other[i]);
+  const join = op === 'and' ? Math.min : Math.max;
+  for (const other of rest) for (let i = 0; i < out.length; i++) out[i] = join(out[i], other[i]);
   return makeValue(frame, axes, out);
 }
 
@@ -84,7 +95,8 @@ export function maskValue({ tokens }: Context, choice: Value): Value {
   const there = presence(tokens, choice.masks, choice.frame, choice.axes, false);
   const picked = choice.masks.filter((mask) => mask.picked);
   if (there === undefined) return alias(choice, { masks: picked, varies: false, root: undefined });
-  return makeValue(choice.frame, choice.axes, spread(tokens, choice, choice.frame, choice.axes).map((x, i) => x * there[i]), { masks: picked });
+  const holds = spread(tokens, choice, choice.frame, choice.axes).map((x, i) => x * there[i]);
+  return makeValue(choice.frame, choice.axes, holds, { masks: picked });
 }
 
 /** What a value has to be restricted to a choice. */
@@ -94,21 +106,21 @@ export function restrictionOf(context: Context, choice: Value): Mask {
 
 /** `x[c]`: absent where c does not hold or is absent; zeros are stored there. */
 export function restrictValue(context: Context, arg: Value, choice: Value): Value {
-  const { tokens, tape } = context;
-  const frame = joinFrames(tokens, arg.frame, choice.frame);
+  const frame = joinFrames(context.tokens, arg.frame, choice.frame);
   const axes = union(arg.axes, choice.axes);
   const masks = joinMasks(arg.masks, [restrictionOf(context, choice)]);
-  return keepWhere(context, arg, frame, axes, masks, masks, tape !== undefined && arg.varies);
+  return keepWhere(context, arg, frame, axes, masks, masks);
 }
 
 /** `sum[](x)`: 0 where it is absent, and no longer restricted. */
 export function liftValue(context: Context, arg: Value): Value {
-  return keepWhere(context, arg, arg.frame, arg.axes, arg.masks, arg.masks.filter(({ picked }) => picked), context.tape !== undefined && arg.varies);
+  return keepWhere(context, arg, arg.frame, arg.axes, arg.masks, arg.masks.filter(({ picked }) => picked));
 }
 
 function keepWhere(
-  { tokens, tape }: Context, arg: Value, frame: Value['frame'], axes: readonly Axis[], where: Value['masks'], masks: Value['masks'], varies: boolean,
+  { tokens, tape }: Context, arg: Value, frame: Frame, axes: readonly Axis[], where: readonly Mask[], masks: readonly Mask[],
 ): Value {
+  const varies = tape !== undefined && arg.varies;
   const there = presence(tokens, where, frame, axes, false);
   const keep = (data: Float64Array): Float64Array => (there === undefined ? data : data.map((x, i) => (there[i] === 0 ? 0 : x)));
   const out = makeValue(frame, axes, keep(spread(tokens, arg, frame, axes)), { masks, varies });
@@ -132,12 +144,13 @@ export function sinkhornValue({ tokens }: Context, arg: Value, axis: Axis, toler
   const plan = new Float64Array(z.length);
   for (let lane = 0; lane < lanes; lane++) {
     const at = (row: number, i: number): number => (row * lanes + lane) * axis.size + i;
-    const cost = Float64Array.from({ length: tokens.rows * axis.size });
+    const cost = new Float64Array(tokens.rows * axis.size);
     for (let row = 0; row < tokens.rows; row++) {
       let most = -Infinity;
-      for (let i = 0; i < axis.size; i++) if (there === undefined || there[at(row, i)] !== 0) most = Math.max(most, z[at(row, i)]);
-      for (let i = 0; i < axis.size; i++) if (there === undefined || there[at(row, i)] !== 0) cost[row * axis.size + i] = Math.exp(z[at(row, i)] - most);
-      if (Number.isNaN(most)) throw new GraphFault('not a number', `a score of token ${tokens.keys.position[row]} of sequence ${tokens.keys.sequence[row]} is not a number`, origin);
+      const columns = Array.from({ length: axis.size }, (_, i) => i).filter((i) => there === undefined || there[at(row, i)] !== 0);
+      for (const i of columns) most = Math.max(most, z[at(row, i)]);
+      if (Number.isNaN(most)) throw new GraphFault('not a number', `a score of ${tokenName(tokens, row)} is not a number`, origin);
+      for (const i of columns) cost[row * axis.size + i] = Math.exp(z[at(row, i)] - most);
     }
     const scaled = balanced(cost, tokens.rows, axis.size, tolerance, origin);
     for (let row = 0; row < tokens.rows; row++) for (let i = 0; i < axis.size; i++) plan[at(row, i)] = scaled[row * axis.size + i];
@@ -165,5 +178,5 @@ function balanced(cost: Float64Array, rows: number, columns: number, tolerance: 
     if (change < tolerance) return cost.map((x, at) => x * left[Math.floor(at / columns)] * right[at % columns]);
   }
   if (rows === 0) return cost;
-  throw new GraphFault('no plan', `sinkhorn finds no plan: after ${MOST_ROUNDS} rounds its factors still change by more than ${tolerance}`, origin);
+  throw new GraphFault('no plan', `after ${MOST_ROUNDS} rounds the factors of sinkhorn still change by more than ${tolerance}`, origin);
 }

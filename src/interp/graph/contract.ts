@@ -9,8 +9,9 @@ export interface Dim {
 }
 
 /**
- * c[...] += a[...] * b[...] over all dims; dims that the result lacks are summed. Forward and both gradients of a product are this with other
- * strides. Where both factors have a dim of their own, blocks of the result are made whole, so that what is loaded is used four times.
+ * c[...] += a[...] * b[...] over all dims; dims that the result lacks are summed. Forward and both gradients of a product are this with
+ * other strides. Where both factors have a dim of their own, blocks of the result are made whole, so that what is loaded is used four
+ * times.
  */
 export function contractInto(
   dims: readonly Dim[], a: Float64Array, a0: number, b: Float64Array, b0: number, c: Float64Array, c0: number,
@@ -124,7 +125,8 @@ function putFour(c: Float64Array, at: number, step: number, s0: number, s1: numb
 
 /** One of `a` against four of `b`, `width` apart. */
 function addFour(
-  size: number, a: Float64Array, a0: number, da: number, b: Float64Array, b0: number, db: number, width: number, c: Float64Array, c0: number, dc: number,
+  size: number, a: Float64Array, a0: number, da: number, b: Float64Array, b0: number, db: number, width: number,
+  c: Float64Array, c0: number, dc: number,
 ): void {
   let [s0, s1, s2, s3] = [0, 0, 0, 0];
   for (let i = 0, x = a0, y = b0; i < size; i++, x += da, y += db) {

@@ -43,7 +43,7 @@ function readAt(scope: Scope, id: number, trail: ReadonlySet<number>): readonly 
     const choices = node.kind === 'restrict' ? [node.choice] : [];
     if (node.kind === 'map' || node.kind === 'contract') choices.push(...others.flatMap((arg) => graph.nodes[arg].type.restricted));
     const usable = choices.filter((choice) => choice !== id && !dependsOn(scope, choice, id));
-    const through = node.kind === 'map' || node.kind === 'result' || node.kind === 'f32' || node.kind === 'stop' || node.kind === 'restrict';
+    const through = ['map', 'result', 'f32', 'stop', 'restrict'].includes(node.kind);
     if (usable.length > 0) all.push(usable);
     else if (through) {
       const beyond = readAt(scope, reader, new Set([...trail, id]));

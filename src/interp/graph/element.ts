@@ -4,14 +4,17 @@ import type { Context } from './context.js';
 import { GraphFault } from './fault.js';
 import { fillDraws, keyWith, type Draw, type NoiseKey } from './noise.js';
 import { joinFrames, type Frame } from './tokens.js';
-import { gatherInto, hasAxis, joinMasks, makeValue, offsets, rowsIn, sizeOf, spread, strides, union, without, type Mask, type Value } from './value.js';
+import {
+  gatherInto, hasAxis, joinMasks, makeValue, offsets, rowsIn, sizeOf, spread, strides, union, without, type Mask, type Value,
+} from './value.js';
 
 /** Counts `axes` row by row, and the tokens of a sequence or of the call. */
 export function indexValue({ tokens }: Context, axes: readonly Axis[], over: 'time' | 'tokens' | undefined): Value {
   const cell = sizeOf(axes);
   if (over === undefined) return makeValue(tokens.one, axes, Float64Array.from({ length: cell }, (_, i) => i));
   const number = (row: number): number => (over === 'time' ? tokens.time[row] : row);
-  return makeValue(tokens.byToken, axes, Float64Array.from({ length: tokens.rows * cell }, (_, i) => number(Math.floor(i / cell)) * cell + (i % cell)));
+  const count = (_: unknown, i: number): number => number(Math.floor(i / cell)) * cell + (i % cell);
+  return makeValue(tokens.byToken, axes, Float64Array.from({ length: tokens.rows * cell }, count));
 }
 
 /** `x[i]`: the axis goes. A negative index picks 0, without a gradient, and is left out where tokens are folded. */
@@ -40,7 +43,9 @@ export function pickValue(context: Context, arg: Value, axis: Axis, index: Value
   from.forEach((at, i) => {
     if (at >= 0) data[i] = arg.data[at];
   });
-  const masks = arg.masks.map((mask): Mask => (hasAxis(mask.of.axes, axis) ? { of: pickValue(context, mask.of, axis, index, origin), picked: mask.picked } : mask));
+  const masks = arg.masks.map((mask): Mask => {
+    return hasAxis(mask.of.axes, axis) ? { of: pickValue(context, mask.of, axis, index, origin), picked: mask.picked } : mask;
+  });
   if (none) masks.push({ of: makeValue(frame, axes, there), picked: true });
   const varies = tape !== undefined && arg.varies;
   const out = makeValue(frame, axes, data, { masks: joinMasks(masks, index.masks), varies });

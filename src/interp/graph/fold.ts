@@ -45,7 +45,8 @@ export function groupsOf({ tokens }: Context, arg: Value, axes: readonly Axis[],
   const outAxes = without(arg.axes, axes);
   const tokenwise = silent.some((name) => name === 'tokens' || name === 'time');
   const width = sizeOf(outAxes);
-  const ends = ({ of }: Mask): boolean => of.axes.some((axis) => hasAxis(axes, axis)) || RANKS.indexOf(of.frame.level) > RANKS.indexOf(outFrame.level);
+  const finer = (of: Value): boolean => RANKS.indexOf(of.frame.level) > RANKS.indexOf(outFrame.level);
+  const ends = ({ of }: Mask): boolean => of.axes.some((axis) => hasAxis(axes, axis)) || finer(of);
   return {
     frame, axes: arg.axes, data: spread(tokens, arg, frame, arg.axes), present: presence(tokens, arg.masks, frame, arg.axes, tokenwise),
     copies: copyMap(tokens, outFrame, frame) ?? Int32Array.from({ length: frame.copies }, (_, i) => i),
@@ -204,7 +205,9 @@ export function softmaxValue(context: Context, arg: Value, axes: readonly Axis[]
         });
         gatherInto(tokens, arg, frame, arg.axes, whole, into);
       }
-      if (sink !== undefined && sink.varies) gatherInto(tokens, sink, outFrame, outAxes, means.map((mean, group) => -mean * shares[group] / totals[group]), into);
+      if (sink !== undefined && sink.varies) {
+        gatherInto(tokens, sink, outFrame, outAxes, means.map((mean, group) => -mean * shares[group] / totals[group]), into);
+      }
     });
   }
   return out;

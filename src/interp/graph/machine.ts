@@ -5,7 +5,7 @@ import { checkIndex } from './element.js';
 import { computeNode } from './node.js';
 import { openScope, valuesOf, type GraphProgram, type MeanCount, type Run, type Scope } from './scope.js';
 import type { GraphState } from './state.js';
-import { makeTokens, type Tokens } from './tokens.js';
+import { makeTokens, seenAfter, type Tokens } from './tokens.js';
 import { gatherInto, makeValue, sizeOf, spread, type Into, type Pull, type Value } from './value.js';
 
 /** Row-major float64 values by name or path. */
@@ -84,7 +84,7 @@ export function evaluate(graph: Graph, call: GraphCall): Evaluation {
     const { name, axes } = graph.outputs[i];
     return [name, Float64Array.from(spread(tokens, value, tokens.byToken, axes))];
   }));
-  run.after.seen.set('', tokens.seen.map((n, sequence) => n + tokens.starts[sequence + 1] - tokens.starts[sequence]));
+  run.after.seen.set('', seenAfter(tokens));
   return {
     outputs, counts: run.counts, means: run.means,
     losses: new Map([...run.losses].map(([path, values]) => [path, values.reduce((sum, { data }) => sum + data[0], 0)])),
@@ -94,7 +94,9 @@ export function evaluate(graph: Graph, call: GraphCall): Evaluation {
 }
 
 function tokensOf({ lengths, ids, positions, state }: GraphCall): Tokens {
-  if (state !== undefined && state.sequences !== lengths.length) throw new Error(`the state is of ${state.sequences} sequences, not of ${lengths.length}`);
+  if (state !== undefined && state.sequences !== lengths.length) {
+    throw new Error(`the state is of ${state.sequences} sequences, not of ${lengths.length}`);
+  }
   const seen = state?.seen.get('') ?? new Int32Array(lengths.length);
   const numbers = (of: (sequence: number, i: number) => number): Uint32Array => {
     return Uint32Array.from(lengths.flatMap((length, n) => Array.from({ length }, (_, i) => of(n, i))));
@@ -120,7 +122,8 @@ function inputValue(graph: Graph, index: number, { inputs, program }: GraphCall,
  * Gradients of the sum of `d_OUT * OUT` over outputs and `w * loss` over losses, by `d_` + name or path, for all inputs that are numbers
  * and all params. `cotangents` has `d_OUT` [tokens, ...axes] for some outputs, and `d_loss.PATH`, one number, where `w` is not 1.
  */
-export function gradients({ tape: { graph, scope, pulls, params } }: Evaluation, cotangents: GraphTensors = new Map()): Map<string, Float64Array> {
+export function gradients({ tape }: Evaluation, cotangents: GraphTensors = new Map()): Map<string, Float64Array> {
+  const { graph, scope, pulls, params } = tape;
   const { tokens, run } = scope;
   if (run.tape === undefined) throw new Error('gradients are those of the program `train`');
   const kept = new Map<Value, Float64Array>();

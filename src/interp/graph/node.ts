@@ -12,7 +12,7 @@ import { keyOf, type NoiseKey } from './noise.js';
 import { contractValues } from './product.js';
 import type { Scope } from './scope.js';
 import { beforeValue, convValue, pastValue, type Shifted } from './shift.js';
-import { alias, makeValue, sizeOf, type Value } from './value.js';
+import { alias, makeValue, sizeOf, sliceOf, type Value } from './value.js';
 
 /** The value of a node; those that it reads are computed before. */
 export function computeNode(scope: Scope, id: number): Value {
@@ -20,6 +20,7 @@ export function computeNode(scope: Scope, id: number): Value {
   const node = graph.nodes[id];
   const context: Context = { tokens, tape: run.tape };
   const at = (of: number): Value => run.valueOf(scope, of);
+  const kept = run.before?.kept.get(keptAt(scope, id));
   if (run.program === 'step') refuseOthers(node);
   switch (node.kind) {
     case 'literal': return makeValue(tokens.one, node.type.axes, new Float64Array(sizeOf(node.type.axes)).fill(node.value));
@@ -35,8 +36,10 @@ export function computeNode(scope: Scope, id: number): Value {
     case 'contract': return contractValues(context, at(node.left), at(node.right), node.axes);
     case 'fold': {
       const arg = at(node.arg);
-      const silent = node.silent.some((name) => name !== 'ranks' && name !== 'calls');
-      if (node.op === 'mean' && silent) run.means.push({ path: scope.path, node: id, origin: node.origin, counts: countsOf(groupsOf(context, arg, node.axes, node.silent)) });
+      if (node.op === 'mean' && node.silent.some((name) => name !== 'ranks' && name !== 'calls')) {
+        const counts = countsOf(groupsOf(context, arg, node.axes, node.silent));
+        run.means.push({ path: scope.path, node: id, origin: node.origin, counts });
+      }
       return foldValue(context, node.op, arg, node.axes, node.silent);
     }
     case 'softmax': return softmaxValue(context, at(node.arg), node.axes, node.sink === undefined ? undefined : at(node.sink));
@@ -49,9 +52,9 @@ export function computeNode(scope: Scope, id: number): Value {
     case 'pick': return pickValue(context, at(node.arg), node.axis, at(node.index), node.origin);
     case 'number': case 'f32': return at(node.arg);
     case 'stop': return alias(at(node.arg), { varies: false, root: undefined });
-    case 'before': return shifted(scope, id, beforeValue(context, at(node.arg), run.before?.kept.get(keptAt(scope, id))));
-    case 'conv': return shifted(scope, id, convValue(context, at(node.arg), at(node.weight), node.taps, run.before?.kept.get(keptAt(scope, id))));
-    case 'past': return shifted(scope, id, pastValue(context, at(node.arg), node.axis, run.before?.kept.get(keptAt(scope, id))));
+    case 'before': return shifted(scope, id, beforeValue(context, at(node.arg), kept));
+    case 'conv': return shifted(scope, id, convValue(context, at(node.arg), at(node.weight), node.taps, kept));
+    case 'past': return shifted(scope, id, pastValue(context, at(node.arg), node.axis, kept));
     case 'rope': return ropeValue(context, at(node.arg), node.axis, at(node.frequency), node.turn, node.pairs);
     case 'sinkhorn': return sinkhornValue(context, at(node.arg), node.axis, node.tolerance, node.origin);
     case 'normal': return drawValue(context, 'normal', drawKey(scope, node.draw), node.type.axes);
@@ -97,9 +100,8 @@ function paramValue({ graph, path, run, lane, tokens }: Scope, index: number): V
   const { name, axes, buffer } = graph.params[index];
   const size = sizeOf(axes);
   const whole = run.param(below(path, name), size * lane.count);
-  const at = lane.index * size;
-  const varies = whole.varies && !buffer;
-  return makeValue(tokens.one, axes, whole.data.subarray(at, at + size), { varies, root: varies ? { value: whole, at } : undefined });
+  const value = sliceOf(tokens.one, axes, whole, lane.index * size, size);
+  return buffer ? { ...value, varies: false } : value;
 }
 
 function countValue({ tokens }: Scope, of: Silent): Value {

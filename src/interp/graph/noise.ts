@@ -69,7 +69,9 @@ function gaussians(a: number, b: number): [number, number] {
 export type Draw = 'normal' | 'uniform';
 
 /** Fills `out[at...at + count]`: element i is a function of key, `place` and i. Four elements share a call of the generator. */
-export function fillDraws(draw: Draw, key: NoiseKey, place: readonly [number, number, number], out: Float64Array, at: number, count: number): void {
+export function fillDraws(
+  draw: Draw, key: NoiseKey, place: readonly [number, number, number], out: Float64Array, at: number, count: number,
+): void {
   for (let i = 0; i < count; i += 4) {
     const words = philox([i / 4, ...place], key);
     const four = draw === 'uniform' ? words.map(unit) : [...gaussians(words[0], words[1]), ...gaussians(words[2], words[3])];

@@ -13,7 +13,8 @@ export function contractValues(context: Context, left: Value, right: Value, axes
   const past = axes.filter((axis) => axis.past);
   const frame = past.length > 0 ? tokens.byToken : joined;
   const plain = axes.filter((axis) => !axis.past);
-  const folded = (mask: Mask): boolean => !mask.picked && (mask.of.axes.some((axis) => hasAxis(axes, axis)) || (past.length > 0 && mask.of.frame.level === 'pair'));
+  const overPast = (mask: Mask): boolean => past.length > 0 && mask.of.frame.level === 'pair';
+  const folded = (mask: Mask): boolean => !mask.picked && (mask.of.axes.some((axis) => hasAxis(axes, axis)) || overPast(mask));
   const masks = joinMasks(left.masks, right.masks);
   if (joined.past.length > 1 || masks.some(folded)) return foldValue(context, 'sum', mapValues(context, 'mul', [left, right]), axes, []);
 
@@ -28,24 +29,20 @@ export function contractValues(context: Context, left: Value, right: Value, axes
   for (const { copies, a0, b0, c0 } of runs) contractInto([...copies, ...dims], left.data, a0, right.data, b0, data, c0);
   if (tape !== undefined && varies) {
     tape.push(out, (cotangent, into) => {
-      if (left.varies) {
-        const to = into(left);
-        const turned = dims.map((dim) => ({ size: dim.size, a: dim.c, b: dim.b, c: dim.a }));
-        for (const { copies, a0, b0, c0 } of runs) {
-          contractInto([...copies.map((dim) => ({ size: dim.size, a: dim.c, b: dim.b, c: dim.a })), ...turned], cotangent, c0, right.data, b0, to, a0);
-        }
-      }
-      if (right.varies) {
-        const to = into(right);
-        const turned = dims.map((dim) => ({ size: dim.size, a: dim.a, b: dim.c, c: dim.b }));
-        for (const { copies, a0, b0, c0 } of runs) {
-          contractInto([...copies.map((dim) => ({ size: dim.size, a: dim.a, b: dim.c, c: dim.b })), ...turned], left.data, a0, cotangent, c0, to, b0);
-        }
+      const [toLeft, toRight] = [left, right].map((value) => (value.varies ? into(value) : undefined));
+      for (const { copies, a0, b0, c0 } of runs) {
+        const all = [...copies, ...dims];
+        if (toLeft !== undefined) contractInto(all.map(forLeft), cotangent, c0, right.data, b0, toLeft, a0);
+        if (toRight !== undefined) contractInto(all.map(forRight), left.data, a0, cotangent, c0, toRight, b0);
       }
     });
   }
   return out;
 }
+
+/** The cotangent takes the place of a factor, whose own cotangents are the result. */
+const forLeft = ({ size, a, b, c }: Dim): Dim => ({ size, a: c, b, c: a });
+const forRight = ({ size, a, b, c }: Dim): Dim => ({ size, a, b: c, c: b });
 
 /** Copies whose rows lie at even distances in both factors and in the result, as one more dim, and where they begin. */
 interface Run {
@@ -65,26 +62,26 @@ function runsOf(tokens: Tokens, left: Value, right: Value, out: Value, joined: F
     return value.frame === joined && value.rows === undefined ? value.cell : undefined;
   };
   const [a, b] = [even(left), even(right)];
-  if (a !== undefined && b !== undefined && out.frame === joined) return [{ copies: [{ size: joined.copies, a, b, c: out.cell }], a0: 0, b0: 0, c0: 0 }];
+  if (a !== undefined && b !== undefined && out.frame === joined) {
+    return [{ copies: [{ size: joined.copies, a, b, c: out.cell }], a0: 0, b0: 0, c0: 0 }];
+  }
   const rowOf = (value: Value): ((copy: number) => number) => {
     const map = rowsIn(tokens, value, joined);
     return map === undefined ? (copy) => copy : (copy) => map[copy];
   };
   const [l, r] = [rowOf(left), rowOf(right)];
   const target = out.frame === joined ? (copy: number) => copy : (copy: number) => joined.row[copy];
+  const places = [l, r, target];
   const runs: Run[] = [];
-  for (let first = 0; first < joined.copies;) {
-    const steps = (next: number): [number, number, number] => [l(next) - l(next - 1), r(next) - r(next - 1), target(next) - target(next - 1)];
-    let end = first + 1;
-    const same = (next: number, [x, y, z]: readonly number[]): boolean => {
-      const [p, q, s] = steps(next);
-      return p === x && q === y && s === z;
-    };
-    const step = end < joined.copies ? steps(end) : [0, 0, 0];
-    while (end < joined.copies && same(end, step)) end++;
-    const [x, y, z] = step;
-    runs.push({ copies: [{ size: end - first, a: x * left.cell, b: y * right.cell, c: z * out.cell }], a0: l(first) * left.cell, b0: r(first) * right.cell, c0: target(first) * out.cell });
-    first = end;
+  for (let first = 0, end: number; first < joined.copies; first = end) {
+    const stepTo = (next: number): number[] => places.map((place) => place(next) - place(next - 1));
+    end = first + 1;
+    const step = end < joined.copies ? stepTo(end) : [0, 0, 0];
+    while (end < joined.copies && stepTo(end).every((distance, i) => distance === step[i])) end++;
+    runs.push({
+      copies: [{ size: end - first, a: step[0] * left.cell, b: step[1] * right.cell, c: step[2] * out.cell }],
+      a0: l(first) * left.cell, b0: r(first) * right.cell, c0: target(first) * out.cell,
+    });
   }
   return runs;
 }

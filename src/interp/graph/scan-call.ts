@@ -7,7 +7,7 @@ import type { SpecCall, Tensors } from '../spec-machine.js';
 import { runSpec } from '../spec.js';
 import { within } from './demand.js';
 import type { CallOutputs, Scope } from './scope.js';
-import { gatherInto, joinMasks, makeValue, presence, sizeOf, spread, type Mask, type Value } from './value.js';
+import { gatherInto, joinMasks, makeValue, presence, sizeOf, sliceOf, spread, type Mask, type Value } from './value.js';
 
 interface ScanCall {
   readonly id: number;
@@ -36,7 +36,8 @@ export function callScan(scope: Scope, { id, node, path, lanes, part, args }: Sc
   const { spec, sizes } = part;
   const heads = sizeOf(lanes);
   const place = `${scope.place}/${id}`;
-  const axesOf = (names: readonly string[]): Axis[] => names.map((name) => ({ name: node.renamed.get(name) ?? name, size: sizes.get(name) ?? NaN, past: false }));
+  const axisOf = (name: string): Axis => ({ name: node.renamed.get(name) ?? name, size: sizes.get(name) ?? NaN, past: false });
+  const axesOf = (names: readonly string[]): Axis[] => names.map(axisOf);
   const masks = joinMasks(...args.map((arg) => arg.masks.filter(({ of, picked }) => !picked && within(of.axes, lanes))));
   const batches = batchesOf(scope, lanes, masks);
 
@@ -48,7 +49,7 @@ export function callScan(scope: Scope, { id, node, path, lanes, part, args }: Sc
     const size = heads * sizeOf(axesOf(axes));
     const whole = run.param(below(path, name), size * lane.count);
     const at = lane.index * size;
-    return makeValue(tokens.one, [], whole.data.subarray(at, at + size), { varies: whole.varies, root: whole.varies ? { value: whole, at } : undefined });
+    return sliceOf(tokens.one, [], whole, at, size);
   });
   const initial = run.before?.scans.get(place);
   const cells = spec.outputs.map(({ axes }) => sizeOf(axesOf(axes)));
@@ -62,10 +63,11 @@ export function callScan(scope: Scope, { id, node, path, lanes, part, args }: Sc
   const tensorsOf = (batch: Batch): Map<string, Float64Array> => {
     const tensors = new Map<string, Float64Array>();
     spec.inputs.forEach(({ name }, i) => tensors.set(name, cut(given[i], inputCells[i], batch, heads)));
-    spec.params.forEach(({ name }, i) => tensors.set(name, cut(params[i].data, params[i].data.length / heads, { ...batch, rows: undefined }, heads)));
+    const rowless = { ...batch, rows: undefined };
+    spec.params.forEach(({ name }, i) => tensors.set(name, cut(params[i].data, params[i].data.length / heads, rowless, heads)));
     spec.states.forEach(({ name }, i) => {
       const state = initial?.get(name);
-      if (state !== undefined) tensors.set(name, cut(state, stateCells[i], { ...batch, rows: undefined }, heads));
+      if (state !== undefined) tensors.set(name, cut(state, stateCells[i], rowless, heads));
     });
     return tensors;
   };
@@ -75,7 +77,9 @@ export function callScan(scope: Scope, { id, node, path, lanes, part, args }: Sc
   for (const batch of batches) {
     const results = runSpec(spec, callOf(batch), tensorsOf(batch));
     spec.outputs.forEach(({ name }, i) => paste(found(results, name), cells[i], batch, heads, outputOf(data, i)));
-    spec.states.forEach(({ name }, i) => paste(found(results, finalName(spec, name)), stateCells[i], { ...batch, rows: undefined }, heads, found(finals, name)));
+    spec.states.forEach(({ name }, i) => {
+      paste(found(results, finalName(spec, name)), stateCells[i], { ...batch, rows: undefined }, heads, found(finals, name));
+    });
   }
   run.after.scans.set(place, finals);
 
@@ -104,7 +108,7 @@ export function callScan(scope: Scope, { id, node, path, lanes, part, args }: Sc
   }
   return (output) => {
     const axes = [...lanes, ...axesOf(spec.outputs[output].axes)];
-    return makeValue(tokens.byToken, axes, outputOf(data, output), { masks, varies, root: varies ? { value: bundle, at: starts[output] } : undefined });
+    return { ...sliceOf(tokens.byToken, axes, bundle, starts[output], tokens.rows * heads * cells[output]), masks };
   };
 }
 

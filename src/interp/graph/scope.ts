@@ -29,7 +29,11 @@ export interface Run {
   readonly counts: Map<string, Float64Array>;
   readonly means: MeanCount[];
   readonly before: GraphState | undefined;
-  readonly after: { readonly seen: Map<string, Int32Array>; readonly kept: Map<string, Kept>; readonly scans: Map<string, ReadonlyMap<string, Float64Array>> };
+  readonly after: {
+    readonly seen: Map<string, Int32Array>;
+    readonly kept: Map<string, Kept>;
+    readonly scans: Map<string, ReadonlyMap<string, Float64Array>>;
+  };
   /** Evaluations of parts that have updates, by path and number of the family's index. */
   readonly updated: Map<string, Scope[]>;
   readonly facts: Map<Graph, Facts>;

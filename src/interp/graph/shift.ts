@@ -2,7 +2,9 @@ import type { Axis } from '../../ir/graph/types.js';
 import type { Context } from './context.js';
 import type { Kept } from './state.js';
 import { pairFrame, pastBegins, type Tokens } from './tokens.js';
-import { elementMap, gatherInto, makeValue, presence, sizeOf, spread, strides, union, without, type Into, type Mask, type Value } from './value.js';
+import {
+  elementMap, gatherInto, makeValue, presence, sizeOf, spread, strides, union, without, type Into, type Mask, type Value,
+} from './value.js';
 
 /** Rows of a value with, before those of each sequence, what a state keeps of it. */
 interface Extended {
@@ -24,7 +26,8 @@ function extend(tokens: Tokens, data: Float64Array, cell: number, kept: (sequenc
   before.forEach((rows, n) => {
     all.set(rows, begins[n] * cell);
     all.set(data.subarray(tokens.starts[n] * cell, tokens.starts[n + 1] * cell), begins[n] * cell + rows.length);
-    for (let row = tokens.starts[n]; row < tokens.starts[n + 1]; row++) at[row] = begins[n] + rows.length / Math.max(1, cell) + row - tokens.starts[n];
+    const first = begins[n] + rows.length / Math.max(1, cell);
+    for (let row = tokens.starts[n]; row < tokens.starts[n + 1]; row++) at[row] = first + row - tokens.starts[n];
   });
   return { data: all, begins, at };
 }
@@ -49,14 +52,17 @@ function chains(tokens: Tokens, { begins, at, data }: Extended, cell: number, pr
 }
 
 /** The latest `depth` present rows of each sequence, element by element. */
-function latest(tokens: Tokens, { data, begins, at }: Extended, cell: number, depth: number, present: Float64Array | undefined, previous: Int32Array | undefined): Kept {
+function latest(
+  tokens: Tokens, { data, begins, at }: Extended, cell: number, depth: number, present: Float64Array | undefined,
+  previous: Int32Array | undefined,
+): Kept {
   const rows = Array.from({ length: tokens.sequences }, (_, n) => {
     const out = new Float64Array(depth * cell);
     const end = begins[n + 1] - 1;
     for (let i = 0; i < cell; i++) {
       const row = tokens.starts[n + 1] - 1;
-      let from = end;
-      if (previous !== undefined && row >= tokens.starts[n] && present !== undefined && present[row * cell + i] === 0) from = previous[at[row] * cell + i];
+      const absent = row >= tokens.starts[n] && present !== undefined && present[row * cell + i] === 0;
+      let from = absent && previous !== undefined ? previous[at[row] * cell + i] : end;
       for (let d = depth - 1; d >= 0; d--) {
         out[d * cell + i] = data[from * cell + i];
         from = previous === undefined ? from - 1 : previous[from * cell + i];
@@ -143,21 +149,24 @@ export function pastValue(context: Context, arg: Value, axis: Axis, kept: Kept |
   const frame = pairFrame(tokens, [axis]);
   const rows = spread(tokens, arg, tokens.byToken, arg.axes);
   const wanted = pastBegins(tokens, axis);
-  const extended = extend(tokens, rows, cell, (n) => tail(kept?.rows[n], (wanted[n + 1] - wanted[n] - (tokens.starts[n + 1] - tokens.starts[n])) * cell));
+  const keptOf = (n: number): number => (wanted[n + 1] - wanted[n] - (tokens.starts[n + 1] - tokens.starts[n])) * cell;
+  const extended = extend(tokens, rows, cell, (n) => tail(kept?.rows[n], keptOf(n)));
   const there = presence(tokens, arg.masks, tokens.byToken, arg.axes, false);
   const restricted = there !== undefined || kept?.present !== undefined;
   const present = restricted ? extend(tokens, there ?? new Float64Array(rows.length).fill(1), cell, (n) => {
-    const length = (wanted[n + 1] - wanted[n] - (tokens.starts[n + 1] - tokens.starts[n])) * cell;
-    return tail(kept?.present?.[n] ?? new Float64Array(length).fill(1), length);
+    return tail(kept?.present?.[n] ?? new Float64Array(keptOf(n)).fill(1), keptOf(n));
   }) : undefined;
   const [source] = frame.source;
   const masks: Mask[] = present === undefined ? [] : [{ of: makeValue(frame, arg.axes, present.data, { rows: source }), picked: false }];
   const varies = tape !== undefined && arg.varies;
   const held = makeValue(tokens.byToken, arg.axes, extended.data, { varies });
   if (tape !== undefined && varies) {
-    tape.push(held, (cotangent: Float64Array, into: Into) => gatherInto(tokens, arg, tokens.byToken, arg.axes, own(tokens, extended, cotangent, cell), into));
+    tape.push(held, (cotangent: Float64Array, into: Into) => {
+      gatherInto(tokens, arg, tokens.byToken, arg.axes, own(tokens, extended, cotangent, cell), into);
+    });
   }
-  const value = makeValue(frame, arg.axes, extended.data, { rows: source, masks, varies, root: varies ? { value: held, at: 0 } : undefined });
+  const root = varies ? { value: held, at: 0 } : undefined;
+  const value = makeValue(frame, arg.axes, extended.data, { rows: source, masks, varies, root });
   const keep = ({ data, begins }: Extended): Float64Array[] => Array.from({ length: tokens.sequences }, (_, n) => {
     const all = data.subarray(begins[n] * cell, begins[n + 1] * cell);
     return Float64Array.from(tail(all, Math.min(all.length, (axis.size - 1) * cell)));

@@ -79,7 +79,8 @@ export function makeTokens({ lengths, seen, keys, position }: TokenPlan): Tokens
     }
   });
   return {
-    rows, sequences: lengths.length, starts, sequence, seen, time, keys, position: position ?? Float64Array.from(time), given: position !== undefined,
+    rows, sequences: lengths.length, starts, sequence, seen, time, keys,
+    position: position ?? Float64Array.from(time), given: position !== undefined,
     one: plain('one', 1), bySequence: plain('sequence', lengths.length), byToken: plain('token', rows), pairs: new Map(),
   };
 }
@@ -102,6 +103,11 @@ export function subset(tokens: Tokens, rows: Int32Array, lanes: Int32Array | num
   });
 }
 
+/** How many tokens of each sequence a state stands for after these. */
+export function seenAfter({ seen, starts }: Tokens): Int32Array {
+  return seen.map((n, sequence) => n + starts[sequence + 1] - starts[sequence]);
+}
+
 /** How many rows of a sequence a state keeps for an axis over the past: the token itself counts in a window. */
 export function keptRows(tokens: Tokens, axis: Axis, sequence: number): number {
   return Math.min(tokens.seen[sequence], axis.size - 1);
@@ -118,7 +124,8 @@ function sight(tokens: Tokens, axis: Axis, begins: Int32Array, row: number): [nu
 /** Where the kept and present rows of each sequence begin, and where the last ends. */
 export function pastBegins(tokens: Tokens, axis: Axis): Int32Array {
   const begins = new Int32Array(tokens.sequences + 1);
-  for (let n = 0; n < tokens.sequences; n++) begins[n + 1] = begins[n] + keptRows(tokens, axis, n) + tokens.starts[n + 1] - tokens.starts[n];
+  const { starts } = tokens;
+  for (let n = 0; n < tokens.sequences; n++) begins[n + 1] = begins[n] + keptRows(tokens, axis, n) + starts[n + 1] - starts[n];
   return begins;
 }
 
@@ -157,7 +164,10 @@ const ORDER = ['one', 'sequence', 'token', 'pair'] as const;
 /** The frame with enough copies for both. */
 export function joinFrames(tokens: Tokens, a: Frame, b: Frame): Frame {
   if (a === b) return a;
-  if (a.level === 'pair' && b.level === 'pair') return pairFrame(tokens, [...a.past, ...b.past.filter((axis) => !a.past.some((have) => have.name === axis.name))]);
+  if (a.level === 'pair' && b.level === 'pair') {
+    const known = (axis: Axis): boolean => a.past.some((have) => have.name === axis.name);
+    return pairFrame(tokens, [...a.past, ...b.past.filter((axis) => !known(axis))]);
+  }
   return ORDER.indexOf(a.level) >= ORDER.indexOf(b.level) ? a : b;
 }
 

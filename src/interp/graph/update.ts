@@ -5,7 +5,7 @@ import type { Context } from './context.js';
 import { countsOf, foldValue, groupsOf } from './fold.js';
 import type { Evaluation, GraphTensors } from './machine.js';
 import { computeNode } from './node.js';
-import { coneOf, valuesOf, type Scope } from './scope.js';
+import { coneOf, openScope, valuesOf, type Scope } from './scope.js';
 import { makeValue, presence, sizeOf, spread, type Value } from './value.js';
 
 /**
@@ -43,7 +43,7 @@ function stepScope(scopes: readonly Scope[], calls: number): Scope {
     return (scope.values[id] ??= foldsCalls(node) ? callsValue(scopes, node, calls)
       : coneOf(graph, [id]).some((below) => foldsCalls(graph.nodes[below])) ? computeNode(scope, id) : valuesOf(last, [id])[0]);
   };
-  return { ...last, run: { ...last.run, tape: undefined, valueOf }, values: new Array<Value | undefined>(graph.nodes.length).fill(undefined), calls: new Map() };
+  return openScope({ ...last.run, tape: undefined, valueOf }, graph, last);
 }
 
 function foldsCalls(node: GraphNode): boolean {
@@ -54,7 +54,9 @@ function callsValue(scopes: readonly Scope[], node: GraphNode, calls: number): V
   const { tokens } = scopes[0];
   if (node.kind !== 'fold') return makeValue(tokens.one, [], Float64Array.of(calls));
   const parts = scopes.map((scope) => ({ context: { tokens: scope.tokens, tape: undefined }, arg: valuesOf(scope, [node.arg])[0] }));
-  const inner = (op: FoldOp): Value => stacked(tokens, parts.map(({ context, arg }) => foldValue(context, op, arg, node.axes, node.silent)));
+  const inner = (op: FoldOp): Value => {
+    return stacked(tokens, parts.map(({ context: own, arg }) => foldValue(own, op, arg, node.axes, node.silent)));
+  };
   const context: Context = { tokens, tape: undefined };
   if (node.op !== 'mean') return foldValue(context, node.op, inner(node.op), [CALLS(scopes.length)], []);
   const sums = foldValue(context, 'sum', inner('sum'), [CALLS(scopes.length)], []);

@@ -110,6 +110,12 @@ export function alias(value: Value, change: Partial<Value>): Value {
   return { ...value, root: value.varies ? { value, at: 0 } : undefined, ...change };
 }
 
+/** `size` elements of a value's data from `at` on, as a value of its own. */
+export function sliceOf(frame: Frame, axes: readonly Axis[], value: Value, at: number, size: number): Value {
+  const { varies } = value;
+  return makeValue(frame, axes, value.data.subarray(at, at + size), { varies, root: varies ? { value, at } : undefined });
+}
+
 /** For every copy of a frame the row of the value's data; undefined: that of the same number. */
 export function rowsIn(tokens: Tokens, value: Value, frame: Frame): Int32Array | undefined {
   const copies = copyMap(tokens, value.frame, frame);
@@ -161,7 +167,9 @@ export function joinMasks(...lists: readonly (readonly Mask[])[]): Mask[] {
 }
 
 /** 1 where all masks hold, over a frame and axes; undefined: everywhere. Picks of no index count only where tokens are folded. */
-export function presence(tokens: Tokens, masks: readonly Mask[], frame: Frame, axes: readonly Axis[], picks: boolean): Float64Array | undefined {
+export function presence(
+  tokens: Tokens, masks: readonly Mask[], frame: Frame, axes: readonly Axis[], picks: boolean,
+): Float64Array | undefined {
   const counted = masks.filter(({ picked }) => picks || !picked);
   if (counted.length === 0) return undefined;
   const [head, ...rest] = counted.map(({ of }) => spread(tokens, of, frame, axes));

@@ -45,12 +45,14 @@ export function paramsOf(graph: Graph, path = '', family: readonly Axis[] = [], 
     const heads = part.heads.filter((head) => !instance.family.some((axis) => axis.name === head.name));
     return part.spec.params.map(({ name, axes, range }): PathParam => {
       const own = [...heads, ...axes.map((axis): Axis => ({ name: axis, size: part.sizes.get(axis) ?? NaN, past: false }))];
-      return { path: below(place, name), axes: [...around, ...own], family: around, buffer: false, f32: true, decay: own.length > 1, range, law };
+      const stored = { buffer: false, f32: true, decay: own.length > 1, range, law };
+      return { path: below(place, name), axes: [...around, ...own], family: around, ...stored };
     });
   }));
 }
 
-function placed({ axes, buffer, f32, decay, range, law }: GraphParam, path: string, family: readonly Axis[], init: Law | undefined): PathParam {
+function placed(param: GraphParam, path: string, family: readonly Axis[], init: Law | undefined): PathParam {
+  const { axes, buffer, f32, decay, range, law } = param;
   return { path, axes: [...family, ...axes], family, buffer, f32, decay, range, law: law ?? init };
 }
 
