@@ -41,10 +41,11 @@ function settings(scope: Scope, given: Given): void {
     if (expr === undefined && override === undefined) {
       report(scope, diagnostic('E403', `\`${name.text}\` of \`${nameOf(scope.part)}\` has no value`, name.origin, 'not given', { help: [`write \`${name.text} = 64\` in the header, or give it where it is used`] }));
     }
-    if (override !== undefined && standard !== undefined && override.kind !== standard.kind) {
+    const other = override !== undefined && standard !== undefined && override.kind !== standard.kind;
+    if (other) {
       report(scope, diagnostic('E816', `\`${name.text}\` of \`${nameOf(scope.part)}\` is ${whatIs(standard)}`, name.origin, `${whatIs(override)} is given`, { help: [`give it ${whatIs(standard)}`] }));
     }
-    bind(scope, name, { kind: 'setting', name: name.text, origin: name.origin, value: override ?? standard });
+    bind(scope, name, { kind: 'setting', name: name.text, origin: name.origin, value: other ? undefined : override ?? standard });
   }
 }
 
