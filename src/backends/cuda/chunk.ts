@@ -1,6 +1,6 @@
 import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Plan } from '../../ir/plan/plan.js';
-import type { ScanProgram } from '../../ir/scan/scan.js';
+import { isSteady, type ScanProgram } from '../../ir/scan/scan.js';
 import type { TileModule } from '../../ir/tile/tile.js';
 import { sharedLimit, type CudaTarget } from './lowered.js';
 
@@ -14,7 +14,7 @@ export function cudaChunks(scan: Pick<ScanProgram, 'stages'> | undefined, dtype:
   const matrices = scan.stages.filter((stage) => stage.kind === 'matrix');
   if (matrices.length === 0) return [128];
   if (dtype !== 'f32') return [64];
-  const gated = matrices.some(({ gate }) => gate.kind === 'channel' || (gate.kind === 'scalar' && !gate.constant));
+  const gated = !matrices.every(({ gate }) => isSteady(gate));
   return gated ? [32, 16] : [64, 32, 16];
 }
 

@@ -234,9 +234,14 @@ export function stagePrinter(spec: Spec, names: Names, program: ScanProgram, roo
   const byFactor = ({ factor }: Exclude<Gate, { kind: 'none' }>) => (factor === undefined ? '' : ', factor=True');
   const gateOf = (stage: MatrixStage): string => {
     const { gate } = stage;
-    return gate.kind === 'none' ? 'None'
-      : gate.kind === 'scalar' ? `Gate(${block.along(gate.log, [])}${byFactor(gate)})`
-      : `Gate(${block.along(gate.log, [gate.axis])}, axis=${gate.axis === stage.rowAxis ? 0 : 1 + stage.valueAxes.indexOf(gate.axis)}${byFactor(gate)})`;
+    switch (gate.kind) {
+      case 'none': return 'None';
+      case 'scalar': return `Gate(${block.along(gate.log, [])}${byFactor(gate)})`;
+      case 'channel': {
+        const axis = gate.axis === stage.rowAxis ? 0 : 1 + stage.valueAxes.indexOf(gate.axis);
+        return `Gate(${block.along(gate.log, [gate.axis])}, axis=${axis}${byFactor(gate)})`;
+      }
+    }
   };
   const writesOf = (stage: MatrixStage, values: boolean): string => `[${stage.sources.map(({ col, value, erase }) => `Write(${[
     block.along(col, [stage.rowAxis]),
@@ -245,7 +250,7 @@ export function stagePrinter(spec: Spec, names: Names, program: ScanProgram, roo
   ].join(', ')})`).join(', ')}]`;
   const matrixArguments = (stage: MatrixStage): readonly string[] => {
     const reads = stage.reads.map((read) => reader(stage, read));
-    return ['tokens', gateOf(stage), writesOf(stage, true), `[${reads.join(', ')}]`, tuple(stage.exported.map(String))];
+    return ['tokens', gateOf(stage), writesOf(stage, true), `[${reads.join(', ')}]`];
   };
   const order = (stage: MatrixStage): readonly Axis[] => [stage.rowAxis, ...stage.valueAxes];
   /** A state of the formula as a stage wants it, rows first, and back. */

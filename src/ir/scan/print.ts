@@ -102,7 +102,6 @@ function stageText(stage: Stage, index: number, names: ScanNames, show: (id: Nod
       lines.push(`  gate ${gateText(stage.gate, show)}`);
       stage.sources.forEach((source) => lines.push(`  write ${sourceText(source, show)}`));
       stage.reads.forEach((read, slot) => lines.push(`  stage${index}.${slot} = ${readerText(read, show)}`));
-      stage.exported.forEach((source, i) => lines.push(`  stage${index}.${stage.reads.length + i} = value of write ${source}`));
       break;
     case 'element':
       lines.push(`stage ${index}: ${names.states[stage.state]} [${stage.axes.join(', ')}] elementwise`);

@@ -51,9 +51,8 @@ export interface MatrixStage {
   readonly valueAxes: readonly Axis[];
   readonly gate: Gate;
   readonly sources: readonly Source[];
-  /** Results 0..reads.length-1. After them come the w of the sources listed in `exported`. */
+  /** Their results, in this order. */
   readonly reads: readonly Reader[];
-  readonly exported: readonly number[];
   readonly origin: Span;
 }
 
@@ -99,8 +98,7 @@ export interface ElementStage {
 }
 
 /**
- * Backward of a matrix stage. `given`: cotangents of its results, undefined = 0. Results, in this order: for every read the cotangent of `row`;
- * for every source those of `col`, then `value` (if any), then `erase.row` (if any); last that of the gate (if any): of its factor, else of its log.
+ * Backward of a matrix stage. `given`: cotangents of its results, undefined = 0. Results: the cotangents that `adjointSlots` lists.
  */
 export interface MatrixAdjoint {
   readonly kind: 'matrix-adjoint';
@@ -132,22 +130,50 @@ export type Root =
   /** What other roots read `ahead`; `from` is the value whose cotangent it is. */
   | { readonly kind: 'kept'; readonly value: NodeId; readonly from: NodeId };
 
+/** What a result of a matrix stage's adjoint is the cotangent of: the row of a read, a part of a source, or the gate (of its factor, else of its log). */
+export type AdjointSlot = { readonly operand: NodeId; readonly axes: readonly Axis[] } & (
+  | { readonly kind: 'row'; readonly read: number }
+  | { readonly kind: 'col' | 'value' | 'erase'; readonly source: number }
+  | { readonly kind: 'gate'; readonly gate: Exclude<Gate, { kind: 'none' }> }
+);
+
+/** The results of a matrix stage's adjoint, in slot order. */
+export function adjointSlots({ reads, sources, gate, rowAxis, valueAxes }: MatrixStage): readonly AdjointSlot[] {
+  const axes = [rowAxis];
+  return [
+    ...reads.map(({ row }, read): AdjointSlot => ({ kind: 'row', read, operand: row, axes })),
+    ...sources.flatMap(({ col, value, erase }, source): readonly AdjointSlot[] => [
+      { kind: 'col', source, operand: col, axes },
+      ...(value === undefined ? [] : [{ kind: 'value', source, operand: value, axes: valueAxes } as const]),
+      ...(erase === undefined ? [] : [{ kind: 'erase', source, operand: erase.row, axes } as const]),
+    ]),
+    ...(gate.kind === 'none' ? [] : [{ kind: 'gate', gate, operand: gate.factor ?? gate.log, axes: gateAxes(gate) } as const]),
+  ];
+}
+
+/** Axes along which decays differ. */
+export function gateAxes(gate: Gate): readonly Axis[] {
+  switch (gate.kind) {
+    case 'none': case 'scalar': return [];
+    case 'channel': return [gate.axis];
+  }
+}
+
+/** Is the decay the same at every token? */
+export function isSteady(gate: Gate): boolean {
+  switch (gate.kind) {
+    case 'none': return true;
+    case 'scalar': return gate.constant;
+    case 'channel': return false;
+  }
+}
+
 /** Axes of every result of a stage, in slot order. */
 export function stageResults(stage: Stage): readonly (readonly Axis[])[] {
   switch (stage.kind) {
-    case 'matrix': return [...stage.reads, ...stage.exported].map(() => stage.valueAxes);
+    case 'matrix': return stage.reads.map(() => stage.valueAxes);
     case 'element': return [stage.axes, stage.axes];
-    case 'matrix-adjoint': {
-      const m = stage.of;
-      const results: (readonly Axis[])[] = m.reads.map(() => [m.rowAxis]);
-      for (const source of m.sources) {
-        results.push([m.rowAxis]);
-        if (source.value !== undefined) results.push(m.valueAxes);
-        if (source.erase !== undefined) results.push([m.rowAxis]);
-      }
-      if (m.gate.kind !== 'none') results.push(m.gate.kind === 'channel' ? [m.gate.axis] : []);
-      return results;
-    }
+    case 'matrix-adjoint': return adjointSlots(stage.of).map((slot) => slot.axes);
     case 'element-adjoint': return [stage.of.axes];
   }
 }

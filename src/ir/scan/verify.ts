@@ -1,6 +1,6 @@
 import { includesAll, sameAxes, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
 import {
-  homesOf, nodeArguments, stageOperands, stageResults,
+  gateAxes, homesOf, nodeArguments, stageOperands, stageResults,
   type MatrixStage, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage,
 } from './scan.js';
 
@@ -87,7 +87,7 @@ function stageFaults(program: ScanProgram, stage: Stage, index: number): readonl
 type Within = (id: NodeId | undefined, axes: readonly Axis[], what: string) => readonly string[];
 
 function matrixFaults(stage: MatrixStage, within: Within): readonly string[] {
-  const { rowAxis, valueAxes, gate, sources, reads, exported } = stage;
+  const { rowAxis, valueAxes, gate, sources, reads } = stage;
   const readerFaults = (reader: Reader, what: string) => [
     ...within(reader.row, [rowAxis], what),
     ...(reader.sees.length === sources.length ? [] : [`has a ${what} that does not say of every write whether it is seen`]),
@@ -97,7 +97,7 @@ function matrixFaults(stage: MatrixStage, within: Within): readonly string[] {
   const sees = (i: number, j: number) => sources[i].erase?.sees[j] === true;
   return [
     ...(valueAxes.includes(rowAxis) ? ['folds one of its value axes'] : []),
-    ...(gate.kind === 'none' ? [] : within(gate.log, gate.kind === 'channel' ? [gate.axis] : [], 'gate')),
+    ...(gate.kind === 'none' ? [] : within(gate.log, gateAxes(gate), 'gate')),
     ...sources.flatMap(({ col, value, erase }) => [
       ...within(col, [rowAxis], 'column'), ...within(value, valueAxes, 'written value'),
       ...(erase ? readerFaults(erase, 'row of an erase') : []),
@@ -107,7 +107,6 @@ function matrixFaults(stage: MatrixStage, within: Within): readonly string[] {
     ...sources.flatMap((_, i) => sources.slice(0, i + 1).flatMap((_, j) => (
       sees(i, j) && sees(j, i) ? [`has writes ${j} and ${i} that see each other`] : []
     ))),
-    ...(exported.every((j) => sources[j] !== undefined) ? [] : ['hands out a write that there is not']),
   ];
 }
 

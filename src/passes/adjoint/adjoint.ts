@@ -1,6 +1,6 @@
 import { withoutAxes } from '../../ir/common/axes.js';
 import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
-import { homesOf, stageResults, type MatrixStage, type NodeId, type Root, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
+import { adjointSlots, homesOf, stageResults, type NodeId, type Root, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { aheadOf } from './ahead.js';
 import { accumulate, pullBack, sumOver, type Cotangents } from './differentiate.js';
@@ -65,7 +65,7 @@ function pullBackStage(b: ScanBuilder, cotangents: Cotangents, stage: Stage, ind
   switch (stage.kind) {
     case 'matrix': {
       const adjointStage: Stage = { kind: 'matrix-adjoint', of: stage, given, origin: stage.origin };
-      matrixOperands(stage).forEach((operand, slot) => spread(b, cotangents, operand, result(b, adjointStage, at, slot)));
+      adjointSlots(stage).forEach(({ operand }, slot) => spread(b, cotangents, operand, result(b, adjointStage, at, slot)));
       return adjointStage;
     }
     case 'element': {
@@ -85,18 +85,6 @@ function pullBackStage(b: ScanBuilder, cotangents: Cotangents, stage: Stage, ind
 /** An operand with fewer axes than its stage asks for was broadcast: its cotangent sums over the others. */
 function spread(b: ScanBuilder, cotangents: Cotangents, operand: NodeId, cotangent: NodeId): void {
   accumulate(b, cotangents, operand, sumOver(b, cotangent, withoutAxes(b.axesOf(cotangent), b.axesOf(operand))));
-}
-
-/** Operands of a matrix stage in the order of its adjoint's results. */
-export function matrixOperands(stage: MatrixStage): readonly NodeId[] {
-  const operands: NodeId[] = stage.reads.map((r) => r.row);
-  for (const source of stage.sources) {
-    operands.push(source.col);
-    if (source.value !== undefined) operands.push(source.value);
-    if (source.erase !== undefined) operands.push(source.erase.row);
-  }
-  if (stage.gate.kind !== 'none') operands.push(stage.gate.factor ?? stage.gate.log);
-  return operands;
 }
 
 function result(b: ScanBuilder, stage: Stage, at: number, slot: number): NodeId {

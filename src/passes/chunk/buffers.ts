@@ -1,4 +1,5 @@
 import { COL, ROW } from '../../ir/common/axes.js';
+import { gateAxes } from '../../ir/scan/scan.js';
 import type { TileBuffer } from '../../ir/tile/tile.js';
 import { stageKey, type Context } from './context.js';
 import { isReadGate } from './fine.js';
@@ -50,7 +51,7 @@ export function stageBuffers(cx: Context, parts: Parts, index: number): StageBuf
   const name = (suffix: string) => `${stageKey(cx, index)}.${suffix}`;
   const values = parts.stage.valueAxes;
   const state = [parts.row, ...values];
-  const gateAxes = parts.gate.kind === 'channel' ? [parts.gate.axis] : [];
+  const decayAxes = gateAxes(parts.gate);
   const vectorType = values.length === 0 ? 'f32' : 'io';
   const rowsType = draft.narrowRange ? 'f32' : vectorType;
   const stateType = draft.narrowRange || isReadGate(cx, parts) ? 'f32' : 'io';
@@ -60,14 +61,14 @@ export function stageBuffers(cx: Context, parts: Parts, index: number): StageBuf
     solveRest: (i, j) => draft.workspace(name(`rest${i}_${j}`), 'chunk', [ROW, COL], 'io'),
     rows: (reader) => draft.workspace(name(`${reader.kind}${reader.index}`), 'token', [parts.row], 'io'),
     cols: (j) => draft.workspace(name(`col${j}`), 'token', [parts.row], 'io'),
-    whole: () => draft.workspace(name('decay'), 'chunk', gateAxes, 'f32'),
+    whole: () => draft.workspace(name('decay'), 'chunk', decayAxes, 'f32'),
     write: (j) => draft.workspace(name(`given${j}`), 'token', values, vectorType),
     written: (j) => draft.workspace(name(`written${j}`), 'token', values, rowsType),
     solved: (j) => draft.workspace(name(`solved${j}`), 'token', values, rowsType),
-    gateReads: () => draft.workspace(name('gate_reads'), 'token', gateAxes, 'f32'),
+    gateReads: () => draft.workspace(name('gate_reads'), 'token', decayAxes, 'f32'),
     states: () => draft.workspace(name('states'), 'chunk', state, stateType),
     cotangents: () => draft.workspace(name('cotangents'), 'chunk', state, stateType),
-    span: () => draft.workspace(name('span'), 'segment', gateAxes, 'f32'),
+    span: () => draft.workspace(name('span'), 'segment', decayAxes, 'f32'),
     local: (reverse) => draft.workspace(name(reverse ? 'local_cotangent' : 'local'), 'segment', state, 'f32'),
     initial: () => draft.workspace(name('initial'), 'sequence', state, 'f32'),
     entry: (reverse) => draft.workspace(name(reverse ? 'entry_cotangent' : 'entry'), 'segment', state, 'f32'),

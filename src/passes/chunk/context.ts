@@ -5,7 +5,8 @@ import type { TileBuffer } from '../../ir/tile/tile.js';
 import type { Range } from '../../ir/common/range.js';
 import { rangeOf } from '../normalize/ranges.js';
 import type { Draft, ProgramName } from './draft.js';
-import { graphOf, resultKey, type Graph } from './graph.js';
+import { graphOf, type Graph } from './graph.js';
+import { pairs, type Pairs } from '../../support/pairs.js';
 
 /** One program of a module (forward or backward) while its kernels are being written. */
 export interface Context {
@@ -14,7 +15,7 @@ export interface Context {
   readonly program: ScanProgram;
   readonly graph: Graph;
   /** Results that some kernel other than their stage's own walk reads: those are stored. */
-  readonly wanted: Set<string>;
+  readonly wanted: Pairs<true>;
   /** Values that a chunk kernel has stored for walks. */
   readonly stored: Map<NodeId, TileBuffer>;
   /** Those among them that gradients load, too. */
@@ -30,7 +31,7 @@ export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram)
   const graph = graphOf(program.nodes, draft.sizeOf);
   const ranges = new Map<NodeId, Range>();
   const range = (id: NodeId) => rangeOf(graph.builder, draft.spec, id, ranges);
-  return { draft, name, program, graph, wanted: new Set(), stored: new Map(), rounded: new Set(), exact, range };
+  return { draft, name, program, graph, wanted: pairs(), stored: new Map(), rounded: new Set(), exact, range };
 }
 
 /** Where values are computed. A walk computes along `allowed` axes only and folds nothing along `split`; chunk kernels, also those of gradients, and token loops anything. */
@@ -88,16 +89,12 @@ export function resultBuffer(cx: Context, stage: number, slot: number): TileBuff
 }
 
 export function isWanted(cx: Context, stage: number, slot: number): boolean {
-  return cx.wanted.has(resultKey(stage, slot));
+  return cx.wanted.has(stage, slot);
 }
-
-const stageOfKey = (key: string) => Number(key.split('.')[0]);
 
 /** Marks what a kernel reads of other stages; `own` are the stages whose results it computes itself. */
 export function want(cx: Context, ids: readonly NodeId[], own: readonly number[]): void {
-  for (const key of cx.graph.results(ids)) {
-    if (!own.includes(stageOfKey(key))) cx.wanted.add(key);
-  }
+  for (const [stage, slot] of cx.graph.results(ids).keys()) if (!own.includes(stage)) cx.wanted.set(stage, slot, true);
 }
 
 /**
@@ -147,7 +144,7 @@ function frontierOf(
   cx: Context, site: Site & { readonly kind: 'walk' }, id: NodeId, own: readonly number[], known: Map<NodeId, readonly NodeId[] | undefined>,
 ): readonly NodeId[] | undefined {
   const node = cx.graph.node(id);
-  const storable = cx.graph.home(id) < Math.max(...own) && [...cx.graph.results([id])].every((key) => !own.includes(stageOfKey(key)));
+  const storable = cx.graph.home(id) < Math.max(...own) && cx.graph.results([id]).keys().every(([stage]) => !own.includes(stage));
   const descend = (): readonly NodeId[] | undefined => {
     if (node.kind !== 'map' || !includesAll(site.allowed, node.axes)) return undefined;
     const parts = nodeArguments(node).map((arg) => frontier(cx, site, arg, own, known));

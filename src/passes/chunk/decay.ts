@@ -1,4 +1,5 @@
 import type { KernelBuilder } from '../../ir/tile/build.js';
+import { gateAxes } from '../../ir/scan/scan.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import type { Parts } from './parts.js';
 import { perToken, widened } from './tiles.js';
@@ -35,7 +36,7 @@ export function decaysIn(k: KernelBuilder, parts: Parts, values: Values): Decays
     if (gate.kind === 'none') throw new Error('no gate');
     // Rows beyond the sequence must not decay, even where every token does the same.
     const rows = perToken(k, values.padded(gate.log));
-    return gate.kind === 'channel' ? widened(k, rows, [gate.axis]) : rows;
+    return widened(k, rows, gateAxes(gate));
   });
   const inclusive = () => once('G', () => k.cumsum(log()));
   const exclusive = () => once('Gx', () => k.cumsum(log(), { exclusive: true }));
@@ -47,7 +48,7 @@ export function decaysIn(k: KernelBuilder, parts: Parts, values: Values): Decays
     toEnd: () => (none ? undefined : once('end', () => k.exp(k.sub(last(), inclusive())))),
     whole: () => (none ? undefined : once('whole', () => k.exp(last()))),
     pairs(before) {
-      if (gate.kind !== 'scalar') return undefined;
+      if (parts.reach !== 'state') return undefined;
       // On the diagonal a read before the decay would grow: the mask comes first (docs/algorithms.md: decays).
       return once(`pairs${before}`, () => k.exp(k.mask(k.sub(before ? exclusive() : inclusive(), k.swap(inclusive())), before)));
     },

@@ -1,5 +1,5 @@
 import { ROW } from '../../ir/common/axes.js';
-import type { NodeId } from '../../ir/scan/scan.js';
+import { gateAxes, type NodeId } from '../../ir/scan/scan.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import type { ReaderId } from './buffers.js';
 import type { Gradients } from './gradients.js';
@@ -16,7 +16,7 @@ import type { Values } from './values.js';
  */
 export function factorGradient(gradients: Gradients, values: Values, factor: NodeId): TileId {
   const { k, parts, readers, writers } = gradients;
-  const axes = parts.gate.kind === 'channel' ? [parts.gate.axis] : [];
+  const axes = gateAxes(parts.gate);
   const [one, nothing] = [widened(k, k.literal(1), axes), k.zeros([ROW, ...axes])];
   // Rows beyond the sequence do not decay.
   const beyond = k.sub(k.literal(1), k.keep(k.literal(1)));
@@ -52,7 +52,7 @@ function writeSide(gradients: Gradients, j: number): Side {
 
 function sideOf({ k, parts, base, number }: Gradients, vector: Vector, rows: TileId, state: TileId): Side {
   const scale = number(vector);
-  if (parts.gate.kind === 'channel' && !parts.channels) return { vector: rows, state: scaled(k, k.mul(rows, k.contract(base(vector), state, parts.row)), scale) };
+  if (parts.reach === 'values') return { vector: rows, state: scaled(k, k.mul(rows, k.contract(base(vector), state, parts.row)), scale) };
   const perRow = k.mul(base(vector), fold(k, rows, state, parts.value));
   if (parts.channels) return { vector: scaled(k, base(vector), scale), state: scaled(k, perRow, scale) };
   return { vector: perToken(k, scale ?? k.literal(1)), state: scaled(k, k.reduce('sum', parts.row, perRow), scale) };
@@ -60,7 +60,7 @@ function sideOf({ k, parts, base, number }: Gradients, vector: Vector, rows: Til
 
 /** The state at the chunk's start times its cotangent at the end, for each decay. */
 function wholeState({ k, parts, state, end }: Gradients): TileId {
-  if (parts.gate.kind === 'channel' && !parts.channels) return k.contract(state(), end(), parts.row);
+  if (parts.reach === 'values') return k.contract(state(), end(), parts.row);
   const perRow = fold(k, state(), end(), parts.value);
   return parts.channels ? perRow : k.reduce('sum', parts.row, perRow);
 }
@@ -71,6 +71,6 @@ function pairScore({ k, parts, base, number, readCotangent, written }: Gradients
   const values = () => fold(k, sure(readCotangent(reader)), k.swap(written(j)), parts.value);
   const vectors = () => k.contract(base(row), k.swap(base(col)), parts.row);
   if (parts.channels) return values();
-  if (parts.gate.kind === 'scalar') return k.mul(values(), vectors());
+  if (parts.reach === 'state') return k.mul(values(), vectors());
   return scaled(k, vectors(), number(row), turned(k, number(col)));
 }

@@ -15,8 +15,7 @@ import { fold, plus, scaled, sure } from './tiles.js';
  */
 export function gateGradient(gradients: Gradients, reads: TileId | undefined): TileId {
   const { parts } = gradients;
-  const { gate } = parts;
-  const terms = gate.kind === 'channel' && !parts.channels ? valueTerms(gradients, gate.axis) : rowTerms(gradients, reads ?? readTerms(gradients));
+  const terms = parts.alongValue === undefined ? rowTerms(gradients, reads ?? readTerms(gradients)) : valueTerms(gradients, parts.alongValue);
   const total = summed(gradients, terms);
   if (!parts.computedGate) return total;
   // What is left of nothing after rounding may meet a slope beyond all numbers in what the gate was computed from.
@@ -42,7 +41,7 @@ function atToken({ k, parts }: Gradients, reader: ReaderId, tile: TileId): TileI
 
 /** Scalar gates have the sum over the row axis. */
 function folded({ k, parts }: Gradients, tile: TileId): TileId {
-  return parts.gate.kind === 'scalar' ? k.reduce('sum', parts.row, tile) : tile;
+  return parts.reach === 'state' ? k.reduce('sum', parts.row, tile) : tile;
 }
 
 /** A vector times its gradient. A number in front of a tensor is cheaper applied when its channels are summed. */

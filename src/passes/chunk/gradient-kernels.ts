@@ -2,18 +2,15 @@ import { ROW, type Axis } from '../../ir/common/axes.js';
 import { buildKernel, type KernelBuilder, type KernelHead } from '../../ir/tile/build.js';
 import { storedBuffers } from '../../ir/tile/buffers.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import type { MatrixAdjoint, Root } from '../../ir/scan/scan.js';
+import { adjointSlots, gateAxes, type AdjointSlot, type MatrixAdjoint, type Root } from '../../ir/scan/scan.js';
 import { stageBuffers } from './buffers.js';
 import { GRADIENTS_SITE, isWanted, resultBuffer, stageName, type Context } from './context.js';
 import { factorGradient } from './factor-gradient.js';
 import { gateGradient, readTerms, stateTerm } from './gate-gradient.js';
-import { resultKey } from './graph.js';
 import { gradientsIn, type Gradients } from './gradients.js';
 import { liveBytes } from './live.js';
 import type { Parts } from './parts.js';
-import { givenTile } from './reverse.js';
 import { storeRoot } from './roots.js';
-import { plus } from './tiles.js';
 import { valuesIn, type Values } from './values.js';
 
 /** What gradients are of: the row vectors of readers, written values, the column vectors of sources, a factor gate. That of a log gate goes with `columns`, or with `values`. */
@@ -36,38 +33,37 @@ interface Place {
   readonly adjoint: MatrixAdjoint;
 }
 
-/** Sides of the results of the adjoint, in slot order. */
-function sidesOf(parts: Parts): readonly Side[] {
-  const sources = parts.sources.flatMap((source): readonly Side[] => [
-    'columns', ...(source.value === undefined ? [] : ['values'] as const), ...(source.erase === undefined ? [] : ['rows'] as const),
-  ]);
-  const gate: readonly Side[] = parts.gate.kind === 'none' ? [] : [parts.gate.factor !== undefined ? 'factor' : alongValue(parts) ? 'values' : 'columns'];
-  return [...parts.reads.map(() => 'rows' as const), ...sources, ...gate];
+const sidesOf = (parts: Parts): readonly Side[] => adjointSlots(parts.stage).map((slot) => sideOf(parts, slot));
+
+function sideOf(parts: Parts, slot: AdjointSlot): Side {
+  switch (slot.kind) {
+    case 'row': case 'erase': return 'rows';
+    case 'col': return 'columns';
+    case 'value': return 'values';
+    // A gate along a value axis: its gradient comes from what is read and written, not from the vectors.
+    case 'gate': return slot.gate.factor !== undefined ? 'factor' : parts.reach === 'values' ? 'values' : 'columns';
+  }
 }
 
-/** A gate along the value axis: its gradient comes from what is read and written, not from the vectors. */
-const alongValue = (parts: Parts) => parts.gate.kind === 'channel' && !parts.channels;
-const isLog = ({ gate }: Parts) => gate.kind !== 'none' && gate.factor === undefined;
+/** A log gate whose gradient comes from the vectors. */
+const sumsVectors = ({ gate, reach }: Parts) => gate.kind !== 'none' && gate.factor === undefined && reach !== 'values';
 
 /** How to make the results of the adjoint, in slot order. `reads`: what reads add to the gradient of the gate, if another kernel knows. */
-function resultsOf({ parts, adjoint }: Place, values: Values, gradients: Gradients, reads: (() => TileId) | undefined): readonly (() => TileId)[] {
+function resultsOf({ parts }: Place, values: Values, gradients: Gradients, reads: (() => TileId) | undefined): readonly (() => TileId)[] {
   const { k } = gradients;
-  const { sources, erasing, stage } = parts;
-  const zero = (axes: readonly string[]) => k.zeros([ROW, ...axes]);
-  const valueGradient = (j: number): TileId | undefined => {
-    if (erasing.includes(j)) return gradients.readCotangent({ kind: 'erase', index: j });
-    const exported = stage.exported.flatMap((source, i) => (source === j ? [givenTile(k, parts, values, adjoint.given[parts.reads.length + i])] : []));
-    return plus(k, gradients.pure(j), ...exported);
-  };
-  const results: (() => TileId)[] = parts.reads.map((_, r) => () => gradients.row({ kind: 'read', index: r }) ?? zero([parts.row]));
-  sources.forEach((source, j) => {
-    results.push(() => gradients.col(j) ?? zero([parts.row]));
-    if (source.value !== undefined) results.push(() => valueGradient(j) ?? zero(stage.valueAxes));
-    if (source.erase !== undefined) results.push(() => gradients.row({ kind: 'erase', index: j }) ?? zero([parts.row]));
+  return adjointSlots(parts.stage).map((slot) => () => {
+    const made = ((): TileId | undefined => {
+      switch (slot.kind) {
+        case 'row': return gradients.row({ kind: 'read', index: slot.read });
+        case 'erase': return gradients.row({ kind: 'erase', index: slot.source });
+        case 'col': return gradients.col(slot.source);
+        case 'value':
+          return parts.erasing.includes(slot.source) ? gradients.readCotangent({ kind: 'erase', index: slot.source }) : gradients.pure(slot.source);
+        case 'gate': return slot.gate.factor === undefined ? gateGradient(gradients, reads?.()) : factorGradient(gradients, values, slot.gate.factor);
+      }
+    })();
+    return made ?? k.zeros([ROW, ...slot.axes]);
   });
-  const { gate } = parts;
-  if (gate.kind !== 'none') results.push(() => (gate.factor === undefined ? gateGradient(gradients, reads?.()) : factorGradient(gradients, values, gate.factor)));
-  return results;
 }
 
 /** Makes early what lets tensors go: cotangents of scores, then the products with the states. */
@@ -75,7 +71,7 @@ function begin(gradients: Gradients, sides: readonly Side[]): void {
   const { parts, readers, writers } = gradients;
   for (const reader of readers) for (const j of writers) gradients.scoreCotangent({ reader, j });
   if (sides.includes('rows')) readers.forEach(gradients.rowInter);
-  else if (isLog(parts) && !alongValue(parts)) {
+  else if (sumsVectors(parts)) {
     stateTerm(gradients);
     writers.forEach(gradients.colInter);
   }
@@ -85,7 +81,7 @@ interface GradientKernel {
   readonly head: KernelHead;
   readonly write: (k: KernelBuilder) => void;
   /** An axis with tiles of f32 along it, several of them at once. */
-  readonly blocks?: Axis;
+  readonly blocks?: Axis | undefined;
 }
 
 /** The kernels of one plan. */
@@ -97,7 +93,7 @@ function kernelsOf(place: Place, plan: readonly (readonly Side[])[], roots: read
   const kernelOf = (side: Side) => plan.findIndex((some) => some.includes(side));
   const slotsOf = (root: Root): readonly number[] => {
     const known = cx.graph.results(root.value === undefined ? [] : [root.value]);
-    return sides.map((_, slot) => slot).filter((slot) => known.has(resultKey(at, slot)));
+    return sides.map((_, slot) => slot).filter((slot) => known.has(at, slot));
   };
   /** The kernel that knows all that a root needs. */
   const home = (root: Root) => {
@@ -106,9 +102,9 @@ function kernelsOf(place: Place, plan: readonly (readonly Side[])[], roots: read
   };
   const passed = new Set(roots.flatMap((root) => slotsOf(root).filter((slot) => kernelOf(sides[slot]) < home(root))));
   const many = plan.filter((some) => !some.includes('factor')).length > 1;
-  const apart = isLog(parts) && !alongValue(parts) && kernelOf('rows') !== kernelOf('columns');
+  const apart = sumsVectors(parts) && kernelOf('rows') !== kernelOf('columns');
   return plan.map((mine, n) => ({
-    ...(mine.includes('factor') && parts.gate.kind === 'channel' && { blocks: parts.gate.axis }),
+    ...(mine.includes('factor') && { blocks: gateAxes(parts.gate)[0] }),
     head: mine.includes('factor') ? { name: `${name}_gradient_factor`, doc: `Gradient of the decay of ${name}, given as a factor.`, outer: 'chunk', inner: 'head' } : {
       name: `${name}_gradients${many ? `_${mine.join('_')}` : ''}`,
       doc: `Gradients of ${many ? `the ${mine.join(' and ')} that` : 'what'} the scan of ${name} reads.`, outer: 'chunk', inner: 'head',

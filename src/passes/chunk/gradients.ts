@@ -66,11 +66,10 @@ function lazy<K, T>(make: (key: K) => T): (key: K) => T {
 }
 
 export function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts: Parts, index: number, adjoint: MatrixAdjoint): Gradients {
-  const { row, value, gate, channels } = parts;
+  const { row, value, reach, channels, alongValue } = parts;
   const buffers = stageBuffers(cx, parts, index);
   const decays = decaysIn(k, parts, values);
   const given = givenTiles(k, parts, values, adjoint);
-  const alongValue = gate.kind === 'channel' && !channels ? gate.axis : undefined;
   const state = () => k.load(buffers.states());
   const end = () => k.load(buffers.cotangents());
   const base = (vector: Vector) => baseTile(k, values, parts, vector);
@@ -80,7 +79,7 @@ export function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts
   const written = lazy((j: number) => (parts.erasing.includes(j) ? k.load(buffers.written(j)) : writtenValue(k, parts, values, j)));
   const readers = readersOf(parts).filter((reader) => readCotangent(reader) !== undefined);
   const writers = writing(parts);
-  const pairwise = gate.kind === 'scalar' && (cx.draft.exactGates || (parts.exactGate && isUneven(cx.graph, parts)));
+  const pairwise = reach === 'state' && (cx.draft.exactGates || (parts.exactGate && isUneven(cx.graph, parts)));
 
   const scoreCotangent = lazy(({ reader, j }: Pair) => {
     const how = pairsOf(readerOf(parts, reader), j);

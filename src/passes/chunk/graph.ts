@@ -3,6 +3,7 @@ import { ANY } from '../../ir/common/range.js';
 import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
 import { nodeArguments, type NodeId, type ScanNode } from '../../ir/scan/scan.js';
 import { math } from '../../math/index.js';
+import { pairs, type Pairs } from '../../support/pairs.js';
 
 /** What rows beyond the sequence hold when a value is computed from loads, which give 0 there. */
 export type Padding = 'zero' | 'finite' | 'unknown';
@@ -26,11 +27,9 @@ export interface Graph {
   readsBack(id: NodeId): boolean;
   /** Is it made of what kernels leave at tokens after? */
   readsAhead(id: NodeId): boolean;
-  /** Results of stages that values depend on, as `stage.slot`. */
-  results(ids: readonly NodeId[]): ReadonlySet<string>;
+  /** Results of stages that values depend on, by stage and slot. */
+  results(ids: readonly NodeId[]): Pairs<true>;
 }
-
-export const resultKey = (stage: number, slot: number) => `${stage}.${slot}`;
 
 const ZERO = { lo: 0, hi: 0 };
 
@@ -111,13 +110,13 @@ export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => numb
     builder, node, home, isStatic, isGiven, literal, padding, readsBack: reaches('past'), readsAhead: reaches('ahead'),
     axesOf: (id) => builder.axesOf(id),
     results(ids) {
-      const found = new Set<string>();
+      const found = pairs<true>();
       const seen = new Set<NodeId>();
       const visit = (id: NodeId): void => {
         if (seen.has(id)) return;
         seen.add(id);
         const n = node(id);
-        if (n.kind === 'result') found.add(resultKey(n.stage, n.slot));
+        if (n.kind === 'result') found.set(n.stage, n.slot, true);
         nodeArguments(n).forEach(visit);
       };
       ids.forEach(visit);

@@ -5,7 +5,6 @@ import { firstTokens, lastTokens } from './delays.js';
 import type { Draft } from './draft.js';
 import { elementAdjointKernel, elementKernel, elementSite } from './element.js';
 import { gradientKernels } from './gradient-kernels.js';
-import { resultKey } from './graph.js';
 import { partsOf, roundedFor, storedFor, walkSite } from './parts.js';
 import { prepareKernel, storeStatic, storeValues } from './prepare.js';
 import { reverseKernels } from './reverse.js';
@@ -102,7 +101,7 @@ function statesNeeded(cx: Context, stage: ElementStage, index: number, roots: Re
   const adjoint = cx.program.stages[at];
   const given = adjoint.kind === 'element-adjoint' ? adjoint.given.filter((id) => id !== undefined) : [];
   const reached = cx.graph.results([...given, ...valuesOf(roots.get(at) ?? [])]);
-  return [0, 1].some((slot) => reached.has(resultKey(index, slot)));
+  return [0, 1].some((slot) => reached.has(index, slot));
 }
 
 /** Backward: the states again, then stage by stage against time, each followed by the gradients that are complete with it. */

@@ -1,5 +1,5 @@
 import type { Axis } from '../../ir/common/axes.js';
-import { nodeArguments, type Gate, type MatrixAdjoint, type MatrixStage, type NodeId, type Reader } from '../../ir/scan/scan.js';
+import { gateAxes, nodeArguments, type Gate, type MatrixAdjoint, type MatrixStage, type NodeId, type Reader } from '../../ir/scan/scan.js';
 import { needed, type Context, type Site } from './context.js';
 import { factored, type Factored, type Graph } from './graph.js';
 
@@ -21,6 +21,17 @@ export interface SourcePart {
   readonly erase: ReadPart | undefined;
 }
 
+/** What one decay is for: nothing decays; the whole state; the state at one place of the row axis, so that decays are inside the scores; at one of a value axis. */
+export type Reach = 'none' | 'state' | 'rows' | 'values';
+
+function reachOf({ gate, rowAxis }: MatrixStage): Reach {
+  switch (gate.kind) {
+    case 'none': return 'none';
+    case 'scalar': return 'state';
+    case 'channel': return gate.axis === rowAxis ? 'rows' : 'values';
+  }
+}
+
 /** A matrix stage as the chunk kernels see it. */
 export interface Parts {
   readonly stage: MatrixStage;
@@ -28,7 +39,10 @@ export interface Parts {
   /** V; undefined for a state that is a vector. */
   readonly value: Axis | undefined;
   readonly gate: Gate;
-  /** Does the gate run along the row axis, so that decays are inside the scores? */
+  readonly reach: Reach;
+  /** The value axis that decays differ along. */
+  readonly alongValue: Axis | undefined;
+  /** Do they along the row axis? */
   readonly channels: boolean;
   /** Is a log gate made of tensors rather than one of them? */
   readonly computedGate: boolean;
@@ -43,7 +57,8 @@ export interface Parts {
 }
 
 export function partsOf(graph: Graph, stage: MatrixStage): Parts {
-  const channels = stage.gate.kind === 'channel' && stage.gate.axis === stage.rowAxis;
+  const reach = reachOf(stage);
+  const channels = reach === 'rows';
   const several = stage.sources.filter((source) => source.erase !== undefined).length > 1;
   const isLog = stage.gate.kind !== 'none' && stage.gate.factor === undefined;
   const computedGate = isLog && isComputed(graph, stage.gate.log);
@@ -65,6 +80,8 @@ export function partsOf(graph: Graph, stage: MatrixStage): Parts {
     row: stage.rowAxis,
     value: stage.valueAxes[0],
     gate: stage.gate,
+    reach,
+    alongValue: reach === 'values' ? gateAxes(stage.gate)[0] : undefined,
     channels,
     computedGate,
     exactGate,
@@ -99,7 +116,7 @@ function isTensor(graph: Graph, id: NodeId): boolean {
  * are the same 16 bits. `adjoint`: those that its cotangents bring, else those of the stage itself.
  */
 export function roundedFor(graph: Graph, parts: Parts, adjoint?: MatrixAdjoint): readonly NodeId[] {
-  if (!parts.exactGate || parts.gate.kind !== 'channel') return [];
+  if (!parts.exactGate || parts.reach === 'none' || parts.reach === 'state') return [];
   const ids = ((): readonly (NodeId | undefined)[] => {
     if (parts.channels) return adjoint === undefined ? vectorsOf(parts).map((vector) => vector.base) : [];
     return adjoint === undefined ? parts.sources.map((source) => source.value) : adjoint.given;
@@ -125,7 +142,7 @@ export function walkOperands(parts: Parts): readonly NodeId[] {
 export function storedFor(cx: Context, parts: Parts, index: number, more: readonly NodeId[]): readonly NodeId[] {
   const { gate } = parts;
   // Running sums along the tokens of a computed gate that walks split: better of a tensor than of every block's own values.
-  const split = gate.kind === 'channel' && !parts.channels && isComputed(cx.graph, gate.log) && cx.graph.home(gate.log) < index ? [gate.log] : [];
+  const split = gate.kind !== 'none' && parts.reach === 'values' && isComputed(cx.graph, gate.log) && cx.graph.home(gate.log) < index ? [gate.log] : [];
   return [...new Set([...needed(cx, walkSite(parts), [...walkOperands(parts), ...more], [index]), ...split])];
 }
 

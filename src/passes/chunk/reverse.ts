@@ -61,8 +61,7 @@ function pullChunk(w: ChunkWalk, adjoint: MatrixAdjoint, cotangent: TileId): { r
   const given = givenTiles(k, parts, w.values, adjoint);
   const written = new Map<number, TileId>();
   for (const j of parts.erasing) {
-    const exported = parts.stage.exported.flatMap((source, i) => (source === j ? [givenTile(k, parts, w.values, adjoint.given[parts.reads.length + i])] : []));
-    const total = plus(k, pullWritten(w, j, cotangent), pullScores(w, given, j), ...exported);
+    const total = plus(k, pullWritten(w, j, cotangent), pullScores(w, given, j));
     if (total !== undefined) written.set(j, total);
   }
   const solved = new Map<number, TileId>();

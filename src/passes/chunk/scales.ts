@@ -2,6 +2,7 @@ import type { Axis } from '../../ir/common/axes.js';
 import { scanBuilder } from '../../ir/scan/build.js';
 import { nodeArguments, stageOperands, type MatrixStage, type NodeId, type Reader, type Root, type ScanNode, type ScanProgram, type Source, type Stage } from '../../ir/scan/scan.js';
 import { graphOf } from './graph.js';
+import { pairs } from '../../support/pairs.js';
 
 /**
  * (row @ S) * c is (c * row) @ S: a number in front of what is read goes into the row that reads, where it meets the scores. Then nothing stands
@@ -11,14 +12,14 @@ export function foldScales(program: ScanProgram, sizeOf: (axis: Axis) => number)
   const graph = graphOf(program.nodes, sizeOf);
   const uses = usesOf(program);
   const replaced = new Map<NodeId, NodeId>();
-  const scales = new Map<string, number>();
+  const scales = pairs<number>();
   program.nodes.forEach((node, id) => {
     if (node.kind !== 'result' || uses.get(id)?.length !== 1 || program.stages[node.stage].kind !== 'matrix') return;
     const user = uses.get(id)?.[0];
     const scale = user === undefined ? undefined : scaleOf(program.nodes[user], id, graph.literal);
     if (user === undefined || scale === undefined) return;
     replaced.set(user, id);
-    scales.set(`${node.stage}.${node.slot}`, scale);
+    scales.set(node.stage, node.slot, scale);
   });
   if (replaced.size === 0) return program;
 
@@ -31,7 +32,7 @@ export function foldScales(program: ScanProgram, sizeOf: (axis: Axis) => number)
     ...stage,
     gate: stage.gate.kind === 'none' ? stage.gate : { ...stage.gate, log: of(stage.gate.log), factor: maybe(stage.gate.factor) },
     sources: stage.sources.map(source),
-    reads: stage.reads.map((read, slot) => reader(read, scales.get(`${index}.${slot}`))),
+    reads: stage.reads.map((read, slot) => reader(read, scales.get(index, slot))),
   });
   const stages = program.stages.map((stage, index): Stage => {
     switch (stage.kind) {

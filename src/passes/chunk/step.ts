@@ -83,7 +83,6 @@ function matrixStep(k: KernelBuilder, values: Values, stage: MatrixStage, index:
     const all = sources.length > 0 && reader.sees.every((sees) => sees) && !(reader.before && gate.kind !== 'none');
     values.bind(index, slot, () => (all ? k.contract(row(reader.row), next, rowAxis) : read(reader)));
   });
-  stage.exported.forEach((j, i) => values.bind(index, stage.reads.length + i, () => written(j)));
   return next;
 }
 

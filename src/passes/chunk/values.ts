@@ -4,8 +4,8 @@ import { nodeArguments, type NodeId, type ScanNode } from '../../ir/scan/scan.js
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { keptBuffer, resultBuffer, storedAt, type Context, type Site } from './context.js';
-import { resultKey } from './graph.js';
 import { widened } from './tiles.js';
+import { pairs } from '../../support/pairs.js';
 
 /** Values of the program inside one body of one kernel; token tiles have ROW (none in token loops). */
 export interface Values {
@@ -28,7 +28,7 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
   const { graph, draft } = cx;
   const known = new Map<string, TileId>();
   const pasts = new Map<number, TileId>();
-  const bound = new Map<string, () => TileId>();
+  const bound = pairs<() => TileId>();
   const paddedTiles = new Map<NodeId, TileId>();
 
   /** `back`: at the token so many before. */
@@ -50,7 +50,7 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
       case 'ahead': return ahead(node.of, node.ahead);
       case 'last': return k.put(k.zeros([ROW, ...node.axes]), k.load(draft.user.finalCotangents[node.state]), 'last', node.back);
       case 'result': {
-        const make = bound.get(resultKey(node.stage, node.slot));
+        const make = bound.get(node.stage, node.slot);
         if (back !== 0) throw new Error('results of other tokens are not at hand');
         return make === undefined ? k.load(resultBuffer(cx, node.stage, node.slot)) : make();
       }
@@ -87,7 +87,7 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
   const tile = (id: NodeId): TileId => at(id, 0);
   const loaded = (id: NodeId) => storedAt(cx, site, id) !== undefined && !graph.isStatic(id);
   // What the kernel computes itself may hold anything beyond the sequence; loads give 0 there.
-  const ownResult = (id: NodeId) => bound.size > 0 && [...graph.results([id])].some((key) => bound.has(key));
+  const ownResult = (id: NodeId) => graph.results([id]).keys().some(([stage, slot]) => bound.has(stage, slot));
   const kept = (id: NodeId): TileId => {
     const found = paddedTiles.get(id);
     if (found !== undefined) return found;
@@ -100,7 +100,7 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
     padded: (id) => (loaded(id) || (graph.padding(id) === 'zero' && !graph.isStatic(id) && !ownResult(id)) ? tile(id) : kept(id)),
     finite: (id) => (loaded(id) || (graph.padding(id) !== 'unknown' && !ownResult(id)) ? tile(id) : kept(id)),
     bindPast: (state, before) => void pasts.set(state, before),
-    bind: (stage, slot, make) => void bound.set(resultKey(stage, slot), make),
+    bind: (stage, slot, make) => bound.set(stage, slot, make),
   };
 }
 

@@ -1,5 +1,5 @@
 import { COL, ROW } from '../../ir/common/axes.js';
-import type { NodeId } from '../../ir/scan/scan.js';
+import { gateAxes, type NodeId } from '../../ir/scan/scan.js';
 import type { KernelBuilder, KernelHead } from '../../ir/tile/build.js';
 import type { TileBuffer, TileId, TileKernel } from '../../ir/tile/tile.js';
 import { stageBuffers, type ReaderId } from './buffers.js';
@@ -117,14 +117,14 @@ function readResult(w: ChunkWalk, read: number, state: TileId, written: Readonly
     const rows = written.get(j);
     if (rows === undefined) return undefined;
     const score = readScore(w, read, j);
-    if (parts.gate.kind !== 'channel' || parts.channels) {
+    if (parts.alongValue === undefined) {
       const fine = isFine(cx, parts) && parts.erasing.includes(j);
       const [first, ...rest] = inParts(k, score, feedsDecay(cx, w.index, read) && !storesScores(cx, parts));
       const times = (part: TileId, some: TileId) => k.contract(part, k.swap(some), COL);
       return plus(k, ...inParts(k, rows, fine).map((part) => times(first, part)), ...rest.map((part) => times(part, rows)));
     }
     const { before, sees } = parts.reads[read];
-    return k.dscoreRow(score, rows, w.decays.log(), parts.gate.axis, { before, strict: before || !sees[j] });
+    return k.dscoreRow(score, rows, w.decays.log(), parts.alongValue, { before, strict: before || !sees[j] });
   });
   return plus(k, readState(w, { kind: 'read', index: read }, state), ...own) ?? k.zeros([ROW]);
 }
@@ -172,7 +172,6 @@ export function walkKernels(cx: Context, parts: Parts, index: number, options: W
       const written = writtenTiles(w, state);
       if (options.keep) for (const j of parts.erasing) storeIf(k, buffers.written(j), written.get(j));
       parts.reads.forEach((_, r) => values.bind(index, r, () => readResult(w, r, state, written)));
-      parts.stage.exported.forEach((j, i) => values.bind(index, parts.reads.length + i, () => written.get(j) ?? k.zeros([ROW, ...parts.stage.valueAxes])));
       storeResults(cx, k, index, values);
       options.epilogue(k, values);
       return [nextState(w, state, written)];
@@ -244,8 +243,7 @@ function spanKernel(cx: Context, parts: Parts, index: number): void {
   cx.draft.kernel(cx.name, { name: `${stageName(cx, index)}_spans`, doc: `The decay of every segment of ${stageName(cx, index)}.`, outer: 'segment', inner: 'head' }, (k) => {
     const outside = valuesIn(cx, k, site);
     if (!parts.channels) hoist(cx, outside, site, [gate.log]);
-    const one = k.add(k.zeros(gate.kind === 'channel' ? [gate.axis] : []), k.literal(1));
-    const start = parts.channels ? one : k.zeros(gate.kind === 'channel' ? [gate.axis] : []);
+    const start = parts.channels ? k.add(k.zeros(gateAxes(gate)), k.literal(1)) : k.zeros(gateAxes(gate));
     const [total] = k.loop('chunks', false, [start], ([sum]) => {
       if (parts.channels) return [k.mul(sum, k.load(buffers.whole()))];
       return [k.add(sum, k.reduce('sum', ROW, decaysIn(k, parts, valuesIn(cx, k, site, outside)).log()))];

@@ -13,7 +13,7 @@ const SMALLEST_DECAY = 1e-35;
 export function gateOf(b: ScanBuilder, spec: Spec, state: number, decay: readonly NodeId[]): Gate {
   const factors = decay.filter((f) => b.literalValue(f) !== 1);
   if (factors.length === 0) return { kind: 'none' };
-  const axes = gateAxes(b, factors);
+  const axes = decayAxes(b, factors);
   const logOf = logarithms(b, spec);
   const logs = factors.map((f) => logOf(f) ?? notPositive(b, spec, state, f));
   const log = logs.map((x) => x.log).reduce((sum, x) => b.map('add', sum, x));
@@ -23,7 +23,7 @@ export function gateOf(b: ScanBuilder, spec: Spec, state: number, decay: readonl
 }
 
 /** Axes along which the factors of S[t-1] differ. */
-export function gateAxes(b: ScanBuilder, decay: readonly NodeId[]): readonly Axis[] {
+export function decayAxes(b: ScanBuilder, decay: readonly NodeId[]): readonly Axis[] {
   return [...new Set(decay.flatMap((f) => b.axesOf(f)))];
 }
 

@@ -6,7 +6,7 @@ import type { Spec } from '../../ir/spec/spec.js';
 import type { StateInfo } from './evaluate.js';
 import { collapse, removeFactors, sumTerm, type Term } from './forms.js';
 import { resolveRead, writesOf, type RawRead } from './reads.js';
-import { gateAxes, gateOf } from './gates.js';
+import { decayAxes, gateOf } from './gates.js';
 import { refuse } from './refusal.js';
 
 type MatrixInfo = StateInfo & { kind: 'matrix' };
@@ -46,7 +46,7 @@ export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: Mat
     throw refuse('E306', origin, `\`${name}\` decays along \`${gate.axis}\` and erases along \`${rowAxis}\``, 'its update',
       `let the gate run along \`${rowAxis}\`, the axis that the erase folds away`);
   }
-  return { kind: 'matrix', state, walk: 0, rowAxis, valueAxes, gate, sources, reads: reads.map((read) => resolve(read).reader), exported: [], origin };
+  return { kind: 'matrix', state, walk: 0, rowAxis, valueAxes, gate, sources, reads: reads.map((read) => resolve(read).reader), origin };
 }
 
 /** What an erase asks of a state and of everything around it: without one, an elementwise scan takes what does not fit. */
@@ -55,7 +55,7 @@ function checkShape(b: ScanBuilder, spec: Spec, state: number, form: MatrixInfo[
   if (valueAxes > 1) {
     throw refuse('E306', origin, `\`${name}\` has more than two axes and is read by its own update`, `${valueAxes + 1} axes`, 'an erase needs a state of one key axis and at most one value axis');
   }
-  const decays = gateAxes(b, form.decay ?? []);
+  const decays = decayAxes(b, form.decay ?? []);
   if (decays.length > 1) {
     throw refuse('E306', origin, `\`${name}\` decays along \`${decays.join('` and `')}\` and is read by its own update`, 'its update',
       'together with an erase only a decay along the axis that the erase folds away has a chunked form');

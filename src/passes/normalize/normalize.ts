@@ -4,7 +4,7 @@ import type { Spec } from '../../ir/spec/spec.js';
 import { delayOf } from './delay.js';
 import { argumentsOf, evaluator, usedElementwise, type StateInfo, type UsedElementwise, type Value } from './evaluate.js';
 import { collapse, type Form } from './forms.js';
-import { gateAxes } from './gates.js';
+import { decayAxes } from './gates.js';
 import { matrixStage } from './matrix.js';
 import { inOrder } from './order.js';
 import type { RawRead } from './reads.js';
@@ -76,7 +76,7 @@ function isMatrix(b: ScanBuilder, spec: Spec, state: number, form: Form, erases:
   if (erases.length > 0) return true;
   const { axes } = spec.states[state];
   if (axes.length !== 2 || form.decay === undefined) return false;
-  return gateAxes(b, form.decay).length <= 1 && form.terms.every((term) => term.factors.every((f) => b.axesOf(f).length <= 1));
+  return decayAxes(b, form.decay).length <= 1 && form.terms.every((term) => term.factors.every((f) => b.axesOf(f).length <= 1));
 }
 
 function elementStage(b: ScanBuilder, spec: Spec, state: number, form: Form): ElementStage {

@@ -1,4 +1,5 @@
 import { nodeArguments, stageOperands, type MatrixStage, type NodeId, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
+import { pairs, type Pairs } from '../../support/pairs.js';
 
 /** A walk over a state: the stage as it was found, and those of its reads that this walk makes. */
 interface Walk {
@@ -6,27 +7,25 @@ interface Walk {
   readonly reads: readonly number[];
 }
 
-const keyOf = (stage: number, slot: number) => `${stage}.${slot}`;
-
 /**
  * The program with its stages in an order in which each reads earlier ones only, whatever needs what: updates, or the vectors that outputs read a state along.
  * A state that is read along a vector made from another read of it is walked once more.
  */
 export function inOrder(program: ScanProgram): ScanProgram {
   const walks = walksOf(program);
-  const places = new Map<string, readonly [stage: number, slot: number]>();
+  const places = pairs<readonly [stage: number, slot: number]>();
   const stages = walks.map(({ stage, reads }, at): Stage => {
     const found = program.stages[stage];
     if (found.kind !== 'matrix') {
-      for (const slot of [0, 1]) places.set(keyOf(stage, slot), [at, slot]);
+      for (const slot of [0, 1]) places.set(stage, slot, [at, slot]);
       return found;
     }
-    reads.forEach((read, slot) => places.set(keyOf(stage, read), [at, slot]));
+    reads.forEach((read, slot) => places.set(stage, read, [at, slot]));
     const walk = walks.slice(0, at).filter((earlier) => earlier.stage === stage).length;
     return { ...found, reads: reads.map((read) => found.reads[read]), walk };
   });
   const moved = (node: ScanNode): ScanNode => {
-    const place = node.kind === 'result' ? places.get(keyOf(node.stage, node.slot)) : undefined;
+    const place = node.kind === 'result' ? places.get(node.stage, node.slot) : undefined;
     return node.kind === 'result' && place !== undefined ? { ...node, stage: place[0], slot: place[1] } : node;
   };
   return { nodes: program.nodes.map(moved), stages, roots: program.roots };
@@ -34,7 +33,7 @@ export function inOrder(program: ScanProgram): ScanProgram {
 
 function walksOf({ nodes, stages }: ScanProgram): readonly Walk[] {
   const walks: Walk[] = [];
-  const done = new Set<string>();
+  const done = pairs<true>();
   const waiting = new Map(stages.map((stage, index) => [index, new Set(stage.kind === 'matrix' ? stage.reads.keys() : [])] as const));
   while (waiting.size > 0) {
     const isKnown = knownBy(nodes, done);
@@ -47,7 +46,7 @@ function walksOf({ nodes, stages }: ScanProgram): readonly Walk[] {
     if (next === undefined) throw new Error('stages wait for each other');
     walks.push({ stage: next.stage, reads: next.reads });
     const made = stages[next.stage].kind === 'matrix' ? next.reads : [0, 1];
-    made.forEach((slot) => done.add(keyOf(next.stage, slot)));
+    made.forEach((slot) => done.set(next.stage, slot, true));
     if (next.reads.length === next.missing.size) waiting.delete(next.stage);
     else next.reads.forEach((read) => next.missing.delete(read));
   }
@@ -60,10 +59,10 @@ function updateOperands(stage: Stage): readonly NodeId[] {
 }
 
 /** Is a value made of these results only? */
-function knownBy(nodes: readonly ScanNode[], done: ReadonlySet<string>): (id: NodeId) => boolean {
+function knownBy(nodes: readonly ScanNode[], done: Pairs<true>): (id: NodeId) => boolean {
   const known: boolean[] = [];
   nodes.forEach((node, id) => {
-    known[id] = node.kind === 'result' ? done.has(keyOf(node.stage, node.slot)) : nodeArguments(node).every((arg) => known[arg]);
+    known[id] = node.kind === 'result' ? done.has(node.stage, node.slot) : nodeArguments(node).every((arg) => known[arg]);
   });
   return (id) => known[id];
 }
