@@ -250,11 +250,10 @@ class _Chunk:
         w, _ = self.forward()
         d_state_in = torch.zeros_like(self.state) if d_last is None else self._state_in(d_last)
         d_decay = None if self.decay is None else torch.zeros_like(self.decay)
-        d_w = torch.stack([self._values_in(given[len(self.reads) + exported.index(i)] if i in exported else None) for i in range(len(self.writes))], 3).flatten(2, 3)
         # The state after the chunk.
         to_end = self.to_end()
         ended = self.col if to_end is None else self.col * to_end
-        d_w = d_w + ended @ d_state_in
+        d_w = ended @ d_state_in
         d_ended = w @ d_state_in.mT
         d_col = d_ended if to_end is None else d_ended * to_end
         d_first = d_state_in
