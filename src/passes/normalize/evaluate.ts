@@ -5,7 +5,7 @@ import type { NodeId } from '../../ir/scan/scan.js';
 import type { Spec, SpecNode } from '../../ir/spec/spec.js';
 import { addForms, collapse, MOST_TERMS, scaleForm, sumTerm, type Form, type Term } from './forms.js';
 import { resolveRead, writesOf, type RawRead } from './reads.js';
-import { refuse } from './refusal.js';
+import { refuse, refuseFirst } from './refusal.js';
 
 export type Value = { readonly kind: 'plain'; readonly node: NodeId } | { readonly kind: 'form'; readonly form: Form };
 
@@ -133,8 +133,8 @@ export function evaluator(spec: Spec): Evaluator {
 
     const sameState = (x: Form, y: Form, node: SpecNode): Form => {
       if (x.state !== undefined && y.state !== undefined && x.state !== y.state) {
-        throw refuse('E304', node.origin, `\`${name(x.state)}\` and \`${name(y.state)}\` are added up`, 'a sum of two states',
-          'a state is written by outer products of vectors; read the other state with a vector first');
+        throw refuseFirst('E304', node.origin, `\`${name(x.state)}\` and \`${name(y.state)}\` are added up`, 'a sum of two states',
+          'chunks have states that are written by outer products of vectors only: reading the other state with a vector, and writing what that gives, is another formula');
       }
       return x;
     };

@@ -18,6 +18,11 @@ export function refuse(code: Refusal['code'], origin: Span, title: string, label
   return { refusal: true, code, origin, title, label, secondary: [], help: [...help, STEPWISE] };
 }
 
+/** Where every other remedy means something else than the formula does: the one that does not comes first. */
+export function refuseFirst(code: Refusal['code'], origin: Span, title: string, label: string, ...others: string[]): Refusal {
+  return { refusal: true, code, origin, title, label, secondary: [], help: [STEPWISE, ...others] };
+}
+
 export function isRefusal(error: unknown): error is Refusal {
   return typeof error === 'object' && error !== null && 'refusal' in error;
 }

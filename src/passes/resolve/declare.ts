@@ -64,10 +64,14 @@ export function declare(item: PartItem, given: ReadonlyMap<string, number>, repo
 
   const each = <G extends Declared>(groups: readonly G[], add: (name: Ident, axes: readonly Axis[], range: Range, group: G) => void): void => {
     for (const group of groups) {
-      checkDistinct(group.axes, report);
+      const distinct = checkDistinct(group.axes, report);
       const axes = [...new Set(newAxes(group.axes))];
       const range = resolveRange(group.range, report);
-      for (const name of group.names) add(name, axes, range, group);
+      for (const name of group.names) {
+        add(name, axes, range, group);
+        const added = bindings.get(name.text);
+        if (added !== undefined && !distinct) bindings.set(name.text, { ...added, broken: true });
+      }
     }
   };
 
@@ -130,7 +134,7 @@ function gradientProblem({ name, origin }: Named, bindings: ReadonlyMap<string, 
   });
 }
 
-export function checkDistinct(axes: Axes, report: (d: Diagnostic) => void): void {
+export function checkDistinct(axes: Axes, report: (d: Diagnostic) => void): boolean {
   const seen = new Map<string, Span>();
   for (const { text, origin } of axes.names) {
     const first = seen.get(text);
@@ -139,10 +143,11 @@ export function checkDistinct(axes: Axes, report: (d: Diagnostic) => void): void
         secondary: [{ span: first, text: 'first' }],
         help: [`two axes may have equal sizes but not equal names: call one of them \`${text}2\``],
       }));
-      return;
+      return false;
     }
     seen.set(text, origin);
   }
+  return true;
 }
 
 /** Does the scan have this axis? */

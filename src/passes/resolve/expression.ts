@@ -37,7 +37,7 @@ function resolveName(scope: Scope, { text, origin }: Ident): Node {
   const binding = scope.bindings.get(text);
   if (binding !== undefined) {
     scope.used.add(text);
-    return valueOf(scope, binding, origin);
+    return binding.broken ? undefined : valueOf(scope, binding, origin);
   }
   if (scope.axes.has(text)) return scope.builder.size(text, origin);
   const fixed = FIXED.get(text);
@@ -134,6 +134,7 @@ function resolvePast(scope: Scope, expr: IndexExpr, { time, offset }: Step): Nod
     }));
   }
   scope.used.add(name);
+  if (binding.broken) return undefined;
   if (binding.kind === 'state') return scope.builder.prev(binding.index, binding.axes, expr.origin);
   return scope.builder.prev(scope.pastOf(binding.index), binding.axes, expr.origin);
 }

@@ -7,8 +7,10 @@ import type { SpecBuilder } from '../../ir/spec/build.js';
 /** A node, or nothing where an error has been reported: whoever uses it stays silent. */
 export type Node = number | undefined;
 
-/** What a name of a scan stands for. */
-export type Binding = { readonly name: string; readonly origin: Span } & (
+/**
+ * What a name of a scan stands for. `broken`: its shape has an error, which has been reported; so nothing that reads it is looked at.
+ */
+export type Binding = { readonly name: string; readonly origin: Span; readonly broken?: true } & (
   | { readonly kind: 'input'; readonly index: number; readonly axes: readonly Axis[] }
   | { readonly kind: 'param'; readonly index: number; readonly axes: readonly Axis[] }
   /** `output` is its place among the outputs, if it is one too. */
