@@ -52,7 +52,7 @@ export function evaluateOp(op: Exclude<TileOp, { op: 'load' }>, axes: readonly A
     case 'dscoreCol': return dscoreSide('col', operand(op.a), operand(op.x), tile(op.g), op, sizeOf);
     case 'inverse': return inverseTile(tile(op.arg), sizeOf);
     case 'dgate': return dgateTile(tile(op.a), tile(op.x), tile(op.y), tile(op.decay), op.before, sizeOf);
-    case 'recur': return recurTile(tile(op.decay), tile(op.write), tile(op.init), op.reverse, sizeOf);
+    case 'recur': return recurTile(op.less === undefined ? tile(op.decay) : nextToOne(tile(op.less)), tile(op.write), tile(op.init), op.reverse, sizeOf);
   }
   op satisfies never;
 }
@@ -214,6 +214,10 @@ function inverseTile(arg: TileValue, sizeOf: SizeOf): TileValue {
     }
   }
   return out;
+}
+
+function nextToOne(less: TileValue): TileValue {
+  return { ...less, data: less.data.map((x) => 1 + x) };
 }
 
 function recurTile(decay: TileValue, write: TileValue, init: TileValue, reverse: boolean, sizeOf: SizeOf): TileValue {

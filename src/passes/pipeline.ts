@@ -30,7 +30,10 @@ export interface LowerOptions {
    * made by several kernels. Unlimited unless told otherwise.
    */
   readonly sharedBytes?: number;
-  /** Gradients of scalar gates from pairs of tokens: more digits for one more pass over the scores of a chunk. For f32; off unless told otherwise. */
+  /**
+   * Gradients of scalar gates from pairs of tokens: more digits for one more pass over the scores of a chunk; decays of elementwise scans with what they
+   * take away. For f32; off unless told otherwise.
+   */
   readonly exactGates?: boolean;
   /** Matrix products round their operands to 16 bits: where one rounding counts several times, operands come in two parts. Off unless told otherwise. */
   readonly halfOperands?: boolean;

@@ -202,7 +202,9 @@ export function scanText(p: Printing, code: Code, action: Extract<Action, { kind
       const inner = innerBlock(block);
       const out = cellText(p, tile, at);
       if (op.op === 'recur') {
-        code.line(`sum = ${element(p, inner, op.decay, at)} * sum + ${element(p, inner, op.write, at)};`);
+        const [a, x] = [element(p, inner, op.decay, at), element(p, inner, op.write, at)];
+        if (op.less === undefined) code.line(`sum = ${a} * sum + ${x};`);
+        else code.line(`sum = m_decayed(sum, ${a}, ${element(p, inner, op.less, at)}, ${x});`);
         code.line(`${out} = sum;`);
       } else if (op.exclusive) {
         code.line(`let own = ${summand(op.reverse, element(p, inner, op.arg, at))};`);

@@ -38,7 +38,7 @@ export interface KernelBuilder {
   dscoreCol(a: TileId, x: TileId, g: TileId, axis: Axis, how: { before: boolean; strict: boolean }): TileId;
   dgate(a: TileId, x: TileId, y: TileId, decay: TileId, before: boolean): TileId;
   inverse(arg: TileId, fine?: boolean): TileId;
-  recur(decay: TileId, write: TileId, init: TileId, reverse: boolean): TileId;
+  recur(decay: TileId, write: TileId, init: TileId, reverse: boolean, less?: TileId): TileId;
   /** Runs `body` on the carried tiles; it returns their next values. Returns the tiles that hold the last values. */
   loop(over: TileLoop['over'], reverse: boolean, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[]): readonly TileId[];
   /** The same for one chunk of a sequence, if it has any. */
@@ -143,7 +143,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     dscoreCol: (a, x, g, axis, how) => define({ op: 'dscoreCol', a, x, g, axis, ...how }),
     dgate: (a, x, y, decay, before) => define({ op: 'dgate', a, x, y, decay, before }),
     inverse: (arg, fine = false) => define({ op: 'inverse', arg, fine }),
-    recur: (decay, writeTile, init, reverse) => define({ op: 'recur', decay, write: writeTile, init, reverse }),
+    recur: (decay, writeTile, init, reverse, less) => define({ op: 'recur', decay, less, write: writeTile, init, reverse }),
     loop: (over, reverse, inits, writeBody) => loop({ over, reverse }, inits, writeBody),
     once: (only, inits, writeBody) => loop({ over: 'chunks', reverse: false, only }, inits, writeBody),
   };

@@ -1,4 +1,4 @@
-import { COL, ROW, includesAll, swapTokens, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
+import { COL, ROW, includesAll, sameAxes, swapTokens, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
 import type { TileBuffer, TileId, TileOp } from './tile.js';
 
 export type OpName = TileOp['op'];
@@ -246,13 +246,15 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     flops: (_op, _own, _axesOf, elements) => Math.round(elements([ROW, ROW, COL]) / 3),
   },
   recur: {
-    operands: (op) => [op.decay, op.write, op.init], axes: (op, axesOf) => unionAxes(axesOf(op.decay), axesOf(op.write)),
+    operands: (op) => [op.decay, ...(op.less === undefined ? [] : [op.less]), op.write, op.init],
+    axes: (op, axesOf) => unionAxes(axesOf(op.decay), axesOf(op.write)),
     check(op, { axesOf, fault }) {
       const axes = unionAxes(axesOf(op.decay), axesOf(op.write));
+      if (op.less !== undefined && !sameAxes(axesOf(op.less), axesOf(op.decay))) fault(`recur: %${op.less} has not the axes of the decay`);
       if (!axes.includes(ROW)) fault('recur: neither decay nor write has a token axis');
       if (!includesAll(withoutAxes(axes, [ROW]), axesOf(op.init))) fault(`recur: the start %${op.init} has axes that decay and write lack`);
     },
-    text: (op) => `recur${op.reverse ? ' reversed' : ''} %${op.decay}, %${op.write} from %${op.init}`,
+    text: (op) => `recur${op.reverse ? ' reversed' : ''} %${op.decay}${op.less === undefined ? '' : ` (1 + %${op.less})`}, %${op.write} from %${op.init}`,
     flops: (_, own, _axesOf, elements) => 2 * elements(own),
   },
 };

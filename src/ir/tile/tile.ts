@@ -168,6 +168,6 @@ export type TileOp =
   | { readonly op: 'inverse'; readonly arg: TileId; readonly fine: boolean }
   /**
    * h[i] = a[i] * h[i-1] + x[i] along ROW, h[-1] = init (reverse: h[i] = a[i] * h[i+1] + x[i], h[C] = init). Rows after this step.
-   * Callers make rows >= len neutral (a = 1, x = 0).
+   * Callers make rows >= len neutral (a = 1, x = 0). `less`: a - 1 with all its digits, so that decays next to 1 are applied as h + (less h + x).
    */
-  | { readonly op: 'recur'; readonly decay: TileId; readonly write: TileId; readonly init: TileId; readonly reverse: boolean };
+  | { readonly op: 'recur'; readonly decay: TileId; readonly less: TileId | undefined; readonly write: TileId; readonly init: TileId; readonly reverse: boolean };

@@ -5,7 +5,8 @@ import type { TileId } from '../../ir/tile/tile.js';
 import { CHUNK_SITE, largestAxis, markStored, needed, stageKey, stageName, type Context, type Site } from './context.js';
 import { storeStatic, storeValues } from './prepare.js';
 import { storeRoot } from './roots.js';
-import { perToken, widened } from './tiles.js';
+import { lessOne, steadyDecay, steadyNext } from './steady.js';
+import { perToken, plus, widened } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
 import { storeResults } from './walk.js';
 
@@ -39,6 +40,17 @@ function decayRows(cx: Context, k: KernelBuilder, values: Values, stage: Element
   return k.add(k.keep(values.tile(stage.decay)), beyond());
 }
 
+/** The decay - 1, where it has more digits than the decay, and digits count. */
+function lessNode(cx: Context, { decay }: ElementStage): NodeId | undefined {
+  return decay === undefined || !cx.draft.exactGates ? undefined : lessOne(cx.graph.builder, decay);
+}
+
+/** The same of every row; 0 beyond the sequence. */
+function lessRows(cx: Context, k: KernelBuilder, values: Values, stage: ElementStage, decay: TileId): TileId | undefined {
+  const less = lessNode(cx, stage);
+  return less === undefined ? undefined : widened(k, values.padded(less), k.axesOf(decay));
+}
+
 /** h of every row from the state before the chunk, bound as the stage's results; made when asked for. */
 function bindRows(cx: Context, k: KernelBuilder, values: Values, stage: ElementStage, index: number, entryOf: () => TileId): () => TileId {
   let made: { readonly entry: TileId; readonly rows: TileId } | undefined;
@@ -46,7 +58,8 @@ function bindRows(cx: Context, k: KernelBuilder, values: Values, stage: ElementS
     if (made === undefined) {
       const write = stage.write === undefined ? k.zeros([ROW, ...stage.axes]) : widened(k, values.padded(stage.write), [ROW, ...stage.axes]);
       const entry = entryOf();
-      made = { entry, rows: k.recur(decayRows(cx, k, values, stage), write, entry, false) };
+      const decay = decayRows(cx, k, values, stage);
+      made = { entry, rows: k.recur(decay, write, entry, false, lessRows(cx, k, values, stage, decay)) };
     }
     return made;
   };
@@ -66,7 +79,7 @@ export interface ElementOptions {
 export function elementKernel(cx: Context, stage: ElementStage, index: number, roots: readonly Root[], options: ElementOptions): void {
   const name = stageName(cx, index);
   const site = elementSite(cx, stage);
-  const ids = [...present([stage.decay, stage.write]), ...valuesOf(roots)];
+  const ids = [...present([stage.decay, lessNode(cx, stage), stage.write]), ...valuesOf(roots)];
   prepare(cx, name, 'prepare', needed(cx, site, ids, [index]));
   const split = site.kind === 'walk' ? site.split : undefined;
   cx.draft.kernel(cx.name, { name: `${name}_scan`, doc: `The elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split }, (k) => {
@@ -93,24 +106,28 @@ export function elementAdjointKernel(cx: Context, adjoint: ElementAdjoint, index
   const name = stageName(cx, index);
   const site = elementSite(cx, stage);
   const [given, givenBefore] = adjoint.given;
-  const store = [...needed(cx, site, present([stage.decay, stage.write, given, givenBefore]), [index]), ...needed(cx, site, valuesOf(roots), [index, forward])];
+  const own = present([stage.decay, lessNode(cx, stage), stage.write, given, givenBefore]);
+  const store = [...needed(cx, site, own, [index]), ...needed(cx, site, valuesOf(roots), [index, forward])];
   prepare(cx, name, 'given', [...new Set(store)].filter((id) => !cx.stored.has(id)));
   const split = site.kind === 'walk' ? site.split : undefined;
   cx.draft.kernel(cx.name, { name: `${name}_reverse`, doc: `The adjoint of the elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split }, (k) => {
     const outside = valuesIn(cx, k, site);
-    hoist(cx, outside, site, [...present([stage.decay, stage.write, given, givenBefore]), ...valuesOf(roots)]);
+    hoist(cx, outside, site, [...own, ...valuesOf(roots)]);
     const [first] = k.loop('chunks', true, [k.load(cx.draft.user.finalCotangents[stage.state])], ([later]) => {
       const values = valuesIn(cx, k, site, outside);
       bindRows(cx, k, values, stage, forward, () => k.load(entryBuffer(cx, stage, forward)));
       const decay = decayRows(cx, k, values, stage);
-      const own = given === undefined ? k.zeros([ROW, ...stage.axes]) : widened(k, values.padded(given), [ROW, ...stage.axes]);
+      const less = lessRows(cx, k, values, stage, decay);
+      const here = given === undefined ? k.zeros([ROW, ...stage.axes]) : widened(k, values.padded(given), [ROW, ...stage.axes]);
       const before = givenBefore === undefined ? undefined : widened(k, values.padded(givenBefore), [ROW, ...stage.axes]);
-      const total = k.recur(k.shift(decay, -1, k.literal(1)), before === undefined ? own : k.add(own, k.shift(before, -1)), later, true);
+      const added = before === undefined ? here : k.add(here, k.shift(before, -1));
+      const total = k.recur(k.shift(decay, -1, k.literal(1)), added, later, true, less === undefined ? undefined : k.shift(less, -1));
       values.bind(index, 0, () => total);
       storeResults(cx, k, index, values);
       for (const root of roots) storeRoot(cx, k, values, root, true);
-      const passed = k.mul(decay, total);
-      return [k.pick(before === undefined ? passed : k.add(passed, before), 'first')];
+      const first = (tile: TileId) => k.pick(tile, 'first');
+      if (less === undefined) return [first(plus(k, k.mul(decay, total), before) ?? total)];
+      return [steadyNext(k, steadyDecay(k, first(decay), first(less)), first(total), before === undefined ? undefined : first(before))];
     });
     k.store(cx.draft.user.initialGradients[stage.state], first);
   });

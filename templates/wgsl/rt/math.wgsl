@@ -12,6 +12,9 @@ fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 fn m_chain(x: f32, y: f32) -> f32 { return select(x * y, 0.0, (x == 0.0 || y == 0.0) && !(m_is_nan(x) || m_is_nan(y))); }
 
+// a h + x. Next to 1 what a takes away, less = a - 1, has more digits than a: the small terms come first.
+fn m_decayed(h: f32, a: f32, less: f32, x: f32) -> f32 { return select(a * h + x, h + (less * h + x), less > -0.5); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3

@@ -15,6 +15,9 @@ import { setSteady, STEADY_SCANS } from '../passes/steady-scans.js';
 import { draw, specOf } from '../passes/scans.js';
 import { compiler, emulate, runKernels } from './emulate.js';
 
+/** Scans whose chunks multiply decays. */
+const ELEMENTWISE = Object.keys(STEADY_SCANS).filter((name) => name.startsWith('an elementwise'));
+
 interface Run {
   /** Tokens per chunk. */
   readonly chunk: number;
@@ -112,6 +115,18 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
     const errors = emulate(module, { dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['step'], orders: ['0'], given: drawn.given });
     expect([...errors].filter(([, error]) => !(error < 1e-5))).toEqual([]);
     expect(errors.size).toBe(2);
+  });
+
+  it.each(ELEMENTWISE.flatMap((name) => [false, true].map((plain) => [name, plain] as const)))('in chunks, decays next to 1 stay exact for long: %s, plain %s', (name, plain) => {
+    const [text, input, value] = STEADY_SCANS[name];
+    const spec = specOf(text);
+    const sizes = new Map(spec.axes.map((axis) => [axis.name, 4]));
+    const drawn = draw(spec, sizes, [16384], 3, { heads: 1, groups: 1 });
+    setSteady(drawn, input, value);
+    const { module } = lowerScan(spec, sizes, { chunk: plain ? 16 : 128, exactGates: true });
+    const errors = emulate(module, { dtype: 'f32', plain, call: drawn.call, longest: 1, programs: ['forward', 'backward'], orders: ['0'], given: new Map([...drawn.given, ...drawn.cotangents]) });
+    expect([...errors].filter(([, error]) => !(error < 1e-5))).toEqual([]);
+    expect(errors.size).toBe(5);
   });
 
   it('random recurrences', () => {

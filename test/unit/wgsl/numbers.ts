@@ -61,14 +61,16 @@ export async function describeNumbers(name: 'swiftshader' | 'lavapipe'): Promise
     });
   });
 
-  describe(`token by token, decays next to 1 stay exact for long on ${name}`, () => {
-    it.each(Object.entries(STEADY_SCANS))('%s', async (_, [text, input, value]) => {
+  describe(`decays next to 1 stay exact for long on ${name}`, () => {
+    it.each(Object.entries(STEADY_SCANS))('%s', async (title, [text, input, value]) => {
       const spec = specOf(text);
       const drawn = draw(spec, new Map(spec.axes.map((axis) => [axis.name, 4])), [16384], 3, { heads: 1, groups: 1 });
       setSteady(drawn, input, value);
       const wanted = runSpec(spec, drawn.call, drawn.given);
-      const { step } = await run(runtime, compiledOf(spec, drawn.call.sizes), { ...drawn, cotangents: new Map() });
-      const errors = [...step ?? []].map(([tensor, data]) => [tensor, distance(data, wanted.get(tensor) ?? new Float64Array())] as const);
+      const { forward, step } = await run(runtime, compiledOf(spec, drawn.call.sizes), { ...drawn, cotangents: new Map() });
+      // Chunks of elementwise scans multiply decays, too.
+      const chunked = title.startsWith('an elementwise') ? forward : [];
+      const errors = [...step ?? [], ...chunked].map(([tensor, data]) => [tensor, distance(data, wanted.get(tensor) ?? new Float64Array())] as const);
       expect(errors.filter(([, error]) => !(error < 1e-5))).toEqual([]);
       expect(errors.length).toBeGreaterThan(0);
     });

@@ -30,8 +30,12 @@ export function foldText(op: Extract<TileOp, { op: 'cumsum' | 'recur' | 'dgate' 
     code.line('#pragma unroll 8');
     code.open(`for (int s = 0; s < ${chunk}; ++s)`);
     code.line(`const int r = ${op.reverse ? `${chunk - 1} - s` : 's'};`);
-    if (recur) code.line(`acc = ${w.element(op.decay, here)} * acc + ${w.element(op.write, here)}; ${w.out(here)} = acc;`);
-    else {
+    if (recur) {
+      const [a, x] = [w.element(op.decay, here), w.element(op.write, here)];
+      if (op.less === undefined) code.line(`acc = ${a} * acc + ${x};`);
+      else code.line(`acc = decayed(acc, ${a}, ${w.element(op.less, here)}, ${x});`);
+      code.line(`${w.out(here)} = acc;`);
+    } else {
       const x = w.element(op.arg, here);
       code.line(`const float x = ${op.reverse ? x : `log_decay(${x})`};`);
       code.line(op.exclusive ? `${w.out(here)} = acc; acc += x;` : `acc += x; ${w.out(here)} = acc;`);

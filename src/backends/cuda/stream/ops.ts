@@ -34,11 +34,15 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
     }
     case 'recur': {
       const one = isOne(w, op.decay);
-      scanText(w, tile, { decay: one ? undefined : (i, j) => w.at(op.decay, i, j), write: (i, j) => w.at(op.write, i, j), init: (j) => w.at(op.init, '0', j), reverse: op.reverse, exclusive: false });
+      const { less } = op;
+      scanText(w, tile, {
+        decay: one ? undefined : (i, j) => w.at(op.decay, i, j), less: one || less === undefined ? undefined : (i, j) => w.at(less, i, j),
+        write: (i, j) => w.at(op.write, i, j), init: (j) => w.at(op.init, '0', j), reverse: op.reverse, exclusive: false,
+      });
       return;
     }
     case 'cumsum':
-      scanText(w, tile, { decay: undefined, write: (i, j) => (op.reverse ? w.at(op.arg, i, j) : `log_decay(${w.at(op.arg, i, j)})`), init: () => '0.f', reverse: op.reverse, exclusive: op.exclusive });
+      scanText(w, tile, { decay: undefined, less: undefined, write: (i, j) => (op.reverse ? w.at(op.arg, i, j) : `log_decay(${w.at(op.arg, i, j)})`), init: () => '0.f', reverse: op.reverse, exclusive: op.exclusive });
       return;
     case 'pick': pickText(w, tile, op); return;
     case 'shift': shiftText(w, tile, op); return;
@@ -90,6 +94,8 @@ function groupOf(w: Writer, axis: Axis): Group {
 interface Scan {
   /** Absent: 1. */
   readonly decay: ((i: string, j: string) => string) | undefined;
+  /** The decay - 1, where it has more digits. */
+  readonly less: ((i: string, j: string) => string) | undefined;
   readonly write: (i: string, j: string) => string;
   readonly init: (j: string) => string;
   readonly reverse: boolean;
@@ -97,34 +103,38 @@ interface Scan {
 }
 
 /**
- * h = a h + x along the rows: a sweep over the rows of a thread from nothing, an exchange of (product of a, h) between the warps, and a second
- * sweep from what the rows before leave. `in5` and `out5` are the values before this thread's rows and after all rows.
+ * h = a h + x along the rows: a sweep over the rows of a thread from nothing, an exchange of (h, product of a, the same less 1) between the warps, and a
+ * second sweep from what the rows before leave. `in5` and `out5` are the values before this thread's rows and after all rows.
  */
 function scanText(w: Writer, tile: TileId, scan: Scan): void {
   const { code } = w;
   const { axes } = w.kernel.tiles[tile];
   const [rows, columns] = [w.regs(axes, 'warp'), w.regs(axes, 'lane')];
-  const { decay } = scan;
-  const size = decay === undefined ? 1 : 2;
+  const { decay, less } = scan;
+  const size = decay === undefined ? 1 : less === undefined ? 2 : 3;
   const ex = w.exchange(WARPS * columns * 32 * size);
-  const slot = (warp: string, part: number) => `ex[(${warp} * ${columns * size} + ${part === 0 ? 'j' : `j + ${columns}`}) * 32 + lane]`;
+  const slot = (warp: string, part: number) => `ex[(${warp} * ${columns * size} + ${part === 0 ? 'j' : `j + ${part * columns}`}) * 32 + lane]`;
   const j = columns === 1 ? '0' : 'j';
-  const step = (h: string) => (decay === undefined ? `${h} += ${scan.write('i', j)};` : `${h} = ${decay('i', j)} * ${h} + ${scan.write('i', j)};`);
+  const next = (h: string, a: string, little: string, x: string) => (less === undefined ? `${a} * ${h} + ${x}` : `decayed(${h}, ${a}, ${little}, ${x})`);
+  const step = (h: string) => (
+    decay === undefined ? `${h} += ${scan.write('i', j)};` : `${h} = ${next(h, decay('i', j), less?.('i', j) ?? '', scan.write('i', j))};`
+  );
+  const products = decay === undefined ? '' : ` a *= ${decay('i', j)};${less === undefined ? '' : ` l += ${less('i', j)} + l * ${less('i', j)};`}`;
   const order = `const int i = ${scan.reverse ? `${rows - 1} - r` : 'r'};`;
   w.declare(tile);
   code.line(`float in${tile}[${columns}], out${tile}[${columns}];`);
   code.open('');
   code.line(`float* const ex = ${ex};`);
   code.open(`UNROLL for (int j = 0; j < ${columns}; ++j)`);
-  code.line(`float h = 0.f${decay === undefined ? '' : ', a = 1.f'};`);
-  code.line(`UNROLL for (int r = 0; r < ${rows}; ++r) { ${order} ${step('h')}${decay === undefined ? '' : ` a *= ${decay('i', j)};`} }`);
-  code.line(`${slot('warp', 0)} = h;${decay === undefined ? '' : ` ${slot('warp', 1)} = a;`}`);
+  code.line(`float h = 0.f${decay === undefined ? '' : ', a = 1.f'}${less === undefined ? '' : ', l = 0.f'};`);
+  code.line(`UNROLL for (int r = 0; r < ${rows}; ++r) { ${order} ${step('h')}${products} }`);
+  code.line(`${slot('warp', 0)} = h;${decay === undefined ? '' : ` ${slot('warp', 1)} = a;`}${less === undefined ? '' : ` ${slot('warp', 2)} = l;`}`);
   code.close();
   w.barrier();
   code.open(`UNROLL for (int j = 0; j < ${columns}; ++j)`);
   code.line(`float h = ${scan.init(j)};`);
-  const next = decay === undefined ? `h += ${slot('s', 0)};` : `h = ${slot('s', 1)} * h + ${slot('s', 0)};`;
-  code.line(`UNROLL for (int w = 0; w < ${WARPS}; ++w) { const int s = ${scan.reverse ? `${WARPS - 1} - w` : 'w'}; if (s == warp) in${tile}[j] = h; ${next} }`);
+  const past = decay === undefined ? `h += ${slot('s', 0)};` : `h = ${next('h', slot('s', 1), slot('s', 2), slot('s', 0))};`;
+  code.line(`UNROLL for (int w = 0; w < ${WARPS}; ++w) { const int s = ${scan.reverse ? `${WARPS - 1} - w` : 'w'}; if (s == warp) in${tile}[j] = h; ${past} }`);
   code.line(`out${tile}[j] = h;`);
   code.line(`h = in${tile}[j];`);
   const put = `${w.at(tile, 'i', j)} = h;`;
