@@ -53,15 +53,22 @@ export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     // Sums over the parts of a team take shared memory, too.
     ...(alone === 1 && gather ? [] : BUDGETS).map((budget): Shape => ({ parts: 1, blocks: 1, gather: true, budget: budget * 1024 })),
   ];
-  let least = Infinity;
-  for (const shape of shapes) {
-    const found = chunkOf(cx, shape.gather ? gathered : { kernel, groups: new Map() }, shape);
-    // A multiprocessor has as much as one block may take, and 1 KB more for each.
-    const limit = shape.blocks === 1 ? sharedLimit(cx.target) : Math.min(CROWDED, (sharedLimit(cx.target) + 1024) / 2 - 1024);
-    if (found.sharedBytes <= limit) return found;
-    least = Math.min(least, found.sharedBytes);
+  const inShape = (shape: Shape) => chunkOf(cx, shape.gather ? gathered : { kernel, groups: new Map() }, shape);
+  // A multiprocessor has as much as one block may take, and 1 KB more for each.
+  const fits = ({ sharedBytes }: LoweredKernel, { blocks }: Shape) => (
+    sharedBytes <= (blocks === 1 ? sharedLimit(cx.target) : Math.min(CROWDED, (sharedLimit(cx.target) + 1024) / 2 - 1024))
+  );
+  const [first, last] = [shapes[0], shapes[shapes.length - 1]];
+  const best = inShape(first);
+  if (fits(best, first)) return best;
+  // What takes least is tried next: where it has no room, nothing has, and kernels that are too large are long.
+  const smallest = inShape(last);
+  if (!fits(smallest, last)) return unsupported(`${smallest.sharedBytes} bytes of shared memory`);
+  for (const shape of shapes.slice(1, -1)) {
+    const found = inShape(shape);
+    if (fits(found, shape)) return found;
   }
-  return unsupported(`${least} bytes of shared memory`);
+  return smallest;
 }
 
 function chunkOf(cx: CudaContext, { kernel, groups }: Gathered, { parts, blocks, budget }: Shape): LoweredKernel {

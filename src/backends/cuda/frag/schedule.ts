@@ -20,12 +20,14 @@ export function schedule(
   const products = new Set([...sums.values()].map((s) => s.product));
   const nodes = lets.filter((stmt) => !products.has(stmt.tile));
   const known = new Set(nodes.map((stmt) => stmt.tile));
-  const inputs = (stmt: Let): readonly TileId[] => {
+  const find = (stmt: Let): readonly TileId[] => {
     const sum = sums.get(stmt.tile);
     if (sum === undefined) return operandsOf(stmt.op);
     const product = defs.get(sum.product);
     return [...(product === undefined ? [] : operandsOf(product)), sum.other];
   };
+  const found = new Map(nodes.map((stmt) => [stmt, find(stmt)]));
+  const inputs = (stmt: Let): readonly TileId[] => found.get(stmt) ?? [];
   const isProduct = (stmt: Let) => sums.has(stmt.tile) || stmt.op.op === 'contract';
   const height = new Map<TileId, number>(goals.map((goal) => [goal, 1]));
   for (const stmt of [...nodes].reverse()) {
@@ -41,8 +43,11 @@ export function schedule(
     const op = defs.get(tile);
     return op?.op === 'swap' ? source(op.arg) : tile;
   };
-  /** Late loads that somebody has yet to read. */
-  const unread = (): number => [...late.tiles].filter((tile) => done.has(tile) && left.some((stmt) => stmt.op.op !== 'swap' && inputs(stmt).some((arg) => source(arg) === tile))).length;
+  /** Late loads, and how many statements have yet to read each. */
+  const lateReads = (stmt: Let) => (stmt.op.op === 'swap' ? [] : [...new Set(inputs(stmt).map(source))].filter((tile) => late.tiles.has(tile)));
+  const readers = new Map([...late.tiles].map((tile) => [tile, 0]));
+  for (const stmt of nodes) for (const tile of lateReads(stmt)) readers.set(tile, (readers.get(tile) ?? 0) + 1);
+  const unread = (): number => [...readers].filter(([tile, count]) => done.has(tile) && count > 0).length;
   while (left.length > 0) {
     const possible = left.filter((stmt) => inputs(stmt).every((arg) => !known.has(arg) || done.has(arg)));
     const allowed = late.tiles.size === 0 || unread() < late.atOnce ? possible : possible.filter((stmt) => !isLate(stmt));
@@ -57,6 +62,7 @@ export function schedule(
     if (next === undefined) throw new Error('statements depend on each other in a circle');
     emit(next);
     done.add(next.tile);
+    for (const tile of lateReads(next)) readers.set(tile, (readers.get(tile) ?? 0) - 1);
     left.splice(left.indexOf(next), 1);
   }
 }
