@@ -58,6 +58,8 @@ DEV float m_relu(float x) { return max_nan(x, 0.f); }
 DEV float m_normal_cdf(float x) { return 0.5f * erfcf(x * -0.70710678118654752f); }
 DEV float m_gelu(float x) { return m_chain(x, m_normal_cdf(x)); }
 DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : x; }
+// a h + x. Next to 1 what a takes away, less = a - 1, has more digits than a: the small terms come first.
+DEV float decayed(float h, float a, float less, float x) { return less > -0.5f ? h + (less * h + x) : a * h + x; }
 
 // Instructions that C++ has no word for; everything above this file is plain arithmetic. Addresses are those of shared memory, 32 bits wide.
 DEV u32 saddr(const void* p) { return (u32)__cvta_generic_to_shared(p); }
@@ -766,15 +768,9 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
   // %0 [M] = zeros
   float t0[1];
   t0[0] = 0.f;
-  // %1 [] = 1
   float t1[1];
-  t1[0] = 1.f;
-  // %2 [M] = add %0, %1
-  float t2[1];
-  t2[0] = (t0[0] + t1[0]);
-  float t3[1];
-  t3[0] = t0[0];
-  // loop chunks with %3 [M] = %0
+  t1[0] = t0[0];
+  // loop chunks with %1 [M] = %0
    {
     constexpr int RING = 2048;
     const u32 ring = saddr(smem) + RING;
@@ -805,29 +801,29 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      // %4 [%row, M] = load g row
-      float t4[8];
-      UNROLL for (int i = 0; i < 8; ++i) t4[i] = ld((const f32*)(smem + RING + full * 8192 + 0 + (x__row + i) * 128) + lane);
-      // %5 [M] = sum[%row] %4
-      float t5[1];
-      t5[0] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) t5[0] = t5[0] + t4[i];
-      (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t5[0];
+      // %2 [%row, M] = load g row
+      float t2[8];
+      UNROLL for (int i = 0; i < 8; ++i) t2[i] = ld((const f32*)(smem + RING + full * 8192 + 0 + (x__row + i) * 128) + lane);
+      // %3 [M] = sum[%row] %2
+      float t3[1];
+      t3[0] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) t3[0] = t3[0] + t2[i];
+      (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t3[0];
       cp_wait<4>();
       __syncthreads();
       fill(n + 6); if (++full == 6) full = 0;
-      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t5[0] = x; }
-      // %6 [M] = add %3, %5
-      float t6[1];
-      t6[0] = (t3[0] + t5[0]);
-      t3[0] = t6[0];
+      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t3[0] = x; }
+      // %4 [M] = add %1, %3
+      float t4[1];
+      t4[0] = (t1[0] + t3[0]);
+      t1[0] = t4[0];
     }
   }
-  // %7 [M] = exp %3
-  float t7[1];
-  t7[0] = m_exp(t3[0]);
-  // store ws.Kt.span, %7
-  if (warp == 0) st(p_ws_Kt_span + ((i64)segment * d.heads + head) * 64 + x_M, t7[0]);
+  // %5 [M] = exp %1
+  float t5[1];
+  t5[0] = m_exp(t1[0]);
+  // store ws.Kt.span, %5
+  if (warp == 0) st(p_ws_Kt_span + ((i64)segment * d.heads + head) * 64 + x_M, t5[0]);
 }
 
 // What every segment adds to Kt by its end.

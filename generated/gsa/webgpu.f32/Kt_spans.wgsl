@@ -28,38 +28,38 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
   let at_ws_Kt_span = dims[1].w + (segment * heads + head) * 64u;
-  const near3 = 0u;
+  const near1 = 0u;
   // %0 [M] = zeros
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
-    near[near3 + i_M] = 0.0f;
+    near[near1 + i_M] = 0.0f;
   }
   workgroupBarrier();
-  // loop chunks with %3 [M] = %0
+  // loop chunks with %1 [M] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_g = (token * heads + head) * 64u;
-    // %4 [%row, M] = load g row
-    // %5 [M] = sum[%row] %4
-    // %6 [M] = add %3, %5
+    // %2 [%row, M] = load g row
+    // %3 [M] = sum[%row] %2
+    // %4 [M] = add %1, %3
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
-      let v3_1 = near[near3 + i_M];
+      let v1_1 = near[near1 + i_M];
       var sum2 = 0.0f;
       for (var k3 = 0u; k3 < 16u + zero; k3++) {
         sum2 += select(0.0, p_g[at_g + k3 * heads_64 + i_M], k3 < length);
       }
-      near[near3 + i_M] = (v3_1 + sum2);
+      near[near1 + i_M] = (v1_1 + sum2);
     }
     workgroupBarrier();
   }
-  // %7 [M] = exp %3
-  // store ws.Kt.span, %7
+  // %5 [M] = exp %1
+  // store ws.Kt.span, %5
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
-    let v3_4 = near[near3 + i_M];
-    arena[at_ws_Kt_span + i_M] = m_exp(v3_4);
+    let v1_4 = near[near1 + i_M];
+    arena[at_ws_Kt_span + i_M] = m_exp(v1_4);
   }
 }

@@ -10,10 +10,18 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 2>;
-var<workgroup> near: array<f32, 1600>;
+var<workgroup> near: array<f32, 2112>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// a h + x. Next to 1 what a takes away, less = a - 1, has more digits than a: the small terms come first.
+fn m_decayed(h: f32, a: f32, less: f32, x: f32) -> f32 { return select(a * h + x, h + (less * h + x), less > -0.5); }
+
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
 
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
@@ -34,10 +42,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads_64 = heads * 64u;
   let at_d_h = (sequence * heads + head) * 64u + block;
   const near1 = 0u;
-  const near9 = 32u;
+  const near11 = 32u;
   const near3 = 64u;
-  const near7 = 576u;
-  const near10 = 1088u;
+  const near4 = 576u;
+  const near9 = 1088u;
+  const near12 = 1600u;
   // %0 [D] = load d_final.h.staged
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
@@ -54,78 +63,101 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_h_entries = dims[1].z + (chunk * heads + head) * 64u + block;
     // %2 [%row, D] = load g row
     // %3 [%row, D] = exp %2
+    // %4 [%row, D] = expm1 %2
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_D = i % 32u;
       let r = i / 32u;
-      let v3_1 = m_exp(select(0.0, p_g[at_g + r * heads_64 + i_D], r < length));
+      let v2_2 = select(0.0, p_g[at_g + r * heads_64 + i_D], r < length);
+      let v3_1 = m_exp(v2_2);
       near[near3 + r * 32u + i_D] = v3_1;
+      let v4_3 = m_expm1(v2_2);
+      near[near4 + r * 32u + i_D] = v4_3;
     }
     workgroupBarrier();
-    // %5 [] = 1
-    // %6 [%row, D] = shift -1 %3, edge %5
-    // %4 [%row, D] = load d_o row
-    // %7 [%row, D] = recur reversed %6, %4 from %1
+    // %6 [] = 1
+    // %7 [%row, D] = shift -1 %3, edge %6
+    // %8 [%row, D] = shift -1 %4
+    // %5 [%row, D] = load d_o row
+    // %9 [%row, D] = recur reversed %7 (1 + %8), %5 from %1
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let v1_2 = near[near1 + i_D];
-      var sum = v1_2;
+      let v1_4 = near[near1 + i_D];
+      var sum = v1_4;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = 15u - s;
-        let s3 = min(r + 1u, 15u);
-        let v3_4 = near[near3 + s3 * 32u + i_D];
-        sum = select(v3_4, 1.0f, r == 15u) * sum + select(0.0, p_d_o[at_g + r * heads_64 + i_D], r < length);
-        near[near7 + r * 32u + i_D] = sum;
+        let s5 = min(r + 1u, 15u);
+        let v3_6 = near[near3 + s5 * 32u + i_D];
+        let s7 = min(r + 1u, 15u);
+        let v4_8 = near[near4 + s7 * 32u + i_D];
+        sum = m_decayed(sum, select(v3_6, 1.0f, r == 15u), select(v4_8, 0.0, r == 15u), select(0.0, p_d_o[at_g + r * heads_64 + i_D], r < length));
+        near[near9 + r * 32u + i_D] = sum;
       }
     }
     workgroupBarrier();
-    // store d_x, %7
+    // store d_x, %9
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_D = i % 32u;
       let r = i / 32u;
-      let v7_5 = near[near7 + r * 32u + i_D];
-      if (r < length) { p_d_x[at_g + r * heads_64 + i_D] = v7_5; }
+      let v9_9 = near[near9 + r * 32u + i_D];
+      if (r < length) { p_d_x[at_g + r * heads_64 + i_D] = v9_9; }
     }
-    // %9 [D] = load ws.h.entries
+    // %11 [D] = load ws.h.entries
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let v9_6 = arena[at_ws_h_entries + i_D];
-      near[near9 + i_D] = v9_6;
+      let v11_10 = arena[at_ws_h_entries + i_D];
+      near[near11 + i_D] = v11_10;
     }
     workgroupBarrier();
-    // %8 [%row, D] = load x row
-    // %10 [%row, D] = recur %3, %8 from %9
+    // %10 [%row, D] = load x row
+    // %12 [%row, D] = recur %3 (1 + %4), %10 from %11
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let v9_7 = near[near9 + i_D];
-      var sum = v9_7;
+      let v11_11 = near[near11 + i_D];
+      var sum = v11_11;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v3_8 = near[near3 + r * 32u + i_D];
-        sum = v3_8 * sum + select(0.0, p_x[at_g + r * heads_64 + i_D], r < length);
-        near[near10 + r * 32u + i_D] = sum;
+        let v3_12 = near[near3 + r * 32u + i_D];
+        let v4_13 = near[near4 + r * 32u + i_D];
+        sum = m_decayed(sum, v3_12, v4_13, select(0.0, p_x[at_g + r * heads_64 + i_D], r < length));
+        near[near12 + r * 32u + i_D] = sum;
       }
     }
     workgroupBarrier();
-    // %11 [%row, D] = shift 1 %10, edge %9
-    // %12 [%row, D] = mul %7, %11
-    // %13 [%row, D] = mul %12, %3
-    // store d_g, %13
+    // %13 [%row, D] = shift 1 %12, edge %11
+    // %14 [%row, D] = mul %9, %13
+    // %15 [%row, D] = mul %14, %3
+    // store d_g, %15
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_D = i % 32u;
       let r = i / 32u;
-      let v7_9 = near[near7 + r * 32u + i_D];
-      let s10 = max(r, 1u) - 1u;
-      let v9_11 = near[near9 + i_D];
-      let v3_12 = near[near3 + r * 32u + i_D];
-      if (r < length) { p_d_g[at_g + r * heads_64 + i_D] = ((v7_9 * select(near[near10 + s10 * 32u + i_D], v9_11, r == 0u)) * v3_12); }
+      let v9_14 = near[near9 + r * 32u + i_D];
+      let s15 = max(r, 1u) - 1u;
+      let v11_16 = near[near11 + i_D];
+      let v3_17 = near[near3 + r * 32u + i_D];
+      if (r < length) { p_d_g[at_g + r * heads_64 + i_D] = ((v9_14 * select(near[near12 + s15 * 32u + i_D], v11_16, r == 0u)) * v3_17); }
     }
-    // %14 [%row, D] = mul %3, %7
-    // %15 [D] = pick first %14
+    // %18 [] = 0.5
+    // %17 [D] = pick first %4
+    // %19 [D] = add %6, %17
+    // %20 [D] = less %18, %19
+    // %25 [D] = pick first %9
+    // %27 [D] = mul %20, %25
+    // %21 [D] = mul %20, %17
+    // %22 [D] = sub %6, %20
+    // %16 [D] = pick first %3
+    // %23 [D] = mul %22, %16
+    // %24 [D] = add %21, %23
+    // %26 [D] = mul %24, %25
+    // %28 [D] = add %27, %26
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let v3_13 = near[near3 + i_D];
-      let v7_14 = near[near7 + i_D];
-      near[near1 + i_D] = (v3_13 * v7_14);
+      let v4_18 = near[near4 + i_D];
+      let v17_19 = v4_18;
+      let v20_20 = select(0.0, 1.0, 0.5f < (1.0f + v17_19));
+      let v9_21 = near[near9 + i_D];
+      let v25_22 = v9_21;
+      let v3_23 = near[near3 + i_D];
+      near[near1 + i_D] = ((v20_20 * v25_22) + (((v20_20 * v17_19) + ((1.0f - v20_20) * v3_23)) * v25_22));
     }
     workgroupBarrier();
     storageBarrier();
@@ -133,7 +165,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // store d_h, %1
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    let v1_15 = near[near1 + i_D];
-    p_d_h[at_d_h + i_D] = v1_15;
+    let v1_24 = near[near1 + i_D];
+    p_d_h[at_d_h + i_D] = v1_24;
   }
 }

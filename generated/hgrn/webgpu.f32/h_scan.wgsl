@@ -13,6 +13,14 @@ var<workgroup> near: array<f32, 544>;
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
 
+// a h + x. Next to 1 what a takes away, less = a - 1, has more digits than a: the small terms come first.
+fn m_decayed(h: f32, a: f32, less: f32, x: f32) -> f32 { return select(a * h + x, h + (less * h + x), less > -0.5); }
+
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
+
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
@@ -30,7 +38,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_h = (sequence * heads + head) * 64u + block;
   let heads_64 = heads * 64u;
   const near1 = 0u;
-  const near5 = 32u;
+  const near6 = 32u;
   // %0 [D] = load h
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
@@ -45,31 +53,33 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_g = (token * heads + head) * 64u + block;
     // %3 [%row, D] = load g row
     // %4 [%row, D] = exp %3
+    // %5 [%row, D] = expm1 %3
     // %2 [%row, D] = load x row
-    // %5 [%row, D] = recur %4, %2 from %1
+    // %6 [%row, D] = recur %4 (1 + %5), %2 from %1
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
       let v1_1 = near[near1 + i_D];
       var sum = v1_1;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum = m_exp(select(0.0, p_g[at_g + r * heads_64 + i_D], r < length)) * sum + select(0.0, p_x[at_g + r * heads_64 + i_D], r < length);
-        near[near5 + r * 32u + i_D] = sum;
+        let v3_2 = select(0.0, p_g[at_g + r * heads_64 + i_D], r < length);
+        sum = m_decayed(sum, m_exp(v3_2), m_expm1(v3_2), select(0.0, p_x[at_g + r * heads_64 + i_D], r < length));
+        near[near6 + r * 32u + i_D] = sum;
       }
     }
     workgroupBarrier();
-    // store o, %5
+    // store o, %6
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_D = i % 32u;
       let r = i / 32u;
-      let v5_2 = near[near5 + r * 32u + i_D];
-      if (r < length) { p_o[at_g + r * heads_64 + i_D] = v5_2; }
+      let v6_3 = near[near6 + r * 32u + i_D];
+      if (r < length) { p_o[at_g + r * heads_64 + i_D] = v6_3; }
     }
-    // %6 [D] = pick last %5
+    // %7 [D] = pick last %6
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      let v5_3 = near[near5 + i_D + 480u];
-      near[near1 + i_D] = v5_3;
+      let v6_4 = near[near6 + i_D + 480u];
+      near[near1 + i_D] = v6_4;
     }
     workgroupBarrier();
     storageBarrier();
@@ -77,7 +87,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // store final.h, %1
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    let v1_4 = near[near1 + i_D];
-    p_final_h[at_h + i_D] = v1_4;
+    let v1_5 = near[near1 + i_D];
+    p_final_h[at_h + i_D] = v1_5;
   }
 }

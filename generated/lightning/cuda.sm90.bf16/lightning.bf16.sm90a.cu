@@ -58,6 +58,8 @@ DEV float m_relu(float x) { return max_nan(x, 0.f); }
 DEV float m_normal_cdf(float x) { return 0.5f * erfcf(x * -0.70710678118654752f); }
 DEV float m_gelu(float x) { return m_chain(x, m_normal_cdf(x)); }
 DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : x; }
+// a h + x. Next to 1 what a takes away, less = a - 1, has more digits than a: the small terms come first.
+DEV float decayed(float h, float a, float less, float x) { return less > -0.5f ? h + (less * h + x) : a * h + x; }
 
 // Instructions that C++ has no word for; everything above this file is plain arithmetic. Addresses are those of shared memory, 32 bits wide.
 DEV u32 saddr(const void* p) { return (u32)__cvta_generic_to_shared(p); }
@@ -795,31 +797,28 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(f32* __restrict__ p_ws
   // %10 [] = zeros
   float t10[1];
   t10[0] = 0.f;
-  // %11 [] = add %10, %3
   float t11[1];
-  t11[0] = (t10[0] + t3[0]);
-  float t12[1];
-  t12[0] = 0.f;
-  // loop chunks with %12 [] = %10
+  t11[0] = 0.f;
+  // loop chunks with %11 [] = %10
   #pragma unroll 4
   for (int n = warp; n < walk_chunks; n += 8) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
-    // %13 [%row] = keep %9
-    float t13[2];
-    UNROLL for (int j = 0; j < 2; ++j) t13[j] = (x__row + (j) * 32) < length ? t9[0] : 0.f;
-    UNROLL for (int j = 0; j < 2; ++j) t12[0] += t13[j];
+    // %12 [%row] = keep %9
+    float t12[2];
+    UNROLL for (int j = 0; j < 2; ++j) t12[j] = (x__row + (j) * 32) < length ? t9[0] : 0.f;
+    UNROLL for (int j = 0; j < 2; ++j) t11[0] += t12[j];
   }
-  t12[0] = lanes_fold(t12[0], [](float x, float y) { return fold_sum(x, y); });
-  (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t12[0];
+  t11[0] = lanes_fold(t11[0], [](float x, float y) { return fold_sum(x, y); });
+  (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t11[0];
   __syncthreads();
-  { float x = t10[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t12[0] = x; }
-  // %16 [] = exp %12
-  float t16[1];
-  t16[0] = m_exp(t12[0]);
-  // store ws.S.span, %16
-  if (lane == 0 && warp == 0) st(p_ws_S_span + ((i64)segment * d.heads + head) * 1, t16[0]);
+  { float x = t10[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t11[0] = x; }
+  // %15 [] = exp %11
+  float t15[1];
+  t15[0] = m_exp(t11[0]);
+  // store ws.S.span, %15
+  if (lane == 0 && warp == 0) st(p_ws_S_span + ((i64)segment * d.heads + head) * 1, t15[0]);
 }
 
 // What every segment adds to S by its end.

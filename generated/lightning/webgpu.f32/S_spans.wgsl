@@ -60,30 +60,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let t8 = m_pow(2.0f, t7);
   // %9 [] = neg %8
   let t9 = (-t8);
+  var t11 = 0.0f;
   // %10 [] = zeros
-  // %11 [] = add %10, %3
-  var t12 = 0.0f;
-  // loop chunks with %12 [] = %10
+  // loop chunks with %11 [] = %10
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    // %13 [%row] = keep %9
-    // %14 [] = sum[%row] %13
+    // %12 [%row] = keep %9
+    // %13 [] = sum[%row] %12
     var sum1 = 0.0f;
     for (var k2 = 0u; k2 < 16u + zero; k2++) {
       sum1 += select(0.0, t9, k2 < length);
     }
-    let t14 = sum1;
-    // %15 [] = add %12, %14
-    let t15 = (t12 + t14);
-    let next12 = t15;
-    t12 = next12;
+    let t13 = sum1;
+    // %14 [] = add %11, %13
+    let t14 = (t11 + t13);
+    let next11 = t14;
+    t11 = next11;
   }
-  // %16 [] = exp %12
-  let t16 = m_exp(t12);
-  // store ws.S.span, %16
+  // %15 [] = exp %11
+  let t15 = m_exp(t11);
+  // store ws.S.span, %15
   if (lid == 0u) {
-    arena[at_ws_S_span] = t16;
+    arena[at_ws_S_span] = t15;
   }
 }

@@ -58,6 +58,8 @@ DEV float m_relu(float x) { return max_nan(x, 0.f); }
 DEV float m_normal_cdf(float x) { return 0.5f * erfcf(x * -0.70710678118654752f); }
 DEV float m_gelu(float x) { return m_chain(x, m_normal_cdf(x)); }
 DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : x; }
+// a h + x. Next to 1 what a takes away, less = a - 1, has more digits than a: the small terms come first.
+DEV float decayed(float h, float a, float less, float x) { return less > -0.5f ? h + (less * h + x) : a * h + x; }
 
 // Instructions that C++ has no word for; everything above this file is plain arithmetic. Addresses are those of shared memory, 32 bits wide.
 DEV u32 saddr(const void* p) { return (u32)__cvta_generic_to_shared(p); }
@@ -777,46 +779,40 @@ extern "C" __global__ void __launch_bounds__(256) h_spans(const f32* __restrict_
   // %4 [] = zeros
   float t4[1];
   t4[0] = 0.f;
-  // %5 [] = 1
   float t5[1];
-  t5[0] = 1.f;
-  // %6 [] = add %4, %5
-  float t6[1];
-  t6[0] = (t4[0] + t5[0]);
-  float t7[1];
-  t7[0] = 0.f;
-  // loop chunks with %7 [] = %4
+  t5[0] = 0.f;
+  // loop chunks with %5 [] = %4
   #pragma unroll 4
   for (int n = warp; n < walk_chunks; n += 8) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
-    // %8 [%row] = load dt row
+    // %6 [%row] = load dt row
+    float t6[2];
+    UNROLL for (int c = 0; c < 2; ++c) { if ((x__row + (c) * 32) < length) ldn<1>(&t6[c], p_dt + (i64)(first + (x__row + (c) * 32)) * s_dt.token + (i64)head * s_dt.head); else zeron<1>(&t6[c]); }
+    // %7 [%row] = add %6, %3
+    float t7[2];
+    UNROLL for (int j = 0; j < 2; ++j) t7[j] = (t6[j] + t3[0]);
+    // %8 [%row] = softplus %7
     float t8[2];
-    UNROLL for (int c = 0; c < 2; ++c) { if ((x__row + (c) * 32) < length) ldn<1>(&t8[c], p_dt + (i64)(first + (x__row + (c) * 32)) * s_dt.token + (i64)head * s_dt.head); else zeron<1>(&t8[c]); }
-    // %9 [%row] = add %8, %3
+    UNROLL for (int j = 0; j < 2; ++j) t8[j] = m_softplus(t7[j]);
+    // %9 [%row] = mul %2, %8
     float t9[2];
-    UNROLL for (int j = 0; j < 2; ++j) t9[j] = (t8[j] + t3[0]);
-    // %10 [%row] = softplus %9
+    UNROLL for (int j = 0; j < 2; ++j) t9[j] = (t2[0] * t8[j]);
+    // %10 [%row] = keep %9
     float t10[2];
-    UNROLL for (int j = 0; j < 2; ++j) t10[j] = m_softplus(t9[j]);
-    // %11 [%row] = mul %2, %10
-    float t11[2];
-    UNROLL for (int j = 0; j < 2; ++j) t11[j] = (t2[0] * t10[j]);
-    // %12 [%row] = keep %11
-    float t12[2];
-    UNROLL for (int j = 0; j < 2; ++j) t12[j] = (x__row + (j) * 32) < length ? t11[j] : 0.f;
-    UNROLL for (int j = 0; j < 2; ++j) t7[0] += t12[j];
+    UNROLL for (int j = 0; j < 2; ++j) t10[j] = (x__row + (j) * 32) < length ? t9[j] : 0.f;
+    UNROLL for (int j = 0; j < 2; ++j) t5[0] += t10[j];
   }
-  t7[0] = lanes_fold(t7[0], [](float x, float y) { return fold_sum(x, y); });
-  (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t7[0];
+  t5[0] = lanes_fold(t5[0], [](float x, float y) { return fold_sum(x, y); });
+  (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t5[0];
   __syncthreads();
-  { float x = t4[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t7[0] = x; }
-  // %15 [] = exp %7
-  float t15[1];
-  t15[0] = m_exp(t7[0]);
-  // store ws.h.span, %15
-  if (lane == 0 && warp == 0) st(p_ws_h_span + ((i64)segment * d.heads + head) * 1, t15[0]);
+  { float x = t4[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t5[0] = x; }
+  // %13 [] = exp %5
+  float t13[1];
+  t13[0] = m_exp(t5[0]);
+  // store ws.h.span, %13
+  if (lane == 0 && warp == 0) st(p_ws_h_span + ((i64)segment * d.heads + head) * 1, t13[0]);
 }
 
 // What every segment adds to h by its end.

@@ -48,37 +48,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let t2 = (-t1);
   // %3 [] = load dt_bias
   let t3 = p_dt_bias[at_A_log];
+  var t5 = 0.0f;
   // %4 [] = zeros
-  // %5 [] = 1
-  // %6 [] = add %4, %5
-  var t7 = 0.0f;
-  // loop chunks with %7 [] = %4
+  // loop chunks with %5 [] = %4
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_dt = (token * heads + head);
-    // %8 [%row] = load dt row
-    // %9 [%row] = add %8, %3
-    // %10 [%row] = softplus %9
-    // %11 [%row] = mul %2, %10
-    // %12 [%row] = keep %11
-    // %13 [] = sum[%row] %12
+    // %6 [%row] = load dt row
+    // %7 [%row] = add %6, %3
+    // %8 [%row] = softplus %7
+    // %9 [%row] = mul %2, %8
+    // %10 [%row] = keep %9
+    // %11 [] = sum[%row] %10
     var sum1 = 0.0f;
     for (var k2 = 0u; k2 < 16u + zero; k2++) {
-      let v12_3 = select(0.0, (t2 * m_softplus((select(0.0, p_dt[at_dt + k2 * heads], k2 < length) + t3))), k2 < length);
-      sum1 += v12_3;
+      let v10_3 = select(0.0, (t2 * m_softplus((select(0.0, p_dt[at_dt + k2 * heads], k2 < length) + t3))), k2 < length);
+      sum1 += v10_3;
     }
-    let t13 = sum1;
-    // %14 [] = add %7, %13
-    let t14 = (t7 + t13);
-    let next7 = t14;
-    t7 = next7;
+    let t11 = sum1;
+    // %12 [] = add %5, %11
+    let t12 = (t5 + t11);
+    let next5 = t12;
+    t5 = next5;
   }
-  // %15 [] = exp %7
-  let t15 = m_exp(t7);
-  // store ws.h.span, %15
+  // %13 [] = exp %5
+  let t13 = m_exp(t5);
+  // store ws.h.span, %13
   if (lid == 0u) {
-    arena[at_ws_h_span] = t15;
+    arena[at_ws_h_span] = t13;
   }
 }

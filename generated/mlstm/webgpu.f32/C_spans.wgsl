@@ -37,34 +37,32 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_C_span = dims[2].y + (segment * heads + head);
+  var t1 = 0.0f;
   // %0 [] = zeros
-  // %1 [] = 1
-  // %2 [] = add %0, %1
-  var t3 = 0.0f;
-  // loop chunks with %3 [] = %0
+  // loop chunks with %1 [] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_f = (token * heads + head);
-    // %4 [%row] = load f row
-    // %5 [%row] = log_sigmoid %4
-    // %6 [%row] = keep %5
-    // %7 [] = sum[%row] %6
+    // %2 [%row] = load f row
+    // %3 [%row] = log_sigmoid %2
+    // %4 [%row] = keep %3
+    // %5 [] = sum[%row] %4
     var sum1 = 0.0f;
     for (var k2 = 0u; k2 < 16u + zero; k2++) {
       sum1 += select(0.0, m_log_sigmoid(select(0.0, p_f[at_f + k2 * heads], k2 < length)), k2 < length);
     }
-    let t7 = sum1;
-    // %8 [] = add %3, %7
-    let t8 = (t3 + t7);
-    let next3 = t8;
-    t3 = next3;
+    let t5 = sum1;
+    // %6 [] = add %1, %5
+    let t6 = (t1 + t5);
+    let next1 = t6;
+    t1 = next1;
   }
-  // %9 [] = exp %3
-  let t9 = m_exp(t3);
-  // store ws.C.span, %9
+  // %7 [] = exp %1
+  let t7 = m_exp(t1);
+  // store ws.C.span, %7
   if (lid == 0u) {
-    arena[at_ws_C_span] = t9;
+    arena[at_ws_C_span] = t7;
   }
 }

@@ -15,6 +15,9 @@ var<workgroup> near: array<f32, 592>;
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
 
+// a h + x. Next to 1 what a takes away, less = a - 1, has more digits than a: the small terms come first.
+fn m_decayed(h: f32, a: f32, less: f32, x: f32) -> f32 { return select(a * h + x, h + (less * h + x), less > -0.5); }
+
 fn m_sigmoid(x: f32) -> f32 {
   let e = m_exp(-abs(x));
   return select(e, 1.0, x >= 0.0) / (1.0 + e);
@@ -36,12 +39,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = sequences[6u * sequence + 3u];
   let at_d_final_n = (sequence * heads + head) * 64u + block;
   let heads_64 = heads * 64u;
-  const near3 = 0u;
-  const near9 = 16u;
-  const near13 = 32u;
+  const near13 = 0u;
   const near17 = 16u;
+  const near18 = 32u;
+  const near22 = 0u;
   const near1 = 48u;
-  const near14 = 80u;
+  const near19 = 80u;
   // %0 [K] = load d_final.n
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_K = i;
@@ -53,85 +56,113 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let nth = chunk_count - 1u - n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_f = (token * heads + head);
     let at_ws_value49 = dims[5].w + (token * heads + head);
+    let at_f = (token * heads + head);
     let at_q = (token * heads + head) * 64u + block;
     let at_ws_n_adjoint0 = dims[6].x + (token * heads + head) * 64u + block;
     let at_ws_C_adjoint1 = dims[5].x + (token * heads + head) * 64u + block;
+    // %13 [%row] = load ws.value49 row
     // %2 [%row] = load f row
     // %3 [%row] = sigmoid %2
-    // %9 [%row] = load ws.value49 row
-    for (var i = lid; i < 16u + zero; i += 64u) {
-      let r = i;
-      let v3_1 = m_sigmoid(select(0.0, p_f[at_f + r * heads], r < length));
-      near[near3 + r] = v3_1;
-      let v9_2 = select(0.0, arena[at_ws_value49 + r * heads], r < length);
-      near[near9 + r] = v9_2;
-    }
-    workgroupBarrier();
     // %4 [%row] = keep %3
     // %5 [] = 1
     // %6 [%row] = keep %5
     // %7 [%row] = sub %5, %6
     // %8 [%row] = add %4, %7
-    // %13 [%row] = shift -1 %8, edge %5
+    // %17 [%row] = shift -1 %8, edge %5
+    // %9 [%row] = neg %2
+    // %10 [%row] = sigmoid %9
+    // %11 [%row] = neg %10
+    // %12 [%row] = keep %11
+    // %18 [%row] = shift -1 %12
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let s4 = min(r + 1u, 15u);
-      let v8_5 = (select(0.0, near[near3 + s4], s4 < length) + (1.0f - select(0.0, 1.0f, s4 < length)));
-      let v13_3 = select(v8_5, 1.0f, r == 15u);
-      near[near13 + r] = v13_3;
+      let v13_1 = select(0.0, arena[at_ws_value49 + r * heads], r < length);
+      near[near13 + r] = v13_1;
+      let s3 = min(r + 1u, 15u);
+      let v2_4 = select(0.0, p_f[at_f + s3 * heads], s3 < length);
+      let v8_5 = (select(0.0, m_sigmoid(v2_4), s3 < length) + (1.0f - select(0.0, 1.0f, s3 < length)));
+      let v17_2 = select(v8_5, 1.0f, r == 15u);
+      near[near17 + r] = v17_2;
+      let s7 = min(r + 1u, 15u);
+      let v2_8 = select(0.0, p_f[at_f + s7 * heads], s7 < length);
+      let v12_9 = select(0.0, (-m_sigmoid((-v2_8))), s7 < length);
+      let v18_6 = select(v12_9, 0.0, r == 15u);
+      near[near18 + r] = v18_6;
     }
     workgroupBarrier();
-    // %10 [%row, K] = load q row
-    // %11 [%row, K] = mul %9, %10
-    // %12 [%row, K] = keep %11
-    // %14 [%row, K] = recur reversed %13, %12 from %1
+    // %14 [%row, K] = load q row
+    // %15 [%row, K] = mul %13, %14
+    // %16 [%row, K] = keep %15
+    // %19 [%row, K] = recur reversed %17 (1 + %18), %16 from %1
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_K = i;
-      let v1_6 = near[near1 + i_K];
-      var sum = v1_6;
+      let v1_10 = near[near1 + i_K];
+      var sum = v1_10;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = 15u - s;
-        let v12_7 = select(0.0, (near[near9 + r] * select(0.0, p_q[at_q + r * heads_64 + i_K], r < length)), r < length);
-        sum = near[near13 + r] * sum + v12_7;
-        near[near14 + r * 32u + i_K] = sum;
+        let v16_11 = select(0.0, (near[near13 + r] * select(0.0, p_q[at_q + r * heads_64 + i_K], r < length)), r < length);
+        sum = m_decayed(sum, near[near17 + r], near[near18 + r], v16_11);
+        near[near19 + r * 32u + i_K] = sum;
       }
     }
     workgroupBarrier();
-    // store ws.n.adjoint0, %14
+    // store ws.n.adjoint0, %19
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_K = i % 32u;
       let r = i / 32u;
-      let v14_8 = near[near14 + r * 32u + i_K];
-      if (r < length) { arena[at_ws_n_adjoint0 + r * heads_64 + i_K] = v14_8; }
+      let v19_12 = near[near19 + r * 32u + i_K];
+      if (r < length) { arena[at_ws_n_adjoint0 + r * heads_64 + i_K] = v19_12; }
     }
-    // %16 [%row] = load i row
-    // %17 [%row] = sigmoid %16
+    // %21 [%row] = load i row
+    // %22 [%row] = sigmoid %21
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v17_9 = m_sigmoid(select(0.0, p_i[at_f + r * heads], r < length));
-      near[near17 + r] = v17_9;
+      let v22_13 = m_sigmoid(select(0.0, p_i[at_f + r * heads], r < length));
+      near[near22 + r] = v22_13;
     }
     workgroupBarrier();
-    // %15 [%row, K] = load ws.C.adjoint1 row
-    // %18 [%row, K] = mul %14, %17
-    // %19 [%row, K] = add %15, %18
-    // store d_k, %19
+    // %20 [%row, K] = load ws.C.adjoint1 row
+    // %23 [%row, K] = mul %19, %22
+    // %24 [%row, K] = add %20, %23
+    // store d_k, %24
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_K = i % 32u;
       let r = i / 32u;
-      let v14_10 = near[near14 + r * 32u + i_K];
-      let v19_11 = (select(0.0, arena[at_ws_C_adjoint1 + r * heads_64 + i_K], r < length) + (v14_10 * near[near17 + r]));
-      if (r < length) { p_d_k[at_q + r * heads_64 + i_K] = v19_11; }
+      let v19_14 = near[near19 + r * 32u + i_K];
+      let v24_15 = (select(0.0, arena[at_ws_C_adjoint1 + r * heads_64 + i_K], r < length) + (v19_14 * near[near22 + r]));
+      if (r < length) { p_d_k[at_q + r * heads_64 + i_K] = v24_15; }
     }
-    // %20 [%row, K] = mul %8, %14
-    // %21 [K] = pick first %20
+    // %25 [] = pick first %8
+    let v2_16 = select(0.0, p_f[at_f + 0u * heads], 0u < length);
+    let v8_17 = (select(0.0, m_sigmoid(v2_16), 0u < length) + (1.0f - select(0.0, 1.0f, 0u < length)));
+    let t25 = v8_17;
+    // %26 [] = pick first %12
+    let v2_18 = select(0.0, p_f[at_f + 0u * heads], 0u < length);
+    let v12_19 = select(0.0, (-m_sigmoid((-v2_18))), 0u < length);
+    let t26 = v12_19;
+    // %28 [] = add %5, %26
+    let t28 = (1.0f + t26);
+    // %27 [] = 0.5
+    // %29 [] = less %27, %28
+    let t29 = select(0.0, 1.0, 0.5f < t28);
+    // %30 [] = mul %29, %26
+    let t30 = (t29 * t26);
+    // %31 [] = sub %5, %29
+    let t31 = (1.0f - t29);
+    // %32 [] = mul %31, %25
+    let t32 = (t31 * t25);
+    // %33 [] = add %30, %32
+    let t33 = (t30 + t32);
+    // %34 [K] = pick first %19
+    // %36 [K] = mul %29, %34
+    // %35 [K] = mul %33, %34
+    // %37 [K] = add %36, %35
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_K = i;
-      let v8_12 = (select(0.0, near[near3], 0u < length) + (1.0f - select(0.0, 1.0f, 0u < length)));
-      let v14_13 = near[near14 + i_K];
-      near[near1 + i_K] = (v8_12 * v14_13);
+      let v19_20 = near[near19 + i_K];
+      let v34_21 = v19_20;
+      near[near1 + i_K] = ((t29 * v34_21) + (t33 * v34_21));
     }
     workgroupBarrier();
     storageBarrier();
@@ -139,7 +170,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // store d_n, %1
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_K = i;
-    let v1_14 = near[near1 + i_K];
-    p_d_n[at_d_final_n + i_K] = v1_14;
+    let v1_22 = near[near1 + i_K];
+    p_d_n[at_d_final_n + i_K] = v1_22;
   }
 }

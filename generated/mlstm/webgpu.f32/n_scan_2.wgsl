@@ -8,10 +8,13 @@
 @group(0) @binding(4) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(5) var<storage, read> sequences: array<u32>;
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 8>;
-var<workgroup> near: array<f32, 576>;
+var<workgroup> near: array<f32, 592>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// a h + x. Next to 1 what a takes away, less = a - 1, has more digits than a: the small terms come first.
+fn m_decayed(h: f32, a: f32, less: f32, x: f32) -> f32 { return select(a * h + x, h + (less * h + x), less > -0.5); }
 
 fn m_sigmoid(x: f32) -> f32 {
   let e = m_exp(-abs(x));
@@ -37,8 +40,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads_64 = heads * 64u;
   const near3 = 0u;
   const near12 = 16u;
-  const near1 = 32u;
-  const near13 = 64u;
+  const near16 = 32u;
+  const near1 = 48u;
+  const near17 = 80u;
   // %0 [K] = load n
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_K = i;
@@ -71,47 +75,54 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %10 [%row] = keep %9
     // %11 [%row] = sub %9, %10
     // %12 [%row] = add %8, %11
+    // %13 [%row] = neg %6
+    // %14 [%row] = sigmoid %13
+    // %15 [%row] = neg %14
+    // %16 [%row] = keep %15
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let v3_2 = m_sigmoid(select(0.0, p_i[at_i + r * heads], r < length));
       near[near3 + r] = v3_2;
-      let v12_3 = (select(0.0, m_sigmoid(select(0.0, p_f[at_i + r * heads], r < length)), r < length) + (1.0f - select(0.0, 1.0f, r < length)));
+      let v6_4 = select(0.0, p_f[at_i + r * heads], r < length);
+      let v12_3 = (select(0.0, m_sigmoid(v6_4), r < length) + (1.0f - select(0.0, 1.0f, r < length)));
       near[near12 + r] = v12_3;
+      let v16_5 = select(0.0, (-m_sigmoid((-v6_4))), r < length);
+      near[near16 + r] = v16_5;
     }
     workgroupBarrier();
     // %4 [%row, K] = load k row
     // %5 [%row, K] = mul %3, %4
-    // %13 [%row, K] = recur %12, %5 from %1
+    // %17 [%row, K] = recur %12 (1 + %16), %5 from %1
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_K = i;
-      let v1_4 = near[near1 + i_K];
-      var sum = v1_4;
+      let v1_6 = near[near1 + i_K];
+      var sum = v1_6;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum = near[near12 + r] * sum + (near[near3 + r] * select(0.0, p_k[at_k + r * heads_64 + i_K], r < length));
-        near[near13 + r * 32u + i_K] = sum;
+        sum = m_decayed(sum, near[near12 + r], near[near16 + r], (near[near3 + r] * select(0.0, p_k[at_k + r * heads_64 + i_K], r < length)));
+        near[near17 + r * 32u + i_K] = sum;
       }
     }
     workgroupBarrier();
-    // store ws.n.result0, %13
-    // %14 [%row, K] = shift 1 %13, edge %1
-    // store ws.n.result1, %14
+    // store ws.n.result0, %17
+    // %18 [%row, K] = shift 1 %17, edge %1
+    // store ws.n.result1, %18
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_K = i % 32u;
       let r = i / 32u;
-      let v13_5 = near[near13 + r * 32u + i_K];
-      if (r < length) { arena[at_ws_n_result0 + r * heads_64 + i_K] = v13_5; }
-      let s6 = max(r, 1u) - 1u;
-      let v1_7 = near[near1 + i_K];
-      let v13_8 = near[near13 + s6 * 32u + i_K];
-      if (r < length) { arena[at_ws_n_result1 + r * heads_64 + i_K] = select(v13_8, v1_7, r == 0u); }
+      let v17_7 = near[near17 + r * 32u + i_K];
+      if (r < length) { arena[at_ws_n_result0 + r * heads_64 + i_K] = v17_7; }
+      let s8 = max(r, 1u) - 1u;
+      let v1_9 = near[near1 + i_K];
+      let v17_10 = near[near17 + s8 * 32u + i_K];
+      if (r < length) { arena[at_ws_n_result1 + r * heads_64 + i_K] = select(v17_10, v1_9, r == 0u); }
     }
     workgroupBarrier();
-    // %15 [K] = pick last %13
+    // %19 [K] = pick last %17
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_K = i;
-      let v13_9 = near[near13 + i_K + 480u];
-      near[near1 + i_K] = v13_9;
+      let v17_11 = near[near17 + i_K + 480u];
+      near[near1 + i_K] = v17_11;
     }
     workgroupBarrier();
     storageBarrier();

@@ -56,31 +56,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let t5 = (-t4);
   // %6 [] = log1p %5
   let t6 = m_log1p(t5);
+  var t8 = 0.0f;
   // %7 [] = zeros
-  // %8 [] = 1
-  // %9 [] = add %7, %8
-  var t10 = 0.0f;
-  // loop chunks with %10 [] = %7
+  // loop chunks with %8 [] = %7
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    // %11 [%row] = keep %6
-    // %12 [] = sum[%row] %11
+    // %9 [%row] = keep %6
+    // %10 [] = sum[%row] %9
     var sum1 = 0.0f;
     for (var k2 = 0u; k2 < 16u + zero; k2++) {
       sum1 += select(0.0, t6, k2 < length);
     }
-    let t12 = sum1;
-    // %13 [] = add %10, %12
-    let t13 = (t10 + t12);
-    let next10 = t13;
-    t10 = next10;
+    let t10 = sum1;
+    // %11 [] = add %8, %10
+    let t11 = (t8 + t10);
+    let next8 = t11;
+    t8 = next8;
   }
-  // %14 [] = exp %10
-  let t14 = m_exp(t10);
-  // store ws.S.span, %14
+  // %12 [] = exp %8
+  let t12 = m_exp(t8);
+  // store ws.S.span, %12
   if (lid == 0u) {
-    arena[at_ws_S_span] = t14;
+    arena[at_ws_S_span] = t12;
   }
 }

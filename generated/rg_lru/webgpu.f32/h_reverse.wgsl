@@ -10,13 +10,16 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 3>;
-var<workgroup> near: array<f32, 2112>;
+var<workgroup> near: array<f32, 2368>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
 
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
 fn m_chain(x: f32, y: f32) -> f32 { return select(x * y, 0.0, (x == 0.0 || y == 0.0) && !(m_is_nan(x) || m_is_nan(y))); }
+
+// a h + x. Next to 1 what a takes away, less = a - 1, has more digits than a: the small terms come first.
+fn m_decayed(h: f32, a: f32, less: f32, x: f32) -> f32 { return select(a * h + x, h + (less * h + x), less > -0.5); }
 
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
@@ -61,16 +64,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near1 = 0u;
   const near3 = 16u;
   const near5 = 32u;
-  const near38 = 48u;
+  const near41 = 48u;
   const near8 = 64u;
   const near10 = 320u;
   const near12 = 576u;
-  const near16 = 832u;
-  const near21 = 1088u;
-  const near23 = 1344u;
-  const near39 = 1600u;
-  const near44 = 1856u;
-  const near60 = 320u;
+  const near13 = 832u;
+  const near19 = 1088u;
+  const near24 = 1344u;
+  const near26 = 1600u;
+  const near42 = 1856u;
+  const near47 = 2112u;
+  const near63 = 320u;
   // %0 [D] = load lam.staged
   // %1 [D] = log_sigmoid %0
   // %2 [D] = neg %0
@@ -103,6 +107,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %10 [%row, D] = mul %9, %1
     // %11 [%row, D] = keep %10
     // %12 [%row, D] = exp %11
+    // %13 [%row, D] = expm1 %10
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_D = i % 16u;
       let r = i / 16u;
@@ -115,153 +120,174 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near10 + r * 16u + i_D] = v10_6;
       let v12_9 = m_exp(select(0.0, v10_6, r < length));
       near[near12 + r * 16u + i_D] = v12_9;
+      let v13_10 = m_expm1(v10_6);
+      near[near13 + r * 16u + i_D] = v13_10;
     }
     workgroupBarrier();
-    // %14 [] = 1
-    // %15 [%row, D] = shift -1 %12, edge %14
-    // %13 [%row, D] = load d_o row
-    // %16 [%row, D] = recur reversed %15, %13 from %5
+    // %16 [] = 1
+    // %17 [%row, D] = shift -1 %12, edge %16
+    // %14 [%row, D] = keep %13
+    // %18 [%row, D] = shift -1 %14
+    // %15 [%row, D] = load d_o row
+    // %19 [%row, D] = recur reversed %17 (1 + %18), %15 from %5
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_D = i;
-      let v5_10 = near[near5 + i_D];
-      var sum = v5_10;
+      let v5_11 = near[near5 + i_D];
+      var sum = v5_11;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = 15u - s;
-        let s11 = min(r + 1u, 15u);
-        let v12_12 = near[near12 + s11 * 16u + i_D];
-        sum = select(v12_12, 1.0f, r == 15u) * sum + select(0.0, p_d_o[at_r + r * heads_64 + i_D], r < length);
-        near[near16 + r * 16u + i_D] = sum;
+        let s12 = min(r + 1u, 15u);
+        let v12_13 = near[near12 + s12 * 16u + i_D];
+        let s14 = min(r + 1u, 15u);
+        let v14_15 = select(0.0, near[near13 + s14 * 16u + i_D], s14 < length);
+        sum = m_decayed(sum, select(v12_13, 1.0f, r == 15u), select(v14_15, 0.0, r == 15u), select(0.0, p_d_o[at_r + r * heads_64 + i_D], r < length));
+        near[near19 + r * 16u + i_D] = sum;
       }
     }
     workgroupBarrier();
-    // %17 [] = 2
-    // %18 [%row, D] = mul %17, %10
-    // %19 [%row, D] = expm1 %18
-    // %20 [%row, D] = neg %19
-    // %21 [%row, D] = sqrt %20
-    // %22 [%row, D] = load i row
-    // %23 [%row, D] = sigmoid %22
-    // %24 [%row, D] = mul %21, %23
-    // %25 [%row, D] = mul %16, %24
-    // store d_x, %25
+    // %20 [] = 2
+    // %21 [%row, D] = mul %20, %10
+    // %22 [%row, D] = expm1 %21
+    // %23 [%row, D] = neg %22
+    // %24 [%row, D] = sqrt %23
+    // %25 [%row, D] = load i row
+    // %26 [%row, D] = sigmoid %25
+    // %27 [%row, D] = mul %24, %26
+    // %28 [%row, D] = mul %19, %27
+    // store d_x, %28
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_D = i % 16u;
       let r = i / 16u;
-      let v10_14 = near[near10 + r * 16u + i_D];
-      let v18_15 = (2.0f * v10_14);
-      let v21_13 = sqrt((-m_expm1(v18_15)));
-      near[near21 + r * 16u + i_D] = v21_13;
-      let v22_17 = select(0.0, p_i[at_r + r * heads_64 + i_D], r < length);
-      let v23_16 = m_sigmoid(v22_17);
-      near[near23 + r * 16u + i_D] = v23_16;
-      let v16_18 = near[near16 + r * 16u + i_D];
-      let v24_19 = (v21_13 * v23_16);
-      if (r < length) { p_d_x[at_r + r * heads_64 + i_D] = (v16_18 * v24_19); }
+      let v10_17 = near[near10 + r * 16u + i_D];
+      let v21_18 = (2.0f * v10_17);
+      let v24_16 = sqrt((-m_expm1(v21_18)));
+      near[near24 + r * 16u + i_D] = v24_16;
+      let v25_20 = select(0.0, p_i[at_r + r * heads_64 + i_D], r < length);
+      let v26_19 = m_sigmoid(v25_20);
+      near[near26 + r * 16u + i_D] = v26_19;
+      let v19_21 = near[near19 + r * 16u + i_D];
+      let v27_22 = (v24_16 * v26_19);
+      if (r < length) { p_d_x[at_r + r * heads_64 + i_D] = (v19_21 * v27_22); }
     }
-    // %38 [D] = load ws.h.entries
+    // %41 [D] = load ws.h.entries
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_D = i;
-      let v38_20 = arena[at_ws_h_entries + i_D];
-      near[near38 + i_D] = v38_20;
+      let v41_23 = arena[at_ws_h_entries + i_D];
+      near[near41 + i_D] = v41_23;
     }
     workgroupBarrier();
-    // %26 [%row, D] = load x.staged row
-    // %36 [%row, D] = mul %24, %26
-    // %37 [%row, D] = keep %36
-    // %39 [%row, D] = recur %12, %37 from %38
+    // %29 [%row, D] = load x.staged row
+    // %39 [%row, D] = mul %27, %29
+    // %40 [%row, D] = keep %39
+    // %42 [%row, D] = recur %12 (1 + %14), %40 from %41
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_D = i;
-      let v38_21 = near[near38 + i_D];
-      var sum = v38_21;
+      let v41_24 = near[near41 + i_D];
+      var sum = v41_24;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v12_22 = near[near12 + r * 16u + i_D];
-        let v21_23 = near[near21 + r * 16u + i_D];
-        let v23_24 = near[near23 + r * 16u + i_D];
-        let v24_25 = (v21_23 * v23_24);
-        let v26_26 = select(0.0, arena[at_x_staged + r * heads_64 + i_D], r < length);
-        sum = v12_22 * sum + select(0.0, (v24_25 * v26_26), r < length);
-        near[near39 + r * 16u + i_D] = sum;
+        let v12_25 = near[near12 + r * 16u + i_D];
+        let v24_26 = near[near24 + r * 16u + i_D];
+        let v26_27 = near[near26 + r * 16u + i_D];
+        let v27_28 = (v24_26 * v26_27);
+        let v29_29 = select(0.0, arena[at_x_staged + r * heads_64 + i_D], r < length);
+        let v14_30 = select(0.0, near[near13 + r * 16u + i_D], r < length);
+        sum = m_decayed(sum, v12_25, v14_30, select(0.0, (v27_28 * v29_29), r < length));
+        near[near42 + r * 16u + i_D] = sum;
       }
     }
     workgroupBarrier();
-    // %27 [%row, D] = mul %16, %26
-    // %28 [%row, D] = mul %27, %23
-    // %29 [] = 0.5
-    // %30 [%row, D] = div %29, %21
-    // %31 [%row, D] = chain %28, %30
-    // %32 [%row, D] = neg %31
-    // %33 [%row, D] = exp %18
-    // %34 [%row, D] = chain %32, %33
-    // %35 [%row, D] = mul %34, %17
-    // %40 [%row, D] = shift 1 %39, edge %38
-    // %41 [%row, D] = mul %16, %40
-    // %42 [%row, D] = exp %10
-    // %43 [%row, D] = mul %41, %42
-    // %44 [%row, D] = add %35, %43
-    // %45 [%row, D] = chain %44, %1
-    // %46 [%row, D] = mul %45, %6
-    // %47 [%row, D] = neg %7
-    // %48 [%row, D] = sigmoid %47
-    // %49 [%row, D] = mul %8, %48
-    // %50 [%row, D] = chain %46, %49
-    // store d_r, %50
-    // %51 [%row, D] = mul %27, %21
-    // %52 [%row, D] = neg %22
-    // %53 [%row, D] = sigmoid %52
-    // %54 [%row, D] = mul %23, %53
-    // %55 [%row, D] = mul %51, %54
-    // store d_i, %55
+    // %30 [%row, D] = mul %19, %29
+    // %31 [%row, D] = mul %30, %26
+    // %32 [] = 0.5
+    // %33 [%row, D] = div %32, %24
+    // %34 [%row, D] = chain %31, %33
+    // %35 [%row, D] = neg %34
+    // %36 [%row, D] = exp %21
+    // %37 [%row, D] = chain %35, %36
+    // %38 [%row, D] = mul %37, %20
+    // %43 [%row, D] = shift 1 %42, edge %41
+    // %44 [%row, D] = mul %19, %43
+    // %45 [%row, D] = exp %10
+    // %46 [%row, D] = mul %44, %45
+    // %47 [%row, D] = add %38, %46
+    // %48 [%row, D] = chain %47, %1
+    // %49 [%row, D] = mul %48, %6
+    // %50 [%row, D] = neg %7
+    // %51 [%row, D] = sigmoid %50
+    // %52 [%row, D] = mul %8, %51
+    // %53 [%row, D] = chain %49, %52
+    // store d_r, %53
+    // %54 [%row, D] = mul %30, %24
+    // %55 [%row, D] = neg %25
+    // %56 [%row, D] = sigmoid %55
+    // %57 [%row, D] = mul %26, %56
+    // %58 [%row, D] = mul %54, %57
+    // store d_i, %58
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_D = i % 16u;
       let r = i / 16u;
-      let v16_28 = near[near16 + r * 16u + i_D];
-      let v26_29 = select(0.0, arena[at_x_staged + r * heads_64 + i_D], r < length);
-      let v27_30 = (v16_28 * v26_29);
-      let v23_31 = near[near23 + r * 16u + i_D];
-      let v21_32 = near[near21 + r * 16u + i_D];
-      let v10_33 = near[near10 + r * 16u + i_D];
-      let v18_34 = (2.0f * v10_33);
-      let s35 = max(r, 1u) - 1u;
-      let v38_36 = near[near38 + i_D];
-      let v44_27 = ((m_chain((-m_chain((v27_30 * v23_31), (0.5f / v21_32))), m_exp(v18_34)) * 2.0f) + ((v16_28 * select(near[near39 + s35 * 16u + i_D], v38_36, r == 0u)) * m_exp(v10_33)));
-      near[near44 + r * 16u + i_D] = v44_27;
-      let v1_37 = near[near1 + i_D];
-      let v8_38 = near[near8 + r * 16u + i_D];
-      let v7_39 = select(0.0, p_r[at_r + r * heads_64 + i_D], r < length);
-      if (r < length) { p_d_r[at_r + r * heads_64 + i_D] = m_chain((m_chain(v44_27, v1_37) * 8.0f), (v8_38 * m_sigmoid((-v7_39)))); }
-      let v22_40 = select(0.0, p_i[at_r + r * heads_64 + i_D], r < length);
-      if (r < length) { p_d_i[at_r + r * heads_64 + i_D] = ((v27_30 * v21_32) * (v23_31 * m_sigmoid((-v22_40)))); }
+      let v19_32 = near[near19 + r * 16u + i_D];
+      let v29_33 = select(0.0, arena[at_x_staged + r * heads_64 + i_D], r < length);
+      let v30_34 = (v19_32 * v29_33);
+      let v26_35 = near[near26 + r * 16u + i_D];
+      let v24_36 = near[near24 + r * 16u + i_D];
+      let v10_37 = near[near10 + r * 16u + i_D];
+      let v21_38 = (2.0f * v10_37);
+      let s39 = max(r, 1u) - 1u;
+      let v41_40 = near[near41 + i_D];
+      let v47_31 = ((m_chain((-m_chain((v30_34 * v26_35), (0.5f / v24_36))), m_exp(v21_38)) * 2.0f) + ((v19_32 * select(near[near42 + s39 * 16u + i_D], v41_40, r == 0u)) * m_exp(v10_37)));
+      near[near47 + r * 16u + i_D] = v47_31;
+      let v1_41 = near[near1 + i_D];
+      let v8_42 = near[near8 + r * 16u + i_D];
+      let v7_43 = select(0.0, p_r[at_r + r * heads_64 + i_D], r < length);
+      if (r < length) { p_d_r[at_r + r * heads_64 + i_D] = m_chain((m_chain(v47_31, v1_41) * 8.0f), (v8_42 * m_sigmoid((-v7_43)))); }
+      let v25_44 = select(0.0, p_i[at_r + r * heads_64 + i_D], r < length);
+      if (r < length) { p_d_i[at_r + r * heads_64 + i_D] = ((v30_34 * v24_36) * (v26_35 * m_sigmoid((-v25_44)))); }
     }
     workgroupBarrier();
-    // %56 [%row, D] = chain %44, %9
-    // %57 [%row, D] = chain %56, %3
-    // %58 [%row, D] = keep %57
-    // %59 [D] = zeros
-    // %60 [%row, D] = recur %14, %58 from %59
+    // %59 [%row, D] = chain %47, %9
+    // %60 [%row, D] = chain %59, %3
+    // %61 [%row, D] = keep %60
+    // %62 [D] = zeros
+    // %63 [%row, D] = recur %16, %61 from %62
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_D = i;
       var sum = 0.0f;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v44_41 = near[near44 + r * 16u + i_D];
-        let v8_42 = near[near8 + r * 16u + i_D];
-        let v9_43 = (8.0f * v8_42);
-        sum = 1.0f * sum + select(0.0, m_chain(m_chain(v44_41, v9_43), near[near3 + i_D]), r < length);
-        near[near60 + r * 16u + i_D] = sum;
+        let v47_45 = near[near47 + r * 16u + i_D];
+        let v8_46 = near[near8 + r * 16u + i_D];
+        let v9_47 = (8.0f * v8_46);
+        sum = 1.0f * sum + select(0.0, m_chain(m_chain(v47_45, v9_47), near[near3 + i_D]), r < length);
+        near[near63 + r * 16u + i_D] = sum;
       }
     }
     workgroupBarrier();
-    // %61 [D] = pick last %60
-    // store ws.d_lam.chunks, %61
-    // %62 [%row, D] = mul %12, %16
-    // %63 [D] = pick first %62
+    // %64 [D] = pick last %63
+    // store ws.d_lam.chunks, %64
+    // %66 [D] = pick first %14
+    // %67 [D] = add %16, %66
+    // %68 [D] = less %32, %67
+    // %73 [D] = pick first %19
+    // %75 [D] = mul %68, %73
+    // %69 [D] = mul %68, %66
+    // %70 [D] = sub %16, %68
+    // %65 [D] = pick first %12
+    // %71 [D] = mul %70, %65
+    // %72 [D] = add %69, %71
+    // %74 [D] = mul %72, %73
+    // %76 [D] = add %75, %74
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_D = i;
-      arena[at_ws_d_lam_chunks + i_D] = near[near60 + i_D + 240u];
-      let v12_44 = near[near12 + i_D];
-      let v16_45 = near[near16 + i_D];
-      near[near5 + i_D] = (v12_44 * v16_45);
+      arena[at_ws_d_lam_chunks + i_D] = near[near63 + i_D + 240u];
+      let v14_48 = select(0.0, near[near13 + i_D], 0u < length);
+      let v66_49 = v14_48;
+      let v68_50 = select(0.0, 1.0, 0.5f < (1.0f + v66_49));
+      let v19_51 = near[near19 + i_D];
+      let v73_52 = v19_51;
+      let v12_53 = near[near12 + i_D];
+      near[near5 + i_D] = ((v68_50 * v73_52) + (((v68_50 * v66_49) + ((1.0f - v68_50) * v12_53)) * v73_52));
     }
     workgroupBarrier();
     storageBarrier();
@@ -269,7 +295,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // store d_h.staged, %5
   for (var i = lid; i < 16u + zero; i += 64u) {
     let i_D = i;
-    let v5_46 = near[near5 + i_D];
-    arena[at_d_h_staged + i_D] = v5_46;
+    let v5_54 = near[near5 + i_D];
+    arena[at_d_h_staged + i_D] = v5_54;
   }
 }

@@ -14,6 +14,9 @@ var<workgroup> near: array<f32, 1088>;
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
 
+// a h + x. Next to 1 what a takes away, less = a - 1, has more digits than a: the small terms come first.
+fn m_decayed(h: f32, a: f32, less: f32, x: f32) -> f32 { return select(a * h + x, h + (less * h + x), less > -0.5); }
+
 fn m_log1p(x: f32) -> f32 {
   if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
@@ -56,7 +59,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near1 = 0u;
   const near3 = 32u;
   const near9 = 64u;
-  const near22 = 576u;
+  const near24 = 576u;
   // %0 [D] = load lam
   // %1 [D] = log_sigmoid %0
   // %2 [D] = load h
@@ -95,6 +98,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     workgroupBarrier();
     // %20 [%row, D] = keep %9
     // %21 [%row, D] = exp %20
+    // %22 [%row, D] = expm1 %9
+    // %23 [%row, D] = keep %22
     // %4 [] = 2
     // %10 [%row, D] = mul %4, %9
     // %11 [%row, D] = expm1 %10
@@ -106,7 +111,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %17 [%row, D] = load x row
     // %18 [%row, D] = mul %16, %17
     // %19 [%row, D] = keep %18
-    // %22 [%row, D] = recur %21, %19 from %3
+    // %24 [%row, D] = recur %21 (1 + %23), %19 from %3
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
       let v3_4 = near[near3 + i_D];
@@ -115,15 +120,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = s;
         let v9_5 = near[near9 + r * 32u + i_D];
         let v16_6 = (sqrt((-m_expm1((2.0f * v9_5)))) * m_sigmoid(select(0.0, p_i[at_r + r * heads_64 + i_D], r < length)));
-        sum = m_exp(select(0.0, v9_5, r < length)) * sum + select(0.0, (v16_6 * select(0.0, p_x[at_r + r * heads_64 + i_D], r < length)), r < length);
-        near[near22 + r * 32u + i_D] = sum;
+        sum = m_decayed(sum, m_exp(select(0.0, v9_5, r < length)), select(0.0, m_expm1(v9_5), r < length), select(0.0, (v16_6 * select(0.0, p_x[at_r + r * heads_64 + i_D], r < length)), r < length));
+        near[near24 + r * 32u + i_D] = sum;
       }
     }
     workgroupBarrier();
-    // %23 [D] = pick last %22
+    // %25 [D] = pick last %24
     for (var i = lid; i < 32u + zero; i += 64u) {
       let i_D = i;
-      near[near3 + i_D] = near[near22 + i_D + 480u];
+      near[near3 + i_D] = near[near24 + i_D + 480u];
     }
     workgroupBarrier();
     storageBarrier();

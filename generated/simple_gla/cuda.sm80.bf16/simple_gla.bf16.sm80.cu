@@ -58,6 +58,8 @@ DEV float m_relu(float x) { return max_nan(x, 0.f); }
 DEV float m_normal_cdf(float x) { return 0.5f * erfcf(x * -0.70710678118654752f); }
 DEV float m_gelu(float x) { return m_chain(x, m_normal_cdf(x)); }
 DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : x; }
+// a h + x. Next to 1 what a takes away, less = a - 1, has more digits than a: the small terms come first.
+DEV float decayed(float h, float a, float less, float x) { return less > -0.5f ? h + (less * h + x) : a * h + x; }
 
 // Instructions that C++ has no word for; everything above this file is plain arithmetic. Addresses are those of shared memory, 32 bits wide.
 DEV u32 saddr(const void* p) { return (u32)__cvta_generic_to_shared(p); }
@@ -765,34 +767,28 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict_
   // %0 [] = zeros
   float t0[1];
   t0[0] = 0.f;
-  // %1 [] = 1
   float t1[1];
-  t1[0] = 1.f;
-  // %2 [] = add %0, %1
-  float t2[1];
-  t2[0] = (t0[0] + t1[0]);
-  float t3[1];
-  t3[0] = 0.f;
-  // loop chunks with %3 [] = %0
+  t1[0] = 0.f;
+  // loop chunks with %1 [] = %0
   #pragma unroll 4
   for (int n = warp; n < walk_chunks; n += 8) {
     const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
     const int length = walk_end - first < 64 ? walk_end - first : 64;
     (void)chunk, (void)length;
-    // %4 [%row] = load g row
-    float t4[2];
-    UNROLL for (int c = 0; c < 2; ++c) { if ((x__row + (c) * 32) < length) ldn<1>(&t4[c], p_g + (i64)(first + (x__row + (c) * 32)) * s_g.token + (i64)head * s_g.head); else zeron<1>(&t4[c]); }
-    UNROLL for (int j = 0; j < 2; ++j) t3[0] += t4[j];
+    // %2 [%row] = load g row
+    float t2[2];
+    UNROLL for (int c = 0; c < 2; ++c) { if ((x__row + (c) * 32) < length) ldn<1>(&t2[c], p_g + (i64)(first + (x__row + (c) * 32)) * s_g.token + (i64)head * s_g.head); else zeron<1>(&t2[c]); }
+    UNROLL for (int j = 0; j < 2; ++j) t1[0] += t2[j];
   }
-  t3[0] = lanes_fold(t3[0], [](float x, float y) { return fold_sum(x, y); });
-  (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t3[0];
+  t1[0] = lanes_fold(t1[0], [](float x, float y) { return fold_sum(x, y); });
+  (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t1[0];
   __syncthreads();
-  { float x = t0[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t3[0] = x; }
-  // %7 [] = exp %3
-  float t7[1];
-  t7[0] = m_exp(t3[0]);
-  // store ws.S.span, %7
-  if (lane == 0 && warp == 0) st(p_ws_S_span + ((i64)segment * d.heads + head) * 1, t7[0]);
+  { float x = t0[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t1[0] = x; }
+  // %5 [] = exp %1
+  float t5[1];
+  t5[0] = m_exp(t1[0]);
+  // store ws.S.span, %5
+  if (lane == 0 && warp == 0) st(p_ws_S_span + ((i64)segment * d.heads + head) * 1, t5[0]);
 }
 
 // What every segment adds to S by its end.

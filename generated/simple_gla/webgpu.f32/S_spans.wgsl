@@ -26,32 +26,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_S_span = dims[1].w + (segment * heads + head);
+  var t1 = 0.0f;
   // %0 [] = zeros
-  // %1 [] = 1
-  // %2 [] = add %0, %1
-  var t3 = 0.0f;
-  // loop chunks with %3 [] = %0
+  // loop chunks with %1 [] = %0
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_g = (token * heads + head);
-    // %4 [%row] = load g row
-    // %5 [] = sum[%row] %4
+    // %2 [%row] = load g row
+    // %3 [] = sum[%row] %2
     var sum1 = 0.0f;
     for (var k2 = 0u; k2 < 16u + zero; k2++) {
       sum1 += select(0.0, p_g[at_g + k2 * heads], k2 < length);
     }
-    let t5 = sum1;
-    // %6 [] = add %3, %5
-    let t6 = (t3 + t5);
-    let next3 = t6;
-    t3 = next3;
+    let t3 = sum1;
+    // %4 [] = add %1, %3
+    let t4 = (t1 + t3);
+    let next1 = t4;
+    t1 = next1;
   }
-  // %7 [] = exp %3
-  let t7 = m_exp(t3);
-  // store ws.S.span, %7
+  // %5 [] = exp %1
+  let t5 = m_exp(t1);
+  // store ws.S.span, %5
   if (lid == 0u) {
-    arena[at_ws_S_span] = t7;
+    arena[at_ws_S_span] = t5;
   }
 }

@@ -23,7 +23,7 @@ def _gla_token(q, k, v, g, S):
 def _gla_chunk(q, k, v, g, S):
     """The tokens of a chunk: q [N, C, H, K], k [N, C, H, K], v [N, C, H, V], g [N, C, H, K]."""
     tokens = q.shape[-3]
-    [r0_0], S_after = outer_walk(S, tokens, Gate(g, axis=0), [Write(k, v)], [Read(q, (True,))], ())
+    [r0_0], S_after = outer_walk(S, tokens, Gate(g, axis=0), [Write(k, v)], [Read(q, (True,))])
     return (r0_0 / torch.sqrt(number(q.shape[-1])),), (S_after,)
 
 
@@ -37,7 +37,6 @@ def _gla_chunk_backward(q, k, v, g, S, d_o, d_S):
         Gate(g, axis=0),
         [Write(k, v)],
         [Read(q, (True,))],
-        (),
         [d_o * (1.0 / torch.sqrt(number(q.shape[-1])))],
     )
     return (r1_0, r1_1, r1_2, r1_3,), (), (d_S_before,)

@@ -126,20 +126,19 @@ def _full(x: Tensor, shape: tuple[int, ...], like: Tensor) -> Tensor:
     return x.to(like).expand(shape)
 
 
-def outer_walk(state: Tensor, tokens: int, gate: Gate | None, writes: list[Write], reads: list[Read], exported: tuple[int, ...] = ()) -> tuple[list[Tensor], Tensor]:
-    """What the reads give and the `exported` writes add [B, C, H, ...values], and the state after the chunk; state [B, H, rows, ...values]."""
+def outer_walk(state: Tensor, tokens: int, gate: Gate | None, writes: list[Write], reads: list[Read]) -> tuple[list[Tensor], Tensor]:
+    """What the reads give [B, C, H, ...values], and the state after the chunk; state [B, H, rows, ...values]."""
     chunk = _Chunk(state, tokens, gate, writes, reads)
     w, o = chunk.forward()
     results = [chunk.values_out(o[:, :, i :: len(reads)]) for i in range(len(reads))]
-    results += [chunk.values_out(w[:, :, i :: len(writes)]) for i in exported]
     return results, chunk.last(w)
 
 
 def outer_walk_adjoint(
-    state: Tensor, d_state: Tensor | None, tokens: int, gate: Gate | None, writes: list[Write], reads: list[Read], exported: tuple[int, ...], given: list[Tensor | None]
+    state: Tensor, d_state: Tensor | None, tokens: int, gate: Gate | None, writes: list[Write], reads: list[Read], given: list[Tensor | None]
 ) -> tuple[list[Tensor], Tensor]:
     """The cotangents of every row, of every write's col, value and erase, and of the gate's log [B, C, H, ...], and of the state before the chunk."""
-    return _Chunk(state, tokens, gate, writes, reads).backward(d_state, exported, given)
+    return _Chunk(state, tokens, gate, writes, reads).backward(d_state, given)
 
 
 class _Chunk:
@@ -247,15 +246,14 @@ class _Chunk:
             col, state = col * self.to_end(), state * self.decay[:, :, -1, 0, :, None]
         return self._state_out(state + col.mT @ w)
 
-    def backward(self, d_last: Tensor | None, exported: tuple[int, ...], given: list[Tensor | None]) -> tuple[list[Tensor], Tensor]:
+    def backward(self, d_last: Tensor | None, given: list[Tensor | None]) -> tuple[list[Tensor], Tensor]:
         w, _ = self.forward()
         d_state_in = torch.zeros_like(self.state) if d_last is None else self._state_in(d_last)
         d_decay = None if self.decay is None else torch.zeros_like(self.decay)
-        d_w = torch.stack([self._values_in(given[len(self.reads) + exported.index(i)] if i in exported else None) for i in range(len(self.writes))], 3).flatten(2, 3)
         # The state after the chunk.
         to_end = self.to_end()
         ended = self.col if to_end is None else self.col * to_end
-        d_w = d_w + ended @ d_state_in
+        d_w = ended @ d_state_in
         d_ended = w @ d_state_in.mT
         d_col = d_ended if to_end is None else d_ended * to_end
         d_first = d_state_in

@@ -29,10 +29,10 @@ def _gsa_chunk(q, k, v, g, Kt, Vt):
     """The tokens of a chunk: q [N, C, H, K], k [N, C, H, K], v [N, C, H, V], g [N, C, H, M]."""
     tokens = q.shape[-3]
     x1 = -torch.expm1(g)
-    [r0_0], Kt_after = outer_walk(Kt, tokens, Gate(g, axis=1), [Write(k, x1)], [Read(q, (True,))], ())
+    [r0_0], Kt_after = outer_walk(Kt, tokens, Gate(g, axis=1), [Write(k, x1)], [Read(q, (True,))])
     x2 = r0_0 / torch.sqrt(number(q.shape[-1]))
     x3 = torch.exp(x2 - x2.amax(-1)[..., None])
-    [r1_0], Vt_after = outer_walk(Vt, tokens, Gate(g, axis=0), [Write(x1, v)], [Read(x3 / x3.sum(-1)[..., None], (True,))], ())
+    [r1_0], Vt_after = outer_walk(Vt, tokens, Gate(g, axis=0), [Write(x1, v)], [Read(x3 / x3.sum(-1)[..., None], (True,))])
     return (r1_0,), (Kt_after, Vt_after,)
 
 
@@ -40,7 +40,7 @@ def _gsa_chunk_backward(q, k, v, g, Kt, Vt, d_o, d_Kt, d_Vt):
     """Cotangents of what a chunk takes, from those of what it gives."""
     tokens = q.shape[-3]
     x1 = -torch.expm1(g)
-    [r0_0], Kt_after = outer_walk(Kt, tokens, Gate(g, axis=1), [Write(k, x1)], [Read(q, (True,))], ())
+    [r0_0], Kt_after = outer_walk(Kt, tokens, Gate(g, axis=1), [Write(k, x1)], [Read(q, (True,))])
     x2 = torch.sqrt(number(q.shape[-1]))
     x3 = r0_0 / x2
     x4 = x3.amax(-1)
@@ -54,7 +54,6 @@ def _gsa_chunk_backward(q, k, v, g, Kt, Vt, d_o, d_Kt, d_Vt):
         Gate(g, axis=0),
         [Write(x1, v)],
         [Read(x7, (True,))],
-        (),
         [d_o],
     )
     x8 = chain(chain(r2_0, (1.0 / x6)[..., None]) + chain(r2_0, -(x7 / x6[..., None])).sum(-1)[..., None], x5)
@@ -65,7 +64,6 @@ def _gsa_chunk_backward(q, k, v, g, Kt, Vt, d_o, d_Kt, d_Vt):
         Gate(g, axis=1),
         [Write(k, x1)],
         [Read(q, (True,))],
-        (),
         [chain(x8 + (-x8.sum(-1))[..., None] * (1.0 - less(x3, x4[..., None])), 1.0 / x2)],
     )
     return (r3_0, r3_1, r2_2, r2_3 + r3_3 + -(r2_1 + r3_2) * torch.exp(g),), (), (d_Kt_before, d_Vt_before,)

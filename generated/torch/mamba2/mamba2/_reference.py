@@ -25,7 +25,7 @@ def _mamba2_chunk(x, dt, B, C, A_log, dt_bias, D, h):
     """The tokens of a chunk: x [N, C, H, P], dt [N, C, H], B [N, C, H, N], C [N, C, H, N]."""
     tokens = x.shape[-3]
     x1 = softplus(dt + dt_bias)
-    [r0_0], h_after = outer_walk(h, tokens, Gate(-torch.exp(A_log) * x1), [Write(B, x1[..., None] * x)], [Read(C, (True,))], ())
+    [r0_0], h_after = outer_walk(h, tokens, Gate(-torch.exp(A_log) * x1), [Write(B, x1[..., None] * x)], [Read(C, (True,))])
     return (r0_0 + D[..., None] * x,), (h_after,)
 
 
@@ -38,7 +38,7 @@ def _mamba2_chunk_backward(x, dt, B, C, A_log, dt_bias, D, h, d_o, d_h):
     x4 = softplus(x3)
     x5 = x2 * x4
     x6 = x4[..., None] * x
-    [r1_0, r1_1, r1_2, r1_3], d_h_before = outer_walk_adjoint(h, d_h, tokens, Gate(x5), [Write(B, x6)], [Read(C, (True,))], (), [d_o])
+    [r1_0, r1_1, r1_2, r1_3], d_h_before = outer_walk_adjoint(h, d_h, tokens, Gate(x5), [Write(B, x6)], [Read(C, (True,))], [d_o])
     x7 = chain(torch.einsum("...p,...p->...", r1_2, x) + chain(r1_3, x2), torch.sigmoid(x3))
     return (d_o * D[..., None] + r1_2 * x4[..., None], x7, r1_1, r1_0,), (chain(-(r1_3 * x4), x1), x7, torch.einsum("...p,...p->...", d_o, x),), (d_h_before,)
 
