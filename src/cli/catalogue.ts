@@ -35,11 +35,12 @@ export const COMMANDS: readonly { readonly name: CommandName; readonly usage: st
     usage: 'explain FILE|CODE',
     summary: 'what was understood and what will run, in words and numbers; or what a code such as E202 means',
     options: [
-      '  --scan NAME          only this scan',
+      '  --name NAME          which declaration (default: a model, else all)',
       '  --html FILE          write a report with pictures',
       '  --target T           cuda.sm80, cuda.sm86, cuda.sm90 or webgpu (default: cuda.sm90)',
       '  --dtype D            f32, f16, bf16 (default: bf16 for CUDA, f32 for WebGPU)',
       '  --size K=64,B=2,T=16384,H=16   sizes of axes, batch, tokens, heads, groups',
+      '  --with aux=0.01      layers, mixtures and models: numbers, texts and parts in place of those of the header; once for each',
       '  --json               numbers as JSON',
     ],
   },

@@ -27,6 +27,11 @@ export function pickPart(source: Source, name: string | undefined): PartInfo | P
   return own.find((part) => part.name === stem) ?? own[own.length - 1];
 }
 
+/** What `explain` tells of where nobody names one: a model alone, else all layers and mixtures of the file. */
+export function explainedParts(source: Source, picked: PartInfo): readonly PartInfo[] {
+  return picked.kind === 'model' ? [picked] : ownParts(source).filter(({ kind }) => kind !== 'scan');
+}
+
 /** Size of an axis that neither the file nor the caller gives. */
 const UNSAID = 64;
 

@@ -2,6 +2,7 @@ import type { Diagnostic } from '../diagnostics/diagnostic.js';
 import { hasErrors } from '../diagnostics/diagnostic.js';
 import { place, position, renderAll } from '../diagnostics/render.js';
 import type { AstFile } from '../ir/ast/ast.js';
+import type { Span } from '../ir/common/span.js';
 import type { Spec } from '../ir/spec/spec.js';
 import { frontend } from '../passes/frontend.js';
 import type { Parts } from '../passes/graph/parts.js';
@@ -29,7 +30,7 @@ export interface Source {
   /** Diagnostics with lines and columns instead of offsets, for `--json`. */
   located(diagnostics: readonly Diagnostic[]): readonly LocatedDiagnostic[];
   /** `file:line` of a scan. */
-  placeOf(spec: Spec): string;
+  placeOf(declaration: { readonly origin: Span }): string;
 }
 
 export interface LocatedDiagnostic extends Pick<Diagnostic, 'code' | 'severity' | 'title' | 'help' | 'note'> {
@@ -100,7 +101,7 @@ export function sourceOf(host: Host, file: string, text: string): Source {
     located: (list) => list.map(({ code, severity, title, help, note, primary }) => (
       { code, severity, title, help, note, file: primary.span.file, ...position(source(primary.span.file), primary.span.start), label: primary.text }
     )),
-    placeOf: (spec) => place(spec.origin, source(spec.origin.file)).replace(/:\d+$/, ''),
+    placeOf: ({ origin }) => place(origin, source(origin.file)).replace(/:\d+$/, ''),
   };
 }
 

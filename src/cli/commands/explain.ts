@@ -4,18 +4,22 @@ import { explainText } from '../../driver/explain/text.js';
 import { TARGETS, defaultDtype } from '../../driver/compile.js';
 import { nodeHost } from '../../driver/host.js';
 import { problem } from '../../driver/problem.js';
+import { explainedParts, pickPart } from '../../driver/parts.js';
 import { isProblem, openSource, ownScans, pickScan } from '../../driver/session.js';
 import { jsonText } from '../../support/text.js';
-import { choice, EXIT, guarded, parse, sizesOf, UsageError, type Command } from '../command.js';
+import { choice, EXIT, guarded, parse, settingsOf, sizesOf, UsageError, type Command } from '../command.js';
 import { reportFailure, reportProblems, reportSource } from '../report.js';
 import { terminalUi } from '../ui.js';
+import { explainPart } from './explain-graph.js';
 
 const CODE = /^[EWew]\d{3}$/;
 
-/** Words and numbers about a scan, or what a code means. */
+/** Words and numbers about a declaration, or what a code means. */
 export const explain: Command = (args) => guarded(async () => {
   const { values, positionals } = parse(args, {
+    name: { type: 'string' },
     scan: { type: 'string' },
+    with: { type: 'string', multiple: true },
     html: { type: 'string' },
     target: { type: 'string' },
     dtype: { type: 'string' },
@@ -42,8 +46,18 @@ export const explain: Command = (args) => guarded(async () => {
   }
   reportSource(ui, source);
   if (source.failed) return EXIT.failed;
+  const name = values.name ?? values.scan;
+  const part = pickPart(source, name);
+  if (part !== undefined && isProblem(part)) {
+    reportProblems(ui, [part]);
+    return EXIT.failed;
+  }
+  if (part !== undefined && part.kind !== 'scan') {
+    const request = { sizes: sizesOf(values.size ?? []), settings: settingsOf(values.with ?? []) };
+    return explainPart(host, ui, source, name === undefined && values.html === undefined ? explainedParts(source, part) : [part], request, { html: values.html, json: values.json === true });
+  }
   // A report is one file, so it is about one scan; words about several come one after the other.
-  const picked = values.scan !== undefined || values.html !== undefined ? pickScan(source, values.scan) : ownScans(source);
+  const picked = name !== undefined || values.html !== undefined ? pickScan(source, name) : ownScans(source);
   if (isProblem(picked)) {
     reportProblems(ui, [picked]);
     return EXIT.failed;

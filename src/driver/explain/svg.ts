@@ -1,28 +1,11 @@
-import { escapeHtml } from '../../emit/frame.js';
 import type { KernelCost, ProgramCost } from './costs.js';
 import type { Explanation } from './model.js';
+import { arrow, LETTER, MARKER, rect, round, svg, text } from './shapes.js';
 import { duration, quantity } from './text.js';
-
-const round = (value: number): string => String(Math.round(value * 100) / 100);
-
-function svg(width: number, height: number, title: string, body: readonly string[]): string {
-  return `<svg viewBox="0 0 ${round(width)} ${round(height)}" width="${round(width)}" role="img" aria-label="${escapeHtml(title)}" xmlns="http://www.w3.org/2000/svg">${body.join('')}</svg>`;
-}
-
-const text = (x: number, y: number, content: string, kind = '', anchor = 'start'): string =>
-  `<text x="${round(x)}" y="${round(y)}" class="${kind}" text-anchor="${anchor}">${escapeHtml(content)}</text>`;
-const rect = (x: number, y: number, width: number, height: number, kind: string, tip = ''): string =>
-  `<rect x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}" rx="4" class="${kind}">${tip === '' ? '' : `<title>${escapeHtml(tip)}</title>`}</rect>`;
-const arrow = (x1: number, y1: number, x2: number, y2: number): string =>
-  `<path d="M${round(x1)} ${round(y1)}L${round(x2)} ${round(y2)}" class="arrow" marker-end="url(#tip)"/>`;
-const MARKER = '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse"><path d="M0 0L8 4L0 8z" class="head"/></marker></defs>';
 
 const CHUNKS = 4;
 const SEGMENT = 2;
 const LANE = { left: 190, box: 110, gap: 46, height: 46, space: 34, line: 15 };
-
-/** Widths of letters, about: of what is drawn, only captions must not be cut off. */
-const LETTER = { small: 6.3, name: 7.6 };
 
 /**
  * Data flow of a program over four chunks, two segments: one lane per kernel. Chunks of a lane are apart where every chunk has a program of its

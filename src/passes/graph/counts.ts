@@ -28,14 +28,7 @@ export function countsOf(graph: Graph): Counts {
 
 function count(graph: Graph): Counts {
   const own = (buffer: boolean): number => total(graph.params.filter((param) => param.buffer === buffer), (param) => elements(param.axes));
-  const parts = graph.instances.map((instance, i) => {
-    const { part, family } = instance;
-    const members = elements(family);
-    if (part.kind === 'scan') return { params: members * scanParams(part, family), active: members * scanParams(part, family), buffers: 0 };
-    const { params, active, buffers } = countsOf(part);
-    const share = family.length === 0 ? 1 : mostRead(graph.nodes, i, family);
-    return { params: members * params, active: share * active, buffers: members * buffers };
-  });
+  const parts = graph.instances.map((_, i) => instanceCounts(graph, i));
   const kept = keptBy(graph.nodes);
   const calls = graph.nodes.flatMap((node) => (node.kind === 'call' ? [keptInside(graph.instances[node.instance], elements(node.mapped))] : []));
   const params = own(false);
@@ -47,6 +40,16 @@ function count(graph: Graph): Counts {
     windows: kept.windows + total(calls, (call) => call.windows),
     perSequence: kept.perSequence + total(calls, (call) => call.perSequence),
   };
+}
+
+/** Of one part of a graph: all members of a family, and those that a token reads. */
+export function instanceCounts(graph: Graph, index: number): Pick<Counts, 'params' | 'active' | 'buffers'> {
+  const { part, family } = graph.instances[index];
+  const members = elements(family);
+  if (part.kind === 'scan') return { params: members * scanParams(part, family), active: members * scanParams(part, family), buffers: 0 };
+  const { params, active, buffers } = countsOf(part);
+  const share = family.length === 0 ? 1 : mostRead(graph.nodes, index, family);
+  return { params: members * params, active: share * active, buffers: members * buffers };
 }
 
 function total<T>(items: readonly T[], of: (item: T) => number): number {
@@ -107,7 +110,7 @@ function given(nodes: readonly GraphNode[], id: number): boolean {
 }
 
 /** How many members of a family one token reads at most: what the choices say that restrict its values where they are folded. */
-function mostRead(nodes: readonly GraphNode[], instance: number, family: readonly Axis[]): number {
+export function mostRead(nodes: readonly GraphNode[], instance: number, family: readonly Axis[]): number {
   const from = new Set<number>();
   let most = 0;
   for (const [id, node] of nodes.entries()) {
@@ -132,7 +135,7 @@ function mostRead(nodes: readonly GraphNode[], instance: number, family: readonl
 }
 
 /** Along the axes of a family, the most indices at which a choice can hold for one token. */
-function mostChosen(nodes: readonly GraphNode[], choice: number, family: readonly Axis[]): number {
+export function mostChosen(nodes: readonly GraphNode[], choice: number, family: readonly Axis[]): number {
   const node = nodes[choice];
   const all = elements(family);
   const present = (args: readonly number[]): number => Math.min(all, ...args.flatMap((arg) => nodes[arg].type.restricted).map((own) => mostChosen(nodes, own, family)));

@@ -1,0 +1,78 @@
+import { quantity } from '../../explain/text.js';
+import type { GraphExplanation, Share } from './model.js';
+
+/** What is said, by label. */
+export function factsOf(e: GraphExplanation): readonly (readonly [string, readonly string[]])[] {
+  const settings = Object.entries(e.settings).map(([name, value]) => `${name}=${value}`).join(' ');
+  const facts: readonly (readonly [string, readonly string[]])[] = [
+    ['with', settings === '' ? [] : [settings]],
+    ['takes', [e.inputs.join(', ')]],
+    ['gives', [e.outputs.join(', ')]],
+    ['calls', e.stack.map(stackText)],
+    ['chooses', e.choices.map(({ part, text }) => `${part}: ${text}`)],
+    ['losses', e.losses.length === 0 ? [] : [e.losses.join(', ')]],
+    ['params', paramTexts(e)],
+    ['shares', sharesText(e.shares, e)],
+    ['a token', costTexts(e)],
+    ['cache', cacheTexts(e)],
+    ['memory', memoryTexts(e)],
+  ];
+  return facts.filter(([, texts]) => texts.length > 0);
+}
+
+/** The text of `lmoec explain` for a layer, mixture or model. */
+export function graphText(e: GraphExplanation): string {
+  const lines = [`${e.kind} ${e.name}    ${e.place}`, ...(e.doc === '' ? [] : e.doc.split('\n').map((line) => `  ${line}`.trimEnd())), ''];
+  for (const [label, texts] of factsOf(e)) texts.forEach((text, i) => lines.push(`  ${(i === 0 ? label : '').padEnd(11)} ${text}`.trimEnd()));
+  return `${lines.join('\n')}\n`;
+}
+
+function stackText({ turns, times, calls }: GraphExplanation['stack'][number]): string {
+  const text = calls.map(({ name, part }) => (name === part ? name : `${name} = ${part}`)).join(', ');
+  return turns === '' ? text : `${times} x [${turns}] ${text}`;
+}
+
+const count = (n: number): string => n.toLocaleString('en-US', { maximumFractionDigits: 0 });
+
+function paramTexts({ counts, withoutEmbedding, withoutVocabulary }: GraphExplanation): readonly string[] {
+  const row = ({ params, active }: { readonly params: number; readonly active: number }, note: string): string => (
+    `${count(params).padStart(17)} in all, ${count(active)} active for a token${note}`
+  );
+  return [
+    row(counts, ''),
+    ...(withoutEmbedding === undefined ? [] : [row(withoutEmbedding, ', without the embedding')]),
+    ...(withoutVocabulary === undefined ? [] : [row(withoutVocabulary, ', without embedding and head')]),
+    ...(counts.buffers === 0 ? [] : [`${count(counts.buffers).padStart(17)} numbers in buffers`]),
+  ];
+}
+
+function sharesText(shares: readonly Share[], { counts, costs }: GraphExplanation): readonly string[] {
+  if (shares.length < 2) return [];
+  const percent = (part: number, all: number): string => `${(all === 0 ? 0 : (100 * part) / all).toFixed(1)} %`.padStart(7);
+  return shares.map(({ name, part, times, params, forward }) => (
+    `${percent(params, counts.params)} of params, ${percent(forward, costs.forward)} of operations: ${times > 1 ? `${times} x ` : ''}${part === '' ? `${name} itself` : name === part ? name : `${name} (${part})`}`
+  ));
+}
+
+function costTexts({ costs, call, bytes }: GraphExplanation): readonly string[] {
+  return [
+    `forward ${quantity(costs.forward, 'FLOP')}, backward ${quantity(costs.backward, 'FLOP')}, in sequences of ${count(call.tokens)}`,
+    `${quantity(bytes.decode, 'B')} are read to decode one after them (one sequence)`,
+  ];
+}
+
+function cacheTexts({ counts, bytes, call }: GraphExplanation): readonly string[] {
+  const parts = [
+    ...(counts.perToken > 0 ? [`${count(counts.perToken)} numbers a token`] : []),
+    ...(counts.windows > 0 ? [`${count(counts.windows)} in windows`] : []),
+    ...(counts.perSequence > 0 ? [`${count(counts.perSequence)} a sequence in states`] : []),
+  ];
+  return [parts.length === 0 ? 'none' : `${parts.join(', ')}: ${quantity(bytes.cache, 'B')} at ${count(call.tokens)} tokens`];
+}
+
+function memoryTexts({ bytes, call }: GraphExplanation): readonly string[] {
+  return [
+    `${quantity(bytes.weights, 'B')} of params in 16 bits; to train ${quantity(bytes.optimiser, 'B')} with gradients and AdamW in f32,`,
+    `and ${quantity(bytes.activations, 'B')} of values at B=${call.batch} T=${count(call.tokens)}, if what is pointwise is computed again`,
+  ];
+}
