@@ -77,6 +77,11 @@ export class BaseParser extends EmbeddedActionsParser {
     };
   }
 
+  /** Of what is a part of an item: its comments are the item's. */
+  protected inside(open: Opening): Layout {
+    return { leading: [], trailing: [], blankBefore: false, origin: { file: this.file, start: open.start, end: endOf(this.LA(0)) } };
+  }
+
   protected since(first: Span): Span {
     return { file: this.file, start: first.start, end: endOf(this.LA(0)) };
   }

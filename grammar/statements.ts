@@ -104,18 +104,18 @@ export class StatementParser extends EntryParser {
   });
 
   /** Comments up to the first `{` stand before the statement; those around an `else` are the first of its block. */
-  readonly ifStatement = this.RULE('ifStatement', (): IfStatement => {
+  readonly ifStatement = this.RULE('ifStatement', (behindElse: boolean = false): IfStatement => {
     const open = this.opening();
     let otherwise: Body | IfStatement | undefined;
     this.CONSUME(T.If);
     const condition = this.SUBRULE(this.expression);
-    const leading = this.ACTION(() => this.comments.before(this.LA(1).startOffset));
+    const leading = this.ACTION(() => (behindElse ? [] : this.comments.before(this.LA(1).startOffset)));
     const then = this.SUBRULE(this.block);
     this.OPTION(() => {
       this.CONSUME(T.Else);
-      otherwise = this.OR<Body | IfStatement>([{ ALT: () => this.SUBRULE2(this.block) }, { ALT: () => this.SUBRULE(this.ifStatement) }]);
+      otherwise = this.OR<Body | IfStatement>([{ ALT: () => this.SUBRULE2(this.block) }, { ALT: () => this.SUBRULE(this.ifStatement, { ARGS: [true] }) }]);
     });
-    return this.ACTION(() => ({ kind: 'if', condition, then, otherwise, ...this.placed(open, leading) }));
+    return this.ACTION(() => ({ kind: 'if', condition, then, otherwise, ...(behindElse ? this.inside(open) : this.placed(open, leading)) }));
   });
 
   readonly repeatStatement = this.RULE('repeatStatement', (): Statement => {
