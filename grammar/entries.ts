@@ -14,9 +14,9 @@ export class EntryParser extends ExpressionParser {
 
   readonly entry = this.RULE('entry', (): NameEntryText => {
     const open = this.opening();
-    return this.OR<NameEntryText>([
+    return this.OR<NameEntryText>({ MAX_LOOKAHEAD: 1, DEF: [
       // `ignore "..."` is never a part of that name.
-      { IGNORE_AMBIGUITIES: true, ALT: () => {
+      { IGNORE_AMBIGUITIES: true, GATE: () => this.LA(2).tokenType === T.StringLiteral, ALT: () => {
         this.CONSUME(T.Ignore);
         const pattern = this.SUBRULE(this.text);
         return this.ACTION(() => ({ kind: 'ignore', pattern, ...this.placed(open) }));
@@ -28,7 +28,7 @@ export class EntryParser extends ExpressionParser {
         return this.ACTION(() => ({ kind: 'prefix', text, entries, ...this.placed(open, leading) }));
       } },
       { ALT: () => this.SUBRULE(this.named) },
-    ]);
+    ] });
   });
 
   readonly named = this.RULE('named', (): NameEntryText => {

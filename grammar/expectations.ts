@@ -28,6 +28,12 @@ export function expectationError(file: string, text: string, tokens: readonly IT
   if (token.tokenType === T.Reserved || named === 'a name') return reserved(token.image, span);
   const sign = inNames(stop) ? undefined : misplacedSign(file, text, tokens, token);
   if (sign !== undefined) return sign;
+  const before = tokens[tokens.indexOf(token) - 1];
+  // A word alone on its line: what is next is not to blame.
+  if (stop.rule === 'statement' && before?.tokenType === T.Name && text.slice(before.startOffset, token.startOffset).includes('\n')) {
+    const wants = foreign(stop) ?? didYouMean(before.image, [...statementWords(stop), 'f32', 'decay'])[0] ?? 'a statement is `name = value`';
+    return diagnostic('E102', `expected a statement, found \`${before.image}\``, spanOf(file, before), statements(stop), { help: [wants] });
+  }
   const found = atEnd ? 'the end of the file' : `\`${token.image}\``;
   const misspelt = misspeltStatement(stop);
   const help = named === 'behind a comma' ? ['a `,` goes on with its list: remove it, or name what follows'] : misspelt !== undefined ? didYouMean(misspelt.image, statementWords(stop))
@@ -70,8 +76,8 @@ function statementWords({ kind }: Stop): readonly string[] {
 }
 
 function statements(stop: Stop): string {
-  const own = statementWords(stop) === SCAN_WORDS ? ['const', 'param', 'state', 'let'] : LAYER_WORDS;
-  return `one of ${own.map((word) => `\`${word}\``).join(', ')}, or \`name = value\``;
+  if (statementWords(stop) !== SCAN_WORDS) return '`let`, `param`, `use`, `if`, `repeat` and others, or `name = value`';
+  return 'one of `const`, `param`, `state`, `let`, or `name = value`';
 }
 
 /** Words that a misspelt one may have been. */

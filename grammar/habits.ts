@@ -13,6 +13,7 @@ export function foreign(stop: Stop): string | undefined {
     return `there is no \`${here.image}=\`: a statement gives the whole new value, \`${before.image} = ${old} ${here.image} ...\`${kind === 'scan' ? ' for a state' : ''}`;
   }
   if (before?.image === 'return') return 'nothing is returned: an output is assigned by its name, `o = ...`';
+  if (here.image === '=' && rule !== undefined && LISTS.includes(rule) && before?.tokenType === T.Name) return `an argument is named by \`:\`: \`${before.image}: ...\`, and values are compared by \`==\``;
   if (here.tokenType === T.Else) return 'an `else` follows the `}` of its `if`: `if c { ... } else { ... }`';
   if (rule === 'block' && COMPARISONS.includes(here.tokenType) && error.message === '`}`') return 'comparisons do not chain: write `a < b and b < c`';
   if (here.image === '(' && before?.tokenType === T.Name && tokens[at - 2]?.image === '=' && isUse(tokens, at - 3)) {
@@ -22,6 +23,8 @@ export function foreign(stop: Stop): string | undefined {
   return word !== undefined && before?.tokenType === T.Name && text.slice(before.startOffset, here.startOffset).trimEnd() === before.image ? word : undefined;
 }
 
+/** In the parentheses of a call, or in brackets. */
+const LISTS = ['reference', 'argument'];
 const COMPARISONS = [T.Below, T.AtMost, T.Above, T.AtLeast, T.Equal, T.NotEqual];
 
 function touches(a: IToken | undefined, b: IToken | undefined): boolean {
@@ -48,5 +51,6 @@ const LAYER_WORDS: Readonly<Record<string, string>> = {
 const WORDS: Readonly<Record<string, string>> = {
   var: 'a value has a name by `let`', output: 'outputs stand after `->`', elif: 'write `else if c { ... }` behind the `}`', elseif: 'write `else if c { ... }` behind the `}`',
   bf16: 'precision is chosen when building; a param that is kept in f32 says `f32`', f16: 'precision is chosen when building; a param that is kept in f32 says `f32`',
+  no_decay: 'write `no decay`', nodecay: 'write `no decay`', fp32: 'write `f32`', float32: 'write `f32`',
   fn: 'a part of its own is declared as `layer f(x: [D]) -> y: [D] { ... }`', function: 'a part of its own is declared as `layer f(x: [D]) -> y: [D] { ... }`',
 };

@@ -55,6 +55,21 @@ const deep = (n: number): readonly (readonly [string, string])[] => [
   ['brackets that stay open', `o = ${repeated('(', n)}`],
 ];
 
+const layer = (body: string): string => `layer f(x: [D]) -> y: [D] with D = 64, L = 4 {\n${body}\n}\n`;
+
+/** What only layers nest. */
+const layers = (n: number): readonly (readonly [string, string])[] => [
+  ['nots', `y = x * mask(${repeated('not ', n)}(L > 2))`],
+  ['blocks of if', `y = x\n${repeated('if L > 2 {\n', n)}y = x\n${repeated('}\n', n)}`],
+  ['branches behind else', `if L > 2 {\n}${repeated(' else if L > 2 {\n}', n)}\ny = x`],
+  ['turns in turns', `y = x\n${repeated('repeat i in 0..0 {\n', n)}${repeated('}\n', n)}`],
+  ['indices', `y = ${repeated('x[', n)}t${repeated(']', n)}`],
+  ['arguments with names', `y = ${repeated('rmsnorm(x, eps: ', n)}1${repeated(')', n)}`],
+  ['joined dimensions', `y = x\nnames hf {\nw = "w" [${repeated('(', n)}D${repeated(')', n)}]\n}`],
+  ['prefixes', `y = x\nnames hf {\n${repeated('"p." {\n', n)}${repeated('}\n', n)}}`],
+  ['blocks that stay open', repeated('if L > 2 {\n', n)],
+].filter(([what]) => n > 1000 || what !== 'blocks that stay open').map(([what, body]) => [what, body] as const);
+
 describe('depth is an answer or a diagnostic', () => {
   const text = (body: string) => scan(`S = S[t-1] + outer(k, v)\n${body}`);
   it.each(deep(60).slice(0, -1))('sixty %s compile', (_, body) => expect(codes(text(body))).toEqual([]));
@@ -63,6 +78,20 @@ describe('depth is an answer or a diagnostic', () => {
 
   it('what lies side by side is not deep', () => {
     expect(codes(text(`${lines(400, (i) => `let x${i} = -(-q * (2 + ${i})^-2)`)}\no = x399 @ S`))).toEqual([]);
+  });
+
+  it.each(layers(20_000))('twenty thousand %s are refused before anything follows them', (_, body) => expect(codes(layer(body))).toEqual(['E106']));
+  it.each(layers(50))('fifty %s are read', (_, body) => expect(codes(layer(body))).not.toContain('E106'));
+
+  it.each(['and', 'or', '+', '-', '*', '/', '%', '@'])('operators in a row: %s', (op) => {
+    expect(codes(layer(`let c = x${repeated(` ${op} x`, 20_000)}\ny = x`))).toEqual(['E106']);
+    expect(codes(layer(`let c = x${repeated(` ${op} x`, 200)}\ny = x`))).not.toContain('E106');
+  });
+
+  it('what lies side by side in a layer is not deep', () => {
+    const flat = lines(400, (i) => `let a${i} = -(x * -2)^-2\nif not (L > 2) {\n  y = -x\n} else if L == 1 {\n  y = x\n}\nparam w${i}: [D] = -1 f32 no decay`);
+    const names = lines(400, (i) => `w${i} = "w.${i}" [(D)]\n"p${i}." {\n}`);
+    expect(codes(layer(`${flat}\nnames hf {\n${names}\n}\ninit -1\ny = x`))).not.toContain('E106');
   });
 
   it('imports', () => {
