@@ -28,6 +28,11 @@ interface Made<T> {
   readonly diagnostics: readonly Diagnostic[];
 }
 
+/** Parts that may lie in each other. */
+const DEEPEST = 64;
+/** Parts with settings of their own: each of two that uses two others of different numbers doubles them. */
+const MOST_PARTS = 4096;
+
 /** Elaborates parts, each once for the same settings. */
 export function elaborator(): Elaborator {
   const graphs = new Map<string, Made<Graph>>();
@@ -74,6 +79,11 @@ export function elaborator(): Elaborator {
           secondary: [{ span: part.item.name.origin, text: 'declared here' }],
           help: ['a part is made of others: for one of many turns write a `repeat`'],
         }));
+        return undefined;
+      }
+      const why = open.length >= DEEPEST ? `parts are used more than ${DEEPEST} deep` : graphs.size >= MOST_PARTS ? `more than ${MOST_PARTS} parts of different settings` : undefined;
+      if (why !== undefined) {
+        scope.push(diagnostic('E106', why, from, 'one more', { help: ['use parts side by side, and give like ones the same numbers: a part is read once for each set of them'] }));
         return undefined;
       }
       const made = graphOf(part, given, training);
@@ -136,7 +146,7 @@ function elaborateOnce(part: Part, given: Given, training: boolean, workshop: (d
     part, kind, training, workshop: workshop(diagnostics), builder: graphBuilder(),
     frame: { names: new Map(), parent: undefined, turns: [], own: new Map(), losses: new Map() },
     inputs: [], params: [], instances: [], losses: [], updates: [], names: new Map(), init: undefined,
-    axes: new Map(), ranges: [], draws: 0, inLaw: false, lawDraws: new Map(), diagnostics,
+    axes: new Map(), ranges: [], draws: 0, turned: 0, inLaw: false, lawDraws: new Map(), diagnostics,
     resolve: (expr) => resolve(scope, expr),
     resolveIn: resolve,
   };

@@ -93,6 +93,8 @@ export interface Scope {
   readonly ranges: Range[];
   /** Draws so far. */
   draws: number;
+  /** Turns of all `repeat`s so far. */
+  turned: number;
   /** Is this the law of a param? */
   readonly inLaw: boolean;
   /** Draws of laws by the nodes that stand for them; these are in no graph. */

@@ -17,7 +17,7 @@ import { numberValue, whatIs } from './values.js';
 const ENOUGH = 100;
 /** Turns of one `repeat`. */
 const MOST_TURNS = 4096;
-/** Nodes of one graph. */
+/** Nodes of one graph, and turns of all that is repeated in it: those of a `repeat` in another multiply. */
 const MOST_NODES = 200_000;
 
 export function runAll(scope: Scope, statements: readonly Statement[]): void {
@@ -182,6 +182,7 @@ function runRepeat(scope: Scope, statement: Statement & { readonly kind: 'repeat
   const around = scope.frame;
   for (const turn of turns) {
     if (scope.diagnostics.length >= ENOUGH || tooLarge(scope, statement.body)) break;
+    scope.turned += 1;
     const frame: Frame = { names: new Map(), parent: around, turns: [...around.turns, turn.name], own: new Map(), losses: new Map() };
     statement.names.forEach((name, i) => frame.names.set(name.text, { kind: 'turn', name: name.text, origin: name.origin, value: turn.values[i] }));
     scope.frame = frame;
@@ -191,8 +192,8 @@ function runRepeat(scope: Scope, statement: Statement & { readonly kind: 'repeat
 }
 
 function tooLarge(scope: Scope, body: Body): boolean {
-  if (scope.builder.nodes.length <= MOST_NODES) return false;
-  report(scope, diagnostic('E106', `this part is larger than ${MOST_NODES} operations`, body.origin, 'repeated too often', { help: ['put what repeats into a layer: parts are read once'] }));
+  if (Math.max(scope.builder.nodes.length, scope.turned) <= MOST_NODES) return false;
+  report(scope, diagnostic('E106', `this part is larger than ${MOST_NODES} operations or turns`, body.origin, 'repeated too often', { help: ['put what repeats into a layer: parts are read once'] }));
   return true;
 }
 

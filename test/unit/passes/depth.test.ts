@@ -83,6 +83,20 @@ describe('depth is an answer or a diagnostic', () => {
   it.each(layers(20_000))('twenty thousand %s are refused before anything follows them', (_, body) => expect(codes(layer(body))).toEqual(['E106']));
   it.each(layers(50))('fifty %s are read', (_, body) => expect(codes(layer(body))).not.toContain('E106'));
 
+  it('turns in turns multiply', () => {
+    expect(codes(layer(`y = x\n${lines(30, (i) => `repeat i${i} in 0..9 {`)}\n${repeated('}\n', 30)}`))).toEqual(['E106']);
+  });
+
+  it('parts in parts', () => {
+    const chain = (n: number, use: string): string => lines(n, (i) => `layer l${i}(x: [D]) -> y: [D] with D = 4, k = 0 {\n${use.replaceAll('NEXT', `l${i + 1}`)}\n}`);
+    const last = (n: number): string => `\nlayer l${n}(x: [D]) -> y: [D] with D = 4, k = 0 {\ny = (1 + k) * x\n}\n`;
+    const once = 'use n = NEXT\ny = n(x)';
+    const twice = 'use a = NEXT with k = 2 * k\nuse b = NEXT with k = 2 * k + 1\ny = b(a(x))';
+    expect(codes(chain(50, once) + last(50))).toEqual([]);
+    expect(codes(chain(2000, once) + last(2000))).toEqual(['E106']);
+    expect(codes(chain(40, twice) + last(40))).toEqual(['E106']);
+  });
+
   it.each(['and', 'or', '+', '-', '*', '/', '%', '@'])('operators in a row: %s', (op) => {
     expect(codes(layer(`let c = x${repeated(` ${op} x`, 20_000)}\ny = x`))).toEqual(['E106']);
     expect(codes(layer(`let c = x${repeated(` ${op} x`, 200)}\ny = x`))).not.toContain('E106');
