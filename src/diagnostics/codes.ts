@@ -17,7 +17,7 @@ export const CODES = {
   E103: error('a bracket is not closed, or closed by another'),
   E104: error('a reserved word'),
   E105: error('a comment without end'),
-  E106: error('a formula that is too deep'),
+  E106: error('a formula that is too deep or too large'),
   E107: error('something that this kind of declaration does not have'),
 
   E201: error('unknown name'),

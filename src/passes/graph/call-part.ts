@@ -1,7 +1,7 @@
 import { diagnostic, type Label } from '../../diagnostics/diagnostic.js';
 import type { Expr } from '../../ir/ast/ast.js';
 import { printExpr } from '../../ir/ast/print.js';
-import { isTokenwise, lookingBack } from '../../ir/graph/facts.js';
+import { factsOf } from '../../ir/graph/facts.js';
 import type { GraphInput } from '../../ir/graph/graph.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { includes, number, union, without } from '../../ir/graph/typing.js';
@@ -25,13 +25,13 @@ export function callGraph(scope: Scope, call: CallExpr, use: Use): readonly Valu
   if (instance === undefined || part === undefined || part.kind === 'scan') return undefined;
   const signature = union(...part.inputs.map((input) => input.type.axes), ...part.outputs.map((output) => output.axes)).map((axis) => outside(use, axis));
   const args: number[] = [];
-  const seen = isTokenwise(part);
+  const seen = factsOf(part).tokenwise;
   for (const [i, input] of part.inputs.entries()) {
     const id = argument(scope, call.args[i].value, use, input, { signature, seen });
     if (id === undefined) return undefined;
     args.push(id);
   }
-  const back = part.kind === 'layer' && scope.kind === 'moe' ? lookingBack(part) : undefined;
+  const back = part.kind === 'layer' && scope.kind === 'moe' ? factsOf(part).back : undefined;
   if (back !== undefined && looksBack(scope, call.origin, `\`${use.name}\``) === undefined) return undefined;
   const mapped = union(use.family, ...args.map((id) => without(typeOf(scope, id).axes, signature)));
   const restricted = [...new Set(args.flatMap((id) => typeOf(scope, id).restricted))].sort((a, b) => a - b);

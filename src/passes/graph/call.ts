@@ -1,6 +1,6 @@
 import { diagnostic } from '../../diagnostics/diagnostic.js';
 import { printExpr } from '../../ir/ast/print.js';
-import type { Graph } from '../../ir/graph/graph.js';
+import { factsOf } from '../../ir/graph/facts.js';
 import { argumentsOf, noBrackets, type CallExpr } from './arguments.js';
 import { callGraph } from './call-part.js';
 import { callScan } from './call-scan.js';
@@ -69,11 +69,5 @@ function callOwn(scope: Scope, call: CallExpr, part: Part): readonly Value[] | u
 }
 
 function hasWeights(scope: Scope, { places }: Use): boolean {
-  return [...places.values()].some((at) => at !== undefined && weighty(scope.instances[at].part));
+  return [...places.values()].some((at) => at !== undefined && factsOf(scope.instances[at].part).weights);
 }
-
-function weighty(part: Graph | { readonly kind: 'scan'; readonly spec: { readonly params: readonly object[] } }): boolean {
-  if (part.kind === 'scan') return part.spec.params.length > 0;
-  return part.params.length > 0 || part.instances.some((instance) => weighty(instance.part));
-}
-

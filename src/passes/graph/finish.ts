@@ -1,5 +1,5 @@
 import { diagnostic, hasErrors } from '../../diagnostics/diagnostic.js';
-import { reachable } from '../../ir/graph/facts.js';
+import { factsOf, reachable } from '../../ir/graph/facts.js';
 import type { Graph, GraphOutput } from '../../ir/graph/graph.js';
 import { movedNode, operandsOf } from '../../ir/graph/operands.js';
 import { verifyGraph } from '../../ir/graph/verify.js';
@@ -18,10 +18,22 @@ export function finish(scope: Scope, given: Given): Graph | undefined {
   const roots = [...outputs.map((output) => output.value), ...scope.losses.map((loss) => loss.value)];
   stepOnly(scope, roots);
   freeFamilies(scope);
+  tooManyParts(scope);
   if (hasErrors(scope.diagnostics)) return undefined;
   if (scope.training) idleParams(scope, roots);
   if (hasErrors(scope.diagnostics)) return undefined;
   return makeGraph(scope, outputs, given);
+}
+
+/** Instances of a part and below it: each has a path, which whoever reads checkpoints writes down. */
+const MOST_PARTS = 100_000;
+
+function tooManyParts(scope: Scope): void {
+  const total = scope.instances.reduce((sum, { part }) => sum + factsOf(part).instances, 0);
+  if (total <= MOST_PARTS) return;
+  report(scope, diagnostic('E106', `\`${nameOf(scope.part)}\` is made of more than ${MOST_PARTS} parts`, scope.part.item.name.origin, `${total} instances`, {
+    help: ['an instance that is shared is made once and called several times; a family, `use expert[E] = part`, counts as one'],
+  }));
 }
 
 function outputsOf(scope: Scope): readonly GraphOutput[] {
@@ -90,7 +102,7 @@ function idleParams(scope: Scope, roots: readonly number[]): void {
 
 function makeGraph(scope: Scope, outputs: readonly GraphOutput[], given: Given): Graph {
   const { nodes } = scope.builder;
-  const kept = nodes.flatMap((node, id) => (node.kind === 'call' && matters(scope.instances[node.instance].part) ? [id] : []));
+  const kept = nodes.flatMap((node, id) => (node.kind === 'call' && factsOf(scope.instances[node.instance].part).effects ? [id] : []));
   const roots = [...outputs, ...scope.losses, ...scope.updates].map((end) => end.value);
   const live = [...reachable(nodes, [...roots, ...kept])].sort((a, b) => a - b);
   const places = new Map(live.map((id, place) => [id, place]));
@@ -108,12 +120,6 @@ function makeGraph(scope: Scope, outputs: readonly GraphOutput[], given: Given):
     origin: item.origin,
   };
   return verified(`the graph of ${graph.name}`, graph, verifyGraph(graph));
-}
-
-/** Does a call do anything but give values? */
-function matters(part: Graph['instances'][number]['part']): boolean {
-  if (part.kind === 'scan') return false;
-  return part.losses.length > 0 || part.updates.length > 0 || part.instances.some((instance) => matters(instance.part));
 }
 
 function settingsOf(scope: Scope, given: Given): ReadonlyMap<string, number | string> {

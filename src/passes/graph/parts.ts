@@ -46,6 +46,8 @@ export function checkPart(part: Part, elaborator: Elaborator): readonly Diagnost
   if (part.item.kind === 'scan') return [];
   const found: Diagnostic[] = [];
   for (const training of [true, false]) {
+    // What is too large is so in both.
+    if (found.some(({ code }) => code === 'E106')) break;
     for (const d of elaborator.elaborate(part, standIns(part), training).diagnostics) {
       if (!found.some((other) => other.code === d.code && sameSpan(other.primary.span, d.primary.span))) found.push(d);
     }

@@ -18,7 +18,7 @@ const ENOUGH = 100;
 /** Turns of one `repeat`. */
 const MOST_TURNS = 4096;
 /** Nodes of one graph, and turns of all that is repeated in it: those of a `repeat` in another multiply. */
-const MOST_NODES = 200_000;
+const MOST_NODES = 50_000;
 
 export function runAll(scope: Scope, statements: readonly Statement[]): void {
   for (const statement of statements) {
@@ -193,7 +193,11 @@ function runRepeat(scope: Scope, statement: Statement & { readonly kind: 'repeat
 
 function tooLarge(scope: Scope, body: Body): boolean {
   if (Math.max(scope.builder.nodes.length, scope.turned) <= MOST_NODES) return false;
-  report(scope, diagnostic('E106', `this part is larger than ${MOST_NODES} operations or turns`, body.origin, 'repeated too often', { help: ['put what repeats into a layer: parts are read once'] }));
+  // Said of the innermost one.
+  if (scope.diagnostics.some(({ code }) => code === 'E106')) return true;
+  report(scope, diagnostic('E106', `this part is larger than ${MOST_NODES} operations or turns`, body.origin, 'repeated too often', {
+    help: ['put what repeats into a layer: parts are read once'],
+  }));
   return true;
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { render } from '../../../../src/diagnostics/render.js';
-import { isTokenwise } from '../../../../src/ir/graph/facts.js';
+import { factsOf } from '../../../../src/ir/graph/facts.js';
 import { stepProblem } from '../../../../src/passes/graph/step.js';
 import { FILES, graphOf, open, readText } from './files.js';
 
@@ -58,7 +58,7 @@ describe('token by token', () => {
 });
 
 describe('tokenwise parts', () => {
-  const tokenwise = (body: string): boolean => isTokenwise(graphOf(readText(`layer f(x: [D]) -> y: [D] with D = 8, T = 4 { ${body} }`), 'f'));
+  const tokenwise = (body: string): boolean => factsOf(graphOf(readText(`layer f(x: [D]) -> y: [D] with D = 8, T = 4 { ${body} }`), 'f')).tokenwise;
   it.each([
     ['param w: [D]   y = w * rmsnorm(x)', true],
     ['y = x - x[t-1]', false],
