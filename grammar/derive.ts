@@ -114,9 +114,10 @@ function textMate(): object {
       { name: 'keyword.declaration.lmoe', match: anyOf(T.KEYWORDS) },
       { name: 'invalid.illegal.reserved.lmoe', match: anyOf([T.Reserved]) },
       { name: 'meta.past.lmoe', match: '\\[\\s*(t)\\s*([+-])\\s*(\\d+)\\s*\\]', captures: { 1: { name: 'variable.language.lmoe' }, 2: { name: 'keyword.operator.lmoe' }, 3: { name: 'constant.numeric.lmoe' } } },
-      { name: 'meta.axes.lmoe', begin: '\\[', end: '\\]', patterns: [{ name: 'entity.name.type.axis.lmoe', match: name }] },
+      { name: 'meta.axes.lmoe', begin: '\\[', end: '\\]', patterns: [{ name: 'entity.name.type.axis.lmoe', match: `${name}(?=\\s*[,\\]])` }, { include: '$self' }] },
       { name: 'entity.name.function.call.lmoe', match: `${name}(?=\\s*(?:\\[[^\\]]*\\]\\s*)?\\()` },
-      { name: 'keyword.other.lmoe', match: anyOf(T.CONTEXTUAL) },
+      // What is assigned is a name.
+      { name: 'keyword.other.lmoe', match: `${anyOf(T.CONTEXTUAL)}(?!\\s*\\+?=(?!=))` },
       { name: 'constant.numeric.lmoe', match: source(T.NumberLiteral) },
       { name: 'keyword.operator.lmoe', match: signs.join('|') },
       { name: 'variable.other.lmoe', match: name },

@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from '../../../grammar/parser.js';
-import { Reserved } from '../../../grammar/tokens.js';
+import { CONTEXTUAL, KEYWORDS, Reserved } from '../../../grammar/tokens.js';
 import { renderAll } from '../../../src/diagnostics/render.js';
 import { printAst } from '../../../src/ir/ast/print.js';
 import { frontend } from '../../../src/passes/frontend.js';
+import { FIXED } from '../../../src/passes/graph/fixed.js';
 import { tryNormalize } from '../../../src/passes/normalize/diagnose.js';
 import { FUNCTIONS } from '../../../src/passes/resolve/names.js';
 
@@ -23,8 +24,8 @@ describe('docs/language.md', () => {
 
   it('shows something', () => expect(blocks.length).toBeGreaterThan(8));
 
-  it('names every function and every reserved word', () => {
-    const words = Reserved.PATTERN instanceof RegExp ? Reserved.PATTERN.source.split('|') : [];
-    expect([...FUNCTIONS, ...words].filter((name) => !new RegExp(`\`[^\`]*\\b${name}\\b`).test(text))).toEqual([]);
+  it('names every function and every word', () => {
+    const words = [Reserved, ...KEYWORDS, ...CONTEXTUAL].flatMap(({ PATTERN }) => (PATTERN instanceof RegExp ? PATTERN.source.split('|') : []));
+    expect([...FUNCTIONS, ...FIXED.keys(), ...words].filter((name) => !new RegExp(`\`[^\`]*\\b${name}\\b`).test(text))).toEqual([]);
   });
 });
