@@ -19,8 +19,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   passes: ['ir', 'math', 'ops', 'diagnostics', 'support', 'grammar'],
   interp: ['ir/common', 'ir/spec', 'ir/tile', 'ir/graph', 'math', 'ops', 'support', 'runtime'],
   backends: ['ir', 'math', 'ops', 'support'],
-  emit: ['ir/plan', 'ir/spec', 'ir/scan', 'ir/common', 'math', 'support'],
+  emit: ['ir/plan', 'ir/spec', 'ir/scan', 'ir/graph', 'ir/common', 'math', 'support'],
   runtime: ['ir/plan', 'ir/common', 'support'],
+  // Runs graphs where there are no kernels, without the compiler.
+  'runtime/interpreter': ['runtime', 'interp/graph', 'ir/graph', 'ir/common', 'support'],
   driver: ['ir', 'grammar', 'diagnostics', 'math', 'ops', 'passes', 'interp', 'backends', 'emit', 'runtime', 'support'],
   cli: ['driver', 'diagnostics', 'support'],
   editor: ['driver', 'diagnostics', 'ir/ast'],

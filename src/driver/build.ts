@@ -10,9 +10,12 @@ import { jsonText } from '../support/text.js';
 import { compilerVersion, compileScan, defaultDtype, DEFAULT_TARGETS, variantFolder, type Compiled, type Failed } from './compile.js';
 import type { Host } from './host.js';
 import { levelFiles, type LEVELS } from './levels.js';
+import { partFiles, type BuiltPart } from './graph/build.js';
+import type { Settings } from './graph/settings.js';
 import { compileCuda, findNvcc, type CudaJob } from './nvcc.js';
 import type { Output } from './output.js';
 import { problem, type Problem } from './problem.js';
+import { ownParts, sizesOfScans } from './parts.js';
 import { isProblem, ownScans, pickScan, type Source } from './session.js';
 import { sizesFor } from './sizes.js';
 import { setProblem } from './together.js';
@@ -23,8 +26,10 @@ export interface BuildOptions {
   /** undefined: the default of each target. */
   readonly dtypes: readonly IoDtype[] | undefined;
   readonly sizes: ReadonlyMap<Axis, number>;
-  /** Only the scan of this name. */
-  readonly scan: string | undefined;
+  /** Only the declaration of this name. */
+  readonly name: string | undefined;
+  /** Of layers, mixtures and models, besides sizes. */
+  readonly settings: Settings;
   /** Runs nvcc where it is found. */
   readonly machineCode: boolean;
   /** Written as text too, beside the kernels. */
@@ -48,6 +53,7 @@ function commandOf(host: Host, source: Source, options: BuildOptions): string {
     ...(options.targets.join() === DEFAULT_TARGETS.join() ? [] : list('--target', options.targets)),
     ...list('--dtype', options.dtypes),
     ...list('--size', [...options.sizes].map(([axis, size]) => `${axis}=${size}`)),
+    ...[...options.settings].map(([key, value]) => `--with ${key}=${value}`),
   ].join(' ');
 }
 
@@ -58,12 +64,12 @@ export async function compileAll(
   const built: BuiltScan[] = [];
   const failures: BuildFailure[] = [];
   for (const source of sources) {
-    const picked = options.scan === undefined ? ownScans(source) : pickScan(source, options.scan);
+    const picked = scansOf(source, options.name);
     if ('code' in picked) {
       failures.push({ source, failed: picked });
       continue;
     }
-    for (const spec of 'name' in picked ? [picked] : picked) {
+    for (const spec of picked) {
       step(spec.name);
       await host.breathe();
       const made = await compileOne(host, source, spec, options);
@@ -71,9 +77,21 @@ export async function compileAll(
       else built.push(made);
     }
   }
-  const together = setProblem(built, options.sizes, failures.length > 0);
+  const together = setProblem(built, sizesOfScans(sources, options.sizes), failures.length > 0);
   if (together !== undefined) failures.push(together);
   return failures.length > 0 ? { failures } : built;
+}
+
+/** Scans to build; none where the file has other declarations, or the name is one of theirs. */
+function scansOf(source: Source, name: string | undefined): readonly Spec[] | Problem {
+  const others = ownParts(source).filter(({ kind }) => kind !== 'scan');
+  if (name !== undefined) {
+    if (others.some((part) => part.name === name)) return [];
+    const picked = pickScan(source, name);
+    return 'code' in picked ? picked : [picked];
+  }
+  const own = ownScans(source);
+  return 'code' in own && others.length > 0 ? [] : own;
 }
 
 async function compileOne(host: Host, source: Source, spec: Spec, options: BuildOptions): Promise<BuiltScan | BuildFailure> {
@@ -98,7 +116,7 @@ export interface Packages extends Output {
 
 /** Everything that a build writes. Machine code lies beside its source where nvcc is found. A package may share the folder of a scan of its name. */
 export async function packagesOf(
-  host: Host, scans: readonly BuiltScan[], python: readonly TorchPackage[], options: BuildOptions, step: (text: string) => void,
+  host: Host, scans: readonly BuiltScan[], parts: readonly BuiltPart[], python: readonly TorchPackage[], options: BuildOptions, step: (text: string) => void,
 ): Promise<Packages | Problem> {
   const packages = new Map<string, Map<string, string | Uint8Array>>();
   const jobs: CudaJob[] = python.flatMap((made) => made.jobs);
@@ -114,11 +132,12 @@ export async function packagesOf(
       }
     }
   }
+  for (const [name, files] of await partFiles(host, parts, (source) => commandOf(host, source, options))) packages.set(name, files);
   for (const { folder, files } of python) packages.set(folder, new Map([...packages.get(folder) ?? [], ...files]));
   const note = options.machineCode && jobs.length > 0 ? await addMachineCode(host, packages, jobs, step) : undefined;
   if (note !== undefined && typeof note !== 'string') return note;
   if (scans.length > 0) await addBindings(packages, scans, step);
-  return { folders: packages, compiler: compilerVersion(host), build: buildId(host, scans, python), note };
+  return { folders: packages, compiler: compilerVersion(host), build: buildId(host, scans, parts, python), note };
 }
 
 async function addBindings(packages: ReadonlyMap<string, Map<string, string | Uint8Array>>, scans: readonly BuiltScan[], step: (text: string) => void): Promise<void> {
@@ -151,9 +170,10 @@ async function addMachineCode(
 }
 
 /** A hash of all that decides what a build makes: of folders with the same one, all were made together. */
-function buildId(host: Host, scans: readonly BuiltScan[], python: readonly TorchPackage[]): string {
+function buildId(host: Host, scans: readonly BuiltScan[], parts: readonly BuiltPart[], python: readonly TorchPackage[]): string {
   const made = scans.map(({ spec, variants }) => [spec.name, variants.map(({ plan }) => [variantFolder(plan), plan.sizes, plan.source])]);
-  return host.sha256(JSON.stringify(made), ...python.map(({ identity }) => identity));
+  const graphs = parts.map(({ source, part, other }) => [part.name, source.hash, [...other.settings]]);
+  return host.sha256(JSON.stringify([...made, ...graphs]), ...python.map(({ identity }) => identity));
 }
 
 export function isDtype(text: string): text is IoDtype {

@@ -148,7 +148,7 @@ describe('explain', () => {
 
   it('wants to know which of several scans a report is about', () => {
     expect(inFolder('explain', 'both.lmoe', '--html', 'x.html')).toMatchObject({ code: 1, err: expect.stringMatching(/several scans: decaying, other.*--scan NAME/s) });
-    expect(inFolder('explain', 'both.lmoe', '--scan', 'othr')).toMatchObject({ code: 1, err: expect.stringMatching(/has no scan `othr`/) });
+    expect(inFolder('explain', 'both.lmoe', '--scan', 'othr')).toMatchObject({ code: 1, err: expect.stringMatching(/has no `othr`/) });
   });
 });
 

@@ -32,7 +32,9 @@ beforeAll(() => {
 afterAll(project.remove);
 
 const readme = () => readFileSync(at('node_modules/lmoec/README.md'), 'utf8');
-const snippet = () => /```ts\n(import[\s\S]*?)```/.exec(readme())?.[1] ?? '';
+const snippets = () => [...readme().matchAll(/```ts\n(import[\s\S]*?)```/g)].map(([, text]) => text);
+/** The first is of a scan, the second of a model. */
+const snippet = (which = 0) => snippets()[which] ?? '';
 /** The command line of the README, with what it says about each command taken off. */
 const commands = () => [...readme().matchAll(/^ {4}npx lmoec (\w+(?: +(?:--?[\w-]+|[\w./*-]+\.(?:lmoe|safetensors|html)|out|torch))*)/gm)].map(([, text]) => text.split(/ +/));
 
@@ -76,7 +78,7 @@ describe('the package', () => {
 
   it.each(['typescript', 'typescript-6', 'typescript-5.5'])('compiles for %s, strict, declarations of libraries checked', (version) => {
     expect(lmoec(['build', 'examples/gla.lmoe', '-o', 'out', '--target', 'webgpu,cuda.sm90', '--sources']).status).toBe(0);
-    const everything = "import * as cuda from 'lmoec/cuda';\nimport * as files from 'lmoec/files';\nimport * as runtimes from 'lmoec/runtime';\nexport { cuda, files, runtimes };\n";
+    const everything = "import * as cuda from 'lmoec/cuda';\nimport * as files from 'lmoec/files';\nimport * as interpreter from 'lmoec/interpreter';\nimport * as runtimes from 'lmoec/runtime';\nexport { cuda, files, interpreter, runtimes };\n";
     writeFileSync(at('main.ts'), `${snippet()}\n${everything}`);
     const options = ['--strict', '--noEmit', '--target', 'es2022', '--skipLibCheck', 'false'];
     const resolutions = [['--module', 'nodenext', '--moduleResolution', 'nodenext'], ['--module', 'esnext', '--moduleResolution', 'bundler', '--lib', 'es2022,dom']];
@@ -102,5 +104,15 @@ describe('the package', () => {
     const done = run('compiled/main.js');
     expect(done.stderr.replace(/^Warning:.*$/gm, '').trim()).toBe('');
     expect(done.stdout).toMatch(/\[ 1, 2, 64 \]/);
+  });
+
+  it('runs the program of a model that the README shows', () => {
+    expect(lmoec(['build', 'examples/models/tiny_linear_moe.lmoe', '-o', 'out']).status).toBe(0);
+    writeFileSync(at('model.ts'), snippet(1));
+    const done = spawnSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '--target', 'es2022', '--module', 'nodenext', '--strict', 'model.ts'], { cwd: project.path, encoding: 'utf8' });
+    expect(done.stdout).toBe('');
+    const ran = spawnSync(process.execPath, ['model.js'], { cwd: project.path, encoding: 'utf8', env: environment() });
+    expect(ran.stderr).toBe('');
+    expect(ran.stdout).toMatch(/^5\.\d+ \[ 64, 1, 32 \]/);
   });
 });

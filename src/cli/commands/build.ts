@@ -5,7 +5,8 @@ import { emitLevels, LEVELS } from '../../driver/levels.js';
 import { writeOutput } from '../../driver/output.js';
 import { isProblem, openSources, type Source } from '../../driver/session.js';
 import { TORCH_TARGETS, torchPackages, type TorchOptions, type TorchPackage } from '../../driver/torch.js';
-import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
+import { buildParts, type BuiltPart } from '../../driver/graph/build.js';
+import { choice, EXIT, guarded, list, parse, settingsOf, sizesOf, UsageError, type Command } from '../command.js';
 import { reportFailure, reportProblems, reportSource } from '../report.js';
 import { terminalUi, type Ui } from '../ui.js';
 import { watching, type Round } from '../watch.js';
@@ -29,7 +30,9 @@ export const build: Command = (args) => guarded(async () => {
     target: { type: 'string', multiple: true },
     dtype: { type: 'string', multiple: true },
     size: { type: 'string', multiple: true },
+    name: { type: 'string' },
     scan: { type: 'string' },
+    with: { type: 'string', multiple: true },
     package: { type: 'string' },
     version: { type: 'string' },
     emit: { type: 'string', multiple: true },
@@ -56,7 +59,8 @@ export const build: Command = (args) => guarded(async () => {
       targets: named.length === 0 ? DEFAULT_TARGETS : targets,
       dtypes: dtypesGiven,
       sizes: sizesOf(values.size ?? []),
-      scan: values.scan,
+      name: values.name ?? values.scan,
+      settings: settingsOf(values.with ?? []),
       machineCode: values.sources !== true,
       levels: emit,
     },
@@ -66,7 +70,7 @@ export const build: Command = (args) => guarded(async () => {
       targets: cuda.length === 0 ? TORCH_TARGETS : cuda,
       dtypes: dtypesGiven,
       sizes: values.size === undefined ? [new Map()] : values.size.map((text) => sizesOf([text])),
-      scan: values.scan,
+      scan: values.name ?? values.scan,
     } : undefined,
   };
   const host = nodeHost();
@@ -91,16 +95,24 @@ async function buildRound(host: Host, ui: Ui, wanted: Wanted): Promise<Round> {
   const step = (scan: string) => ui.progress(`compiling ${scan}`);
   const built = wanted.options.targets.length === 0 ? [] : await compileAll(host, sources, wanted.options, step);
   const python = wanted.torch === undefined || 'failures' in built ? [] : await torchPackages(host, sources, wanted.torch, step);
+  const parts = wanted.options.targets.length === 0 ? [] : buildParts(sources, wanted.options.name, new Map<string, number | string>([...wanted.options.sizes, ...wanted.options.settings]));
   ui.progress(undefined);
-  for (const { source, failed } of 'failures' in built ? built.failures : 'failures' in python ? python.failures : []) reportFailure(ui, source, failed);
-  if ('failures' in built || 'failures' in python) return { status: EXIT.failed, files };
-  if (wanted.out !== undefined) return { status: await write(host, ui, built, python, wanted.out, wanted.options), files };
+  const failures = [built, python, parts].flatMap((made) => ('failures' in made ? made.failures : []));
+  for (const { source, failed } of failures) reportFailure(ui, source, failed);
+  if ('failures' in built || 'failures' in python || 'failures' in parts) return { status: EXIT.failed, files };
+  if (wanted.out !== undefined) return { status: await write(host, ui, { built, parts, python }, wanted.out, wanted.options), files };
   ui.out(built.map(({ spec, variants }) => emitLevels(spec, variants, wanted.options.levels)).join('\n'));
   return { status: EXIT.ok, files };
 }
 
-async function write(host: Host, ui: Ui, built: readonly BuiltScan[], python: readonly TorchPackage[], out: string, options: BuildOptions): Promise<number> {
-  const packages = await packagesOf(host, built, python, options, (text) => ui.progress(text));
+interface Made {
+  readonly built: readonly BuiltScan[];
+  readonly parts: readonly BuiltPart[];
+  readonly python: readonly TorchPackage[];
+}
+
+async function write(host: Host, ui: Ui, { built, parts, python }: Made, out: string, options: BuildOptions): Promise<number> {
+  const packages = await packagesOf(host, built, parts, python, options, (text) => ui.progress(text));
   const failed = 'code' in packages ? packages : writeOutput(host, out, packages);
   ui.progress(undefined);
   if (failed !== undefined) {
@@ -109,6 +121,7 @@ async function write(host: Host, ui: Ui, built: readonly BuiltScan[], python: re
   }
   if (!('code' in packages) && packages.note !== undefined) ui.err(packages.note);
   for (const { folder } of python) ui.out(`${host.join(out, folder)}: Python package; pip install ${host.join(out, folder)}`);
+  for (const { part } of parts) ui.out(`${host.join(out, part.name)}: ${part.kind}, in the interpreter: there are no kernels for it yet`);
   for (const { spec, variants } of built) ui.out(`${host.join(out, spec.name)}: ${variants.map(({ plan }) => `${plan.target} ${plan.dtype}`).join(', ')}`);
   return EXIT.ok;
 }

@@ -2,6 +2,7 @@ import { isAny, type Range } from '../../ir/common/range.js';
 import { extentsOf, type Signature, type SignatureTensor } from '../../ir/common/signature.js';
 import type { Plan } from '../../ir/plan/plan.js';
 import { propertyKey, quoted } from '../typescript.js';
+import { tensorType, typeName } from './names.js';
 
 /** One generated TypeScript file as plain data; project.ts prints it. */
 export interface FileSurface {
@@ -43,18 +44,10 @@ interface Member {
   readonly doc: string;
 }
 
-/** `axes` as `B T H K`. */
-const tensorType = (axes: string): string => `Tensor<${quoted(axes)}>`;
 const RANGE = /, in .*$/;
 
 /** Types that the file uses besides its own. */
 const USED = new Set(['ArrayLike', 'ElementType', 'Partial', 'Promise', 'ReadFile', 'Readonly', 'Record', 'Runtime', 'Tensor']);
-
-/** `two_words` -> `TwoWords`; `ScanPromise` where a type has that name, or the scan's is none. */
-function typeName(scan: string): string {
-  const name = scan.split(/[_\W]+/).filter((part) => part !== '').map((part) => part[0].toUpperCase() + part.slice(1)).join('');
-  return USED.has(name) || !/^[A-Z]/.test(name) ? `Scan${name}` : name;
-}
 
 const member = (tensor: SignatureTensor, doc: (extents: string) => string = (extents) => extents): Member => ({
   name: tensor.of,
@@ -85,7 +78,7 @@ function rangeText({ lo, hi }: Range): string {
  * (`webgpu.f32`). Pure data in, pure data out.
  */
 export function bindingSurface(signature: Signature, plans: readonly { readonly folder: string; readonly plan: Plan }[]): FileSurface {
-  const name = typeName(signature.name);
+  const name = typeName(signature.name, USED, 'Scan');
   const { inputs, params, states, outputs } = members(signature);
   const [{ plan }] = plans;
   const property = (member: Member, optional = member.optional) => ({ name: member.name, type: tensorType(member.axes), optional, doc: member.doc });

@@ -30,12 +30,12 @@ const host = nodeHost();
 async function everything(doc: string, file: string) {
   const source = sourceOf(host, file, DECAYING);
   const told = { ...source, specs: source.specs.map((spec) => ({ ...spec, doc })) };
-  const options = { targets: ['cuda.sm80', 'cuda.sm90', 'webgpu'], dtypes: undefined, sizes: new Map(), scan: undefined, machineCode: false, levels: [] } as const;
+  const options = { targets: ['cuda.sm80', 'cuda.sm90', 'webgpu'], dtypes: undefined, sizes: new Map(), name: undefined, settings: new Map(), machineCode: false, levels: [] } as const;
   const built = await compileAll(host, [told], options, () => undefined);
   if ('failures' in built) throw new Error('the scan does not compile');
-  const python = await torchPackages(host, [told], { ...options, name: 'memory', version: '0.1.0', targets: ['cuda.sm80'], sizes: [new Map()] }, () => undefined);
+  const python = await torchPackages(host, [told], { ...options, name: 'memory', version: '0.1.0', targets: ['cuda.sm80'], sizes: [new Map()], scan: undefined }, () => undefined);
   if ('failures' in python) throw new Error('there is no Python package');
-  const packages = await packagesOf(host, built, python, options, () => undefined);
+  const packages = await packagesOf(host, built, [], python, options, () => undefined);
   if ('code' in packages) throw new Error(packages.title);
   const [spec] = told.specs;
   const explained = await explainScan(host, told, spec, { target: 'cuda.sm90', dtype: 'bf16', sizes: new Map() });

@@ -1,0 +1,72 @@
+import type { Graph } from '../../ir/graph/graph.js';
+import { lossPathsOf, paramsOf } from '../../ir/graph/paths.js';
+import type { Axis } from '../../ir/graph/types.js';
+import { propertyKey, quoted } from '../typescript.js';
+import { tensorType, typeName } from './names.js';
+import type { FileSurface, InterfaceSurface } from './surface.js';
+
+/** Types that the file uses besides its own. */
+const USED = new Set(['OpenGraph', 'Promise', 'ReadFile', 'Tensor']);
+
+/** Of a generated file. */
+export interface Provenance {
+  readonly compiler: string;
+  readonly hash: string;
+  readonly command: string;
+}
+
+type Property = InterfaceSurface['properties'][number];
+
+/** The typed binding of a layer, mixture or model, which runs in the interpreter. Pure data in, pure data out. */
+export function graphSurface(graph: Graph, { compiler, hash, command }: Provenance): FileSurface {
+  const name = typeName(graph.name, USED, 'Graph');
+  const all = paramsOf(graph);
+  const params = all.map(({ path, axes, f32, buffer }) => property(path, [], axes, `${buffer ? 'Buffer' : 'Param'} ${sized([], axes)}${f32 ? ', read in f32' : ''}`));
+  const inputs = (lead: readonly string[]) => graph.inputs.map(({ name: own, type: { axes, of } }) => (
+    property(own, lead, axes, of === undefined ? sized(lead, axes) : `${sized(lead, axes)}: numbers below ${of.name} = ${of.size}, negative for none`)
+  ));
+  const outputs = (lead: readonly string[]) => graph.outputs.map(({ name: own, axes }) => property(own, lead, axes, sized(lead, axes)));
+  const losses = [...new Set(lossPathsOf(graph))].map((path): Property => ({ name: propertyKey(path), type: 'number', optional: false, doc: `The loss \`${path}\`.` }));
+  const groups: readonly (readonly [key: string, type: string, doc: string, properties: readonly Property[]])[] = [
+    ['params', 'Params', 'Params and buffers by path; axes of families in front.', params],
+    ['buffers', 'Buffers', 'Buffers by path.', params.filter((_, i) => all[i].buffer)],
+    ['inputs', 'Inputs', 'What a call takes, one value per token.', inputs(['B', 'T'])],
+    ['outputs', 'Outputs', 'What a call gives.', outputs(['B', 'T'])],
+    ['losses', 'Losses', 'Losses by path: each is part of what is minimised.', losses],
+    ['stepInputs', 'StepInputs', 'Inputs of a single token of every sequence.', inputs(['B'])],
+    ['stepOutputs', 'StepOutputs', 'Outputs of a single token.', outputs(['B'])],
+  ];
+  const interfaces = groups.map(([, type, doc, properties]): InterfaceSurface => ({ name: `${name}${type}`, doc, properties, methods: [] }));
+  const types: InterfaceSurface = {
+    name: `${name}Types`, doc: 'All of them together.', methods: [],
+    properties: groups.map(([key, type, doc]): Property => ({ name: key, type: `${name}${type}`, optional: false, doc })),
+  };
+  const settings = [...graph.settings].map(([key, value]) => `${propertyKey(key)}: ${typeof value === 'number' ? value : quoted(value)}`).join(', ');
+  return {
+    path: `${graph.name}.ts`,
+    header: [`Made by lmoec ${compiler}; changes will be lost.`, `source: sha256 ${hash}`, `command: ${command}`],
+    imports: [
+      { from: 'lmoec/bindings', names: ['ReadFile', 'Tensor'], typeOnly: true },
+      { from: 'lmoec/files', names: ['filesBeside'], typeOnly: false },
+      { from: 'lmoec/interpreter', names: ['OpenGraph'], typeOnly: true },
+      { from: 'lmoec/interpreter', names: ['openGraph'], typeOnly: false },
+    ],
+    constants: [{ name: 'settings', doc: 'The sizes, other numbers, texts and parts that it was built with.', value: `{ ${settings} } as const` }],
+    interfaces: [...interfaces, types],
+    functions: [{
+      name: 'load',
+      doc: `Opens \`${graph.name}\`${graph.doc === '' ? '' : `: ${graph.doc}`}\n\nThere are no kernels for it yet: it runs in the float64 interpreter. \`read\` gives the files of this folder; by default they are read from beside this module.`,
+      parameters: [{ name: 'read', type: 'ReadFile', initializer: 'filesBeside(import.meta.url)' }],
+      returns: `Promise<OpenGraph<${name}Types>>`,
+      body: ['return openGraph(read);'],
+    }],
+  };
+}
+
+function property(name: string, lead: readonly string[], axes: readonly Axis[], doc: string): Property {
+  return { name: propertyKey(name), type: tensorType([...lead, ...axes.map((axis) => axis.name)].join(' ')), optional: false, doc };
+}
+
+function sized(lead: readonly string[], axes: readonly Axis[]): string {
+  return `[${[...lead, ...axes.map(({ name, size }) => `${name} = ${size}`)].join(', ')}]`;
+}

@@ -1,0 +1,191 @@
+import { evaluate, gradients, type Evaluation, type GraphCall, type GraphTensors } from '../../interp/graph/machine.js';
+import { initial } from '../../interp/graph/initial.js';
+import type { GraphState } from '../../interp/graph/state.js';
+import { update } from '../../interp/graph/update.js';
+import type { Graph } from '../../ir/graph/graph.js';
+import { readGraph } from '../../ir/graph/json.js';
+import { paramsOf } from '../../ir/graph/paths.js';
+import type { ReadFile } from '../bindings.js';
+import { OFFSETS_RULE, offsetsFault } from '../offsets.js';
+import { RuntimeError } from '../runtime.js';
+import { expectRecord, expectTensor, member, tensor, type Tensor } from '../tensors.js';
+
+/** Tensors by name or path. */
+type Named = Readonly<Record<string, Tensor<string>>>;
+
+export type { GraphState } from '../../interp/graph/state.js';
+
+export interface GraphOptions {
+  /** Packed sequences: N + 1 offsets of tokens; the batch is 1 then. */
+  readonly cuSeqlens?: ArrayLike<number>;
+  /** Of noise and dropout; 0 unless given. */
+  readonly seed?: number;
+  /** Of the optimiser: draws differ from step to step. */
+  readonly step?: number;
+}
+
+/** What a binding says of its declaration: tensors by name or path. */
+export interface GraphTypes {
+  readonly params: object;
+  readonly buffers: object;
+  readonly inputs: object;
+  readonly outputs: object;
+  readonly losses: object;
+  /** One token of every sequence. */
+  readonly stepInputs: object;
+  readonly stepOutputs: object;
+}
+
+/** What a call gave. */
+export interface GraphResult<Outputs, Losses> {
+  readonly outputs: Outputs;
+  /** By path. */
+  readonly losses: Losses;
+  /** Tokens of each index of a family, by its path. */
+  readonly counts: Readonly<Record<string, Float64Array>>;
+  /** What decoding goes on from. */
+  readonly state: GraphState;
+}
+
+export interface GraphTraining<T extends GraphTypes> extends GraphResult<T['outputs'], T['losses']> {
+  /** Of the sum of all losses, each with weight 1 unless `weights` says another, and of outputs times their cotangents. */
+  gradients(cotangents?: Partial<T['outputs']>, weights?: Partial<T['losses']>): { readonly inputs: Partial<T['inputs']>; readonly params: Omit<T['params'], keyof T['buffers']> };
+  /** New values of the buffers, if this call is all of an optimiser step. */
+  update(): T['buffers'];
+}
+
+/** A layer, mixture or model in the float64 interpreter; results are f32. Types say what is taken; what was really given is looked at, so that anything else is refused in words. */
+export interface OpenGraph<T extends GraphTypes> {
+  /** There are no kernels for it yet. */
+  readonly backend: 'interpreter';
+  /** Params and buffers at the start that their laws give them. */
+  init(seed?: number): T['params'];
+  /** Outside of training. Inputs that only losses read may be left out. */
+  eval(params: T['params'], inputs: Partial<T['inputs']>, options?: GraphOptions): Promise<GraphResult<T['outputs'], Partial<T['losses']>>>;
+  /** In training: noise, dropout, losses, gradients. */
+  train(params: T['params'], inputs: T['inputs'], options?: GraphOptions): Promise<GraphTraining<T>>;
+  /** A state before the first token; `eval` over a prompt gives another. */
+  begin(batch: number): GraphState;
+  /** One token for every sequence, [B, ...]: decoding. */
+  step(params: T['params'], state: GraphState, inputs: Partial<T['stepInputs']>): Promise<GraphResult<T['stepOutputs'], object>>;
+}
+
+/** Opens what `lmoec build` wrote: the graphs of the programs in and outside of training. */
+export async function openGraph<T extends GraphTypes>(readFile: ReadFile): Promise<OpenGraph<T>> {
+  const [training, other] = await Promise.all(['train', 'eval'].map(async (program) => readGraph(new TextDecoder().decode(await readFile(`${program}.json`)))));
+  const params = paramsOf(other);
+  const named = new Map(params.map((param) => [param.path, param.axes.map(({ name }) => name).join(' ')]));
+  const shapes = new Map(params.map((param) => [param.path, param.axes.map(({ size }) => size)]));
+  const packed = (values: GraphTensors): Named => Object.fromEntries([...values].map(([path, data]) => {
+    return [path, tensor(named.get(path) ?? '', shapes.get(path) ?? [], Float32Array.from(data))];
+  }));
+  const weights = (given: object): GraphTensors => new Map(params.map(({ path }) => {
+    const found = member(expectRecord(given, `${other.name}: the params`, [...named.keys()]), path);
+    return [path, valuesOf(other.name, path, found, shapes.get(path) ?? [])];
+  }));
+  const run = (graph: Graph, program: GraphCall['program'], given: object, inputs: object, options: GraphOptions, state?: GraphState) => {
+    const lead = leadOf(graph, inputs, program === 'step', options);
+    const made = evaluate(graph, {
+      program, params: weights(given), inputs: lead.inputs, lengths: lead.lengths, state,
+      ...(options.seed === undefined ? {} : { seed: options.seed }), ...(options.step === undefined ? {} : { step: options.step }),
+    });
+    return { made, lead };
+  };
+  const open: OpenGraph<Untyped> = {
+    backend: 'interpreter',
+    init: (seed = 0) => packed(initial(training, seed)),
+    async eval(given, inputs, options = {}) {
+      const { made, lead } = run(other, 'eval', given, inputs, options);
+      return resultOf(other, made, lead);
+    },
+    async train(given, inputs, options = {}) {
+      const { made, lead } = run(training, 'train', given, inputs, options);
+      const ofInputs = (found: GraphTensors): Named => Object.fromEntries(training.inputs.flatMap(({ name, type }) => {
+        const data = found.get(`d_${name}`);
+        return data === undefined ? [] : [[name, shaped(lead, type.axes, data)]];
+      }));
+      return {
+        ...resultOf(training, made, lead),
+        gradients(cotangents = {}, scales = {}) {
+          const given = new Map(training.outputs.flatMap(({ name, axes }): [string, Float64Array][] => {
+            const found = member(cotangents, name);
+            return found === undefined ? [] : [[`d_${name}`, valuesOf(training.name, `the cotangent of ${name}`, found, [...lead.extents, ...axes.map(({ size }) => size)])]];
+          }));
+          for (const [path, scale] of Object.entries(scales)) if (scale !== undefined) given.set(`d_loss.${path}`, Float64Array.of(scale));
+          const found = gradients(made, given);
+          return { inputs: ofInputs(found), params: packed(new Map(params.flatMap(({ path, buffer }) => (buffer ? [] : [[path, found.get(`d_${path}`) ?? new Float64Array()] as const])))) };
+        },
+        update: () => packed(update([made], weights(given))),
+      };
+    },
+    begin: (batch) => ({ sequences: batch, seen: new Map(), kept: new Map(), scans: new Map() }),
+    async step(given, state, inputs) {
+      const { made, lead } = run(other, 'step', given, inputs, {}, state);
+      return resultOf(other, made, lead);
+    },
+  };
+  // Names and axes are those of the graphs that the binding was made of.
+  return open as unknown as OpenGraph<T>;
+}
+
+/** All that this file knows of types. */
+interface Untyped extends GraphTypes {
+  readonly params: Named;
+  readonly buffers: Named;
+  readonly inputs: Named;
+  readonly outputs: Named;
+  readonly losses: Readonly<Record<string, number>>;
+  readonly stepInputs: Named;
+  readonly stepOutputs: Named;
+}
+
+interface Lead {
+  /** [B, T], or [B] in a step. */
+  readonly extents: readonly number[];
+  readonly lengths: readonly number[];
+  readonly inputs: GraphTensors;
+}
+
+function leadOf(graph: Graph, inputs: object, step: boolean, { cuSeqlens }: GraphOptions): Lead {
+  const skip = step ? 1 : 2;
+  const record = expectRecord(inputs, `${graph.name}: the inputs`, graph.inputs.map(({ name }) => name));
+  let extents: readonly number[] | undefined;
+  const found = graph.inputs.flatMap(({ name, type }): [string, Float64Array][] => {
+    const item = member(record, name);
+    if (item === undefined) return [];
+    expectTensor(item, `${graph.name}: ${name}`);
+    extents ??= item.shape.slice(0, skip);
+    return [[name, valuesOf(graph.name, name, item, [...extents, ...type.axes.map(({ size }) => size)])]];
+  });
+  if (extents === undefined || extents.length < skip) throw new RuntimeError(`${graph.name}: no input says how many tokens there are`, 'pass the inputs');
+  const [batch, tokens] = [extents[0], step ? 1 : extents[1]];
+  const fault = cuSeqlens === undefined ? undefined : offsetsFault(cuSeqlens, batch, tokens);
+  if (fault !== undefined) throw new RuntimeError(`${graph.name}: cuSeqlens ${fault}`, `it holds ${OFFSETS_RULE}`);
+  const lengths = cuSeqlens === undefined ? Array.from({ length: batch }, () => tokens) : Array.from({ length: cuSeqlens.length - 1 }, (_, i) => cuSeqlens[i + 1] - cuSeqlens[i]);
+  return { extents, lengths, inputs: new Map(found) };
+}
+
+/** The numbers of a tensor, which must have this shape. */
+function valuesOf(whose: string, name: string, given: unknown, shape: readonly number[]): Float64Array {
+  expectTensor(given, `${whose}: ${name}`);
+  if (!ArrayBuffer.isView(given.values)) throw new RuntimeError(`${whose}: ${name} lies on a device`, 'the interpreter reads typed arrays: fetch it with `readFloats`');
+  if (given.shape.length !== shape.length || given.shape.some((extent, i) => extent !== shape[i])) {
+    throw new RuntimeError(`${whose}: ${name} must be [${shape.join(', ')}], found [${given.shape.join(', ')}]`, 'see `shapes` of the binding');
+  }
+  if (given.values instanceof Uint16Array) throw new RuntimeError(`${whose}: ${name} has 16-bit values`, 'the interpreter reads numbers: convert them to a Float32Array');
+  return Float64Array.from(given.values);
+}
+
+function shaped({ extents }: Lead, axes: readonly { readonly name: string; readonly size: number }[], data: Float64Array): Tensor<string> {
+  const names = [...(extents.length === 1 ? ['B'] : ['B', 'T']), ...axes.map(({ name }) => name)];
+  return tensor(names.join(' '), [...extents, ...axes.map(({ size }) => size)], Float32Array.from(data));
+}
+
+function resultOf(graph: Graph, made: Evaluation, lead: Lead): GraphResult<Named, Readonly<Record<string, number>>> {
+  return {
+    outputs: Object.fromEntries(graph.outputs.map(({ name, axes }) => [name, shaped(lead, axes, made.outputs.get(name) ?? new Float64Array())])),
+    losses: Object.fromEntries(made.losses),
+    counts: Object.fromEntries(made.counts),
+    state: made.state,
+  };
+}
