@@ -80,9 +80,11 @@ function executeMap(fn: MathName, m: Float64Array, to: number, count: number, { 
     case 'mul':
       for (let i = 0; i < count; i++) m[to + i] = m[a + x[i]] * m[b + y[i]];
       return;
+    default: {
+      const { f64 } = math[fn];
+      for (let i = 0; i < count; i++) m[to + i] = f64(m[a + x[i]], m[b + y[i]]);
+    }
   }
-  const { f64 } = math[fn];
-  for (let i = 0; i < count; i++) m[to + i] = f64(m[a + x[i]], m[b + y[i]]);
 }
 
 function executeSum(m: Float64Array, to: number, count: number, x: Operand, size: number, stride: number): void {

@@ -38,7 +38,7 @@ export function lowerStep(draft: Draft, program: ScanProgram): void {
         }
       });
       for (const root of program.roots) storeRoot(cx, k, values, root, false);
-      return [...carried.map((index) => nexts[index]), ...delays.map(({ state, value }) => values.tile(value))];
+      return [...carried.map((index) => nexts[index]), ...delays.map(({ value }) => values.tile(value))];
     });
     carried.forEach((index, i) => k.store(draft.user.finals[stateOf(program.stages[index])], lasts[i]));
     delays.forEach(({ state }, i) => k.store(draft.user.finals[state], lasts[carried.length + i]));

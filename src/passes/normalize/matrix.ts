@@ -11,6 +11,9 @@ import { refuse } from './refusal.js';
 
 type MatrixInfo = StateInfo & { kind: 'matrix' };
 
+/** Erases of one token: a chunk's system has blocks for every two of them, and its text grows with the third power. */
+const MOST_ERASES = 16;
+
 /** Resolves what the update and the reads of a matrix state say into gate, sources and readers. */
 export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: MatrixInfo): MatrixStage {
   const { form, erases, reads } = info;
@@ -42,6 +45,11 @@ export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: Mat
     const seen = rest.map((t) => sumTerm(b, { factors: [...t.factors, ...scale], read: undefined }, rowAxis, erase.origin));
     return { col: b.product(write.col), value: sum([...values, ...seen]), erase: { ...reader, row: b.map('mul', b.product(scale), reader.row) } };
   });
+  const erasing = sources.filter(({ erase }) => erase !== undefined).length;
+  if (erasing > MOST_ERASES) {
+    throw refuse('E306', origin, `\`${name}\` erases ${erasing} times per token`, `more than ${MOST_ERASES} times`,
+      'the system that a chunk solves has a block for every two erases: erase less often');
+  }
   if (gate.kind === 'channel' && gate.axis !== rowAxis && sources.some((s) => s.erase)) {
     throw refuse('E306', origin, `\`${name}\` decays along \`${gate.axis}\` and erases along \`${rowAxis}\``, 'its update',
       `let the gate run along \`${rowAxis}\`, the axis that the erase folds away`);
