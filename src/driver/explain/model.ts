@@ -4,6 +4,7 @@ import { ancestorsOf, type Gate, nodeArguments, type NodeId, type Reader, type S
 import type { Spec } from '../../ir/spec/spec.js';
 import type { CallSizes } from '../../runtime/extents.js';
 import { idiomOf } from './idioms.js';
+import { letNames } from './lets.js';
 import { H200, programCost, type Machine, type ProgramCost } from './costs.js';
 
 export interface StateText {
@@ -149,7 +150,8 @@ function writerOf(spec: Spec, scan: ScanProgram): Writer {
     order.push(id);
   };
   wanted.forEach(visit);
-  const taken = new Set([...Object.values(names).flat(), ...spec.axes.map(({ name }) => name)]);
+  const called = letNames(spec, scan);
+  const taken = new Set([...Object.values(names).flat(), ...spec.axes.map(({ name }) => name), ...called.values()]);
   const sizes = new Map<NodeId, number>();
   let count = 0;
   const fresh = (): string => {
@@ -185,9 +187,9 @@ function writerOf(spec: Spec, scan: ScanProgram): Writer {
     const parts = partsOf(id);
     const size = parts.length === 0 ? 0 : parts.reduce((sum, part) => sum + (given.has(part) ? 0 : sizes.get(part) ?? 0), 1);
     sizes.set(id, size);
-    if ((uses.get(id) ?? 0) < 2 || size <= SHORT) continue;
+    if (!called.has(id) && ((uses.get(id) ?? 0) < 2 || size <= SHORT)) continue;
     const text = written(id);
-    const name = fresh();
+    const name = called.get(id) ?? fresh();
     lets.push(`${name} = ${text}`);
     given.set(id, name);
   }

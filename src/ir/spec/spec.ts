@@ -21,6 +21,8 @@ export interface Spec {
   readonly states: readonly SpecState[];
   readonly outputs: readonly SpecOutput[];
   readonly nodes: readonly SpecNode[];
+  /** Names that the text has for values, for whoever prints formulas. */
+  readonly lets?: readonly { readonly name: string; readonly value: number }[];
   readonly origin: Span;
 }
 

@@ -244,7 +244,7 @@ function makeSpec(item: PartItem, declared: Declarations, scope: Scope, pasts: R
   const outputs: SpecOutput[] = declared.outputs.map(({ name, axes, origin }) => ({ name, axes, value: assigned(name), origin }));
   return {
     name: item.name.text, doc: docOf(item), mode: item.sequential ? 'sequential' : 'chunked', axes: declared.axes,
-    inputs: declared.inputs, params: declared.params, states, outputs, nodes: scope.builder.nodes, origin: item.origin,
+    inputs: declared.inputs, params: declared.params, states, outputs, nodes: scope.builder.nodes, lets: letsOf(scope), origin: item.origin,
   };
 }
 
@@ -258,4 +258,8 @@ function docOf(item: PartItem): string {
 
 function inOrder(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
   return [...diagnostics].sort((a, b) => a.primary.span.start - b.primary.span.start);
+}
+
+function letsOf({ bindings }: Scope): NonNullable<Spec['lets']> {
+  return [...bindings.values()].flatMap((binding) => (binding.kind === 'let' && binding.value !== undefined ? [{ name: binding.name, value: binding.value }] : []));
 }

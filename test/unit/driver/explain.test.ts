@@ -31,14 +31,18 @@ function printedBack(text: string): { readonly text: string; readonly replaced: 
   const { explanation, spec } = explained(text);
   const scan = frontend('t', text).ast?.items.find((item): item is PartItem => item.kind === 'scan');
   const states = new Set(spec.states.map(({ name }) => name));
+  // What the text calls something is still there under its name.
+  const names = explanation.lets.map((line) => line.split(' ')[0]);
+  const printed = (formula: string) => names.reduce((whole, name) => whole.replaceAll(new RegExp(`\\b${name}\\b`, 'g'), `${name}_printed`), formula);
   const edits = explanation.outputs.flatMap((line) => {
-    const [, name, value] = /^(\w+) = (.*)$/.exec(line) ?? [];
+    const [, name, own] = /^(\w+) = (.*)$/.exec(line) ?? [];
+    const value = printed(own ?? '');
     const statement = scan?.body.find((own) => own.kind === 'assign' && own.name.text === name);
     return statement?.kind === 'assign' && !states.has(name) ? [{ ...statement.value.origin, value, statement: statement.origin.start }] : [];
   });
   // Outputs come last in the examples, so that names for values stand before the first of them.
   const first = Math.min(...edits.map(({ statement }) => statement));
-  const lets = explanation.lets.map((own) => `let ${own}\n`).join('');
+  const lets = explanation.lets.map((own) => `let ${printed(own)}\n`).join('');
   const edited = edits.sort((x, y) => y.start - x.start).reduce((whole, { start, end, value }) => whole.slice(0, start) + value + whole.slice(end), text);
   return { text: edits.length === 0 ? text : edited.slice(0, first) + lets + edited.slice(first), replaced: edits.length };
 }
@@ -102,6 +106,17 @@ describe('what explain prints means what was meant', () => {
     // Several writes in a step that read one another's have no formula of one line.
     expect([name, replaced.length > 0]).toEqual([name, name !== 'delta_product']);
     sameMeaning(text, printed);
+  });
+
+  it('keeps the names that the text has for values', () => {
+    const read = (body: string) => {
+      const { explanation } = explained(`${HEAD}  ${body}\n}\n`);
+      return [...explanation.lets.map((line) => `let ${line}`), ...explanation.outputs];
+    };
+    expect(read('let n = l2norm(v + w)  o = n * n')).toEqual(['let n = l2norm[V](v + w)', 'o = n * n']);
+    expect(read('let a = v^4  let b = a * w  o = b + a')).toEqual(['let a = v * v * (v * v)', 'let b = a * w', 'o = b + a']);
+    // Names of what is made of a state stand for nothing in the normal form.
+    expect(read('let twice = 2 * (q @ S)  o = twice')[0]).not.toMatch(/^let/);
   });
 
   it('keeps norms and softmax, and takes nothing else for one', () => {
