@@ -43,9 +43,10 @@ interface Called {
   readonly args: readonly Value[];
 }
 
-/** Losses of a scope, by path. */
+/** Losses of a scope, by path, and of the parts that it calls. */
 export function gatherLosses(scope: Scope): void {
   const { graph, run, path } = scope;
+  valuesOf(scope, factsOf(run, graph).counted.filter((call) => !needsMissing(scope, call)));
   const open = graph.losses.filter(({ value }) => !needsMissing(scope, value));
   valuesOf(scope, open.map(({ value }) => value)).forEach((value, i) => {
     const name = below(path, lossPath(open[i]));

@@ -28,16 +28,11 @@ export function pickValue(context: Context, arg: Value, axis: Axis, index: Value
   const cells = offsets(axes, strides(axes, arg.axes).map((distance, i) => (axes[i].name === axis.name ? 0 : distance)));
   const rows = rowsIn(tokens, arg, frame);
   const from = new Int32Array(indices.length);
-  let none = false;
-  const there = new Float64Array(indices.length).fill(1);
   indices.forEach((i, at) => {
     checkIndex(i, axis, origin);
     const copy = Math.floor(at / cell);
     from[at] = (rows === undefined ? copy : rows[copy]) * arg.cell + cells[at % cell] + i * step;
-    if (i >= 0) return;
-    none = true;
-    there[at] = 0;
-    from[at] = -1;
+    if (i < 0) from[at] = -1;
   });
   const data = new Float64Array(frame.copies * cell);
   from.forEach((at, i) => {
@@ -46,7 +41,8 @@ export function pickValue(context: Context, arg: Value, axis: Axis, index: Value
   const masks = arg.masks.map((mask): Mask => {
     return hasAxis(mask.of.axes, axis) ? { of: pickValue(context, mask.of, axis, index, origin), picked: mask.picked } : mask;
   });
-  if (none) masks.push({ of: makeValue(frame, axes, there), picked: true });
+  const some = index.data.map((i) => (i < 0 ? 0 : 1));
+  if (some.includes(0)) masks.push({ of: makeValue(index.frame, index.axes, some, { rows: index.rows }), picked: true });
   const varies = tape !== undefined && arg.varies;
   const out = makeValue(frame, axes, data, { masks: joinMasks(masks, index.masks), varies });
   if (tape !== undefined && varies) {

@@ -1,5 +1,5 @@
 import type { Span } from '../../ir/common/span.js';
-import type { Graph } from '../../ir/graph/graph.js';
+import type { Graph, ScanPart } from '../../ir/graph/graph.js';
 import { operandsOf } from '../../ir/graph/operands.js';
 import type { GraphState, Kept } from './state.js';
 import type { Tokens } from './tokens.js';
@@ -70,6 +70,8 @@ export type CallOutputs = (output: number) => Value;
 export interface Facts {
   /** Does it look at one token at a time? Then it may be evaluated on those tokens only that are read. */
   readonly tokenwise: boolean;
+  /** Calls of parts that have losses or updates, themselves or in parts of theirs: they count whether or not their outputs are read. */
+  readonly counted: readonly number[];
   /** For each node, the nodes that read it. */
   readonly readers: readonly (readonly number[])[];
 }
@@ -83,9 +85,14 @@ export function factsOf(run: Run, graph: Graph): Facts {
   if (known !== undefined) return known;
   const readers: number[][] = graph.nodes.map(() => []);
   graph.nodes.forEach((node, id) => operandsOf(node).forEach((arg) => readers[arg].push(id)));
-  const facts = { tokenwise: isTokenwise(run, graph), readers };
+  const counted = graph.nodes.flatMap((node, id) => (node.kind === 'call' && settles(run, graph.instances[node.instance].part) ? [id] : []));
+  const facts = { tokenwise: isTokenwise(run, graph), counted, readers };
   run.facts.set(graph, facts);
   return facts;
+}
+
+function settles(run: Run, part: Graph | ScanPart): boolean {
+  return part.kind !== 'scan' && (part.losses.length > 0 || part.updates.length > 0 || factsOf(run, part).counted.length > 0);
 }
 
 function isTokenwise(run: Run, graph: Graph): boolean {

@@ -323,7 +323,7 @@ function scanAt(world: World, call: Call, output: number, place: Place): Found {
     return spec.inputs.every(({ axes }, i) => read(call.args[i], axesOf(axes), token).every((one) => one !== undefined)) ? [token] : [];
   });
   const lengths = Array.from({ length: world.sequences }, (_, n) => rows.filter((row) => world.tokens[row].sequence === n).length);
-  const tensors = new Map(spec.inputs.map(({ name, axes }, i) => [name, Float64Array.from(rows.flatMap((row) => read(call.args[i], axesOf(axes), row).map((one) => one?.x ?? NaN)))]));
+  const tensors = new Map<string, Float64Array>(spec.inputs.map(({ name, axes }, i) => [name, Float64Array.from(rows.flatMap((row) => read(call.args[i], axesOf(axes), row).map((one) => one?.x ?? NaN)))]));
   for (const { name, axes } of spec.params) {
     const width = size(axesOf(axes));
     const first = (world.family * heads + head) * width;
