@@ -3,7 +3,7 @@ import type { Axis } from '../../ir/graph/types.js';
 import type { Context } from './context.js';
 import { GraphFault } from './fault.js';
 import { fillDraws, keyWith, type Draw, type NoiseKey } from './noise.js';
-import { joinFrames, type Frame } from './tokens.js';
+import { joinFrames, type Frame, type Tokens } from './tokens.js';
 import {
   gatherInto, hasAxis, joinMasks, makeValue, offsets, rowsIn, sizeOf, spread, strides, union, without, type Mask, type Value,
 } from './value.js';
@@ -92,7 +92,8 @@ export function ropeValue(context: Context, arg: Value, axis: Axis, frequency: V
     out[q] = x[p] * sin + x[q] * cos;
   });
   const varies = tape !== undefined && (arg.varies || frequency.varies);
-  const value = makeValue(frame, axes, out, { masks: joinMasks(arg.masks, frequency.masks), varies });
+  const masks = arg.masks.map((mask) => (hasAxis(mask.of.axes, axis) ? pairedMask(tokens, mask, axis, half, pairs) : mask));
+  const value = makeValue(frame, axes, out, { masks: joinMasks(masks, frequency.masks), varies });
   if (tape !== undefined && varies) {
     tape.push(value, (cotangent, into) => {
       const [dx, df] = [cotangent.slice(), new Float64Array(f.length)];
@@ -107,6 +108,15 @@ export function ropeValue(context: Context, arg: Value, axis: Axis, frequency: V
     });
   }
   return value;
+}
+
+/** Of an axis that is turned: both of a pair are present, or neither is. */
+function pairedMask(tokens: Tokens, { of, picked }: Mask, axis: Axis, half: number, pairs: 'halves' | 'adjacent'): Mask {
+  const axes = [...without(of.axes, [axis]), axis];
+  const there = spread(tokens, of, of.frame, axes);
+  const partner = (i: number): number => (i >= 2 * half ? i : pairs === 'adjacent' ? i ^ 1 : i < half ? i + half : i - half);
+  const both = there.map((x, i) => x * there[i - (i % axis.size) + partner(i % axis.size)]);
+  return { of: makeValue(of.frame, axes, both), picked };
 }
 
 /** One draw for each copy of the frame and element of `axes`. */

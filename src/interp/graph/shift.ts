@@ -85,7 +85,10 @@ export function beforeValue(context: Context, arg: Value, kept: Kept | undefined
   return convValue(context, arg, weight, one, kept);
 }
 
-/** Sum over j of weight[j] x[t - (taps - 1) + j], along the tokens at which x is present; what was before a sequence is 0. */
+/**
+ * Sum over j of weight[j] x[t - (taps - 1) + j], along the tokens at which x is present; what was before a sequence is 0. A pick of
+ * nothing is 0 as any other.
+ */
 export function convValue(context: Context, arg: Value, weight: Value, taps: Axis, kept: Kept | undefined): Shifted {
   const { tokens, tape } = context;
   const axes = union(arg.axes, without(weight.axes, [taps]));
@@ -120,7 +123,7 @@ export function convValue(context: Context, arg: Value, weight: Value, taps: Axi
     data[out] += factors[factor] * extended.data[from];
   });
   const varies = tape !== undefined && (arg.varies || weight.varies);
-  const value = makeValue(tokens.byToken, axes, data, { masks: arg.masks, varies });
+  const value = makeValue(tokens.byToken, axes, data, { masks: arg.masks.filter(({ picked }) => !picked), varies });
   if (tape !== undefined && varies) {
     tape.push(value, (cotangent, into) => {
       const [dRows, dFactors] = [new Float64Array(extended.data.length), new Float64Array(factors.length)];

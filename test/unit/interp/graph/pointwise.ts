@@ -171,8 +171,9 @@ function compute(world: World, node: GraphNode, id: number, place: Place): Found
       const [pair, second] = node.pairs === 'halves' ? [i % half, i >= half] : [Math.floor(i / 2), i % 2 === 1];
       const partner = node.pairs === 'halves' ? (second ? i - half : i + half) : second ? i - 1 : i + 1;
       const other = at(node.arg, { ...place, at: new Map(place.at).set(node.axis.name, partner) });
+      if (other === undefined) return undefined;
       const angle = token.time * (at(node.frequency, { ...place, at: new Map(place.at).set(node.turn.name, pair) })?.x ?? NaN);
-      return { x: own.x * Math.cos(angle) + (second ? 1 : -1) * (other?.x ?? NaN) * Math.sin(angle), out: own.out };
+      return { x: own.x * Math.cos(angle) + (second ? 1 : -1) * other.x * Math.sin(angle), out: own.out };
     }
     case 'sinkhorn': throw new Error('sinkhorn is held against loops of its own');
     case 'normal': return there(drawn(world, 'normal', node.draw, node.type.axes, place));
