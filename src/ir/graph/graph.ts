@@ -85,6 +85,8 @@ export interface Instance {
   readonly name: string;
   /** Values of the loop variables around it, from outside to inside: `la.3`. */
   readonly turns: readonly (number | string)[];
+  /** Values of all loop variables around it by name, letters of a text included: `{i}` in names of tensors. */
+  readonly loops: ReadonlyMap<string, number | string>;
   /** `expert[E]`: one of each per index; its params have these axes in front. */
   readonly family: readonly Axis[];
   readonly part: Graph | ScanPart;

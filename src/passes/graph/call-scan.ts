@@ -101,7 +101,7 @@ function placed(scope: Scope, use: Use, spec: Spec, sizes: ReadonlyMap<string, n
   }
   const name = use.places.size === 0 ? use.name : `${use.name}_${use.places.size + 1}`;
   const part = { kind: 'scan', name: spec.name, spec, sizes, heads, origin } as const;
-  const at = scope.instances.push({ name, turns: use.turns, family: use.family, part, origin: use.origin }) - 1;
+  const at = scope.instances.push({ name, turns: use.turns, loops: use.loops, family: use.family, part, origin: use.origin }) - 1;
   use.places.set(key, at);
   return at;
 }

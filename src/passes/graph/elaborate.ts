@@ -10,6 +10,7 @@ import { readHeader } from './header.js';
 import { nameOf, signatureAxes, type Part } from './part.js';
 import { sameSpan, type Given, type Scope, type Setting, type Workshop } from './scope.js';
 import { runAll } from './statements.js';
+import { unreached } from './uses.js';
 
 /** A part with what it was given. */
 export interface Elaborated {
@@ -144,7 +145,8 @@ function elaborateOnce(part: Part, given: Given, training: boolean, workshop: (d
   const diagnostics: Diagnostic[] = [];
   const scope: Scope = {
     part, kind, training, workshop: workshop(diagnostics), builder: graphBuilder(),
-    frame: { names: new Map(), parent: undefined, turns: [], own: new Map(), losses: new Map() },
+    beneath: new Map([...given].filter(([name]) => name.includes('.'))), reached: new Set(),
+    frame: { names: new Map(), parent: undefined, turns: [], loops: new Map(), own: new Map(), losses: new Map() },
     inputs: [], params: [], instances: [], losses: [], updates: [], names: new Map(), init: undefined,
     axes: new Map(), ranges: [], draws: 0, turned: 0, inLaw: false, lawDraws: new Map(), diagnostics,
     resolve: (expr) => resolve(scope, expr),
@@ -152,6 +154,7 @@ function elaborateOnce(part: Part, given: Given, training: boolean, workshop: (d
   };
   readHeader(scope, given);
   runAll(scope, part.item.body);
+  unreached(scope);
   const graph = finish(scope, given);
   return { made: graph, diagnostics };
 }

@@ -64,6 +64,12 @@ function givenBy(part: Part, settings: ReadonlyMap<string, number | string>): Gi
   const known = settingsOf(part);
   const given = new Map<string, Setting>();
   for (const [name, value] of settings) {
+    // Of parts below: whoever uses them looks.
+    if (name.includes('.')) {
+      const other = typeof value === 'string' ? part.visible.get(value) : undefined;
+      given.set(name, other !== undefined ? { kind: 'part', part: other } : typeof value === 'number' ? { kind: 'number', value } : { kind: 'text', text: value });
+      continue;
+    }
     if (!known.includes(name)) {
       return diagnostic('E201', `\`${nameOf(part)}\` has no \`${name}\` to set`, part.item.name.origin, 'declared here', {
         help: [...didYouMean(name, known), known.length === 0 ? 'it has no settings' : `it has ${known.join(', ')}`],

@@ -45,6 +45,7 @@ export interface Use {
   readonly renamed: ReadonlyMap<string, string>;
   readonly family: readonly Axis[];
   readonly turns: readonly (number | string)[];
+  readonly loops: Loops;
   readonly origin: Span;
   /** Where it was called; a part that is called by its own name has weights once. */
   calls: number;
@@ -52,11 +53,15 @@ export interface Use {
   readonly places: Map<string, number | undefined>;
 }
 
+/** Values of loop variables, by name. */
+type Loops = ReadonlyMap<string, number | string>;
+
 /** Names of one block: those of the part, or of one turn. */
 export interface Frame {
   readonly names: Map<string, Binding>;
   readonly parent: Frame | undefined;
   readonly turns: readonly (number | string)[];
+  readonly loops: Loops;
   /** Parts called by their own name in this turn. */
   readonly own: Map<string, Use>;
   readonly losses: Map<string, Span>;
@@ -78,6 +83,12 @@ export interface Scope {
   readonly kind: 'layer' | 'moe' | 'model';
   readonly training: boolean;
   readonly workshop: Workshop;
+  /**
+   * Settings of parts below that whoever elaborates this one gives, by path: `ffn.E`, `ffn.expert.F`. They come before those of the text.
+   */
+  readonly beneath: Given;
+  /** Names of parts that were found for them. */
+  readonly reached: Set<string>;
   readonly builder: GraphBuilder;
   frame: Frame;
   readonly inputs: GraphInput[];

@@ -58,7 +58,7 @@ export function makeGraph(shape: Shape, body: (w: Words) => Made): Graph {
     return { name, axes, buffer, law: undefined, range: ANY, f32: false, decay: false, origin: NO_SPAN };
   };
   const params = [...Object.entries(shape.params ?? {}).map(param(false)), ...Object.entries(shape.buffers ?? {}).map(param(true))];
-  const instances = Object.entries(shape.parts ?? {}).map(([name, { part, family = [], turns = [] }]): Instance => ({ name, turns, family, part, origin: NO_SPAN }));
+  const instances = Object.entries(shape.parts ?? {}).map(([name, { part, family = [], turns = [] }]): Instance => ({ name, turns, loops: new Map(), family, part, origin: NO_SPAN }));
   const add = (made: NodeBody, type: Partial<ValueType> = {}): number => b.add(made, NO_SPAN, { ...number, ...type });
   const words: Words = {
     get(name) {
