@@ -93,6 +93,10 @@ export const CODES = {
   E813: error('a part that cannot run token by token'),
   E814: error('a part that contains itself'),
   E816: error('another kind of value is needed'),
+  E821: error('a param without a name in checkpoints'),
+  E822: error('a layout that does not hold each axis once'),
+  E823: error('two params in one tensor'),
+  E824: error('a tensor that nothing claims'),
 } as const satisfies Readonly<Record<string, CodeInfo>>;
 
 export type Code = keyof typeof CODES;

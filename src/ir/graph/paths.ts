@@ -1,4 +1,5 @@
 import type { Range } from '../common/range.js';
+import type { Span } from '../common/span.js';
 import type { Graph, GraphLoss, GraphParam, Instance, Law } from './graph.js';
 import type { Axis } from './types.js';
 
@@ -16,6 +17,8 @@ export interface PathParam {
   readonly range: Range;
   /** Its own, or the `init` of the nearest part around it; undefined: nobody says. */
   readonly law: Law | undefined;
+  /** Where it is declared. */
+  readonly origin: Span;
 }
 
 /** `la`, or `la.3` in a turn of a `repeat`. */
@@ -45,15 +48,15 @@ export function paramsOf(graph: Graph, path = '', family: readonly Axis[] = [], 
     const heads = part.heads.filter((head) => !instance.family.some((axis) => axis.name === head.name));
     return part.spec.params.map(({ name, axes, range }): PathParam => {
       const own = [...heads, ...axes.map((axis): Axis => ({ name: axis, size: part.sizes.get(axis) ?? NaN, past: false }))];
-      const stored = { buffer: false, f32: true, decay: own.length > 1, range, law };
+      const stored = { buffer: false, f32: true, decay: own.length > 1, range, law, origin: part.origin };
       return { path: below(place, name), axes: [...around, ...own], family: around, ...stored };
     });
   }));
 }
 
 function placed(param: GraphParam, path: string, family: readonly Axis[], init: Law | undefined): PathParam {
-  const { axes, buffer, f32, decay, range, law } = param;
-  return { path, axes: [...family, ...axes], family, buffer, f32, decay, range, law: law ?? init };
+  const { axes, buffer, f32, decay, range, law, origin } = param;
+  return { path, axes: [...family, ...axes], family, buffer, f32, decay, range, law: law ?? init, origin };
 }
 
 /** Paths of all losses, those of a part before those of the parts that it calls. */
