@@ -1,4 +1,4 @@
-export type CommandName = 'check' | 'build' | 'explain' | 'run' | 'fmt' | 'doctor';
+export type CommandName = 'check' | 'build' | 'explain' | 'run' | 'import' | 'export' | 'fmt' | 'doctor';
 
 /** What `--help` tells of each command; plain data, so that help needs nothing else. */
 export const COMMANDS: readonly { readonly name: CommandName; readonly usage: string; readonly summary: string; readonly options: readonly string[] }[] = [
@@ -64,6 +64,37 @@ export const COMMANDS: readonly { readonly name: CommandName; readonly usage: st
       '  --with aux=0.01      numbers, texts and parts in place of those of the header; once for each',
       '  --states random      draws initial states that have no declared range too, instead of zeros',
       '  --json               results of --check as JSON',
+    ],
+  },
+  {
+    name: 'import',
+    usage: 'import FILE --from DIR -o OUT.safetensors',
+    summary: 'read a published checkpoint into the params of a model, by the names in its text',
+    options: [
+      '  --from DIR|FILE      safetensors: a folder with or without an index, an index, or one file',
+      '  --names FAMILY       which `names` of the model (needed if it has several)',
+      '  -o, --out OUT.safetensors   params by path, as `lmoec run --inputs` takes them; appears as a whole or not at all',
+      '  --dtype D            f64, f32, f16, bf16 (default: as stored; 8-bit and 4-bit weights become bf16); params marked f32 are f32',
+      '  --name NAME          which declaration (default: the one named like the file, else the last)',
+      '  --size D=64,ffn.E=8  sizes in place of those of the text; those of parts below by their path',
+      '  --with kinds=LLN     numbers, texts and parts in place of those of the text; once for each',
+      '  --json               what was written, as JSON',
+    ],
+  },
+  {
+    name: 'export',
+    usage: 'export FILE --from IN.safetensors -o DIR',
+    summary: 'write params as a checkpoint that other libraries read, by the names in the model\'s text',
+    options: [
+      '  --from IN.safetensors   params by path, as `lmoec import` writes them',
+      '  --names FAMILY       which `names` of the model (needed if it has several)',
+      '  -o, --out DIR        a new folder; appears as a whole or not at all',
+      '  --shard-size 5GB     of a file at most (default: 5GB); several files have an index',
+      '  --dtype D            f64, f32, f16, bf16 (default: as stored); params marked f32 are f32',
+      '  --name NAME          which declaration (default: the one named like the file, else the last)',
+      '  --size D=64,ffn.E=8  sizes in place of those of the text; those of parts below by their path',
+      '  --with kinds=LLN     numbers, texts and parts in place of those of the text; once for each',
+      '  --json               what was written, as JSON',
     ],
   },
   {

@@ -75,7 +75,7 @@ export function list(texts: readonly string[] | undefined): readonly string[] {
 /** `aux=0.01`, `kinds=LLN`, `mixer=other`: numbers, texts and names of parts in place of those of a header. */
 export function settingsOf(texts: readonly string[]): ReadonlyMap<string, number | string> {
   return new Map(texts.map((item) => {
-    const match = /^\s*([A-Za-z_]\w*)\s*=(.*)$/s.exec(item);
+    const match = /^\s*([A-Za-z_][\w.]*)\s*=(.*)$/s.exec(item);
     if (match === null) throw new UsageError(`--with ${item}: write NAME=VALUE, for example --with aux=0.01`);
     const [, name, text] = match;
     const value = text.trim() === '' ? NaN : Number(text);
@@ -87,7 +87,7 @@ export function settingsOf(texts: readonly string[]): ReadonlyMap<string, number
 export function sizesOf(texts: readonly string[]): ReadonlyMap<string, number> {
   const sizes = new Map<string, number>();
   for (const item of texts.flatMap((text) => text.split(','))) {
-    const match = /^\s*([A-Za-z_]\w*)\s*=\s*(\d+)\s*$/.exec(item);
+    const match = /^\s*([A-Za-z_][\w.]*)\s*=\s*(\d+)\s*$/.exec(item);
     if (match === null) throw new UsageError(`--size ${item}: write AXIS=NUMBER, for example --size K=64,V=64`);
     const size = Number(match[2]);
     if (size < 1) throw new UsageError(`--size ${item}: a size is at least 1`);

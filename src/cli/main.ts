@@ -12,6 +12,8 @@ async function load(name: CommandName): Promise<Command> {
     case 'build': return (await import('./commands/build.js')).build;
     case 'explain': return (await import('./commands/explain.js')).explain;
     case 'run': return (await import('./commands/run.js')).run;
+    case 'import': return (await import('./commands/convert.js')).importing;
+    case 'export': return (await import('./commands/convert.js')).exporting;
     case 'fmt': return (await import('./commands/fmt.js')).fmt;
     case 'doctor': return (await import('./commands/doctor.js')).doctor;
   }

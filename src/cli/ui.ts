@@ -1,4 +1,4 @@
-import { visible, visibleLine } from '../support/text.js';
+import { bytesText, visible, visibleLine } from '../support/text.js';
 import { writeErr, writeOut } from './streams.js';
 
 /** Where a command talks. Results go to `out`; progress goes to standard error, and only to a terminal. */
@@ -69,4 +69,22 @@ export function table(rows: readonly (readonly string[])[]): string {
   return rows
     .map((row) => row.map((cell, i) => (/^[\d.][\d.e+-]*$/.test(cell) ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join('  ').trimEnd())
     .join('\n');
+}
+
+const BAR = 24;
+
+/** A line that says how far long work is, at most ten times a second: how much, how fast, how long still. */
+export function progressBar(what: string, show: (text: string) => void): (done: number, total: number) => void {
+  const begun = performance.now();
+  let shown = -Infinity;
+  return (done, total) => {
+    const now = performance.now();
+    if (now - shown < 100) return;
+    shown = now;
+    const share = total === 0 ? 1 : done / total;
+    const filled = Math.round(share * BAR);
+    const seconds = (now - begun) / 1000;
+    const left = seconds < 2 || share === 0 ? '' : `, ${Math.ceil(seconds / share - seconds)} s left`;
+    show(`${what} ${'█'.repeat(filled)}${'·'.repeat(BAR - filled)} ${Math.floor(share * 100)} % of ${bytesText(total)}, ${bytesText(done / Math.max(seconds, 1e-3))}/s${left}`);
+  };
 }

@@ -5,6 +5,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { message } from './host/failure.js';
+import { freeSpace, openDraft, openFile, type Draft, type OpenFile } from './host/files.js';
 import { replaceFolders, type Content } from './host/folders.js';
 import { catchInterrupts, children } from './host/interrupts.js';
 import { cacheFolder, temporaryFolder, type Temporary } from './host/places.js';
@@ -40,6 +41,12 @@ export interface Host {
   write(path: string, content: string | Uint8Array): string | undefined;
   /** Fills folders beside their places below `parent`, then swaps all of them in, so that nobody sees half of one. Returns why it failed. */
   replaceFolders(parent: string, folders: ReadonlyMap<string, Content>): string | undefined;
+  /** A plain file, to be read in pieces; undefined where there is none. */
+  openFile(path: string): OpenFile | undefined;
+  /** A file, or a folder of files, that is written in pieces and appears as a whole; a string says why it cannot be. */
+  openDraft(path: string, kind: 'file' | 'folder'): Draft | string;
+  /** Free bytes where a path is or will be. */
+  freeSpace(path: string): number | undefined;
   sha256(...parts: readonly (string | Uint8Array)[]): string;
   /** From now on an interrupt ends programs, removes what is unfinished and says so. */
   catchInterrupts(): void;
@@ -112,6 +119,9 @@ export function nodeHost(): Host {
     list: (folder) => entriesBelow(folder).filter(({ kind }) => kind !== 'folder').map(({ path }) => path),
     write: writeOne,
     replaceFolders,
+    openFile,
+    openDraft,
+    freeSpace,
     sha256(...parts) {
       const hash = createHash('sha256');
       // Lengths keep ('ab', 'c') apart from ('a', 'bc').

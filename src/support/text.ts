@@ -26,3 +26,11 @@ export function jsonText(value: unknown, indent?: number): string {
   const escaped = (character: string): string => [...Array(character.length).keys()].map((i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`).join('');
   return JSON.stringify(value, null, indent).replace(UNSHOWN, (character) => (character === '\n' ? character : escaped(character)));
 }
+
+/** `9.3 GB`: powers of a thousand, as disks are sold. */
+export function bytesText(bytes: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  const value = bytes / 1000 ** power;
+  return `${power === 0 ? value : value.toFixed(value < 100 ? 1 : 0)} ${units[power]}`;
+}
