@@ -321,7 +321,7 @@ export const mixers: Readonly<Record<string, Mixer>> = {
     });
     const [nw, nb, bonus] = [vector(params, 'nw', H * V), vector(params, 'nb', H * V), vector(params, 'r_k', H * K)];
     const y = o.map((row, t) => {
-      const normed = sum(product(nw, each(row, H, (own) => standard(own, 64e-5))), nb);
+      const normed = sum(product(nw, each(row, H, (own) => standard(own, V * 1e-5))), nb);
       const straight = each(v[t], H, (own, h) => own.map((value) => value * total(range(K).map((c) => r[t][h * K + c] * k[t][h * K + c] * bonus[h * K + c]))));
       return product(sum(normed, straight), g[t]);
     });
