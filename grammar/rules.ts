@@ -109,6 +109,7 @@ export class LmoeParser extends StatementParser {
     let of: Ident | undefined;
     let range: RangeText | undefined;
     let perGroup = false;
+    let rounded = false;
     const names = this.SUBRULE(this.names);
     this.CONSUME(T.Colon);
     this.OR([
@@ -123,6 +124,10 @@ export class LmoeParser extends StatementParser {
             this.CONSUME(T.Group);
             perGroup = true;
           } },
+          { ALT: () => {
+            this.CONSUME(T.Rounded);
+            rounded = true;
+          } },
         ]));
       } },
       { ALT: () => {
@@ -133,7 +138,7 @@ export class LmoeParser extends StatementParser {
     ]);
     return this.ACTION(() => {
       const origin = this.since(names[0].origin);
-      return { names, axes: axes ?? { names: [], origin: of?.origin ?? origin }, range, of, perGroup, origin };
+      return { names, axes: axes ?? { names: [], origin: of?.origin ?? origin }, range, of, perGroup, rounded, origin };
     });
   });
 

@@ -33,6 +33,7 @@ export const Not = keyword('not');
 export const From = contextual('from');
 export const Per = contextual('per');
 export const Group = contextual('group');
+export const Rounded = contextual('rounded');
 export const One = contextual('one');
 export const Of = contextual('of');
 export const With = contextual('with');
@@ -106,7 +107,7 @@ export const OpenComment = createToken({ name: 'OpenComment', pattern: /\/\*[\s\
 
 export const KEYWORDS: readonly TokenType[] = [Scan, Moe, Layer, Model, Import, Const, Let, Param, State, In, If, Else, Repeat, And, Or, Not];
 export const CONTEXTUAL: readonly TokenType[] = [
-  From, Per, Group, One, Of, With, Sequential, Buffer, Use, Loss, Update, Init, Names, F32, No, Decay, Ignore, Like,
+  From, Per, Group, Rounded, One, Of, With, Sequential, Buffer, Use, Loss, Update, Init, Names, F32, No, Decay, Ignore, Like,
 ];
 
 /** Longer ones before those that they begin with. */

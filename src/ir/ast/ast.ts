@@ -67,6 +67,8 @@ export interface Declared {
 export interface Input extends Declared {
   readonly of: Ident | undefined;
   readonly perGroup: boolean;
+  /** Read in the dtype of the build, whatever it is for. */
+  readonly rounded: boolean;
 }
 
 /** `w: [D] = normal(0.02) f32 no decay`. */

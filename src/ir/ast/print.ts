@@ -80,8 +80,8 @@ function binding({ name, value }: Binding): string {
   return value ? `${name.text} = ${printExpr(inside(value))}` : name.text;
 }
 
-function input({ of, perGroup, ...group }: Input): string {
-  return of ? `${idents(group.names)}: one of ${of.text}` : `${declared(group)}${perGroup ? ' per group' : ''}`;
+function input({ of, perGroup, rounded, ...group }: Input): string {
+  return of ? `${idents(group.names)}: one of ${of.text}` : `${declared(group)}${perGroup ? ' per group' : ''}${rounded ? ' rounded' : ''}`;
 }
 
 function declared({ names, axes, range }: Declared): string {

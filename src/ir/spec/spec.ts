@@ -37,6 +37,8 @@ export interface SpecInput {
   readonly name: string;
   readonly axes: readonly Axis[];
   readonly scope: 'head' | 'group';
+  /** Said to be read in the dtype of a build; else what gates are computed from, and scalars, are f32. */
+  readonly rounded: boolean;
   readonly range: Range;
   readonly origin: Span;
 }

@@ -63,6 +63,9 @@ function readInputs(scope: Scope, group: Input): void {
   if (group.perGroup) {
     report(scope, diagnostic('E107', `a ${scope.kind} has no inputs \`per group\``, group.origin, 'said of scans', { help: ['say it by axes: an input that is shared lacks the axis of what shares it'] }));
   }
+  if (group.rounded) {
+    report(scope, diagnostic('E107', `inputs of a ${scope.kind} are not said to be rounded`, group.origin, 'said of scans', { help: ['what a layer takes has the dtype of the build; `f32(x)` keeps it in f32'] }));
+  }
   const of = group.of && axisNamed(scope, group.of);
   const axes = group.of === undefined ? declaredAxes(scope, group.axes) : [];
   const range = resolveRange(group.range, (d) => report(scope, d));

@@ -77,7 +77,7 @@ export function declare(item: PartItem, given: ReadonlyMap<string, number>, repo
 
   for (const group of item.inputs) refusedInput(group, report);
   each<Input>(item.inputs, ({ text: name, origin }, axes, range, group) => {
-    if (bind({ kind: 'input', name, origin, index: inputs.length, axes })) inputs.push({ name, axes, scope: group.perGroup ? 'group' : 'head', range, origin });
+    if (bind({ kind: 'input', name, origin, index: inputs.length, axes })) inputs.push({ name, axes, scope: group.perGroup ? 'group' : 'head', rounded: group.rounded, range, origin });
   });
   for (const statement of item.body) {
     if (statement.kind === 'param') {

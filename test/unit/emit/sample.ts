@@ -12,9 +12,9 @@ export const spec: Spec = {
   mode: 'chunked',
   axes: [{ name: 'K', defaultSize: 16 }, { name: 'V', defaultSize: 32 }],
   inputs: [
-    { name: 'q', axes: ['K'], scope: 'group', range: ANY, origin },
-    { name: 'v', axes: ['V'], scope: 'head', range: ANY, origin },
-    { name: 'g', axes: [], scope: 'head', range: { lo: -Infinity, hi: 0 }, origin },
+    { name: 'q', axes: ['K'], scope: 'group', rounded: false, range: ANY, origin },
+    { name: 'v', axes: ['V'], scope: 'head', rounded: false, range: ANY, origin },
+    { name: 'g', axes: [], scope: 'head', rounded: false, range: { lo: -Infinity, hi: 0 }, origin },
   ],
   params: [{ name: 'A_log', axes: [], range: ANY, origin }],
   states: [
