@@ -1,14 +1,14 @@
-import { COL, ROW, type Axis } from '../ir/common/axes.js';
+import { sizeIn, type Axis } from '../ir/common/axes.js';
 import { bytesOf, type IoDtype } from '../ir/common/dtype.js';
 import { lanesOf } from '../ir/plan/lanes.js';
-import type { Extent, Launch, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
+import type { Extent, Launch, Plan, PlanKernel, PlanTensor, Segmentation } from '../ir/plan/plan.js';
 import { loadedBuffers } from '../ir/tile/buffers.js';
 import { factsOf } from '../ir/tile/facts.js';
 import type { TileBuffer, TileId, TileKernel, TileModule, TileStmt } from '../ir/tile/tile.js';
 
 /** Size of an axis of a module; the token axes have that of a chunk. */
 export function axisSize(module: TileModule, axis: Axis): number {
-  const size = axis === ROW || axis === COL ? module.chunk : module.sizes.get(axis);
+  const size = sizeIn(module.sizes, module.chunk, axis);
   if (size === undefined) throw new Error(`${module.name}: axis ${axis} has no size`);
   return size;
 }
@@ -34,6 +34,21 @@ export function planTensor(module: TileModule, buffer: TileBuffer, dtype: IoDtyp
   };
 }
 
+/** Blocks that run at once on a large device where each has a multiprocessor for itself. */
+const BLOCKS = 128;
+
+/**
+ * How to cut where segments hand on states by matrices, which costs two walks more: as many as run at once, and only where most of a device would wait
+ * otherwise. `undefined`: they hand on decays, or nothing.
+ */
+export function mappedSegmentation(module: TileModule, kernels: readonly PlanKernel[]): Segmentation | undefined {
+  const maps = module.kernels.some(({ cut, body }) => cut === true && body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'identity'));
+  if (!maps) return undefined;
+  const uncut = new Set(module.kernels.filter(({ cut }) => cut === undefined).map(({ name }) => name));
+  const blocks = kernels.filter(({ name, grid }) => uncut.has(name) && grid.flat().includes('segments')).map(({ grid }) => grid.flat().reduce<number>((n, x) => (typeof x === 'number' ? n * x : n), 1));
+  return { programs: Math.max(1, Math.floor(BLOCKS / Math.max(1, ...blocks))), least: 8, pays: 4 };
+}
+
 /** The programs of a module as launches of its kernels. */
 export function planPrograms(module: TileModule, kernels: readonly PlanKernel[]): Plan['programs'] {
   const named = (name: string) => kernels.find((kernel) => kernel.name === name) ?? missing(name);
@@ -43,7 +58,10 @@ export function planPrograms(module: TileModule, kernels: readonly PlanKernel[])
   const summed = new Set(module.buffers.filter((buffer) => buffer.ungrouped !== undefined).map((buffer) => buffer.name));
   const sums = (kernel: TileKernel) => kernel.inner === 'group' && loadedBuffers(kernel.body).some((name) => summed.has(name));
   const grouped = new Set(module.kernels.filter(sums).map((kernel) => kernel.name));
-  const launches = (names: readonly string[]) => lanesOf(names.map(named)).map((launch): Launch => (grouped.has(launch.kernel) ? { ...launch, grouped: true } : launch));
+  const cut = new Set(module.kernels.filter((kernel) => kernel.cut === true).map((kernel) => kernel.name));
+  const launches = (names: readonly string[]) => lanesOf(names.map(named)).map((launch): Launch => ({
+    ...launch, ...(grouped.has(launch.kernel) && { grouped: true }), ...(cut.has(launch.kernel) && { cut: true }),
+  }));
   return { forward: launches(module.programs.forward), backward: launches(module.programs.backward), step: launches(module.programs.step) };
 }
 
@@ -80,7 +98,7 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
   const scan = (body: readonly TileStmt[], outer: readonly Extent[], inner: Extent, tokens = outerExtents('token')): void => {
     // Neighbours of tokens are those of other tokens: memory gives them once.
     const loaded = new Set<string>();
-    const access = (name: string) => {
+    const access = (name: string, outer: readonly Extent[]) => {
       const buffer = module.buffers.find((candidate) => candidate.name === name);
       if (buffer === undefined) throw new Error(`${module.name}: no buffer ${name}`);
       const width = bytesOf(buffer.dtype === 'io' ? dtype : buffer.dtype);
@@ -90,14 +108,14 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
       switch (stmt.kind) {
         case 'let': {
           const { op } = stmt;
-          if (op.op === 'load' && !loaded.has(op.buffer)) access(op.buffer);
+          if (op.op === 'load' && !loaded.has(op.buffer)) access(op.buffer, outer);
           if (op.op === 'load') loaded.add(op.buffer);
           const count = factsOf(op).flops?.(op, axesOf(stmt.tile), axesOf, elements);
           if (count !== undefined) add(flops, [...outer, inner], count);
           break;
         }
         case 'store':
-          access(stmt.buffer);
+          access(stmt.buffer, stmt.only === undefined ? outer : outerExtents('sequence'));
           break;
         case 'loop':
           if (stmt.over === 'members') scan(stmt.body, outer, 'heads');

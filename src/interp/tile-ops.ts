@@ -1,4 +1,4 @@
-import { COL, ROW, swapTokens, unionAxes, withoutAxes, type Axis } from '../ir/common/axes.js';
+import { COL, ROW, swapAxis, unionAxes, withoutAxes, type Axis, type AxisPair } from '../ir/common/axes.js';
 import type { MathName } from '../ir/common/dag.js';
 import { LEAST_LOG_DECAY, type SequenceEnd, type TileId, type TileOp } from '../ir/tile/tile.js';
 import { math } from '../math/index.js';
@@ -29,6 +29,7 @@ export function evaluateOp(op: Exclude<TileOp, { op: 'load' }>, axes: readonly A
   switch (op.op) {
     case 'literal': return scalar(op.value);
     case 'zeros': return newValue(axes, sizeOf);
+    case 'identity': return identityTile(axes, sizeOf);
     case 'head': return scalar(scene.head());
     case 'heads': return scalar(scene.heads);
     case 'keep': return keepTile(tile(op.arg), scene.length(), sizeOf);
@@ -37,7 +38,7 @@ export function evaluateOp(op: Exclude<TileOp, { op: 'load' }>, axes: readonly A
     case 'reduce': return reduceTile(op.reduce, op.axis, tile(op.arg), sizeOf);
     case 'contract': return contractTiles(operand(op.a), operand(op.b), op.axis, sizeOf);
     case 'compose': return composeTiles(tile(op.a), tile(op.b), sizeOf);
-    case 'swap': return swapTile(tile(op.arg));
+    case 'swap': return swapTile(tile(op.arg), op.axes);
     case 'cumsum': return cumsumTile(tile(op.arg), op.exclusive, op.reverse, sizeOf);
     case 'shift': return shiftTile(tile(op.arg), op.by, op.edge === undefined ? undefined : tile(op.edge), sizeOf);
     case 'pick': return pickTile(tile(op.arg), op.row, sizeOf);
@@ -110,8 +111,14 @@ function composeTiles(a: TileValue, b: TileValue, sizeOf: SizeOf): TileValue {
   return out;
 }
 
-export function swapTile(arg: TileValue): TileValue {
-  return { ...arg, axes: swapTokens(arg.axes) };
+export function swapTile(arg: TileValue, axes?: AxisPair): TileValue {
+  return { ...arg, axes: arg.axes.map(swapAxis(axes)) };
+}
+
+function identityTile(axes: readonly Axis[], sizeOf: SizeOf): TileValue {
+  const out = newValue(axes, sizeOf);
+  for (let at = 0; at < out.data.length; at += out.sizes[1] + 1) out.data[at] = 1;
+  return out;
 }
 
 /** Visits the cells of all axes but ROW; `rows(i)` turns a row into an offset from the base. */

@@ -1,4 +1,4 @@
-import { COL, ROW, type Axis } from '../ir/common/axes.js';
+import { COL, ROW, sizeIn, type Axis } from '../ir/common/axes.js';
 import type { SequenceEnd, TileBuffer, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from '../ir/tile/tile.js';
 import { evaluateOp, swapTile } from './tile-ops.js';
 import { newValue, stridesAlong, visit, type TileValue } from './tile-value.js';
@@ -70,9 +70,9 @@ function segmentsOf(dims: TileDims, chunks: readonly Chunk[]): readonly Segment[
   return segments;
 }
 
-/** Has the kernel nothing to walk in this segment? */
-function isIdle(kernel: TileKernel, segments: readonly Segment[], { index, sequence }: Segment): boolean {
-  return kernel.idle !== undefined && segments[index + (kernel.idle === 'first' ? -1 : 1)]?.sequence !== sequence;
+/** Is the segment its sequence's first, or last? */
+function isOutermost(segments: readonly Segment[], { index, sequence }: Segment, end: SequenceEnd): boolean {
+  return segments[index + (end === 'first' ? -1 : 1)]?.sequence !== sequence;
 }
 
 /** Number of elements of a buffer, row-major [outer, inner, ...axes]. */
@@ -89,7 +89,7 @@ export function bufferElements(module: TileModule, buffer: TileBuffer, dims: Til
 }
 
 export function tileSize(module: TileModule, axis: Axis): number {
-  const size = axis === ROW || axis === COL ? module.chunk : module.sizes.get(axis);
+  const size = sizeIn(module.sizes, module.chunk, axis);
   if (size === undefined) throw new Error(`${module.name}: axis ${axis} has no size`);
   return size;
 }
@@ -111,9 +111,11 @@ export function runTiles(module: TileModule, program: 'forward' | 'backward' | '
     const zeros = buffer.role === 'initial' || buffer.role === 'cotangent';
     memory.set(buffer.name, new Float64Array(count).fill(zeros ? 0 : NaN));
   }
+  const cut = segmentsOf(dims, chunksOf(module, dims)).length > dims.sequences.length;
   for (const name of module.programs[program]) {
     const kernel = module.kernels.find((candidate) => candidate.name === name);
     if (kernel === undefined) throw new Error(`${module.name}: no kernel ${name}`);
+    if (kernel.cut === true && !cut) continue;
     runKernel(module, kernel, dims, memory, rounding);
   }
   const written = new Set(['output', 'final', 'gradient']);
@@ -187,7 +189,9 @@ function runProgram(
   };
 
   const load = (op: TileOp & { readonly op: 'load' }, place: Place): TileValue => {
-    const { buffer, data, at, token } = cellOf(op.buffer, place);
+    const { segment } = place;
+    const whole = segment !== undefined && (['first', 'last'] as const).every((end) => isOutermost(launch.segments, segment, end));
+    const { buffer, data, at, token } = cellOf(whole && op.whole !== undefined ? op.whole : op.buffer, place);
     if (!token) {
       const out = newValue(buffer.axes, sizeOf);
       out.data.set(data.subarray(at(0), at(0) + out.data.length));
@@ -251,7 +255,7 @@ function runProgram(
   const places = (loop: TileLoop, place: Place): readonly Place[] => {
     switch (loop.over) {
       case 'chunks': {
-        if (place.segment !== undefined && isIdle(kernel, launch.segments, place.segment)) return [];
+        if (place.segment !== undefined && kernel.idle !== undefined && isOutermost(launch.segments, place.segment, kernel.idle)) return [];
         const own = place.segment?.chunks ?? launch.chunks.filter((chunk) => kernel.outer === 'once' || chunk.sequence === place.sequence);
         const some = loop.only === undefined ? own : loop.only === 'first' ? own.slice(0, 1) : own.slice(-1);
         return some.map((chunk) => ({ ...place, chunk, sequence: chunk.sequence }));
@@ -276,7 +280,7 @@ function runProgram(
           tiles.set(stmt.tile, evaluate(stmt.op, kernel.tiles[stmt.tile].axes, place));
           break;
         case 'store':
-          store(stmt.buffer, tile(stmt.value), place);
+          if (stmt.only === undefined || (place.segment !== undefined && isOutermost(launch.segments, place.segment, stmt.only))) store(stmt.buffer, tile(stmt.value), place);
           break;
         case 'loop': {
           for (const carry of stmt.carry) tiles.set(carry.tile, tile(carry.init));

@@ -18,7 +18,7 @@ import { normalize } from './normalize/normalize.js';
 export interface LowerOptions {
   /** Tokens per chunk, a power of two. */
   readonly chunk?: number;
-  /** Cuts the walks of diagonal transitions into segments that run at once; on unless told otherwise. */
+  /** Cuts walks into segments that run at once, where a call has so few heads that it pays; on unless told otherwise. */
   readonly segments?: boolean;
   /**
    * Walks make scores themselves instead of reading them, where the gate does not run along the row axis: less memory traffic, but every block of

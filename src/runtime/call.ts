@@ -1,4 +1,4 @@
-import type { Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
+import type { Launch, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
 import { kindName } from '../support/brief.js';
 import { elementCount, newHostArray } from './arrays.js';
 import { chunkTable, segmentTable, sequenceTable, shapeOf, type CallSizes, type Extents } from './extents.js';
@@ -130,8 +130,13 @@ export function bindTensors<T extends DeviceTensor>(
 }
 
 /** Is every head a group of its own? */
-export function isUngrouped({ heads, groups }: Pick<Extents, 'heads' | 'groups'>): boolean {
+function isUngrouped({ heads, groups }: Pick<Extents, 'heads' | 'groups'>): boolean {
   return heads === groups;
+}
+
+/** Has the call no use for a launch, since nothing is shared or no sequence is cut? `inPlace`: the sums of groups may be left out. */
+export function isNeedless({ grouped, cut }: Launch, extents: Extents, inPlace: boolean): boolean {
+  return (grouped === true && inPlace && isUngrouped(extents)) || (cut === true && extents.segments === extents.sequences);
 }
 
 /** Throws where an array cannot fill a tensor. */

@@ -48,7 +48,9 @@ function chunkCounts(plan: Pick<Plan, 'chunk'>, call: CallSizes): readonly numbe
 function segmentCounts(plan: Pick<Plan, 'chunk' | 'segmentation'>, call: CallSizes): readonly number[] {
   const chunks = chunkCounts(plan, call);
   const all = chunks.reduce((sum, count) => sum + count, 0);
-  const longest = Math.max(plan.segmentation.least, Math.ceil((all * call.heads) / plan.segmentation.programs));
+  const { programs, least, pays = 1 } = plan.segmentation;
+  const longest = Math.max(least, Math.ceil((all * call.heads) / programs));
+  if (Math.max(0, ...chunks) < pays * longest) return chunks.map(() => 1);
   return chunks.map((count) => Math.max(1, Math.ceil(count / longest)));
 }
 

@@ -28,7 +28,7 @@ export function buildStandIn(folder: string, module: TileModule, dtype: IoDtype,
   const { plan: emitted, files } = emitCuda(module, { target: 'cuda.sm90', dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns });
   const plan: Plan = { ...emitted, segmentation };
   const text = [...files.values()].join('\n').replace(/^extern __shared__.*$/m, '')
-    .replace(/kTablePrograms = \d+, kTableLeast = \d+/, `kTablePrograms = ${segmentation.programs}, kTableLeast = ${segmentation.least}`);
+    .replace(/kTablePrograms = .*;/, `kTablePrograms = ${segmentation.programs}, kTableLeast = ${segmentation.least}, kTablePays = ${segmentation.pays ?? 1};`);
   const at = join(folder, 'plans', module.name, [...module.sizes].map(([axis, size]) => `${axis}${size}`).join(''), `cuda.sm90.${dtype}`);
   mkdirSync(at, { recursive: true });
   writeFileSync(join(at, 'plan.json'), JSON.stringify(plan));

@@ -4,7 +4,7 @@ import { verifyPlan } from '../../ir/plan/verify.js';
 import type { TileKernel, TileModule } from '../../ir/tile/tile.js';
 import { lineComment } from '../../support/text.js';
 import { verified } from '../../support/verified.js';
-import { costsOf, planPrograms, planTensor } from '../describe.js';
+import { costsOf, mappedSegmentation, planPrograms, planTensor } from '../describe.js';
 import { lowerFragments } from './frag/lower.js';
 import { lowerSimt } from './simt/lower.js';
 import { lowerStream } from './stream/lower.js';
@@ -35,6 +35,7 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
   const lowered = module.kernels.map((kernel) => ({ kernel, ...lower(cx, kernel, options.plain ?? false) }));
   const kernels = lowered.map((one) => planKernel(cx, one.kernel, one, file));
   const tensors = [...module.buffers.map((buffer): PlanTensor => ({ ...planTensor(module, buffer, options.dtype), ...(isOptional(buffer) && { optional: true }) })), ...lowered.flatMap(({ code }) => code.scratch)];
+  const segmentation = mappedSegmentation(module, kernels) ?? SEGMENTATION;
   const plan: Plan = {
     format: 'lmoec-plan-2',
     scan: module.name,
@@ -44,7 +45,7 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
     dtype: options.dtype,
     sizes: Object.fromEntries(module.sizes),
     chunk: module.chunk,
-    segmentation: SEGMENTATION,
+    segmentation,
     tensors,
     kernels,
     programs: planPrograms(module, kernels),
@@ -62,7 +63,7 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
     'extern __shared__ __align__(1024) u8 smem[];',
     '',
     ...lowered.map(({ code }) => code.text),
-    `constexpr int kTablePrograms = ${SEGMENTATION.programs}, kTableLeast = ${SEGMENTATION.least};`,
+    `constexpr int kTablePrograms = ${segmentation.programs}, kTableLeast = ${segmentation.least}, kTablePays = ${segmentation.pays ?? 1};`,
     template(options.templates, 'rt/tables.cuh'),
   ].join('\n');
   return { plan: verified(`the plan of ${module.name}`, plan, verifyPlan(plan)), files: new Map([[file, text]]) };

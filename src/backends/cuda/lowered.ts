@@ -1,9 +1,10 @@
 import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Extent, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
+import { buffersRead } from '../../ir/tile/buffers.js';
 import { walk } from './uses.js';
 import { innerExtent, outerExtents, plainName } from '../describe.js';
-import { bufferNamed, isStrided, strides } from './address.js';
+import { bufferNamed, cellOffset, isStrided, strides, type Place } from './address.js';
 
 export type CudaTarget = 'cuda.sm80' | 'cuda.sm86' | 'cuda.sm90';
 
@@ -26,8 +27,12 @@ export interface LoweredKernel {
   readonly scratch: readonly PlanTensor[];
 }
 
-/** Dynamic shared memory a block may ask for, in bytes. */
-export function sharedLimit(target: CudaTarget): number {
+/** Dynamic shared memory in bytes that a block may ask for, so that `blocks` of them share a multiprocessor: each takes 1 KB more. */
+export function sharedLimit(target: CudaTarget, blocks = 1): number {
+  return Math.floor((sharedOf(target) + 1024) / blocks) - 1024;
+}
+
+function sharedOf(target: CudaTarget): number {
   switch (target) {
     case 'cuda.sm80': return 163 * 1024;
     case 'cuda.sm86': return 99 * 1024;
@@ -56,7 +61,7 @@ export function buffersOf(module: TileModule, kernel: TileKernel): readonly { re
   const written = new Set<string>();
   walk(kernel.body, (stmt) => {
     if (stmt.kind === 'store') written.add(stmt.buffer);
-    if (stmt.kind === 'let' && stmt.op.op === 'load') read.add(stmt.op.buffer);
+    if (stmt.kind === 'let') for (const name of buffersRead(stmt.op)) read.add(name);
   });
   return module.buffers
     .filter((buffer) => read.has(buffer.name) || written.has(buffer.name))
@@ -73,6 +78,28 @@ export const tensorMap = (name: string) => `m_${plainName(name)}`;
 export const isOptional = (buffer: TileBuffer): boolean => buffer.outer === 'sequence' && (buffer.role === 'initial' || buffer.role === 'final' || buffer.role === 'cotangent');
 /** The condition, in C, under which a buffer is there; undefined: always. */
 export const presence = (buffer: TileBuffer): string | undefined => (isOptional(buffer) ? `${pointer(buffer.name)} != nullptr` : undefined);
+
+/** A buffer that is read, and what takes its place where a segment is all of its sequence. */
+export interface Source {
+  readonly buffer: TileBuffer;
+  readonly whole?: TileBuffer;
+}
+
+export function sourceOf(module: TileModule, { buffer, whole }: { readonly buffer: string; readonly whole?: string }): Source {
+  return { buffer: bufferNamed(module, buffer), ...(whole !== undefined && { whole: bufferNamed(module, whole) }) };
+}
+
+/** C text of the pointer to a cell. */
+export function cellPointer(module: TileModule, { buffer, whole }: Source, place: Place): string {
+  const of = (one: TileBuffer) => `${pointer(one.name)} + ${cellOffset(module, one, place)}`;
+  return whole === undefined ? of(buffer) : `(is_whole ? ${of(whole)} : ${of(buffer)})`;
+}
+
+/** The condition, in C, under which a source is there; undefined: always. */
+export function sourcePresence({ buffer, whole }: Source): string | undefined {
+  const there = whole === undefined ? presence(buffer) : presence(whole);
+  return whole === undefined || there === undefined ? there : `(!is_whole || ${there})`;
+}
 
 /** Arguments in the plan's order and the matching C parameters. `boxes`: by buffer, the box in which the copy engine reads it, always. */
 export function signature(cx: CudaContext, kernel: TileKernel, scratch: readonly string[], boxes: ReadonlyMap<string, readonly number[]> = new Map()): { args: PlanArg[]; parameters: string } {

@@ -1,4 +1,4 @@
-import type { TileKernel, TileLoop } from '../../ir/tile/tile.js';
+import type { SequenceEnd, TileKernel, TileLoop } from '../../ir/tile/tile.js';
 import type { Place } from './address.js';
 import type { Code } from './code.js';
 
@@ -19,10 +19,11 @@ export function outerLines(code: Code, kernel: TileKernel, home: Place): Place {
       return { ...home, sequence: 'sequence' };
     case 'segment':
       code.line('const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];');
+      code.line('const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;');
       code.line(`const int walk_chunks = ${idle(kernel)}segments[4 * segment + 2];`);
       // Of an empty sequence the table of chunks knows nothing.
       code.line('const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];');
-      code.line('(void)walk_first, (void)walk_end;');
+      code.line('(void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;');
       return { ...home, segment: 'segment', sequence: 'sequence' };
     case 'once':
       // The table may have empty rows beyond these (TableKernel in ir/plan), of which walks write nothing.
@@ -32,12 +33,16 @@ export function outerLines(code: Code, kernel: TileKernel, home: Place): Place {
   }
 }
 
+/** C condition in kernels per segment: is it its sequence's first, or last? */
+export function outermost(end: SequenceEnd): string {
+  return `is_${end}`;
+}
+
 /** Text before the number of a segment's chunks: 0 where it is idle. */
 function idle(kernel: TileKernel): string {
   switch (kernel.idle) {
     case undefined: return '';
-    case 'first': return 'segments[4 * segment + 3] == 0 ? 0 : ';
-    case 'last': return 'segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5] ? 0 : ';
+    case 'first': case 'last': return `${outermost(kernel.idle)} ? 0 : `;
   }
 }
 

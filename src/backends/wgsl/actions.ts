@@ -1,6 +1,7 @@
 import { COL, ROW, sameAxes, type Axis } from '../../ir/common/axes.js';
+import { buffersRead } from '../../ir/tile/buffers.js';
 import { hasRole, operandsOf } from '../../ir/tile/facts.js';
-import type { TileId, TileLoop, TileStmt } from '../../ir/tile/tile.js';
+import type { SequenceEnd, TileId, TileLoop, TileStmt } from '../../ir/tile/tile.js';
 import { homesOf, type Home } from './homes.js';
 import { isFold, isScan, type Fold, type Scan } from './roles.js';
 import { cellAxes, type Structure } from './structure.js';
@@ -9,7 +10,7 @@ import { cellAxes, type Structure } from './structure.js';
 export type Root =
   | { readonly kind: 'define'; readonly tile: TileId }
   | { readonly kind: 'carry'; readonly tile: TileId; readonly from: TileId }
-  | { readonly kind: 'store'; readonly buffer: string; readonly value: TileId };
+  | { readonly kind: 'store'; readonly buffer: string; readonly value: TileId; readonly only?: SequenceEnd };
 
 /** What a workgroup does between two barriers at most. */
 export type Action =
@@ -61,7 +62,7 @@ export function loadsOf(s: Structure, homes: ReadonlyMap<TileId, Home>, tile: Ti
   if (!own && (home === 'array' || home === 'scalar')) return [];
   const op = s.definitions.get(tile)?.op;
   if (op === undefined) return [];
-  return op.op === 'load' ? [op.buffer] : operandsOf(op).flatMap((arg) => loadsOf(s, homes, arg, false));
+  return op.op === 'load' ? buffersRead(op) : operandsOf(op).flatMap((arg) => loadsOf(s, homes, arg, false));
 }
 
 /** Folds whose registers a root reads. */
@@ -114,7 +115,7 @@ function actionsOf(s: Structure, homes: ReadonlyMap<TileId, Home>, body: readonl
         break;
       }
       case 'store':
-        addRoot(s, homes, actions, { kind: 'store', buffer: stmt.buffer, value: stmt.value });
+        addRoot(s, homes, actions, { kind: 'store', buffer: stmt.buffer, value: stmt.value, ...(stmt.only && { only: stmt.only }) });
         break;
       case 'loop': {
         for (const { tile, init } of stmt.carry) if (homes.get(tile) === 'array') addRoot(s, homes, actions, { kind: 'carry', tile, from: init });

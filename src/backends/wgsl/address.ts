@@ -110,5 +110,6 @@ export function sequenceEnds(s: Structure, place: Place): { readonly first: stri
 
 /** The name of an axis's index in a loop. */
 export function axisVariable(axis: Axis): string {
+  if (axis.endsWith("'")) return identifier('j_', axis.slice(0, -1));
   return axis === ROW ? 'r' : axis === COL ? 'c' : identifier('i_', axis);
 }

@@ -1,4 +1,4 @@
-import { COL, ROW, otherToken, withoutAxes, type Axis } from '../../ir/common/axes.js';
+import { COL, ROW, swapAxis, withoutAxes, type Axis } from '../../ir/common/axes.js';
 import { isElementwise } from '../../ir/tile/facts.js';
 import type { SequenceEnd, TileId, TileOp } from '../../ir/tile/tile.js';
 import { math } from '../../math/index.js';
@@ -111,10 +111,14 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
     case 'zeros': return floatLiteral(0);
     case 'head': return `f32(${placeOf(p, tile).head ?? placeOf(p, tile).group})`;
     case 'heads': return 'f32(heads)';
+    case 'identity': {
+      const [row, col] = p.s.axes(tile).map((axis) => `${indexText(indexOf(p, at, axis))}${axis === p.s.kernel.split && p.s.size(axis) !== p.s.whole(axis) ? ' + block' : ''}`);
+      return `select(0.0, 1.0, ${row} == ${col})`;
+    }
     case 'keep': return `select(0.0, ${element(p, block, op.arg, at)}, ${indexText(indexOf(p, at, ROW))} < ${lengthOf(p, tile)})`;
     case 'round': throw new Error(`${p.s.kernel.name}: nobody lowers for operands of 16 bits here`);
     case 'map': return math[op.fn].wgsl(...op.args.map((arg) => element(p, block, arg, at)));
-    case 'swap': return element(p, block, op.arg, new Map([...at].map(([axis, index]) => [otherToken(axis), index])));
+    case 'swap': return element(p, block, op.arg, new Map([...at].map(([axis, index]) => [swapAxis(op.axes)(axis), index])));
     case 'pick': return element(p, block, op.arg, new Map(at).set(ROW, constant(op.row === 'first' ? 0 : p.s.size(ROW) - 1)));
     case 'mask': return `select(0.0, ${element(p, block, op.arg, at)}, ${indexText(indexOf(p, at, COL))} ${op.strict ? '<' : '<='} ${indexText(indexOf(p, at, ROW))})`;
     case 'shift': {
@@ -171,6 +175,7 @@ function neighbourText(p: Printing, block: Block, tile: TileId, op: TileOp & { r
 
 function loadText(p: Printing, block: Block, tile: TileId, op: TileOp & { readonly op: 'load' }, at: At): string {
   if (op.back !== undefined) return neighbourText(p, block, tile, op, at, op.back);
+  if (op.whole !== undefined) return wholeText(p, block, tile, { ...op, whole: undefined }, op.whole, at);
   const buffer = p.s.buffer(op.buffer);
   const binding = p.binding(op.buffer);
   const place = placeOf(p, tile);
@@ -179,6 +184,12 @@ function loadText(p: Printing, block: Block, tile: TileId, op: TileOp & { readon
   const address = bufferAddress(p, op.buffer, place, row, at);
   const value = readText(p, block, binding, address);
   return row === undefined ? value : `select(0.0, ${value}, ${indexText(row)} < ${lengthOf(p, tile)})`;
+}
+
+/** One of two buffers, as the segment is all of its sequence or not: both are read. */
+function wholeText(p: Printing, block: Block, tile: TileId, op: TileOp & { readonly op: 'load' }, whole: string, at: At): string {
+  const [some, all] = [op.buffer, whole].map((buffer) => loadText(p, block, tile, { ...op, buffer }, at));
+  return `select(${some}, ${all}, sequences[6u * sequence + 5u] == 1u)`;
 }
 
 /** Element offset in a binding. */

@@ -7,7 +7,7 @@ import { textFrame } from '../../support/frame.js';
 import { lineComment } from '../../support/text.js';
 import { uncommented } from '../notes.js';
 import { verified } from '../../support/verified.js';
-import { costsOf, innerExtent, outerExtents, planPrograms, planTensor } from '../describe.js';
+import { costsOf, innerExtent, mappedSegmentation, outerExtents, planPrograms, planTensor } from '../describe.js';
 import { DEFAULT_CAPABILITIES, type WgslCapabilities } from './capabilities.js';
 import { helpersOf } from './helpers.js';
 import { choose, lowerKernel, WORKGROUP, type LoweredKernel, type Resource, type WgslContext } from './lower.js';
@@ -74,7 +74,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
     dtype: options.dtype,
     sizes: Object.fromEntries(module.sizes),
     chunk: module.chunk,
-    segmentation: options.segmentation ?? SEGMENTATION,
+    segmentation: options.segmentation ?? mappedSegmentation(staged, kernels) ?? SEGMENTATION,
     tensors: [...staged.buffers.map((buffer) => ({ ...planTensor(staged, buffer, options.dtype), ...(buffer.role === 'workspace' ? { dtype: 'f32' as const } : {}) })), ...scratch],
     kernels,
     programs: planPrograms(staged, kernels),

@@ -2,6 +2,7 @@ import { COL, ROW, withoutAxes, type Axis } from '../../ir/common/axes.js';
 import { LEAST_LOG_DECAY, type TileId } from '../../ir/tile/tile.js';
 import { rootFolds, type Action, type Root } from './actions.js';
 import { axisVariable, type Place } from './address.js';
+import { outermost } from './places.js';
 import { bufferAddress, cellText, element, factorsOf, foldedSize, indexOf, innerBlock, newBlock, operation, valueKey, type At, type Block, type Factor, type Printing } from './element.js';
 import { isProduct, type Product } from './roles.js';
 import { constant, indexText, rolled, variable, type Code, type Index } from './text.js';
@@ -154,7 +155,7 @@ function writeRoots(p: Printing, block: Block, roots: readonly Root[], at: At, p
         block.code.line(`${cellText(p, root.tile, at)} = ${element(p, block, root.from, at)};`);
         break;
       case 'store':
-        storeText(p, block, root.buffer, root.value, at, place);
+        storeText(p, block, root, at, place);
         break;
       default:
         root satisfies never;
@@ -162,7 +163,7 @@ function writeRoots(p: Printing, block: Block, roots: readonly Root[], at: At, p
   }
 }
 
-function storeText(p: Printing, block: Block, name: string, value: TileId, at: At, place: Place): void {
+function storeText(p: Printing, block: Block, { buffer: name, value, only }: Extract<Root, { kind: 'store' }>, at: At, place: Place): void {
   const buffer = p.s.buffer(name);
   const binding = p.binding(name);
   const byRow = buffer.outer === 'token' && place.length !== undefined;
@@ -173,6 +174,7 @@ function storeText(p: Printing, block: Block, name: string, value: TileId, at: A
   const cast = binding.element === 'f16' ? `f16(${text})` : text;
   if (binding.element === 'f16word' || binding.element === 'bf16word') throw new Error(`${name}: halves of words cannot be written one by one`);
   const guards = [
+    ...(only === undefined ? [] : [outermost(only)]),
     ...(row === undefined ? [] : [`${indexText(row)} < ${place.length}`]),
     // A value without the split axis is the same in every block: the first writes it.
     ...(p.s.kernel.split !== undefined && !buffer.axes.includes(p.s.kernel.split) && p.s.size(p.s.kernel.split) !== p.s.whole(p.s.kernel.split) ? ['block == 0u'] : []),

@@ -1,3 +1,4 @@
+import { sizeIn } from '../../ir/common/axes.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
 import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileStmt } from '../../ir/tile/tile.js';
@@ -49,7 +50,7 @@ export interface Chosen {
 /** Decides where tiles live and how wide a block of the split axis is: the widest without scratch, else the one with least. */
 export function choose(cx: Pick<WgslContext, 'module' | 'capabilities'>, kernel: TileKernel): Chosen {
   const limit = Math.floor(cx.capabilities.workgroupBytes / 4);
-  const whole = kernel.split === undefined ? 1 : cx.module.sizes.get(kernel.split) ?? 1;
+  const whole = kernel.split === undefined ? 1 : sizeIn(cx.module.sizes, cx.module.chunk, kernel.split) ?? 1;
   const divisors = [32, 16, 8, 4, 2, 1].filter((n) => whole % n === 0);
   const widths = kernel.split === undefined ? [1] : divisors.some((n) => n >= 4) ? divisors.filter((n) => n >= 4) : divisors;
   let best: Chosen | undefined;

@@ -1,3 +1,4 @@
+import { sizeIn } from '../../ir/common/axes.js';
 import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import type { TileKernel } from '../../ir/tile/tile.js';
 import { WORKGROUP, type LoweredKernel, type WgslContext } from './lower.js';
@@ -9,7 +10,7 @@ export function packKernel(cx: WgslContext, kernel: TileKernel): LoweredKernel {
   const [from, to] = [loadedBuffers(kernel.body)[0], storedBuffers(kernel.body)[0]];
   const buffer = cx.module.buffers.find((candidate) => candidate.name === to);
   if (buffer === undefined || from === undefined || to === undefined) throw new Error(`${kernel.name} does not copy one buffer`);
-  const cell = buffer.axes.reduce((n, axis) => n * (cx.module.sizes.get(axis) ?? cx.module.chunk), 1);
+  const cell = buffer.axes.reduce((n, axis) => n * (sizeIn(cx.module.sizes, cx.module.chunk, axis) ?? 1), 1);
   const cells = { token: 'dims[0].x', sequence: 'dims[0].w', chunk: 'dims[1].x', segment: 'dims[1].y', once: '1u' }[buffer.outer];
   const pointer = identifier('p_', to);
   const code = createCode(1);

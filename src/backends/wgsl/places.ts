@@ -1,4 +1,4 @@
-import type { TileKernel, TileLoop, TileModule } from '../../ir/tile/tile.js';
+import type { SequenceEnd, TileKernel, TileLoop, TileModule } from '../../ir/tile/tile.js';
 import type { Place } from './address.js';
 import type { Memory } from './memory.js';
 import type { Code } from './text.js';
@@ -67,12 +67,16 @@ function sequenceLines(code: Code): void {
   code.line('let chunk_count = sequences[6u * sequence + 3u];');
 }
 
+/** In kernels per segment: is it its sequence's first, or last? */
+export function outermost(end: SequenceEnd): string {
+  return end === 'first' ? 'segments[4u * segment + 3u] == 0u' : 'segments[4u * segment + 3u] + 1u == sequences[6u * sequence + 5u]';
+}
+
 /** Number of chunks that a kernel walks in a segment. */
 function segmentChunks(kernel: TileKernel): string {
   switch (kernel.idle) {
     case undefined: return 'segments[4u * segment + 2u]';
-    case 'first': return 'select(segments[4u * segment + 2u], 0u, segments[4u * segment + 3u] == 0u)';
-    case 'last': return 'select(segments[4u * segment + 2u], 0u, segments[4u * segment + 3u] + 1u == sequences[6u * sequence + 5u])';
+    case 'first': case 'last': return `select(segments[4u * segment + 2u], 0u, ${outermost(kernel.idle)})`;
   }
 }
 

@@ -1,3 +1,4 @@
+import { sizeIn } from '../../ir/common/axes.js';
 import { buildKernel } from '../../ir/tile/build.js';
 import type { TileBuffer, TileKernel, TileModule, TileStmt } from '../../ir/tile/tile.js';
 import { tablesOf, tensorsOf } from './lower.js';
@@ -72,7 +73,7 @@ function stagedIn(module: TileModule, kernel: TileKernel, options: StageOptions)
   const chosen = new Set(touched.filter(({ buffer, access }) => access !== 'read' && options.packed(buffer)).map(({ buffer }) => buffer.name));
   // One binding is kept for the arena, which the stages need anyway.
   const room = options.storageBuffers - 1 - tablesOf(kernel).length;
-  const elements = (buffer: TileBuffer) => buffer.axes.reduce((n, axis) => n * (module.sizes.get(axis) ?? module.chunk), 1) * (buffer.outer === 'token' ? 1 : 1 / module.chunk);
+  const elements = (buffer: TileBuffer) => buffer.axes.reduce((n, axis) => n * (sizeIn(module.sizes, module.chunk, axis) ?? 1), 1) * (buffer.outer === 'token' ? 1 : 1 / module.chunk);
   const candidates = touched.map(({ buffer }) => buffer).filter((buffer) => !chosen.has(buffer.name)).sort((a, b) => elements(a) - elements(b));
   for (const buffer of candidates) {
     if (touched.length - chosen.size <= room) break;
@@ -91,7 +92,7 @@ function renamed(kernel: TileKernel, staged: ReadonlySet<string>): TileKernel {
   const rename = (buffer: string) => (staged.has(buffer) ? stageName(buffer) : buffer);
   const body = (stmts: readonly TileStmt[]): TileStmt[] => stmts.map((stmt) => {
     switch (stmt.kind) {
-      case 'let': return stmt.op.op === 'load' ? { ...stmt, op: { ...stmt.op, buffer: rename(stmt.op.buffer) } } : stmt;
+      case 'let': return stmt.op.op === 'load' ? { ...stmt, op: { ...stmt.op, buffer: rename(stmt.op.buffer), ...(stmt.op.whole !== undefined && { whole: rename(stmt.op.whole) }) } } : stmt;
       case 'store': return { ...stmt, buffer: rename(stmt.buffer) };
       case 'loop': return { ...stmt, body: body(stmt.body) };
     }

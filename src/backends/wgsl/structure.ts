@@ -1,4 +1,4 @@
-import { COL, ROW, type Axis } from '../../ir/common/axes.js';
+import { ROW, sizeIn, type Axis } from '../../ir/common/axes.js';
 import { storedBuffers } from '../../ir/tile/buffers.js';
 import { operandsOf } from '../../ir/tile/facts.js';
 import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from '../../ir/tile/tile.js';
@@ -75,7 +75,7 @@ export function structureOf(module: TileModule, kernel: TileKernel, block: numbe
   };
   walk(kernel.body, []);
   const whole = (axis: Axis): number => {
-    const size = axis === ROW || axis === COL ? module.chunk : module.sizes.get(axis);
+    const size = sizeIn(module.sizes, module.chunk, axis);
     if (size === undefined) throw new Error(`${module.name}: axis ${axis} has no size`);
     return size;
   };

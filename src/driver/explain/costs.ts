@@ -1,4 +1,5 @@
 import type { Extent, Lowering, Plan, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
+import { isNeedless } from '../../runtime/call.js';
 import { extentsOf, gridOf, polynomial, type CallSizes, type Extents } from '../../runtime/extents.js';
 
 /** The machine that times are estimated for. */
@@ -60,7 +61,7 @@ export interface ProgramCost {
 export function programCost(plan: Plan, program: 'forward' | 'backward' | 'step', sizes: CallSizes, machine: Machine): ProgramCost {
   const extents = extentsOf(plan, sizes);
   const made = new Set<string>();
-  const kernels = plan.programs[program].map(({ kernel }) => {
+  const kernels = plan.programs[program].filter((launch) => !isNeedless(launch, extents, false)).map(({ kernel }) => {
     const found = plan.kernels.find(({ name }) => name === kernel);
     if (found === undefined) throw new Error(`the plan of ${plan.scan} launches ${kernel}, which it does not describe`);
     return kernelCost(found, extents, machine, made);
@@ -118,5 +119,6 @@ function stepsOf(kernel: PlanKernel, walk: KernelCost['walk'], extents: Extents,
   const through = (['tokens', 'chunks', 'segments'] as const).find((extent) => kernel.bytes.some((term) => term.includes(extent)));
   if (through === undefined) return 0;
   const runs = walk === 'sequences' ? extents.sequences : extents.segments;
-  return kernel.lowering === 'tensor cores' ? (extents.chunks / runs) * machine.chunkStep : (extents[through] / runs) * machine.tokenStep;
+  const products = through === 'segments' ? extents.segments : extents.chunks;
+  return kernel.lowering === 'tensor cores' ? (products / runs) * machine.chunkStep : (extents[through] / runs) * machine.tokenStep;
 }

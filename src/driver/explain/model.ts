@@ -2,7 +2,7 @@ import type { Plan } from '../../ir/plan/plan.js';
 import { CONTRACTED, formula, type ScanNames } from '../../ir/scan/print.js';
 import { ancestorsOf, type Gate, nodeArguments, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage, stageOperands } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
-import type { CallSizes } from '../../runtime/extents.js';
+import { extentsOf, type CallSizes } from '../../runtime/extents.js';
 import { idiomOf } from './idioms.js';
 import { letNames } from './lets.js';
 import { H200, programCost, type Machine, type ProgramCost } from './costs.js';
@@ -47,6 +47,8 @@ export interface Explanation {
   readonly dtype: string;
   readonly chunk: number;
   readonly sizes: Readonly<Record<string, number>>;
+  /** What becomes of the sequences of the call; undefined where no plan cuts them. */
+  readonly segments: string | undefined;
   readonly call: { readonly batch: number; readonly tokens: number; readonly heads: number; readonly groups: number };
   readonly machine: Machine;
   readonly forward: ProgramCost;
@@ -73,6 +75,7 @@ export function explain(spec: Spec, scan: ScanProgram | undefined, plan: Plan, c
     dtype: plan.dtype,
     chunk: plan.chunk,
     sizes: plan.sizes,
+    segments: segmentsText(plan, sizes),
     call,
     machine,
     forward: programCost(plan, 'forward', sizes, machine),
@@ -205,6 +208,14 @@ function seen(read: Reader, state: string, gate: Gate, show: (id: NodeId) => str
 
 function outputTexts(spec: Spec, scan: ScanProgram, { show }: Writer): string[] {
   return scan.roots.flatMap((root) => (root.kind === 'output' ? [`${spec.outputs[root.output].name} = ${show(root.value)}`] : []));
+}
+
+/** Segments that run at once (docs/algorithms.md: segments). */
+function segmentsText(plan: Plan, sizes: CallSizes): string | undefined {
+  if (!plan.programs.forward.some(({ cut }) => cut === true)) return undefined;
+  const { segments, sequences, chunks } = extentsOf(plan, sizes);
+  if (segments === sequences) return 'none: every sequence is one walk, which leaves little of the device idle or is short';
+  return `${segments} of up to ${Math.ceil(chunks / segments)} chunks, which run at once when it is known where each begins`;
 }
 
 function stateText(spec: Spec, scan: ScanProgram, { show, showRow }: Writer, stage: Stage, index: number): StateText[] {

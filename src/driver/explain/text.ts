@@ -38,6 +38,7 @@ export function explainText(e: Explanation): string {
   const sizes = Object.entries(e.sizes).map(([axis, size]) => `${axis}=${size}`).join(' ');
   const groups = e.call.groups === e.call.heads ? '' : ` G=${e.call.groups}`;
   lines.push('', ...rows('target', `${e.target}  ${e.dtype}  C=${e.chunk}  ${sizes}`), ...rows('call', `B=${e.call.batch} T=${e.call.tokens} H=${e.call.heads}${groups}`));
+  if (e.segments !== undefined) lines.push(...rows('segments', e.segments));
   lines.push(...rows('roofline', machineText(e)), '');
   lines.push(...programLines('forward', e.forward), ...programLines('backward', e.backward), ...programLines('step', e.step));
   return `${lines.join('\n').trimEnd()}\n`;

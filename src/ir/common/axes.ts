@@ -19,6 +19,25 @@ export function swapTokens(axes: readonly Axis[]): readonly Axis[] {
 
 export type AxisSizes = ReadonlyMap<Axis, number>;
 
+/** A second axis of the size of a user's: the columns of a map of that axis onto itself. Users' names have no `'`. */
+export function twinOf(axis: Axis): Axis {
+  return `${axis}'`;
+}
+
+/** Size of an axis of a user, of its twin, or of tokens; undefined: no such axis. */
+export function sizeIn(sizes: AxisSizes, chunk: number, axis: Axis): number | undefined {
+  if (axis === ROW || axis === COL) return chunk;
+  return sizes.get(axis.endsWith("'") ? axis.slice(0, -1) : axis);
+}
+
+/** Two axes that take each other's name; unless told otherwise those of tokens. */
+export type AxisPair = readonly [Axis, Axis];
+
+export function swapAxis(pair: AxisPair = [ROW, COL]): (axis: Axis) => Axis {
+  const [a, b] = pair;
+  return (axis) => (axis === a ? b : axis === b ? a : axis);
+}
+
 export function sameAxes(a: readonly Axis[], b: readonly Axis[]): boolean {
   return a.length === b.length && a.every((axis) => b.includes(axis));
 }

@@ -28,11 +28,13 @@ export interface Plan {
 /**
  * How a host cuts sequences into segments: as many as give `programs` (segments x heads) in all, but none shorter than `least` chunks.
  * With c = max(least, ceil(chunks x heads / programs)), a sequence of n chunks has ceil(n / c) segments (at least 1) whose lengths differ by one at most,
- * the longer ones first.
+ * the longer ones first. Where no sequence has `pays` x c chunks, every sequence is one segment, and launches that are `cut` are left out.
  */
 export interface Segmentation {
   readonly programs: number;
   readonly least: number;
+  /** 1 if absent. */
+  readonly pays?: number;
 }
 
 /** `cuda.sm80`: devices of 8.0 and later with at least 163 KB of shared memory for a block; `cuda.sm86`: those with 99 KB (8.6, 8.9, 12.0); `cuda.sm90`: 9.0 only. */
@@ -58,7 +60,8 @@ export interface PlanTensor {
 /**
  * One block, with these parameters: the offsets of sequences [sequences + 1] (null where all are equally long), the bytes of one number of them as int32 (4, 8, or 0 for
  * null), the tables `sequences`, `segments` and `chunks`, the dims. Where the host does not know the lengths, the extents of chunks and segments are bounds:
- * chunks <= floor((tokens + sequences * (chunk - 1)) / chunk), segments <= sequences + min(chunks / least, programs / heads); rows beyond the real ones are empty.
+ * chunks <= floor((tokens + sequences * (chunk - 1)) / chunk), segments <= sequences + more with more = min(chunks / least, programs / heads), or 0 if that is
+ * less than `pays`; rows beyond the real ones are empty.
  */
 export interface TableKernel {
   readonly file: string;
@@ -122,4 +125,6 @@ export interface Launch {
   readonly waits: readonly number[];
   /** It only sums over the heads of groups, from tensors that have an `ungrouped`. */
   readonly grouped?: true;
+  /** It only makes what segments hand on: not needed where every sequence is one segment. */
+  readonly cut?: true;
 }

@@ -1,4 +1,4 @@
-import type { TileStmt } from './tile.js';
+import type { TileOp, TileStmt } from './tile.js';
 
 /** Buffers that a list of statements stores to, inner loops included. */
 export function storedBuffers(body: readonly TileStmt[]): readonly string[] {
@@ -7,5 +7,11 @@ export function storedBuffers(body: readonly TileStmt[]): readonly string[] {
 
 /** Buffers that a list of statements loads from, inner loops included. */
 export function loadedBuffers(body: readonly TileStmt[]): readonly string[] {
-  return [...new Set(body.flatMap((stmt) => (stmt.kind === 'let' && stmt.op.op === 'load' ? [stmt.op.buffer] : stmt.kind === 'loop' ? loadedBuffers(stmt.body) : [])))];
+  return [...new Set(body.flatMap((stmt) => (stmt.kind === 'let' ? buffersRead(stmt.op) : stmt.kind === 'loop' ? loadedBuffers(stmt.body) : [])))];
+}
+
+/** Buffers of which an operation reads a cell: one of them, where there are two. */
+export function buffersRead(op: TileOp): readonly string[] {
+  if (op.op !== 'load') return [];
+  return op.whole === undefined ? [op.buffer] : [op.buffer, op.whole];
 }

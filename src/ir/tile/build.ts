@@ -1,4 +1,4 @@
-import { COL, ROW, includesAll, swapTokens, type Axis } from '../common/axes.js';
+import { COL, ROW, includesAll, swapTokens, type Axis, type AxisPair } from '../common/axes.js';
 import type { MathName } from '../common/dag.js';
 import { factsOf } from './facts.js';
 import type { SequenceEnd, TileBuffer, TileId, TileKernel, TileLoop, TileOp, TileStmt, TileType } from './tile.js';
@@ -10,9 +10,13 @@ export interface KernelBuilder {
   load(buffer: TileBuffer, rows?: 'row' | 'col'): TileId;
   /** Rows of tokens `back` before (after, if negative). */
   loadBack(buffer: TileBuffer, back: number): TileId;
-  store(buffer: TileBuffer, value: TileId): void;
+  /** The cell of a buffer per segment; where the segment is all of its sequence, that of `whole`. */
+  loadEntry(buffer: TileBuffer, whole: TileBuffer): TileId;
+  /** `only`: from the first or last segment of a sequence alone. */
+  store(buffer: TileBuffer, value: TileId, only?: SequenceEnd): void;
   literal(value: number): TileId;
   zeros(axes: readonly Axis[]): TileId;
+  identity(axes: AxisPair): TileId;
   head(): TileId;
   heads(): TileId;
   keep(arg: TileId): TileId;
@@ -26,7 +30,7 @@ export interface KernelBuilder {
   reduce(op: 'sum' | 'max' | 'min', axis: Axis, arg: TileId): TileId;
   contract(a: TileId, b: TileId, axis: Axis): TileId;
   compose(a: TileId, b: TileId, fine?: boolean): TileId;
-  swap(arg: TileId): TileId;
+  swap(arg: TileId, axes?: AxisPair): TileId;
   cumsum(arg: TileId, how?: { exclusive?: boolean; reverse?: boolean }): TileId;
   shift(arg: TileId, by: 1 | -1, edge?: TileId): TileId;
   pick(arg: TileId, row: 'first' | 'last'): TileId;
@@ -52,6 +56,7 @@ export interface KernelHead {
   readonly inner: TileKernel['inner'];
   readonly split?: Axis;
   readonly idle?: TileKernel['idle'];
+  readonly cut?: TileKernel['cut'] | undefined;
 }
 
 /** Builds a kernel; `write` gets the builder and issues the statements in order. Equal operations become one tile. */
@@ -70,7 +75,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     const axes = made ?? factsOf(op).axes(op, axesOf);
     if (axes === undefined) throw new Error(`${head.name}: ${op.op} is made with axes`);
     const key = JSON.stringify([op, axes]);
-    const fresh = op.op === 'load' && stored.has(op.buffer);
+    const fresh = op.op === 'load' && [op.buffer, op.whole].some((name) => name !== undefined && stored.has(name));
     const found = fresh ? undefined : [here, ...known].map((scope) => scope.get(key)).find((tile) => tile !== undefined);
     if (found !== undefined) return found;
     tiles.push({ axes });
@@ -107,17 +112,19 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
       return define({ op: 'load', buffer: buffer.name, rows }, [rows === 'row' ? ROW : COL, ...buffer.axes]);
     },
     loadBack: (buffer, back) => (back === 0 ? k.load(buffer) : define({ op: 'load', buffer: buffer.name, rows: 'row', back }, [ROW, ...buffer.axes])),
-    store(buffer, value) {
+    loadEntry: (buffer, whole) => define({ op: 'load', buffer: buffer.name, rows: 'none', whole: whole.name }, buffer.axes),
+    store(buffer, value, only) {
       const expected = buffer.outer === 'token' && tokenLoops === 0 ? [ROW, ...buffer.axes] : buffer.axes;
       const found = axesOf(value);
       // A column tile may be stored as it is: the token axis has one meaning in memory.
       const renamed = buffer.outer === 'token' && found.includes(COL) && !found.includes(ROW) ? swapTokens(found) : found;
       if (!includesAll(expected, renamed)) throw new Error(`${head.name}: [${found}] does not fit ${buffer.name} [${expected}]`);
       stored.add(buffer.name);
-      body.push({ kind: 'store', buffer: buffer.name, value });
+      body.push({ kind: 'store', buffer: buffer.name, value, ...(only && { only }) });
     },
     literal: (value) => define({ op: 'literal', value }),
     zeros: (axes) => define({ op: 'zeros' }, axes),
+    identity: (axes) => define({ op: 'identity' }, axes),
     head: () => define({ op: 'head' }),
     heads: () => define({ op: 'heads' }),
     keep: (arg) => define({ op: 'keep', arg }),
@@ -131,7 +138,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     reduce: (op, axis, arg) => define({ op: 'reduce', reduce: op, axis, arg }),
     contract: (a, b, axis) => define({ op: 'contract', a, b, axis }),
     compose: (a, b, fine = false) => define({ op: 'compose', a, b, fine }),
-    swap: (arg) => define({ op: 'swap', arg }),
+    swap: (arg, axes) => define({ op: 'swap', arg, ...(axes && { axes }) }),
     cumsum: (arg, how = {}) => define({ op: 'cumsum', arg, exclusive: how.exclusive ?? false, reverse: how.reverse ?? false }),
     shift: (arg, by, edge) => define({ op: 'shift', arg, by, edge }),
     pick: (arg, row) => define({ op: 'pick', arg, row }),
@@ -148,5 +155,5 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     once: (only, inits, writeBody) => loop({ over: 'chunks', reverse: false, only }, inits, writeBody),
   };
   write(k);
-  return { name: head.name, doc: head.doc, outer: head.outer, inner: head.inner, split: head.split, ...(head.idle && { idle: head.idle }), tiles, body };
+  return { name: head.name, doc: head.doc, outer: head.outer, inner: head.inner, split: head.split, ...(head.idle && { idle: head.idle }), ...(head.cut && { cut: head.cut }), tiles, body };
 }

@@ -1,4 +1,4 @@
-import { COL, ROW, includesAll, sameAxes, swapTokens, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
+import { COL, ROW, includesAll, sameAxes, swapAxis, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
 import type { TileBuffer, TileId, TileOp } from './tile.js';
 
 export type OpName = TileOp['op'];
@@ -21,7 +21,7 @@ export type Role =
 const ROLES = {
   load: 'load',
   literal: 'free', zeros: 'free', head: 'free', heads: 'free',
-  map: 'pointwise', keep: 'pointwise', round: 'pointwise', mask: 'pointwise',
+  identity: 'pointwise', map: 'pointwise', keep: 'pointwise', round: 'pointwise', mask: 'pointwise',
   swap: 'move', pick: 'move', shift: 'move', put: 'move', take: 'move',
   contract: 'fold', compose: 'fold', reduce: 'fold', dscore: 'fold', dscoreRow: 'fold', dscoreCol: 'fold',
   cumsum: 'scan', recur: 'scan', dgate: 'scan', inverse: 'scan',
@@ -121,10 +121,11 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
       if (op.back !== undefined && (op.rows !== 'row' || !scope.sequence)) fault(`load ${op.buffer}: no neighbours of tokens are known here`);
       if (op.rows !== expected) fault(`load ${op.buffer}: rows '${op.rows}' where '${expected}' is meant`);
     },
-    text: (op) => `load ${op.buffer}${op.rows === 'none' ? '' : ` ${op.rows}`}${op.back === undefined ? '' : ` back ${op.back}`}`,
+    text: (op) => `load ${op.buffer}${op.rows === 'none' ? '' : ` ${op.rows}`}${op.back === undefined ? '' : ` back ${op.back}`}${op.whole === undefined ? '' : `, whole ${op.whole}`}`,
   },
   literal: { operands: none, axes: none, text: (op) => `${op.value}` },
   zeros: { operands: none, axes: () => undefined, text: () => 'zeros' },
+  identity: { operands: none, axes: () => undefined, text: () => 'identity' },
   head: {
     operands: none, axes: none, text: () => 'head',
     check: (_, { scope, fault }) => (scope.head ? undefined : fault('head: no head is known here')),
@@ -166,7 +167,9 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     text: (op) => `compose${op.fine ? ' fine' : ''} %${op.a}, %${op.b}`,
     flops: (_op, _own, _axesOf, elements) => 2 * elements([ROW, ROW, COL]),
   },
-  swap: { operands: arg, axes: (op, axesOf) => swapTokens(axesOf(op.arg)), text: (op) => `swap %${op.arg}` },
+  swap: {
+    operands: arg, axes: (op, axesOf) => axesOf(op.arg).map(swapAxis(op.axes)), text: (op) => `swap${op.axes === undefined ? '' : `[${op.axes.join(', ')}]`} %${op.arg}`,
+  },
   cumsum: {
     operands: arg, axes: same, check: hasRows,
     // Exclusive sums of log decays are the inclusive ones less their own.

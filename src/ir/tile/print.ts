@@ -21,7 +21,7 @@ function printBuffer(buffer: TileBuffer): string {
 
 function printKernel(kernel: TileKernel): readonly string[] {
   const split = kernel.split === undefined ? '' : `, split ${kernel.split}`;
-  const idle = kernel.idle === undefined ? '' : `, ${kernel.idle} idle`;
+  const idle = `${kernel.idle === undefined ? '' : `, ${kernel.idle} idle`}${kernel.cut === undefined ? '' : ', if cut'}`;
   return [`/// ${kernel.doc}`, `kernel ${kernel.name} (per ${kernel.outer}, ${kernel.inner}${split}${idle}) {`, ...printBody(kernel, kernel.body, '  '), '}'];
 }
 
@@ -29,7 +29,7 @@ function printBody(kernel: TileKernel, body: readonly TileStmt[], indent: string
   return body.flatMap((stmt): readonly string[] => {
     switch (stmt.kind) {
       case 'let': return [`${indent}${printLet(kernel, stmt.tile, stmt.op)}`];
-      case 'store': return [`${indent}${printStore(stmt.buffer, stmt.value)}`];
+      case 'store': return [`${indent}${printStore(stmt.buffer, stmt.value)}${stmt.only === undefined ? '' : `, ${stmt.only} only`}`];
       case 'loop': return printLoop(kernel, stmt, indent);
     }
   });

@@ -1,4 +1,4 @@
-import type { Axis } from '../common/axes.js';
+import type { Axis, AxisPair } from '../common/axes.js';
 import type { MathName } from '../common/dag.js';
 import type { BufferDtype } from '../common/dtype.js';
 
@@ -64,7 +64,9 @@ export interface TileKernel {
   readonly inner: 'head' | 'group';
   readonly split: Axis | undefined;
   /** Kernels per segment: the first or last segment of every sequence has no chunks here. Its program does all else. */
-  readonly idle?: 'first' | 'last';
+  readonly idle?: SequenceEnd;
+  /** It only makes what segments hand on: hosts leave it out of calls where every sequence is one segment. */
+  readonly cut?: true;
   /** Every tile of the kernel, by id; statements define them. */
   readonly tiles: readonly TileType[];
   readonly body: readonly TileStmt[];
@@ -84,7 +86,11 @@ export const LEAST_LOG_DECAY = -80;
 export type TileStmt =
   | { readonly kind: 'let'; readonly tile: TileId; readonly op: TileOp }
   /** Axes of the value = axes of the buffer (+ ROW for `token` buffers outside token loops). */
-  | { readonly kind: 'store'; readonly buffer: string; readonly value: TileId }
+  | {
+    readonly kind: 'store'; readonly buffer: string; readonly value: TileId;
+    /** Kernels per segment: the first or last segment of a sequence alone stores. */
+    readonly only?: SequenceEnd;
+  }
   | TileLoop;
 
 /**
@@ -110,10 +116,13 @@ export type TileOp =
   /**
    * The current cell of a buffer. For `token` buffers `rows` names the token axis of the result (`row` = ROW, `col` = COL); `one` inside token loops. Rows >= len are 0. Others: `none`.
    * `back`, for rows of a chunk: row i is the token so many before (after, if negative), 0 where the sequence has none.
+   * `whole`, in kernels per segment: the buffer in its place where the segment is all of its sequence; a `sequence` buffer for a `segment` one, else alike.
    */
-  | { readonly op: 'load'; readonly buffer: string; readonly rows: 'row' | 'col' | 'one' | 'none'; readonly back?: number }
+  | { readonly op: 'load'; readonly buffer: string; readonly rows: 'row' | 'col' | 'one' | 'none'; readonly back?: number; readonly whole?: string }
   | { readonly op: 'literal'; readonly value: number }
   | { readonly op: 'zeros' }
+  /** 1 where the indices along both axes agree, 0 elsewhere. */
+  | { readonly op: 'identity' }
   /** Index of the head / number of heads, as a number. */
   | { readonly op: 'head' } | { readonly op: 'heads' }
   /** The same values (given ROW if they lack it), rows >= len selected to 0, even where they were inf or NaN. */
@@ -125,8 +134,8 @@ export type TileOp =
   | { readonly op: 'reduce'; readonly reduce: 'sum' | 'max' | 'min'; readonly axis: Axis; readonly arg: TileId }
   /** sum over `axis` of a * b; other shared axes are batched (ROW of both, say), so axes = union minus `axis`. The matrix product. */
   | { readonly op: 'contract'; readonly a: TileId; readonly b: TileId; readonly axis: Axis }
-  /** The same values, ROW called COL or the other way round (both swapped if it has both: the transpose). */
-  | { readonly op: 'swap'; readonly arg: TileId }
+  /** The same values, ROW called COL or the other way round (both swapped if it has both: the transpose); `axes`: two others instead, equally long. */
+  | { readonly op: 'swap'; readonly arg: TileId; readonly axes?: AxisPair }
   /**
    * Running sum along ROW. Exclusive: row i sums the rows before it (reverse: after it). Forwards it sums log decays, each as LEAST_LOG_DECAY at least:
    * what decays by that much is gone, and differences of sums stay numbers where one is -inf.

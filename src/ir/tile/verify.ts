@@ -1,4 +1,4 @@
-import { COL, ROW, includesAll, sameAxes, withoutAxes, type Axis } from '../common/axes.js';
+import { COL, ROW, includesAll, sameAxes, sizeIn, withoutAxes, type Axis } from '../common/axes.js';
 import { loadedBuffers, storedBuffers } from './buffers.js';
 import { factsOf, operandsOf, type Scope } from './facts.js';
 import type { TileBuffer, TileKernel, TileModule, TileOp, TileStmt } from './tile.js';
@@ -63,7 +63,7 @@ function unwrittenLoads(body: readonly TileStmt[], before: ReadonlySet<string> =
 /** What the user gives. */
 const GIVEN: ReadonlySet<TileBuffer['role']> = new Set<TileBuffer['role']>(['input', 'param', 'initial', 'cotangent']);
 
-const known = (module: TileModule, axis: Axis) => axis === ROW || axis === COL || module.sizes.has(axis);
+const known = (module: TileModule, axis: Axis) => sizeIn(module.sizes, module.chunk, axis) !== undefined;
 
 function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[] {
   const faults: string[] = [];
@@ -83,6 +83,13 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
     return buffer;
   };
 
+  /** What takes the place of a segment's cell looks like it. */
+  const checkWhole = (buffer: TileBuffer, whole: TileBuffer | undefined) => {
+    if (whole === undefined) return;
+    const alike = buffer.dtype === whole.dtype && buffer.inner === whole.inner && buffer.axes.join() === whole.axes.join();
+    if (kernel.outer !== 'segment' || buffer.outer !== 'segment' || whole.outer !== 'sequence' || !alike) fault(`${whole.name} cannot stand in for ${buffer.name}`);
+  };
+
   /** Axes the operation gives; faults say what its operands lack. */
   const resultAxes = (op: TileOp, scope: Scope): readonly Axis[] | undefined => {
     const facts = factsOf(op);
@@ -98,10 +105,12 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
     });
     if (op.op !== 'load') return facts.axes(op, axesOf);
     const buffer = buffers.get(op.buffer);
+    if (buffer !== undefined && op.whole !== undefined) checkWhole(buffer, bufferOf(op.whole, scope));
     return buffer && [...(op.rows === 'row' ? [ROW] : op.rows === 'col' ? [COL] : []), ...buffer.axes];
   };
 
   if (kernel.idle !== undefined && kernel.outer !== 'segment') fault('no segments, of which one could be idle');
+  if (kernel.cut !== undefined && storedBuffers(kernel.body).some((name) => buffers.get(name)?.role !== 'workspace')) fault('makes a result, and may be left out');
 
   const define = (tile: number, defined: Set<number>) => {
     if (kernel.tiles[tile] === undefined) fault(`%${tile} has no type`);
@@ -122,6 +131,7 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
           for (const arg of operandsOf(stmt.op)) read(arg, stmt.op.op);
           const axes = resultAxes(stmt.op, scope);
           if (axes !== undefined && !sameAxes(axes, axesOf(stmt.tile))) fault(`%${stmt.tile} is declared [${axesOf(stmt.tile)}], but ${stmt.op.op} gives [${axes}]`);
+          if (stmt.op.op === 'identity' && new Set(axesOf(stmt.tile).map((axis) => sizeIn(module.sizes, module.chunk, axis))).size !== 1) fault(`identity %${stmt.tile} is not square`);
           define(stmt.tile, defined);
           break;
         }
@@ -129,6 +139,8 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
           read(stmt.value, 'store');
           const buffer = bufferOf(stmt.buffer, scope);
           if (buffer === undefined) break;
+          if (stmt.only !== undefined && kernel.outer !== 'segment') fault(`stores to ${buffer.name} from one segment of none`);
+          if (kernel.outer === 'segment' && buffer.outer === 'sequence' && stmt.only === undefined) fault(`stores to ${buffer.name} from every segment`);
           if (GIVEN.has(buffer.role)) fault(`stores to ${buffer.name}, which the user gives`);
           const cell = buffer.outer === 'token' && !scope.token ? [ROW, ...buffer.axes] : buffer.axes;
           const value = axesOf(stmt.value);

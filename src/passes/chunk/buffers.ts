@@ -1,4 +1,4 @@
-import { COL, ROW } from '../../ir/common/axes.js';
+import { COL, ROW, type Axis } from '../../ir/common/axes.js';
 import { gateAxes } from '../../ir/scan/scan.js';
 import type { TileBuffer } from '../../ir/tile/tile.js';
 import { stageKey, type Context } from './context.js';
@@ -35,12 +35,11 @@ export interface StageBuffers {
   cotangents(): TileBuffer;
   /** Decay of a segment. */
   span(): TileBuffer;
-  /**
-   * State at a segment's end if it starts from zero; against time, the cotangent at its start if that at its end is zero. The walks then put the true
-   * ones there.
-   */
+  /** What a segment with erases makes of the state before it, [K, columns]: its own writes left out, that at its end. As a sum of so many parts as products want. */
+  map(columns: Axis): readonly [TileBuffer, ...TileBuffer[]];
+  /** State at a segment's end if it starts from zero; against time, the cotangent at its start if that at its end is zero. */
   local(reverse: boolean): TileBuffer;
-  /** State at a segment's start; against time, the cotangent at its end. */
+  /** State at a segment's start; against time, the cotangent at its end. As users see states, which stand in where there is one segment. */
   entry(reverse: boolean): TileBuffer;
   /** Gradient of the state before the first token, as far as this walk knows (states that are walked several times). */
   initial(): TileBuffer;
@@ -69,9 +68,13 @@ export function stageBuffers(cx: Context, parts: Parts, index: number): StageBuf
     states: () => draft.workspace(name('states'), 'chunk', state, stateType),
     cotangents: () => draft.workspace(name('cotangents'), 'chunk', state, stateType),
     span: () => draft.workspace(name('span'), 'segment', decayAxes, 'f32'),
+    map: (columns) => {
+      const part = (suffix: string, dtype: TileBuffer['dtype']) => draft.workspace(name(suffix), 'segment', [parts.row, columns], dtype);
+      return draft.halfOperands && !draft.narrowRange ? [part('map', 'io'), part('map_rest', 'io')] : [part('map', 'f32')];
+    },
     local: (reverse) => draft.workspace(name(reverse ? 'local_cotangent' : 'local'), 'segment', state, 'f32'),
     initial: () => draft.workspace(name('initial'), 'sequence', state, 'f32'),
-    entry: (reverse) => draft.workspace(name(reverse ? 'entry_cotangent' : 'entry'), 'segment', state, 'f32'),
+    entry: (reverse) => draft.workspace(name(reverse ? 'entry_cotangent' : 'entry'), 'segment', draft.user.initials[parts.stage.state].axes, 'f32'),
   };
 }
 

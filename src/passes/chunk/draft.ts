@@ -1,4 +1,4 @@
-import { COL, ROW, type Axis } from '../../ir/common/axes.js';
+import { sizeIn, type Axis } from '../../ir/common/axes.js';
 import { buildKernel, type KernelBuilder, type KernelHead } from '../../ir/tile/build.js';
 import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
@@ -15,7 +15,7 @@ interface Settings {
   readonly spec: Spec;
   readonly sizes: ReadonlyMap<Axis, number>;
   readonly chunk: number;
-  /** Are walks without erases cut into segments? */
+  /** Are walks cut into segments? */
   readonly segments: boolean;
   readonly inlineScores: InlineScores;
   /** Shared memory for the tiles of a chunk kernel; Infinity where nobody counts. */
@@ -57,8 +57,7 @@ export function draft({ exact, ...settings }: DraftOptions): Draft {
     ...settings,
     user,
     sizeOf(axis) {
-      if (axis === ROW || axis === COL) return chunk;
-      const size = sizes.get(axis);
+      const size = sizeIn(sizes, chunk, axis);
       if (size === undefined) throw new Error(`${spec.name}: axis ${axis} has no size`);
       return size;
     },

@@ -1,5 +1,6 @@
 import type { ElementStage, Root, ScanProgram, Stage } from '../../ir/scan/scan.js';
 import { stageOperands, stageResults } from '../../ir/scan/scan.js';
+import { storesScores } from './carry.js';
 import { CHUNK_SITE, contextOf, isWanted, markStored, needed, stageName, want, type Context, type Site } from './context.js';
 import { firstTokens, lastTokens } from './delays.js';
 import type { Draft } from './draft.js';
@@ -10,7 +11,7 @@ import { prepareKernel, storeStatic, storeValues } from './prepare.js';
 import { reverseKernels } from './reverse.js';
 import { isFused, storeRoot, sumKernels } from './roots.js';
 import { valuesIn } from './values.js';
-import { storesScores, walkKernels } from './walk.js';
+import { walkKernels } from './walk.js';
 
 function siteOf(cx: Context, stage: Stage): Site {
   switch (stage.kind) {

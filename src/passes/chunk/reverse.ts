@@ -2,15 +2,16 @@ import type { MatrixAdjoint, NodeId } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileBuffer, TileId } from '../../ir/tile/tile.js';
 import { stageBuffers, type ReaderId } from './buffers.js';
+import { decayState, overTokens, readScore, solveTimes, stateTimes, type ChunkWalk } from './carry.js';
 import { stageName, type Context } from './context.js';
 import { decaysIn } from './decay.js';
 import { isFine } from './fine.js';
 import { walkOperands, walkSite, type Parts } from './parts.js';
 import { readerOf } from './prepare.js';
 import { baseTile, coefficient } from './scores.js';
+import { acrossSegment, isSegmented } from './segments.js';
 import { perToken, plus, scaled, sure, transposed, widened } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
-import { decayState, isSegmented, outermostKernel, overTokens, readScore, solveTimes, spanned, stateTimes, type ChunkWalk } from './walk.js';
 
 /** Cotangent of a read's result as [ROW, V]; undefined for 0. */
 export function givenTile(k: KernelBuilder, parts: Parts, values: Values, given: NodeId | undefined): TileId | undefined {
@@ -84,6 +85,12 @@ function lastCotangent(k: KernelBuilder, cx: Context, parts: Parts): TileId {
   return parts.stage.walk === 0 ? k.load(cx.draft.user.finalCotangents[parts.stage.state]) : k.zeros([parts.row, ...parts.stage.valueAxes]);
 }
 
+/** The cotangent at a segment's end. */
+function endCotangent(k: KernelBuilder, cx: Context, parts: Parts, index: number): TileId {
+  const entry = stageBuffers(cx, parts, index).entry(true);
+  return parts.stage.walk === 0 ? k.loadEntry(entry, cx.draft.user.finalCotangents[parts.stage.state]) : k.load(entry);
+}
+
 /** Carries the cotangent of the state against time; keeps it at every chunk's end, and that of what erasing sources solved. */
 export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint: MatrixAdjoint): void {
   const { draft } = cx;
@@ -101,17 +108,21 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
   };
   if (segmented) {
     draft.kernel(cx.name, {
-      name: `${name}_reverse_ends`, doc: `What every segment adds to the cotangent of ${name} by its start.`, outer: 'segment', inner: 'head', split: parts.value, idle: 'first',
+      name: `${name}_reverse_ends`, doc: `What every segment adds to the cotangent of ${name} by its start.`, outer: 'segment', inner: 'head', split: parts.value, idle: 'first', cut: true,
     }, (k) => {
       const outside = valuesIn(cx, k, site);
       hoist(cx, outside, site, operands);
       const [first] = k.loop('chunks', true, [k.zeros([parts.row, ...parts.stage.valueAxes])], ([cotangent]) => [pullChunk(chunkOf(k, outside), adjoint, cotangent).start]);
       k.store(buffers.local(true), first);
     });
-    draft.kernel(cx.name, { name: `${name}_reverse_join`, doc: `The cotangent of ${name} at every segment's end.`, outer: 'sequence', inner: 'head', split: parts.value }, (k) => {
+    draft.kernel(cx.name, {
+      name: `${name}_reverse_join`, doc: `The cotangent of ${name} at every segment's end.`, outer: 'sequence', inner: 'head', split: parts.value,
+      // Where there is one segment, it stores what no user gave: zeros.
+      cut: parts.stage.walk === 0 ? true : undefined,
+    }, (k) => {
       k.loop('segments', true, [lastCotangent(k, cx, parts)], ([cotangent]) => {
         k.store(buffers.entry(true), cotangent);
-        return [k.add(spanned(k, cx, parts, index, cotangent), k.load(buffers.local(true)))];
+        return [k.add(acrossSegment(k, cx, parts, index, cotangent, true), k.load(buffers.local(true)))];
       });
     });
   }
@@ -120,16 +131,15 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
   }, (k) => {
     const outside = valuesIn(cx, k, site);
     hoist(cx, outside, site, operands);
-    const start = segmented ? k.load(buffers.entry(true)) : lastCotangent(k, cx, parts);
+    const start = segmented ? endCotangent(k, cx, parts, index) : lastCotangent(k, cx, parts);
     const [first] = k.loop('chunks', true, [start], ([cotangent]) => {
       k.store(buffers.cotangents(), cotangent);
       const { solved, start: next } = pullChunk(chunkOf(k, outside), adjoint, cotangent);
       for (const [j, tile] of solved) k.store(buffers.solved(j), tile);
       return [next];
     });
-    k.store(segmented ? buffers.local(true) : gradient, first);
+    k.store(gradient, first, segmented ? 'first' : undefined);
   });
-  if (segmented) outermostKernel(cx, { name: `${name}_reverse_first`, doc: `The gradient of ${name} before the first token.` }, parts, buffers.local(true), gradient, true);
   // Against time the first walk comes last.
   if (walks.length > 1 && parts.stage.walk === 0) sumWalks(cx, parts, walks.map((at) => stageBuffers(cx, parts, at).initial()), whole);
 }

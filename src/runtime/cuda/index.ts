@@ -1,5 +1,5 @@
 import type { Plan, PlanKernel } from '../../ir/plan/plan.js';
-import { bindTensors, callTables, createPool, isUngrouped, kernelNamed, type CallMemory, type Pool } from '../call.js';
+import { bindTensors, callTables, createPool, isNeedless, kernelNamed, type CallMemory, type Pool } from '../call.js';
 import { elementCount, newHostArray } from '../arrays.js';
 import { extentsOf, gridOf, type CallSizes } from '../extents.js';
 import { lifetime, releasedTensor } from '../lifetime.js';
@@ -161,7 +161,7 @@ interface Prepared {
 
 function prepare(native: NativeCuda, plan: Plan, program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions, pool: Pool<CudaTensor>): Prepared {
   const extents = extentsOf(plan, sizes);
-  const launches = plan.programs[program].map(({ kernel, grouped }) => ({ kernel: kernelNamed(plan, kernel), needless: grouped === true && isUngrouped(extents) }));
+  const launches = plan.programs[program].map((launch) => ({ kernel: kernelNamed(plan, launch.kernel), needless: isNeedless(launch, extents, true) }));
   const memory: CallMemory<CudaTensor> = {
     pool,
     fresh: (dtype, shape) => allocate(native, dtype, shape),

@@ -1,5 +1,5 @@
 import type { Plan, PlanArg, PlanKernel } from '../../ir/plan/plan.js';
-import { bindTensors, callTables, createPool, kernelNamed, type CallMemory, type Pool } from '../call.js';
+import { bindTensors, callTables, createPool, isNeedless, kernelNamed, type CallMemory, type Pool } from '../call.js';
 import { extentsOf, gridOf, type CallSizes } from '../extents.js';
 import { lifetime, releasedTensor } from '../lifetime.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';
@@ -92,7 +92,7 @@ function submit(
   device: GPUDevice, plan: Plan, pipelines: Pipelines, pool: Pool<WebGpuTensor>, program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions,
 ): Record<string, DeviceTensor> {
   const extents = extentsOf(plan, sizes);
-  const launches = plan.programs[program].map(({ kernel }) => kernelNamed(plan, kernel));
+  const launches = plan.programs[program].filter((launch) => !isNeedless(launch, extents, false)).map(({ kernel }) => kernelNamed(plan, kernel));
   const memory: CallMemory<WebGpuTensor> = {
     pool,
     // Nothing ever writes to what stands for an absent tensor.

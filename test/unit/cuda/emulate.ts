@@ -7,6 +7,7 @@ import { runTiles, type TileDims } from '../../../src/interp/tile.js';
 import { bytesOf, type IoDtype } from '../../../src/ir/common/dtype.js';
 import type { Plan, PlanArg, PlanTensor } from '../../../src/ir/plan/plan.js';
 import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
+import { isNeedless } from '../../../src/runtime/call.js';
 import { chunkTable, extentsOf, gridOf, segmentTable, sequenceTable, shapeOf, type CallSizes } from '../../../src/runtime/extents.js';
 import { mappedTensor } from '../../../src/runtime/cuda/tensor-map.js';
 import { halfBits, halfValue } from '../../../src/support/float.js';
@@ -175,7 +176,7 @@ function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['program
   };
   const launches = programs.map((program) => [
     `  if (program == "${program}") {`,
-    ...plan.programs[program].map((launch) => {
+    ...plan.programs[program].filter((launch) => !isNeedless({ ...launch, grouped: undefined }, extents, false)).map((launch) => {
       const kernel = plan.kernels.find((candidate) => candidate.name === launch.kernel);
       if (kernel === undefined) throw new Error(`no kernel ${launch.kernel}`);
       const [x, y] = gridOf(kernel, extents);

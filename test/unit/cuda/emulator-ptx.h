@@ -38,6 +38,8 @@ static void wrote(u32 a, int by) {
   unfenced[at] = by + 1;
   mine_unfenced[by].push_back(at);
 }
+template <int N> DEV void regs_down() {}
+template <int N> DEV void regs_up() {}
 DEV void proxy_fence() {
   for (u32 at : mine_unfenced[threadIdx.x]) if (unfenced[at] == threadIdx.x + 1) unfenced[at] = 0;
   mine_unfenced[threadIdx.x].clear();

@@ -8,8 +8,8 @@ import { randomSource } from '../../../src/support/random.js';
 import { compiler } from './emulate.js';
 import { templates } from './templates.js';
 
-const plan = { chunk: 16, segmentation: { programs: 12, least: 2 } };
-let folder = '';
+const planOf = (pays?: number) => ({ chunk: 16, segmentation: { programs: 12, least: 2, ...(pays !== undefined && { pays }) } });
+type SomePlan = ReturnType<typeof planOf>;
 
 /** Offsets come as numbers; those of the table are int32 or int64 by `bytes`, or none. Tables have guard pages around them. */
 const MAIN = `
@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
 }
 `;
 
-function run(bytes: 0 | 4 | 8, extents: ReturnType<typeof extentsOf>, offsets: readonly number[]): readonly (readonly number[])[] {
+function run(folder: string, bytes: 0 | 4 | 8, extents: ReturnType<typeof extentsOf>, offsets: readonly number[]): readonly (readonly number[])[] {
   const { tokens, heads, sequences, chunks, segments } = extents;
   const done = spawnSync(join(folder, 'tables'), [bytes, tokens, heads, sequences, chunks, segments, ...offsets].map(String), { encoding: 'utf8' });
   expect(done.stderr).toBe('');
@@ -43,18 +43,22 @@ function run(bytes: 0 | 4 | 8, extents: ReturnType<typeof extentsOf>, offsets: r
 const offsetsOf = (lengths: readonly number[]) => lengths.reduce<readonly number[]>((list, length) => [...list, list[list.length - 1] + length], [0]);
 
 /** The extents of a host that does not know lengths (TableKernel in ir/plan). */
-function bounds({ heads, groups, lengths }: CallSizes): ReturnType<typeof extentsOf> {
+function bounds(plan: SomePlan, { heads, groups, lengths }: CallSizes): ReturnType<typeof extentsOf> {
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
   const chunks = Math.floor((tokens + lengths.length * (plan.chunk - 1)) / plan.chunk);
-  const segments = lengths.length + Math.min(Math.floor(chunks / plan.segmentation.least), Math.floor(plan.segmentation.programs / heads));
+  const { programs, least, pays = 1 } = plan.segmentation;
+  const more = Math.min(Math.floor(chunks / least), Math.floor(programs / heads));
+  const segments = lengths.length + (more < pays ? 0 : more);
   return { tokens, heads, groups, sequences: lengths.length, chunks, segments };
 }
 
-describe.skipIf(!compiler)('tables made on the device against those of the host (skipped where g++ is missing)', () => {
+describe.skipIf(!compiler).each([undefined, 3])('tables made on the device against those of the host, cut where %s segments pay (skipped where g++ is missing)', (pays) => {
+  const plan = planOf(pays);
+  let folder = '';
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'lmoec-tables-'));
     writeFileSync(join(folder, 'tables.cc'), [
-      '#include "emulator.h"', `constexpr int kChunk = ${plan.chunk}, kTablePrograms = ${plan.segmentation.programs}, kTableLeast = ${plan.segmentation.least};`, templates['rt/tables.cuh'], MAIN,
+      '#include "emulator.h"', `constexpr int kChunk = ${plan.chunk}, kTablePrograms = ${plan.segmentation.programs}, kTableLeast = ${plan.segmentation.least}, kTablePays = ${pays ?? 1};`, templates['rt/tables.cuh'], MAIN,
     ].join('\n'));
     execFileSync('g++', ['-std=c++17', '-O1', '-w', '-I', import.meta.dirname, '-o', join(folder, 'tables'), join(folder, 'tables.cc')], { stdio: 'pipe' });
   });
@@ -71,21 +75,21 @@ describe.skipIf(!compiler)('tables made on the device against those of the host 
       const call = { heads, groups: heads, lengths };
       const expected = [sequenceTable(plan, call), segmentTable(plan, call), chunkTable(plan, call)].map((table) => [...table]);
       for (const bytes of [4, 8] as const) {
-        expect(run(bytes, extentsOf(plan, call), offsetsOf(lengths))).toEqual(expected);
-        const found = run(bytes, bounds(call), offsetsOf(lengths));
+        expect(run(folder, bytes, extentsOf(plan, call), offsetsOf(lengths))).toEqual(expected);
+        const found = run(folder, bytes, bounds(plan, call), offsetsOf(lengths));
         expect(found.map((table, i) => table.slice(0, expected[i].length))).toEqual(expected);
-        expect(found.flatMap((table, i) => table.slice(expected[i].length)).filter((x) => x !== 0)).toEqual([]);
+        expect(found.flatMap((table, i) => table.slice(expected[i].length)).filter((x) => x !== 0 && x !== -1)).toEqual([]);
       }
     }
   });
   it('equal lengths without offsets', () => {
     const call = { heads: 2, groups: 2, lengths: [37, 37, 37] };
-    expect(run(0, extentsOf(plan, call), [])).toEqual([sequenceTable(plan, call), segmentTable(plan, call), chunkTable(plan, call)].map((table) => [...table]));
+    expect(run(folder, 0, extentsOf(plan, call), [])).toEqual([sequenceTable(plan, call), segmentTable(plan, call), chunkTable(plan, call)].map((table) => [...table]));
   });
   it('wrong offsets lead nowhere outside', () => {
     for (const offsets of [[0, 90, 0, 90, 0, 90], [90, 80, 70, 60, 50, 40], [-5, 1000, -7, 2 ** 30, 3, 90], [0, 90, 90, 1, 90, 12]]) {
-      const extents = bounds({ heads: 1, groups: 1, lengths: [90, 0, 0, 0, 0] });
-      const [sequences, segments, chunks] = run(8, extents, offsets);
+      const extents = bounds(plan, { heads: 1, groups: 1, lengths: [90, 0, 0, 0, 0] });
+      const [sequences, segments, chunks] = run(folder, 8, extents, offsets);
       for (let i = 0; i < extents.sequences; i++) {
         const [first, end, chunk, count, segment, pieces] = sequences.slice(6 * i);
         expect([first >= 0, end >= first, end <= 90, chunk + count <= extents.chunks, segment + pieces <= extents.segments]).toEqual([true, true, true, true, true]);

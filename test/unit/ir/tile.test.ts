@@ -23,7 +23,8 @@ const fill = buildKernel({ name: 'fill', doc: 'Writes.', outer: 'segment', inner
     for (const each of [o, n, p]) k.store(each, k.literal(1));
     return [];
   });
-  for (const each of [s, S]) k.store(each, k.literal(1));
+  k.store(s, k.literal(1));
+  k.store(S, k.literal(1), 'last');
 });
 
 const moduleOf = (...kernels: readonly TileKernel[]): TileModule => ({
@@ -55,6 +56,11 @@ describe('the tile verifier', () => {
     ['chunks inside a chunk', CHUNK, (k) => k.loop('chunks', false, [], () => []), /a loop over chunks inside a chunk/],
     ['segments outside a sequence', { ...WALK, outer: 'segment' }, (k) => k.loop('segments', false, [], () => []), /a loop over segments outside a sequence/],
     ['chunks inside a loop over segments', WALK, (k) => k.loop('segments', false, [], () => (k.loop('chunks', false, [], () => []), [])), /a loop over chunks inside a loop over segments/],
+    ['a result of a sequence from all its segments', { ...WALK, outer: 'segment' }, (k) => k.store(S, k.zeros(['K', 'V'])), /stores to S from every segment/],
+    ['one segment where there are none', WALK, (k) => k.store(S, k.zeros(['K', 'V']), 'last'), /stores to S from one segment of none/],
+    ['a result of what may be left out', { ...WALK, cut: true }, (k) => k.store(S, k.zeros(['K', 'V'])), /makes a result, and may be left out/],
+    ['what is no stand-in for a segment', WALK, (k) => k.loop('segments', false, [], () => (k.loadEntry(s, S), [])), /S cannot stand in for s/],
+    ['an identity between axes of two sizes', WALK, (k) => k.identity(['K', 'V']), /identity %0 is not square/],
     ['members of a head', CHUNK, (k) => k.loop('members', false, [], () => []), /a loop over members outside a group/],
     ['a gate with other axes than its vectors', CHUNK, (k) => k.dscore(k.load(q), k.load(q), k.load(v), 'K', { before: false, strict: false }), /gate %\d+ is \[%row,V\], not \[%row,K\]/],
     ['a read before the decay that sees its own token', CHUNK, (k) => k.dscore(k.load(q), k.load(q), k.load(q), 'K', { before: true, strict: false }), /pairs tokens with earlier ones only/],

@@ -88,9 +88,21 @@ describe('the shape of chunk programs', () => {
     module.programs[program].map((name) => module.kernels.find((kernel) => kernel.name === name)).filter((kernel) => kernel !== undefined)
   );
 
-  it('diagonal transitions run in segments, erases in one walk', () => {
-    expect(kernelsOf(moduleOf('a scalar gate'), 'forward').map((kernel) => kernel.outer)).toEqual(['chunk', 'segment', 'segment', 'sequence', 'segment', 'sequence']);
-    expect(kernelsOf(moduleOf('an erase'), 'forward').map((kernel) => kernel.outer)).toEqual(['chunk', 'sequence']);
+  it('walks run in segments, which hand on states by decays or by maps where any sequence is cut', () => {
+    const shape = (name: string) => kernelsOf(moduleOf(name), 'forward').map((kernel) => `${kernel.name} ${kernel.outer}${kernel.cut ? ', if cut' : ''}`);
+    expect(shape('a scalar gate')).toEqual(['S_prepare chunk', 'S_spans segment, if cut', 'S_ends segment, if cut', 'S_join sequence, if cut', 'S_walk segment']);
+    expect(shape('an erase')).toEqual(['S_prepare chunk', 'S_ends segment, if cut', 'S_maps segment, if cut', 'S_join sequence, if cut', 'S_walk segment']);
+  });
+
+  it('beside a state without erases, whose segments are other ones, erases stay in one walk', () => {
+    const outerOf = (text: string, name: string) => {
+      const { module } = lowerScan(specOf(text), new Map([['K', 16], ['V', 16]]));
+      return module.kernels.find((kernel) => kernel.name === name)?.outer;
+    };
+    const beside = (more: string) => `scan s(q, k: [K], v: [V], b: [] in 0..1) -> o: [V] {
+      state S, A: [K, V]  S = S[t-1] + outer(k, b * (v - k @ S[t-1]))  A = A[t-1] + outer(k, ${more})  o = q @ S + q @ A }`;
+    expect(outerOf(beside('v'), 'S_walk')).toBe('sequence');
+    expect(outerOf(beside('v - k @ A[t-1]'), 'S_walk')).toBe('segment');
   });
 
   it('nothing with a gate per token is stored for the walk: it reads the tensors themselves', () => {
@@ -139,7 +151,7 @@ describe('the shape of chunk programs', () => {
   it('skip terms and output gates are part of the walk, norms over its split axis are not', () => {
     const text = 'scan s(q, k: [K], v, z: [V]) -> o: [V] { param D: [V]  state S: [K, V]  S = S[t-1] + outer(k, v)  o = (q @ S + D * v) * silu(z) }';
     const fused = lowerScan(specOf(text), new Map([['K', 16], ['V', 16]])).module;
-    expect(fused.programs.forward.slice(-2)).toEqual(['S_walk', 'S_final']);
+    expect(fused.programs.forward.slice(-2)).toEqual(['S_join', 'S_walk']);
     expect(moduleOf('a skip, a norm and an output gate').programs.forward.at(-1)).toBe('epilogue');
   });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { planPrograms, planTensor } from '../../../src/backends/describe.js';
 import type { Plan, PlanKernel } from '../../../src/ir/plan/plan.js';
 import { lowerScan } from '../../../src/passes/pipeline.js';
-import { bindTensors, createPool, isUngrouped, type CallMemory } from '../../../src/runtime/call.js';
+import { bindTensors, createPool, isNeedless, type CallMemory } from '../../../src/runtime/call.js';
 import { extentsOf, type CallSizes } from '../../../src/runtime/extents.js';
 import type { DeviceTensor, ElementType } from '../../../src/runtime/runtime.js';
 import { specOf } from '../passes/scans.js';
@@ -34,7 +34,9 @@ describe('gradients that the heads of a group share', () => {
   });
 
   it('go to their place at once where every head is a group', () => {
-    expect(isUngrouped({ heads: 4, groups: 4 })).toBe(true);
+    const extents = (groups: number) => extentsOf(plan, { heads: 4, groups, lengths: [3] });
+    const needless = (groups: number, inPlace: boolean) => plan.programs.backward.filter((launch) => isNeedless(launch, extents(groups), inPlace)).map(({ kernel }) => kernel);
+    expect([needless(4, true), needless(2, true), needless(4, false)].map((names) => names.includes('sum_groups'))).toEqual([true, false, false]);
     const tensors = bind(4, true);
     expect(tensors.get('ws.d_k.heads')).toBe(tensors.get('d_k'));
   });

@@ -31,6 +31,14 @@ describe('extents of a call', () => {
     expect(extentsOf({ ...cut, segmentation: { programs: 1000, least: 7 } }, long).segments).toBe(2);
   });
 
+  it('cuts none where the longest has not so many segments as pay', () => {
+    const segments = (pays: number, lengths: readonly number[]) => extentsOf({ chunk: 4, segmentation: { programs: 4, least: 1, pays } }, { heads: 1, groups: 1, lengths }).segments;
+    // 16 chunks for 4 programs: 4 each, of which the longest sequence has 3 times as many.
+    expect([1, 3, 4].map((pays) => segments(pays, [48, 16]))).toEqual([4, 4, 2]);
+    expect(segments(4, [64])).toBe(4);
+    expect(segments(4, [])).toBe(0);
+  });
+
   it('refuses sizes that are none', () => {
     const cases: readonly [object, string][] = [
       [{ heads: 2.5 }, 'heads is the number 2.5'], [{ heads: 0 }, 'heads is the number 0'], [{ groups: NaN }, 'groups is the number NaN'], [{ heads: '6' }, "heads is the text '6'"],

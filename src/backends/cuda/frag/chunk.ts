@@ -56,7 +56,7 @@ export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const inShape = (shape: Shape) => chunkOf(cx, shape.gather ? gathered : { kernel, groups: new Map() }, shape);
   // A multiprocessor has as much as one block may take, and 1 KB more for each.
   const fits = ({ sharedBytes }: LoweredKernel, { blocks }: Shape) => (
-    sharedBytes <= (blocks === 1 ? sharedLimit(cx.target) : Math.min(CROWDED, (sharedLimit(cx.target) + 1024) / 2 - 1024))
+    sharedBytes <= (blocks === 1 ? sharedLimit(cx.target) : Math.min(CROWDED, sharedLimit(cx.target, 2)))
   );
   const [first, last] = [shapes[0], shapes[shapes.length - 1]];
   const best = inShape(first);
@@ -101,7 +101,7 @@ function chunkOf(cx: CudaContext, { kernel, groups }: Gathered, { parts, blocks,
       }
       case 'store': {
         const buffer = bufferNamed(cx.module, stmt.buffer);
-        storeCell(team, stmt.value, cellOf(cx, buffer, buffer.outer === 'token' ? ROW : undefined, place, undefined), undefined);
+        storeCell(team, stmt.value, cellOf(cx, { buffer }, buffer.outer === 'token' ? ROW : undefined, place, undefined), undefined);
         break;
       }
       case 'loop': return unsupported('loops in chunk kernels');

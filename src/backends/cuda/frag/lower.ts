@@ -1,5 +1,7 @@
+import { loadedBuffers } from '../../../ir/tile/buffers.js';
 import type { TileKernel } from '../../../ir/tile/tile.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
+import { bufferNamed } from '../address.js';
 import { walk } from '../uses.js';
 import { lowerChunk } from './chunk.js';
 import { isDscore } from './gather.js';
@@ -12,6 +14,7 @@ import { lowerWalk } from './walk.js';
 export function lowerFragments(cx: CudaContext, kernel: TileKernel, why?: (reason: string) => void): LoweredKernel | undefined {
   try {
     if (!worthwhile(kernel)) unsupported('no matrix product');
+    if (mapsWide(cx, kernel)) unsupported('maps in f32');
     if (cx.dtype === 'f32') unsupported('f32 operands');
     if (cx.module.chunk !== 64) unsupported(`chunks of ${cx.module.chunk}`);
     if (kernel.inner !== 'head') unsupported('kernels over groups');
@@ -25,6 +28,15 @@ export function lowerFragments(cx: CudaContext, kernel: TileKernel, why?: (reaso
     why?.(error.message);
     return undefined;
   }
+}
+
+/** Does a loop over segments load matrices in f32 that are no states? Products would round them. */
+function mapsWide({ module }: CudaContext, { body, split }: TileKernel): boolean {
+  const isWide = (name: string) => {
+    const { axes, dtype } = bufferNamed(module, name);
+    return dtype === 'f32' && axes.length === 2 && !axes.some((axis) => axis === split);
+  };
+  return body.some((stmt) => stmt.kind === 'loop' && stmt.over === 'segments' && loadedBuffers(stmt.body).some(isWide));
 }
 
 function worthwhile(kernel: TileKernel): boolean {

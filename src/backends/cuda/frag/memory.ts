@@ -1,10 +1,10 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileBuffer, TileId, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
-import { bufferNamed, cellElements, cellIndex, cellOffset, outerStride, placeBack, rowsBack, type Place } from '../address.js';
-import { pointer, presence, type CudaContext } from '../lowered.js';
+import { cellElements, cellIndex, outerStride, placeBack, rowsBack, type Place } from '../address.js';
+import { cellPointer, sourceOf, sourcePresence, type CudaContext, type Source } from '../lowered.js';
 import type { Piece } from './arena.js';
-import { turn, unsupported } from './forms.js';
+import { unsupported } from './forms.js';
 import type { Team } from './team.js';
 
 export type Load = Extract<TileOp, { op: 'load' }>;
@@ -22,6 +22,8 @@ export interface Cell {
   readonly cols: string;
   /** The first row that exists; undefined: the first. */
   readonly skip: string | undefined;
+  /** The condition under which it is there; undefined: always. */
+  readonly there: string | undefined;
   /** Held in 16 bits. */
   readonly half: boolean;
   /** As what copies of 16 bytes can bring it to shared memory: swizzled operands of 16 bits, or rows of tokens in f32. */
@@ -30,8 +32,9 @@ export interface Cell {
   readonly origin: readonly [string, string, string];
 }
 
-/** `split` text is the first element of this block on the split axis. */
-export function cellOf(cx: CudaContext, buffer: TileBuffer, tokenAxis: Axis | undefined, here: Place, split: Axis | undefined, back?: number): Cell {
+/** `split` text is the first element of this block on the split axis; `only`: a condition besides. */
+export function cellOf(cx: CudaContext, source: Source, tokenAxis: Axis | undefined, here: Place, split: Axis | undefined, back?: number, only?: string): Cell {
+  const { buffer } = source;
   const place = placeBack(here, back);
   const { skip, rows } = rowsBack(here, back);
   const { module } = cx;
@@ -51,12 +54,13 @@ export function cellOf(cx: CudaContext, buffer: TileBuffer, tokenAxis: Axis | un
   const array = !half && tokenAxis !== undefined && axes.length === 2 && axisSize(module, axes[1]) % 8 === 0;
   const from = (axis: Axis | undefined) => (axis !== undefined && axis === split ? 'v0' : '0');
   const { outer, count, inner } = cellIndex(buffer, place);
-  const there = presence(buffer);
+  const there = [sourcePresence(source), only].filter((text) => text !== undefined).join(' && ') || undefined;
   return {
     buffer,
+    there,
     axes,
     origin: tokenAxis !== undefined ? [from(axes[1]), inner, outer] : [from(axes[1]), from(axes[0]), `${outer} * ${count} + ${inner}`],
-    at: `${pointer(buffer.name)} + ${cellOffset(module, buffer, place)}${shift}`,
+    at: `${cellPointer(module, source, place)}${shift}`,
     rowStride: tokenAxis !== undefined ? outerStride(module, buffer) : axes.length > 1 ? String(strideOf(axes[0])) : String(cellElements(module, buffer)),
     rows: there === undefined ? extent(axes[0]) : `(${there} ? ${extent(axes[0])} : 0)`,
     cols: extent(axes[1]),
@@ -67,10 +71,9 @@ export function cellOf(cx: CudaContext, buffer: TileBuffer, tokenAxis: Axis | un
 }
 
 export function loadCell(cx: CudaContext, op: Load, place: Place, split: Axis | undefined): Cell {
-  const buffer = bufferNamed(cx.module, op.buffer);
   const token = op.rows === 'row' ? ROW : op.rows === 'col' ? COL : undefined;
   if (op.rows === 'one') unsupported('loads of single tokens');
-  return cellOf(cx, buffer, token, place, split, op.back);
+  return cellOf(cx, sourceOf(cx.module, op), token, place, split, op.back);
 }
 
 /** Bytes of shared memory that a copied cell takes. */
@@ -142,8 +145,7 @@ export function loadNow(team: Team, tile: TileId, cell: Cell): void {
 
 /** A number of a buffer that may be absent. */
 export function present(cell: Cell, text: string): string {
-  const there = presence(cell.buffer);
-  return there === undefined ? text : `(${there} ? ${text} : 0.f)`;
+  return cell.there === undefined ? text : `(${cell.there} ? ${text} : 0.f)`;
 }
 
 /** Element i of a vector cell; tokens beyond the sequence are 0. */
@@ -152,14 +154,16 @@ export function vectorElement(cell: Cell): string {
   return `(i < ${cell.rows}${cell.skip === undefined ? '' : ` && i >= ${cell.skip}`} ? ld(${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}) : 0.f)`;
 }
 
-/** Writes a tile to its buffer. Returns what must follow a barrier of the team, if the tile goes through shared memory. */
-export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((bytes: number) => string) | undefined): string | undefined {
+/**
+ * Writes a tile to its buffer. Returns what must follow a barrier of the team, if the tile goes through shared memory: `direct` does without, since it would
+ * take that from what is stored more often.
+ */
+export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((bytes: number) => string) | 'direct' | undefined): string | undefined {
   team.begin();
   const { code } = team;
   for (const text of team.options.notes.store(cell.buffer.name, value)) code.line(text);
   if (cell.axes.length === 0) {
-    const there = presence(cell.buffer);
-    code.line(`if (t == 0${there === undefined ? '' : ` && ${there}`}) st(${cell.at}, ${team.scalar(value)});`);
+    code.line(`if (t == 0${cell.there === undefined ? '' : ` && ${cell.there}`}) st(${cell.at}, ${team.scalar(value)});`);
     return undefined;
   }
   if (cell.axes.length === 1) {
@@ -173,11 +177,10 @@ export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((byte
   // A column tile may be stored as it is: the token axis has one meaning in memory.
   const rename = (axis: Axis) => (cell.buffer.outer === 'token' && axis === ROW && !axes.includes(ROW) ? COL : axis);
   const row = team.options.rowOf(axes) ?? unsupported(`store of ${cell.buffer.name}`);
-  const { id, turned } = team.resolve(value);
+  const { id, name: outerName } = team.resolve(value);
   const known = team.formsOf(id).t16;
   if (cell.half && known !== undefined && known.most === undefined && team.formsOf(id).frags.length === 0) {
-    const memoryRows = turned ? turn(known.rows) : known.rows;
-    if (memoryRows === rename(rows)) {
+    if (outerName(known.rows) === rename(rows)) {
       team.willRead(known.piece, 'any');
       code.line(`tile_store<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>(${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, ${known.address}, t);`);
       return undefined;
@@ -186,7 +189,7 @@ export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((byte
   const frag = team.frag(value, row);
   const name = frag.name;
   const across = row !== rename(rows);
-  if (!cell.half) {
+  if (!cell.half || staging === 'direct') {
     const [r, c] = across ? [team.colText(frag.col), 'frag_row(i)'] : ['frag_row(i)', team.colText(frag.col)];
     team.each(frag, `{ int r = ${r}, c = ${c}; if (r < ${cell.rows} && c < ${cell.cols}) st(${cell.at} + (i64)r * ${cell.rowStride} + c, ${name}[i]); }`);
     return undefined;

@@ -26,6 +26,13 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       return;
     case 'swap':
       return;
+    case 'identity': {
+      const { split } = team.options.kernel;
+      // Of the split axis a block has a part.
+      const at = (axis: Axis, text: string) => (axis === split ? `v0 + ${text}` : text);
+      matrix(team, tile, (frag) => `(${at(frag.row, 'frag_row(i)')} == ${at(frag.col, team.colText(frag.col))} ? 1.f : 0.f)`);
+      return;
+    }
     case 'zeros':
       elementwise(team, tile, () => '0.f', []);
       return;

@@ -19,7 +19,7 @@ const axesOf = ({ types }: Tiles, tile: TileId) => types[tile].axes;
 /** A matrix as the product of a base, transposed or not, with vectors and numbers. */
 function factorsOf(tiles: Tiles, tile: TileId): { readonly base: TileId; readonly turned: boolean; readonly factors: readonly Factor[] } {
   const op = tiles.defs.get(tile);
-  if (op?.op === 'swap') {
+  if (op?.op === 'swap' && op.axes === undefined) {
     const inner = factorsOf(tiles, op.arg);
     return { base: inner.base, turned: !inner.turned, factors: inner.factors.map((f) => ({ ...f, through: [...f.through, 'swap'] })) };
   }
@@ -43,7 +43,7 @@ function factorsOf(tiles: Tiles, tile: TileId): { readonly base: TileId; readonl
 /** Numbers that multiply a tile, and the tile without them. */
 function numbersOf(tiles: Tiles, tile: TileId): { readonly base: TileId; readonly turned: boolean; readonly numbers: readonly TileId[] } {
   const op = tiles.defs.get(tile);
-  if (op?.op === 'swap') {
+  if (op?.op === 'swap' && op.axes === undefined) {
     const inner = numbersOf(tiles, op.arg);
     return { ...inner, turned: !inner.turned };
   }

@@ -1,11 +1,11 @@
-import type { Axis } from '../../../ir/common/axes.js';
+import { swapAxis, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import type { Notes } from '../../notes.js';
 import type { Code } from '../code.js';
 import type { CudaContext } from '../lowered.js';
 import type { Arena, Piece } from './arena.js';
-import { isToken, padded, turn, unsupported, type Far, type Forms, type Frag, type Tile16, type Tile32, type Vec } from './forms.js';
+import { isToken, padded, unsupported, type Far, type Forms, type Frag, type Tile16, type Tile32, type Vec } from './forms.js';
 import { createOrder } from './order.js';
 
 /** Warpgroups of a team. */
@@ -48,12 +48,13 @@ export function createTeam(options: TeamOptions) {
   const { willRead, willWrite, hasRead, ready } = order;
   let names = 0;
 
-  /** Follows renamings to the tile that has the values. */
-  const resolve = (tile: TileId): { id: TileId; turned: boolean } => {
+  /** Follows renamings to the tile that has the values: what it calls an axis, and what an axis of it is called here. `turned`: rows of tokens are columns. */
+  const resolve = (tile: TileId): { id: TileId; turned: boolean; own: (axis: Axis) => Axis; name: (axis: Axis) => Axis } => {
     const op = defs.get(tile);
-    if (op?.op !== 'swap') return { id: tile, turned: false };
+    if (op?.op !== 'swap') return { id: tile, turned: false, own: (axis) => axis, name: (axis) => axis };
     const inner = resolve(op.arg);
-    return { id: inner.id, turned: !inner.turned };
+    const swap = swapAxis(op.axes);
+    return { id: inner.id, turned: inner.turned === (op.axes !== undefined), own: (axis) => inner.own(swap(axis)), name: (axis) => swap(inner.name(axis)) };
   };
   const formsOf = (id: TileId): Forms => {
     const own = forms.get(id);
@@ -106,8 +107,8 @@ export function createTeam(options: TeamOptions) {
 
   /** The tile as a fragment with rows `row`; made if needed. */
   const frag = (tile: TileId, wanted: Axis): Frag => {
-    const { id, turned } = resolve(tile);
-    const row = turned ? turn(wanted) : wanted;
+    const { id, own } = resolve(tile);
+    const row = own(wanted);
     const f = formsOf(id);
     const found = f.frags.find((x) => x.row === row);
     if (found !== undefined) {
@@ -182,7 +183,7 @@ export function createTeam(options: TeamOptions) {
   };
 
   const t16 = (tile: TileId): Tile16 => {
-    const { id, turned } = resolve(tile);
+    const { id, name } = resolve(tile);
     const f = formsOf(id);
     if (f.t16 === undefined) {
       const row = f.frags[0]?.row ?? options.rowOf(axesOf(id));
@@ -196,7 +197,7 @@ export function createTeam(options: TeamOptions) {
       }
     }
     const t = f.t16;
-    return turned ? { ...t, rows: turn(t.rows), cols: turn(t.cols) } : t;
+    return id === tile ? t : { ...t, rows: name(t.rows), cols: name(t.cols) };
   };
 
   /** As `t16`, with tokens as rows: fragments whose rows are another axis are turned on the way. */
@@ -244,8 +245,8 @@ export function createTeam(options: TeamOptions) {
 
   /** A operand: packed fragments with rows `wanted`. */
   const packed = (tile: TileId, wanted: Axis): { name: string; steps: number; pieces: Piece[]; back?: string } => {
-    const { id, turned } = resolve(tile);
-    const row = turned ? turn(wanted) : wanted;
+    const { id, own: ownName } = resolve(tile);
+    const row = ownName(wanted);
     const col = otherAxis(id, row);
     const all = Math.ceil(size(col) / 16);
     const name = fresh(`a${id}`);

@@ -54,14 +54,14 @@ export function divide(cx: CudaContext, kernel: TileKernel, { arrays, squaresLat
   if (split === undefined) return unsupported('a walk without a split axis');
   const loops = kernel.body.filter((stmt) => stmt.kind === 'loop');
   const [loop] = loops;
-  if (loops.length !== 1 || loop === undefined || loop.over !== 'chunks') return unsupported('a walk needs one loop over chunks');
+  if (loops.length !== 1 || loop === undefined || (loop.over !== 'chunks' && loop.over !== 'segments')) return unsupported('a walk needs one loop over chunks or segments');
   if (loop.body.some((stmt) => stmt.kind === 'loop')) unsupported('nested loops');
   for (const { tile } of loop.carry) if (kernel.tiles[tile].axes.length !== 2 || !kernel.tiles[tile].axes.includes(split)) unsupported(`a carried tile [${kernel.tiles[tile].axes.join()}]`);
   const defs = definitions(kernel);
   const before = kernel.body.slice(0, kernel.body.indexOf(loop));
   const after = kernel.body.slice(kernel.body.indexOf(loop) + 1);
   const outside: Place = { sequence: 'sequence', ...(kernel.outer === 'segment' && { segment: 'segment' }), head: 'head', group: 'group' };
-  const inside: Place = { ...outside, chunk: 'chunk', first: 'first', length: 'length' };
+  const inside: Place = { ...outside, ...(loop.over === 'segments' ? { segment: 'segment' } : { chunk: 'chunk', first: 'first', length: 'length' }) };
 
   const isRaw = (stmt: TileStmt): stmt is Let & { readonly op: Load } => {
     if (stmt.kind !== 'let' || stmt.op.op !== 'load') return false;
@@ -101,7 +101,7 @@ export function divide(cx: CudaContext, kernel: TileKernel, { arrays, squaresLat
     exported: new Set(wanted.map(source).filter((id) => aheadTiles.has(id) && !trivial(id))),
     cellOfStore(context, stmt) {
       const buffer = bufferNamed(context.module, stmt.buffer);
-      return cellOf(context, buffer, buffer.outer === 'token' ? ROW : undefined, inside, isOutput(stmt) ? split : undefined);
+      return cellOf(context, { buffer }, buffer.outer === 'token' ? ROW : undefined, inside, isOutput(stmt) ? split : undefined);
     },
   };
 }

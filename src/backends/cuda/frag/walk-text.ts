@@ -1,10 +1,11 @@
 import type { TileKernel } from '../../../ir/tile/tile.js';
+import { axisSize } from '../../describe.js';
 import { createCode, type Code } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
-import { chunkLines, outerLines } from '../prologue.js';
+import { iterationLines, loopCount, outerLines } from '../prologue.js';
 import type { Arena } from './arena.js';
 import type { BulkCopy } from './bulk.js';
-import { NoRoom } from './forms.js';
+import { NoRoom, padded } from './forms.js';
 import { head, offsetLines, runtimeOf, slabs } from './kernel.js';
 import type { Team } from './team.js';
 import type { Division } from './walk-division.js';
@@ -43,8 +44,26 @@ const RINGS = [[3, 3], [3, 2], [2, 2], [1, 1]] as const;
 /** Bytes of a stage's barriers: full, empty, landed. */
 const BARRIERS = 24;
 
+/**
+ * Registers of a thread that loads and of one that walks where two blocks share a multiprocessor: together what two threads of them have. A walk without
+ * results of its own waits for one product after the other, and the next block fills the gaps.
+ */
+const SHARED_REGISTERS = { loading: 88, walking: 168 };
+/** Of what such a walk may carry, so that it fits with what it packs. */
+const CARRIED_REGISTERS = 64;
+
+/** May two blocks share a multiprocessor, as far as registers go? Operands in two parts take twice as many. */
+function fitsTwice(cx: CudaContext, kernel: TileKernel, { split, loop }: Division): boolean {
+  if (cx.target !== 'cuda.sm90' || cx.dtype !== 'bf16' || kernel.cut === undefined) return false;
+  const carried = loop.carry.reduce((sum, { tile }) => {
+    const other = kernel.tiles[tile].axes.find((axis) => axis !== split);
+    return sum + (other === undefined ? 0 : padded(axisSize(cx.module, other)) / 2);
+  }, 0);
+  return carried <= CARRIED_REGISTERS && !loop.body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'round');
+}
+
 /** Shared memory: fixed pieces of both teams, a ring of what chunks give out, a ring of what they take in, barriers. */
-function arrange(cx: CudaContext, loading: LoadingTeam, walking: WalkingTeam, leastStages: number) {
+function arrange(cx: CudaContext, loading: LoadingTeam, walking: WalkingTeam, leastStages: number, twice: boolean) {
   const [walk, load, out] = [walking.arena, loading.arena, walking.outgoing].map((arena) => arena.layout());
   const offsets = new Map([...walk.offsets, ...out.offsets]);
   for (const [name, offset] of load.offsets) offsets.set(name, loading.arena.isStaged(name) ? offset : offset + walk.fixedBytes);
@@ -56,16 +75,20 @@ function arrange(cx: CudaContext, loading: LoadingTeam, walking: WalkingTeam, le
     return { stages, outputs, stageAt, barriersAt, bytes: barriersAt + stages * BARRIERS + 1024 };
   };
   const rings = RINGS.filter(([stages]) => stages >= leastStages).map(sized);
-  const best = rings.find(({ bytes }) => bytes <= sharedLimit(cx.target));
+  const shared = twice ? rings.find(({ stages, bytes }) => stages > 1 && bytes <= sharedLimit(cx.target, 2)) : undefined;
+  const best = shared ?? rings.find(({ bytes }) => bytes <= sharedLimit(cx.target));
   if (best === undefined) throw new NoRoom(`${rings[rings.length - 1].bytes} bytes of shared memory`);
-  return { offsets, outAt, outBytes: out.stageBytes, stageBytes: load.stageBytes, ...best };
+  return { offsets, outAt, outBytes: out.stageBytes, stageBytes: load.stageBytes, ...best, blocks: shared === undefined ? 1 : 2 };
 }
 
 /** The kernel; throws NoRoom if there is none for so many stages. */
-export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { reverse } }: Division, loading: LoadingTeam, walking: WalkingTeam, leastStages: number): LoweredKernel {
-  const { offsets, outAt, outBytes, outputs, stageAt, stageBytes, stages, barriersAt, bytes } = arrange(cx, loading, walking, leastStages);
+export function walkText(cx: CudaContext, kernel: TileKernel, division: Division, loading: LoadingTeam, walking: WalkingTeam, leastStages: number): LoweredKernel {
+  const { split, loop } = division;
+  const arranged = arrange(cx, loading, walking, leastStages, fitsTwice(cx, kernel, division));
+  const { offsets, outAt, outBytes, outputs, stageAt, stageBytes, stages, barriersAt, bytes } = arranged;
   const early = stages >= 3;
   const blocks = slabs(cx.module, split);
+  const count = loop.over === 'segments' ? 'walk_segments' : loopCount(kernel, loop);
   const { copies, bulk, readsBulk } = loading;
   const { draining } = walking;
   const { args, parameters } = signature(cx, kernel, [], new Map(bulk.map((copy) => [copy.buffer, copy.box])));
@@ -75,7 +98,7 @@ export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { r
   };
   const lambda = (name: string, body: () => void) => {
     code.open(`auto ${name} = [&](int n)`);
-    chunkLines(code, { n: 'n', suffix: '' }, reverse, 64);
+    iterationLines(code, kernel, loop, 'n', '', 64, division.outside);
     body();
     code.close(';');
   };
@@ -85,18 +108,19 @@ export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { r
   const outputsLine = () => code.line(`const u32 oa = out0 + n % ${outputs} * ${outBytes}; (void)oa;`);
   const perChunk = () => {
     code.line('#pragma unroll 1');
-    code.open('for (int n = 0; n < walk_chunks; ++n)');
-    chunkLines(code, { n: 'n', suffix: '' }, reverse, 64);
+    code.open(`for (int n = 0; n < ${count}; ++n)`);
+    iterationLines(code, kernel, loop, 'n', '', 64, division.outside);
     inputsLine('sa');
     code.line('u8* const sp = basep + (sa - base); (void)sp;');
   };
 
   code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(256, 1) ${kernel.name}(${parameters})`);
+  code.open(`extern "C" __global__ void __launch_bounds__(256, ${arranged.blocks}) ${kernel.name}(${parameters})`);
   for (const line of offsetLines({ offsets })) code.line(line);
   for (const line of head(cx, kernel, blocks)) code.line(line);
   code.line('const int t = threadIdx.x & 127;');
   outerLines(code, kernel, { head: 'head', group: 'group' });
+  if (loop.over === 'segments') code.line(`const int ${count} = ${loopCount(kernel, loop)};`);
   code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
   code.line('u8* const basep = smem + (base - saddr(smem));');
   code.line(`const u32 out0 = base + ${outAt}, stage0 = base + ${stageAt}, full = base + ${barriersAt}, empty = full + ${stages * 8}, landed = empty + ${stages * 8};`);
@@ -108,6 +132,7 @@ export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { r
 
   // Told uniform, the compiler can order products across the branch.
   code.open('if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0)');
+  if (arranged.blocks === 2) code.line(`regs_down<${SHARED_REGISTERS.loading}>();`);
   for (const line of loading.registers) code.line(line);
   paste(loading.before.text());
   lambda('issue', () => {
@@ -134,10 +159,10 @@ export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { r
   const ask = () => {
     code.line(`if (n + 1 >= ${stages}) taken_back(n + 1 - ${stages});`);
     // Groups of copies are told apart by their number.
-    code.line(`if (n + 1 < walk_chunks) issue(n + 1);${copies ? ' else cp_commit();' : ''}`);
+    code.line(`if (n + 1 < ${count}) issue(n + 1);${copies ? ' else cp_commit();' : ''}`);
     // The copies are on their way before the stores.
     if (draining.length > 0) code.line(`if (n + 1 >= ${stages}) drain(n + 1 - ${stages});`);
-    if (prefetched) code.line('if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);');
+    if (prefetched) code.line(`if (n + 2 < ${count} && t == 0) prefetch(n + 2);`);
   };
   const clear = () => {
     const lines = bulk.flatMap((copy) => copy.clear ?? []);
@@ -147,7 +172,7 @@ export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { r
     for (const line of lines) code.line(line);
     code.close();
   };
-  code.line('if (walk_chunks > 0) issue(0);');
+  code.line(`if (${count} > 0) issue(0);`);
   perChunk();
   paste(loading.fill.text());
   if (early) ask();
@@ -163,10 +188,11 @@ export function walkText(cx: CudaContext, kernel: TileKernel, { split, loop: { r
   if (!early) ask();
   code.close();
   if (copies) code.line('cp_wait<0>();');
-  if (draining.length > 0 && stages > 1) code.line(`for (int n = walk_chunks < ${stages} ? 0 : walk_chunks + 1 - ${stages}; n < walk_chunks; ++n) { taken_back(n); drain(n); }`);
+  if (draining.length > 0 && stages > 1) code.line(`for (int n = ${count} < ${stages} ? 0 : ${count} + 1 - ${stages}; n < ${count}; ++n) { taken_back(n); drain(n); }`);
   code.close();
 
   code.open('else');
+  if (arranged.blocks === 2) code.line(`regs_up<${SHARED_REGISTERS.walking}>();`);
   paste(walking.before.text());
   perChunk();
   outputsLine();

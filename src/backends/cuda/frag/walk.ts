@@ -5,6 +5,7 @@ import { notesOf, type Notes } from '../../notes.js';
 import { bufferNamed, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
 import { createCode, type Code } from '../code.js';
+import { outermost } from '../prologue.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { createArena } from './arena.js';
 import { bulkCopy, type BulkCopy } from './bulk.js';
@@ -192,7 +193,7 @@ function lastValues(cx: CudaContext, team: Team, after: readonly TileStmt[], pla
       case 'store': {
         const buffer = bufferNamed(cx.module, stmt.buffer);
         if (!buffer.axes.includes(split)) unsupported(`a last value without ${split}`);
-        storeCell(team, stmt.value, cellOf(cx, buffer, undefined, place, split), undefined);
+        storeCell(team, stmt.value, cellOf(cx, { buffer }, undefined, place, split, undefined, stmt.only && outermost(stmt.only)), 'direct');
         break;
       }
       case 'loop': break;

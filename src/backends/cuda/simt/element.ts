@@ -1,10 +1,10 @@
-import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import { COL, ROW, swapAxis, type Axis } from '../../../ir/common/axes.js';
 import { isElementwise } from '../../../ir/tile/facts.js';
 import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
-import { bufferNamed, cellOffset, endRow, placeBack, rowsBack, type Place } from '../address.js';
+import { bufferNamed, endRow, placeBack, rowsBack, type Place } from '../address.js';
 import { floatLiteral, type Code } from '../code.js';
-import { pointer, presence, type CudaContext } from '../lowered.js';
+import { cellPointer, sourceOf, sourcePresence, type CudaContext, type Source } from '../lowered.js';
 import { roundedText, scalarText } from '../scalar.js';
 import type { Homes } from './homes.js';
 import type { Storage } from './storage.js';
@@ -98,25 +98,26 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
     flat(buffer.axes, (axis) => axisSize(module, axis), (axis) => (axis === kernel.split ? `(v0 + ${stepped(spot, axis, e)})` : stepped(spot, axis, e)));
 
   /** Rows beyond the end of a chunk are not there, nor is anything of a buffer that nobody gave. */
-  const guardOf = (buffer: TileBuffer, rows: ((e: string) => string) | undefined): ((e: string) => string) | undefined => {
-    const there = presence(buffer);
+  const guardOf = (source: Source, rows: ((e: string) => string) | undefined): ((e: string) => string) | undefined => {
+    const there = sourcePresence(source);
     return rows ?? (there === undefined ? undefined : () => there);
   };
 
   const load = (tile: TileId, op: Extract<TileOp, { op: 'load' }>, spot: Spot): Neighbours => {
-    const buffer = bufferNamed(module, op.buffer);
+    const source = sourceOf(module, op);
+    const { buffer } = source;
     const { place } = spot;
     const token = buffer.outer === 'token' && op.rows !== 'one' ? (op.rows === 'col' ? COL : ROW) : undefined;
     const axes = token === undefined ? buffer.axes : [token, ...buffer.axes];
     const row = (e: string) => (token === undefined ? '' : stepped(spot, token, e));
     const address = (e: string) => {
       const here = token === undefined ? place : { ...place, first: `(${placeBack(place, op.back).first} + ${row(e)})` };
-      return `${pointer(buffer.name)} + ${cellOffset(module, buffer, here)} + ${globalIndex(buffer, spot, e)}`;
+      return `${cellPointer(module, source, here)} + ${globalIndex(buffer, spot, e)}`;
     };
     const { skip, rows } = rowsBack(place, op.back);
     const exists = (e: string) => `${row(e)} < ${rows}${skip === undefined ? '' : ` && ${row(e)} >= ${skip}`}`;
     const key = `${tile}|${axes.map((axis) => index(spot.at, axis)).join('|')}|${spot.along ?? ''}`;
-    return leaf(key, spot, axes, address, guardOf(buffer, token === undefined ? undefined : exists));
+    return leaf(key, spot, axes, address, guardOf(source, token === undefined ? undefined : exists));
   };
 
   const array = (tile: TileId, spot: Spot): Neighbours => {
@@ -159,6 +160,10 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
       case 'load': return load(tile, op, spot);
       case 'literal': return () => floatLiteral(op.value);
       case 'zeros': return () => '0.f';
+      case 'identity': {
+        const [row, col] = kernel.tiles[tile].axes.map((axis) => (e: string) => (axis === kernel.split ? `v0 + ${stepped(spot, axis, e)}` : stepped(spot, axis, e)));
+        return (e) => `(${row(e)} == ${col(e)} ? 1.f : 0.f)`;
+      }
       case 'head': return () => `(float)${place.head ?? place.group}`;
       case 'heads': return () => '(float)d.heads';
       case 'keep': {
@@ -174,14 +179,8 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
         return (e) => scalarText(op.fn, args.map((arg) => arg(e)));
       }
       case 'swap': {
-        const turned = new Map(at);
-        const [row, col] = [at.get(ROW), at.get(COL)];
-        turned.delete(ROW);
-        turned.delete(COL);
-        if (row !== undefined) turned.set(COL, row);
-        if (col !== undefined) turned.set(ROW, col);
-        const along = spot.along === ROW ? COL : spot.along === COL ? ROW : spot.along;
-        return value(op.arg, elsewhere(turned, along));
+        const turn = swapAxis(op.axes);
+        return value(op.arg, elsewhere(new Map([...at].map(([axis, index]) => [turn(axis), index])), spot.along && turn(spot.along)));
       }
       case 'pick': return value(op.arg, elsewhere(new Map(at).set(ROW, op.row === 'first' ? '0' : `${module.chunk - 1}`), spot.along === ROW ? undefined : spot.along));
       case 'shift': {
@@ -245,9 +244,9 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
       const row = (e: string) => (token === undefined ? '' : stepped(spot, token, e));
       const address = (e: string) => {
         const here = token === undefined ? spot.place : { ...spot.place, first: `(${spot.place.first} + ${row(e)})` };
-        return `${pointer(name)} + ${cellOffset(module, buffer, here)} + ${globalIndex(buffer, spot, e)}`;
+        return `${cellPointer(module, { buffer }, here)} + ${globalIndex(buffer, spot, e)}`;
       };
-      write(token === undefined ? buffer.axes : [token, ...buffer.axes], spot, address, guardOf(buffer, token === undefined ? undefined : (e) => `${row(e)} < ${spot.place.length}`), val);
+      write(token === undefined ? buffer.axes : [token, ...buffer.axes], spot, address, guardOf({ buffer }, token === undefined ? undefined : (e) => `${row(e)} < ${spot.place.length}`), val);
     },
   };
 }

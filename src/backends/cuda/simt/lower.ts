@@ -6,7 +6,7 @@ import { bufferNamed, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
 import { createCode } from '../code.js';
 import { gridOf, pointer, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
-import { openLoop, outerLines } from '../prologue.js';
+import { openLoop, outerLines, outermost } from '../prologue.js';
 import { createBarriers } from './barriers.js';
 import { createElements } from './element.js';
 import { homesOf } from './homes.js';
@@ -26,7 +26,9 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const { module } = cx;
   const homes = homesOf(kernel, (name) => bufferNamed(cx.module, name).axes);
   const splitSize = kernel.split === undefined ? 1 : axisSize(module, kernel.split);
-  const wanted = kernel.split === undefined ? [1] : [64, 32, 16, 8, 4, 2, 1].filter((n) => splitSize % n === 0);
+  // One segment waits for another: the more blocks share that work, the less it takes.
+  const widest = kernel.body.some((stmt) => stmt.kind === 'loop' && stmt.over === 'segments') ? 16 : 64;
+  const wanted = kernel.split === undefined ? [1] : [64, 32, 16, 8, 4, 2, 1].filter((n) => n <= widest && splitSize % n === 0);
   const withBlock = (block: number) => (axis: Axis) => (axis === kernel.split ? block : axisSize(module, axis));
   const plan = (block: number) => {
     const stage = Math.ceil(stageOf(kernel, withBlock(block)) / 4) * 4;
@@ -67,7 +69,11 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
           if (kind !== 'inline' && kind !== 'fused') letText(writer, stmt.tile, stmt.op, place);
           break;
         }
-        case 'store': storeText(writer, stmt.buffer, stmt.value, place); break;
+        case 'store':
+          if (stmt.only !== undefined) code.open(`if (${outermost(stmt.only)})`);
+          storeText(writer, stmt.buffer, stmt.value, place);
+          if (stmt.only !== undefined) code.close();
+          break;
         case 'loop': loopText(stmt, place, depth); break;
         default: stmt satisfies never;
       }

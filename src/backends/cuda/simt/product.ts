@@ -1,4 +1,4 @@
-import { otherToken, type Axis } from '../../../ir/common/axes.js';
+import { swapAxis, type Axis } from '../../../ir/common/axes.js';
 import { hasRole } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel } from '../../../ir/tile/tile.js';
 import type { Place } from '../address.js';
@@ -223,8 +223,8 @@ function contiguousAxis(w: ProductWriter, tile: TileId): Axis | undefined {
     case 'keep': case 'round': case 'mask': case 'shift': case 'put': return contiguousAxis(w, op.arg);
     case 'swap': {
       const inner = contiguousAxis(w, op.arg);
-      return inner === undefined ? undefined : otherToken(inner);
+      return inner === undefined ? undefined : swapAxis(op.axes)(inner);
     }
-    case 'pick': case 'take': return undefined;
+    case 'identity': case 'pick': case 'take': return undefined;
   }
 }

@@ -42,7 +42,7 @@ export interface PlainWriter extends PlainParts {
 }
 
 /** A user's axis may be called `row`. */
-export const indexName = (axis: Axis) => `i_${axis.replace('%', '_')}`;
+export const indexName = (axis: Axis) => (axis.endsWith("'") ? `j_${axis.slice(0, -1)}` : `i_${axis.replace('%', '_')}`);
 
 export function createPlainWriter(parts: PlainParts): PlainWriter {
   const { kernel, code, homes, elements, barriers } = parts;

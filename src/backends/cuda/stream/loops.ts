@@ -2,7 +2,7 @@ import { ROW } from '../../../ir/common/axes.js';
 import type { TileId, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { type Place } from '../address.js';
 import { storedBuffers } from '../../../ir/tile/buffers.js';
-import { iterationLines, loopCount } from '../prologue.js';
+import { iterationLines, loopCount, outermost } from '../prologue.js';
 import { copiesInOrder } from '../carry.js';
 import type { SharedLoop } from './layout.js';
 import { opText } from './ops.js';
@@ -22,7 +22,9 @@ export function bodyText(w: Writer, hooks: Hooks, body: readonly TileStmt[], pla
         break;
       case 'store':
         for (const text of w.notes.store(stmt.buffer, stmt.value)) w.code.line(text);
+        if (stmt.only !== undefined) w.code.open(`if (${outermost(stmt.only)})`);
         storeText(w, stmt.buffer, stmt.value, place);
+        if (stmt.only !== undefined) w.code.close();
         break;
       case 'loop':
         if (w.layout.shared?.loop === stmt) sharedText(w, w.layout.shared, place);

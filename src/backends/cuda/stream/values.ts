@@ -2,9 +2,9 @@ import { ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { notesOf, type Notes } from '../../notes.js';
-import { bufferNamed, cellOffset, outerStride, placeBack, rowsBack, type Place } from '../address.js';
+import { bufferNamed, outerStride, placeBack, rowsBack, type Place } from '../address.js';
 import type { Code } from '../code.js';
-import { elementType, pointer, presence, type CudaContext } from '../lowered.js';
+import { cellPointer, elementType, sourceOf, sourcePresence, type CudaContext, type Source } from '../lowered.js';
 import { usesOf, type Uses } from '../uses.js';
 import type { Group, Layout } from './layout.js';
 
@@ -139,7 +139,8 @@ interface Access {
 }
 
 /** `place.token`: inside a loop over tokens; `known`: names of first token and length, which may have a suffix. */
-function access(w: Writer, buffer: TileBuffer, here: Place, back?: number): Access {
+function access(w: Writer, source: Source, here: Place, back?: number): Access {
+  const { buffer } = source;
   const place = placeBack(here, back);
   const { skip, rows: end } = rowsBack(here, back);
   const { cx, layout } = w;
@@ -154,18 +155,18 @@ function access(w: Writer, buffer: TileBuffer, here: Place, back?: number): Acce
   return {
     axes,
     rows,
-    start: stepped && place.first !== undefined ? `auto* const at = ${pointer(buffer.name)} + ${cellOffset(cx.module, buffer, firstRow)}; const i64 step = ${outerStride(cx.module, buffer)};` : undefined,
+    start: stepped && place.first !== undefined ? `auto* const at = ${cellPointer(cx.module, source, firstRow)}; const i64 step = ${outerStride(cx.module, buffer)};` : undefined,
     columns: w.regs(axes, 'lane'),
     vec: last === undefined || group === undefined ? 1 : group.vec,
     address(i, j) {
       if (stepped) return `at + ${i} * step${buffer.axes.length === 0 ? '' : ` + ${inner(i, j)}`}`;
       const row = rowed ? { ...place, first: `(${place.first} + ${w.index(ROW, i, j)})` } : place;
       const within = inner(i, j);
-      return `${pointer(buffer.name)} + ${cellOffset(cx.module, buffer, row)}${within === '' ? '' : ` + ${within}`}`;
+      return `${cellPointer(cx.module, source, row)}${within === '' ? '' : ` + ${within}`}`;
     },
     guard(i, j) {
       const exists = rowed ? [`${w.index(ROW, i, j)} < ${end}`, ...(skip === undefined ? [] : [`${w.index(ROW, i, j)} >= ${skip}`])] : [];
-      return [...exists, w.live(axes, i, j), presence(buffer) ?? ''].filter((text) => text !== '').join(' && ');
+      return [...exists, w.live(axes, i, j), sourcePresence(source) ?? ''].filter((text) => text !== '').join(' && ');
     },
   };
 }
@@ -185,14 +186,15 @@ function overPieces(w: Writer, a: Access, body: (i: string, j: string, piece: st
 type Load = Extract<TileOp, { op: 'load' }>;
 
 export function loadText(w: Writer, tile: TileId, op: Load, place: Place): void {
-  const buffer = bufferNamed(w.cx.module, op.buffer);
-  const a = access(w, buffer, place, op.back);
+  const source = sourceOf(w.cx.module, op);
+  const { buffer } = source;
+  const a = access(w, source, place, op.back);
   w.declare(tile);
   const wide = alongWarps(w, buffer, a, place);
   if (wide > 1) {
     const to = `&${w.at(tile, `c * ${wide}`, '0')}`;
     const load = `ldn<${wide}>(${to}, ${a.address(`c * ${wide}`, '0')});`;
-    const there = presence(buffer);
+    const there = sourcePresence(source);
     w.code.line(`UNROLL for (int c = 0; c < ${a.rows / wide}; ++c) ${there === undefined ? load : `{ if (${there}) ${load} else zeron<${wide}>(${to}); }`}`);
     return;
   }
@@ -215,16 +217,16 @@ function alongWarps(w: Writer, buffer: TileBuffer, a: Access, place: Place): num
 
 /** A load that is asked for ahead of its iteration: `raw5[ahead][pieces]`. */
 export function rawLoad(w: Writer, tile: TileId, op: Load, ahead: number): { readonly words: number; declare(): void; ask(place: Place, slot: string): void; take(slot: string): void } {
-  const buffer = bufferNamed(w.cx.module, op.buffer);
+  const source = sourceOf(w.cx.module, op);
   // Only the form counts here, no address.
-  const form = access(w, buffer, { group: '', token: op.rows === 'one' ? 'token' : undefined });
-  const type = elementType(buffer, w.cx.dtype);
+  const form = access(w, source, { group: '', token: op.rows === 'one' ? 'token' : undefined });
+  const type = elementType(source.buffer, w.cx.dtype);
   const pieces = (form.rows * form.columns) / form.vec;
   return {
     words: Math.ceil((pieces * form.vec * (type === 'f32' || type === 'int' ? 4 : 2)) / 4),
     declare: () => w.code.line(`Few<${type}, ${form.vec}> raw${tile}[${ahead}][${pieces}];`),
     ask(place, slot) {
-      const a = access(w, buffer, place, op.back);
+      const a = access(w, source, place, op.back);
       overPieces(w, a, (i, j, piece) => {
         const guard = a.guard(i, j);
         const load = `raw${tile}[${slot}][${piece}] = few<${a.vec}>(${a.address(i, j)});`;
@@ -241,7 +243,7 @@ export function rawLoad(w: Writer, tile: TileId, op: Load, ahead: number): { rea
 /** Stores a tile, which may lack axes of the buffer; of threads with the same elements the first writes. */
 export function storeText(w: Writer, name: string, value: TileId, place: Place): void {
   const { layout } = w;
-  const a = access(w, bufferNamed(w.cx.module, name), place);
+  const a = access(w, { buffer: bufferNamed(w.cx.module, name) }, place);
   const covered = (group: Group) => group.axes.some((axis) => a.axes.includes(axis));
   const lanes = layout.groups.filter((group) => group.role === 'lane');
   const firsts = layout.groups.flatMap((group): string[] => {

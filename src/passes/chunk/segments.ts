@@ -1,0 +1,111 @@
+import { ROW, twinOf, type AxisPair } from '../../ir/common/axes.js';
+import { gateAxes } from '../../ir/scan/scan.js';
+import type { KernelBuilder, KernelHead } from '../../ir/tile/build.js';
+import type { TileId } from '../../ir/tile/tile.js';
+import { stageBuffers } from './buffers.js';
+import { nextState, writtenTiles, type ChunkWalk } from './carry.js';
+import { stageName, type Context } from './context.js';
+import { decaysIn } from './decay.js';
+import { walkOperands, walkSite, type Parts } from './parts.js';
+import { inParts, plus, sure } from './tiles.js';
+import { hoist, valuesIn } from './values.js';
+
+/**
+ * Are the sequences of a stage cut into segments that run at once (docs/algorithms.md: segments)? One rule cuts all stages of a scan, and it is another one for
+ * those that erase.
+ */
+export function isSegmented(cx: Context, parts: Parts): boolean {
+  if (!cx.draft.segments) return false;
+  return parts.erasing.length === 0 || cx.program.stages.every((stage) => stage.kind !== 'matrix' || isMapped(stage));
+}
+
+/** Has a run of chunks one map of the row axis onto itself, whatever the value channel, and is it worth a walk of its own? */
+function isMapped({ rowAxis, valueAxes, gate, sources }: Parts['stage']): boolean {
+  return valueAxes.length === 1 && sources.some((source) => source.erase !== undefined) && !gateAxes(gate).some((axis) => axis !== rowAxis);
+}
+
+/** Rows and columns of what a segment makes of a state. */
+const mapAxes = ({ row }: Parts): AxisPair => [row, twinOf(row)];
+
+/** The same recurrence as a map: nothing is written but what it erases, and the value axis is that of the states it maps. */
+function mapOf(parts: Parts): Parts {
+  const [, columns] = mapAxes(parts);
+  const sources = parts.sources.map((source) => ({ ...source, value: undefined }));
+  return { ...parts, stage: { ...parts.stage, valueAxes: [columns] }, value: columns, sources, reads: [], pure: [] };
+}
+
+/** A state after a segment that adds nothing to it; `against` time: a cotangent before it. */
+export function acrossSegment(k: KernelBuilder, cx: Context, parts: Parts, index: number, state: TileId, against: boolean): TileId {
+  const buffers = stageBuffers(cx, parts, index);
+  if (parts.erasing.length === 0) return parts.gate.kind === 'none' ? state : k.mul(k.load(buffers.span()), state);
+  const [rows, columns] = mapAxes(parts);
+  const [map, ...rest] = buffers.map(columns).map((buffer) => k.load(buffer));
+  const times = (some: TileId, part: TileId) => (against ? k.contract(some, part, rows) : k.contract(some, k.swap(part, [rows, columns]), columns));
+  const [first, ...others] = inParts(k, state, rest.length > 0);
+  const total = sure(plus(k, times(map, first), ...others.map((part) => times(map, part)), ...rest.map((part) => times(part, first))));
+  return against ? k.swap(total, [rows, columns]) : total;
+}
+
+/** Where every segment starts: what it adds, of which the last one's is not asked for, what it makes of the state before it, then the states along the segments. */
+export function segmentKernels(cx: Context, parts: Parts, index: number): void {
+  const { draft } = cx;
+  const name = stageName(cx, index);
+  const buffers = stageBuffers(cx, parts, index);
+  spanKernel(cx, parts, index);
+  const zeros = (k: KernelBuilder) => k.zeros([parts.row, ...parts.stage.valueAxes]);
+  const ends = { name: `${name}_ends`, doc: `What every segment adds to ${name} by its end.`, idle: 'last' } as const;
+  overSegment(cx, parts, index, ends, zeros, (k, last) => k.store(buffers.local(false), last));
+  if (parts.erasing.length > 0) {
+    const axes = mapAxes(parts);
+    // Backward needs the last one's, too.
+    const maps = { name: `${name}_maps`, doc: `What every segment makes of the ${name} before it.` };
+    overSegment(cx, mapOf(parts), index, maps, (k) => k.identity(axes), (k, last) => {
+      const to = buffers.map(axes[1]);
+      inParts(k, last, to.length > 1).forEach((part, i) => k.store(to[i], part));
+    });
+  }
+  draft.kernel(cx.name, {
+    name: `${name}_join`, doc: `The state of ${name} at every segment's start.`, outer: 'sequence', inner: 'head', split: parts.value, cut: true,
+  }, (k) => {
+    k.loop('segments', false, [k.load(draft.user.initials[parts.stage.state])], ([state]) => {
+      k.store(buffers.entry(false), state);
+      return [k.add(acrossSegment(k, cx, parts, index, state, false), k.load(buffers.local(false)))];
+    });
+  });
+}
+
+/** The recurrence along every segment. */
+function overSegment(
+  cx: Context, parts: Parts, index: number, head: Pick<KernelHead, 'name' | 'doc' | 'idle'>, start: (k: KernelBuilder) => TileId, finish: (k: KernelBuilder, last: TileId) => void,
+): void {
+  const site = walkSite(parts);
+  cx.draft.kernel(cx.name, { ...head, outer: 'segment', inner: 'head', split: parts.value, cut: true }, (k) => {
+    const outside = valuesIn(cx, k, site);
+    hoist(cx, outside, site, walkOperands(parts));
+    const [last] = k.loop('chunks', false, [start(k)], ([state]) => {
+      const values = valuesIn(cx, k, site, outside);
+      const w: ChunkWalk = { k, cx, parts, index, values, decays: decaysIn(k, parts, values) };
+      return [nextState(w, state, writtenTiles(w, state))];
+    });
+    finish(k, last);
+  });
+}
+
+/** The decay of every segment, where that is all it makes of a state: not split, since it has no value axis. */
+function spanKernel(cx: Context, parts: Parts, index: number): void {
+  const { gate } = parts;
+  if (gate.kind === 'none' || parts.erasing.length > 0) return;
+  const buffers = stageBuffers(cx, parts, index);
+  const site = walkSite(parts);
+  const name = stageName(cx, index);
+  cx.draft.kernel(cx.name, { name: `${name}_spans`, doc: `The decay of every segment of ${name}.`, outer: 'segment', inner: 'head', cut: true }, (k) => {
+    const outside = valuesIn(cx, k, site);
+    if (!parts.channels) hoist(cx, outside, site, [gate.log]);
+    const start = parts.channels ? k.add(k.zeros(gateAxes(gate)), k.literal(1)) : k.zeros(gateAxes(gate));
+    const [total] = k.loop('chunks', false, [start], ([sum]) => {
+      if (parts.channels) return [k.mul(sum, k.load(buffers.whole()))];
+      return [k.add(sum, k.reduce('sum', ROW, decaysIn(k, parts, valuesIn(cx, k, site, outside)).log()))];
+    });
+    k.store(buffers.span(), parts.channels ? total : k.exp(total));
+  });
+}
