@@ -2,8 +2,9 @@
 
     python3 bench/builds.py --plans before now --only gated_delta kda --shapes 8:32768 16:16384,16384 8:20000,9000,3768 [--by-kernel]
 
-A shape is the heads and the lengths of the sequences. Times: median of triton's do_bench, ms, forward and backward apart; then how far the builds' results are apart, states before and after given. Errors: rms(difference) / rms(reference) of
-the output and of the worst gradient, against the token-by-token recurrence in float64 on the same rounded inputs, one sequence of 2 heads (`--tokens`).
+A shape is the heads and the lengths of the sequences. Times: median of triton's do_bench, ms, forward and backward apart; then how far the builds' results are
+apart, states before and after given. Errors: rms(difference) / rms(reference) of the output and of the worst gradient, against the token-by-token recurrence
+in float64 on the same rounded inputs, one sequence of 2 heads (`--tokens`).
 """
 import argparse, os, sys, traceback
 

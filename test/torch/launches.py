@@ -87,14 +87,14 @@ class Launches(Fresh):
     def test_a_stream_that_calls_again_launches_a_graph(self):
         self.addCleanup(lambda: delattr(fake.thread, "stream"))
         fake.thread.stream = 40
-        args = draw()
+        args = draw(tokens=700)
         self.scan.forward(args)
         record()
         fake.alive.clear()
         held = self.scan.forward(args)
         lines = record()
         self.assertEqual([line for line in lines if line.startswith("node")], [
-            "node S_prepare", "node S_spans S_prepare", "node S_ends S_prepare", "node S_join S_spans S_ends", "node S_walk S_join", "node S_final S_walk",
+            "node S_prepare", "node S_spans S_prepare", "node S_ends S_prepare", "node S_join S_spans S_ends", "node S_walk S_join",
         ], "S_ends runs beside S_spans")
         self.assertEqual([line for line in lines if line.split()[0] in ("launch", "record", "wait")], [])
         self.assertEqual(lines[-1], "graph launch 40")
