@@ -140,6 +140,9 @@ DEV void mma1688(float* d, const u32* a, u32 b0, u32 b1) {
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// A warpgroup gives registers back, or takes those that others gave: so many a thread from here on.
+template <int N> DEV void regs_down() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }
+template <int N> DEV void regs_up() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }
 // Makes ordinary writes to shared memory visible to the tensor cores' own reads.
 DEV void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 #define LMOEC_ACC8(d) "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
@@ -857,9 +860,305 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
 }
 
-// Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L6_20 = 32768, L7_28 = 40960, L1_3 = 49152, L11_11 = 49408, L14_25 = 49664, L16_31 = 49920, L17_34 = 50176, L3_7 = 0, L8_8 = 256, L9_9 = 512, L10_10 = 768, L12_22 = 1024, L13_23 = 0, L15_30 = 256;
+// What every segment adds to S by its end.
+extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_ws_S_solve0_0, f32* __restrict__ p_ws_S_local, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L1_3 = 32768, L9_11 = 33024, L12_21 = 33280, L13_24 = 33536, L3_7 = 0, L6_8 = 256, L7_9 = 512, L8_10 = 768, L10_18 = 1024, L11_20 = 0;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 103424, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r3_0[1];
+    float r7_1[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 33792; (void)to;
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %5 [%row, K] = load p row
+      tile_load<64, 1, 128>((to + L2_5), p_p + (i64)first * s_p.token + (i64)head * s_p.head, (i64)s_p.token, length, 64, t);
+      // %7 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %14 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L4_14), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %17 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L5_17), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 33792; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_7))[i] = r7_1[k]; }
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      // %8 [%row] = cumsum exclusive %7
+      if (t < 32) vec_cumsum(((float*)(basep + L6_8)), ((float*)(basep + L3_7)), true, false);
+      // %9 [%row] = exp %8
+      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L7_9))[i] = m_exp(((float*)(basep + L6_8))[i]);
+      // %10 [%row] = neg %3
+      if (const int i = t; i < 64) ((float*)(basep + L8_10))[i] = (-((float*)(sp + L1_3))[i]);
+      // %11 [%row] = mul %9, %10
+      if (const int i = t; i < 64) ((float*)(sp + L9_11))[i] = (((float*)(basep + L7_9))[i] * ((float*)(basep + L8_10))[i]);
+      // %18 [%row] = cumsum %7
+      if (t < 32) vec_cumsum(((float*)(basep + L10_18)), ((float*)(basep + L3_7)), false, false);
+      // %19 [] = pick last %18
+      team_sync(1);
+      const float s19_2 = ((float*)(basep + L10_18))[63];
+      // %20 [%row] = sub %19, %18
+      if (const int i = t; i < 64) ((float*)(basep + L11_20))[i] = (s19_2 - ((float*)(basep + L10_18))[i]);
+      // %21 [%row] = exp %20
+      if (const int i = t; i < 64) ((float*)(sp + L12_21))[i] = m_exp(((float*)(basep + L11_20))[i]);
+      // %24 [] = exp %19
+      const float s24_3 = m_exp(s19_2);
+      if (t == 0) ((float*)(sp + L13_24))[0] = s24_3;
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 33792; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // %6 [%row, V] = contract[K] %5, %1
+      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
+      float f6_3[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_3, a1_2, (sa + L2_5)); mma_commit();
+      // %4 [%row, V] = mul %2, %3
+      float f2_4[32];
+      load_frag<4, 64, true>(f2_4, (sa + L0_2), 0);
+      float f4_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (f2_4[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %25 [K, V] = mul %24, %1
+      const float s24_6 = ((float*)(sp + L13_24))[0];
+      float f25_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_7[i] = (s24_6 * f1_1[i]);
+      // %12 [%row, V] = mul %11, %6
+      mma_wait<0>();
+      mma_ready<sizeof(f6_3) / 4>(f6_3);
+      float f12_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (((float*)(sp + L9_11))[frag_col(i)] * f6_3[i]);
+      // %13 [%row, V] = add %12, %4
+      float f13_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f12_8[i] + f4_5[i]);
+      // %15 [%col, V] = swap %13
+      // %16 [%row, V] = contract[%col] %14, %15
+      u32 a13_10[4][4]; pack<4>(a13_10, f13_9);
+      float f16_11[32];
+      mma_open(); mma<64, 4, 64, false, true>(f16_11, a13_10, (sa + L4_14)); mma_commit();
+      // %22 [%row, V] = mul %21, %16
+      mma_wait<0>();
+      mma_ready<sizeof(f16_11) / 4>(f16_11);
+      float f22_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_12[i] = (((float*)(sp + L12_21))[frag_col(i)] * f16_11[i]);
+      // %23 [K, V] = contract[%row] %17, %22
+      // %26 [K, V] = add %25, %23
+      u32 a22_13[4][4]; pack<4>(a22_13, f22_12);
+      float f26_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f26_14[i] = f25_7[i];
+      mma_open(); mma<64, 4, 64, true, false>(f26_14, a22_13, (sa + L5_17)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f26_14) / 4>(f26_14);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_14[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.S.local, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// What every segment makes of the S before it.
+extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const Strides s_k, const Strides s_p, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L3_11 = 8192, L4_14 = 16384, L8_9 = 24576, L11_18 = 24832, L12_21 = 25088, L1_4 = 0, L2_7 = 256, L5_5 = 512, L6_6 = 768, L7_8 = 1024, L9_15 = 1280, L10_17 = 0;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 78592, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r4_0[1];
+    float r7_1[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 25600; (void)to;
+      // %2 [%row, K] = load p row
+      tile_load<64, 1, 128>((to + L0_2), p_p + (i64)first * s_p.token + (i64)head * s_p.head, (i64)s_p.token, length, 64, t);
+      // %4 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %7 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %11 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L3_11), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %14 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L4_14), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 25600; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_4))[i] = r4_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_7))[i] = r7_1[k]; }
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      // %5 [%row] = cumsum exclusive %4
+      if (t < 32) vec_cumsum(((float*)(basep + L5_5)), ((float*)(basep + L1_4)), true, false);
+      // %6 [%row] = exp %5
+      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L6_6))[i] = m_exp(((float*)(basep + L5_5))[i]);
+      // %8 [%row] = neg %7
+      if (const int i = t; i < 64) ((float*)(basep + L7_8))[i] = (-((float*)(basep + L2_7))[i]);
+      // %9 [%row] = mul %6, %8
+      if (const int i = t; i < 64) ((float*)(sp + L8_9))[i] = (((float*)(basep + L6_6))[i] * ((float*)(basep + L7_8))[i]);
+      // %15 [%row] = cumsum %4
+      if (t < 32) vec_cumsum(((float*)(basep + L9_15)), ((float*)(basep + L1_4)), false, false);
+      // %16 [] = pick last %15
+      team_sync(1);
+      const float s16_2 = ((float*)(basep + L9_15))[63];
+      // %17 [%row] = sub %16, %15
+      if (const int i = t; i < 64) ((float*)(basep + L10_17))[i] = (s16_2 - ((float*)(basep + L9_15))[i]);
+      // %18 [%row] = exp %17
+      if (const int i = t; i < 64) ((float*)(sp + L11_18))[i] = m_exp(((float*)(basep + L10_17))[i]);
+      // %21 [] = exp %16
+      const float s21_3 = m_exp(s16_2);
+      if (t == 0) ((float*)(sp + L12_21))[0] = s21_3;
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, K'] = identity
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 25600; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // %3 [%row, K'] = contract[K] %2, %1
+      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
+      float f3_3[32];
+      mma_open(); mma<64, 4, 64, false, true>(f3_3, a1_2, (sa + L0_2)); mma_commit();
+      // %22 [K, K'] = mul %21, %1
+      const float s21_4 = ((float*)(sp + L12_21))[0];
+      float f22_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_5[i] = (s21_4 * f1_1[i]);
+      // %10 [%row, K'] = mul %9, %3
+      mma_wait<0>();
+      mma_ready<sizeof(f3_3) / 4>(f3_3);
+      float f10_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_6[i] = (((float*)(sp + L8_9))[frag_col(i)] * f3_3[i]);
+      // %12 [%col, K'] = swap %10
+      // %13 [%row, K'] = contract[%col] %11, %12
+      u32 a10_7[4][4]; pack<4>(a10_7, f10_6);
+      float f13_8[32];
+      mma_open(); mma<64, 4, 64, false, true>(f13_8, a10_7, (sa + L3_11)); mma_commit();
+      // %19 [%row, K'] = mul %18, %13
+      mma_wait<0>();
+      mma_ready<sizeof(f13_8) / 4>(f13_8);
+      float f19_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = (((float*)(sp + L11_18))[frag_col(i)] * f13_8[i]);
+      // %20 [K, K'] = contract[%row] %14, %19
+      // %23 [K, K'] = add %22, %20
+      u32 a19_10[4][4]; pack<4>(a19_10, f19_9);
+      float f23_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_11[i] = f22_5[i];
+      mma_open(); mma<64, 4, 64, true, false>(f23_11, a19_10, (sa + L4_14)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f23_11) / 4>(f23_11);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f23_11[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // %24 [K, K'] = round %1
+    float f24_12[32];
+    UNROLL for (int i = 0; i < 32; ++i) f24_12[i] = low(pack2(f1_1[i], 0.f));
+    // %25 [K, K'] = sub %1, %24
+    float f25_13[32];
+    UNROLL for (int i = 0; i < 32; ++i) f25_13[i] = (f1_1[i] - f24_12[i]);
+    // store ws.S.map, %24
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_map + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f24_12[i]); }
+    // store ws.S.map_rest, %25
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f25_13[i]); }
+  }
+}
+
+// The state of S at every segment's start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -868,6 +1167,114 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int walk_segments = sequences[6 * sequence + 5];
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int segment = sequences[6 * sequence + 4] + n;
+      const u32 to = stage0 + n % 3 * 16384; (void)to;
+      // %2 [K, K'] = load ws.S.map
+      tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      // %3 [K, K'] = load ws.S.map_rest
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_segments > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + n;
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + n;
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // store ws.S.entry, %1
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+      // %4 [K, V] = round %1
+      float f4_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [K', V] = swap[K, K'] %4
+      // %7 [K, V] = contract[K'] %2, %6
+      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
+      float f7_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f7_4, a4_3, (sa + L0_2)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
+      // %8 [K', V] = swap[K, K'] %5
+      // %13 [K, V] = load ws.S.local
+      // %9 [K, V] = contract[K'] %2, %8
+      // %11 [K, V] = add %7, %9
+      mma_wait<0>();
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
+      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
+      float f11_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = f7_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f11_7, a5_6, (sa + L0_2)); mma_commit();
+      // %10 [K, V] = contract[K'] %3, %6
+      // %12 [K, V] = add %11, %10
+      mma_wait<0>();
+      mma_ready<sizeof(f11_7) / 4>(f11_7);
+      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
+      float f12_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = f11_7[i];
+      mma_open(); mma<64, 4, 64, false, false>(f12_9, a4_8, (sa + L1_3)); mma_commit();
+      // %14 [K, V] = add %12, %13
+      mma_wait<0>();
+      mma_ready<sizeof(f12_9) / 4>(f12_9);
+      float f13_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f13_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+      float f14_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f12_9[i] + f13_10[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+  }
+}
+
+// Carries S from chunk to chunk and reads it.
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const f32* __restrict__ p_ws_S_entry, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L6_20 = 32768, L7_28 = 40960, L1_3 = 49152, L11_11 = 49408, L14_25 = 49664, L16_31 = 49920, L17_34 = 50176, L3_7 = 0, L8_8 = 256, L9_9 = 512, L10_10 = 768, L12_22 = 1024, L13_23 = 0, L15_30 = 256;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 2048, stage0 = base + 18432, full = base + 120064, empty = full + 16, landed = empty + 16;
@@ -959,9 +1366,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, V] = load S
+    // %0 [K, V] = load ws.S.entry, whole S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1037,21 +1444,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       bar_arrive(empty + n % 2 * 8);
     }
     // store final.S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L1_3 = 32768, L9_11 = 33024, L12_21 = 33280, L13_24 = 33536, L3_7 = 0, L6_8 = 256, L7_9 = 512, L8_10 = 768, L10_18 = 1024, L11_20 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 2048, stage0 = base + 51200, full = base + 152576, empty = full + 24, landed = empty + 24;
@@ -1135,9 +1544,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, V] = load S
+    // %0 [K, V] = load ws.S.entry, whole S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1200,9 +1609,183 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   }
 }
 
-// Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L3_11 = 16384, L4_16 = 24576, L5_24 = 32768, L7_32 = 40960, L10_9 = 49152, L12_22 = 49408, L16_30 = 49664, L17_34 = 49920, L2_5 = 0, L6_28 = 256, L8_6 = 512, L9_8 = 768, L11_20 = 1024, L13_26 = 1280, L14_27 = 0, L15_29 = 512;
+// What every segment adds to the cotangent of S by its start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, f32* __restrict__ p_ws_S_local_cotangent, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L3_11 = 16384, L4_16 = 24576, L5_24 = 32768, L7_32 = 40960, L10_9 = 49152, L12_22 = 49408, L16_30 = 49664, L17_34 = 49920, L2_5 = 0, L6_28 = 256, L8_6 = 512, L9_8 = 768, L11_20 = 1024, L13_26 = 1280, L14_27 = 0, L15_29 = 512;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 152576, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r5_0[1];
+    float r28_1[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 50176; (void)to;
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L1_3), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
+      // %5 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %11 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L3_11), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %16 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L4_16), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %24 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L5_24), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      // %28 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r28_1[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %32 [%row, K] = load p row
+      tile_load<64, 1, 128>((to + L7_32), p_p + (i64)first * s_p.token + (i64)head * s_p.head, (i64)s_p.token, length, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 50176; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_5))[i] = r5_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L6_28))[i] = r28_1[k]; }
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      // %6 [%row] = cumsum %5
+      if (t < 32) vec_cumsum(((float*)(basep + L8_6)), ((float*)(basep + L2_5)), false, false);
+      // %7 [] = pick last %6
+      team_sync(1);
+      const float s7_2 = ((float*)(basep + L8_6))[63];
+      // %8 [%row] = sub %7, %6
+      if (const int i = t; i < 64) ((float*)(basep + L9_8))[i] = (s7_2 - ((float*)(basep + L8_6))[i]);
+      // %9 [%row] = exp %8
+      if (const int i = t; i < 64) ((float*)(sp + L10_9))[i] = m_exp(((float*)(basep + L9_8))[i]);
+      // %12 [%col, %row] = swap %11
+      // %17 [%col, %row] = swap %16
+      // %20 [%row] = exp %6
+      if (const int i = t; i < 64) ((float*)(basep + L11_20))[i] = m_exp(((float*)(basep + L8_6))[i]);
+      // %21 [] = 0.125
+      // %22 [%row] = mul %20, %21
+      if (const int i = t; i < 64) ((float*)(sp + L12_22))[i] = (((float*)(basep + L11_20))[i] * 0.125f);
+      // %26 [%row] = cumsum exclusive %5
+      if (t < 32) vec_cumsum(((float*)(basep + L13_26)), ((float*)(basep + L2_5)), true, false);
+      // %27 [%row] = exp %26
+      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L14_27))[i] = m_exp(((float*)(basep + L13_26))[i]);
+      // %29 [%row] = neg %28
+      if (const int i = t; i < 64) ((float*)(basep + L15_29))[i] = (-((float*)(basep + L6_28))[i]);
+      // %30 [%row] = mul %27, %29
+      if (const int i = t; i < 64) ((float*)(sp + L16_30))[i] = (((float*)(basep + L14_27))[i] * ((float*)(basep + L15_29))[i]);
+      // %34 [] = exp %7
+      const float s34_3 = m_exp(s7_2);
+      if (t == 0) ((float*)(sp + L17_34))[0] = s34_3;
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 50176; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // %13 [%col, V] = swap %2
+      // %4 [%row, V] = contract[K] %3, %1
+      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
+      float f4_3[32];
+      mma_open(); mma<64, 4, 64, false, true>(f4_3, a1_2, (sa + L1_3)); mma_commit();
+      // %14 [%row, V] = contract[%col] %12, %13
+      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
+      float f14_5[32];
+      mma_open(); mma<64, 4, 64, true, true>(f14_5, a2_4, (sa + L3_11)); mma_commit();
+      // %23 [%row, V] = mul %22, %2
+      float f2_6[32];
+      load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
+      float f23_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (((float*)(sp + L12_22))[frag_col(i)] * f2_6[i]);
+      // %35 [K, V] = mul %34, %1
+      const float s34_8 = ((float*)(sp + L17_34))[0];
+      float f35_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f35_9[i] = (s34_8 * f1_1[i]);
+      // %25 [K, V] = contract[%row] %24, %23
+      // %36 [K, V] = add %35, %25
+      u32 a23_10[4][4]; pack<4>(a23_10, f23_7);
+      float f36_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f36_11[i] = f35_9[i];
+      mma_open(); mma<64, 4, 64, true, false>(f36_11, a23_10, (sa + L5_24)); mma_commit();
+      // %10 [%row, V] = mul %9, %4
+      mma_wait<2>();
+      mma_ready<sizeof(f4_3) / 4>(f4_3);
+      float f10_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (((float*)(sp + L10_9))[frag_col(i)] * f4_3[i]);
+      // %15 [%row, V] = add %10, %14
+      mma_wait<1>();
+      mma_ready<sizeof(f14_5) / 4>(f14_5);
+      float f15_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (f10_12[i] + f14_5[i]);
+      // %18 [%col, V] = swap %15
+      // %19 [%row, V] = contract[%col] %17, %18
+      u32 a15_14[4][4]; pack<4>(a15_14, f15_13);
+      float f19_15[32];
+      mma_open(); mma<64, 4, 64, true, true>(f19_15, a15_14, (sa + L4_16)); mma_commit();
+      // %31 [%row, V] = mul %30, %19
+      mma_wait<0>();
+      mma_ready<sizeof(f36_11) / 4>(f36_11);
+      mma_ready<sizeof(f19_15) / 4>(f19_15);
+      float f31_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_16[i] = (((float*)(sp + L16_30))[frag_col(i)] * f19_15[i]);
+      // %33 [K, V] = contract[%row] %32, %31
+      // %37 [K, V] = add %36, %33
+      u32 a31_17[4][4]; pack<4>(a31_17, f31_16);
+      float f37_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f37_18[i] = f36_11[i];
+      mma_open(); mma<64, 4, 64, true, false>(f37_18, a31_17, (sa + L7_32)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f37_18) / 4>(f37_18);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f37_18[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.S.local_cotangent, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// The cotangent of S at every segment's end.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1211,6 +1794,113 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int walk_segments = sequences[6 * sequence + 5];
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 to = stage0 + n % 3 * 16384; (void)to;
+      // %2 [K, K'] = load ws.S.map
+      tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      // %3 [K, K'] = load ws.S.map_rest
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_segments > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load d_final.S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // store ws.S.entry_cotangent, %1
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+      // %4 [K, V] = round %1
+      float f4_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [K', V] = contract[K] %2, %4
+      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
+      float f6_4[32];
+      mma_open(); mma<64, 4, 64, true, true>(f6_4, a4_3, (sa + L0_2)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
+      // %12 [K, V] = load ws.S.local_cotangent
+      // %7 [K', V] = contract[K] %2, %5
+      // %9 [K', V] = add %6, %7
+      mma_wait<0>();
+      mma_ready<sizeof(f6_4) / 4>(f6_4);
+      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
+      float f9_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = f6_4[i];
+      mma_open(); mma<64, 4, 64, true, false>(f9_7, a5_6, (sa + L0_2)); mma_commit();
+      // %8 [K', V] = contract[K] %3, %4
+      // %10 [K', V] = add %9, %8
+      mma_wait<0>();
+      mma_ready<sizeof(f9_7) / 4>(f9_7);
+      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
+      float f10_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_9[i] = f9_7[i];
+      mma_open(); mma<64, 4, 64, true, false>(f10_9, a4_8, (sa + L1_3)); mma_commit();
+      // %11 [K, V] = swap[K, K'] %10
+      // %13 [K, V] = add %11, %12
+      mma_wait<0>();
+      mma_ready<sizeof(f10_9) / 4>(f10_9);
+      float f12_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f12_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+      float f13_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f10_9[i] + f12_10[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_11[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+  }
+}
+
+// Carries the cotangent of S against time.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L3_11 = 16384, L4_16 = 24576, L5_24 = 32768, L7_32 = 40960, L10_9 = 49152, L12_22 = 49408, L16_30 = 49664, L17_34 = 49920, L2_5 = 0, L6_28 = 256, L8_6 = 512, L9_8 = 768, L11_20 = 1024, L13_26 = 1280, L14_27 = 0, L15_29 = 512;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 2048, stage0 = base + 34816, full = base + 135168, empty = full + 16, landed = empty + 16;
@@ -1305,9 +1995,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, V] = load d_final.S
+    // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1382,7 +2072,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       bar_arrive(empty + n % 2 * 8);
     }
     // store d_S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
@@ -1820,7 +2510,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
 
-constexpr int kTablePrograms = 128, kTableLeast = 8;
+constexpr int kTablePrograms = 128, kTableLeast = 8, kTablePays = 4;
 // Tables of sequences, segments and chunks (ir/plan), from the offsets of sequences on the device, so that no host reads them. One block.
 constexpr int kTableThreads = 1024;
 
@@ -1839,6 +2529,19 @@ DEV int table_scan(int x, int& total) {
   }
   total = sums[kTableThreads - 1];
   return sums[t] - x;
+}
+// The largest of the numbers that threads bring.
+DEV int table_most(int x) {
+  int* const most = (int*)smem;
+  const int t = threadIdx.x;
+  __syncthreads();
+  most[t] = x;
+  __syncthreads();
+  for (int by = kTableThreads / 2; by > 0; by /= 2) {
+    if (t < by && most[t + by] > most[t]) most[t] = most[t + by];
+    __syncthreads();
+  }
+  return most[0];
 }
 // Offset number i: within 0 and the number of tokens whatever is given, since kernels go where tables send them.
 DEV int table_offset(const void* offsets, int bytes, const Dims& d, int i) {
@@ -1862,19 +2565,23 @@ DEV int table_find(const int* sequences, int n, int column, int x) {
 extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const void* offsets, const int offset_bytes, int* __restrict__ sequences, int* __restrict__ segments, int* __restrict__ chunks, const Dims d) {
   const int t = threadIdx.x, each = (d.sequences + kTableThreads - 1) / kTableThreads, from = t * each < d.sequences ? t * each : d.sequences;
   const int to = from + each < d.sequences ? from + each : d.sequences;
-  int count = 0, all_chunks, all_segments;
+  int count = 0, most = 0, all_chunks, all_segments;
   for (int i = from; i < to; ++i) {
     const int first = table_offset(offsets, offset_bytes, d, i), next = table_offset(offsets, offset_bytes, d, i + 1), end = next < first ? first : next;
     sequences[6 * i] = first;
     sequences[6 * i + 1] = end;
     sequences[6 * i + 3] = (end - first + kChunk - 1) / kChunk;
     count += sequences[6 * i + 3];
+    if (sequences[6 * i + 3] > most) most = sequences[6 * i + 3];
   }
   int at = table_scan(count, all_chunks);
   // Offsets that fall make more chunks than there is room for.
   if (all_chunks > d.chunks) all_chunks = d.chunks;
   const i64 spread = ((i64)all_chunks * d.heads + kTablePrograms - 1) / kTablePrograms;
-  const int longest = spread > kTableLeast ? (int)spread : kTableLeast;
+  most = table_most(most);
+  if (most > d.chunks) most = d.chunks;
+  const i64 longest = spread > kTableLeast ? spread : kTableLeast;
+  const bool cut = most >= kTablePays * longest;
   count = 0;
   for (int i = from; i < to; ++i) {
     if (at > d.chunks) at = d.chunks;
@@ -1882,7 +2589,7 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     if (here < sequences[6 * i + 3]) sequences[6 * i + 1] = sequences[6 * i] + here * kChunk;
     sequences[6 * i + 2] = at;
     sequences[6 * i + 3] = here;
-    sequences[6 * i + 5] = here > longest ? (here + longest - 1) / longest : 1;
+    sequences[6 * i + 5] = cut && here > longest ? (int)((here + longest - 1) / longest) : 1;
     at += here;
     count += sequences[6 * i + 5];
   }
@@ -1902,7 +2609,8 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     for (int k = 0; k < 4; ++k) chunks[4 * i + k] = row[k];
   }
   for (int i = t; i < d.segments; i += kTableThreads) {
-    int row[4] = {0, 0, 0, 0};
+    // Neither the first segment of a sequence nor its last.
+    int row[4] = {0, 0, 0, -1};
     if (i < all_segments) {
       const int s = table_find(sequences, d.sequences, 4, i), index = i - sequences[6 * s + 4];
       const int pieces = sequences[6 * s + 5], part = sequences[6 * s + 3] / pieces, more = sequences[6 * s + 3] % pieces;

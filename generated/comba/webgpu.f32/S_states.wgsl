@@ -4,12 +4,12 @@
 @group(0) @binding(0) var<storage, read> p_k: array<f32>;
 @group(0) @binding(1) var<storage, read> p_p: array<f32>;
 @group(0) @binding(2) var<storage, read> p_v: array<f32>;
-@group(0) @binding(3) var<storage, read> p_g: array<f32>;
-@group(0) @binding(4) var<storage, read> p_beta: array<f32>;
-@group(0) @binding(5) var<storage, read> p_S: array<f32>;
-@group(0) @binding(6) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(7) var<storage, read> sequences: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
+@group(0) @binding(3) var<storage, read> p_beta: array<f32>;
+@group(0) @binding(4) var<storage, read> p_S: array<f32>;
+@group(0) @binding(5) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(6) var<storage, read> sequences: array<u32>;
+@group(0) @binding(7) var<storage, read> segments: array<u32>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 2608>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -27,11 +27,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let block = wid.z * 16u;
-  let sequence = wid.x;
-  let first_token = sequences[6u * sequence];
+  let segment = wid.x;
+  let sequence = segments[4u * segment];
+  let first_chunk = segments[4u * segment + 1u];
+  let chunk_count = segments[4u * segment + 2u];
+  let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let first_chunk = sequences[6u * sequence + 2u];
-  let chunk_count = sequences[6u * sequence + 3u];
+  let at_ws_S_entry = dims[2].z + (segment * heads + head) * 4096u + block;
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near3 = 0u;
@@ -46,11 +48,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near1 = 560u;
   const near5 = 1584u;
   const near17 = 1584u;
-  // %0 [K, V] = load S
+  // %0 [K, V] = load ws.S.entry, whole S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_S_entry + i_K * 64u + i_V], p_S[at_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 16u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks with %1 [K, V] = %0
@@ -59,64 +62,65 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_S_states = dims[2].x + (chunk * heads + head) * 4096u + block;
+    let at_ws_S_states = dims[2].w + (chunk * heads + head) * 4096u + block;
     let at_beta = (token * heads + head);
     let at_p = (token * heads + head) * 64u;
+    let at_g_staged = dims[5].x + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
-    let at_ws_S_written0 = dims[2].y + (token * heads + head) * 64u + block;
+    let at_ws_S_written0 = dims[3].x + (token * heads + head) * 64u + block;
     // store ws.S.states, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let v1_1 = near[near1 + i_K * 16u + i_V];
-      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
+      let v1_2 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_2;
     }
     // %3 [%row] = load beta row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v3_2 = select(0.0, p_beta[at_beta + r * heads], r < length);
-      near[near3 + r] = v3_2;
+      let v3_3 = select(0.0, p_beta[at_beta + r * heads], r < length);
+      near[near3 + r] = v3_3;
     }
     // %5 [%row, K] = load p row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v5_3 = select(0.0, p_p[at_p + r * heads_64 + i_K], r < length);
-      near[near5 + r * 64u + i_K] = v5_3;
+      let v5_4 = select(0.0, p_p[at_p + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_4;
     }
     workgroupBarrier();
     // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
-      for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let v1_7 = near[near1 + k4 * 16u + first_i_V];
-        let v1_8 = near[near1 + k4 * 16u + first_i_V + 1u];
-        let b9 = vec2<f32>(v1_7, v1_8);
-        sum5 += near[near5 + first_r * 64u + k4] * b9;
-        sum6 += near[near5 + first_r * 64u + k4 + 64u] * b9;
+      var sum7 = vec2<f32>();
+      for (var k5 = 0u; k5 < 64u + zero; k5++) {
+        let v1_8 = near[near1 + k5 * 16u + first_i_V];
+        let v1_9 = near[near1 + k5 * 16u + first_i_V + 1u];
+        let b10 = vec2<f32>(v1_8, v1_9);
+        sum6 += near[near5 + first_r * 64u + k5] * b10;
+        sum7 += near[near5 + first_r * 64u + k5 + 64u] * b10;
       }
-      var m6 = array<vec2<f32>, 2>(sum5, sum6);
+      var m6 = array<vec2<f32>, 2>(sum6, sum7);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v6_10 = m6[y][x];
-          near[near6 + r * 16u + i_V] = v6_10;
+          let v6_11 = m6[y][x];
+          near[near6 + r * 16u + i_V] = v6_11;
         }
       }
     }
-    // %7 [%row] = load g row
+    // %7 [%row] = load g.staged row
     // %8 [%row] = cumsum exclusive %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v7_11 = select(0.0, p_g[at_beta + r * heads], r < length);
-        let own = m_at_least(v7_11, -80.0);
+        let v7_12 = select(0.0, arena[at_g_staged + r * heads], r < length);
+        let own = m_at_least(v7_12, -80.0);
         near[near8 + r] = sum;
         sum += own;
       }
@@ -127,9 +131,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %11 [%row] = mul %9, %10
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v3_13 = near[near3 + r];
-      let v11_12 = (m_exp(near[near8 + r]) * (-v3_13));
-      near[near11 + r] = v11_12;
+      let v3_14 = near[near3 + r];
+      let v11_13 = (m_exp(near[near8 + r]) * (-v3_14));
+      near[near11 + r] = v11_13;
     }
     workgroupBarrier();
     // %12 [%row, V] = mul %11, %6
@@ -140,10 +144,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let v3_15 = near[near3 + c];
-      let v13_16 = ((near[near11 + c] * near[near6 + c * 16u + i_V]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * v3_15));
-      let v15_14 = v13_16;
-      near[near15 + c * 16u + i_V] = v15_14;
+      let v3_16 = near[near3 + c];
+      let v13_17 = ((near[near11 + c] * near[near6 + c * 16u + i_V]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * v3_16));
+      let v15_15 = v13_17;
+      near[near15 + c * 16u + i_V] = v15_15;
     }
     workgroupBarrier();
     // %14 [%row, %col] = load ws.S.solve0_0
@@ -152,20 +156,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum18 = vec2<f32>();
       var sum19 = vec2<f32>();
-      for (var k17 = 0u; k17 < 16u + zero; k17++) {
-        let b20 = vec2<f32>(near[near15 + k17 * 16u + first_i_V], near[near15 + k17 * 16u + first_i_V + 1u]);
-        sum18 += arena[at_ws_S_solve0_0 + first_r * 16u + k17] * b20;
-        sum19 += arena[at_ws_S_solve0_0 + first_r * 16u + k17 + 16u] * b20;
+      var sum20 = vec2<f32>();
+      for (var k18 = 0u; k18 < 16u + zero; k18++) {
+        let b21 = vec2<f32>(near[near15 + k18 * 16u + first_i_V], near[near15 + k18 * 16u + first_i_V + 1u]);
+        sum19 += arena[at_ws_S_solve0_0 + first_r * 16u + k18] * b21;
+        sum20 += arena[at_ws_S_solve0_0 + first_r * 16u + k18 + 16u] * b21;
       }
-      var m16 = array<vec2<f32>, 2>(sum18, sum19);
+      var m16 = array<vec2<f32>, 2>(sum19, sum20);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v16_21 = m16[y][x];
-          near[near16 + r * 16u + i_V] = v16_21;
+          let v16_22 = m16[y][x];
+          near[near16 + r * 16u + i_V] = v16_22;
           if (r < length) { arena[at_ws_S_written0 + r * heads_64 + i_V] = m16[y][x]; }
         }
       }
@@ -174,39 +178,39 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v17_22 = select(0.0, p_k[at_p + r * heads_64 + i_K], r < length);
-      near[near17 + r * 64u + i_K] = v17_22;
+      let v17_23 = select(0.0, p_k[at_p + r * heads_64 + i_K], r < length);
+      near[near17 + r * 64u + i_K] = v17_23;
     }
     // %18 [%row] = cumsum %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v7_23 = select(0.0, p_g[at_beta + r * heads], r < length);
-        sum += m_at_least(v7_23, -80.0);
+        let v7_24 = select(0.0, arena[at_g_staged + r * heads], r < length);
+        sum += m_at_least(v7_24, -80.0);
         near[near18 + r] = sum;
       }
     }
     workgroupBarrier();
     // %19 [] = pick last %18
-    let v18_24 = near[near18 + 15u];
-    let t19 = v18_24;
+    let v18_25 = near[near18 + 15u];
+    let t19 = v18_25;
     // %20 [%row] = sub %19, %18
     // %21 [%row] = exp %20
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v18_26 = near[near18 + r];
-      let v21_25 = m_exp((t19 - v18_26));
-      near[near21 + r] = v21_25;
+      let v18_27 = near[near18 + r];
+      let v21_26 = m_exp((t19 - v18_27));
+      near[near21 + r] = v21_26;
     }
     workgroupBarrier();
     // %22 [%row, V] = mul %21, %16
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let v16_28 = near[near16 + r * 16u + i_V];
-      let v22_27 = (near[near21 + r] * v16_28);
-      near[near22 + r * 16u + i_V] = v22_27;
+      let v16_29 = near[near16 + r * 16u + i_V];
+      let v22_28 = (near[near21 + r] * v16_29);
+      near[near22 + r * 16u + i_V] = v22_28;
     }
     // %24 [] = exp %19
     let t24 = m_exp(t19);
@@ -217,24 +221,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum30 = vec4<f32>();
       var sum31 = vec4<f32>();
       var sum32 = vec4<f32>();
       var sum33 = vec4<f32>();
-      for (var k29 = 0u; k29 < 16u + zero; k29++) {
-        let b34 = vec4<f32>(near[near22 + k29 * 16u + first_i_V], near[near22 + k29 * 16u + first_i_V + 1u], near[near22 + k29 * 16u + first_i_V + 2u], near[near22 + k29 * 16u + first_i_V + 3u]);
-        sum30 += near[near17 + k29 * 64u + first_i_K] * b34;
-        sum31 += near[near17 + k29 * 64u + first_i_K + 1u] * b34;
-        sum32 += near[near17 + k29 * 64u + first_i_K + 2u] * b34;
-        sum33 += near[near17 + k29 * 64u + first_i_K + 3u] * b34;
+      var sum34 = vec4<f32>();
+      for (var k30 = 0u; k30 < 16u + zero; k30++) {
+        let b35 = vec4<f32>(near[near22 + k30 * 16u + first_i_V], near[near22 + k30 * 16u + first_i_V + 1u], near[near22 + k30 * 16u + first_i_V + 2u], near[near22 + k30 * 16u + first_i_V + 3u]);
+        sum31 += near[near17 + k30 * 64u + first_i_K] * b35;
+        sum32 += near[near17 + k30 * 64u + first_i_K + 1u] * b35;
+        sum33 += near[near17 + k30 * 64u + first_i_K + 2u] * b35;
+        sum34 += near[near17 + k30 * 64u + first_i_K + 3u] * b35;
       }
-      var m23 = array<vec4<f32>, 4>(sum30, sum31, sum32, sum33);
+      var m23 = array<vec4<f32>, 4>(sum31, sum32, sum33, sum34);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_35 = near[near1 + i_K * 16u + i_V];
-          near[near1 + i_K * 16u + i_V] = ((t24 * v1_35) + m23[y][x]);
+          let v1_36 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((t24 * v1_36) + m23[y][x]);
         }
       }
     }

@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_d_v: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 4>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 3328>;
 
 // Gradients of what the scan of S reads.
@@ -18,19 +18,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[3].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 4096u;
+  let far = dims[5].x + ((wid.z * count.y + wid.y) * count.x + wid.x) * 4096u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_S_solved0 = dims[2].w + (token * heads + head) * 64u;
-  let at_ws_S_written0 = dims[2].y + (token * heads + head) * 64u;
-  let at_ws_S_states = dims[2].x + (chunk * heads + head) * 4096u;
-  let at_q_staged = dims[3].x + (token * heads + head) * 64u;
-  let at_beta_staged = dims[3].y + (token * heads + head);
-  let at_ws_S_cotangents = dims[2].z + (chunk * heads + head) * 4096u;
-  let at_d_beta_staged = dims[3].z + (token * heads + head);
+  let at_ws_S_solved0 = dims[4].x + (token * heads + head) * 64u;
+  let at_ws_S_written0 = dims[3].x + (token * heads + head) * 64u;
+  let at_ws_S_states = dims[2].w + (chunk * heads + head) * 4096u;
+  let at_q_staged = dims[4].y + (token * heads + head) * 64u;
+  let at_beta_staged = dims[4].z + (token * heads + head);
+  let at_ws_S_cotangents = dims[3].w + (chunk * heads + head) * 4096u;
+  let at_d_beta_staged = dims[4].w + (token * heads + head);
   const near21 = 0u;
   const near22 = 16u;
   const near4 = 0u;

@@ -6,7 +6,7 @@
 @group(0) @binding(2) var<storage, read> p_beta: array<f32>;
 @group(0) @binding(3) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(4) var<storage, read> chunks: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 4>;
+@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 2048>;
 
 // Scores, solves and pointwise values of the chunks of S.

@@ -3,13 +3,13 @@
 
 @group(0) @binding(0) var<storage, read> p_q: array<f32>;
 @group(0) @binding(1) var<storage, read> p_k: array<f32>;
-@group(0) @binding(2) var<storage, read> p_beta: array<f32>;
-@group(0) @binding(3) var<storage, read> p_d_o: array<f32>;
-@group(0) @binding(4) var<storage, read> p_d_final_S: array<f32>;
-@group(0) @binding(5) var<storage, read_write> p_d_S: array<f32>;
-@group(0) @binding(6) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(7) var<storage, read> sequences: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 4>;
+@group(0) @binding(2) var<storage, read> p_d_o: array<f32>;
+@group(0) @binding(3) var<storage, read> p_d_final_S: array<f32>;
+@group(0) @binding(4) var<storage, read_write> p_d_S: array<f32>;
+@group(0) @binding(5) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(6) var<storage, read> sequences: array<u32>;
+@group(0) @binding(7) var<storage, read> segments: array<u32>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 4096>;
 
 // Carries the cotangent of S against time.
@@ -19,11 +19,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let block = wid.z * 16u;
-  let sequence = wid.x;
-  let first_token = sequences[6u * sequence];
+  let segment = wid.x;
+  let sequence = segments[4u * segment];
+  let first_chunk = segments[4u * segment + 1u];
+  let chunk_count = segments[4u * segment + 2u];
+  let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let first_chunk = sequences[6u * sequence + 2u];
-  let chunk_count = sequences[6u * sequence + 3u];
+  let at_ws_S_entry_cotangent = dims[3].z + (segment * heads + head) * 4096u + block;
   let at_d_final_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near19 = 0u;
@@ -37,11 +39,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near1 = 1024u;
   const near3 = 2048u;
   const near16 = 3072u;
-  // %0 [K, V] = load d_final.S
+  // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[near1 + i_K * 16u + i_V] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_S_entry_cotangent + i_K * 64u + i_V], p_d_final_S[at_d_final_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 16u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks reversed with %1 [K, V] = %0
@@ -50,50 +53,50 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_S_cotangents = dims[2].z + (chunk * heads + head) * 4096u + block;
+    let at_ws_S_cotangents = dims[3].w + (chunk * heads + head) * 4096u + block;
     let at_k = (token * heads + head) * 64u;
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
-    let at_beta = (token * heads + head);
-    let at_ws_S_solved0 = dims[2].w + (token * heads + head) * 64u + block;
+    let at_beta_staged = dims[4].z + (token * heads + head);
+    let at_ws_S_solved0 = dims[4].x + (token * heads + head) * 64u + block;
     // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let v1_1 = near[near1 + i_K * 16u + i_V];
-      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v1_1;
+      let v1_2 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v1_2;
     }
     // %3 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v3_2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[near3 + r * 64u + i_K] = v3_2;
+      let v3_3 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near3 + r * 64u + i_K] = v3_3;
     }
     workgroupBarrier();
     // %4 [%row, V] = contract[K] %3, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
-      for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let v3_6 = near[near3 + first_r * 64u + k3];
-        let v3_7 = near[near3 + first_r * 64u + k3 + 64u];
-        let v1_8 = near[near1 + k3 * 16u + first_i_V];
-        let v1_9 = near[near1 + k3 * 16u + first_i_V + 1u];
-        let b10 = vec2<f32>(v1_8, v1_9);
-        sum4 += v3_6 * b10;
-        sum5 += v3_7 * b10;
+      var sum6 = vec2<f32>();
+      for (var k4 = 0u; k4 < 64u + zero; k4++) {
+        let v3_7 = near[near3 + first_r * 64u + k4];
+        let v3_8 = near[near3 + first_r * 64u + k4 + 64u];
+        let v1_9 = near[near1 + k4 * 16u + first_i_V];
+        let v1_10 = near[near1 + k4 * 16u + first_i_V + 1u];
+        let b11 = vec2<f32>(v1_9, v1_10);
+        sum5 += v3_7 * b11;
+        sum6 += v3_8 * b11;
       }
-      var m4 = array<vec2<f32>, 2>(sum4, sum5);
+      var m4 = array<vec2<f32>, 2>(sum5, sum6);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v4_11 = m4[y][x];
-          near[near4 + r * 16u + i_V] = v4_11;
+          let v4_12 = m4[y][x];
+          near[near4 + r * 16u + i_V] = v4_12;
         }
       }
     }
@@ -102,9 +105,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let v2_13 = select(0.0, p_d_o[at_d_o + c * heads_64 + i_V], c < length);
-      let v7_12 = v2_13;
-      near[near7 + c * 16u + i_V] = v7_12;
+      let v2_14 = select(0.0, p_d_o[at_d_o + c * heads_64 + i_V], c < length);
+      let v7_13 = v2_14;
+      near[near7 + c * 16u + i_V] = v7_13;
     }
     workgroupBarrier();
     // %5 [%row, %col] = load ws.S.score0_0
@@ -113,20 +116,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum15 = vec2<f32>();
       var sum16 = vec2<f32>();
-      for (var k14 = 0u; k14 < 16u + zero; k14++) {
-        let b17 = vec2<f32>(near[near7 + k14 * 16u + first_i_V], near[near7 + k14 * 16u + first_i_V + 1u]);
-        sum15 += arena[at_ws_S_score0_0 + k14 * 16u + first_r] * b17;
-        sum16 += arena[at_ws_S_score0_0 + k14 * 16u + first_r + 1u] * b17;
+      var sum17 = vec2<f32>();
+      for (var k15 = 0u; k15 < 16u + zero; k15++) {
+        let b18 = vec2<f32>(near[near7 + k15 * 16u + first_i_V], near[near7 + k15 * 16u + first_i_V + 1u]);
+        sum16 += arena[at_ws_S_score0_0 + k15 * 16u + first_r] * b18;
+        sum17 += arena[at_ws_S_score0_0 + k15 * 16u + first_r + 1u] * b18;
       }
-      var m8 = array<vec2<f32>, 2>(sum15, sum16);
+      var m8 = array<vec2<f32>, 2>(sum16, sum17);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v8_18 = m8[y][x];
-          near[near8 + r * 16u + i_V] = v8_18;
+          let v8_19 = m8[y][x];
+          near[near8 + r * 16u + i_V] = v8_19;
         }
       }
     }
@@ -136,8 +139,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let v12_19 = (near[near4 + c * 16u + i_V] + near[near8 + c * 16u + i_V]);
-      near[near12 + c * 16u + i_V] = v12_19;
+      let v12_20 = (near[near4 + c * 16u + i_V] + near[near8 + c * 16u + i_V]);
+      near[near12 + c * 16u + i_V] = v12_20;
     }
     workgroupBarrier();
     // %10 [%row, %col] = load ws.S.solve0_0
@@ -148,23 +151,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum21 = vec2<f32>();
       var sum22 = vec2<f32>();
-      for (var k20 = 0u; k20 < 16u + zero; k20++) {
-        let b23 = vec2<f32>(near[near12 + k20 * 16u + first_i_V], near[near12 + k20 * 16u + first_i_V + 1u]);
-        sum21 += arena[at_ws_S_solve0_0 + k20 * 16u + first_r] * b23;
-        sum22 += arena[at_ws_S_solve0_0 + k20 * 16u + first_r + 1u] * b23;
+      var sum23 = vec2<f32>();
+      for (var k21 = 0u; k21 < 16u + zero; k21++) {
+        let b24 = vec2<f32>(near[near12 + k21 * 16u + first_i_V], near[near12 + k21 * 16u + first_i_V + 1u]);
+        sum22 += arena[at_ws_S_solve0_0 + k21 * 16u + first_r] * b24;
+        sum23 += arena[at_ws_S_solve0_0 + k21 * 16u + first_r + 1u] * b24;
       }
-      var m13 = array<vec2<f32>, 2>(sum21, sum22);
+      var m13 = array<vec2<f32>, 2>(sum22, sum23);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v13_24 = m13[y][x];
-          near[near13 + r * 16u + i_V] = v13_24;
-          let v2_26 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-          let v15_25 = (0.125f * v2_26);
-          near[near15 + r * 16u + i_V] = v15_25;
+          let v13_25 = m13[y][x];
+          near[near13 + r * 16u + i_V] = v13_25;
+          let v2_27 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+          let v15_26 = (0.125f * v2_27);
+          near[near15 + r * 16u + i_V] = v15_26;
         }
       }
     }
@@ -172,15 +175,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v16_27 = select(0.0, p_q[at_k + r * heads_64 + i_K], r < length);
-      near[near16 + r * 64u + i_K] = v16_27;
+      let v16_28 = select(0.0, p_q[at_k + r * heads_64 + i_K], r < length);
+      near[near16 + r * 64u + i_K] = v16_28;
     }
-    // %18 [%row] = load beta row
+    // %18 [%row] = load beta.staged row
     // %19 [%row] = neg %18
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v19_28 = (-select(0.0, p_beta[at_beta + r * heads], r < length));
-      near[near19 + r] = v19_28;
+      let v19_29 = (-select(0.0, arena[at_beta_staged + r * heads], r < length));
+      near[near19 + r] = v19_29;
     }
     workgroupBarrier();
     // %20 [%row, V] = mul %19, %13
@@ -188,10 +191,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let v13_30 = near[near13 + r * 16u + i_V];
-      let v20_29 = (near[near19 + r] * v13_30);
-      near[near20 + r * 16u + i_V] = v20_29;
-      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = v13_30; }
+      let v13_31 = near[near13 + r * 16u + i_V];
+      let v20_30 = (near[near19 + r] * v13_31);
+      near[near20 + r * 16u + i_V] = v20_30;
+      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = v13_31; }
     }
     workgroupBarrier();
     // %17 [K, V] = contract[%row] %16, %15
@@ -201,40 +204,40 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum32 = vec4<f32>();
       var sum33 = vec4<f32>();
       var sum34 = vec4<f32>();
       var sum35 = vec4<f32>();
-      for (var k31 = 0u; k31 < 16u + zero; k31++) {
-        let b36 = vec4<f32>(near[near15 + k31 * 16u + first_i_V], near[near15 + k31 * 16u + first_i_V + 1u], near[near15 + k31 * 16u + first_i_V + 2u], near[near15 + k31 * 16u + first_i_V + 3u]);
-        sum32 += near[near16 + k31 * 64u + first_i_K] * b36;
-        sum33 += near[near16 + k31 * 64u + first_i_K + 1u] * b36;
-        sum34 += near[near16 + k31 * 64u + first_i_K + 2u] * b36;
-        sum35 += near[near16 + k31 * 64u + first_i_K + 3u] * b36;
+      var sum36 = vec4<f32>();
+      for (var k32 = 0u; k32 < 16u + zero; k32++) {
+        let b37 = vec4<f32>(near[near15 + k32 * 16u + first_i_V], near[near15 + k32 * 16u + first_i_V + 1u], near[near15 + k32 * 16u + first_i_V + 2u], near[near15 + k32 * 16u + first_i_V + 3u]);
+        sum33 += near[near16 + k32 * 64u + first_i_K] * b37;
+        sum34 += near[near16 + k32 * 64u + first_i_K + 1u] * b37;
+        sum35 += near[near16 + k32 * 64u + first_i_K + 2u] * b37;
+        sum36 += near[near16 + k32 * 64u + first_i_K + 3u] * b37;
       }
-      var m17 = array<vec4<f32>, 4>(sum32, sum33, sum34, sum35);
-      var sum38 = vec4<f32>();
+      var m17 = array<vec4<f32>, 4>(sum33, sum34, sum35, sum36);
       var sum39 = vec4<f32>();
       var sum40 = vec4<f32>();
       var sum41 = vec4<f32>();
-      for (var k37 = 0u; k37 < 16u + zero; k37++) {
-        let v3_42 = near[near3 + k37 * 64u + first_i_K];
-        let v3_43 = near[near3 + k37 * 64u + first_i_K + 1u];
-        let v3_44 = near[near3 + k37 * 64u + first_i_K + 2u];
-        let v3_45 = near[near3 + k37 * 64u + first_i_K + 3u];
-        let b46 = vec4<f32>(near[near20 + k37 * 16u + first_i_V], near[near20 + k37 * 16u + first_i_V + 1u], near[near20 + k37 * 16u + first_i_V + 2u], near[near20 + k37 * 16u + first_i_V + 3u]);
-        sum38 += v3_42 * b46;
-        sum39 += v3_43 * b46;
-        sum40 += v3_44 * b46;
-        sum41 += v3_45 * b46;
+      var sum42 = vec4<f32>();
+      for (var k38 = 0u; k38 < 16u + zero; k38++) {
+        let v3_43 = near[near3 + k38 * 64u + first_i_K];
+        let v3_44 = near[near3 + k38 * 64u + first_i_K + 1u];
+        let v3_45 = near[near3 + k38 * 64u + first_i_K + 2u];
+        let v3_46 = near[near3 + k38 * 64u + first_i_K + 3u];
+        let b47 = vec4<f32>(near[near20 + k38 * 16u + first_i_V], near[near20 + k38 * 16u + first_i_V + 1u], near[near20 + k38 * 16u + first_i_V + 2u], near[near20 + k38 * 16u + first_i_V + 3u]);
+        sum39 += v3_43 * b47;
+        sum40 += v3_44 * b47;
+        sum41 += v3_45 * b47;
+        sum42 += v3_46 * b47;
       }
-      var m21 = array<vec4<f32>, 4>(sum38, sum39, sum40, sum41);
+      var m21 = array<vec4<f32>, 4>(sum39, sum40, sum41, sum42);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_47 = near[near1 + i_K * 16u + i_V];
-          near[near1 + i_K * 16u + i_V] = ((v1_47 + m17[y][x]) + m21[y][x]);
+          let v1_48 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((v1_48 + m17[y][x]) + m21[y][x]);
         }
       }
     }
@@ -245,7 +248,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let v1_48 = near[near1 + i_K * 16u + i_V];
-    p_d_S[at_d_final_S + i_K * 64u + i_V] = v1_48;
+    let v1_49 = near[near1 + i_K * 16u + i_V];
+    if (segments[4u * segment + 3u] == 0u) { p_d_S[at_d_final_S + i_K * 64u + i_V] = v1_49; }
   }
 }

@@ -7,7 +7,8 @@
 @group(0) @binding(3) var<storage, read> p_S: array<f32>;
 @group(0) @binding(4) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(5) var<storage, read> sequences: array<u32>;
-@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 4>;
+@group(0) @binding(6) var<storage, read> segments: array<u32>;
+@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 2576>;
 
 // Carries S from chunk to chunk and keeps it for the gradients.
@@ -17,11 +18,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let block = wid.z * 16u;
-  let sequence = wid.x;
-  let first_token = sequences[6u * sequence];
+  let segment = wid.x;
+  let sequence = segments[4u * segment];
+  let first_chunk = segments[4u * segment + 1u];
+  let chunk_count = segments[4u * segment + 2u];
+  let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let first_chunk = sequences[6u * sequence + 2u];
-  let chunk_count = sequences[6u * sequence + 3u];
+  let at_ws_S_entry = dims[2].z + (segment * heads + head) * 4096u + block;
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near3 = 0u;
@@ -30,11 +33,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near12 = 0u;
   const near1 = 528u;
   const near5 = 1552u;
-  // %0 [K, V] = load S
+  // %0 [K, V] = load ws.S.entry, whole S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_S_entry + i_K * 64u + i_V], p_S[at_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 16u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks with %1 [K, V] = %0
@@ -43,55 +47,55 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_S_states = dims[2].x + (chunk * heads + head) * 4096u + block;
+    let at_ws_S_states = dims[2].w + (chunk * heads + head) * 4096u + block;
     let at_beta = (token * heads + head);
     let at_k = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
-    let at_ws_S_written0 = dims[2].y + (token * heads + head) * 64u + block;
+    let at_ws_S_written0 = dims[3].x + (token * heads + head) * 64u + block;
     // store ws.S.states, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let v1_1 = near[near1 + i_K * 16u + i_V];
-      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
+      let v1_2 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_2;
     }
     // %3 [%row] = load beta row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v3_2 = select(0.0, p_beta[at_beta + r * heads], r < length);
-      near[near3 + r] = v3_2;
+      let v3_3 = select(0.0, p_beta[at_beta + r * heads], r < length);
+      near[near3 + r] = v3_3;
     }
     // %5 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v5_3 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[near5 + r * 64u + i_K] = v5_3;
+      let v5_4 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_4;
     }
     workgroupBarrier();
     // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
-      for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let v5_7 = near[near5 + first_r * 64u + k4];
-        let v5_8 = near[near5 + first_r * 64u + k4 + 64u];
-        let v1_9 = near[near1 + k4 * 16u + first_i_V];
-        let v1_10 = near[near1 + k4 * 16u + first_i_V + 1u];
-        let b11 = vec2<f32>(v1_9, v1_10);
-        sum5 += v5_7 * b11;
-        sum6 += v5_8 * b11;
+      var sum7 = vec2<f32>();
+      for (var k5 = 0u; k5 < 64u + zero; k5++) {
+        let v5_8 = near[near5 + first_r * 64u + k5];
+        let v5_9 = near[near5 + first_r * 64u + k5 + 64u];
+        let v1_10 = near[near1 + k5 * 16u + first_i_V];
+        let v1_11 = near[near1 + k5 * 16u + first_i_V + 1u];
+        let b12 = vec2<f32>(v1_10, v1_11);
+        sum6 += v5_8 * b12;
+        sum7 += v5_9 * b12;
       }
-      var m6 = array<vec2<f32>, 2>(sum5, sum6);
+      var m6 = array<vec2<f32>, 2>(sum6, sum7);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v6_12 = m6[y][x];
-          near[near6 + r * 16u + i_V] = v6_12;
+          let v6_13 = m6[y][x];
+          near[near6 + r * 16u + i_V] = v6_13;
         }
       }
     }
@@ -105,10 +109,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let v3_14 = near[near3 + c];
-      let v9_15 = (((-v3_14) * near[near6 + c * 16u + i_V]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * v3_14));
-      let v11_13 = v9_15;
-      near[near11 + c * 16u + i_V] = v11_13;
+      let v3_15 = near[near3 + c];
+      let v9_16 = (((-v3_15) * near[near6 + c * 16u + i_V]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * v3_15));
+      let v11_14 = v9_16;
+      near[near11 + c * 16u + i_V] = v11_14;
     }
     workgroupBarrier();
     // %10 [%row, %col] = load ws.S.solve0_0
@@ -117,20 +121,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum17 = vec2<f32>();
       var sum18 = vec2<f32>();
-      for (var k16 = 0u; k16 < 16u + zero; k16++) {
-        let b19 = vec2<f32>(near[near11 + k16 * 16u + first_i_V], near[near11 + k16 * 16u + first_i_V + 1u]);
-        sum17 += arena[at_ws_S_solve0_0 + first_r * 16u + k16] * b19;
-        sum18 += arena[at_ws_S_solve0_0 + first_r * 16u + k16 + 16u] * b19;
+      var sum19 = vec2<f32>();
+      for (var k17 = 0u; k17 < 16u + zero; k17++) {
+        let b20 = vec2<f32>(near[near11 + k17 * 16u + first_i_V], near[near11 + k17 * 16u + first_i_V + 1u]);
+        sum18 += arena[at_ws_S_solve0_0 + first_r * 16u + k17] * b20;
+        sum19 += arena[at_ws_S_solve0_0 + first_r * 16u + k17 + 16u] * b20;
       }
-      var m12 = array<vec2<f32>, 2>(sum17, sum18);
+      var m12 = array<vec2<f32>, 2>(sum18, sum19);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v12_20 = m12[y][x];
-          near[near12 + r * 16u + i_V] = v12_20;
+          let v12_21 = m12[y][x];
+          near[near12 + r * 16u + i_V] = v12_21;
           if (r < length) { arena[at_ws_S_written0 + r * heads_64 + i_V] = m12[y][x]; }
         }
       }
@@ -141,32 +145,32 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum22 = vec4<f32>();
       var sum23 = vec4<f32>();
       var sum24 = vec4<f32>();
       var sum25 = vec4<f32>();
-      for (var k21 = 0u; k21 < 16u + zero; k21++) {
-        let v5_26 = near[near5 + k21 * 64u + first_i_K];
-        let v5_27 = near[near5 + k21 * 64u + first_i_K + 1u];
-        let v5_28 = near[near5 + k21 * 64u + first_i_K + 2u];
-        let v5_29 = near[near5 + k21 * 64u + first_i_K + 3u];
-        let v12_30 = near[near12 + k21 * 16u + first_i_V];
-        let v12_31 = near[near12 + k21 * 16u + first_i_V + 1u];
-        let v12_32 = near[near12 + k21 * 16u + first_i_V + 2u];
-        let v12_33 = near[near12 + k21 * 16u + first_i_V + 3u];
-        let b34 = vec4<f32>(v12_30, v12_31, v12_32, v12_33);
-        sum22 += v5_26 * b34;
-        sum23 += v5_27 * b34;
-        sum24 += v5_28 * b34;
-        sum25 += v5_29 * b34;
+      var sum26 = vec4<f32>();
+      for (var k22 = 0u; k22 < 16u + zero; k22++) {
+        let v5_27 = near[near5 + k22 * 64u + first_i_K];
+        let v5_28 = near[near5 + k22 * 64u + first_i_K + 1u];
+        let v5_29 = near[near5 + k22 * 64u + first_i_K + 2u];
+        let v5_30 = near[near5 + k22 * 64u + first_i_K + 3u];
+        let v12_31 = near[near12 + k22 * 16u + first_i_V];
+        let v12_32 = near[near12 + k22 * 16u + first_i_V + 1u];
+        let v12_33 = near[near12 + k22 * 16u + first_i_V + 2u];
+        let v12_34 = near[near12 + k22 * 16u + first_i_V + 3u];
+        let b35 = vec4<f32>(v12_31, v12_32, v12_33, v12_34);
+        sum23 += v5_27 * b35;
+        sum24 += v5_28 * b35;
+        sum25 += v5_29 * b35;
+        sum26 += v5_30 * b35;
       }
-      var m13 = array<vec4<f32>, 4>(sum22, sum23, sum24, sum25);
+      var m13 = array<vec4<f32>, 4>(sum23, sum24, sum25, sum26);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_35 = near[near1 + i_K * 16u + i_V];
-          near[near1 + i_K * 16u + i_V] = (v1_35 + m13[y][x]);
+          let v1_36 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (v1_36 + m13[y][x]);
         }
       }
     }

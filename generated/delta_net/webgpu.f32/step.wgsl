@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_final_S: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 4>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 2128>;
 
 // Reads the tokens one at a time.
@@ -38,7 +38,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_k = (token * heads + head) * 64u;
-    let at_beta_staged = dims[3].y + (token * heads + head);
+    let at_beta_staged = dims[4].z + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
     // %2 [K] = load k one
     for (var i = lid; i < 64u + zero; i += 64u) {

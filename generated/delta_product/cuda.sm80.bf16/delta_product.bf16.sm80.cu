@@ -140,6 +140,9 @@ DEV void mma1688(float* d, const u32* a, u32 b0, u32 b1) {
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// A warpgroup gives registers back, or takes those that others gave: so many a thread from here on.
+template <int N> DEV void regs_down() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }
+template <int N> DEV void regs_up() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }
 // Makes ordinary writes to shared memory visible to the tensor cores' own reads.
 DEV void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 #define LMOEC_ACC8(d) "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
@@ -1000,9 +1003,701 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   tile_store<64, 1, 256>(p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M28), t);
 }
 
-// Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_18 = 16384, L6_21 = 24576, L7_29 = 32768, L8_36 = 40960, L9_40 = 49152, L10_47 = 57344, L11_52 = 65536, L12_55 = 73728, L13_59 = 81920, L14_62 = 90112, L15_67 = 98304, L16_75 = 106496, L17_83 = 114688, L1_3 = 122880, L5_19 = 123136, L21_15 = 123392, L23_26 = 123648, L24_88 = 123904, L26_94 = 124160, L27_107 = 124416, L3_11 = 0, L18_12 = 256, L19_13 = 0, L20_14 = 512, L22_25 = 768, L25_93 = 1024;
+// What every segment adds to S by its end.
+extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, f32* __restrict__ p_ws_S_local, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L2_5 = 8192, L4_18 = 16384, L6_21 = 24576, L7_29 = 32768, L8_36 = 40960, L9_40 = 49152, L10_47 = 57344, L11_52 = 65536, L12_55 = 73728, L13_59 = 81920, L14_62 = 90112, L1_3 = 98304, L5_19 = 98560, L18_15 = 98816, L20_26 = 99072, L22_69 = 99328, L23_82 = 99584, L3_11 = 0, L15_12 = 256, L16_13 = 0, L17_14 = 512, L19_25 = 768, L21_68 = 1024;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 101888, empty = full + 8, landed = empty + 8;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r3_0[1];
+    float r11_1[1];
+    float r19_2[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 1 * 100352; (void)to;
+      // %2 [%row, V] = load v1 row
+      tile_load<64, 1, 128>((to + L0_2), p_v1 + (i64)first * s_v1.token + (i64)head * s_v1.head + (i64)v0 * 1, (i64)s_v1.token, length, v_here, t);
+      // %3 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %5 [%row, K] = load k1 row
+      tile_load<64, 1, 128>((to + L2_5), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
+      // %11 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %18 [%row, V] = load v2 row
+      tile_load<64, 1, 128>((to + L4_18), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head + (i64)v0 * 1, (i64)s_v2.token, length, v_here, t);
+      // %19 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+      // %21 [%row, K] = load k2 row
+      tile_load<64, 1, 128>((to + L6_21), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
+      // %29 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L7_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %36 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L8_36), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %40 [%row, %col] = load ws.S.solve0_1
+      tile_load<64, 1, 128>((to + L9_40), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %47 [%row, %col] = load ws.S.rest0_1
+      tile_load<64, 1, 128>((to + L10_47), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %52 [%row, %col] = load ws.S.solve1_0
+      tile_load<64, 1, 128>((to + L11_52), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %55 [%row, %col] = load ws.S.rest1_0
+      tile_load<64, 1, 128>((to + L12_55), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %59 [%row, %col] = load ws.S.solve1_1
+      tile_load<64, 1, 128>((to + L13_59), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %62 [%row, %col] = load ws.S.rest1_1
+      tile_load<64, 1, 128>((to + L14_62), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 100352; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_11))[i] = r11_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_19))[i] = r19_2[k]; }
+      cp_wait<0>();
+      team_sync(1);
+      // %12 [%row] = cumsum %11
+      if (t < 32) vec_cumsum(((float*)(basep + L15_12)), ((float*)(basep + L3_11)), false, false);
+      // %13 [%row] = exp %12
+      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L16_13))[i] = m_exp(((float*)(basep + L15_12))[i]);
+      // %14 [%row] = neg %3
+      if (const int i = t; i < 64) ((float*)(basep + L17_14))[i] = (-((float*)(sp + L1_3))[i]);
+      // %15 [%row] = mul %13, %14
+      if (const int i = t; i < 64) ((float*)(sp + L18_15))[i] = (((float*)(basep + L16_13))[i] * ((float*)(basep + L17_14))[i]);
+      // %25 [%row] = neg %19
+      if (const int i = t; i < 64) ((float*)(basep + L19_25))[i] = (-((float*)(sp + L5_19))[i]);
+      // %26 [%row] = mul %13, %25
+      if (const int i = t; i < 64) ((float*)(sp + L20_26))[i] = (((float*)(basep + L16_13))[i] * ((float*)(basep + L19_25))[i]);
+      // %67 [] = pick last %12
+      const float s67_3 = ((float*)(basep + L15_12))[63];
+      // %68 [%row] = sub %67, %12
+      if (const int i = t; i < 64) ((float*)(basep + L21_68))[i] = (s67_3 - ((float*)(basep + L15_12))[i]);
+      // %69 [%row] = exp %68
+      if (const int i = t; i < 64) ((float*)(sp + L22_69))[i] = m_exp(((float*)(basep + L21_68))[i]);
+      // %82 [] = exp %67
+      const float s82_4 = m_exp(s67_3);
+      if (t == 0) ((float*)(sp + L23_82))[0] = s82_4;
+      team_sync(1);
+      bar_arrive(full + n % 1 * 8);
+      if (n + 1 >= 1) taken_back(n + 1 - 1);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 100352; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 1 * 0; (void)oa;
+      bar_wait(full + n % 1 * 8, (n / 1) & 1);
+      proxy_fence();
+      // %6 [K, V] = round %1
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
+      // %8 [%row, V] = contract[K] %5, %6
+      u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
+      float f8_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2_5)); mma_commit();
+      // %22 [%row, V] = contract[K] %21, %6
+      u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
+      float f22_6[32];
+      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L6_21)); mma_commit();
+      // %7 [K, V] = sub %1, %6
+      float f7_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_7[i] = (f1_1[i] - f6_2[i]);
+      // %4 [%row, V] = mul %2, %3
+      float f2_8[32];
+      load_frag<4, 64, true>(f2_8, (sa + L0_2), 0);
+      float f4_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_9[i] = (f2_8[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %20 [%row, V] = mul %18, %19
+      float f18_10[32];
+      load_frag<4, 64, true>(f18_10, (sa + L4_18), 0);
+      float f20_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = (f18_10[i] * ((float*)(sp + L5_19))[frag_col(i)]);
+      // %83 [K, V] = mul %82, %1
+      const float s82_12 = ((float*)(sp + L23_82))[0];
+      float f83_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f83_13[i] = (s82_12 * f1_1[i]);
+      // %9 [%row, V] = contract[K] %5, %7
+      // %10 [%row, V] = add %8, %9
+      mma_wait<1>();
+      mma_ready<sizeof(f8_4) / 4>(f8_4);
+      u32 a7_14[4][4]; pack<4>(a7_14, f7_7);
+      float f10_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_15[i] = f8_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f10_15, a7_14, (sa + L2_5)); mma_commit();
+      // %23 [%row, V] = contract[K] %21, %7
+      // %24 [%row, V] = add %22, %23
+      mma_wait<1>();
+      mma_ready<sizeof(f22_6) / 4>(f22_6);
+      u32 a7_16[4][4]; pack<4>(a7_16, f7_7);
+      float f24_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_17[i] = f22_6[i];
+      mma_open(); mma<64, 4, 64, false, false>(f24_17, a7_16, (sa + L6_21)); mma_commit();
+      // %16 [%row, V] = mul %15, %10
+      mma_wait<1>();
+      mma_ready<sizeof(f10_15) / 4>(f10_15);
+      float f16_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_18[i] = (((float*)(sp + L18_15))[frag_col(i)] * f10_15[i]);
+      // %17 [%row, V] = add %16, %4
+      float f17_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_19[i] = (f16_18[i] + f4_9[i]);
+      // %30 [%row, V] = round %17
+      float f30_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_20[i] = low(pack2(f17_19[i], 0.f));
+      // %32 [%col, V] = swap %30
+      // %33 [%row, V] = contract[%col] %29, %32
+      u32 a30_21[4][4]; pack<4>(a30_21, f30_20);
+      float f33_22[32];
+      mma_open(); mma<64, 4, 64, false, true>(f33_22, a30_21, (sa + L7_29)); mma_commit();
+      // %53 [%row, V] = contract[%col] %52, %32
+      u32 a30_23[4][4]; pack<4>(a30_23, f30_20);
+      float f53_24[32];
+      mma_open(); mma<64, 4, 64, false, true>(f53_24, a30_23, (sa + L11_52)); mma_commit();
+      // %31 [%row, V] = sub %17, %30
+      float f31_25[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_19[i] - f30_20[i]);
+      // %34 [%col, V] = swap %31
+      // %27 [%row, V] = mul %26, %24
+      mma_wait<2>();
+      mma_ready<sizeof(f24_17) / 4>(f24_17);
+      float f27_26[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_26[i] = (((float*)(sp + L20_26))[frag_col(i)] * f24_17[i]);
+      // %28 [%row, V] = add %27, %20
+      float f28_27[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_27[i] = (f27_26[i] + f20_11[i]);
+      // %41 [%row, V] = round %28
+      float f41_28[32];
+      UNROLL for (int i = 0; i < 32; ++i) f41_28[i] = low(pack2(f28_27[i], 0.f));
+      // %43 [%col, V] = swap %41
+      // %44 [%row, V] = contract[%col] %40, %43
+      u32 a41_29[4][4]; pack<4>(a41_29, f41_28);
+      float f44_30[32];
+      mma_open(); mma<64, 4, 64, false, true>(f44_30, a41_29, (sa + L9_40)); mma_commit();
+      // %60 [%row, V] = contract[%col] %59, %43
+      u32 a41_31[4][4]; pack<4>(a41_31, f41_28);
+      float f60_32[32];
+      mma_open(); mma<64, 4, 64, false, true>(f60_32, a41_31, (sa + L13_59)); mma_commit();
+      // %42 [%row, V] = sub %28, %41
+      float f42_33[32];
+      UNROLL for (int i = 0; i < 32; ++i) f42_33[i] = (f28_27[i] - f41_28[i]);
+      // %45 [%col, V] = swap %42
+      // %35 [%row, V] = contract[%col] %29, %34
+      // %38 [%row, V] = add %33, %35
+      mma_wait<3>();
+      mma_ready<sizeof(f33_22) / 4>(f33_22);
+      u32 a31_34[4][4]; pack<4>(a31_34, f31_25);
+      float f38_35[32];
+      UNROLL for (int i = 0; i < 32; ++i) f38_35[i] = f33_22[i];
+      mma_open(); mma<64, 4, 64, false, false>(f38_35, a31_34, (sa + L7_29)); mma_commit();
+      // %54 [%row, V] = contract[%col] %52, %34
+      // %57 [%row, V] = add %53, %54
+      mma_wait<3>();
+      mma_ready<sizeof(f53_24) / 4>(f53_24);
+      u32 a31_36[4][4]; pack<4>(a31_36, f31_25);
+      float f57_37[32];
+      UNROLL for (int i = 0; i < 32; ++i) f57_37[i] = f53_24[i];
+      mma_open(); mma<64, 4, 64, false, false>(f57_37, a31_36, (sa + L11_52)); mma_commit();
+      // %46 [%row, V] = contract[%col] %40, %45
+      // %49 [%row, V] = add %44, %46
+      mma_wait<3>();
+      mma_ready<sizeof(f44_30) / 4>(f44_30);
+      u32 a42_38[4][4]; pack<4>(a42_38, f42_33);
+      float f49_39[32];
+      UNROLL for (int i = 0; i < 32; ++i) f49_39[i] = f44_30[i];
+      mma_open(); mma<64, 4, 64, false, false>(f49_39, a42_38, (sa + L9_40)); mma_commit();
+      // %61 [%row, V] = contract[%col] %59, %45
+      // %64 [%row, V] = add %60, %61
+      mma_wait<3>();
+      mma_ready<sizeof(f60_32) / 4>(f60_32);
+      u32 a42_40[4][4]; pack<4>(a42_40, f42_33);
+      float f64_41[32];
+      UNROLL for (int i = 0; i < 32; ++i) f64_41[i] = f60_32[i];
+      mma_open(); mma<64, 4, 64, false, false>(f64_41, a42_40, (sa + L13_59)); mma_commit();
+      // %37 [%row, V] = contract[%col] %36, %32
+      // %39 [%row, V] = add %38, %37
+      mma_wait<3>();
+      mma_ready<sizeof(f38_35) / 4>(f38_35);
+      u32 a30_42[4][4]; pack<4>(a30_42, f30_20);
+      float f39_43[32];
+      UNROLL for (int i = 0; i < 32; ++i) f39_43[i] = f38_35[i];
+      mma_open(); mma<64, 4, 64, false, false>(f39_43, a30_42, (sa + L8_36)); mma_commit();
+      // %56 [%row, V] = contract[%col] %55, %32
+      // %58 [%row, V] = add %57, %56
+      mma_wait<3>();
+      mma_ready<sizeof(f57_37) / 4>(f57_37);
+      u32 a30_44[4][4]; pack<4>(a30_44, f30_20);
+      float f58_45[32];
+      UNROLL for (int i = 0; i < 32; ++i) f58_45[i] = f57_37[i];
+      mma_open(); mma<64, 4, 64, false, false>(f58_45, a30_44, (sa + L12_55)); mma_commit();
+      // %48 [%row, V] = contract[%col] %47, %43
+      // %50 [%row, V] = add %49, %48
+      mma_wait<3>();
+      mma_ready<sizeof(f49_39) / 4>(f49_39);
+      u32 a41_46[4][4]; pack<4>(a41_46, f41_28);
+      float f50_47[32];
+      UNROLL for (int i = 0; i < 32; ++i) f50_47[i] = f49_39[i];
+      mma_open(); mma<64, 4, 64, false, false>(f50_47, a41_46, (sa + L10_47)); mma_commit();
+      // %63 [%row, V] = contract[%col] %62, %43
+      // %65 [%row, V] = add %64, %63
+      mma_wait<3>();
+      mma_ready<sizeof(f64_41) / 4>(f64_41);
+      u32 a41_48[4][4]; pack<4>(a41_48, f41_28);
+      float f65_49[32];
+      UNROLL for (int i = 0; i < 32; ++i) f65_49[i] = f64_41[i];
+      mma_open(); mma<64, 4, 64, false, false>(f65_49, a41_48, (sa + L14_62)); mma_commit();
+      // %51 [%row, V] = add %39, %50
+      mma_wait<3>();
+      mma_ready<sizeof(f39_43) / 4>(f39_43);
+      mma_wait<1>();
+      mma_ready<sizeof(f58_45) / 4>(f58_45);
+      mma_ready<sizeof(f50_47) / 4>(f50_47);
+      float f51_50[32];
+      UNROLL for (int i = 0; i < 32; ++i) f51_50[i] = (f39_43[i] + f50_47[i]);
+      // %70 [%row, V] = mul %69, %51
+      float f70_51[32];
+      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (((float*)(sp + L22_69))[frag_col(i)] * f51_50[i]);
+      // %71 [%row, V] = round %70
+      float f71_52[32];
+      UNROLL for (int i = 0; i < 32; ++i) f71_52[i] = low(pack2(f70_51[i], 0.f));
+      // %73 [K, V] = contract[%row] %5, %71
+      u32 a71_53[4][4]; pack<4>(a71_53, f71_52);
+      float f73_54[32];
+      mma_open(); mma<64, 4, 64, true, true>(f73_54, a71_53, (sa + L2_5)); mma_commit();
+      // %72 [%row, V] = sub %70, %71
+      float f72_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f72_55[i] = (f70_51[i] - f71_52[i]);
+      // %66 [%row, V] = add %58, %65
+      mma_wait<1>();
+      mma_ready<sizeof(f65_49) / 4>(f65_49);
+      float f66_56[32];
+      UNROLL for (int i = 0; i < 32; ++i) f66_56[i] = (f58_45[i] + f65_49[i]);
+      // %76 [%row, V] = mul %69, %66
+      float f76_57[32];
+      UNROLL for (int i = 0; i < 32; ++i) f76_57[i] = (((float*)(sp + L22_69))[frag_col(i)] * f66_56[i]);
+      // %77 [%row, V] = round %76
+      float f77_58[32];
+      UNROLL for (int i = 0; i < 32; ++i) f77_58[i] = low(pack2(f76_57[i], 0.f));
+      // %79 [K, V] = contract[%row] %21, %77
+      u32 a77_59[4][4]; pack<4>(a77_59, f77_58);
+      float f79_60[32];
+      mma_open(); mma<64, 4, 64, true, true>(f79_60, a77_59, (sa + L6_21)); mma_commit();
+      // %78 [%row, V] = sub %76, %77
+      float f78_61[32];
+      UNROLL for (int i = 0; i < 32; ++i) f78_61[i] = (f76_57[i] - f77_58[i]);
+      // %74 [K, V] = contract[%row] %5, %72
+      // %75 [K, V] = add %73, %74
+      mma_wait<1>();
+      mma_ready<sizeof(f73_54) / 4>(f73_54);
+      u32 a72_62[4][4]; pack<4>(a72_62, f72_55);
+      float f75_63[32];
+      UNROLL for (int i = 0; i < 32; ++i) f75_63[i] = f73_54[i];
+      mma_open(); mma<64, 4, 64, true, false>(f75_63, a72_62, (sa + L2_5)); mma_commit();
+      // %80 [K, V] = contract[%row] %21, %78
+      // %81 [K, V] = add %79, %80
+      mma_wait<1>();
+      mma_ready<sizeof(f79_60) / 4>(f79_60);
+      u32 a78_64[4][4]; pack<4>(a78_64, f78_61);
+      float f81_65[32];
+      UNROLL for (int i = 0; i < 32; ++i) f81_65[i] = f79_60[i];
+      mma_open(); mma<64, 4, 64, true, false>(f81_65, a78_64, (sa + L6_21)); mma_commit();
+      // %84 [K, V] = add %83, %75
+      mma_wait<1>();
+      mma_ready<sizeof(f75_63) / 4>(f75_63);
+      float f84_66[32];
+      UNROLL for (int i = 0; i < 32; ++i) f84_66[i] = (f83_13[i] + f75_63[i]);
+      // %85 [K, V] = add %84, %81
+      mma_wait<0>();
+      mma_ready<sizeof(f81_65) / 4>(f81_65);
+      float f85_67[32];
+      UNROLL for (int i = 0; i < 32; ++i) f85_67[i] = (f84_66[i] + f81_65[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f85_67[i];
+      bar_arrive(empty + n % 1 * 8);
+    }
+    // store ws.S.local, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// What every segment makes of the S before it.
+extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L3_15 = 8192, L5_23 = 16384, L6_30 = 24576, L7_34 = 32768, L8_41 = 40960, L9_46 = 49152, L10_49 = 57344, L11_53 = 65536, L12_56 = 73728, L16_13 = 81920, L18_21 = 82176, L20_63 = 82432, L21_76 = 82688, L1_8 = 0, L2_11 = 256, L4_19 = 512, L13_9 = 768, L14_10 = 0, L15_12 = 1024, L17_20 = 1280, L19_62 = 1536;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 84992, empty = full + 8, landed = empty + 8;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r8_0[1];
+    float r11_1[1];
+    float r19_2[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 1 * 82944; (void)to;
+      // %2 [%row, K] = load k1 row
+      tile_load<64, 1, 128>((to + L0_2), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
+      // %8 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %11 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %15 [%row, K] = load k2 row
+      tile_load<64, 1, 128>((to + L3_15), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
+      // %19 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+      // %23 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L5_23), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %30 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L6_30), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %34 [%row, %col] = load ws.S.solve0_1
+      tile_load<64, 1, 128>((to + L7_34), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %41 [%row, %col] = load ws.S.rest0_1
+      tile_load<64, 1, 128>((to + L8_41), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %46 [%row, %col] = load ws.S.solve1_0
+      tile_load<64, 1, 128>((to + L9_46), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %49 [%row, %col] = load ws.S.rest1_0
+      tile_load<64, 1, 128>((to + L10_49), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %53 [%row, %col] = load ws.S.solve1_1
+      tile_load<64, 1, 128>((to + L11_53), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %56 [%row, %col] = load ws.S.rest1_1
+      tile_load<64, 1, 128>((to + L12_56), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 82944; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_8))[i] = r8_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_11))[i] = r11_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L4_19))[i] = r19_2[k]; }
+      cp_wait<0>();
+      team_sync(1);
+      // %9 [%row] = cumsum %8
+      if (t < 32) vec_cumsum(((float*)(basep + L13_9)), ((float*)(basep + L1_8)), false, false);
+      // %10 [%row] = exp %9
+      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L14_10))[i] = m_exp(((float*)(basep + L13_9))[i]);
+      // %12 [%row] = neg %11
+      if (const int i = t; i < 64) ((float*)(basep + L15_12))[i] = (-((float*)(basep + L2_11))[i]);
+      // %13 [%row] = mul %10, %12
+      if (const int i = t; i < 64) ((float*)(sp + L16_13))[i] = (((float*)(basep + L14_10))[i] * ((float*)(basep + L15_12))[i]);
+      // %20 [%row] = neg %19
+      if (const int i = t; i < 64) ((float*)(basep + L17_20))[i] = (-((float*)(basep + L4_19))[i]);
+      // %21 [%row] = mul %10, %20
+      if (const int i = t; i < 64) ((float*)(sp + L18_21))[i] = (((float*)(basep + L14_10))[i] * ((float*)(basep + L17_20))[i]);
+      // %61 [] = pick last %9
+      const float s61_3 = ((float*)(basep + L13_9))[63];
+      // %62 [%row] = sub %61, %9
+      if (const int i = t; i < 64) ((float*)(basep + L19_62))[i] = (s61_3 - ((float*)(basep + L13_9))[i]);
+      // %63 [%row] = exp %62
+      if (const int i = t; i < 64) ((float*)(sp + L20_63))[i] = m_exp(((float*)(basep + L19_62))[i]);
+      // %76 [] = exp %61
+      const float s76_4 = m_exp(s61_3);
+      if (t == 0) ((float*)(sp + L21_76))[0] = s76_4;
+      team_sync(1);
+      bar_arrive(full + n % 1 * 8);
+      if (n + 1 >= 1) taken_back(n + 1 - 1);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, K'] = identity
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 82944; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 1 * 0; (void)oa;
+      bar_wait(full + n % 1 * 8, (n / 1) & 1);
+      proxy_fence();
+      // %3 [K, K'] = round %1
+      float f3_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f3_2[i] = low(pack2(f1_1[i], 0.f));
+      // %5 [%row, K'] = contract[K] %2, %3
+      u32 a3_3[4][4]; pack<4>(a3_3, f3_2);
+      float f5_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f5_4, a3_3, (sa + L0_2)); mma_commit();
+      // %16 [%row, K'] = contract[K] %15, %3
+      u32 a3_5[4][4]; pack<4>(a3_5, f3_2);
+      float f16_6[32];
+      mma_open(); mma<64, 4, 64, false, true>(f16_6, a3_5, (sa + L3_15)); mma_commit();
+      // %4 [K, K'] = sub %1, %3
+      float f4_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_7[i] = (f1_1[i] - f3_2[i]);
+      // %77 [K, K'] = mul %76, %1
+      const float s76_8 = ((float*)(sp + L21_76))[0];
+      float f77_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f77_9[i] = (s76_8 * f1_1[i]);
+      // %6 [%row, K'] = contract[K] %2, %4
+      // %7 [%row, K'] = add %5, %6
+      mma_wait<1>();
+      mma_ready<sizeof(f5_4) / 4>(f5_4);
+      u32 a4_10[4][4]; pack<4>(a4_10, f4_7);
+      float f7_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_11[i] = f5_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f7_11, a4_10, (sa + L0_2)); mma_commit();
+      // %17 [%row, K'] = contract[K] %15, %4
+      // %18 [%row, K'] = add %16, %17
+      mma_wait<1>();
+      mma_ready<sizeof(f16_6) / 4>(f16_6);
+      u32 a4_12[4][4]; pack<4>(a4_12, f4_7);
+      float f18_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_13[i] = f16_6[i];
+      mma_open(); mma<64, 4, 64, false, false>(f18_13, a4_12, (sa + L3_15)); mma_commit();
+      // %14 [%row, K'] = mul %13, %7
+      mma_wait<1>();
+      mma_ready<sizeof(f7_11) / 4>(f7_11);
+      float f14_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_14[i] = (((float*)(sp + L16_13))[frag_col(i)] * f7_11[i]);
+      // %24 [%row, K'] = round %14
+      float f24_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_15[i] = low(pack2(f14_14[i], 0.f));
+      // %26 [%col, K'] = swap %24
+      // %27 [%row, K'] = contract[%col] %23, %26
+      u32 a24_16[4][4]; pack<4>(a24_16, f24_15);
+      float f27_17[32];
+      mma_open(); mma<64, 4, 64, false, true>(f27_17, a24_16, (sa + L5_23)); mma_commit();
+      // %47 [%row, K'] = contract[%col] %46, %26
+      u32 a24_18[4][4]; pack<4>(a24_18, f24_15);
+      float f47_19[32];
+      mma_open(); mma<64, 4, 64, false, true>(f47_19, a24_18, (sa + L9_46)); mma_commit();
+      // %25 [%row, K'] = sub %14, %24
+      float f25_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_20[i] = (f14_14[i] - f24_15[i]);
+      // %28 [%col, K'] = swap %25
+      // %22 [%row, K'] = mul %21, %18
+      mma_wait<2>();
+      mma_ready<sizeof(f18_13) / 4>(f18_13);
+      float f22_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_21[i] = (((float*)(sp + L18_21))[frag_col(i)] * f18_13[i]);
+      // %35 [%row, K'] = round %22
+      float f35_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f35_22[i] = low(pack2(f22_21[i], 0.f));
+      // %37 [%col, K'] = swap %35
+      // %38 [%row, K'] = contract[%col] %34, %37
+      u32 a35_23[4][4]; pack<4>(a35_23, f35_22);
+      float f38_24[32];
+      mma_open(); mma<64, 4, 64, false, true>(f38_24, a35_23, (sa + L7_34)); mma_commit();
+      // %54 [%row, K'] = contract[%col] %53, %37
+      u32 a35_25[4][4]; pack<4>(a35_25, f35_22);
+      float f54_26[32];
+      mma_open(); mma<64, 4, 64, false, true>(f54_26, a35_25, (sa + L11_53)); mma_commit();
+      // %36 [%row, K'] = sub %22, %35
+      float f36_27[32];
+      UNROLL for (int i = 0; i < 32; ++i) f36_27[i] = (f22_21[i] - f35_22[i]);
+      // %39 [%col, K'] = swap %36
+      // %29 [%row, K'] = contract[%col] %23, %28
+      // %32 [%row, K'] = add %27, %29
+      mma_wait<3>();
+      mma_ready<sizeof(f27_17) / 4>(f27_17);
+      u32 a25_28[4][4]; pack<4>(a25_28, f25_20);
+      float f32_29[32];
+      UNROLL for (int i = 0; i < 32; ++i) f32_29[i] = f27_17[i];
+      mma_open(); mma<64, 4, 64, false, false>(f32_29, a25_28, (sa + L5_23)); mma_commit();
+      // %48 [%row, K'] = contract[%col] %46, %28
+      // %51 [%row, K'] = add %47, %48
+      mma_wait<3>();
+      mma_ready<sizeof(f47_19) / 4>(f47_19);
+      u32 a25_30[4][4]; pack<4>(a25_30, f25_20);
+      float f51_31[32];
+      UNROLL for (int i = 0; i < 32; ++i) f51_31[i] = f47_19[i];
+      mma_open(); mma<64, 4, 64, false, false>(f51_31, a25_30, (sa + L9_46)); mma_commit();
+      // %40 [%row, K'] = contract[%col] %34, %39
+      // %43 [%row, K'] = add %38, %40
+      mma_wait<3>();
+      mma_ready<sizeof(f38_24) / 4>(f38_24);
+      u32 a36_32[4][4]; pack<4>(a36_32, f36_27);
+      float f43_33[32];
+      UNROLL for (int i = 0; i < 32; ++i) f43_33[i] = f38_24[i];
+      mma_open(); mma<64, 4, 64, false, false>(f43_33, a36_32, (sa + L7_34)); mma_commit();
+      // %55 [%row, K'] = contract[%col] %53, %39
+      // %58 [%row, K'] = add %54, %55
+      mma_wait<3>();
+      mma_ready<sizeof(f54_26) / 4>(f54_26);
+      u32 a36_34[4][4]; pack<4>(a36_34, f36_27);
+      float f58_35[32];
+      UNROLL for (int i = 0; i < 32; ++i) f58_35[i] = f54_26[i];
+      mma_open(); mma<64, 4, 64, false, false>(f58_35, a36_34, (sa + L11_53)); mma_commit();
+      // %31 [%row, K'] = contract[%col] %30, %26
+      // %33 [%row, K'] = add %32, %31
+      mma_wait<3>();
+      mma_ready<sizeof(f32_29) / 4>(f32_29);
+      u32 a24_36[4][4]; pack<4>(a24_36, f24_15);
+      float f33_37[32];
+      UNROLL for (int i = 0; i < 32; ++i) f33_37[i] = f32_29[i];
+      mma_open(); mma<64, 4, 64, false, false>(f33_37, a24_36, (sa + L6_30)); mma_commit();
+      // %50 [%row, K'] = contract[%col] %49, %26
+      // %52 [%row, K'] = add %51, %50
+      mma_wait<3>();
+      mma_ready<sizeof(f51_31) / 4>(f51_31);
+      u32 a24_38[4][4]; pack<4>(a24_38, f24_15);
+      float f52_39[32];
+      UNROLL for (int i = 0; i < 32; ++i) f52_39[i] = f51_31[i];
+      mma_open(); mma<64, 4, 64, false, false>(f52_39, a24_38, (sa + L10_49)); mma_commit();
+      // %42 [%row, K'] = contract[%col] %41, %37
+      // %44 [%row, K'] = add %43, %42
+      mma_wait<3>();
+      mma_ready<sizeof(f43_33) / 4>(f43_33);
+      u32 a35_40[4][4]; pack<4>(a35_40, f35_22);
+      float f44_41[32];
+      UNROLL for (int i = 0; i < 32; ++i) f44_41[i] = f43_33[i];
+      mma_open(); mma<64, 4, 64, false, false>(f44_41, a35_40, (sa + L8_41)); mma_commit();
+      // %57 [%row, K'] = contract[%col] %56, %37
+      // %59 [%row, K'] = add %58, %57
+      mma_wait<3>();
+      mma_ready<sizeof(f58_35) / 4>(f58_35);
+      u32 a35_42[4][4]; pack<4>(a35_42, f35_22);
+      float f59_43[32];
+      UNROLL for (int i = 0; i < 32; ++i) f59_43[i] = f58_35[i];
+      mma_open(); mma<64, 4, 64, false, false>(f59_43, a35_42, (sa + L12_56)); mma_commit();
+      // %45 [%row, K'] = add %33, %44
+      mma_wait<3>();
+      mma_ready<sizeof(f33_37) / 4>(f33_37);
+      mma_wait<1>();
+      mma_ready<sizeof(f52_39) / 4>(f52_39);
+      mma_ready<sizeof(f44_41) / 4>(f44_41);
+      float f45_44[32];
+      UNROLL for (int i = 0; i < 32; ++i) f45_44[i] = (f33_37[i] + f44_41[i]);
+      // %64 [%row, K'] = mul %63, %45
+      float f64_45[32];
+      UNROLL for (int i = 0; i < 32; ++i) f64_45[i] = (((float*)(sp + L20_63))[frag_col(i)] * f45_44[i]);
+      // %65 [%row, K'] = round %64
+      float f65_46[32];
+      UNROLL for (int i = 0; i < 32; ++i) f65_46[i] = low(pack2(f64_45[i], 0.f));
+      // %67 [K, K'] = contract[%row] %2, %65
+      u32 a65_47[4][4]; pack<4>(a65_47, f65_46);
+      float f67_48[32];
+      mma_open(); mma<64, 4, 64, true, true>(f67_48, a65_47, (sa + L0_2)); mma_commit();
+      // %66 [%row, K'] = sub %64, %65
+      float f66_49[32];
+      UNROLL for (int i = 0; i < 32; ++i) f66_49[i] = (f64_45[i] - f65_46[i]);
+      // %60 [%row, K'] = add %52, %59
+      mma_wait<1>();
+      mma_ready<sizeof(f59_43) / 4>(f59_43);
+      float f60_50[32];
+      UNROLL for (int i = 0; i < 32; ++i) f60_50[i] = (f52_39[i] + f59_43[i]);
+      // %70 [%row, K'] = mul %63, %60
+      float f70_51[32];
+      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (((float*)(sp + L20_63))[frag_col(i)] * f60_50[i]);
+      // %71 [%row, K'] = round %70
+      float f71_52[32];
+      UNROLL for (int i = 0; i < 32; ++i) f71_52[i] = low(pack2(f70_51[i], 0.f));
+      // %73 [K, K'] = contract[%row] %15, %71
+      u32 a71_53[4][4]; pack<4>(a71_53, f71_52);
+      float f73_54[32];
+      mma_open(); mma<64, 4, 64, true, true>(f73_54, a71_53, (sa + L3_15)); mma_commit();
+      // %72 [%row, K'] = sub %70, %71
+      float f72_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f72_55[i] = (f70_51[i] - f71_52[i]);
+      // %68 [K, K'] = contract[%row] %2, %66
+      // %69 [K, K'] = add %67, %68
+      mma_wait<1>();
+      mma_ready<sizeof(f67_48) / 4>(f67_48);
+      u32 a66_56[4][4]; pack<4>(a66_56, f66_49);
+      float f69_57[32];
+      UNROLL for (int i = 0; i < 32; ++i) f69_57[i] = f67_48[i];
+      mma_open(); mma<64, 4, 64, true, false>(f69_57, a66_56, (sa + L0_2)); mma_commit();
+      // %74 [K, K'] = contract[%row] %15, %72
+      // %75 [K, K'] = add %73, %74
+      mma_wait<1>();
+      mma_ready<sizeof(f73_54) / 4>(f73_54);
+      u32 a72_58[4][4]; pack<4>(a72_58, f72_55);
+      float f75_59[32];
+      UNROLL for (int i = 0; i < 32; ++i) f75_59[i] = f73_54[i];
+      mma_open(); mma<64, 4, 64, true, false>(f75_59, a72_58, (sa + L3_15)); mma_commit();
+      // %78 [K, K'] = add %77, %69
+      mma_wait<1>();
+      mma_ready<sizeof(f69_57) / 4>(f69_57);
+      float f78_60[32];
+      UNROLL for (int i = 0; i < 32; ++i) f78_60[i] = (f77_9[i] + f69_57[i]);
+      // %79 [K, K'] = add %78, %75
+      mma_wait<0>();
+      mma_ready<sizeof(f75_59) / 4>(f75_59);
+      float f79_61[32];
+      UNROLL for (int i = 0; i < 32; ++i) f79_61[i] = (f78_60[i] + f75_59[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f79_61[i];
+      bar_arrive(empty + n % 1 * 8);
+    }
+    // %80 [K, K'] = round %1
+    float f80_62[32];
+    UNROLL for (int i = 0; i < 32; ++i) f80_62[i] = low(pack2(f1_1[i], 0.f));
+    // %81 [K, K'] = sub %1, %80
+    float f81_63[32];
+    UNROLL for (int i = 0; i < 32; ++i) f81_63[i] = (f1_1[i] - f80_62[i]);
+    // store ws.S.map, %80
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_map + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f80_62[i]); }
+    // store ws.S.map_rest, %81
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f81_63[i]); }
+  }
+}
+
+// The state of S at every segment's start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1011,6 +1706,114 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int walk_segments = sequences[6 * sequence + 5];
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int segment = sequences[6 * sequence + 4] + n;
+      const u32 to = stage0 + n % 3 * 16384; (void)to;
+      // %2 [K, K'] = load ws.S.map
+      tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      // %3 [K, K'] = load ws.S.map_rest
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_segments > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + n;
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + n;
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // store ws.S.entry, %1
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+      // %4 [K, V] = round %1
+      float f4_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [K', V] = swap[K, K'] %4
+      // %7 [K, V] = contract[K'] %2, %6
+      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
+      float f7_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f7_4, a4_3, (sa + L0_2)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
+      // %8 [K', V] = swap[K, K'] %5
+      // %13 [K, V] = load ws.S.local
+      // %9 [K, V] = contract[K'] %2, %8
+      // %11 [K, V] = add %7, %9
+      mma_wait<0>();
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
+      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
+      float f11_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = f7_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f11_7, a5_6, (sa + L0_2)); mma_commit();
+      // %10 [K, V] = contract[K'] %3, %6
+      // %12 [K, V] = add %11, %10
+      mma_wait<0>();
+      mma_ready<sizeof(f11_7) / 4>(f11_7);
+      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
+      float f12_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = f11_7[i];
+      mma_open(); mma<64, 4, 64, false, false>(f12_9, a4_8, (sa + L1_3)); mma_commit();
+      // %14 [K, V] = add %12, %13
+      mma_wait<0>();
+      mma_ready<sizeof(f12_9) / 4>(f12_9);
+      float f13_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f13_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+      float f14_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f12_9[i] + f13_10[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+  }
+}
+
+// Carries S from chunk to chunk and reads it.
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const f32* __restrict__ p_ws_S_entry, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_18 = 16384, L6_21 = 24576, L7_29 = 32768, L8_36 = 40960, L9_40 = 49152, L10_47 = 57344, L11_52 = 65536, L12_55 = 73728, L13_59 = 81920, L14_62 = 90112, L15_67 = 98304, L16_75 = 106496, L17_83 = 114688, L1_3 = 122880, L5_19 = 123136, L21_15 = 123392, L23_26 = 123648, L24_88 = 123904, L26_94 = 124160, L27_107 = 124416, L3_11 = 0, L18_12 = 256, L19_13 = 0, L20_14 = 512, L22_25 = 768, L25_93 = 1024;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 2048, stage0 = base + 10240, full = base + 134912, empty = full + 8, landed = empty + 8;
@@ -1122,9 +1925,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     cp_wait<0>();
   }
   else {
-    // %0 [K, V] = load S
+    // %0 [K, V] = load ws.S.entry, whole S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1432,21 +2235,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       bar_arrive(empty + n % 1 * 8);
     }
     // store final.S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L2_5 = 8192, L4_18 = 16384, L6_21 = 24576, L7_29 = 32768, L8_36 = 40960, L9_40 = 49152, L10_47 = 57344, L11_52 = 65536, L12_55 = 73728, L13_59 = 81920, L14_62 = 90112, L1_3 = 98304, L5_19 = 98560, L18_15 = 98816, L20_26 = 99072, L22_69 = 99328, L23_82 = 99584, L3_11 = 0, L15_12 = 256, L16_13 = 0, L17_14 = 512, L19_25 = 768, L21_68 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 2048, stage0 = base + 26624, full = base + 126464, empty = full + 8, landed = empty + 8;
@@ -1551,9 +2356,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     cp_wait<0>();
   }
   else {
-    // %0 [K, V] = load S
+    // %0 [K, V] = load ws.S.entry, whole S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1800,9 +2605,391 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   }
 }
 
-// Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L1_3 = 8192, L3_15 = 16384, L4_20 = 24576, L5_25 = 32768, L6_29 = 40960, L7_37 = 49152, L8_42 = 57344, L9_50 = 65536, L10_56 = 73728, L11_60 = 81920, L12_65 = 90112, L13_69 = 98304, L14_79 = 106496, L19_13 = 114688, L21_77 = 114944, L23_83 = 115200, L25_92 = 115456, L26_99 = 115712, L2_9 = 0, L15_81 = 256, L16_90 = 512, L17_10 = 768, L18_12 = 0, L20_75 = 1024, L22_82 = 1280, L24_91 = 1536;
+// What every segment adds to the cotangent of S by its start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, f32* __restrict__ p_ws_S_local_cotangent, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L3_15 = 16384, L4_20 = 24576, L5_25 = 32768, L6_29 = 40960, L7_37 = 49152, L8_42 = 57344, L9_50 = 65536, L10_56 = 73728, L11_60 = 81920, L12_65 = 90112, L13_69 = 98304, L14_79 = 106496, L19_13 = 114688, L21_77 = 114944, L23_83 = 115200, L25_92 = 115456, L26_99 = 115712, L2_9 = 0, L15_81 = 256, L16_90 = 512, L17_10 = 768, L18_12 = 0, L20_75 = 1024, L22_82 = 1280, L24_91 = 1536;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 118016, empty = full + 8, landed = empty + 8;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r9_0[1];
+    float r81_1[1];
+    float r90_2[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 1 * 116736; (void)to;
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load k1 row
+      tile_load<64, 1, 128>((to + L1_3), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
+      // %9 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %15 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L3_15), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %20 [%row, K] = load k2 row
+      tile_load<64, 1, 128>((to + L4_20), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
+      // %25 [%row, %col] = load ws.S.score0_1
+      tile_load<64, 1, 128>((to + L5_25), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %29 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L6_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %37 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L7_37), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %42 [%row, %col] = load ws.S.solve1_0
+      tile_load<64, 1, 128>((to + L8_42), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %50 [%row, %col] = load ws.S.rest1_0
+      tile_load<64, 1, 128>((to + L9_50), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %56 [%row, %col] = load ws.S.solve0_1
+      tile_load<64, 1, 128>((to + L10_56), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %60 [%row, %col] = load ws.S.rest0_1
+      tile_load<64, 1, 128>((to + L11_60), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %65 [%row, %col] = load ws.S.solve1_1
+      tile_load<64, 1, 128>((to + L12_65), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %69 [%row, %col] = load ws.S.rest1_1
+      tile_load<64, 1, 128>((to + L13_69), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %79 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L14_79), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      // %81 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r81_1[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %90 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r90_2[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 116736; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_9))[i] = r9_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L15_81))[i] = r81_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L16_90))[i] = r90_2[k]; }
+      cp_wait<0>();
+      team_sync(1);
+      // %10 [%row] = cumsum %9
+      if (t < 32) vec_cumsum(((float*)(basep + L17_10)), ((float*)(basep + L2_9)), false, false);
+      // %11 [] = pick last %10
+      team_sync(1);
+      const float s11_3 = ((float*)(basep + L17_10))[63];
+      // %12 [%row] = sub %11, %10
+      if (const int i = t; i < 64) ((float*)(basep + L18_12))[i] = (s11_3 - ((float*)(basep + L17_10))[i]);
+      // %13 [%row] = exp %12
+      if (const int i = t; i < 64) ((float*)(sp + L19_13))[i] = m_exp(((float*)(basep + L18_12))[i]);
+      // %16 [%col, %row] = swap %15
+      // %26 [%col, %row] = swap %25
+      // %32 [%col, %row] = swap %29
+      // %38 [%col, %row] = swap %37
+      // %45 [%col, %row] = swap %42
+      // %51 [%col, %row] = swap %50
+      // %57 [%col, %row] = swap %56
+      // %61 [%col, %row] = swap %60
+      // %66 [%col, %row] = swap %65
+      // %70 [%col, %row] = swap %69
+      // %75 [%row] = exp %10
+      if (const int i = t; i < 64) ((float*)(basep + L20_75))[i] = m_exp(((float*)(basep + L17_10))[i]);
+      // %76 [] = 0.125
+      // %77 [%row] = mul %75, %76
+      if (const int i = t; i < 64) ((float*)(sp + L21_77))[i] = (((float*)(basep + L20_75))[i] * 0.125f);
+      // %82 [%row] = neg %81
+      if (const int i = t; i < 64) ((float*)(basep + L22_82))[i] = (-((float*)(basep + L15_81))[i]);
+      // %83 [%row] = mul %75, %82
+      if (const int i = t; i < 64) ((float*)(sp + L23_83))[i] = (((float*)(basep + L20_75))[i] * ((float*)(basep + L22_82))[i]);
+      // %91 [%row] = neg %90
+      if (const int i = t; i < 64) ((float*)(basep + L24_91))[i] = (-((float*)(basep + L16_90))[i]);
+      // %92 [%row] = mul %75, %91
+      if (const int i = t; i < 64) ((float*)(sp + L25_92))[i] = (((float*)(basep + L20_75))[i] * ((float*)(basep + L24_91))[i]);
+      // %99 [] = exp %11
+      const float s99_4 = m_exp(s11_3);
+      if (t == 0) ((float*)(sp + L26_99))[0] = s99_4;
+      team_sync(1);
+      bar_arrive(full + n % 1 * 8);
+      if (n + 1 >= 1) taken_back(n + 1 - 1);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 1 * 116736; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 1 * 0; (void)oa;
+      bar_wait(full + n % 1 * 8, (n / 1) & 1);
+      proxy_fence();
+      // %17 [%col, V] = swap %2
+      // %18 [%row, V] = contract[%col] %16, %17
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
+      float f18_3[32];
+      mma_open(); mma<64, 4, 64, true, true>(f18_3, a2_2, (sa + L3_15)); mma_commit();
+      // %27 [%row, V] = contract[%col] %26, %17
+      u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
+      float f27_5[32];
+      mma_open(); mma<64, 4, 64, true, true>(f27_5, a2_4, (sa + L5_25)); mma_commit();
+      // %4 [K, V] = round %1
+      float f4_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_6[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [%row, V] = contract[K] %3, %4
+      u32 a4_7[4][4]; pack<4>(a4_7, f4_6);
+      float f6_8[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_8, a4_7, (sa + L1_3)); mma_commit();
+      // %21 [%row, V] = contract[K] %20, %4
+      u32 a4_9[4][4]; pack<4>(a4_9, f4_6);
+      float f21_10[32];
+      mma_open(); mma<64, 4, 64, false, true>(f21_10, a4_9, (sa + L4_20)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_11[i] = (f1_1[i] - f4_6[i]);
+      // %78 [%row, V] = mul %77, %2
+      float f2_12[32];
+      load_frag<4, 64, true>(f2_12, (sa + L0_2), 0);
+      float f78_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f78_13[i] = (((float*)(sp + L21_77))[frag_col(i)] * f2_12[i]);
+      // %100 [K, V] = mul %99, %1
+      const float s99_14 = ((float*)(sp + L26_99))[0];
+      float f100_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f100_15[i] = (s99_14 * f1_1[i]);
+      // %80 [K, V] = contract[%row] %79, %78
+      // %101 [K, V] = add %100, %80
+      u32 a78_16[4][4]; pack<4>(a78_16, f78_13);
+      float f101_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f101_17[i] = f100_15[i];
+      mma_open(); mma<64, 4, 64, true, false>(f101_17, a78_16, (sa + L14_79)); mma_commit();
+      // %7 [%row, V] = contract[K] %3, %5
+      // %8 [%row, V] = add %6, %7
+      mma_wait<2>();
+      mma_ready<sizeof(f18_3) / 4>(f18_3);
+      mma_ready<sizeof(f27_5) / 4>(f27_5);
+      mma_ready<sizeof(f6_8) / 4>(f6_8);
+      u32 a5_18[4][4]; pack<4>(a5_18, f5_11);
+      float f8_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f8_19[i] = f6_8[i];
+      mma_open(); mma<64, 4, 64, false, false>(f8_19, a5_18, (sa + L1_3)); mma_commit();
+      // %22 [%row, V] = contract[K] %20, %5
+      // %23 [%row, V] = add %21, %22
+      mma_wait<2>();
+      mma_ready<sizeof(f21_10) / 4>(f21_10);
+      u32 a5_20[4][4]; pack<4>(a5_20, f5_11);
+      float f23_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_21[i] = f21_10[i];
+      mma_open(); mma<64, 4, 64, false, false>(f23_21, a5_20, (sa + L4_20)); mma_commit();
+      // %14 [%row, V] = mul %13, %8
+      mma_wait<1>();
+      mma_ready<sizeof(f101_17) / 4>(f101_17);
+      mma_ready<sizeof(f8_19) / 4>(f8_19);
+      float f14_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_22[i] = (((float*)(sp + L19_13))[frag_col(i)] * f8_19[i]);
+      // %19 [%row, V] = add %14, %18
+      float f19_23[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_23[i] = (f14_22[i] + f18_3[i]);
+      // %30 [%row, V] = round %19
+      float f30_24[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_24[i] = low(pack2(f19_23[i], 0.f));
+      // %33 [%col, V] = swap %30
+      // %34 [%row, V] = contract[%col] %32, %33
+      u32 a30_25[4][4]; pack<4>(a30_25, f30_24);
+      float f34_26[32];
+      mma_open(); mma<64, 4, 64, true, true>(f34_26, a30_25, (sa + L6_29)); mma_commit();
+      // %58 [%row, V] = contract[%col] %57, %33
+      u32 a30_27[4][4]; pack<4>(a30_27, f30_24);
+      float f58_28[32];
+      mma_open(); mma<64, 4, 64, true, true>(f58_28, a30_27, (sa + L10_56)); mma_commit();
+      // %31 [%row, V] = sub %19, %30
+      float f31_29[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f19_23[i] - f30_24[i]);
+      // %35 [%col, V] = swap %31
+      // %24 [%row, V] = mul %13, %23
+      mma_wait<2>();
+      mma_ready<sizeof(f23_21) / 4>(f23_21);
+      float f24_30[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_30[i] = (((float*)(sp + L19_13))[frag_col(i)] * f23_21[i]);
+      // %28 [%row, V] = add %24, %27
+      float f28_31[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_31[i] = (f24_30[i] + f27_5[i]);
+      // %43 [%row, V] = round %28
+      float f43_32[32];
+      UNROLL for (int i = 0; i < 32; ++i) f43_32[i] = low(pack2(f28_31[i], 0.f));
+      // %46 [%col, V] = swap %43
+      // %47 [%row, V] = contract[%col] %45, %46
+      u32 a43_33[4][4]; pack<4>(a43_33, f43_32);
+      float f47_34[32];
+      mma_open(); mma<64, 4, 64, true, true>(f47_34, a43_33, (sa + L8_42)); mma_commit();
+      // %67 [%row, V] = contract[%col] %66, %46
+      u32 a43_35[4][4]; pack<4>(a43_35, f43_32);
+      float f67_36[32];
+      mma_open(); mma<64, 4, 64, true, true>(f67_36, a43_35, (sa + L12_65)); mma_commit();
+      // %44 [%row, V] = sub %28, %43
+      float f44_37[32];
+      UNROLL for (int i = 0; i < 32; ++i) f44_37[i] = (f28_31[i] - f43_32[i]);
+      // %48 [%col, V] = swap %44
+      // %36 [%row, V] = contract[%col] %32, %35
+      // %40 [%row, V] = add %34, %36
+      mma_wait<3>();
+      mma_ready<sizeof(f34_26) / 4>(f34_26);
+      u32 a31_38[4][4]; pack<4>(a31_38, f31_29);
+      float f40_39[32];
+      UNROLL for (int i = 0; i < 32; ++i) f40_39[i] = f34_26[i];
+      mma_open(); mma<64, 4, 64, true, false>(f40_39, a31_38, (sa + L6_29)); mma_commit();
+      // %59 [%row, V] = contract[%col] %57, %35
+      // %63 [%row, V] = add %58, %59
+      mma_wait<3>();
+      mma_ready<sizeof(f58_28) / 4>(f58_28);
+      u32 a31_40[4][4]; pack<4>(a31_40, f31_29);
+      float f63_41[32];
+      UNROLL for (int i = 0; i < 32; ++i) f63_41[i] = f58_28[i];
+      mma_open(); mma<64, 4, 64, true, false>(f63_41, a31_40, (sa + L10_56)); mma_commit();
+      // %49 [%row, V] = contract[%col] %45, %48
+      // %53 [%row, V] = add %47, %49
+      mma_wait<3>();
+      mma_ready<sizeof(f47_34) / 4>(f47_34);
+      u32 a44_42[4][4]; pack<4>(a44_42, f44_37);
+      float f53_43[32];
+      UNROLL for (int i = 0; i < 32; ++i) f53_43[i] = f47_34[i];
+      mma_open(); mma<64, 4, 64, true, false>(f53_43, a44_42, (sa + L8_42)); mma_commit();
+      // %68 [%row, V] = contract[%col] %66, %48
+      // %72 [%row, V] = add %67, %68
+      mma_wait<3>();
+      mma_ready<sizeof(f67_36) / 4>(f67_36);
+      u32 a44_44[4][4]; pack<4>(a44_44, f44_37);
+      float f72_45[32];
+      UNROLL for (int i = 0; i < 32; ++i) f72_45[i] = f67_36[i];
+      mma_open(); mma<64, 4, 64, true, false>(f72_45, a44_44, (sa + L12_65)); mma_commit();
+      // %39 [%row, V] = contract[%col] %38, %33
+      // %41 [%row, V] = add %40, %39
+      mma_wait<3>();
+      mma_ready<sizeof(f40_39) / 4>(f40_39);
+      u32 a30_46[4][4]; pack<4>(a30_46, f30_24);
+      float f41_47[32];
+      UNROLL for (int i = 0; i < 32; ++i) f41_47[i] = f40_39[i];
+      mma_open(); mma<64, 4, 64, true, false>(f41_47, a30_46, (sa + L7_37)); mma_commit();
+      // %62 [%row, V] = contract[%col] %61, %33
+      // %64 [%row, V] = add %63, %62
+      mma_wait<3>();
+      mma_ready<sizeof(f63_41) / 4>(f63_41);
+      u32 a30_48[4][4]; pack<4>(a30_48, f30_24);
+      float f64_49[32];
+      UNROLL for (int i = 0; i < 32; ++i) f64_49[i] = f63_41[i];
+      mma_open(); mma<64, 4, 64, true, false>(f64_49, a30_48, (sa + L11_60)); mma_commit();
+      // %52 [%row, V] = contract[%col] %51, %46
+      // %54 [%row, V] = add %53, %52
+      mma_wait<3>();
+      mma_ready<sizeof(f53_43) / 4>(f53_43);
+      u32 a43_50[4][4]; pack<4>(a43_50, f43_32);
+      float f54_51[32];
+      UNROLL for (int i = 0; i < 32; ++i) f54_51[i] = f53_43[i];
+      mma_open(); mma<64, 4, 64, true, false>(f54_51, a43_50, (sa + L9_50)); mma_commit();
+      // %71 [%row, V] = contract[%col] %70, %46
+      // %73 [%row, V] = add %72, %71
+      mma_wait<3>();
+      mma_ready<sizeof(f72_45) / 4>(f72_45);
+      u32 a43_52[4][4]; pack<4>(a43_52, f43_32);
+      float f73_53[32];
+      UNROLL for (int i = 0; i < 32; ++i) f73_53[i] = f72_45[i];
+      mma_open(); mma<64, 4, 64, true, false>(f73_53, a43_52, (sa + L13_69)); mma_commit();
+      // %55 [%row, V] = add %41, %54
+      mma_wait<3>();
+      mma_ready<sizeof(f41_47) / 4>(f41_47);
+      mma_wait<1>();
+      mma_ready<sizeof(f64_49) / 4>(f64_49);
+      mma_ready<sizeof(f54_51) / 4>(f54_51);
+      float f55_54[32];
+      UNROLL for (int i = 0; i < 32; ++i) f55_54[i] = (f41_47[i] + f54_51[i]);
+      // %84 [%row, V] = mul %83, %55
+      float f84_55[32];
+      UNROLL for (int i = 0; i < 32; ++i) f84_55[i] = (((float*)(sp + L23_83))[frag_col(i)] * f55_54[i]);
+      // %85 [%row, V] = round %84
+      float f85_56[32];
+      UNROLL for (int i = 0; i < 32; ++i) f85_56[i] = low(pack2(f84_55[i], 0.f));
+      // %87 [K, V] = contract[%row] %3, %85
+      u32 a85_57[4][4]; pack<4>(a85_57, f85_56);
+      float f87_58[32];
+      mma_open(); mma<64, 4, 64, true, true>(f87_58, a85_57, (sa + L1_3)); mma_commit();
+      // %86 [%row, V] = sub %84, %85
+      float f86_59[32];
+      UNROLL for (int i = 0; i < 32; ++i) f86_59[i] = (f84_55[i] - f85_56[i]);
+      // %74 [%row, V] = add %64, %73
+      mma_wait<1>();
+      mma_ready<sizeof(f73_53) / 4>(f73_53);
+      float f74_60[32];
+      UNROLL for (int i = 0; i < 32; ++i) f74_60[i] = (f64_49[i] + f73_53[i]);
+      // %93 [%row, V] = mul %92, %74
+      float f93_61[32];
+      UNROLL for (int i = 0; i < 32; ++i) f93_61[i] = (((float*)(sp + L25_92))[frag_col(i)] * f74_60[i]);
+      // %94 [%row, V] = round %93
+      float f94_62[32];
+      UNROLL for (int i = 0; i < 32; ++i) f94_62[i] = low(pack2(f93_61[i], 0.f));
+      // %96 [K, V] = contract[%row] %20, %94
+      u32 a94_63[4][4]; pack<4>(a94_63, f94_62);
+      float f96_64[32];
+      mma_open(); mma<64, 4, 64, true, true>(f96_64, a94_63, (sa + L4_20)); mma_commit();
+      // %95 [%row, V] = sub %93, %94
+      float f95_65[32];
+      UNROLL for (int i = 0; i < 32; ++i) f95_65[i] = (f93_61[i] - f94_62[i]);
+      // %88 [K, V] = contract[%row] %3, %86
+      // %89 [K, V] = add %87, %88
+      mma_wait<1>();
+      mma_ready<sizeof(f87_58) / 4>(f87_58);
+      u32 a86_66[4][4]; pack<4>(a86_66, f86_59);
+      float f89_67[32];
+      UNROLL for (int i = 0; i < 32; ++i) f89_67[i] = f87_58[i];
+      mma_open(); mma<64, 4, 64, true, false>(f89_67, a86_66, (sa + L1_3)); mma_commit();
+      // %97 [K, V] = contract[%row] %20, %95
+      // %98 [K, V] = add %96, %97
+      mma_wait<1>();
+      mma_ready<sizeof(f96_64) / 4>(f96_64);
+      u32 a95_68[4][4]; pack<4>(a95_68, f95_65);
+      float f98_69[32];
+      UNROLL for (int i = 0; i < 32; ++i) f98_69[i] = f96_64[i];
+      mma_open(); mma<64, 4, 64, true, false>(f98_69, a95_68, (sa + L4_20)); mma_commit();
+      // %102 [K, V] = add %101, %89
+      mma_wait<1>();
+      mma_ready<sizeof(f89_67) / 4>(f89_67);
+      float f102_70[32];
+      UNROLL for (int i = 0; i < 32; ++i) f102_70[i] = (f101_17[i] + f89_67[i]);
+      // %103 [K, V] = add %102, %98
+      mma_wait<0>();
+      mma_ready<sizeof(f98_69) / 4>(f98_69);
+      float f103_71[32];
+      UNROLL for (int i = 0; i < 32; ++i) f103_71[i] = (f102_70[i] + f98_69[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f103_71[i];
+      bar_arrive(empty + n % 1 * 8);
+    }
+    // store ws.S.local_cotangent, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// The cotangent of S at every segment's end.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1811,6 +2998,113 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int walk_segments = sequences[6 * sequence + 5];
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 to = stage0 + n % 3 * 16384; (void)to;
+      // %2 [K, K'] = load ws.S.map
+      tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      // %3 [K, K'] = load ws.S.map_rest
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_segments > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load d_final.S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // store ws.S.entry_cotangent, %1
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+      // %4 [K, V] = round %1
+      float f4_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [K', V] = contract[K] %2, %4
+      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
+      float f6_4[32];
+      mma_open(); mma<64, 4, 64, true, true>(f6_4, a4_3, (sa + L0_2)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
+      // %12 [K, V] = load ws.S.local_cotangent
+      // %7 [K', V] = contract[K] %2, %5
+      // %9 [K', V] = add %6, %7
+      mma_wait<0>();
+      mma_ready<sizeof(f6_4) / 4>(f6_4);
+      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
+      float f9_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = f6_4[i];
+      mma_open(); mma<64, 4, 64, true, false>(f9_7, a5_6, (sa + L0_2)); mma_commit();
+      // %8 [K', V] = contract[K] %3, %4
+      // %10 [K', V] = add %9, %8
+      mma_wait<0>();
+      mma_ready<sizeof(f9_7) / 4>(f9_7);
+      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
+      float f10_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_9[i] = f9_7[i];
+      mma_open(); mma<64, 4, 64, true, false>(f10_9, a4_8, (sa + L1_3)); mma_commit();
+      // %11 [K, V] = swap[K, K'] %10
+      // %13 [K, V] = add %11, %12
+      mma_wait<0>();
+      mma_ready<sizeof(f10_9) / 4>(f10_9);
+      float f12_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f12_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+      float f13_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f10_9[i] + f12_10[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_11[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+  }
+}
+
+// Carries the cotangent of S against time.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L1_3 = 8192, L3_15 = 16384, L4_20 = 24576, L5_25 = 32768, L6_29 = 40960, L7_37 = 49152, L8_42 = 57344, L9_50 = 65536, L10_56 = 73728, L11_60 = 81920, L12_65 = 90112, L13_69 = 98304, L14_79 = 106496, L19_13 = 114688, L21_77 = 114944, L23_83 = 115200, L25_92 = 115456, L26_99 = 115712, L2_9 = 0, L15_81 = 256, L16_90 = 512, L17_10 = 768, L18_12 = 0, L20_75 = 1024, L22_82 = 1280, L24_91 = 1536;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 2048, stage0 = base + 26624, full = base + 142592, empty = full + 8, landed = empty + 8;
@@ -1932,9 +3226,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     cp_wait<0>();
   }
   else {
-    // %0 [K, V] = load d_final.S
+    // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -2192,7 +3486,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       bar_arrive(empty + n % 1 * 8);
     }
     // store d_S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
@@ -3066,7 +4360,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
 
-constexpr int kTablePrograms = 128, kTableLeast = 8;
+constexpr int kTablePrograms = 128, kTableLeast = 8, kTablePays = 4;
 // Tables of sequences, segments and chunks (ir/plan), from the offsets of sequences on the device, so that no host reads them. One block.
 constexpr int kTableThreads = 1024;
 
@@ -3085,6 +4379,19 @@ DEV int table_scan(int x, int& total) {
   }
   total = sums[kTableThreads - 1];
   return sums[t] - x;
+}
+// The largest of the numbers that threads bring.
+DEV int table_most(int x) {
+  int* const most = (int*)smem;
+  const int t = threadIdx.x;
+  __syncthreads();
+  most[t] = x;
+  __syncthreads();
+  for (int by = kTableThreads / 2; by > 0; by /= 2) {
+    if (t < by && most[t + by] > most[t]) most[t] = most[t + by];
+    __syncthreads();
+  }
+  return most[0];
 }
 // Offset number i: within 0 and the number of tokens whatever is given, since kernels go where tables send them.
 DEV int table_offset(const void* offsets, int bytes, const Dims& d, int i) {
@@ -3108,19 +4415,23 @@ DEV int table_find(const int* sequences, int n, int column, int x) {
 extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const void* offsets, const int offset_bytes, int* __restrict__ sequences, int* __restrict__ segments, int* __restrict__ chunks, const Dims d) {
   const int t = threadIdx.x, each = (d.sequences + kTableThreads - 1) / kTableThreads, from = t * each < d.sequences ? t * each : d.sequences;
   const int to = from + each < d.sequences ? from + each : d.sequences;
-  int count = 0, all_chunks, all_segments;
+  int count = 0, most = 0, all_chunks, all_segments;
   for (int i = from; i < to; ++i) {
     const int first = table_offset(offsets, offset_bytes, d, i), next = table_offset(offsets, offset_bytes, d, i + 1), end = next < first ? first : next;
     sequences[6 * i] = first;
     sequences[6 * i + 1] = end;
     sequences[6 * i + 3] = (end - first + kChunk - 1) / kChunk;
     count += sequences[6 * i + 3];
+    if (sequences[6 * i + 3] > most) most = sequences[6 * i + 3];
   }
   int at = table_scan(count, all_chunks);
   // Offsets that fall make more chunks than there is room for.
   if (all_chunks > d.chunks) all_chunks = d.chunks;
   const i64 spread = ((i64)all_chunks * d.heads + kTablePrograms - 1) / kTablePrograms;
-  const int longest = spread > kTableLeast ? (int)spread : kTableLeast;
+  most = table_most(most);
+  if (most > d.chunks) most = d.chunks;
+  const i64 longest = spread > kTableLeast ? spread : kTableLeast;
+  const bool cut = most >= kTablePays * longest;
   count = 0;
   for (int i = from; i < to; ++i) {
     if (at > d.chunks) at = d.chunks;
@@ -3128,7 +4439,7 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     if (here < sequences[6 * i + 3]) sequences[6 * i + 1] = sequences[6 * i] + here * kChunk;
     sequences[6 * i + 2] = at;
     sequences[6 * i + 3] = here;
-    sequences[6 * i + 5] = here > longest ? (here + longest - 1) / longest : 1;
+    sequences[6 * i + 5] = cut && here > longest ? (int)((here + longest - 1) / longest) : 1;
     at += here;
     count += sequences[6 * i + 5];
   }
@@ -3148,7 +4459,8 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     for (int k = 0; k < 4; ++k) chunks[4 * i + k] = row[k];
   }
   for (int i = t; i < d.segments; i += kTableThreads) {
-    int row[4] = {0, 0, 0, 0};
+    // Neither the first segment of a sequence nor its last.
+    int row[4] = {0, 0, 0, -1};
     if (i < all_segments) {
       const int s = table_find(sequences, d.sequences, 4, i), index = i - sequences[6 * s + 4];
       const int pieces = sequences[6 * s + 5], part = sequences[6 * s + 3] / pieces, more = sequences[6 * s + 3] % pieces;

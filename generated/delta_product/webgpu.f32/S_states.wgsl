@@ -5,11 +5,11 @@
 @group(0) @binding(1) var<storage, read> p_k2: array<f32>;
 @group(0) @binding(2) var<storage, read> p_v1: array<f32>;
 @group(0) @binding(3) var<storage, read> p_v2: array<f32>;
-@group(0) @binding(4) var<storage, read> p_beta2: array<f32>;
-@group(0) @binding(5) var<storage, read> p_S: array<f32>;
-@group(0) @binding(6) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(7) var<storage, read> sequences: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
+@group(0) @binding(4) var<storage, read> p_S: array<f32>;
+@group(0) @binding(5) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(6) var<storage, read> sequences: array<u32>;
+@group(0) @binding(7) var<storage, read> segments: array<u32>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 9>;
 var<workgroup> near: array<f32, 3664>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -27,11 +27,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let block = wid.z * 16u;
-  let sequence = wid.x;
-  let first_token = sequences[6u * sequence];
+  let segment = wid.x;
+  let sequence = segments[4u * segment];
+  let first_chunk = segments[4u * segment + 1u];
+  let chunk_count = segments[4u * segment + 2u];
+  let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let first_chunk = sequences[6u * sequence + 2u];
-  let chunk_count = sequences[6u * sequence + 3u];
+  let at_ws_S_entry = dims[3].z + (segment * heads + head) * 4096u + block;
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near3 = 0u;
@@ -52,11 +54,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near40 = 848u;
   const near1 = 1616u;
   const near5 = 2640u;
-  // %0 [K, V] = load S
+  // %0 [K, V] = load ws.S.entry, whole S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_S_entry + i_K * 64u + i_V], p_S[at_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 16u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks with %1 [K, V] = %0
@@ -65,61 +68,61 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_S_states = dims[3].x + (chunk * heads + head) * 4096u + block;
-    let at_beta1_staged = dims[6].x + (token * heads + head);
+    let at_ws_S_states = dims[3].w + (chunk * heads + head) * 4096u + block;
+    let at_beta1_staged = dims[7].y + (token * heads + head);
     let at_k1 = (token * heads + head) * 64u;
-    let at_g_staged = dims[5].w + (token * heads + head);
-    let at_beta2 = (token * heads + head);
+    let at_g_staged = dims[7].x + (token * heads + head);
+    let at_beta2_staged = dims[7].z + (token * heads + head);
     let at_v1 = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[2].x + (chunk * heads + head) * 256u;
     let at_ws_S_solve0_1 = dims[2].y + (chunk * heads + head) * 256u;
     let at_ws_S_solve1_0 = dims[2].z + (chunk * heads + head) * 256u;
     let at_ws_S_solve1_1 = dims[2].w + (chunk * heads + head) * 256u;
-    let at_ws_S_written0 = dims[3].y + (token * heads + head) * 64u + block;
-    let at_ws_S_written1 = dims[3].z + (token * heads + head) * 64u + block;
+    let at_ws_S_written0 = dims[4].x + (token * heads + head) * 64u + block;
+    let at_ws_S_written1 = dims[4].y + (token * heads + head) * 64u + block;
     // store ws.S.states, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let v1_1 = near[near1 + i_K * 16u + i_V];
-      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
+      let v1_2 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_2;
     }
     // %3 [%row] = load beta1.staged row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v3_2 = select(0.0, arena[at_beta1_staged + r * heads], r < length);
-      near[near3 + r] = v3_2;
+      let v3_3 = select(0.0, arena[at_beta1_staged + r * heads], r < length);
+      near[near3 + r] = v3_3;
     }
     // %5 [%row, K] = load k1 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v5_3 = select(0.0, p_k1[at_k1 + r * heads_64 + i_K], r < length);
-      near[near5 + r * 64u + i_K] = v5_3;
+      let v5_4 = select(0.0, p_k1[at_k1 + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_4;
     }
     workgroupBarrier();
     // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
-      for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let v5_7 = near[near5 + first_r * 64u + k4];
-        let v5_8 = near[near5 + first_r * 64u + k4 + 64u];
-        let v1_9 = near[near1 + k4 * 16u + first_i_V];
-        let v1_10 = near[near1 + k4 * 16u + first_i_V + 1u];
-        let b11 = vec2<f32>(v1_9, v1_10);
-        sum5 += v5_7 * b11;
-        sum6 += v5_8 * b11;
+      var sum7 = vec2<f32>();
+      for (var k5 = 0u; k5 < 64u + zero; k5++) {
+        let v5_8 = near[near5 + first_r * 64u + k5];
+        let v5_9 = near[near5 + first_r * 64u + k5 + 64u];
+        let v1_10 = near[near1 + k5 * 16u + first_i_V];
+        let v1_11 = near[near1 + k5 * 16u + first_i_V + 1u];
+        let b12 = vec2<f32>(v1_10, v1_11);
+        sum6 += v5_8 * b12;
+        sum7 += v5_9 * b12;
       }
-      var m6 = array<vec2<f32>, 2>(sum5, sum6);
+      var m6 = array<vec2<f32>, 2>(sum6, sum7);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v6_12 = m6[y][x];
-          near[near6 + r * 16u + i_V] = v6_12;
+          let v6_13 = m6[y][x];
+          near[near6 + r * 16u + i_V] = v6_13;
         }
       }
     }
@@ -137,40 +140,40 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %9 [%row] = exp %8
     // %10 [%row] = neg %3
     // %11 [%row] = mul %9, %10
-    // %15 [%row] = load beta2 row
+    // %15 [%row] = load beta2.staged row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v8_14 = near[near8 + r];
-      let v9_15 = m_exp(v8_14);
-      let v3_16 = near[near3 + r];
-      let v11_13 = (v9_15 * (-v3_16));
-      near[near11 + r] = v11_13;
-      let v15_17 = select(0.0, p_beta2[at_beta2 + r * heads], r < length);
-      near[near15 + r] = v15_17;
+      let v8_15 = near[near8 + r];
+      let v9_16 = m_exp(v8_15);
+      let v3_17 = near[near3 + r];
+      let v11_14 = (v9_16 * (-v3_17));
+      near[near11 + r] = v11_14;
+      let v15_18 = select(0.0, arena[at_beta2_staged + r * heads], r < length);
+      near[near15 + r] = v15_18;
     }
     // %17 [%row, K] = load k2 row
     // %18 [%row, V] = contract[K] %17, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum19 = vec2<f32>();
       var sum20 = vec2<f32>();
-      for (var k18 = 0u; k18 < 64u + zero; k18++) {
-        let v17_21 = select(0.0, p_k2[at_k1 + first_r * heads_64 + k18], first_r < length);
-        let v17_22 = select(0.0, p_k2[at_k1 + (first_r + 1u) * heads_64 + k18], (first_r + 1u) < length);
-        let v1_23 = near[near1 + k18 * 16u + first_i_V];
-        let v1_24 = near[near1 + k18 * 16u + first_i_V + 1u];
-        let b25 = vec2<f32>(v1_23, v1_24);
-        sum19 += v17_21 * b25;
-        sum20 += v17_22 * b25;
+      var sum21 = vec2<f32>();
+      for (var k19 = 0u; k19 < 64u + zero; k19++) {
+        let v17_22 = select(0.0, p_k2[at_k1 + first_r * heads_64 + k19], first_r < length);
+        let v17_23 = select(0.0, p_k2[at_k1 + (first_r + 1u) * heads_64 + k19], (first_r + 1u) < length);
+        let v1_24 = near[near1 + k19 * 16u + first_i_V];
+        let v1_25 = near[near1 + k19 * 16u + first_i_V + 1u];
+        let b26 = vec2<f32>(v1_24, v1_25);
+        sum20 += v17_22 * b26;
+        sum21 += v17_23 * b26;
       }
-      var m18 = array<vec2<f32>, 2>(sum19, sum20);
+      var m18 = array<vec2<f32>, 2>(sum20, sum21);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v18_26 = m18[y][x];
-          near[near18 + r * 16u + i_V] = v18_26;
+          let v18_27 = m18[y][x];
+          near[near18 + r * 16u + i_V] = v18_27;
         }
       }
     }
@@ -179,11 +182,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %20 [%row] = mul %9, %19
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v8_28 = near[near8 + r];
-      let v9_29 = m_exp(v8_28);
-      let v15_30 = near[near15 + r];
-      let v20_27 = (v9_29 * (-v15_30));
-      near[near20 + r] = v20_27;
+      let v8_29 = near[near8 + r];
+      let v9_30 = m_exp(v8_29);
+      let v15_31 = near[near15 + r];
+      let v20_28 = (v9_30 * (-v15_31));
+      near[near20 + r] = v20_28;
     }
     // %12 [%row, V] = mul %11, %6
     // %2 [%row, V] = load v1 row
@@ -193,10 +196,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let v3_32 = near[near3 + c];
-      let v13_33 = ((near[near11 + c] * near[near6 + c * 16u + i_V]) + (select(0.0, p_v1[at_v1 + c * heads_64 + i_V], c < length) * v3_32));
-      let v24_31 = v13_33;
-      near[near24 + c * 16u + i_V] = v24_31;
+      let v3_33 = near[near3 + c];
+      let v13_34 = ((near[near11 + c] * near[near6 + c * 16u + i_V]) + (select(0.0, p_v1[at_v1 + c * heads_64 + i_V], c < length) * v3_33));
+      let v24_32 = v13_34;
+      near[near24 + c * 16u + i_V] = v24_32;
     }
     workgroupBarrier();
     // %23 [%row, %col] = load ws.S.solve0_0
@@ -204,22 +207,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum35 = vec2<f32>();
       var sum36 = vec2<f32>();
-      for (var k34 = 0u; k34 < 16u + zero; k34++) {
-        let v24_37 = near[near24 + k34 * 16u + first_i_V];
-        let v24_38 = near[near24 + k34 * 16u + first_i_V + 1u];
-        let b39 = vec2<f32>(v24_37, v24_38);
-        sum35 += arena[at_ws_S_solve0_0 + first_r * 16u + k34] * b39;
-        sum36 += arena[at_ws_S_solve0_0 + first_r * 16u + k34 + 16u] * b39;
+      var sum37 = vec2<f32>();
+      for (var k35 = 0u; k35 < 16u + zero; k35++) {
+        let v24_38 = near[near24 + k35 * 16u + first_i_V];
+        let v24_39 = near[near24 + k35 * 16u + first_i_V + 1u];
+        let b40 = vec2<f32>(v24_38, v24_39);
+        sum36 += arena[at_ws_S_solve0_0 + first_r * 16u + k35] * b40;
+        sum37 += arena[at_ws_S_solve0_0 + first_r * 16u + k35 + 16u] * b40;
       }
-      var m25 = array<vec2<f32>, 2>(sum35, sum36);
+      var m25 = array<vec2<f32>, 2>(sum36, sum37);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v25_40 = m25[y][x];
-          near[near25 + r * 16u + i_V] = v25_40;
+          let v25_41 = m25[y][x];
+          near[near25 + r * 16u + i_V] = v25_41;
         }
       }
     }
@@ -231,10 +234,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let v15_42 = near[near15 + c];
-      let v22_43 = ((near[near20 + c] * near[near18 + c * 16u + i_V]) + (select(0.0, p_v2[at_v1 + c * heads_64 + i_V], c < length) * v15_42));
-      let v27_41 = v22_43;
-      near[near27 + c * 16u + i_V] = v27_41;
+      let v15_43 = near[near15 + c];
+      let v22_44 = ((near[near20 + c] * near[near18 + c * 16u + i_V]) + (select(0.0, p_v2[at_v1 + c * heads_64 + i_V], c < length) * v15_43));
+      let v27_42 = v22_44;
+      near[near27 + c * 16u + i_V] = v27_42;
     }
     workgroupBarrier();
     // %26 [%row, %col] = load ws.S.solve0_1
@@ -250,63 +253,63 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum45 = vec2<f32>();
       var sum46 = vec2<f32>();
-      for (var k44 = 0u; k44 < 16u + zero; k44++) {
-        let v27_47 = near[near27 + k44 * 16u + first_i_V];
-        let v27_48 = near[near27 + k44 * 16u + first_i_V + 1u];
-        let b49 = vec2<f32>(v27_47, v27_48);
-        sum45 += arena[at_ws_S_solve0_1 + first_r * 16u + k44] * b49;
-        sum46 += arena[at_ws_S_solve0_1 + first_r * 16u + k44 + 16u] * b49;
+      var sum47 = vec2<f32>();
+      for (var k45 = 0u; k45 < 16u + zero; k45++) {
+        let v27_48 = near[near27 + k45 * 16u + first_i_V];
+        let v27_49 = near[near27 + k45 * 16u + first_i_V + 1u];
+        let b50 = vec2<f32>(v27_48, v27_49);
+        sum46 += arena[at_ws_S_solve0_1 + first_r * 16u + k45] * b50;
+        sum47 += arena[at_ws_S_solve0_1 + first_r * 16u + k45 + 16u] * b50;
       }
-      var m28 = array<vec2<f32>, 2>(sum45, sum46);
-      var sum51 = vec2<f32>();
+      var m28 = array<vec2<f32>, 2>(sum46, sum47);
       var sum52 = vec2<f32>();
-      for (var k50 = 0u; k50 < 16u + zero; k50++) {
-        let v24_53 = near[near24 + k50 * 16u + first_i_V];
-        let v24_54 = near[near24 + k50 * 16u + first_i_V + 1u];
-        let b55 = vec2<f32>(v24_53, v24_54);
-        sum51 += arena[at_ws_S_solve1_0 + first_r * 16u + k50] * b55;
-        sum52 += arena[at_ws_S_solve1_0 + first_r * 16u + k50 + 16u] * b55;
+      var sum53 = vec2<f32>();
+      for (var k51 = 0u; k51 < 16u + zero; k51++) {
+        let v24_54 = near[near24 + k51 * 16u + first_i_V];
+        let v24_55 = near[near24 + k51 * 16u + first_i_V + 1u];
+        let b56 = vec2<f32>(v24_54, v24_55);
+        sum52 += arena[at_ws_S_solve1_0 + first_r * 16u + k51] * b56;
+        sum53 += arena[at_ws_S_solve1_0 + first_r * 16u + k51 + 16u] * b56;
       }
-      var m31 = array<vec2<f32>, 2>(sum51, sum52);
-      var sum57 = vec2<f32>();
+      var m31 = array<vec2<f32>, 2>(sum52, sum53);
       var sum58 = vec2<f32>();
-      for (var k56 = 0u; k56 < 16u + zero; k56++) {
-        let v27_59 = near[near27 + k56 * 16u + first_i_V];
-        let v27_60 = near[near27 + k56 * 16u + first_i_V + 1u];
-        let b61 = vec2<f32>(v27_59, v27_60);
-        sum57 += arena[at_ws_S_solve1_1 + first_r * 16u + k56] * b61;
-        sum58 += arena[at_ws_S_solve1_1 + first_r * 16u + k56 + 16u] * b61;
+      var sum59 = vec2<f32>();
+      for (var k57 = 0u; k57 < 16u + zero; k57++) {
+        let v27_60 = near[near27 + k57 * 16u + first_i_V];
+        let v27_61 = near[near27 + k57 * 16u + first_i_V + 1u];
+        let b62 = vec2<f32>(v27_60, v27_61);
+        sum58 += arena[at_ws_S_solve1_1 + first_r * 16u + k57] * b62;
+        sum59 += arena[at_ws_S_solve1_1 + first_r * 16u + k57 + 16u] * b62;
       }
-      var m33 = array<vec2<f32>, 2>(sum57, sum58);
+      var m33 = array<vec2<f32>, 2>(sum58, sum59);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v28_62 = m28[y][x];
-          near[near28 + r * 16u + i_V] = v28_62;
-          let v31_63 = m31[y][x];
-          near[near31 + r * 16u + i_V] = v31_63;
-          let v33_64 = m33[y][x];
-          near[near33 + r * 16u + i_V] = v33_64;
-          let v29_65 = (near[near25 + r * 16u + i_V] + m28[y][x]);
-          if (r < length) { arena[at_ws_S_written0 + r * heads_64 + i_V] = v29_65; }
-          let v34_66 = (m31[y][x] + m33[y][x]);
-          if (r < length) { arena[at_ws_S_written1 + r * heads_64 + i_V] = v34_66; }
+          let v28_63 = m28[y][x];
+          near[near28 + r * 16u + i_V] = v28_63;
+          let v31_64 = m31[y][x];
+          near[near31 + r * 16u + i_V] = v31_64;
+          let v33_65 = m33[y][x];
+          near[near33 + r * 16u + i_V] = v33_65;
+          let v29_66 = (near[near25 + r * 16u + i_V] + m28[y][x]);
+          if (r < length) { arena[at_ws_S_written0 + r * heads_64 + i_V] = v29_66; }
+          let v34_67 = (m31[y][x] + m33[y][x]);
+          if (r < length) { arena[at_ws_S_written1 + r * heads_64 + i_V] = v34_67; }
         }
       }
     }
     // %35 [] = pick last %8
-    let v8_67 = near[near8 + 15u];
-    let t35 = v8_67;
+    let v8_68 = near[near8 + 15u];
+    let t35 = v8_68;
     // %36 [%row] = sub %35, %8
     // %37 [%row] = exp %36
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v8_69 = near[near8 + r];
-      let v37_68 = m_exp((t35 - v8_69));
-      near[near37 + r] = v37_68;
+      let v8_70 = near[near8 + r];
+      let v37_69 = m_exp((t35 - v8_70));
+      near[near37 + r] = v37_69;
     }
     workgroupBarrier();
     // %38 [%row, V] = mul %37, %29
@@ -314,13 +317,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let v37_71 = near[near37 + r];
-      let v29_72 = (near[near25 + r * 16u + i_V] + near[near28 + r * 16u + i_V]);
-      let v38_70 = (v37_71 * v29_72);
-      near[near38 + r * 16u + i_V] = v38_70;
-      let v34_74 = (near[near31 + r * 16u + i_V] + near[near33 + r * 16u + i_V]);
-      let v40_73 = (v37_71 * v34_74);
-      near[near40 + r * 16u + i_V] = v40_73;
+      let v37_72 = near[near37 + r];
+      let v29_73 = (near[near25 + r * 16u + i_V] + near[near28 + r * 16u + i_V]);
+      let v38_71 = (v37_72 * v29_73);
+      near[near38 + r * 16u + i_V] = v38_71;
+      let v34_75 = (near[near31 + r * 16u + i_V] + near[near33 + r * 16u + i_V]);
+      let v40_74 = (v37_72 * v34_75);
+      near[near40 + r * 16u + i_V] = v40_74;
     }
     // %42 [] = exp %35
     let t42 = m_exp(t35);
@@ -333,44 +336,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum76 = vec4<f32>();
       var sum77 = vec4<f32>();
       var sum78 = vec4<f32>();
       var sum79 = vec4<f32>();
-      for (var k75 = 0u; k75 < 16u + zero; k75++) {
-        let v5_80 = near[near5 + k75 * 64u + first_i_K];
-        let v5_81 = near[near5 + k75 * 64u + first_i_K + 1u];
-        let v5_82 = near[near5 + k75 * 64u + first_i_K + 2u];
-        let v5_83 = near[near5 + k75 * 64u + first_i_K + 3u];
-        let b84 = vec4<f32>(near[near38 + k75 * 16u + first_i_V], near[near38 + k75 * 16u + first_i_V + 1u], near[near38 + k75 * 16u + first_i_V + 2u], near[near38 + k75 * 16u + first_i_V + 3u]);
-        sum76 += v5_80 * b84;
-        sum77 += v5_81 * b84;
-        sum78 += v5_82 * b84;
-        sum79 += v5_83 * b84;
+      var sum80 = vec4<f32>();
+      for (var k76 = 0u; k76 < 16u + zero; k76++) {
+        let v5_81 = near[near5 + k76 * 64u + first_i_K];
+        let v5_82 = near[near5 + k76 * 64u + first_i_K + 1u];
+        let v5_83 = near[near5 + k76 * 64u + first_i_K + 2u];
+        let v5_84 = near[near5 + k76 * 64u + first_i_K + 3u];
+        let b85 = vec4<f32>(near[near38 + k76 * 16u + first_i_V], near[near38 + k76 * 16u + first_i_V + 1u], near[near38 + k76 * 16u + first_i_V + 2u], near[near38 + k76 * 16u + first_i_V + 3u]);
+        sum77 += v5_81 * b85;
+        sum78 += v5_82 * b85;
+        sum79 += v5_83 * b85;
+        sum80 += v5_84 * b85;
       }
-      var m39 = array<vec4<f32>, 4>(sum76, sum77, sum78, sum79);
-      var sum86 = vec4<f32>();
+      var m39 = array<vec4<f32>, 4>(sum77, sum78, sum79, sum80);
       var sum87 = vec4<f32>();
       var sum88 = vec4<f32>();
       var sum89 = vec4<f32>();
-      for (var k85 = 0u; k85 < 16u + zero; k85++) {
-        let v17_90 = select(0.0, p_k2[at_k1 + k85 * heads_64 + first_i_K], k85 < length);
-        let v17_91 = select(0.0, p_k2[at_k1 + k85 * heads_64 + first_i_K + 1u], k85 < length);
-        let v17_92 = select(0.0, p_k2[at_k1 + k85 * heads_64 + first_i_K + 2u], k85 < length);
-        let v17_93 = select(0.0, p_k2[at_k1 + k85 * heads_64 + first_i_K + 3u], k85 < length);
-        let b94 = vec4<f32>(near[near40 + k85 * 16u + first_i_V], near[near40 + k85 * 16u + first_i_V + 1u], near[near40 + k85 * 16u + first_i_V + 2u], near[near40 + k85 * 16u + first_i_V + 3u]);
-        sum86 += v17_90 * b94;
-        sum87 += v17_91 * b94;
-        sum88 += v17_92 * b94;
-        sum89 += v17_93 * b94;
+      var sum90 = vec4<f32>();
+      for (var k86 = 0u; k86 < 16u + zero; k86++) {
+        let v17_91 = select(0.0, p_k2[at_k1 + k86 * heads_64 + first_i_K], k86 < length);
+        let v17_92 = select(0.0, p_k2[at_k1 + k86 * heads_64 + first_i_K + 1u], k86 < length);
+        let v17_93 = select(0.0, p_k2[at_k1 + k86 * heads_64 + first_i_K + 2u], k86 < length);
+        let v17_94 = select(0.0, p_k2[at_k1 + k86 * heads_64 + first_i_K + 3u], k86 < length);
+        let b95 = vec4<f32>(near[near40 + k86 * 16u + first_i_V], near[near40 + k86 * 16u + first_i_V + 1u], near[near40 + k86 * 16u + first_i_V + 2u], near[near40 + k86 * 16u + first_i_V + 3u]);
+        sum87 += v17_91 * b95;
+        sum88 += v17_92 * b95;
+        sum89 += v17_93 * b95;
+        sum90 += v17_94 * b95;
       }
-      var m41 = array<vec4<f32>, 4>(sum86, sum87, sum88, sum89);
+      var m41 = array<vec4<f32>, 4>(sum87, sum88, sum89, sum90);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_95 = near[near1 + i_K * 16u + i_V];
-          near[near1 + i_K * 16u + i_V] = (((t42 * v1_95) + m39[y][x]) + m41[y][x]);
+          let v1_96 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (((t42 * v1_96) + m39[y][x]) + m41[y][x]);
         }
       }
     }

@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_d_beta: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 3616>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -28,23 +28,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let group = head * groups / heads;
-  let far = dims[4].y + ((wid.z * count.y + wid.y) * count.x + wid.x) * 5120u;
+  let far = dims[5].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 5120u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_S_solved0 = dims[2].w + (token * heads + head) * 64u;
-  let at_ws_S_written0 = dims[2].y + (token * heads + head) * 64u;
-  let at_g_staged = dims[3].z + (token * heads + head);
+  let at_ws_S_solved0 = dims[4].x + (token * heads + head) * 64u;
+  let at_ws_S_written0 = dims[3].x + (token * heads + head) * 64u;
+  let at_g_staged = dims[5].x + (token * heads + head);
   let at_k = (token * groups + group) * 64u;
   let groups_64 = groups * 64u;
-  let at_ws_S_states = dims[2].x + (chunk * heads + head) * 4096u;
-  let at_ws_d_q_heads = dims[3].x + (token * heads + head) * 64u;
-  let at_beta_staged = dims[3].w + (token * heads + head);
-  let at_ws_S_cotangents = dims[2].z + (chunk * heads + head) * 4096u;
-  let at_ws_d_k_heads = dims[3].y + (token * heads + head) * 64u;
-  let at_d_g_staged = dims[4].x + (token * heads + head);
+  let at_ws_S_states = dims[2].w + (chunk * heads + head) * 4096u;
+  let at_ws_d_q_heads = dims[4].y + (token * heads + head) * 64u;
+  let at_beta_staged = dims[5].y + (token * heads + head);
+  let at_ws_S_cotangents = dims[3].w + (chunk * heads + head) * 4096u;
+  let at_ws_d_k_heads = dims[4].z + (token * heads + head) * 64u;
+  let at_d_g_staged = dims[5].z + (token * heads + head);
   let at_d_beta = (token * heads + head);
   const near7 = 0u;
   const near16 = 16u;

@@ -3,13 +3,13 @@
 
 @group(0) @binding(0) var<storage, read> p_q: array<f32>;
 @group(0) @binding(1) var<storage, read> p_k: array<f32>;
-@group(0) @binding(2) var<storage, read> p_beta: array<f32>;
-@group(0) @binding(3) var<storage, read> p_d_o: array<f32>;
-@group(0) @binding(4) var<storage, read> p_d_final_S: array<f32>;
-@group(0) @binding(5) var<storage, read_write> p_d_S: array<f32>;
-@group(0) @binding(6) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(7) var<storage, read> sequences: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
+@group(0) @binding(2) var<storage, read> p_d_o: array<f32>;
+@group(0) @binding(3) var<storage, read> p_d_final_S: array<f32>;
+@group(0) @binding(4) var<storage, read_write> p_d_S: array<f32>;
+@group(0) @binding(5) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(6) var<storage, read> sequences: array<u32>;
+@group(0) @binding(7) var<storage, read> segments: array<u32>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 3872>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -29,11 +29,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let head = wid.y;
   let group = head * groups / heads;
   let block = wid.z * 16u;
-  let sequence = wid.x;
-  let first_token = sequences[6u * sequence];
+  let segment = wid.x;
+  let sequence = segments[4u * segment];
+  let first_chunk = segments[4u * segment + 1u];
+  let chunk_count = segments[4u * segment + 2u];
+  let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let first_chunk = sequences[6u * sequence + 2u];
-  let chunk_count = sequences[6u * sequence + 3u];
+  let at_ws_S_entry_cotangent = dims[3].z + (segment * heads + head) * 4096u + block;
   let at_d_final_S = (sequence * heads + head) * 4096u + block;
   let groups_64 = groups * 64u;
   let heads_64 = heads * 64u;
@@ -51,11 +53,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near1 = 800u;
   const near3 = 1824u;
   const near24 = 2848u;
-  // %0 [K, V] = load d_final.S
+  // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[near1 + i_K * 16u + i_V] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_S_entry_cotangent + i_K * 64u + i_V], p_d_final_S[at_d_final_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 16u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks reversed with %1 [K, V] = %0
@@ -64,51 +67,51 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_S_cotangents = dims[2].z + (chunk * heads + head) * 4096u + block;
+    let at_ws_S_cotangents = dims[3].w + (chunk * heads + head) * 4096u + block;
     let at_k = (token * groups + group) * 64u;
-    let at_g_staged = dims[3].z + (token * heads + head);
+    let at_g_staged = dims[5].x + (token * heads + head);
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
-    let at_beta = (token * heads + head);
-    let at_ws_S_solved0 = dims[2].w + (token * heads + head) * 64u + block;
+    let at_beta_staged = dims[5].y + (token * heads + head);
+    let at_ws_S_solved0 = dims[4].x + (token * heads + head) * 64u + block;
     // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let v1_1 = near[near1 + i_K * 16u + i_V];
-      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v1_1;
+      let v1_2 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v1_2;
     }
     // %3 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v3_2 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
-      near[near3 + r * 64u + i_K] = v3_2;
+      let v3_3 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
+      near[near3 + r * 64u + i_K] = v3_3;
     }
     workgroupBarrier();
     // %4 [%row, V] = contract[K] %3, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
-      for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let v3_6 = near[near3 + first_r * 64u + k3];
-        let v3_7 = near[near3 + first_r * 64u + k3 + 64u];
-        let v1_8 = near[near1 + k3 * 16u + first_i_V];
-        let v1_9 = near[near1 + k3 * 16u + first_i_V + 1u];
-        let b10 = vec2<f32>(v1_8, v1_9);
-        sum4 += v3_6 * b10;
-        sum5 += v3_7 * b10;
+      var sum6 = vec2<f32>();
+      for (var k4 = 0u; k4 < 64u + zero; k4++) {
+        let v3_7 = near[near3 + first_r * 64u + k4];
+        let v3_8 = near[near3 + first_r * 64u + k4 + 64u];
+        let v1_9 = near[near1 + k4 * 16u + first_i_V];
+        let v1_10 = near[near1 + k4 * 16u + first_i_V + 1u];
+        let b11 = vec2<f32>(v1_9, v1_10);
+        sum5 += v3_7 * b11;
+        sum6 += v3_8 * b11;
       }
-      var m4 = array<vec2<f32>, 2>(sum4, sum5);
+      var m4 = array<vec2<f32>, 2>(sum5, sum6);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v4_11 = m4[y][x];
-          near[near4 + r * 16u + i_V] = v4_11;
+          let v4_12 = m4[y][x];
+          near[near4 + r * 16u + i_V] = v4_12;
         }
       }
     }
@@ -124,24 +127,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
     workgroupBarrier();
     // %7 [] = pick last %6
-    let v6_12 = near[near6 + 15u];
-    let t7 = v6_12;
+    let v6_13 = near[near6 + 15u];
+    let t7 = v6_13;
     // %8 [%row] = sub %7, %6
     // %9 [%row] = exp %8
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v6_14 = near[near6 + r];
-      let v9_13 = m_exp((t7 - v6_14));
-      near[near9 + r] = v9_13;
+      let v6_15 = near[near6 + r];
+      let v9_14 = m_exp((t7 - v6_15));
+      near[near9 + r] = v9_14;
     }
     // %2 [%row, V] = load d_o row
     // %13 [%col, V] = swap %2
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let v2_16 = select(0.0, p_d_o[at_d_o + c * heads_64 + i_V], c < length);
-      let v13_15 = v2_16;
-      near[near13 + c * 16u + i_V] = v13_15;
+      let v2_17 = select(0.0, p_d_o[at_d_o + c * heads_64 + i_V], c < length);
+      let v13_16 = v2_17;
+      near[near13 + c * 16u + i_V] = v13_16;
     }
     workgroupBarrier();
     // %11 [%row, %col] = load ws.S.score0_0
@@ -150,20 +153,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum18 = vec2<f32>();
       var sum19 = vec2<f32>();
-      for (var k17 = 0u; k17 < 16u + zero; k17++) {
-        let b20 = vec2<f32>(near[near13 + k17 * 16u + first_i_V], near[near13 + k17 * 16u + first_i_V + 1u]);
-        sum18 += arena[at_ws_S_score0_0 + k17 * 16u + first_r] * b20;
-        sum19 += arena[at_ws_S_score0_0 + k17 * 16u + first_r + 1u] * b20;
+      var sum20 = vec2<f32>();
+      for (var k18 = 0u; k18 < 16u + zero; k18++) {
+        let b21 = vec2<f32>(near[near13 + k18 * 16u + first_i_V], near[near13 + k18 * 16u + first_i_V + 1u]);
+        sum19 += arena[at_ws_S_score0_0 + k18 * 16u + first_r] * b21;
+        sum20 += arena[at_ws_S_score0_0 + k18 * 16u + first_r + 1u] * b21;
       }
-      var m14 = array<vec2<f32>, 2>(sum18, sum19);
+      var m14 = array<vec2<f32>, 2>(sum19, sum20);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v14_21 = m14[y][x];
-          near[near14 + r * 16u + i_V] = v14_21;
+          let v14_22 = m14[y][x];
+          near[near14 + r * 16u + i_V] = v14_22;
         }
       }
     }
@@ -174,8 +177,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let v18_22 = ((near[near9 + c] * near[near4 + c * 16u + i_V]) + near[near14 + c * 16u + i_V]);
-      near[near18 + c * 16u + i_V] = v18_22;
+      let v18_23 = ((near[near9 + c] * near[near4 + c * 16u + i_V]) + near[near14 + c * 16u + i_V]);
+      near[near18 + c * 16u + i_V] = v18_23;
     }
     workgroupBarrier();
     // %16 [%row, %col] = load ws.S.solve0_0
@@ -184,20 +187,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum24 = vec2<f32>();
       var sum25 = vec2<f32>();
-      for (var k23 = 0u; k23 < 16u + zero; k23++) {
-        let b26 = vec2<f32>(near[near18 + k23 * 16u + first_i_V], near[near18 + k23 * 16u + first_i_V + 1u]);
-        sum24 += arena[at_ws_S_solve0_0 + k23 * 16u + first_r] * b26;
-        sum25 += arena[at_ws_S_solve0_0 + k23 * 16u + first_r + 1u] * b26;
+      var sum26 = vec2<f32>();
+      for (var k24 = 0u; k24 < 16u + zero; k24++) {
+        let b27 = vec2<f32>(near[near18 + k24 * 16u + first_i_V], near[near18 + k24 * 16u + first_i_V + 1u]);
+        sum25 += arena[at_ws_S_solve0_0 + k24 * 16u + first_r] * b27;
+        sum26 += arena[at_ws_S_solve0_0 + k24 * 16u + first_r + 1u] * b27;
       }
-      var m19 = array<vec2<f32>, 2>(sum24, sum25);
+      var m19 = array<vec2<f32>, 2>(sum25, sum26);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v19_27 = m19[y][x];
-          near[near19 + r * 16u + i_V] = v19_27;
+          let v19_28 = m19[y][x];
+          near[near19 + r * 16u + i_V] = v19_28;
         }
       }
     }
@@ -206,46 +209,46 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %22 [%row] = mul %20, %21
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v6_29 = near[near6 + r];
-      let v20_30 = m_exp(v6_29);
-      let v22_28 = (v20_30 * 0.125f);
-      near[near22 + r] = v22_28;
+      let v6_30 = near[near6 + r];
+      let v20_31 = m_exp(v6_30);
+      let v22_29 = (v20_31 * 0.125f);
+      near[near22 + r] = v22_29;
     }
     workgroupBarrier();
     // %23 [%row, V] = mul %22, %2
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let v2_32 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-      let v23_31 = (near[near22 + r] * v2_32);
-      near[near23 + r * 16u + i_V] = v23_31;
+      let v2_33 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+      let v23_32 = (near[near22 + r] * v2_33);
+      near[near23 + r * 16u + i_V] = v23_32;
     }
     // %24 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v24_33 = select(0.0, p_q[at_k + r * groups_64 + i_K], r < length);
-      near[near24 + r * 64u + i_K] = v24_33;
+      let v24_34 = select(0.0, p_q[at_k + r * groups_64 + i_K], r < length);
+      near[near24 + r * 64u + i_K] = v24_34;
     }
     workgroupBarrier();
-    // %26 [%row] = load beta row
+    // %26 [%row] = load beta.staged row
     // %27 [%row] = neg %26
     // %28 [%row] = mul %20, %27
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v6_35 = near[near6 + r];
-      let v20_36 = m_exp(v6_35);
-      let v28_34 = (v20_36 * (-select(0.0, p_beta[at_beta + r * heads], r < length)));
-      near[near28 + r] = v28_34;
+      let v6_36 = near[near6 + r];
+      let v20_37 = m_exp(v6_36);
+      let v28_35 = (v20_37 * (-select(0.0, arena[at_beta_staged + r * heads], r < length)));
+      near[near28 + r] = v28_35;
     }
     workgroupBarrier();
     // %29 [%row, V] = mul %28, %19
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let v19_38 = near[near19 + r * 16u + i_V];
-      let v29_37 = (near[near28 + r] * v19_38);
-      near[near29 + r * 16u + i_V] = v29_37;
+      let v19_39 = near[near19 + r * 16u + i_V];
+      let v29_38 = (near[near28 + r] * v19_39);
+      near[near29 + r * 16u + i_V] = v29_38;
     }
     // %31 [] = exp %7
     let t31 = m_exp(t7);
@@ -253,8 +256,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let v19_39 = near[near19 + r * 16u + i_V];
-      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = v19_39; }
+      let v19_40 = near[near19 + r * 16u + i_V];
+      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = v19_40; }
     }
     workgroupBarrier();
     // %32 [K, V] = mul %31, %1
@@ -265,40 +268,40 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum41 = vec4<f32>();
       var sum42 = vec4<f32>();
       var sum43 = vec4<f32>();
       var sum44 = vec4<f32>();
-      for (var k40 = 0u; k40 < 16u + zero; k40++) {
-        let b45 = vec4<f32>(near[near23 + k40 * 16u + first_i_V], near[near23 + k40 * 16u + first_i_V + 1u], near[near23 + k40 * 16u + first_i_V + 2u], near[near23 + k40 * 16u + first_i_V + 3u]);
-        sum41 += near[near24 + k40 * 64u + first_i_K] * b45;
-        sum42 += near[near24 + k40 * 64u + first_i_K + 1u] * b45;
-        sum43 += near[near24 + k40 * 64u + first_i_K + 2u] * b45;
-        sum44 += near[near24 + k40 * 64u + first_i_K + 3u] * b45;
+      var sum45 = vec4<f32>();
+      for (var k41 = 0u; k41 < 16u + zero; k41++) {
+        let b46 = vec4<f32>(near[near23 + k41 * 16u + first_i_V], near[near23 + k41 * 16u + first_i_V + 1u], near[near23 + k41 * 16u + first_i_V + 2u], near[near23 + k41 * 16u + first_i_V + 3u]);
+        sum42 += near[near24 + k41 * 64u + first_i_K] * b46;
+        sum43 += near[near24 + k41 * 64u + first_i_K + 1u] * b46;
+        sum44 += near[near24 + k41 * 64u + first_i_K + 2u] * b46;
+        sum45 += near[near24 + k41 * 64u + first_i_K + 3u] * b46;
       }
-      var m25 = array<vec4<f32>, 4>(sum41, sum42, sum43, sum44);
-      var sum47 = vec4<f32>();
+      var m25 = array<vec4<f32>, 4>(sum42, sum43, sum44, sum45);
       var sum48 = vec4<f32>();
       var sum49 = vec4<f32>();
       var sum50 = vec4<f32>();
-      for (var k46 = 0u; k46 < 16u + zero; k46++) {
-        let v3_51 = near[near3 + k46 * 64u + first_i_K];
-        let v3_52 = near[near3 + k46 * 64u + first_i_K + 1u];
-        let v3_53 = near[near3 + k46 * 64u + first_i_K + 2u];
-        let v3_54 = near[near3 + k46 * 64u + first_i_K + 3u];
-        let b55 = vec4<f32>(near[near29 + k46 * 16u + first_i_V], near[near29 + k46 * 16u + first_i_V + 1u], near[near29 + k46 * 16u + first_i_V + 2u], near[near29 + k46 * 16u + first_i_V + 3u]);
-        sum47 += v3_51 * b55;
-        sum48 += v3_52 * b55;
-        sum49 += v3_53 * b55;
-        sum50 += v3_54 * b55;
+      var sum51 = vec4<f32>();
+      for (var k47 = 0u; k47 < 16u + zero; k47++) {
+        let v3_52 = near[near3 + k47 * 64u + first_i_K];
+        let v3_53 = near[near3 + k47 * 64u + first_i_K + 1u];
+        let v3_54 = near[near3 + k47 * 64u + first_i_K + 2u];
+        let v3_55 = near[near3 + k47 * 64u + first_i_K + 3u];
+        let b56 = vec4<f32>(near[near29 + k47 * 16u + first_i_V], near[near29 + k47 * 16u + first_i_V + 1u], near[near29 + k47 * 16u + first_i_V + 2u], near[near29 + k47 * 16u + first_i_V + 3u]);
+        sum48 += v3_52 * b56;
+        sum49 += v3_53 * b56;
+        sum50 += v3_54 * b56;
+        sum51 += v3_55 * b56;
       }
-      var m30 = array<vec4<f32>, 4>(sum47, sum48, sum49, sum50);
+      var m30 = array<vec4<f32>, 4>(sum48, sum49, sum50, sum51);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_56 = near[near1 + i_K * 16u + i_V];
-          near[near1 + i_K * 16u + i_V] = (((t31 * v1_56) + m25[y][x]) + m30[y][x]);
+          let v1_57 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (((t31 * v1_57) + m25[y][x]) + m30[y][x]);
         }
       }
     }
@@ -309,7 +312,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let v1_57 = near[near1 + i_K * 16u + i_V];
-    p_d_S[at_d_final_S + i_K * 64u + i_V] = v1_57;
+    let v1_58 = near[near1 + i_K * 16u + i_V];
+    if (segments[4u * segment + 3u] == 0u) { p_d_S[at_d_final_S + i_K * 64u + i_V] = v1_58; }
   }
 }

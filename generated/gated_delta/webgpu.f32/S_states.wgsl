@@ -8,7 +8,8 @@
 @group(0) @binding(4) var<storage, read> p_S: array<f32>;
 @group(0) @binding(5) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(6) var<storage, read> sequences: array<u32>;
-@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 5>;
+@group(0) @binding(7) var<storage, read> segments: array<u32>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
 var<workgroup> near: array<f32, 2608>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -28,11 +29,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let head = wid.y;
   let group = head * groups / heads;
   let block = wid.z * 16u;
-  let sequence = wid.x;
-  let first_token = sequences[6u * sequence];
+  let segment = wid.x;
+  let sequence = segments[4u * segment];
+  let first_chunk = segments[4u * segment + 1u];
+  let chunk_count = segments[4u * segment + 2u];
+  let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let first_chunk = sequences[6u * sequence + 2u];
-  let chunk_count = sequences[6u * sequence + 3u];
+  let at_ws_S_entry = dims[2].z + (segment * heads + head) * 4096u + block;
   let at_S = (sequence * heads + head) * 4096u + block;
   let groups_64 = groups * 64u;
   let heads_64 = heads * 64u;
@@ -46,11 +49,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near20 = 288u;
   const near1 = 560u;
   const near5 = 1584u;
-  // %0 [K, V] = load S
+  // %0 [K, V] = load ws.S.entry, whole S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_S_entry + i_K * 64u + i_V], p_S[at_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 16u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks with %1 [K, V] = %0
@@ -59,55 +63,55 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_S_states = dims[2].x + (chunk * heads + head) * 4096u + block;
+    let at_ws_S_states = dims[2].w + (chunk * heads + head) * 4096u + block;
     let at_beta = (token * heads + head);
     let at_k = (token * groups + group) * 64u;
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
-    let at_ws_S_written0 = dims[2].y + (token * heads + head) * 64u + block;
+    let at_ws_S_written0 = dims[3].x + (token * heads + head) * 64u + block;
     // store ws.S.states, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let v1_1 = near[near1 + i_K * 16u + i_V];
-      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
+      let v1_2 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_2;
     }
     // %3 [%row] = load beta row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v3_2 = select(0.0, p_beta[at_beta + r * heads], r < length);
-      near[near3 + r] = v3_2;
+      let v3_3 = select(0.0, p_beta[at_beta + r * heads], r < length);
+      near[near3 + r] = v3_3;
     }
     // %5 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v5_3 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
-      near[near5 + r * 64u + i_K] = v5_3;
+      let v5_4 = select(0.0, p_k[at_k + r * groups_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_4;
     }
     workgroupBarrier();
     // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
-      for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let v5_7 = near[near5 + first_r * 64u + k4];
-        let v5_8 = near[near5 + first_r * 64u + k4 + 64u];
-        let v1_9 = near[near1 + k4 * 16u + first_i_V];
-        let v1_10 = near[near1 + k4 * 16u + first_i_V + 1u];
-        let b11 = vec2<f32>(v1_9, v1_10);
-        sum5 += v5_7 * b11;
-        sum6 += v5_8 * b11;
+      var sum7 = vec2<f32>();
+      for (var k5 = 0u; k5 < 64u + zero; k5++) {
+        let v5_8 = near[near5 + first_r * 64u + k5];
+        let v5_9 = near[near5 + first_r * 64u + k5 + 64u];
+        let v1_10 = near[near1 + k5 * 16u + first_i_V];
+        let v1_11 = near[near1 + k5 * 16u + first_i_V + 1u];
+        let b12 = vec2<f32>(v1_10, v1_11);
+        sum6 += v5_8 * b12;
+        sum7 += v5_9 * b12;
       }
-      var m6 = array<vec2<f32>, 2>(sum5, sum6);
+      var m6 = array<vec2<f32>, 2>(sum6, sum7);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v6_12 = m6[y][x];
-          near[near6 + r * 16u + i_V] = v6_12;
+          let v6_13 = m6[y][x];
+          near[near6 + r * 16u + i_V] = v6_13;
         }
       }
     }
@@ -127,10 +131,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %11 [%row] = mul %9, %10
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v8_14 = near[near8 + r];
-      let v3_15 = near[near3 + r];
-      let v11_13 = (m_exp(v8_14) * (-v3_15));
-      near[near11 + r] = v11_13;
+      let v8_15 = near[near8 + r];
+      let v3_16 = near[near3 + r];
+      let v11_14 = (m_exp(v8_15) * (-v3_16));
+      near[near11 + r] = v11_14;
     }
     workgroupBarrier();
     // %12 [%row, V] = mul %11, %6
@@ -141,10 +145,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let v3_17 = near[near3 + c];
-      let v13_18 = ((near[near11 + c] * near[near6 + c * 16u + i_V]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * v3_17));
-      let v15_16 = v13_18;
-      near[near15 + c * 16u + i_V] = v15_16;
+      let v3_18 = near[near3 + c];
+      let v13_19 = ((near[near11 + c] * near[near6 + c * 16u + i_V]) + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * v3_18));
+      let v15_17 = v13_19;
+      near[near15 + c * 16u + i_V] = v15_17;
     }
     workgroupBarrier();
     // %14 [%row, %col] = load ws.S.solve0_0
@@ -153,43 +157,43 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum20 = vec2<f32>();
       var sum21 = vec2<f32>();
-      for (var k19 = 0u; k19 < 16u + zero; k19++) {
-        let b22 = vec2<f32>(near[near15 + k19 * 16u + first_i_V], near[near15 + k19 * 16u + first_i_V + 1u]);
-        sum20 += arena[at_ws_S_solve0_0 + first_r * 16u + k19] * b22;
-        sum21 += arena[at_ws_S_solve0_0 + first_r * 16u + k19 + 16u] * b22;
+      var sum22 = vec2<f32>();
+      for (var k20 = 0u; k20 < 16u + zero; k20++) {
+        let b23 = vec2<f32>(near[near15 + k20 * 16u + first_i_V], near[near15 + k20 * 16u + first_i_V + 1u]);
+        sum21 += arena[at_ws_S_solve0_0 + first_r * 16u + k20] * b23;
+        sum22 += arena[at_ws_S_solve0_0 + first_r * 16u + k20 + 16u] * b23;
       }
-      var m16 = array<vec2<f32>, 2>(sum20, sum21);
+      var m16 = array<vec2<f32>, 2>(sum21, sum22);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v16_23 = m16[y][x];
-          near[near16 + r * 16u + i_V] = v16_23;
+          let v16_24 = m16[y][x];
+          near[near16 + r * 16u + i_V] = v16_24;
           if (r < length) { arena[at_ws_S_written0 + r * heads_64 + i_V] = m16[y][x]; }
         }
       }
     }
     // %17 [] = pick last %8
-    let v8_24 = near[near8 + 15u];
-    let t17 = v8_24;
+    let v8_25 = near[near8 + 15u];
+    let t17 = v8_25;
     // %18 [%row] = sub %17, %8
     // %19 [%row] = exp %18
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v8_26 = near[near8 + r];
-      let v19_25 = m_exp((t17 - v8_26));
-      near[near19 + r] = v19_25;
+      let v8_27 = near[near8 + r];
+      let v19_26 = m_exp((t17 - v8_27));
+      near[near19 + r] = v19_26;
     }
     workgroupBarrier();
     // %20 [%row, V] = mul %19, %16
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let v16_28 = near[near16 + r * 16u + i_V];
-      let v20_27 = (near[near19 + r] * v16_28);
-      near[near20 + r * 16u + i_V] = v20_27;
+      let v16_29 = near[near16 + r * 16u + i_V];
+      let v20_28 = (near[near19 + r] * v16_29);
+      near[near20 + r * 16u + i_V] = v20_28;
     }
     // %22 [] = exp %17
     let t22 = m_exp(t17);
@@ -200,28 +204,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum30 = vec4<f32>();
       var sum31 = vec4<f32>();
       var sum32 = vec4<f32>();
       var sum33 = vec4<f32>();
-      for (var k29 = 0u; k29 < 16u + zero; k29++) {
-        let v5_34 = near[near5 + k29 * 64u + first_i_K];
-        let v5_35 = near[near5 + k29 * 64u + first_i_K + 1u];
-        let v5_36 = near[near5 + k29 * 64u + first_i_K + 2u];
-        let v5_37 = near[near5 + k29 * 64u + first_i_K + 3u];
-        let b38 = vec4<f32>(near[near20 + k29 * 16u + first_i_V], near[near20 + k29 * 16u + first_i_V + 1u], near[near20 + k29 * 16u + first_i_V + 2u], near[near20 + k29 * 16u + first_i_V + 3u]);
-        sum30 += v5_34 * b38;
-        sum31 += v5_35 * b38;
-        sum32 += v5_36 * b38;
-        sum33 += v5_37 * b38;
+      var sum34 = vec4<f32>();
+      for (var k30 = 0u; k30 < 16u + zero; k30++) {
+        let v5_35 = near[near5 + k30 * 64u + first_i_K];
+        let v5_36 = near[near5 + k30 * 64u + first_i_K + 1u];
+        let v5_37 = near[near5 + k30 * 64u + first_i_K + 2u];
+        let v5_38 = near[near5 + k30 * 64u + first_i_K + 3u];
+        let b39 = vec4<f32>(near[near20 + k30 * 16u + first_i_V], near[near20 + k30 * 16u + first_i_V + 1u], near[near20 + k30 * 16u + first_i_V + 2u], near[near20 + k30 * 16u + first_i_V + 3u]);
+        sum31 += v5_35 * b39;
+        sum32 += v5_36 * b39;
+        sum33 += v5_37 * b39;
+        sum34 += v5_38 * b39;
       }
-      var m21 = array<vec4<f32>, 4>(sum30, sum31, sum32, sum33);
+      var m21 = array<vec4<f32>, 4>(sum31, sum32, sum33, sum34);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_39 = near[near1 + i_K * 16u + i_V];
-          near[near1 + i_K * 16u + i_V] = ((t22 * v1_39) + m21[y][x]);
+          let v1_40 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((t22 * v1_40) + m21[y][x]);
         }
       }
     }

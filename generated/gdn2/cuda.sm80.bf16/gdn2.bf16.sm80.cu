@@ -140,6 +140,9 @@ DEV void mma1688(float* d, const u32* a, u32 b0, u32 b1) {
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// A warpgroup gives registers back, or takes those that others gave: so many a thread from here on.
+template <int N> DEV void regs_down() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }
+template <int N> DEV void regs_up() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }
 // Makes ordinary writes to shared memory visible to the tensor cores' own reads.
 DEV void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 #define LMOEC_ACC8(d) "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
@@ -878,9 +881,353 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M14_24))[i]);
 }
 
-// Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_31 = 49152, L7_36 = 57344, L8_40 = 65536;
+// What every segment adds to S by its end.
+extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_29 = 49152;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 149760, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r29_0[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 50176; (void)to;
+      // %2 [%row, V] = load w row
+      tile_load<64, 1, 128>((to + L0_2), p_w + (i64)first * s_w.token + (i64)head * s_w.head + (i64)v0 * 1, (i64)s_w.token, length, v_here, t);
+      // %3 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L1_3), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
+      // %5 [%row, K] = load ws.S.erase0 row
+      tile_load<64, 1, 128>((to + L2_5), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %12 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L3_12), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %19 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L4_19), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %23 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L5_23), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %29 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 50176; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_29))[i] = r29_0[k]; }
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 50176; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // %6 [K, V] = round %1
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
+      // %8 [%row, V] = contract[K] %5, %6
+      u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
+      float f8_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_4, a6_3, (sa + L2_5)); mma_commit();
+      // %7 [K, V] = sub %1, %6
+      float f7_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_5[i] = (f1_1[i] - f6_2[i]);
+      // %4 [%row, V] = mul %2, %3
+      float f2_6[32];
+      load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
+      float f3_7[32];
+      load_frag<4, 64, true>(f3_7, (sa + L1_3), 0);
+      float f4_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (f2_6[i] * f3_7[i]);
+      // %30 [K, V] = mul %29, %1
+      float f30_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_9[i] = (((float*)(sp + L6_29))[frag_col(i)] * f1_1[i]);
+      // %9 [%row, V] = contract[K] %5, %7
+      // %10 [%row, V] = add %8, %9
+      mma_wait<0>();
+      mma_ready<sizeof(f8_4) / 4>(f8_4);
+      u32 a7_10[4][4]; pack<4>(a7_10, f7_5);
+      float f10_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_11[i] = f8_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f10_11, a7_10, (sa + L2_5)); mma_commit();
+      // %11 [%row, V] = add %10, %4
+      mma_wait<0>();
+      mma_ready<sizeof(f10_11) / 4>(f10_11);
+      float f11_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_12[i] = (f10_11[i] + f4_8[i]);
+      // %13 [%row, V] = round %11
+      float f13_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_13[i] = low(pack2(f11_12[i], 0.f));
+      // %15 [%col, V] = swap %13
+      // %16 [%row, V] = contract[%col] %12, %15
+      u32 a13_14[4][4]; pack<4>(a13_14, f13_13);
+      float f16_15[32];
+      mma_open(); mma<64, 4, 64, false, true>(f16_15, a13_14, (sa + L3_12)); mma_commit();
+      // %14 [%row, V] = sub %11, %13
+      float f14_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_16[i] = (f11_12[i] - f13_13[i]);
+      // %17 [%col, V] = swap %14
+      // %18 [%row, V] = contract[%col] %12, %17
+      // %21 [%row, V] = add %16, %18
+      mma_wait<0>();
+      mma_ready<sizeof(f16_15) / 4>(f16_15);
+      u32 a14_17[4][4]; pack<4>(a14_17, f14_16);
+      float f21_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_18[i] = f16_15[i];
+      mma_open(); mma<64, 4, 64, false, false>(f21_18, a14_17, (sa + L3_12)); mma_commit();
+      // %20 [%row, V] = contract[%col] %19, %15
+      // %22 [%row, V] = add %21, %20
+      mma_wait<0>();
+      mma_ready<sizeof(f21_18) / 4>(f21_18);
+      u32 a13_19[4][4]; pack<4>(a13_19, f13_13);
+      float f22_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = f21_18[i];
+      mma_open(); mma<64, 4, 64, false, false>(f22_20, a13_19, (sa + L4_19)); mma_commit();
+      // %24 [%row, V] = round %22
+      mma_wait<0>();
+      mma_ready<sizeof(f22_20) / 4>(f22_20);
+      float f24_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_21[i] = low(pack2(f22_20[i], 0.f));
+      // %26 [K, V] = contract[%row] %23, %24
+      u32 a24_22[4][4]; pack<4>(a24_22, f24_21);
+      float f26_23[32];
+      mma_open(); mma<64, 4, 64, true, true>(f26_23, a24_22, (sa + L5_23)); mma_commit();
+      // %25 [%row, V] = sub %22, %24
+      float f25_24[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = (f22_20[i] - f24_21[i]);
+      // %27 [K, V] = contract[%row] %23, %25
+      // %28 [K, V] = add %26, %27
+      mma_wait<0>();
+      mma_ready<sizeof(f26_23) / 4>(f26_23);
+      u32 a25_25[4][4]; pack<4>(a25_25, f25_24);
+      float f28_26[32];
+      UNROLL for (int i = 0; i < 32; ++i) f28_26[i] = f26_23[i];
+      mma_open(); mma<64, 4, 64, true, false>(f28_26, a25_25, (sa + L5_23)); mma_commit();
+      // %31 [K, V] = add %30, %28
+      mma_wait<0>();
+      mma_ready<sizeof(f28_26) / 4>(f28_26);
+      float f31_27[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_27[i] = (f30_9[i] + f28_26[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_27[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.S.local, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// What every segment makes of the S before it.
+extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_8 = 8192, L2_15 = 16384, L3_19 = 24576, L4_25 = 32768;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 100608, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r25_0[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 33792; (void)to;
+      // %2 [%row, K] = load ws.S.erase0 row
+      tile_load<64, 1, 128>((to + L0_2), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %8 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L1_8), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %15 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L2_15), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %19 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L3_19), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %25 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r25_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 33792; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4_25))[i] = r25_0[k]; }
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, K'] = identity
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 33792; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // %3 [K, K'] = round %1
+      float f3_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f3_2[i] = low(pack2(f1_1[i], 0.f));
+      // %5 [%row, K'] = contract[K] %2, %3
+      u32 a3_3[4][4]; pack<4>(a3_3, f3_2);
+      float f5_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f5_4, a3_3, (sa + L0_2)); mma_commit();
+      // %4 [K, K'] = sub %1, %3
+      float f4_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (f1_1[i] - f3_2[i]);
+      // %26 [K, K'] = mul %25, %1
+      float f26_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f26_6[i] = (((float*)(sp + L4_25))[frag_col(i)] * f1_1[i]);
+      // %6 [%row, K'] = contract[K] %2, %4
+      // %7 [%row, K'] = add %5, %6
+      mma_wait<0>();
+      mma_ready<sizeof(f5_4) / 4>(f5_4);
+      u32 a4_7[4][4]; pack<4>(a4_7, f4_5);
+      float f7_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_8[i] = f5_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f7_8, a4_7, (sa + L0_2)); mma_commit();
+      // %9 [%row, K'] = round %7
+      mma_wait<0>();
+      mma_ready<sizeof(f7_8) / 4>(f7_8);
+      float f9_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_9[i] = low(pack2(f7_8[i], 0.f));
+      // %11 [%col, K'] = swap %9
+      // %12 [%row, K'] = contract[%col] %8, %11
+      u32 a9_10[4][4]; pack<4>(a9_10, f9_9);
+      float f12_11[32];
+      mma_open(); mma<64, 4, 64, false, true>(f12_11, a9_10, (sa + L1_8)); mma_commit();
+      // %10 [%row, K'] = sub %7, %9
+      float f10_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (f7_8[i] - f9_9[i]);
+      // %13 [%col, K'] = swap %10
+      // %14 [%row, K'] = contract[%col] %8, %13
+      // %17 [%row, K'] = add %12, %14
+      mma_wait<0>();
+      mma_ready<sizeof(f12_11) / 4>(f12_11);
+      u32 a10_13[4][4]; pack<4>(a10_13, f10_12);
+      float f17_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_14[i] = f12_11[i];
+      mma_open(); mma<64, 4, 64, false, false>(f17_14, a10_13, (sa + L1_8)); mma_commit();
+      // %16 [%row, K'] = contract[%col] %15, %11
+      // %18 [%row, K'] = add %17, %16
+      mma_wait<0>();
+      mma_ready<sizeof(f17_14) / 4>(f17_14);
+      u32 a9_15[4][4]; pack<4>(a9_15, f9_9);
+      float f18_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_16[i] = f17_14[i];
+      mma_open(); mma<64, 4, 64, false, false>(f18_16, a9_15, (sa + L2_15)); mma_commit();
+      // %20 [%row, K'] = round %18
+      mma_wait<0>();
+      mma_ready<sizeof(f18_16) / 4>(f18_16);
+      float f20_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_17[i] = low(pack2(f18_16[i], 0.f));
+      // %22 [K, K'] = contract[%row] %19, %20
+      u32 a20_18[4][4]; pack<4>(a20_18, f20_17);
+      float f22_19[32];
+      mma_open(); mma<64, 4, 64, true, true>(f22_19, a20_18, (sa + L3_19)); mma_commit();
+      // %21 [%row, K'] = sub %18, %20
+      float f21_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_20[i] = (f18_16[i] - f20_17[i]);
+      // %23 [K, K'] = contract[%row] %19, %21
+      // %24 [K, K'] = add %22, %23
+      mma_wait<0>();
+      mma_ready<sizeof(f22_19) / 4>(f22_19);
+      u32 a21_21[4][4]; pack<4>(a21_21, f21_20);
+      float f24_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_22[i] = f22_19[i];
+      mma_open(); mma<64, 4, 64, true, false>(f24_22, a21_21, (sa + L3_19)); mma_commit();
+      // %27 [K, K'] = add %26, %24
+      mma_wait<0>();
+      mma_ready<sizeof(f24_22) / 4>(f24_22);
+      float f27_23[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_23[i] = (f26_6[i] + f24_22[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f27_23[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // %28 [K, K'] = round %1
+    float f28_24[32];
+    UNROLL for (int i = 0; i < 32; ++i) f28_24[i] = low(pack2(f1_1[i], 0.f));
+    // %29 [K, K'] = sub %1, %28
+    float f29_25[32];
+    UNROLL for (int i = 0; i < 32; ++i) f29_25[i] = (f1_1[i] - f28_24[i]);
+    // store ws.S.map, %28
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_map + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f28_24[i]); }
+    // store ws.S.map_rest, %29
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f29_25[i]); }
+  }
+}
+
+// The state of S at every segment's start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -889,6 +1236,114 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int walk_segments = sequences[6 * sequence + 5];
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int segment = sequences[6 * sequence + 4] + n;
+      const u32 to = stage0 + n % 3 * 16384; (void)to;
+      // %2 [K, K'] = load ws.S.map
+      tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      // %3 [K, K'] = load ws.S.map_rest
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_segments > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + n;
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + n;
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // store ws.S.entry, %1
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+      // %4 [K, V] = round %1
+      float f4_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [K', V] = swap[K, K'] %4
+      // %7 [K, V] = contract[K'] %2, %6
+      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
+      float f7_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f7_4, a4_3, (sa + L0_2)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
+      // %8 [K', V] = swap[K, K'] %5
+      // %13 [K, V] = load ws.S.local
+      // %9 [K, V] = contract[K'] %2, %8
+      // %11 [K, V] = add %7, %9
+      mma_wait<0>();
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
+      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
+      float f11_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = f7_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f11_7, a5_6, (sa + L0_2)); mma_commit();
+      // %10 [K, V] = contract[K'] %3, %6
+      // %12 [K, V] = add %11, %10
+      mma_wait<0>();
+      mma_ready<sizeof(f11_7) / 4>(f11_7);
+      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
+      float f12_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = f11_7[i];
+      mma_open(); mma<64, 4, 64, false, false>(f12_9, a4_8, (sa + L1_3)); mma_commit();
+      // %14 [K, V] = add %12, %13
+      mma_wait<0>();
+      mma_ready<sizeof(f12_9) / 4>(f12_9);
+      float f13_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f13_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+      float f14_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f12_9[i] + f13_10[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+  }
+}
+
+// Carries S from chunk to chunk and reads it.
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_31 = 49152, L7_36 = 57344, L8_40 = 65536;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 16384, full = base + 148736, empty = full + 16, landed = empty + 16;
@@ -954,9 +1409,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, V] = load S
+    // %0 [K, V] = load ws.S.entry, whole S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1094,21 +1549,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       bar_arrive(empty + n % 2 * 8);
     }
     // store final.S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_29 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 32768, full = base + 132352, empty = full + 16, landed = empty + 16;
@@ -1171,9 +1628,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, V] = load S
+    // %0 [K, V] = load ws.S.entry, whole S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1283,9 +1740,195 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   }
 }
 
-// Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_9 = 16384, L3_14 = 24576, L4_22 = 32768, L5_27 = 40960, L6_29 = 49152, L7_35 = 57344;
+// What every segment adds to the cotangent of S by its start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_9 = 16384, L3_14 = 24576, L4_22 = 32768, L5_27 = 40960, L6_29 = 49152, L7_35 = 57344;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 115968, empty = full + 16, landed = empty + 16;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r35_0[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 2 * 58368; (void)to;
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %9 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L2_9), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %14 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L3_14), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %22 [%row, %col] = load ws.S.rest0_0
+      tile_load<64, 1, 128>((to + L4_22), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %27 [%row, K] = load ws.S.read0 row
+      tile_load<64, 1, 128>((to + L5_27), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %29 [%row, K] = load ws.S.erase0 row
+      tile_load<64, 1, 128>((to + L6_29), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %35 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r35_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 2 * 58368; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L7_35))[i] = r35_0[k]; }
+      cp_wait<0>();
+      team_sync(1);
+      // %10 [%col, %row] = swap %9
+      // %17 [%col, %row] = swap %14
+      // %23 [%col, %row] = swap %22
+      team_sync(1);
+      bar_arrive(full + n % 2 * 8);
+      if (n + 1 >= 2) taken_back(n + 1 - 2);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 2 * 58368; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 2 * 0; (void)oa;
+      bar_wait(full + n % 2 * 8, (n / 2) & 1);
+      proxy_fence();
+      // %11 [%col, V] = swap %2
+      // %12 [%row, V] = contract[%col] %10, %11
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
+      float f12_3[32];
+      mma_open(); mma<64, 4, 64, true, true>(f12_3, a2_2, (sa + L2_9)); mma_commit();
+      // %4 [K, V] = round %1
+      float f4_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_4[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [%row, V] = contract[K] %3, %4
+      u32 a4_5[4][4]; pack<4>(a4_5, f4_4);
+      float f6_6[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_6, a4_5, (sa + L1_3)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_7[i] = (f1_1[i] - f4_4[i]);
+      // %36 [K, V] = mul %35, %1
+      float f36_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f36_8[i] = (((float*)(sp + L7_35))[frag_col(i)] * f1_1[i]);
+      // %28 [K, V] = contract[%row] %27, %2
+      // %37 [K, V] = add %36, %28
+      u32 a2_9[4][4]; load_as<4, 64, true>(a2_9, (sa + L0_2));
+      float f37_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f37_10[i] = f36_8[i];
+      mma_open(); mma<64, 4, 64, true, false>(f37_10, a2_9, (sa + L5_27)); mma_commit();
+      // %7 [%row, V] = contract[K] %3, %5
+      // %8 [%row, V] = add %6, %7
+      mma_wait<1>();
+      mma_ready<sizeof(f12_3) / 4>(f12_3);
+      mma_ready<sizeof(f6_6) / 4>(f6_6);
+      u32 a5_11[4][4]; pack<4>(a5_11, f5_7);
+      float f8_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f8_12[i] = f6_6[i];
+      mma_open(); mma<64, 4, 64, false, false>(f8_12, a5_11, (sa + L1_3)); mma_commit();
+      // %13 [%row, V] = add %8, %12
+      mma_wait<0>();
+      mma_ready<sizeof(f37_10) / 4>(f37_10);
+      mma_ready<sizeof(f8_12) / 4>(f8_12);
+      float f13_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_13[i] = (f8_12[i] + f12_3[i]);
+      // %15 [%row, V] = round %13
+      float f15_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f15_14[i] = low(pack2(f13_13[i], 0.f));
+      // %18 [%col, V] = swap %15
+      // %19 [%row, V] = contract[%col] %17, %18
+      u32 a15_15[4][4]; pack<4>(a15_15, f15_14);
+      float f19_16[32];
+      mma_open(); mma<64, 4, 64, true, true>(f19_16, a15_15, (sa + L3_14)); mma_commit();
+      // %16 [%row, V] = sub %13, %15
+      float f16_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_17[i] = (f13_13[i] - f15_14[i]);
+      // %20 [%col, V] = swap %16
+      // %21 [%row, V] = contract[%col] %17, %20
+      // %25 [%row, V] = add %19, %21
+      mma_wait<0>();
+      mma_ready<sizeof(f19_16) / 4>(f19_16);
+      u32 a16_18[4][4]; pack<4>(a16_18, f16_17);
+      float f25_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_19[i] = f19_16[i];
+      mma_open(); mma<64, 4, 64, true, false>(f25_19, a16_18, (sa + L3_14)); mma_commit();
+      // %24 [%row, V] = contract[%col] %23, %18
+      // %26 [%row, V] = add %25, %24
+      mma_wait<0>();
+      mma_ready<sizeof(f25_19) / 4>(f25_19);
+      u32 a15_20[4][4]; pack<4>(a15_20, f15_14);
+      float f26_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f26_21[i] = f25_19[i];
+      mma_open(); mma<64, 4, 64, true, false>(f26_21, a15_20, (sa + L4_22)); mma_commit();
+      // %30 [%row, V] = round %26
+      mma_wait<0>();
+      mma_ready<sizeof(f26_21) / 4>(f26_21);
+      float f30_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_22[i] = low(pack2(f26_21[i], 0.f));
+      // %32 [K, V] = contract[%row] %29, %30
+      u32 a30_23[4][4]; pack<4>(a30_23, f30_22);
+      float f32_24[32];
+      mma_open(); mma<64, 4, 64, true, true>(f32_24, a30_23, (sa + L6_29)); mma_commit();
+      // %31 [%row, V] = sub %26, %30
+      float f31_25[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f26_21[i] - f30_22[i]);
+      // %33 [K, V] = contract[%row] %29, %31
+      // %34 [K, V] = add %32, %33
+      mma_wait<0>();
+      mma_ready<sizeof(f32_24) / 4>(f32_24);
+      u32 a31_26[4][4]; pack<4>(a31_26, f31_25);
+      float f34_27[32];
+      UNROLL for (int i = 0; i < 32; ++i) f34_27[i] = f32_24[i];
+      mma_open(); mma<64, 4, 64, true, false>(f34_27, a31_26, (sa + L6_29)); mma_commit();
+      // %38 [K, V] = add %37, %34
+      mma_wait<0>();
+      mma_ready<sizeof(f34_27) / 4>(f34_27);
+      float f38_28[32];
+      UNROLL for (int i = 0; i < 32; ++i) f38_28[i] = (f37_10[i] + f34_27[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f38_28[i];
+      bar_arrive(empty + n % 2 * 8);
+    }
+    // store ws.S.local_cotangent, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// The cotangent of S at every segment's end.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1294,6 +1937,113 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int walk_segments = sequences[6 * sequence + 5];
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 to = stage0 + n % 3 * 16384; (void)to;
+      // %2 [K, K'] = load ws.S.map
+      tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      // %3 [K, K'] = load ws.S.map_rest
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_segments > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load d_final.S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // store ws.S.entry_cotangent, %1
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+      // %4 [K, V] = round %1
+      float f4_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [K', V] = contract[K] %2, %4
+      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
+      float f6_4[32];
+      mma_open(); mma<64, 4, 64, true, true>(f6_4, a4_3, (sa + L0_2)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
+      // %12 [K, V] = load ws.S.local_cotangent
+      // %7 [K', V] = contract[K] %2, %5
+      // %9 [K', V] = add %6, %7
+      mma_wait<0>();
+      mma_ready<sizeof(f6_4) / 4>(f6_4);
+      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
+      float f9_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = f6_4[i];
+      mma_open(); mma<64, 4, 64, true, false>(f9_7, a5_6, (sa + L0_2)); mma_commit();
+      // %8 [K', V] = contract[K] %3, %4
+      // %10 [K', V] = add %9, %8
+      mma_wait<0>();
+      mma_ready<sizeof(f9_7) / 4>(f9_7);
+      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
+      float f10_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_9[i] = f9_7[i];
+      mma_open(); mma<64, 4, 64, true, false>(f10_9, a4_8, (sa + L1_3)); mma_commit();
+      // %11 [K, V] = swap[K, K'] %10
+      // %13 [K, V] = add %11, %12
+      mma_wait<0>();
+      mma_ready<sizeof(f10_9) / 4>(f10_9);
+      float f12_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f12_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+      float f13_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f10_9[i] + f12_10[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_11[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+  }
+}
+
+// Carries the cotangent of S against time.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_9 = 16384, L3_14 = 24576, L4_22 = 32768, L5_27 = 40960, L6_29 = 49152, L7_35 = 57344;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 32768, full = base + 148736, empty = full + 16, landed = empty + 16;
@@ -1361,9 +2111,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, V] = load d_final.S
+    // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1477,7 +2227,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       bar_arrive(empty + n % 2 * 8);
     }
     // store d_S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
@@ -1893,7 +2643,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
 
-constexpr int kTablePrograms = 128, kTableLeast = 8;
+constexpr int kTablePrograms = 128, kTableLeast = 8, kTablePays = 4;
 // Tables of sequences, segments and chunks (ir/plan), from the offsets of sequences on the device, so that no host reads them. One block.
 constexpr int kTableThreads = 1024;
 
@@ -1912,6 +2662,19 @@ DEV int table_scan(int x, int& total) {
   }
   total = sums[kTableThreads - 1];
   return sums[t] - x;
+}
+// The largest of the numbers that threads bring.
+DEV int table_most(int x) {
+  int* const most = (int*)smem;
+  const int t = threadIdx.x;
+  __syncthreads();
+  most[t] = x;
+  __syncthreads();
+  for (int by = kTableThreads / 2; by > 0; by /= 2) {
+    if (t < by && most[t + by] > most[t]) most[t] = most[t + by];
+    __syncthreads();
+  }
+  return most[0];
 }
 // Offset number i: within 0 and the number of tokens whatever is given, since kernels go where tables send them.
 DEV int table_offset(const void* offsets, int bytes, const Dims& d, int i) {
@@ -1935,19 +2698,23 @@ DEV int table_find(const int* sequences, int n, int column, int x) {
 extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const void* offsets, const int offset_bytes, int* __restrict__ sequences, int* __restrict__ segments, int* __restrict__ chunks, const Dims d) {
   const int t = threadIdx.x, each = (d.sequences + kTableThreads - 1) / kTableThreads, from = t * each < d.sequences ? t * each : d.sequences;
   const int to = from + each < d.sequences ? from + each : d.sequences;
-  int count = 0, all_chunks, all_segments;
+  int count = 0, most = 0, all_chunks, all_segments;
   for (int i = from; i < to; ++i) {
     const int first = table_offset(offsets, offset_bytes, d, i), next = table_offset(offsets, offset_bytes, d, i + 1), end = next < first ? first : next;
     sequences[6 * i] = first;
     sequences[6 * i + 1] = end;
     sequences[6 * i + 3] = (end - first + kChunk - 1) / kChunk;
     count += sequences[6 * i + 3];
+    if (sequences[6 * i + 3] > most) most = sequences[6 * i + 3];
   }
   int at = table_scan(count, all_chunks);
   // Offsets that fall make more chunks than there is room for.
   if (all_chunks > d.chunks) all_chunks = d.chunks;
   const i64 spread = ((i64)all_chunks * d.heads + kTablePrograms - 1) / kTablePrograms;
-  const int longest = spread > kTableLeast ? (int)spread : kTableLeast;
+  most = table_most(most);
+  if (most > d.chunks) most = d.chunks;
+  const i64 longest = spread > kTableLeast ? spread : kTableLeast;
+  const bool cut = most >= kTablePays * longest;
   count = 0;
   for (int i = from; i < to; ++i) {
     if (at > d.chunks) at = d.chunks;
@@ -1955,7 +2722,7 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     if (here < sequences[6 * i + 3]) sequences[6 * i + 1] = sequences[6 * i] + here * kChunk;
     sequences[6 * i + 2] = at;
     sequences[6 * i + 3] = here;
-    sequences[6 * i + 5] = here > longest ? (here + longest - 1) / longest : 1;
+    sequences[6 * i + 5] = cut && here > longest ? (int)((here + longest - 1) / longest) : 1;
     at += here;
     count += sequences[6 * i + 5];
   }
@@ -1975,7 +2742,8 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     for (int k = 0; k < 4; ++k) chunks[4 * i + k] = row[k];
   }
   for (int i = t; i < d.segments; i += kTableThreads) {
-    int row[4] = {0, 0, 0, 0};
+    // Neither the first segment of a sequence nor its last.
+    int row[4] = {0, 0, 0, -1};
     if (i < all_segments) {
       const int s = table_find(sequences, d.sequences, 4, i), index = i - sequences[6 * s + 4];
       const int pieces = sequences[6 * s + 5], part = sequences[6 * s + 3] / pieces, more = sequences[6 * s + 3] % pieces;

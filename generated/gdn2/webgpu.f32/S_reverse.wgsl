@@ -6,7 +6,8 @@
 @group(0) @binding(2) var<storage, read_write> p_d_S: array<f32>;
 @group(0) @binding(3) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(4) var<storage, read> sequences: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(5) var<storage, read> segments: array<u32>;
+@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 3136>;
 
 // Carries the cotangent of S against time.
@@ -16,11 +17,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let block = wid.z * 16u;
-  let sequence = wid.x;
-  let first_token = sequences[6u * sequence];
+  let segment = wid.x;
+  let sequence = segments[4u * segment];
+  let first_chunk = segments[4u * segment + 1u];
+  let chunk_count = segments[4u * segment + 2u];
+  let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let first_chunk = sequences[6u * sequence + 2u];
-  let chunk_count = sequences[6u * sequence + 3u];
+  let at_ws_S_entry_cotangent = dims[4].z + (segment * heads + head) * 4096u + block;
   let at_d_final_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near18 = 0u;
@@ -32,11 +35,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near1 = 1088u;
   const near3 = 2112u;
   const near14 = 2112u;
-  // %0 [K, V] = load d_final.S
+  // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[near1 + i_K * 16u + i_V] = p_d_final_S[at_d_final_S + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_S_entry_cotangent + i_K * 64u + i_V], p_d_final_S[at_d_final_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 16u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks reversed with %1 [K, V] = %0
@@ -45,35 +49,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_S_cotangents = dims[3].z + (chunk * heads + head) * 4096u + block;
+    let at_ws_S_cotangents = dims[4].w + (chunk * heads + head) * 4096u + block;
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_S_col0 = dims[2].z + (token * heads + head) * 64u;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
     let at_ws_S_read0 = dims[2].x + (token * heads + head) * 64u;
     let at_ws_S_decay = dims[2].w + (chunk * heads + head) * 64u;
-    let at_ws_S_solved0 = dims[3].w + (token * heads + head) * 64u + block;
+    let at_ws_S_solved0 = dims[5].x + (token * heads + head) * 64u + block;
     let at_ws_S_erase0 = dims[2].y + (token * heads + head) * 64u;
     // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let v1_1 = near[near1 + i_K * 16u + i_V];
-      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v1_1;
+      let v1_2 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v1_2;
     }
     // %2 [%row, V] = load d_o row
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let v2_2 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-      near[near2 + r * 16u + i_V] = v2_2;
+      let v2_3 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+      near[near2 + r * 16u + i_V] = v2_3;
     }
     // %3 [%row, K] = load ws.S.col0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v3_3 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[near3 + r * 64u + i_K] = v3_3;
+      let v3_4 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near3 + r * 64u + i_K] = v3_4;
     }
     workgroupBarrier();
     // %4 [%row, V] = contract[K] %3, %1
@@ -84,34 +88,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
-      for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let v1_7 = near[near1 + k4 * 16u + first_i_V];
-        let v1_8 = near[near1 + k4 * 16u + first_i_V + 1u];
-        let b9 = vec2<f32>(v1_7, v1_8);
-        sum5 += near[near3 + first_r * 64u + k4] * b9;
-        sum6 += near[near3 + first_r * 64u + k4 + 64u] * b9;
+      var sum7 = vec2<f32>();
+      for (var k5 = 0u; k5 < 64u + zero; k5++) {
+        let v1_8 = near[near1 + k5 * 16u + first_i_V];
+        let v1_9 = near[near1 + k5 * 16u + first_i_V + 1u];
+        let b10 = vec2<f32>(v1_8, v1_9);
+        sum6 += near[near3 + first_r * 64u + k5] * b10;
+        sum7 += near[near3 + first_r * 64u + k5 + 64u] * b10;
       }
-      var m4 = array<vec2<f32>, 2>(sum5, sum6);
-      var sum11 = vec2<f32>();
+      var m4 = array<vec2<f32>, 2>(sum6, sum7);
       var sum12 = vec2<f32>();
-      for (var k10 = 0u; k10 < 16u + zero; k10++) {
-        let v2_13 = near[near2 + k10 * 16u + first_i_V];
-        let v2_14 = near[near2 + k10 * 16u + first_i_V + 1u];
-        let b15 = vec2<f32>(v2_13, v2_14);
-        sum11 += arena[at_ws_S_score0_0 + k10 * 16u + first_r] * b15;
-        sum12 += arena[at_ws_S_score0_0 + k10 * 16u + first_r + 1u] * b15;
+      var sum13 = vec2<f32>();
+      for (var k11 = 0u; k11 < 16u + zero; k11++) {
+        let v2_14 = near[near2 + k11 * 16u + first_i_V];
+        let v2_15 = near[near2 + k11 * 16u + first_i_V + 1u];
+        let b16 = vec2<f32>(v2_14, v2_15);
+        sum12 += arena[at_ws_S_score0_0 + k11 * 16u + first_r] * b16;
+        sum13 += arena[at_ws_S_score0_0 + k11 * 16u + first_r + 1u] * b16;
       }
-      var m8 = array<vec2<f32>, 2>(sum11, sum12);
+      var m8 = array<vec2<f32>, 2>(sum12, sum13);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v4_16 = m4[y][x];
-          near[near4 + r * 16u + i_V] = v4_16;
-          let v8_17 = m8[y][x];
-          near[near8 + r * 16u + i_V] = v8_17;
+          let v4_17 = m4[y][x];
+          near[near4 + r * 16u + i_V] = v4_17;
+          let v8_18 = m8[y][x];
+          near[near8 + r * 16u + i_V] = v8_18;
         }
       }
     }
@@ -121,8 +125,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let v12_18 = (near[near4 + c * 16u + i_V] + near[near8 + c * 16u + i_V]);
-      near[near12 + c * 16u + i_V] = v12_18;
+      let v12_19 = (near[near4 + c * 16u + i_V] + near[near8 + c * 16u + i_V]);
+      near[near12 + c * 16u + i_V] = v12_19;
     }
     workgroupBarrier();
     // %10 [%row, %col] = load ws.S.solve0_0
@@ -131,20 +135,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum20 = vec2<f32>();
       var sum21 = vec2<f32>();
-      for (var k19 = 0u; k19 < 16u + zero; k19++) {
-        let b22 = vec2<f32>(near[near12 + k19 * 16u + first_i_V], near[near12 + k19 * 16u + first_i_V + 1u]);
-        sum20 += arena[at_ws_S_solve0_0 + k19 * 16u + first_r] * b22;
-        sum21 += arena[at_ws_S_solve0_0 + k19 * 16u + first_r + 1u] * b22;
+      var sum22 = vec2<f32>();
+      for (var k20 = 0u; k20 < 16u + zero; k20++) {
+        let b23 = vec2<f32>(near[near12 + k20 * 16u + first_i_V], near[near12 + k20 * 16u + first_i_V + 1u]);
+        sum21 += arena[at_ws_S_solve0_0 + k20 * 16u + first_r] * b23;
+        sum22 += arena[at_ws_S_solve0_0 + k20 * 16u + first_r + 1u] * b23;
       }
-      var m13 = array<vec2<f32>, 2>(sum20, sum21);
+      var m13 = array<vec2<f32>, 2>(sum21, sum22);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v13_23 = m13[y][x];
-          near[near13 + r * 16u + i_V] = v13_23;
+          let v13_24 = m13[y][x];
+          near[near13 + r * 16u + i_V] = v13_24;
         }
       }
     }
@@ -152,22 +156,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v14_24 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
-      near[near14 + r * 64u + i_K] = v14_24;
+      let v14_25 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
+      near[near14 + r * 64u + i_K] = v14_25;
     }
     // %18 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let v18_25 = arena[at_ws_S_decay + i_K];
-      near[near18 + i_K] = v18_25;
+      let v18_26 = arena[at_ws_S_decay + i_K];
+      near[near18 + i_K] = v18_26;
     }
     workgroupBarrier();
     // store ws.S.solved0, %13
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let v13_26 = near[near13 + r * 16u + i_V];
-      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = v13_26; }
+      let v13_27 = near[near13 + r * 16u + i_V];
+      if (r < length) { arena[at_ws_S_solved0 + r * heads_64 + i_V] = v13_27; }
     }
     // %19 [K, V] = mul %18, %1
     // %15 [K, V] = contract[%row] %14, %2
@@ -178,44 +182,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum28 = vec4<f32>();
       var sum29 = vec4<f32>();
       var sum30 = vec4<f32>();
       var sum31 = vec4<f32>();
-      for (var k27 = 0u; k27 < 16u + zero; k27++) {
-        let v2_32 = near[near2 + k27 * 16u + first_i_V];
-        let v2_33 = near[near2 + k27 * 16u + first_i_V + 1u];
-        let v2_34 = near[near2 + k27 * 16u + first_i_V + 2u];
-        let v2_35 = near[near2 + k27 * 16u + first_i_V + 3u];
-        let b36 = vec4<f32>(v2_32, v2_33, v2_34, v2_35);
-        sum28 += near[near14 + k27 * 64u + first_i_K] * b36;
-        sum29 += near[near14 + k27 * 64u + first_i_K + 1u] * b36;
-        sum30 += near[near14 + k27 * 64u + first_i_K + 2u] * b36;
-        sum31 += near[near14 + k27 * 64u + first_i_K + 3u] * b36;
+      var sum32 = vec4<f32>();
+      for (var k28 = 0u; k28 < 16u + zero; k28++) {
+        let v2_33 = near[near2 + k28 * 16u + first_i_V];
+        let v2_34 = near[near2 + k28 * 16u + first_i_V + 1u];
+        let v2_35 = near[near2 + k28 * 16u + first_i_V + 2u];
+        let v2_36 = near[near2 + k28 * 16u + first_i_V + 3u];
+        let b37 = vec4<f32>(v2_33, v2_34, v2_35, v2_36);
+        sum29 += near[near14 + k28 * 64u + first_i_K] * b37;
+        sum30 += near[near14 + k28 * 64u + first_i_K + 1u] * b37;
+        sum31 += near[near14 + k28 * 64u + first_i_K + 2u] * b37;
+        sum32 += near[near14 + k28 * 64u + first_i_K + 3u] * b37;
       }
-      var m15 = array<vec4<f32>, 4>(sum28, sum29, sum30, sum31);
-      var sum38 = vec4<f32>();
+      var m15 = array<vec4<f32>, 4>(sum29, sum30, sum31, sum32);
       var sum39 = vec4<f32>();
       var sum40 = vec4<f32>();
       var sum41 = vec4<f32>();
-      for (var k37 = 0u; k37 < 16u + zero; k37++) {
-        let v13_42 = near[near13 + k37 * 16u + first_i_V];
-        let v13_43 = near[near13 + k37 * 16u + first_i_V + 1u];
-        let v13_44 = near[near13 + k37 * 16u + first_i_V + 2u];
-        let v13_45 = near[near13 + k37 * 16u + first_i_V + 3u];
-        let b46 = vec4<f32>(v13_42, v13_43, v13_44, v13_45);
-        sum38 += select(0.0, arena[at_ws_S_erase0 + k37 * heads_64 + first_i_K], k37 < length) * b46;
-        sum39 += select(0.0, arena[at_ws_S_erase0 + k37 * heads_64 + first_i_K + 1u], k37 < length) * b46;
-        sum40 += select(0.0, arena[at_ws_S_erase0 + k37 * heads_64 + first_i_K + 2u], k37 < length) * b46;
-        sum41 += select(0.0, arena[at_ws_S_erase0 + k37 * heads_64 + first_i_K + 3u], k37 < length) * b46;
+      var sum42 = vec4<f32>();
+      for (var k38 = 0u; k38 < 16u + zero; k38++) {
+        let v13_43 = near[near13 + k38 * 16u + first_i_V];
+        let v13_44 = near[near13 + k38 * 16u + first_i_V + 1u];
+        let v13_45 = near[near13 + k38 * 16u + first_i_V + 2u];
+        let v13_46 = near[near13 + k38 * 16u + first_i_V + 3u];
+        let b47 = vec4<f32>(v13_43, v13_44, v13_45, v13_46);
+        sum39 += select(0.0, arena[at_ws_S_erase0 + k38 * heads_64 + first_i_K], k38 < length) * b47;
+        sum40 += select(0.0, arena[at_ws_S_erase0 + k38 * heads_64 + first_i_K + 1u], k38 < length) * b47;
+        sum41 += select(0.0, arena[at_ws_S_erase0 + k38 * heads_64 + first_i_K + 2u], k38 < length) * b47;
+        sum42 += select(0.0, arena[at_ws_S_erase0 + k38 * heads_64 + first_i_K + 3u], k38 < length) * b47;
       }
-      var m17 = array<vec4<f32>, 4>(sum38, sum39, sum40, sum41);
+      var m17 = array<vec4<f32>, 4>(sum39, sum40, sum41, sum42);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_47 = near[near1 + i_K * 16u + i_V];
-          near[near1 + i_K * 16u + i_V] = (((near[near18 + i_K] * v1_47) + m15[y][x]) + m17[y][x]);
+          let v1_48 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (((near[near18 + i_K] * v1_48) + m15[y][x]) + m17[y][x]);
         }
       }
     }
@@ -226,7 +230,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let v1_48 = near[near1 + i_K * 16u + i_V];
-    p_d_S[at_d_final_S + i_K * 64u + i_V] = v1_48;
+    let v1_49 = near[near1 + i_K * 16u + i_V];
+    if (segments[4u * segment + 3u] == 0u) { p_d_S[at_d_final_S + i_K * 64u + i_V] = v1_49; }
   }
 }

@@ -8,7 +8,8 @@
 @group(0) @binding(4) var<storage, read_write> p_final_S: array<f32>;
 @group(0) @binding(5) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(6) var<storage, read> sequences: array<u32>;
-@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(7) var<storage, read> segments: array<u32>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 3840>;
 
 // Carries S from chunk to chunk and reads it.
@@ -18,11 +19,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let block = wid.z * 32u;
-  let sequence = wid.x;
-  let first_token = sequences[6u * sequence];
+  let segment = wid.x;
+  let sequence = segments[4u * segment];
+  let first_chunk = segments[4u * segment + 1u];
+  let chunk_count = segments[4u * segment + 2u];
+  let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let first_chunk = sequences[6u * sequence + 2u];
-  let chunk_count = sequences[6u * sequence + 3u];
+  let at_ws_S_entry = dims[3].z + (segment * heads + head) * 4096u + block;
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near19 = 0u;
@@ -35,11 +38,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near14 = 768u;
   const near17 = 768u;
   const near1 = 1792u;
-  // %0 [K, V] = load S
+  // %0 [K, V] = load ws.S.entry, whole S
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[near1 + i_K * 32u + i_V] = p_S[at_S + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_S_entry + i_K * 64u + i_V], p_S[at_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 32u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks with %1 [K, V] = %0
@@ -59,34 +63,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v5_1 = select(0.0, arena[at_ws_S_erase0 + r * heads_64 + i_K], r < length);
-      near[near5 + r * 64u + i_K] = v5_1;
+      let v5_2 = select(0.0, arena[at_ws_S_erase0 + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_2;
     }
     workgroupBarrier();
     // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
-      var sum3 = vec2<f32>();
       var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
-      for (var k2 = 0u; k2 < 64u + zero; k2++) {
-        let v1_7 = near[near1 + k2 * 32u + first_i_V];
-        let v1_8 = near[near1 + k2 * 32u + first_i_V + 1u];
-        let b9 = vec2<f32>(v1_7, v1_8);
-        sum3 += near[near5 + first_r * 64u + k2] * b9;
-        sum4 += near[near5 + first_r * 64u + k2 + 64u] * b9;
-        sum5 += near[near5 + first_r * 64u + k2 + 128u] * b9;
-        sum6 += near[near5 + first_r * 64u + k2 + 192u] * b9;
+      var sum7 = vec2<f32>();
+      for (var k3 = 0u; k3 < 64u + zero; k3++) {
+        let v1_8 = near[near1 + k3 * 32u + first_i_V];
+        let v1_9 = near[near1 + k3 * 32u + first_i_V + 1u];
+        let b10 = vec2<f32>(v1_8, v1_9);
+        sum4 += near[near5 + first_r * 64u + k3] * b10;
+        sum5 += near[near5 + first_r * 64u + k3 + 64u] * b10;
+        sum6 += near[near5 + first_r * 64u + k3 + 128u] * b10;
+        sum7 += near[near5 + first_r * 64u + k3 + 192u] * b10;
       }
-      var m6 = array<vec2<f32>, 4>(sum3, sum4, sum5, sum6);
+      var m6 = array<vec2<f32>, 4>(sum4, sum5, sum6, sum7);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v6_10 = m6[y][x];
-          near[near6 + r * 32u + i_V] = v6_10;
+          let v6_11 = m6[y][x];
+          near[near6 + r * 32u + i_V] = v6_11;
         }
       }
     }
@@ -94,8 +98,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let v8_11 = arena[at_ws_S_solve0_0 + r * 16u + c];
-      near[near8 + r * 16u + c] = v8_11;
+      let v8_12 = arena[at_ws_S_solve0_0 + r * 16u + c];
+      near[near8 + r * 16u + c] = v8_12;
     }
     workgroupBarrier();
     // %2 [%row, V] = load w row
@@ -106,33 +110,33 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let c = i / 32u;
-      let v4_13 = (select(0.0, p_w[at_w + c * heads_64 + i_V], c < length) * select(0.0, p_v[at_w + c * heads_64 + i_V], c < length));
-      let v9_12 = (near[near6 + c * 32u + i_V] + v4_13);
-      near[near9 + c * 32u + i_V] = v9_12;
+      let v4_14 = (select(0.0, p_w[at_w + c * heads_64 + i_V], c < length) * select(0.0, p_v[at_w + c * heads_64 + i_V], c < length));
+      let v9_13 = (near[near6 + c * 32u + i_V] + v4_14);
+      near[near9 + c * 32u + i_V] = v9_13;
     }
     workgroupBarrier();
     // %10 [%row, V] = contract[%col] %8, %9
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
-      var sum15 = vec2<f32>();
       var sum16 = vec2<f32>();
       var sum17 = vec2<f32>();
       var sum18 = vec2<f32>();
-      for (var k14 = 0u; k14 < 16u + zero; k14++) {
-        let b19 = vec2<f32>(near[near9 + k14 * 32u + first_i_V], near[near9 + k14 * 32u + first_i_V + 1u]);
-        sum15 += near[near8 + first_r * 16u + k14] * b19;
-        sum16 += near[near8 + first_r * 16u + k14 + 16u] * b19;
-        sum17 += near[near8 + first_r * 16u + k14 + 32u] * b19;
-        sum18 += near[near8 + first_r * 16u + k14 + 48u] * b19;
+      var sum19 = vec2<f32>();
+      for (var k15 = 0u; k15 < 16u + zero; k15++) {
+        let b20 = vec2<f32>(near[near9 + k15 * 32u + first_i_V], near[near9 + k15 * 32u + first_i_V + 1u]);
+        sum16 += near[near8 + first_r * 16u + k15] * b20;
+        sum17 += near[near8 + first_r * 16u + k15 + 16u] * b20;
+        sum18 += near[near8 + first_r * 16u + k15 + 32u] * b20;
+        sum19 += near[near8 + first_r * 16u + k15 + 48u] * b20;
       }
-      var m10 = array<vec2<f32>, 4>(sum15, sum16, sum17, sum18);
+      var m10 = array<vec2<f32>, 4>(sum16, sum17, sum18, sum19);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v10_20 = m10[y][x];
-          near[near10 + r * 32u + i_V] = v10_20;
+          let v10_21 = m10[y][x];
+          near[near10 + r * 32u + i_V] = v10_21;
         }
       }
     }
@@ -141,15 +145,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let v11_21 = arena[at_ws_S_score0_0 + r * 16u + c];
-      near[near11 + r * 16u + c] = v11_21;
+      let v11_22 = arena[at_ws_S_score0_0 + r * 16u + c];
+      near[near11 + r * 16u + c] = v11_22;
     }
     // %14 [%row, K] = load ws.S.read0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v14_22 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
-      near[near14 + r * 64u + i_K] = v14_22;
+      let v14_23 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
+      near[near14 + r * 64u + i_K] = v14_23;
     }
     workgroupBarrier();
     // %15 [%row, V] = contract[K] %14, %1
@@ -160,34 +164,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
-      var sum24 = vec2<f32>();
       var sum25 = vec2<f32>();
       var sum26 = vec2<f32>();
       var sum27 = vec2<f32>();
-      for (var k23 = 0u; k23 < 64u + zero; k23++) {
-        let v1_28 = near[near1 + k23 * 32u + first_i_V];
-        let v1_29 = near[near1 + k23 * 32u + first_i_V + 1u];
-        let b30 = vec2<f32>(v1_28, v1_29);
-        sum24 += near[near14 + first_r * 64u + k23] * b30;
-        sum25 += near[near14 + first_r * 64u + k23 + 64u] * b30;
-        sum26 += near[near14 + first_r * 64u + k23 + 128u] * b30;
-        sum27 += near[near14 + first_r * 64u + k23 + 192u] * b30;
+      var sum28 = vec2<f32>();
+      for (var k24 = 0u; k24 < 64u + zero; k24++) {
+        let v1_29 = near[near1 + k24 * 32u + first_i_V];
+        let v1_30 = near[near1 + k24 * 32u + first_i_V + 1u];
+        let b31 = vec2<f32>(v1_29, v1_30);
+        sum25 += near[near14 + first_r * 64u + k24] * b31;
+        sum26 += near[near14 + first_r * 64u + k24 + 64u] * b31;
+        sum27 += near[near14 + first_r * 64u + k24 + 128u] * b31;
+        sum28 += near[near14 + first_r * 64u + k24 + 192u] * b31;
       }
-      var m15 = array<vec2<f32>, 4>(sum24, sum25, sum26, sum27);
-      var sum32 = vec2<f32>();
+      var m15 = array<vec2<f32>, 4>(sum25, sum26, sum27, sum28);
       var sum33 = vec2<f32>();
       var sum34 = vec2<f32>();
       var sum35 = vec2<f32>();
-      for (var k31 = 0u; k31 < 16u + zero; k31++) {
-        let v10_36 = near[near10 + k31 * 32u + first_i_V];
-        let v10_37 = near[near10 + k31 * 32u + first_i_V + 1u];
-        let b38 = vec2<f32>(v10_36, v10_37);
-        sum32 += near[near11 + first_r * 16u + k31] * b38;
-        sum33 += near[near11 + first_r * 16u + k31 + 16u] * b38;
-        sum34 += near[near11 + first_r * 16u + k31 + 32u] * b38;
-        sum35 += near[near11 + first_r * 16u + k31 + 48u] * b38;
+      var sum36 = vec2<f32>();
+      for (var k32 = 0u; k32 < 16u + zero; k32++) {
+        let v10_37 = near[near10 + k32 * 32u + first_i_V];
+        let v10_38 = near[near10 + k32 * 32u + first_i_V + 1u];
+        let b39 = vec2<f32>(v10_37, v10_38);
+        sum33 += near[near11 + first_r * 16u + k32] * b39;
+        sum34 += near[near11 + first_r * 16u + k32 + 16u] * b39;
+        sum35 += near[near11 + first_r * 16u + k32 + 32u] * b39;
+        sum36 += near[near11 + first_r * 16u + k32 + 48u] * b39;
       }
-      var m13 = array<vec2<f32>, 4>(sum32, sum33, sum34, sum35);
+      var m13 = array<vec2<f32>, 4>(sum33, sum34, sum35, sum36);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
@@ -201,14 +205,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v17_39 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[near17 + r * 64u + i_K] = v17_39;
+      let v17_40 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near17 + r * 64u + i_K] = v17_40;
     }
     // %19 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let v19_40 = arena[at_ws_S_decay + i_K];
-      near[near19 + i_K] = v19_40;
+      let v19_41 = arena[at_ws_S_decay + i_K];
+      near[near19 + i_K] = v19_41;
     }
     workgroupBarrier();
     // %20 [K, V] = mul %19, %1
@@ -217,28 +221,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
-      var sum42 = vec4<f32>();
       var sum43 = vec4<f32>();
       var sum44 = vec4<f32>();
       var sum45 = vec4<f32>();
-      for (var k41 = 0u; k41 < 16u + zero; k41++) {
-        let v10_46 = near[near10 + k41 * 32u + first_i_V];
-        let v10_47 = near[near10 + k41 * 32u + first_i_V + 1u];
-        let v10_48 = near[near10 + k41 * 32u + first_i_V + 2u];
-        let v10_49 = near[near10 + k41 * 32u + first_i_V + 3u];
-        let b50 = vec4<f32>(v10_46, v10_47, v10_48, v10_49);
-        sum42 += near[near17 + k41 * 64u + first_i_K] * b50;
-        sum43 += near[near17 + k41 * 64u + first_i_K + 1u] * b50;
-        sum44 += near[near17 + k41 * 64u + first_i_K + 2u] * b50;
-        sum45 += near[near17 + k41 * 64u + first_i_K + 3u] * b50;
+      var sum46 = vec4<f32>();
+      for (var k42 = 0u; k42 < 16u + zero; k42++) {
+        let v10_47 = near[near10 + k42 * 32u + first_i_V];
+        let v10_48 = near[near10 + k42 * 32u + first_i_V + 1u];
+        let v10_49 = near[near10 + k42 * 32u + first_i_V + 2u];
+        let v10_50 = near[near10 + k42 * 32u + first_i_V + 3u];
+        let b51 = vec4<f32>(v10_47, v10_48, v10_49, v10_50);
+        sum43 += near[near17 + k42 * 64u + first_i_K] * b51;
+        sum44 += near[near17 + k42 * 64u + first_i_K + 1u] * b51;
+        sum45 += near[near17 + k42 * 64u + first_i_K + 2u] * b51;
+        sum46 += near[near17 + k42 * 64u + first_i_K + 3u] * b51;
       }
-      var m18 = array<vec4<f32>, 4>(sum42, sum43, sum44, sum45);
+      var m18 = array<vec4<f32>, 4>(sum43, sum44, sum45, sum46);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_51 = near[near1 + i_K * 32u + i_V];
-          near[near1 + i_K * 32u + i_V] = ((near[near19 + i_K] * v1_51) + m18[y][x]);
+          let v1_52 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((near[near19 + i_K] * v1_52) + m18[y][x]);
         }
       }
     }
@@ -249,7 +253,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let v1_52 = near[near1 + i_K * 32u + i_V];
-    p_final_S[at_S + i_K * 64u + i_V] = v1_52;
+    let v1_53 = near[near1 + i_K * 32u + i_V];
+    if (segments[4u * segment + 3u] + 1u == sequences[6u * sequence + 5u]) { p_final_S[at_S + i_K * 64u + i_V] = v1_53; }
   }
 }

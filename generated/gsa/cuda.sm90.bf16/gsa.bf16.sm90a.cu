@@ -140,6 +140,9 @@ DEV void mma1688(float* d, const u32* a, u32 b0, u32 b1) {
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// A warpgroup gives registers back, or takes those that others gave: so many a thread from here on.
+template <int N> DEV void regs_down() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }
+template <int N> DEV void regs_up() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }
 // Makes ordinary writes to shared memory visible to the tensor cores' own reads.
 DEV void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 #define LMOEC_ACC8(d) "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
@@ -758,9 +761,10 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
   (void)lane, (void)warp, (void)block;
   const int x__row = warp * 8;
@@ -827,7 +831,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
 }
 
 // What every segment adds to Kt by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const __grid_constant__ TensorMap m_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 2) Kt_ends(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const __grid_constant__ TensorMap m_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0_7 = 0, W1_12 = 256, L0 = 0, L2 = 18432, L1_5 = 36864;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -835,47 +839,53 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const f32* __restri
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const int walk_chunks = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5] ? 0 : segments[4 * segment + 2];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 136192, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 91136, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    regs_down<88>();
     team_sync(1);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 45056; (void)to;
+      const u32 to = stage0 + n % 2 * 45056; (void)to;
       // %2 [%row, M] = load g row
       array_load<64, 72, 128>((to + L0), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
       // %5 [%row, K] = load k row
       cp_commit();
       if (t == 0) {
-        const u32 bar = landed + n % 3 * 8;
+        const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 8192);
         tile_bulk<64, 1>(to + L1_5, m_k, 0, head, first, bar);
       }
     };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    auto prefetch = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      tile_prefetch<1>(m_k, 0, head, first);
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 45056; (void)sa;
+      const u32 sa = stage0 + n % 2 * 45056; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      cp_wait<1>();
-      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+      cp_wait<0>();
+      bar_wait(landed + n % 2 * 8, (n / 2) & 1);
       if (length < 64) {
         tile_clear<64, 1>((sa + L1_5), length, t);
       }
@@ -884,11 +894,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const f32* __restri
       team_sync(1);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L2)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
       team_sync(1);
-      bar_arrive(full + n % 3 * 8);
+      bar_arrive(full + n % 2 * 8);
+      if (n + 1 >= 2) taken_back(n + 1 - 2);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
     }
     cp_wait<0>();
   }
   else {
+    regs_up<168>();
     // %0 [K, M] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
@@ -900,10 +914,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const f32* __restri
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 45056; (void)sa;
+      const u32 sa = stage0 + n % 2 * 45056; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 0; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      const u32 oa = out0 + n % 2 * 0; (void)oa;
+      bar_wait(full + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
       // %7 [M] = pick last %6
       if (const int i = t; i < 64) ((float*)(basep + W0_7))[i] = ((float*)(sp + L2))[4536 + i];
@@ -942,7 +956,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const f32* __restri
       mma_wait<0>();
       mma_ready<sizeof(f14_11) / 4>(f14_11);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
-      bar_arrive(empty + n % 3 * 8);
+      bar_arrive(empty + n % 2 * 8);
     }
     // store ws.Kt.local, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
@@ -1006,7 +1020,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_join(const f32* __restrict_
 }
 
 // Carries Kt from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, f32* __restrict__ p_final_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1014,9 +1028,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 35840, stage0 = base + 35840, full = base + 220160, empty = full + 24, landed = empty + 24;
@@ -1083,9 +1098,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
     cp_wait<0>();
   }
   else {
-    // %0 [K, M] = load ws.Kt.entry
+    // %0 [K, M] = load ws.Kt.entry, whole Kt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1174,54 +1189,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store ws.Kt.local, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store final.Kt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_Kt != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
-}
-
-// Kt after the last token.
-extern "C" __global__ void __launch_bounds__(256) Kt_final(f32* __restrict__ p_final_Kt, const f32* __restrict__ p_ws_Kt_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_K_M = block * 1024 + lane * 4;
-  const int i_K = x_K_M / 64;
-  const int i_M = x_K_M % 64;
-  // %0 [K, M] = zeros
-  float t0[4];
-  UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments with %1 [K, M] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + m;
-      raw2[p][0] = few<4>(p_ws_Kt_local + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + n;
-        // %2 [K, M] = load ws.Kt.local
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        ask(n + 4, p);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t2[j];
-      }
-    }
-  }
-  // store final.Kt, %1
-  if (p_final_Kt != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
 }
 
 // Scores, solves and pointwise values of the chunks of Vt.
@@ -1349,9 +1319,10 @@ extern "C" __global__ void __launch_bounds__(256) Vt_spans(const f32* __restrict
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x_M = lane * 2;
@@ -1385,7 +1356,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_spans(const f32* __restrict
 }
 
 // What every segment adds to Vt by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_ends(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1393,9 +1364,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const f32* __restri
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const int walk_chunks = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5] ? 0 : segments[4 * segment + 2];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
@@ -1405,6 +1377,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const f32* __restri
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    regs_down<88>();
     float r5_0[1];
     team_sync(1);
     auto issue = [&](int n) {
@@ -1446,6 +1419,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const f32* __restri
     }
   }
   else {
+    regs_up<168>();
     // %0 [M, V] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
@@ -1539,7 +1513,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_join(const f32* __restrict_
 }
 
 // Carries Vt from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(bf16* __restrict__ p_o, const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const f32* __restrict__ p_ws_Vt_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_score0_0, const __grid_constant__ TensorMap m_ws_Vt_read0, const __grid_constant__ TensorMap m_ws_Vt_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_score0_0, const __grid_constant__ TensorMap m_ws_Vt_read0, const __grid_constant__ TensorMap m_ws_Vt_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_6 = 16384, L3_9 = 24576, L4_11 = 32768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1547,9 +1521,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(bf16* __restrict__ 
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 24576, full = base + 125184, empty = full + 24, landed = empty + 24;
@@ -1614,9 +1589,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(bf16* __restrict__ 
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [M, V] = load ws.Vt.entry
+    // %0 [M, V] = load ws.Vt.entry, whole Vt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1661,58 +1636,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(bf16* __restrict__ 
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_6[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store ws.Vt.local, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store final.Vt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_Vt != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
-}
-
-// Vt after the last token.
-extern "C" __global__ void __launch_bounds__(256) Vt_final(f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_M_V = block * 1024 + lane * 4;
-  const int i_M = x_M_V / 64;
-  const int i_V = x_M_V % 64;
-  // %0 [M, V] = zeros
-  float t0[4];
-  UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments with %1 [M, V] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + m;
-      raw2[p][0] = few<4>(p_ws_Vt_local + ((i64)segment_ * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + n;
-        // %2 [M, V] = load ws.Vt.local
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        ask(n + 4, p);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t2[j];
-      }
-    }
-  }
-  // store final.Vt, %1
-  if (p_final_Vt != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
 }
 
 // Carries Kt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, O0 = 0, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1720,9 +1650,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 35840, stage0 = base + 52224, full = base + 175104, empty = full + 16, landed = empty + 16;
@@ -1806,9 +1737,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, M] = load ws.Kt.entry
+    // %0 [K, M] = load ws.Kt.entry, whole Kt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1903,7 +1834,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
 }
 
 // Carries Vt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, bf16* __restrict__ p_ws_Vt_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __restrict__ p_Vt, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, bf16* __restrict__ p_ws_Vt_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1911,9 +1842,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __rest
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 24576, full = base + 76032, empty = full + 24, landed = empty + 24;
@@ -1973,9 +1905,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [M, V] = load ws.Vt.entry
+    // %0 [M, V] = load ws.Vt.entry, whole Vt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -2010,7 +1942,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __rest
 }
 
 // What every segment adds to the cotangent of Vt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_Vt_read0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_reverse_ends(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_Vt_read0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2018,9 +1950,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const f32* 
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const int walk_chunks = segments[4 * segment + 3] == 0 ? 0 : segments[4 * segment + 2];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
@@ -2030,6 +1963,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const f32* 
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    regs_down<88>();
     float r5_0[1];
     team_sync(1);
     auto issue = [&](int n) {
@@ -2071,6 +2005,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const f32* 
     }
   }
   else {
+    regs_up<168>();
     // %0 [M, V] = zeros
     float f0_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
@@ -2164,7 +2099,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_join(const f32* __r
 }
 
 // Carries the cotangent of Vt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local_cotangent, const f32* __restrict__ p_ws_Vt_entry_cotangent, bf16* __restrict__ p_ws_Vt_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_Vt_read0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __restrict__ p_d_final_Vt, f32* __restrict__ p_d_Vt, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry_cotangent, bf16* __restrict__ p_ws_Vt_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_Vt_read0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2172,9 +2107,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __res
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 24576, full = base + 76032, empty = full + 24, landed = empty + 24;
@@ -2234,9 +2170,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __res
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [M, V] = load ws.Vt.entry_cotangent
+    // %0 [M, V] = load ws.Vt.entry_cotangent, whole d_final.Vt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -2267,54 +2203,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __res
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store ws.Vt.local_cotangent, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store d_Vt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_Vt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
-}
-
-// The gradient of Vt before the first token.
-extern "C" __global__ void __launch_bounds__(256) Vt_reverse_first(f32* __restrict__ p_d_Vt, const f32* __restrict__ p_ws_Vt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_M_V = block * 1024 + lane * 4;
-  const int i_M = x_M_V / 64;
-  const int i_V = x_M_V % 64;
-  // %0 [M, V] = zeros
-  float t0[4];
-  UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments reversed with %1 [M, V] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
-      raw2[p][0] = few<4>(p_ws_Vt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-        // %2 [M, V] = load ws.Vt.local_cotangent
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        ask(n + 4, p);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t2[j];
-      }
-    }
-  }
-  // store d_Vt, %1
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
 }
 
 // Gradients of what the scan of Vt reads.
@@ -2647,9 +2538,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const int walk_chunks = segments[4 * segment + 3] == 0 ? 0 : segments[4 * segment + 2];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 183296, empty = full + 16, landed = empty + 16;
@@ -2876,7 +2768,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 }
 
 // Carries the cotangent of Kt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const __grid_constant__ TensorMap m_ws_value37, const __grid_constant__ TensorMap m_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const __grid_constant__ TensorMap m_ws_value37, const __grid_constant__ TensorMap m_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0_27 = 0, W1_28 = 256, O0 = 0, L0 = 0, L3 = 18432, L7 = 36864, L9 = 55296, L6_14 = 73728, L8_25 = 81920, L1_3 = 90112, L2_5 = 90368, L4_8 = 90624, L5_12 = 90880;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2884,9 +2776,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 1024, stage0 = base + 17408, full = base + 199680, empty = full + 16, landed = empty + 16;
@@ -2980,9 +2873,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, M] = load ws.Kt.entry_cotangent
+    // %0 [K, M] = load ws.Kt.entry_cotangent, whole d_final.Kt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -3062,54 +2955,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       team_sync(2);
       bar_arrive(empty + n % 2 * 8);
     }
-    // store ws.Kt.local_cotangent, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store d_Kt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
-}
-
-// The gradient of Kt before the first token.
-extern "C" __global__ void __launch_bounds__(256) Kt_reverse_first(f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_K_M = block * 1024 + lane * 4;
-  const int i_K = x_K_M / 64;
-  const int i_M = x_K_M % 64;
-  // %0 [K, M] = zeros
-  float t0[4];
-  UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments reversed with %1 [K, M] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
-      raw2[p][0] = few<4>(p_ws_Kt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-        // %2 [K, M] = load ws.Kt.local_cotangent
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        ask(n + 4, p);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t2[j];
-      }
-    }
-  }
-  // store d_Kt, %1
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
 }
 
 // Gradients of what the scan of Kt reads.
@@ -3616,7 +3464,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_Vt != nullptr) st(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V), t3[i]);
 }
 
-constexpr int kTablePrograms = 128, kTableLeast = 8;
+constexpr int kTablePrograms = 128, kTableLeast = 8, kTablePays = 1;
 // Tables of sequences, segments and chunks (ir/plan), from the offsets of sequences on the device, so that no host reads them. One block.
 constexpr int kTableThreads = 1024;
 
@@ -3635,6 +3483,19 @@ DEV int table_scan(int x, int& total) {
   }
   total = sums[kTableThreads - 1];
   return sums[t] - x;
+}
+// The largest of the numbers that threads bring.
+DEV int table_most(int x) {
+  int* const most = (int*)smem;
+  const int t = threadIdx.x;
+  __syncthreads();
+  most[t] = x;
+  __syncthreads();
+  for (int by = kTableThreads / 2; by > 0; by /= 2) {
+    if (t < by && most[t + by] > most[t]) most[t] = most[t + by];
+    __syncthreads();
+  }
+  return most[0];
 }
 // Offset number i: within 0 and the number of tokens whatever is given, since kernels go where tables send them.
 DEV int table_offset(const void* offsets, int bytes, const Dims& d, int i) {
@@ -3658,19 +3519,23 @@ DEV int table_find(const int* sequences, int n, int column, int x) {
 extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const void* offsets, const int offset_bytes, int* __restrict__ sequences, int* __restrict__ segments, int* __restrict__ chunks, const Dims d) {
   const int t = threadIdx.x, each = (d.sequences + kTableThreads - 1) / kTableThreads, from = t * each < d.sequences ? t * each : d.sequences;
   const int to = from + each < d.sequences ? from + each : d.sequences;
-  int count = 0, all_chunks, all_segments;
+  int count = 0, most = 0, all_chunks, all_segments;
   for (int i = from; i < to; ++i) {
     const int first = table_offset(offsets, offset_bytes, d, i), next = table_offset(offsets, offset_bytes, d, i + 1), end = next < first ? first : next;
     sequences[6 * i] = first;
     sequences[6 * i + 1] = end;
     sequences[6 * i + 3] = (end - first + kChunk - 1) / kChunk;
     count += sequences[6 * i + 3];
+    if (sequences[6 * i + 3] > most) most = sequences[6 * i + 3];
   }
   int at = table_scan(count, all_chunks);
   // Offsets that fall make more chunks than there is room for.
   if (all_chunks > d.chunks) all_chunks = d.chunks;
   const i64 spread = ((i64)all_chunks * d.heads + kTablePrograms - 1) / kTablePrograms;
-  const int longest = spread > kTableLeast ? (int)spread : kTableLeast;
+  most = table_most(most);
+  if (most > d.chunks) most = d.chunks;
+  const i64 longest = spread > kTableLeast ? spread : kTableLeast;
+  const bool cut = most >= kTablePays * longest;
   count = 0;
   for (int i = from; i < to; ++i) {
     if (at > d.chunks) at = d.chunks;
@@ -3678,7 +3543,7 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     if (here < sequences[6 * i + 3]) sequences[6 * i + 1] = sequences[6 * i] + here * kChunk;
     sequences[6 * i + 2] = at;
     sequences[6 * i + 3] = here;
-    sequences[6 * i + 5] = here > longest ? (here + longest - 1) / longest : 1;
+    sequences[6 * i + 5] = cut && here > longest ? (int)((here + longest - 1) / longest) : 1;
     at += here;
     count += sequences[6 * i + 5];
   }
@@ -3698,7 +3563,8 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     for (int k = 0; k < 4; ++k) chunks[4 * i + k] = row[k];
   }
   for (int i = t; i < d.segments; i += kTableThreads) {
-    int row[4] = {0, 0, 0, 0};
+    // Neither the first segment of a sequence nor its last.
+    int row[4] = {0, 0, 0, -1};
     if (i < all_segments) {
       const int s = table_find(sequences, d.sequences, 4, i), index = i - sequences[6 * s + 4];
       const int pieces = sequences[6 * s + 5], part = sequences[6 * s + 3] / pieces, more = sequences[6 * s + 3] % pieces;

@@ -3,10 +3,12 @@
 
 @group(0) @binding(0) var<storage, read> p_q: array<f32>;
 @group(0) @binding(1) var<storage, read> p_g: array<f32>;
-@group(0) @binding(2) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(3) var<storage, read> sequences: array<u32>;
-@group(0) @binding(4) var<storage, read> segments: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 11>;
+@group(0) @binding(2) var<storage, read> p_d_final_Kt: array<f32>;
+@group(0) @binding(3) var<storage, read_write> p_d_Kt: array<f32>;
+@group(0) @binding(4) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(5) var<storage, read> sequences: array<u32>;
+@group(0) @binding(6) var<storage, read> segments: array<u32>;
+@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 2624>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -34,8 +36,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_Kt_entry_cotangent = dims[8].x + (segment * heads + head) * 4096u + block;
+  let at_d_final_Kt = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
-  let at_ws_Kt_local_cotangent = dims[7].w + (segment * heads + head) * 4096u + block;
   const near3 = 0u;
   const near5 = 16u;
   const near8 = 32u;
@@ -45,11 +47,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near24 = 320u;
   const near1 = 576u;
   const near25 = 1600u;
-  // %0 [K, M] = load ws.Kt.entry_cotangent
+  // %0 [K, M] = load ws.Kt.entry_cotangent, whole d_final.Kt
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    near[near1 + i_K * 16u + i_M] = arena[at_ws_Kt_entry_cotangent + i_K * 64u + i_M];
+    let v0_1 = select(arena[at_ws_Kt_entry_cotangent + i_K * 64u + i_M], p_d_final_Kt[at_d_final_Kt + i_K * 64u + i_M], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 16u + i_M] = v0_1;
   }
   workgroupBarrier();
   // loop chunks reversed with %1 [K, M] = %0
@@ -72,8 +75,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_M = i % 16u;
       let i_K = i / 16u;
-      let v1_1 = near[near1 + i_K * 16u + i_M];
-      arena[at_ws_Kt_cotangents + i_K * 64u + i_M] = v1_1;
+      let v1_2 = near[near1 + i_K * 16u + i_M];
+      arena[at_ws_Kt_cotangents + i_K * 64u + i_M] = v1_2;
     }
     // %3 [%row] = load ws.value20 row
     // %5 [%row] = load ws.value30 row
@@ -81,14 +84,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %12 [%row] = load ws.value36 row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v3_2 = select(0.0, arena[at_ws_value20 + r * heads], r < length);
-      near[near3 + r] = v3_2;
-      let v5_3 = select(0.0, arena[at_ws_value30 + r * heads], r < length);
-      near[near5 + r] = v5_3;
-      let v8_4 = select(0.0, arena[at_ws_value11 + r * heads], r < length);
-      near[near8 + r] = v8_4;
-      let v12_5 = select(0.0, arena[at_ws_value36 + r * heads], r < length);
-      near[near12 + r] = v12_5;
+      let v3_3 = select(0.0, arena[at_ws_value20 + r * heads], r < length);
+      near[near3 + r] = v3_3;
+      let v5_4 = select(0.0, arena[at_ws_value30 + r * heads], r < length);
+      near[near5 + r] = v5_4;
+      let v8_5 = select(0.0, arena[at_ws_value11 + r * heads], r < length);
+      near[near8 + r] = v8_5;
+      let v12_6 = select(0.0, arena[at_ws_value36 + r * heads], r < length);
+      near[near12 + r] = v12_6;
     }
     // %19 [%row, M] = load g row
     // %20 [%row, M] = cumsum %19
@@ -122,28 +125,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_M = i % 16u;
       let r = i / 16u;
-      let v20_7 = near[near20 + r * 16u + i_M];
-      let v4_8 = m_chain(select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length), near[near3 + r]);
-      let v10_9 = m_exp((select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length) - near[near8 + r]));
-      let v16_10 = (near[near12 + r] * (1.0f - select(0.0, arena[at_ws_value37 + r * heads_64 + i_M], r < length)));
-      let v24_6 = ((m_exp(v20_7) * 0.125f) * select(0.0, (m_chain((v4_8 + near[near5 + r]), v10_9) + v16_10), r < length));
-      near[near24 + r * 16u + i_M] = v24_6;
+      let v20_8 = near[near20 + r * 16u + i_M];
+      let v4_9 = m_chain(select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length), near[near3 + r]);
+      let v10_10 = m_exp((select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length) - near[near8 + r]));
+      let v16_11 = (near[near12 + r] * (1.0f - select(0.0, arena[at_ws_value37 + r * heads_64 + i_M], r < length)));
+      let v24_7 = ((m_exp(v20_8) * 0.125f) * select(0.0, (m_chain((v4_9 + near[near5 + r]), v10_10) + v16_11), r < length));
+      near[near24 + r * 16u + i_M] = v24_7;
     }
     // %25 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v25_11 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[near25 + r * 64u + i_K] = v25_11;
+      let v25_12 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near25 + r * 64u + i_K] = v25_12;
     }
     workgroupBarrier();
     // %27 [M] = pick last %20
     // %28 [M] = exp %27
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
-      let v20_13 = near[near20 + i_M + 240u];
-      let v28_12 = m_exp(v20_13);
-      near[near28 + i_M] = v28_12;
+      let v20_14 = near[near20 + i_M + 240u];
+      let v28_13 = m_exp(v20_14);
+      near[near28 + i_M] = v28_13;
     }
     workgroupBarrier();
     // %29 [M, K] = mul %28, %1
@@ -152,35 +155,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum15 = vec4<f32>();
       var sum16 = vec4<f32>();
       var sum17 = vec4<f32>();
       var sum18 = vec4<f32>();
-      for (var k14 = 0u; k14 < 16u + zero; k14++) {
-        let b19 = vec4<f32>(near[near24 + k14 * 16u + first_i_M], near[near24 + k14 * 16u + first_i_M + 1u], near[near24 + k14 * 16u + first_i_M + 2u], near[near24 + k14 * 16u + first_i_M + 3u]);
-        sum15 += near[near25 + k14 * 64u + first_i_K] * b19;
-        sum16 += near[near25 + k14 * 64u + first_i_K + 1u] * b19;
-        sum17 += near[near25 + k14 * 64u + first_i_K + 2u] * b19;
-        sum18 += near[near25 + k14 * 64u + first_i_K + 3u] * b19;
+      var sum19 = vec4<f32>();
+      for (var k15 = 0u; k15 < 16u + zero; k15++) {
+        let b20 = vec4<f32>(near[near24 + k15 * 16u + first_i_M], near[near24 + k15 * 16u + first_i_M + 1u], near[near24 + k15 * 16u + first_i_M + 2u], near[near24 + k15 * 16u + first_i_M + 3u]);
+        sum16 += near[near25 + k15 * 64u + first_i_K] * b20;
+        sum17 += near[near25 + k15 * 64u + first_i_K + 1u] * b20;
+        sum18 += near[near25 + k15 * 64u + first_i_K + 2u] * b20;
+        sum19 += near[near25 + k15 * 64u + first_i_K + 3u] * b20;
       }
-      var m26 = array<vec4<f32>, 4>(sum15, sum16, sum17, sum18);
+      var m26 = array<vec4<f32>, 4>(sum16, sum17, sum18, sum19);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_M = first_i_M + x;
-          let v1_20 = near[near1 + i_K * 16u + i_M];
-          near[near1 + i_K * 16u + i_M] = ((near[near28 + i_M] * v1_20) + m26[y][x]);
+          let v1_21 = near[near1 + i_K * 16u + i_M];
+          near[near1 + i_K * 16u + i_M] = ((near[near28 + i_M] * v1_21) + m26[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
-  // store ws.Kt.local_cotangent, %1
+  // store d_Kt, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    let v1_21 = near[near1 + i_K * 16u + i_M];
-    arena[at_ws_Kt_local_cotangent + i_K * 64u + i_M] = v1_21;
+    let v1_22 = near[near1 + i_K * 16u + i_M];
+    if (segments[4u * segment + 3u] == 0u) { p_d_Kt[at_d_final_Kt + i_K * 64u + i_M] = v1_22; }
   }
 }

@@ -4,10 +4,11 @@
 @group(0) @binding(0) var<storage, read> p_q: array<f32>;
 @group(0) @binding(1) var<storage, read> p_k: array<f32>;
 @group(0) @binding(2) var<storage, read> p_g: array<f32>;
-@group(0) @binding(3) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(4) var<storage, read> sequences: array<u32>;
-@group(0) @binding(5) var<storage, read> segments: array<u32>;
-@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 11>;
+@group(0) @binding(3) var<storage, read> p_Kt: array<f32>;
+@group(0) @binding(4) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(5) var<storage, read> sequences: array<u32>;
+@group(0) @binding(6) var<storage, read> segments: array<u32>;
+@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 3072>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -37,6 +38,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_Kt_entry = dims[2].y + (segment * heads + head) * 4096u + block;
+  let at_Kt = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near21 = 0u;
   const near2 = 0u;
@@ -47,11 +49,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near1 = 1024u;
   const near7 = 2048u;
   const near15 = 2048u;
-  // %0 [K, M] = load ws.Kt.entry
+  // %0 [K, M] = load ws.Kt.entry, whole Kt
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    near[near1 + i_K * 16u + i_M] = arena[at_ws_Kt_entry + i_K * 64u + i_M];
+    let v0_1 = select(arena[at_ws_Kt_entry + i_K * 64u + i_M], p_Kt[at_Kt + i_K * 64u + i_M], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 16u + i_M] = v0_1;
   }
   workgroupBarrier();
   // loop chunks with %1 [K, M] = %0
@@ -69,8 +72,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_M = i % 16u;
       let i_K = i / 16u;
-      let v1_1 = near[near1 + i_K * 16u + i_M];
-      arena[at_ws_Kt_states + i_K * 64u + i_M] = v1_1;
+      let v1_2 = near[near1 + i_K * 16u + i_M];
+      arena[at_ws_Kt_states + i_K * 64u + i_M] = v1_2;
     }
     // %2 [%row, M] = load g row
     // %3 [%row, M] = expm1 %2
@@ -78,24 +81,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_M = i % 16u;
       let r = i / 16u;
-      let v2_2 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-      near[near2 + r * 16u + i_M] = v2_2;
-      let v4_3 = (-m_expm1(v2_2));
-      near[near4 + r * 16u + i_M] = v4_3;
+      let v2_3 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+      near[near2 + r * 16u + i_M] = v2_3;
+      let v4_4 = (-m_expm1(v2_3));
+      near[near4 + r * 16u + i_M] = v4_4;
     }
     // %5 [%row, %col] = load ws.Kt.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let v5_4 = arena[at_ws_Kt_score0_0 + r * 16u + c];
-      near[near5 + r * 16u + c] = v5_4;
+      let v5_5 = arena[at_ws_Kt_score0_0 + r * 16u + c];
+      near[near5 + r * 16u + c] = v5_5;
     }
     // %7 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v7_5 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[near7 + r * 64u + i_K] = v7_5;
+      let v7_6 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near7 + r * 64u + i_K] = v7_6;
     }
     workgroupBarrier();
     // %9 [%row, M] = cumsum %2
@@ -104,8 +107,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v2_6 = near[near2 + r * 16u + i_M];
-        sum += m_at_least(v2_6, -80.0);
+        let v2_7 = near[near2 + r * 16u + i_M];
+        sum += m_at_least(v2_7, -80.0);
         near[near9 + r * 16u + i_M] = sum;
       }
     }
@@ -121,32 +124,32 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum8 = vec2<f32>();
       var sum9 = vec2<f32>();
-      for (var k7 = 0u; k7 < 64u + zero; k7++) {
-        let v1_10 = near[near1 + k7 * 16u + first_i_M];
-        let v1_11 = near[near1 + k7 * 16u + first_i_M + 1u];
-        let b12 = vec2<f32>(v1_10, v1_11);
-        sum8 += near[near7 + first_r * 64u + k7] * b12;
-        sum9 += near[near7 + first_r * 64u + k7 + 64u] * b12;
+      var sum10 = vec2<f32>();
+      for (var k8 = 0u; k8 < 64u + zero; k8++) {
+        let v1_11 = near[near1 + k8 * 16u + first_i_M];
+        let v1_12 = near[near1 + k8 * 16u + first_i_M + 1u];
+        let b13 = vec2<f32>(v1_11, v1_12);
+        sum9 += near[near7 + first_r * 64u + k8] * b13;
+        sum10 += near[near7 + first_r * 64u + k8 + 64u] * b13;
       }
-      var m8 = array<vec2<f32>, 2>(sum8, sum9);
+      var m8 = array<vec2<f32>, 2>(sum9, sum10);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_M = first_i_M + x;
-          let v9_13 = near[near9 + r * 16u + i_M];
-          let v4_17 = near[near4 + r * 16u + i_M];
-          var sum14 = near[near5 + r * 16u + r] * v4_17;
-          var e15 = 0.0;
-          for (var j16 = r; j16 > 0u; j16--) {
-            let p18 = j16 - 1u;
-            let v2_19 = near[near2 + j16 * 16u + i_M];
-            e15 = m_at_least(e15 + v2_19, -1e30f);
-            let v4_20 = near[near4 + p18 * 16u + i_M];
-            sum14 += near[near5 + r * 16u + p18] * v4_20 * m_exp(m_at_least(e15, -100.0));
+          let v9_14 = near[near9 + r * 16u + i_M];
+          let v4_18 = near[near4 + r * 16u + i_M];
+          var sum15 = near[near5 + r * 16u + r] * v4_18;
+          var e16 = 0.0;
+          for (var j17 = r; j17 > 0u; j17--) {
+            let p19 = j17 - 1u;
+            let v2_20 = near[near2 + j17 * 16u + i_M];
+            e16 = m_at_least(e16 + v2_20, -1e30f);
+            let v4_21 = near[near4 + p19 * 16u + i_M];
+            sum15 += near[near5 + r * 16u + p19] * v4_21 * m_exp(m_at_least(e16, -100.0));
           }
-          if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((m_exp(v9_13) * 0.125f) * m8[y][x]) + sum14); }
+          if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((m_exp(v9_14) * 0.125f) * m8[y][x]) + sum15); }
         }
       }
     }
@@ -155,8 +158,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v15_21 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-      near[near15 + r * 64u + i_K] = v15_21;
+      let v15_22 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+      near[near15 + r * 64u + i_K] = v15_22;
     }
     // %16 [M] = pick last %9
     // %17 [M, %row] = sub %16, %9
@@ -165,20 +168,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let r = i % 16u;
       let i_M = i / 16u;
-      let v9_23 = near[near9 + i_M + 240u];
-      let v16_24 = v9_23;
-      let v9_25 = near[near9 + r * 16u + i_M];
-      let v4_26 = near[near4 + r * 16u + i_M];
-      let v19_22 = (m_exp((v16_24 - v9_25)) * v4_26);
-      near[near19 + i_M * 16u + r] = v19_22;
+      let v9_24 = near[near9 + i_M + 240u];
+      let v16_25 = v9_24;
+      let v9_26 = near[near9 + r * 16u + i_M];
+      let v4_27 = near[near4 + r * 16u + i_M];
+      let v19_23 = (m_exp((v16_25 - v9_26)) * v4_27);
+      near[near19 + i_M * 16u + r] = v19_23;
     }
     // %21 [M] = exp %16
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
-      let v9_28 = near[near9 + i_M + 240u];
-      let v16_29 = v9_28;
-      let v21_27 = m_exp(v16_29);
-      near[near21 + i_M] = v21_27;
+      let v9_29 = near[near9 + i_M + 240u];
+      let v16_30 = v9_29;
+      let v21_28 = m_exp(v16_30);
+      near[near21 + i_M] = v21_28;
     }
     workgroupBarrier();
     // %22 [M, K] = mul %21, %1
@@ -187,24 +190,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum31 = vec4<f32>();
       var sum32 = vec4<f32>();
       var sum33 = vec4<f32>();
       var sum34 = vec4<f32>();
-      for (var k30 = 0u; k30 < 16u + zero; k30++) {
-        let b35 = vec4<f32>(near[near19 + first_i_M * 16u + k30], near[near19 + first_i_M * 16u + k30 + 16u], near[near19 + first_i_M * 16u + k30 + 32u], near[near19 + first_i_M * 16u + k30 + 48u]);
-        sum31 += near[near15 + k30 * 64u + first_i_K] * b35;
-        sum32 += near[near15 + k30 * 64u + first_i_K + 1u] * b35;
-        sum33 += near[near15 + k30 * 64u + first_i_K + 2u] * b35;
-        sum34 += near[near15 + k30 * 64u + first_i_K + 3u] * b35;
+      var sum35 = vec4<f32>();
+      for (var k31 = 0u; k31 < 16u + zero; k31++) {
+        let b36 = vec4<f32>(near[near19 + first_i_M * 16u + k31], near[near19 + first_i_M * 16u + k31 + 16u], near[near19 + first_i_M * 16u + k31 + 32u], near[near19 + first_i_M * 16u + k31 + 48u]);
+        sum32 += near[near15 + k31 * 64u + first_i_K] * b36;
+        sum33 += near[near15 + k31 * 64u + first_i_K + 1u] * b36;
+        sum34 += near[near15 + k31 * 64u + first_i_K + 2u] * b36;
+        sum35 += near[near15 + k31 * 64u + first_i_K + 3u] * b36;
       }
-      var m20 = array<vec4<f32>, 4>(sum31, sum32, sum33, sum34);
+      var m20 = array<vec4<f32>, 4>(sum32, sum33, sum34, sum35);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_M = first_i_M + x;
-          let v1_36 = near[near1 + i_K * 16u + i_M];
-          near[near1 + i_K * 16u + i_M] = ((near[near21 + i_M] * v1_36) + m20[y][x]);
+          let v1_37 = near[near1 + i_K * 16u + i_M];
+          near[near1 + i_K * 16u + i_M] = ((near[near21 + i_M] * v1_37) + m20[y][x]);
         }
       }
     }

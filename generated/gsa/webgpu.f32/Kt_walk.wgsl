@@ -4,10 +4,12 @@
 @group(0) @binding(0) var<storage, read> p_q: array<f32>;
 @group(0) @binding(1) var<storage, read> p_k: array<f32>;
 @group(0) @binding(2) var<storage, read> p_g: array<f32>;
-@group(0) @binding(3) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(4) var<storage, read> sequences: array<u32>;
-@group(0) @binding(5) var<storage, read> segments: array<u32>;
-@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 11>;
+@group(0) @binding(3) var<storage, read> p_Kt: array<f32>;
+@group(0) @binding(4) var<storage, read_write> p_final_Kt: array<f32>;
+@group(0) @binding(5) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(6) var<storage, read> sequences: array<u32>;
+@group(0) @binding(7) var<storage, read> segments: array<u32>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 3072>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -37,8 +39,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_Kt_entry = dims[2].y + (segment * heads + head) * 4096u + block;
+  let at_Kt = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
-  let at_ws_Kt_local = dims[2].x + (segment * heads + head) * 4096u + block;
   const near21 = 0u;
   const near2 = 0u;
   const near4 = 256u;
@@ -48,11 +50,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near1 = 1024u;
   const near7 = 2048u;
   const near15 = 2048u;
-  // %0 [K, M] = load ws.Kt.entry
+  // %0 [K, M] = load ws.Kt.entry, whole Kt
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    near[near1 + i_K * 16u + i_M] = arena[at_ws_Kt_entry + i_K * 64u + i_M];
+    let v0_1 = select(arena[at_ws_Kt_entry + i_K * 64u + i_M], p_Kt[at_Kt + i_K * 64u + i_M], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 16u + i_M] = v0_1;
   }
   workgroupBarrier();
   // loop chunks with %1 [K, M] = %0
@@ -71,24 +74,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_M = i % 16u;
       let r = i / 16u;
-      let v2_1 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-      near[near2 + r * 16u + i_M] = v2_1;
-      let v4_2 = (-m_expm1(v2_1));
-      near[near4 + r * 16u + i_M] = v4_2;
+      let v2_2 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+      near[near2 + r * 16u + i_M] = v2_2;
+      let v4_3 = (-m_expm1(v2_2));
+      near[near4 + r * 16u + i_M] = v4_3;
     }
     // %5 [%row, %col] = load ws.Kt.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let v5_3 = arena[at_ws_Kt_score0_0 + r * 16u + c];
-      near[near5 + r * 16u + c] = v5_3;
+      let v5_4 = arena[at_ws_Kt_score0_0 + r * 16u + c];
+      near[near5 + r * 16u + c] = v5_4;
     }
     // %7 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v7_4 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[near7 + r * 64u + i_K] = v7_4;
+      let v7_5 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near7 + r * 64u + i_K] = v7_5;
     }
     workgroupBarrier();
     // %9 [%row, M] = cumsum %2
@@ -97,8 +100,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v2_5 = near[near2 + r * 16u + i_M];
-        sum += m_at_least(v2_5, -80.0);
+        let v2_6 = near[near2 + r * 16u + i_M];
+        sum += m_at_least(v2_6, -80.0);
         near[near9 + r * 16u + i_M] = sum;
       }
     }
@@ -114,32 +117,32 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum7 = vec2<f32>();
       var sum8 = vec2<f32>();
-      for (var k6 = 0u; k6 < 64u + zero; k6++) {
-        let v1_9 = near[near1 + k6 * 16u + first_i_M];
-        let v1_10 = near[near1 + k6 * 16u + first_i_M + 1u];
-        let b11 = vec2<f32>(v1_9, v1_10);
-        sum7 += near[near7 + first_r * 64u + k6] * b11;
-        sum8 += near[near7 + first_r * 64u + k6 + 64u] * b11;
+      var sum9 = vec2<f32>();
+      for (var k7 = 0u; k7 < 64u + zero; k7++) {
+        let v1_10 = near[near1 + k7 * 16u + first_i_M];
+        let v1_11 = near[near1 + k7 * 16u + first_i_M + 1u];
+        let b12 = vec2<f32>(v1_10, v1_11);
+        sum8 += near[near7 + first_r * 64u + k7] * b12;
+        sum9 += near[near7 + first_r * 64u + k7 + 64u] * b12;
       }
-      var m8 = array<vec2<f32>, 2>(sum7, sum8);
+      var m8 = array<vec2<f32>, 2>(sum8, sum9);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_M = first_i_M + x;
-          let v9_12 = near[near9 + r * 16u + i_M];
-          let v4_16 = near[near4 + r * 16u + i_M];
-          var sum13 = near[near5 + r * 16u + r] * v4_16;
-          var e14 = 0.0;
-          for (var j15 = r; j15 > 0u; j15--) {
-            let p17 = j15 - 1u;
-            let v2_18 = near[near2 + j15 * 16u + i_M];
-            e14 = m_at_least(e14 + v2_18, -1e30f);
-            let v4_19 = near[near4 + p17 * 16u + i_M];
-            sum13 += near[near5 + r * 16u + p17] * v4_19 * m_exp(m_at_least(e14, -100.0));
+          let v9_13 = near[near9 + r * 16u + i_M];
+          let v4_17 = near[near4 + r * 16u + i_M];
+          var sum14 = near[near5 + r * 16u + r] * v4_17;
+          var e15 = 0.0;
+          for (var j16 = r; j16 > 0u; j16--) {
+            let p18 = j16 - 1u;
+            let v2_19 = near[near2 + j16 * 16u + i_M];
+            e15 = m_at_least(e15 + v2_19, -1e30f);
+            let v4_20 = near[near4 + p18 * 16u + i_M];
+            sum14 += near[near5 + r * 16u + p18] * v4_20 * m_exp(m_at_least(e15, -100.0));
           }
-          if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((m_exp(v9_12) * 0.125f) * m8[y][x]) + sum13); }
+          if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((m_exp(v9_13) * 0.125f) * m8[y][x]) + sum14); }
         }
       }
     }
@@ -148,8 +151,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v15_20 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-      near[near15 + r * 64u + i_K] = v15_20;
+      let v15_21 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+      near[near15 + r * 64u + i_K] = v15_21;
     }
     // %16 [M] = pick last %9
     // %17 [M, %row] = sub %16, %9
@@ -158,20 +161,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let r = i % 16u;
       let i_M = i / 16u;
-      let v9_22 = near[near9 + i_M + 240u];
-      let v16_23 = v9_22;
-      let v9_24 = near[near9 + r * 16u + i_M];
-      let v4_25 = near[near4 + r * 16u + i_M];
-      let v19_21 = (m_exp((v16_23 - v9_24)) * v4_25);
-      near[near19 + i_M * 16u + r] = v19_21;
+      let v9_23 = near[near9 + i_M + 240u];
+      let v16_24 = v9_23;
+      let v9_25 = near[near9 + r * 16u + i_M];
+      let v4_26 = near[near4 + r * 16u + i_M];
+      let v19_22 = (m_exp((v16_24 - v9_25)) * v4_26);
+      near[near19 + i_M * 16u + r] = v19_22;
     }
     // %21 [M] = exp %16
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
-      let v9_27 = near[near9 + i_M + 240u];
-      let v16_28 = v9_27;
-      let v21_26 = m_exp(v16_28);
-      near[near21 + i_M] = v21_26;
+      let v9_28 = near[near9 + i_M + 240u];
+      let v16_29 = v9_28;
+      let v21_27 = m_exp(v16_29);
+      near[near21 + i_M] = v21_27;
     }
     workgroupBarrier();
     // %22 [M, K] = mul %21, %1
@@ -180,35 +183,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum30 = vec4<f32>();
       var sum31 = vec4<f32>();
       var sum32 = vec4<f32>();
       var sum33 = vec4<f32>();
-      for (var k29 = 0u; k29 < 16u + zero; k29++) {
-        let b34 = vec4<f32>(near[near19 + first_i_M * 16u + k29], near[near19 + first_i_M * 16u + k29 + 16u], near[near19 + first_i_M * 16u + k29 + 32u], near[near19 + first_i_M * 16u + k29 + 48u]);
-        sum30 += near[near15 + k29 * 64u + first_i_K] * b34;
-        sum31 += near[near15 + k29 * 64u + first_i_K + 1u] * b34;
-        sum32 += near[near15 + k29 * 64u + first_i_K + 2u] * b34;
-        sum33 += near[near15 + k29 * 64u + first_i_K + 3u] * b34;
+      var sum34 = vec4<f32>();
+      for (var k30 = 0u; k30 < 16u + zero; k30++) {
+        let b35 = vec4<f32>(near[near19 + first_i_M * 16u + k30], near[near19 + first_i_M * 16u + k30 + 16u], near[near19 + first_i_M * 16u + k30 + 32u], near[near19 + first_i_M * 16u + k30 + 48u]);
+        sum31 += near[near15 + k30 * 64u + first_i_K] * b35;
+        sum32 += near[near15 + k30 * 64u + first_i_K + 1u] * b35;
+        sum33 += near[near15 + k30 * 64u + first_i_K + 2u] * b35;
+        sum34 += near[near15 + k30 * 64u + first_i_K + 3u] * b35;
       }
-      var m20 = array<vec4<f32>, 4>(sum30, sum31, sum32, sum33);
+      var m20 = array<vec4<f32>, 4>(sum31, sum32, sum33, sum34);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_M = first_i_M + x;
-          let v1_35 = near[near1 + i_K * 16u + i_M];
-          near[near1 + i_K * 16u + i_M] = ((near[near21 + i_M] * v1_35) + m20[y][x]);
+          let v1_36 = near[near1 + i_K * 16u + i_M];
+          near[near1 + i_K * 16u + i_M] = ((near[near21 + i_M] * v1_36) + m20[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
-  // store ws.Kt.local, %1
+  // store final.Kt, %1
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    let v1_36 = near[near1 + i_K * 16u + i_M];
-    arena[at_ws_Kt_local + i_K * 64u + i_M] = v1_36;
+    let v1_37 = near[near1 + i_K * 16u + i_M];
+    if (segments[4u * segment + 3u] + 1u == sequences[6u * sequence + 5u]) { p_final_Kt[at_Kt + i_K * 64u + i_M] = v1_37; }
   }
 }

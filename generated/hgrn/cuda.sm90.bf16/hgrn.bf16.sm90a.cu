@@ -140,6 +140,9 @@ DEV void mma1688(float* d, const u32* a, u32 b0, u32 b1) {
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// A warpgroup gives registers back, or takes those that others gave: so many a thread from here on.
+template <int N> DEV void regs_down() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }
+template <int N> DEV void regs_up() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }
 // Makes ordinary writes to shared memory visible to the tensor cores' own reads.
 DEV void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 #define LMOEC_ACC8(d) "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
@@ -650,7 +653,7 @@ extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p
   if (p_final_h != nullptr) { const float v[] = {t1[0], t1[1]}; stn<2>(p_final_h + ((i64)sequence * d.heads + head) * 64 + x_D, v); }
 }
 
-constexpr int kTablePrograms = 128, kTableLeast = 8;
+constexpr int kTablePrograms = 128, kTableLeast = 8, kTablePays = 1;
 // Tables of sequences, segments and chunks (ir/plan), from the offsets of sequences on the device, so that no host reads them. One block.
 constexpr int kTableThreads = 1024;
 
@@ -669,6 +672,19 @@ DEV int table_scan(int x, int& total) {
   }
   total = sums[kTableThreads - 1];
   return sums[t] - x;
+}
+// The largest of the numbers that threads bring.
+DEV int table_most(int x) {
+  int* const most = (int*)smem;
+  const int t = threadIdx.x;
+  __syncthreads();
+  most[t] = x;
+  __syncthreads();
+  for (int by = kTableThreads / 2; by > 0; by /= 2) {
+    if (t < by && most[t + by] > most[t]) most[t] = most[t + by];
+    __syncthreads();
+  }
+  return most[0];
 }
 // Offset number i: within 0 and the number of tokens whatever is given, since kernels go where tables send them.
 DEV int table_offset(const void* offsets, int bytes, const Dims& d, int i) {
@@ -692,19 +708,23 @@ DEV int table_find(const int* sequences, int n, int column, int x) {
 extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const void* offsets, const int offset_bytes, int* __restrict__ sequences, int* __restrict__ segments, int* __restrict__ chunks, const Dims d) {
   const int t = threadIdx.x, each = (d.sequences + kTableThreads - 1) / kTableThreads, from = t * each < d.sequences ? t * each : d.sequences;
   const int to = from + each < d.sequences ? from + each : d.sequences;
-  int count = 0, all_chunks, all_segments;
+  int count = 0, most = 0, all_chunks, all_segments;
   for (int i = from; i < to; ++i) {
     const int first = table_offset(offsets, offset_bytes, d, i), next = table_offset(offsets, offset_bytes, d, i + 1), end = next < first ? first : next;
     sequences[6 * i] = first;
     sequences[6 * i + 1] = end;
     sequences[6 * i + 3] = (end - first + kChunk - 1) / kChunk;
     count += sequences[6 * i + 3];
+    if (sequences[6 * i + 3] > most) most = sequences[6 * i + 3];
   }
   int at = table_scan(count, all_chunks);
   // Offsets that fall make more chunks than there is room for.
   if (all_chunks > d.chunks) all_chunks = d.chunks;
   const i64 spread = ((i64)all_chunks * d.heads + kTablePrograms - 1) / kTablePrograms;
-  const int longest = spread > kTableLeast ? (int)spread : kTableLeast;
+  most = table_most(most);
+  if (most > d.chunks) most = d.chunks;
+  const i64 longest = spread > kTableLeast ? spread : kTableLeast;
+  const bool cut = most >= kTablePays * longest;
   count = 0;
   for (int i = from; i < to; ++i) {
     if (at > d.chunks) at = d.chunks;
@@ -712,7 +732,7 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     if (here < sequences[6 * i + 3]) sequences[6 * i + 1] = sequences[6 * i] + here * kChunk;
     sequences[6 * i + 2] = at;
     sequences[6 * i + 3] = here;
-    sequences[6 * i + 5] = here > longest ? (here + longest - 1) / longest : 1;
+    sequences[6 * i + 5] = cut && here > longest ? (int)((here + longest - 1) / longest) : 1;
     at += here;
     count += sequences[6 * i + 5];
   }
@@ -732,7 +752,8 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     for (int k = 0; k < 4; ++k) chunks[4 * i + k] = row[k];
   }
   for (int i = t; i < d.segments; i += kTableThreads) {
-    int row[4] = {0, 0, 0, 0};
+    // Neither the first segment of a sequence nor its last.
+    int row[4] = {0, 0, 0, -1};
     if (i < all_segments) {
       const int s = table_find(sequences, d.sequences, 4, i), index = i - sequences[6 * s + 4];
       const int pieces = sequences[6 * s + 5], part = sequences[6 * s + 3] / pieces, more = sequences[6 * s + 3] % pieces;

@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_d_b: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 3328>;
 
 // Gradients of what the scan of S reads.
@@ -18,21 +18,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[4].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 6144u;
+  let far = dims[6].x + ((wid.z * count.y + wid.y) * count.x + wid.x) * 6144u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_S_solved1 = dims[3].y + (token * heads + head) * 64u;
-  let at_v_staged = dims[4].x + (token * heads + head) * 64u;
-  let at_k_staged = dims[3].w + (token * heads + head) * 64u;
-  let at_ws_S_written1 = dims[2].w + (token * heads + head) * 64u;
-  let at_b_staged = dims[4].z + (token * heads + head) * 64u;
-  let at_ws_S_states = dims[2].z + (chunk * heads + head) * 4096u;
-  let at_q_staged = dims[3].z + (token * heads + head) * 64u;
-  let at_a_staged = dims[4].y + (token * heads + head) * 64u;
-  let at_ws_S_cotangents = dims[3].x + (chunk * heads + head) * 4096u;
+  let at_ws_S_solved1 = dims[4].z + (token * heads + head) * 64u;
+  let at_v_staged = dims[5].y + (token * heads + head) * 64u;
+  let at_k_staged = dims[5].x + (token * heads + head) * 64u;
+  let at_ws_S_written1 = dims[3].z + (token * heads + head) * 64u;
+  let at_b_staged = dims[5].w + (token * heads + head) * 64u;
+  let at_ws_S_states = dims[3].y + (chunk * heads + head) * 4096u;
+  let at_q_staged = dims[4].w + (token * heads + head) * 64u;
+  let at_a_staged = dims[5].z + (token * heads + head) * 64u;
+  let at_ws_S_cotangents = dims[4].y + (chunk * heads + head) * 4096u;
   const near4 = 0u;
   const near11 = 256u;
   const near24 = 512u;

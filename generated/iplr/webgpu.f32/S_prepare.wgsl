@@ -8,7 +8,7 @@
 @group(0) @binding(4) var<storage, read> p_b: array<f32>;
 @group(0) @binding(5) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(6) var<storage, read> chunks: array<u32>;
-@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 5>;
+@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 4096>;
 
 // Scores, solves and pointwise values of the chunks of S.

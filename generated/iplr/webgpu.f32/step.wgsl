@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_final_S: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 2208>;
 
 // Reads the tokens one at a time.
@@ -39,10 +39,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
-    let at_k_staged = dims[3].w + (token * heads + head) * 64u;
+    let at_k_staged = dims[5].x + (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
     let at_b = (token * heads + head) * 64u;
-    let at_q_staged = dims[3].z + (token * heads + head) * 64u;
+    let at_q_staged = dims[4].w + (token * heads + head) * 64u;
     // %2 [K] = load k.staged one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;

@@ -140,6 +140,9 @@ DEV void mma1688(float* d, const u32* a, u32 b0, u32 b1) {
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// A warpgroup gives registers back, or takes those that others gave: so many a thread from here on.
+template <int N> DEV void regs_down() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }
+template <int N> DEV void regs_up() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }
 // Makes ordinary writes to shared memory visible to the tensor cores' own reads.
 DEV void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 #define LMOEC_ACC8(d) "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
@@ -861,9 +864,244 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M13_21))[i]);
 }
 
-// Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_8 = 16384, L4_11 = 24576, L5_14 = 32768, L6_17 = 40960, L1_3 = 49152, L7_19 = 49408;
+// What every segment adds to S by its end.
+extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L2_5 = 8192, L3_8 = 16384, L4_11 = 24576, L1_3 = 32768, L5_13 = 33024;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 100864, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r3_0[1];
+    float r13_1[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 33792; (void)to;
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %5 [%row, K] = load ws.S.erase0 row
+      tile_load<64, 1, 128>((to + L2_5), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %8 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L3_8), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %11 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L4_11), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %13 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r13_1[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 33792; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_13))[i] = r13_1[k]; }
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 33792; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // %4 [%row, V] = mul %2, %3
+      float f2_2[32];
+      load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
+      float f4_3[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_2[i] * ((float*)(sp + L1_3))[frag_col(i)]);
+      // %6 [%row, V] = contract[K] %5, %1
+      // %7 [%row, V] = add %6, %4
+      u32 a1_4[4][4]; pack<4>(a1_4, f1_1);
+      float f7_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_5[i] = f4_3[i];
+      mma_open(); mma<64, 4, 64, false, false>(f7_5, a1_4, (sa + L2_5)); mma_commit();
+      // %9 [%col, V] = swap %7
+      // %14 [K, V] = mul %13, %1
+      float f14_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = (((float*)(sp + L5_13))[frag_col(i)] * f1_1[i]);
+      // %10 [%row, V] = contract[%col] %8, %9
+      mma_wait<0>();
+      mma_ready<sizeof(f7_5) / 4>(f7_5);
+      u32 a7_7[4][4]; pack<4>(a7_7, f7_5);
+      float f10_8[32];
+      mma_open(); mma<64, 4, 64, false, true>(f10_8, a7_7, (sa + L3_8)); mma_commit();
+      // %12 [K, V] = contract[%row] %11, %10
+      // %15 [K, V] = add %14, %12
+      mma_wait<0>();
+      mma_ready<sizeof(f10_8) / 4>(f10_8);
+      u32 a10_9[4][4]; pack<4>(a10_9, f10_8);
+      float f15_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f15_10[i] = f14_6[i];
+      mma_open(); mma<64, 4, 64, true, false>(f15_10, a10_9, (sa + L4_11)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f15_10) / 4>(f15_10);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f15_10[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.S.local, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// What every segment makes of the S before it.
+extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_4 = 8192, L2_7 = 16384, L3_9 = 24576;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 76032, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r9_0[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 25600; (void)to;
+      // %2 [%row, K] = load ws.S.erase0 row
+      tile_load<64, 1, 128>((to + L0_2), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %4 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L1_4), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %7 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L2_7), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %9 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 25600; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3_9))[i] = r9_0[k]; }
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, K'] = identity
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 25600; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // %3 [%row, K'] = contract[K] %2, %1
+      u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
+      float f3_3[32];
+      mma_open(); mma<64, 4, 64, false, true>(f3_3, a1_2, (sa + L0_2)); mma_commit();
+      // %5 [%col, K'] = swap %3
+      // %10 [K, K'] = mul %9, %1
+      float f10_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_4[i] = (((float*)(sp + L3_9))[frag_col(i)] * f1_1[i]);
+      // %6 [%row, K'] = contract[%col] %4, %5
+      mma_wait<0>();
+      mma_ready<sizeof(f3_3) / 4>(f3_3);
+      u32 a3_5[4][4]; pack<4>(a3_5, f3_3);
+      float f6_6[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_6, a3_5, (sa + L1_4)); mma_commit();
+      // %8 [K, K'] = contract[%row] %7, %6
+      // %11 [K, K'] = add %10, %8
+      mma_wait<0>();
+      mma_ready<sizeof(f6_6) / 4>(f6_6);
+      u32 a6_7[4][4]; pack<4>(a6_7, f6_6);
+      float f11_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_8[i] = f10_4[i];
+      mma_open(); mma<64, 4, 64, true, false>(f11_8, a6_7, (sa + L2_7)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f11_8) / 4>(f11_8);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f11_8[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // %12 [K, K'] = round %1
+    float f12_9[32];
+    UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = low(pack2(f1_1[i], 0.f));
+    // %13 [K, K'] = sub %1, %12
+    float f13_10[32];
+    UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f1_1[i] - f12_9[i]);
+    // store ws.S.map, %12
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_map + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f12_9[i]); }
+    // store ws.S.map_rest, %13
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f13_10[i]); }
+  }
+}
+
+// The state of S at every segment's start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -872,6 +1110,114 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int walk_segments = sequences[6 * sequence + 5];
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int segment = sequences[6 * sequence + 4] + n;
+      const u32 to = stage0 + n % 3 * 16384; (void)to;
+      // %2 [K, K'] = load ws.S.map
+      tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      // %3 [K, K'] = load ws.S.map_rest
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_segments > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + n;
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + n;
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // store ws.S.entry, %1
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+      // %4 [K, V] = round %1
+      float f4_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [K', V] = swap[K, K'] %4
+      // %7 [K, V] = contract[K'] %2, %6
+      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
+      float f7_4[32];
+      mma_open(); mma<64, 4, 64, false, true>(f7_4, a4_3, (sa + L0_2)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
+      // %8 [K', V] = swap[K, K'] %5
+      // %13 [K, V] = load ws.S.local
+      // %9 [K, V] = contract[K'] %2, %8
+      // %11 [K, V] = add %7, %9
+      mma_wait<0>();
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
+      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
+      float f11_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = f7_4[i];
+      mma_open(); mma<64, 4, 64, false, false>(f11_7, a5_6, (sa + L0_2)); mma_commit();
+      // %10 [K, V] = contract[K'] %3, %6
+      // %12 [K, V] = add %11, %10
+      mma_wait<0>();
+      mma_ready<sizeof(f11_7) / 4>(f11_7);
+      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
+      float f12_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = f11_7[i];
+      mma_open(); mma<64, 4, 64, false, false>(f12_9, a4_8, (sa + L1_3)); mma_commit();
+      // %14 [K, V] = add %12, %13
+      mma_wait<0>();
+      mma_ready<sizeof(f12_9) / 4>(f12_9);
+      float f13_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f13_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+      float f14_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f12_9[i] + f13_10[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_11[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+  }
+}
+
+// Carries S from chunk to chunk and reads it.
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_8 = 16384, L4_11 = 24576, L5_14 = 32768, L6_17 = 40960, L1_3 = 49152, L7_19 = 49408;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 16384, full = base + 116224, empty = full + 16, landed = empty + 16;
@@ -937,9 +1283,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, V] = load S
+    // %0 [K, V] = load ws.S.entry, whole S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1003,21 +1349,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       bar_arrive(empty + n % 2 * 8);
     }
     // store final.S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L3_8 = 16384, L4_11 = 24576, L1_3 = 32768, L5_13 = 33024;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 49152, full = base + 150016, empty = full + 24, landed = empty + 24;
@@ -1080,9 +1428,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, V] = load S
+    // %0 [K, V] = load ws.S.entry, whole S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1137,9 +1485,140 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   }
 }
 
-// Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_14 = 32768, L5_16 = 40960, L6_18 = 49152;
+// What every segment adds to the cotangent of S by its start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_14 = 32768, L5_16 = 40960, L6_18 = 49152;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 149760, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r18_0[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 50176; (void)to;
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %5 [%row, %col] = load ws.S.score0_0
+      tile_load<64, 1, 128>((to + L2_5), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %10 [%row, %col] = load ws.S.solve0_0
+      tile_load<64, 1, 128>((to + L3_10), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      // %14 [%row, K] = load ws.S.read0 row
+      tile_load<64, 1, 128>((to + L4_14), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %16 [%row, K] = load ws.S.erase0 row
+      tile_load<64, 1, 128>((to + L5_16), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %18 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 50176; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_18))[i] = r18_0[k]; }
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      // %6 [%col, %row] = swap %5
+      // %11 [%col, %row] = swap %10
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 50176; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // %7 [%col, V] = swap %2
+      // %8 [%row, V] = contract[%col] %6, %7
+      u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
+      float f8_3[32];
+      mma_open(); mma<64, 4, 64, true, true>(f8_3, a2_2, (sa + L2_5)); mma_commit();
+      // %19 [K, V] = mul %18, %1
+      float f19_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_4[i] = (((float*)(sp + L6_18))[frag_col(i)] * f1_1[i]);
+      // %15 [K, V] = contract[%row] %14, %2
+      // %20 [K, V] = add %19, %15
+      u32 a2_5[4][4]; load_as<4, 64, true>(a2_5, (sa + L0_2));
+      float f20_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_6[i] = f19_4[i];
+      mma_open(); mma<64, 4, 64, true, false>(f20_6, a2_5, (sa + L4_14)); mma_commit();
+      // %4 [%row, V] = contract[K] %3, %1
+      // %9 [%row, V] = add %4, %8
+      mma_wait<1>();
+      mma_ready<sizeof(f8_3) / 4>(f8_3);
+      u32 a1_7[4][4]; pack<4>(a1_7, f1_1);
+      float f9_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_8[i] = f8_3[i];
+      mma_open(); mma<64, 4, 64, false, false>(f9_8, a1_7, (sa + L1_3)); mma_commit();
+      // %12 [%col, V] = swap %9
+      // %13 [%row, V] = contract[%col] %11, %12
+      mma_wait<0>();
+      mma_ready<sizeof(f20_6) / 4>(f20_6);
+      mma_ready<sizeof(f9_8) / 4>(f9_8);
+      u32 a9_9[4][4]; pack<4>(a9_9, f9_8);
+      float f13_10[32];
+      mma_open(); mma<64, 4, 64, true, true>(f13_10, a9_9, (sa + L3_10)); mma_commit();
+      // %17 [K, V] = contract[%row] %16, %13
+      // %21 [K, V] = add %20, %17
+      mma_wait<0>();
+      mma_ready<sizeof(f13_10) / 4>(f13_10);
+      u32 a13_11[4][4]; pack<4>(a13_11, f13_10);
+      float f21_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_12[i] = f20_6[i];
+      mma_open(); mma<64, 4, 64, true, false>(f21_12, a13_11, (sa + L5_16)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f21_12) / 4>(f21_12);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f21_12[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.S.local_cotangent, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// The cotangent of S at every segment's end.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1148,6 +1627,113 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int walk_segments = sequences[6 * sequence + 5];
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 49152, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 to = stage0 + n % 3 * 16384; (void)to;
+      // %2 [K, K'] = load ws.S.map
+      tile_load<64, 1, 128>((to + L0_2), p_ws_S_map + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      // %3 [K, K'] = load ws.S.map_rest
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_map_rest + ((i64)segment * d.heads + head) * 4096, 64, 64, 64, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_segments > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = load d_final.S
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_segments; ++n) {
+      const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+      const u32 sa = stage0 + n % 3 * 16384; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // store ws.S.entry_cotangent, %1
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+      // %4 [K, V] = round %1
+      float f4_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = low(pack2(f1_1[i], 0.f));
+      // %6 [K', V] = contract[K] %2, %4
+      u32 a4_3[4][4]; pack<4>(a4_3, f4_2);
+      float f6_4[32];
+      mma_open(); mma<64, 4, 64, true, true>(f6_4, a4_3, (sa + L0_2)); mma_commit();
+      // %5 [K, V] = sub %1, %4
+      float f5_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f1_1[i] - f4_2[i]);
+      // %12 [K, V] = load ws.S.local_cotangent
+      // %7 [K', V] = contract[K] %2, %5
+      // %9 [K', V] = add %6, %7
+      mma_wait<0>();
+      mma_ready<sizeof(f6_4) / 4>(f6_4);
+      u32 a5_6[4][4]; pack<4>(a5_6, f5_5);
+      float f9_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = f6_4[i];
+      mma_open(); mma<64, 4, 64, true, false>(f9_7, a5_6, (sa + L0_2)); mma_commit();
+      // %8 [K', V] = contract[K] %3, %4
+      // %10 [K', V] = add %9, %8
+      mma_wait<0>();
+      mma_ready<sizeof(f9_7) / 4>(f9_7);
+      u32 a4_8[4][4]; pack<4>(a4_8, f4_2);
+      float f10_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_9[i] = f9_7[i];
+      mma_open(); mma<64, 4, 64, true, false>(f10_9, a4_8, (sa + L1_3)); mma_commit();
+      // %11 [K, V] = swap[K, K'] %10
+      // %13 [K, V] = add %11, %12
+      mma_wait<0>();
+      mma_ready<sizeof(f10_9) / 4>(f10_9);
+      float f12_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f12_10[i] = r < 64 && c < v_here ? ld((p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+      float f13_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f10_9[i] + f12_10[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_11[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+  }
+}
+
+// Carries the cotangent of S against time.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_14 = 32768, L5_16 = 40960, L6_18 = 49152;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 32768, full = base + 132352, empty = full + 16, landed = empty + 16;
@@ -1212,9 +1798,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, V] = load d_final.S
+    // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1276,7 +1862,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       bar_arrive(empty + n % 2 * 8);
     }
     // store d_S, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
 }
 
@@ -1755,7 +2341,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
 
-constexpr int kTablePrograms = 128, kTableLeast = 8;
+constexpr int kTablePrograms = 128, kTableLeast = 8, kTablePays = 4;
 // Tables of sequences, segments and chunks (ir/plan), from the offsets of sequences on the device, so that no host reads them. One block.
 constexpr int kTableThreads = 1024;
 
@@ -1774,6 +2360,19 @@ DEV int table_scan(int x, int& total) {
   }
   total = sums[kTableThreads - 1];
   return sums[t] - x;
+}
+// The largest of the numbers that threads bring.
+DEV int table_most(int x) {
+  int* const most = (int*)smem;
+  const int t = threadIdx.x;
+  __syncthreads();
+  most[t] = x;
+  __syncthreads();
+  for (int by = kTableThreads / 2; by > 0; by /= 2) {
+    if (t < by && most[t + by] > most[t]) most[t] = most[t + by];
+    __syncthreads();
+  }
+  return most[0];
 }
 // Offset number i: within 0 and the number of tokens whatever is given, since kernels go where tables send them.
 DEV int table_offset(const void* offsets, int bytes, const Dims& d, int i) {
@@ -1797,19 +2396,23 @@ DEV int table_find(const int* sequences, int n, int column, int x) {
 extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const void* offsets, const int offset_bytes, int* __restrict__ sequences, int* __restrict__ segments, int* __restrict__ chunks, const Dims d) {
   const int t = threadIdx.x, each = (d.sequences + kTableThreads - 1) / kTableThreads, from = t * each < d.sequences ? t * each : d.sequences;
   const int to = from + each < d.sequences ? from + each : d.sequences;
-  int count = 0, all_chunks, all_segments;
+  int count = 0, most = 0, all_chunks, all_segments;
   for (int i = from; i < to; ++i) {
     const int first = table_offset(offsets, offset_bytes, d, i), next = table_offset(offsets, offset_bytes, d, i + 1), end = next < first ? first : next;
     sequences[6 * i] = first;
     sequences[6 * i + 1] = end;
     sequences[6 * i + 3] = (end - first + kChunk - 1) / kChunk;
     count += sequences[6 * i + 3];
+    if (sequences[6 * i + 3] > most) most = sequences[6 * i + 3];
   }
   int at = table_scan(count, all_chunks);
   // Offsets that fall make more chunks than there is room for.
   if (all_chunks > d.chunks) all_chunks = d.chunks;
   const i64 spread = ((i64)all_chunks * d.heads + kTablePrograms - 1) / kTablePrograms;
-  const int longest = spread > kTableLeast ? (int)spread : kTableLeast;
+  most = table_most(most);
+  if (most > d.chunks) most = d.chunks;
+  const i64 longest = spread > kTableLeast ? spread : kTableLeast;
+  const bool cut = most >= kTablePays * longest;
   count = 0;
   for (int i = from; i < to; ++i) {
     if (at > d.chunks) at = d.chunks;
@@ -1817,7 +2420,7 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     if (here < sequences[6 * i + 3]) sequences[6 * i + 1] = sequences[6 * i] + here * kChunk;
     sequences[6 * i + 2] = at;
     sequences[6 * i + 3] = here;
-    sequences[6 * i + 5] = here > longest ? (here + longest - 1) / longest : 1;
+    sequences[6 * i + 5] = cut && here > longest ? (int)((here + longest - 1) / longest) : 1;
     at += here;
     count += sequences[6 * i + 5];
   }
@@ -1837,7 +2440,8 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     for (int k = 0; k < 4; ++k) chunks[4 * i + k] = row[k];
   }
   for (int i = t; i < d.segments; i += kTableThreads) {
-    int row[4] = {0, 0, 0, 0};
+    // Neither the first segment of a sequence nor its last.
+    int row[4] = {0, 0, 0, -1};
     if (i < all_segments) {
       const int s = table_find(sequences, d.sequences, 4, i), index = i - sequences[6 * s + 4];
       const int pieces = sequences[6 * s + 5], part = sequences[6 * s + 3] / pieces, more = sequences[6 * s + 3] % pieces;

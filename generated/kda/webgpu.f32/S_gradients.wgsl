@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_d_g: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 3328>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -28,23 +28,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let group = head * groups / heads;
-  let far = dims[5].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 10240u;
+  let far = dims[6].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 10240u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_S_solved0 = dims[3].w + (token * heads + head) * 64u;
-  let at_ws_S_written0 = dims[3].y + (token * heads + head) * 64u;
+  let at_ws_S_solved0 = dims[5].x + (token * heads + head) * 64u;
+  let at_ws_S_written0 = dims[4].x + (token * heads + head) * 64u;
   let at_k = (token * groups + group) * 64u;
   let groups_64 = groups * 64u;
-  let at_ws_S_states = dims[3].x + (chunk * heads + head) * 4096u;
-  let at_ws_d_q_heads = dims[4].x + (token * heads + head) * 64u;
-  let at_q_staged = dims[4].z + (token * groups + group) * 64u;
-  let at_beta_staged = dims[4].w + (token * heads + head);
-  let at_ws_S_cotangents = dims[3].z + (chunk * heads + head) * 4096u;
-  let at_ws_d_k_heads = dims[4].y + (token * heads + head) * 64u;
-  let at_d_beta_staged = dims[5].x + (token * heads + head);
+  let at_ws_S_states = dims[3].w + (chunk * heads + head) * 4096u;
+  let at_ws_d_q_heads = dims[5].y + (token * heads + head) * 64u;
+  let at_q_staged = dims[5].w + (token * groups + group) * 64u;
+  let at_beta_staged = dims[6].x + (token * heads + head);
+  let at_ws_S_cotangents = dims[4].w + (chunk * heads + head) * 4096u;
+  let at_ws_d_k_heads = dims[5].z + (token * heads + head) * 64u;
+  let at_d_beta_staged = dims[6].y + (token * heads + head);
   const near23 = 0u;
   const near24 = 16u;
   const near55 = 32u;

@@ -6,7 +6,8 @@
 @group(0) @binding(2) var<storage, read> p_S: array<f32>;
 @group(0) @binding(3) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(4) var<storage, read> sequences: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 6>;
+@group(0) @binding(5) var<storage, read> segments: array<u32>;
+@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 3856>;
 
 // Carries S from chunk to chunk and keeps it for the gradients.
@@ -16,11 +17,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let block = wid.z * 32u;
-  let sequence = wid.x;
-  let first_token = sequences[6u * sequence];
+  let segment = wid.x;
+  let sequence = segments[4u * segment];
+  let first_chunk = segments[4u * segment + 1u];
+  let chunk_count = segments[4u * segment + 2u];
+  let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let first_chunk = sequences[6u * sequence + 2u];
-  let chunk_count = sequences[6u * sequence + 3u];
+  let at_ws_S_entry = dims[3].z + (segment * heads + head) * 4096u + block;
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near3 = 0u;
@@ -32,11 +35,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near5 = 784u;
   const near11 = 784u;
   const near1 = 1808u;
-  // %0 [K, V] = load S
+  // %0 [K, V] = load ws.S.entry, whole S
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[near1 + i_K * 32u + i_V] = p_S[at_S + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_S_entry + i_K * 64u + i_V], p_S[at_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 32u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks with %1 [K, V] = %0
@@ -45,59 +49,59 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_S_states = dims[3].x + (chunk * heads + head) * 4096u + block;
+    let at_ws_S_states = dims[3].w + (chunk * heads + head) * 4096u + block;
     let at_beta = (token * heads + head);
     let at_ws_S_erase0 = dims[2].y + (token * heads + head) * 64u;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
     let at_v = (token * heads + head) * 64u + block;
-    let at_ws_S_written0 = dims[3].y + (token * heads + head) * 64u + block;
+    let at_ws_S_written0 = dims[4].x + (token * heads + head) * 64u + block;
     let at_ws_S_col0 = dims[2].z + (token * heads + head) * 64u;
     let at_ws_S_decay = dims[2].w + (chunk * heads + head) * 64u;
     // store ws.S.states, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let v1_1 = near[near1 + i_K * 32u + i_V];
-      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
+      let v1_2 = near[near1 + i_K * 32u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_2;
     }
     // %3 [%row] = load beta row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v3_2 = select(0.0, p_beta[at_beta + r * heads], r < length);
-      near[near3 + r] = v3_2;
+      let v3_3 = select(0.0, p_beta[at_beta + r * heads], r < length);
+      near[near3 + r] = v3_3;
     }
     // %5 [%row, K] = load ws.S.erase0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v5_3 = select(0.0, arena[at_ws_S_erase0 + r * heads_64 + i_K], r < length);
-      near[near5 + r * 64u + i_K] = v5_3;
+      let v5_4 = select(0.0, arena[at_ws_S_erase0 + r * heads_64 + i_K], r < length);
+      near[near5 + r * 64u + i_K] = v5_4;
     }
     workgroupBarrier();
     // %6 [%row, V] = contract[K] %5, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
-      var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
       var sum7 = vec2<f32>();
       var sum8 = vec2<f32>();
-      for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let v1_9 = near[near1 + k4 * 32u + first_i_V];
-        let v1_10 = near[near1 + k4 * 32u + first_i_V + 1u];
-        let b11 = vec2<f32>(v1_9, v1_10);
-        sum5 += near[near5 + first_r * 64u + k4] * b11;
-        sum6 += near[near5 + first_r * 64u + k4 + 64u] * b11;
-        sum7 += near[near5 + first_r * 64u + k4 + 128u] * b11;
-        sum8 += near[near5 + first_r * 64u + k4 + 192u] * b11;
+      var sum9 = vec2<f32>();
+      for (var k5 = 0u; k5 < 64u + zero; k5++) {
+        let v1_10 = near[near1 + k5 * 32u + first_i_V];
+        let v1_11 = near[near1 + k5 * 32u + first_i_V + 1u];
+        let b12 = vec2<f32>(v1_10, v1_11);
+        sum6 += near[near5 + first_r * 64u + k5] * b12;
+        sum7 += near[near5 + first_r * 64u + k5 + 64u] * b12;
+        sum8 += near[near5 + first_r * 64u + k5 + 128u] * b12;
+        sum9 += near[near5 + first_r * 64u + k5 + 192u] * b12;
       }
-      var m6 = array<vec2<f32>, 4>(sum5, sum6, sum7, sum8);
+      var m6 = array<vec2<f32>, 4>(sum6, sum7, sum8, sum9);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v6_12 = m6[y][x];
-          near[near6 + r * 32u + i_V] = v6_12;
+          let v6_13 = m6[y][x];
+          near[near6 + r * 32u + i_V] = v6_13;
         }
       }
     }
@@ -105,8 +109,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let v8_13 = arena[at_ws_S_solve0_0 + r * 16u + c];
-      near[near8 + r * 16u + c] = v8_13;
+      let v8_14 = arena[at_ws_S_solve0_0 + r * 16u + c];
+      near[near8 + r * 16u + c] = v8_14;
     }
     workgroupBarrier();
     // %2 [%row, V] = load v row
@@ -116,9 +120,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let c = i / 32u;
-      let v7_15 = (near[near6 + c * 32u + i_V] + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * near[near3 + c]));
-      let v9_14 = v7_15;
-      near[near9 + c * 32u + i_V] = v9_14;
+      let v7_16 = (near[near6 + c * 32u + i_V] + (select(0.0, p_v[at_v + c * heads_64 + i_V], c < length) * near[near3 + c]));
+      let v9_15 = v7_16;
+      near[near9 + c * 32u + i_V] = v9_15;
     }
     workgroupBarrier();
     // %10 [%row, V] = contract[%col] %8, %9
@@ -126,24 +130,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 16u) * 2u;
       let first_r = (i / 16u) * 4u;
-      var sum17 = vec2<f32>();
       var sum18 = vec2<f32>();
       var sum19 = vec2<f32>();
       var sum20 = vec2<f32>();
-      for (var k16 = 0u; k16 < 16u + zero; k16++) {
-        let b21 = vec2<f32>(near[near9 + k16 * 32u + first_i_V], near[near9 + k16 * 32u + first_i_V + 1u]);
-        sum17 += near[near8 + first_r * 16u + k16] * b21;
-        sum18 += near[near8 + first_r * 16u + k16 + 16u] * b21;
-        sum19 += near[near8 + first_r * 16u + k16 + 32u] * b21;
-        sum20 += near[near8 + first_r * 16u + k16 + 48u] * b21;
+      var sum21 = vec2<f32>();
+      for (var k17 = 0u; k17 < 16u + zero; k17++) {
+        let b22 = vec2<f32>(near[near9 + k17 * 32u + first_i_V], near[near9 + k17 * 32u + first_i_V + 1u]);
+        sum18 += near[near8 + first_r * 16u + k17] * b22;
+        sum19 += near[near8 + first_r * 16u + k17 + 16u] * b22;
+        sum20 += near[near8 + first_r * 16u + k17 + 32u] * b22;
+        sum21 += near[near8 + first_r * 16u + k17 + 48u] * b22;
       }
-      var m10 = array<vec2<f32>, 4>(sum17, sum18, sum19, sum20);
+      var m10 = array<vec2<f32>, 4>(sum18, sum19, sum20, sum21);
       for (var y = 0u; y < 4u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v10_22 = m10[y][x];
-          near[near10 + r * 32u + i_V] = v10_22;
+          let v10_23 = m10[y][x];
+          near[near10 + r * 32u + i_V] = v10_23;
           if (r < length) { arena[at_ws_S_written0 + r * heads_64 + i_V] = m10[y][x]; }
         }
       }
@@ -153,14 +157,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v11_23 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[near11 + r * 64u + i_K] = v11_23;
+      let v11_24 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near11 + r * 64u + i_K] = v11_24;
     }
     // %13 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let v13_24 = arena[at_ws_S_decay + i_K];
-      near[near13 + i_K] = v13_24;
+      let v13_25 = arena[at_ws_S_decay + i_K];
+      near[near13 + i_K] = v13_25;
     }
     workgroupBarrier();
     // %14 [K, V] = mul %13, %1
@@ -169,28 +173,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
-      var sum26 = vec4<f32>();
       var sum27 = vec4<f32>();
       var sum28 = vec4<f32>();
       var sum29 = vec4<f32>();
-      for (var k25 = 0u; k25 < 16u + zero; k25++) {
-        let v10_30 = near[near10 + k25 * 32u + first_i_V];
-        let v10_31 = near[near10 + k25 * 32u + first_i_V + 1u];
-        let v10_32 = near[near10 + k25 * 32u + first_i_V + 2u];
-        let v10_33 = near[near10 + k25 * 32u + first_i_V + 3u];
-        let b34 = vec4<f32>(v10_30, v10_31, v10_32, v10_33);
-        sum26 += near[near11 + k25 * 64u + first_i_K] * b34;
-        sum27 += near[near11 + k25 * 64u + first_i_K + 1u] * b34;
-        sum28 += near[near11 + k25 * 64u + first_i_K + 2u] * b34;
-        sum29 += near[near11 + k25 * 64u + first_i_K + 3u] * b34;
+      var sum30 = vec4<f32>();
+      for (var k26 = 0u; k26 < 16u + zero; k26++) {
+        let v10_31 = near[near10 + k26 * 32u + first_i_V];
+        let v10_32 = near[near10 + k26 * 32u + first_i_V + 1u];
+        let v10_33 = near[near10 + k26 * 32u + first_i_V + 2u];
+        let v10_34 = near[near10 + k26 * 32u + first_i_V + 3u];
+        let b35 = vec4<f32>(v10_31, v10_32, v10_33, v10_34);
+        sum27 += near[near11 + k26 * 64u + first_i_K] * b35;
+        sum28 += near[near11 + k26 * 64u + first_i_K + 1u] * b35;
+        sum29 += near[near11 + k26 * 64u + first_i_K + 2u] * b35;
+        sum30 += near[near11 + k26 * 64u + first_i_K + 3u] * b35;
       }
-      var m12 = array<vec4<f32>, 4>(sum26, sum27, sum28, sum29);
+      var m12 = array<vec4<f32>, 4>(sum27, sum28, sum29, sum30);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_35 = near[near1 + i_K * 32u + i_V];
-          near[near1 + i_K * 32u + i_V] = ((near[near13 + i_K] * v1_35) + m12[y][x]);
+          let v1_36 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((near[near13 + i_K] * v1_36) + m12[y][x]);
         }
       }
     }

@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_final_S: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 2304>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
@@ -55,9 +55,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let token = at_token;
     let at_g = (token * heads + head) * 64u;
     let at_k = (token * groups + group) * 64u;
-    let at_beta_staged = dims[4].w + (token * heads + head);
+    let at_beta_staged = dims[6].x + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
-    let at_q_staged = dims[4].z + (token * groups + group) * 64u;
+    let at_q_staged = dims[5].w + (token * groups + group) * 64u;
     // %2 [K] = load g one
     // %4 [K] = expm1 %2
     // %5 [] = 0.5

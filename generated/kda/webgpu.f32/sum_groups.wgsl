@@ -5,7 +5,7 @@
 @group(0) @binding(1) var<storage, read_write> p_d_k: array<f32>;
 @group(0) @binding(2) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(3) var<storage, read> chunks: array<u32>;
-@group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 6>;
+@group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 2048>;
 
 // Gradients of shared inputs, summed over the heads of a group.
@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop members with %1 [%row, K] = %0
   for (var member = 0u; member < heads / groups; member++) {
     let head = group * (heads / groups) + member;
-    let at_ws_d_q_heads = dims[4].x + (token * heads + head) * 64u;
+    let at_ws_d_q_heads = dims[5].y + (token * heads + head) * 64u;
     // %2 [%row, K] = load ws.d_q.heads row
     // %3 [%row, K] = add %1, %2
     for (var i = lid; i < 1024u + zero; i += 64u) {
@@ -57,7 +57,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop members with %4 [%row, K] = %0
   for (var member = 0u; member < heads / groups; member++) {
     let head = group * (heads / groups) + member;
-    let at_ws_d_k_heads = dims[4].y + (token * heads + head) * 64u;
+    let at_ws_d_k_heads = dims[5].z + (token * heads + head) * 64u;
     // %5 [%row, K] = load ws.d_k.heads row
     // %6 [%row, K] = add %4, %5
     for (var i = lid; i < 1024u + zero; i += 64u) {

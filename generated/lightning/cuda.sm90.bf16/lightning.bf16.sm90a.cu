@@ -140,6 +140,9 @@ DEV void mma1688(float* d, const u32* a, u32 b0, u32 b1) {
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// A warpgroup gives registers back, or takes those that others gave: so many a thread from here on.
+template <int N> DEV void regs_down() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }
+template <int N> DEV void regs_up() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }
 // Makes ordinary writes to shared memory visible to the tensor cores' own reads.
 DEV void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 #define LMOEC_ACC8(d) "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
@@ -758,9 +761,10 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(f32* __restrict__ p_ws
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x__row = lane;
@@ -822,7 +826,7 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(f32* __restrict__ p_ws
 }
 
 // What every segment adds to S by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_12 = 0, L1_13 = 8192, L5_18 = 16384, L6_21 = 16640, L2_14 = 0, L3_15 = 256, L4_17 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -830,9 +834,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const int walk_chunks = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5] ? 0 : segments[4 * segment + 2];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 52736, empty = full + 24, landed = empty + 24;
@@ -842,6 +847,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    regs_down<88>();
     // %0 [] = 2
     // %1 [] = -8
     // %2 [] = head
@@ -909,6 +915,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(f32* __restrict__ p_
     }
   }
   else {
+    regs_up<168>();
     // %10 [K, V] = zeros
     float f10_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f10_0[i] = 0.f;
@@ -1008,7 +1015,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 }
 
 // Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p_o, f32* __restrict__ p_ws_S_local, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_12 = 0, L1_13 = 8192, L2_14 = 16384, L5_24 = 24576, L6_28 = 32768, L8_33 = 33024, L9_36 = 33280, L3_18 = 0, L4_19 = 256, L7_32 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1016,9 +1023,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 126720, empty = full + 24, landed = empty + 24;
@@ -1133,9 +1141,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %10 [K, V] = load ws.S.entry
+    // %10 [K, V] = load ws.S.entry, whole S
     float f10_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f11_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f10_0[i];
     team_sync(2);
@@ -1188,58 +1196,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(bf16* __restrict__ p
       UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f38_9[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store ws.S.local, %11
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f11_1[i]); }
+    // store final.S, %11
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_S != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f11_1[i]); }
   }
-}
-
-// S after the last token.
-extern "C" __global__ void __launch_bounds__(256) S_final(f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_K_V = block * 1024 + lane * 4;
-  const int i_K = x_K_V / 64;
-  const int i_V = x_K_V % 64;
-  // %0 [K, V] = zeros
-  float t0[4];
-  UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments with %1 [K, V] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + m;
-      raw2[p][0] = few<4>(p_ws_S_local + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + n;
-        // %2 [K, V] = load ws.S.local
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        ask(n + 4, p);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t2[j];
-      }
-    }
-  }
-  // store final.S, %1
-  if (p_final_S != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_12 = 0, L1_13 = 8192, L5_18 = 16384, L6_21 = 16640, L2_14 = 0, L3_15 = 256, L4_17 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1247,9 +1210,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 77312, empty = full + 24, landed = empty + 24;
@@ -1335,9 +1299,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %10 [K, V] = load ws.S.entry
+    // %10 [K, V] = load ws.S.entry, whole S
     float f10_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f11_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f10_0[i];
     team_sync(2);
@@ -1378,7 +1342,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 }
 
 // What every segment adds to the cotangent of S by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_12 = 0, L1_17 = 8192, L4_15 = 16384, L5_20 = 16640, L2_13 = 0, L3_14 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1386,9 +1350,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restr
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const int walk_chunks = segments[4 * segment + 3] == 0 ? 0 : segments[4 * segment + 2];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 52736, empty = full + 24, landed = empty + 24;
@@ -1398,6 +1363,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restr
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    regs_down<88>();
     // %0 [] = 2
     // %1 [] = -8
     // %2 [] = head
@@ -1463,6 +1429,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(f32* __restr
     }
   }
   else {
+    regs_up<168>();
     // %10 [K, V] = zeros
     float f10_0[32];
     UNROLL for (int i = 0; i < 32; ++i) f10_0[i] = 0.f;
@@ -1562,7 +1529,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
 }
 
 // Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__ p_ws_S_local_cotangent, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_12 = 0, L1_17 = 8192, L4_15 = 16384, L5_20 = 16640, L2_13 = 0, L3_14 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1570,9 +1537,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 77312, empty = full + 24, landed = empty + 24;
@@ -1656,9 +1624,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %10 [K, V] = load ws.S.entry_cotangent
+    // %10 [K, V] = load ws.S.entry_cotangent, whole d_final.S
     float f10_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < 64 && c < v_here ? ld((p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f11_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f10_0[i];
     team_sync(2);
@@ -1695,54 +1663,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(f32* __restrict__
       UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f22_7[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store ws.S.local_cotangent, %11
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f11_1[i]); }
+    // store d_S, %11
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f11_1[i]); }
   }
-}
-
-// The gradient of S before the first token.
-extern "C" __global__ void __launch_bounds__(256) S_reverse_first(f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_K_V = block * 1024 + lane * 4;
-  const int i_K = x_K_V / 64;
-  const int i_V = x_K_V % 64;
-  // %0 [K, V] = zeros
-  float t0[4];
-  UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments reversed with %1 [K, V] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
-      raw2[p][0] = few<4>(p_ws_S_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-        // %2 [K, V] = load ws.S.local_cotangent
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        ask(n + 4, p);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t2[j];
-      }
-    }
-  }
-  // store d_S, %1
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
 }
 
 // Gradients of what the scan of S reads.
@@ -2037,7 +1960,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t11[i]);
 }
 
-constexpr int kTablePrograms = 128, kTableLeast = 8;
+constexpr int kTablePrograms = 128, kTableLeast = 8, kTablePays = 1;
 // Tables of sequences, segments and chunks (ir/plan), from the offsets of sequences on the device, so that no host reads them. One block.
 constexpr int kTableThreads = 1024;
 
@@ -2056,6 +1979,19 @@ DEV int table_scan(int x, int& total) {
   }
   total = sums[kTableThreads - 1];
   return sums[t] - x;
+}
+// The largest of the numbers that threads bring.
+DEV int table_most(int x) {
+  int* const most = (int*)smem;
+  const int t = threadIdx.x;
+  __syncthreads();
+  most[t] = x;
+  __syncthreads();
+  for (int by = kTableThreads / 2; by > 0; by /= 2) {
+    if (t < by && most[t + by] > most[t]) most[t] = most[t + by];
+    __syncthreads();
+  }
+  return most[0];
 }
 // Offset number i: within 0 and the number of tokens whatever is given, since kernels go where tables send them.
 DEV int table_offset(const void* offsets, int bytes, const Dims& d, int i) {
@@ -2079,19 +2015,23 @@ DEV int table_find(const int* sequences, int n, int column, int x) {
 extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const void* offsets, const int offset_bytes, int* __restrict__ sequences, int* __restrict__ segments, int* __restrict__ chunks, const Dims d) {
   const int t = threadIdx.x, each = (d.sequences + kTableThreads - 1) / kTableThreads, from = t * each < d.sequences ? t * each : d.sequences;
   const int to = from + each < d.sequences ? from + each : d.sequences;
-  int count = 0, all_chunks, all_segments;
+  int count = 0, most = 0, all_chunks, all_segments;
   for (int i = from; i < to; ++i) {
     const int first = table_offset(offsets, offset_bytes, d, i), next = table_offset(offsets, offset_bytes, d, i + 1), end = next < first ? first : next;
     sequences[6 * i] = first;
     sequences[6 * i + 1] = end;
     sequences[6 * i + 3] = (end - first + kChunk - 1) / kChunk;
     count += sequences[6 * i + 3];
+    if (sequences[6 * i + 3] > most) most = sequences[6 * i + 3];
   }
   int at = table_scan(count, all_chunks);
   // Offsets that fall make more chunks than there is room for.
   if (all_chunks > d.chunks) all_chunks = d.chunks;
   const i64 spread = ((i64)all_chunks * d.heads + kTablePrograms - 1) / kTablePrograms;
-  const int longest = spread > kTableLeast ? (int)spread : kTableLeast;
+  most = table_most(most);
+  if (most > d.chunks) most = d.chunks;
+  const i64 longest = spread > kTableLeast ? spread : kTableLeast;
+  const bool cut = most >= kTablePays * longest;
   count = 0;
   for (int i = from; i < to; ++i) {
     if (at > d.chunks) at = d.chunks;
@@ -2099,7 +2039,7 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     if (here < sequences[6 * i + 3]) sequences[6 * i + 1] = sequences[6 * i] + here * kChunk;
     sequences[6 * i + 2] = at;
     sequences[6 * i + 3] = here;
-    sequences[6 * i + 5] = here > longest ? (here + longest - 1) / longest : 1;
+    sequences[6 * i + 5] = cut && here > longest ? (int)((here + longest - 1) / longest) : 1;
     at += here;
     count += sequences[6 * i + 5];
   }
@@ -2119,7 +2059,8 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     for (int k = 0; k < 4; ++k) chunks[4 * i + k] = row[k];
   }
   for (int i = t; i < d.segments; i += kTableThreads) {
-    int row[4] = {0, 0, 0, 0};
+    // Neither the first segment of a sequence nor its last.
+    int row[4] = {0, 0, 0, -1};
     if (i < all_segments) {
       const int s = table_find(sequences, d.sequences, 4, i), index = i - sequences[6 * s + 4];
       const int pieces = sequences[6 * s + 5], part = sequences[6 * s + 3] / pieces, more = sequences[6 * s + 3] % pieces;

@@ -3,10 +3,12 @@
 
 @group(0) @binding(0) var<storage, read> p_q: array<f32>;
 @group(0) @binding(1) var<storage, read> p_d_o: array<f32>;
-@group(0) @binding(2) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(3) var<storage, read> sequences: array<u32>;
-@group(0) @binding(4) var<storage, read> segments: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 4>;
+@group(0) @binding(2) var<storage, read> p_d_final_S: array<f32>;
+@group(0) @binding(3) var<storage, read_write> p_d_S: array<f32>;
+@group(0) @binding(4) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(5) var<storage, read> sequences: array<u32>;
+@group(0) @binding(6) var<storage, read> segments: array<u32>;
+@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 4>;
 var<workgroup> near: array<f32, 3616>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -51,8 +53,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_S_entry_cotangent = dims[3].x + (segment * heads + head) * 4096u + block;
+  let at_d_final_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
-  let at_ws_S_local_cotangent = dims[2].w + (segment * heads + head) * 4096u + block;
   const near14 = 0u;
   const near15 = 16u;
   const near16 = 32u;
@@ -73,11 +75,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let t8 = m_pow(2.0f, t7);
   // %9 [] = neg %8
   let t9 = (-t8);
-  // %10 [K, V] = load ws.S.entry_cotangent
+  // %10 [K, V] = load ws.S.entry_cotangent, whole d_final.S
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[near11 + i_K * 32u + i_V] = arena[at_ws_S_entry_cotangent + i_K * 64u + i_V];
+    let v10_1 = select(arena[at_ws_S_entry_cotangent + i_K * 64u + i_V], p_d_final_S[at_d_final_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near11 + i_K * 32u + i_V] = v10_1;
   }
   workgroupBarrier();
   // loop chunks reversed with %11 [K, V] = %10
@@ -93,8 +96,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let v11_1 = near[near11 + i_K * 32u + i_V];
-      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v11_1;
+      let v11_2 = near[near11 + i_K * 32u + i_V];
+      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v11_2;
     }
     // %13 [%row] = keep %9
     // %14 [%row] = cumsum %13
@@ -110,9 +113,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %15 [%row] = exp %14
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v14_3 = near[near14 + r];
-      let v15_2 = m_exp(v14_3);
-      near[near15 + r] = v15_2;
+      let v14_4 = near[near14 + r];
+      let v15_3 = m_exp(v14_4);
+      near[near15 + r] = v15_3;
     }
     workgroupBarrier();
     // %12 [%row, V] = load d_o row
@@ -120,19 +123,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let v16_4 = (near[near15 + r] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length));
-      near[near16 + r * 32u + i_V] = v16_4;
+      let v16_5 = (near[near15 + r] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length));
+      near[near16 + r * 32u + i_V] = v16_5;
     }
     // %17 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v17_5 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[near17 + r * 64u + i_K] = v17_5;
+      let v17_6 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near17 + r * 64u + i_K] = v17_6;
     }
     // %19 [] = pick last %14
-    let v14_6 = near[near14 + 15u];
-    let t19 = v14_6;
+    let v14_7 = near[near14 + 15u];
+    let t19 = v14_7;
     // %20 [] = exp %19
     let t20 = m_exp(t19);
     workgroupBarrier();
@@ -142,35 +145,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
-      var sum8 = vec4<f32>();
       var sum9 = vec4<f32>();
       var sum10 = vec4<f32>();
       var sum11 = vec4<f32>();
-      for (var k7 = 0u; k7 < 16u + zero; k7++) {
-        let b12 = vec4<f32>(near[near16 + k7 * 32u + first_i_V], near[near16 + k7 * 32u + first_i_V + 1u], near[near16 + k7 * 32u + first_i_V + 2u], near[near16 + k7 * 32u + first_i_V + 3u]);
-        sum8 += near[near17 + k7 * 64u + first_i_K] * b12;
-        sum9 += near[near17 + k7 * 64u + first_i_K + 1u] * b12;
-        sum10 += near[near17 + k7 * 64u + first_i_K + 2u] * b12;
-        sum11 += near[near17 + k7 * 64u + first_i_K + 3u] * b12;
+      var sum12 = vec4<f32>();
+      for (var k8 = 0u; k8 < 16u + zero; k8++) {
+        let b13 = vec4<f32>(near[near16 + k8 * 32u + first_i_V], near[near16 + k8 * 32u + first_i_V + 1u], near[near16 + k8 * 32u + first_i_V + 2u], near[near16 + k8 * 32u + first_i_V + 3u]);
+        sum9 += near[near17 + k8 * 64u + first_i_K] * b13;
+        sum10 += near[near17 + k8 * 64u + first_i_K + 1u] * b13;
+        sum11 += near[near17 + k8 * 64u + first_i_K + 2u] * b13;
+        sum12 += near[near17 + k8 * 64u + first_i_K + 3u] * b13;
       }
-      var m18 = array<vec4<f32>, 4>(sum8, sum9, sum10, sum11);
+      var m18 = array<vec4<f32>, 4>(sum9, sum10, sum11, sum12);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v11_13 = near[near11 + i_K * 32u + i_V];
-          near[near11 + i_K * 32u + i_V] = ((t20 * v11_13) + m18[y][x]);
+          let v11_14 = near[near11 + i_K * 32u + i_V];
+          near[near11 + i_K * 32u + i_V] = ((t20 * v11_14) + m18[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
-  // store ws.S.local_cotangent, %11
+  // store d_S, %11
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let v11_14 = near[near11 + i_K * 32u + i_V];
-    arena[at_ws_S_local_cotangent + i_K * 64u + i_V] = v11_14;
+    let v11_15 = near[near11 + i_K * 32u + i_V];
+    if (segments[4u * segment + 3u] == 0u) { p_d_S[at_d_final_S + i_K * 64u + i_V] = v11_15; }
   }
 }

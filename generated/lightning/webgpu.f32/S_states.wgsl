@@ -3,10 +3,11 @@
 
 @group(0) @binding(0) var<storage, read> p_k: array<f32>;
 @group(0) @binding(1) var<storage, read> p_v: array<f32>;
-@group(0) @binding(2) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(3) var<storage, read> sequences: array<u32>;
-@group(0) @binding(4) var<storage, read> segments: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 4>;
+@group(0) @binding(2) var<storage, read> p_S: array<f32>;
+@group(0) @binding(3) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(4) var<storage, read> sequences: array<u32>;
+@group(0) @binding(5) var<storage, read> segments: array<u32>;
+@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 4>;
 var<workgroup> near: array<f32, 3616>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -51,6 +52,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_S_entry = dims[2].y + (segment * heads + head) * 4096u + block;
+  let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near15 = 0u;
   const near18 = 16u;
@@ -72,11 +74,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let t8 = m_pow(2.0f, t7);
   // %9 [] = neg %8
   let t9 = (-t8);
-  // %10 [K, V] = load ws.S.entry
+  // %10 [K, V] = load ws.S.entry, whole S
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[near11 + i_K * 32u + i_V] = arena[at_ws_S_entry + i_K * 64u + i_V];
+    let v10_1 = select(arena[at_ws_S_entry + i_K * 64u + i_V], p_S[at_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near11 + i_K * 32u + i_V] = v10_1;
   }
   workgroupBarrier();
   // loop chunks with %11 [K, V] = %10
@@ -92,15 +95,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let v11_1 = near[near11 + i_K * 32u + i_V];
-      arena[at_ws_S_states + i_K * 64u + i_V] = v11_1;
+      let v11_2 = near[near11 + i_K * 32u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v11_2;
     }
     // %13 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v13_2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[near13 + r * 64u + i_K] = v13_2;
+      let v13_3 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near13 + r * 64u + i_K] = v13_3;
     }
     // %14 [%row] = keep %9
     // %15 [%row] = cumsum %14
@@ -114,15 +117,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
     workgroupBarrier();
     // %16 [] = pick last %15
-    let v15_3 = near[near15 + 15u];
-    let t16 = v15_3;
+    let v15_4 = near[near15 + 15u];
+    let t16 = v15_4;
     // %17 [%row] = sub %16, %15
     // %18 [%row] = exp %17
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v15_5 = near[near15 + r];
-      let v18_4 = m_exp((t16 - v15_5));
-      near[near18 + r] = v18_4;
+      let v15_6 = near[near15 + r];
+      let v18_5 = m_exp((t16 - v15_6));
+      near[near18 + r] = v18_5;
     }
     workgroupBarrier();
     // %12 [%row, V] = load v row
@@ -130,8 +133,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let v19_6 = (near[near18 + r] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
-      near[near19 + r * 32u + i_V] = v19_6;
+      let v19_7 = (near[near18 + r] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
+      near[near19 + r * 32u + i_V] = v19_7;
     }
     // %21 [] = exp %16
     let t21 = m_exp(t16);
@@ -142,24 +145,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
-      var sum8 = vec4<f32>();
       var sum9 = vec4<f32>();
       var sum10 = vec4<f32>();
       var sum11 = vec4<f32>();
-      for (var k7 = 0u; k7 < 16u + zero; k7++) {
-        let b12 = vec4<f32>(near[near19 + k7 * 32u + first_i_V], near[near19 + k7 * 32u + first_i_V + 1u], near[near19 + k7 * 32u + first_i_V + 2u], near[near19 + k7 * 32u + first_i_V + 3u]);
-        sum8 += near[near13 + k7 * 64u + first_i_K] * b12;
-        sum9 += near[near13 + k7 * 64u + first_i_K + 1u] * b12;
-        sum10 += near[near13 + k7 * 64u + first_i_K + 2u] * b12;
-        sum11 += near[near13 + k7 * 64u + first_i_K + 3u] * b12;
+      var sum12 = vec4<f32>();
+      for (var k8 = 0u; k8 < 16u + zero; k8++) {
+        let b13 = vec4<f32>(near[near19 + k8 * 32u + first_i_V], near[near19 + k8 * 32u + first_i_V + 1u], near[near19 + k8 * 32u + first_i_V + 2u], near[near19 + k8 * 32u + first_i_V + 3u]);
+        sum9 += near[near13 + k8 * 64u + first_i_K] * b13;
+        sum10 += near[near13 + k8 * 64u + first_i_K + 1u] * b13;
+        sum11 += near[near13 + k8 * 64u + first_i_K + 2u] * b13;
+        sum12 += near[near13 + k8 * 64u + first_i_K + 3u] * b13;
       }
-      var m20 = array<vec4<f32>, 4>(sum8, sum9, sum10, sum11);
+      var m20 = array<vec4<f32>, 4>(sum9, sum10, sum11, sum12);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v11_13 = near[near11 + i_K * 32u + i_V];
-          near[near11 + i_K * 32u + i_V] = ((t21 * v11_13) + m20[y][x]);
+          let v11_14 = near[near11 + i_K * 32u + i_V];
+          near[near11 + i_K * 32u + i_V] = ((t21 * v11_14) + m20[y][x]);
         }
       }
     }

@@ -140,6 +140,9 @@ DEV void mma1688(float* d, const u32* a, u32 b0, u32 b1) {
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// A warpgroup gives registers back, or takes those that others gave: so many a thread from here on.
+template <int N> DEV void regs_down() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }
+template <int N> DEV void regs_up() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }
 // Makes ordinary writes to shared memory visible to the tensor cores' own reads.
 DEV void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 #define LMOEC_ACC8(d) "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
@@ -758,9 +761,10 @@ extern "C" __global__ void __launch_bounds__(256) h_spans(const f32* __restrict_
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x__row = lane;
@@ -824,9 +828,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const bf16* __restri
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const int walk_chunks = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5] ? 0 : segments[4 * segment + 2];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 52992, empty = full + 24, landed = empty + 24;
@@ -1001,7 +1006,7 @@ extern "C" __global__ void __launch_bounds__(256) h_join(const f32* __restrict__
 }
 
 // Carries h from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, bf16* __restrict__ p_o, f32* __restrict__ p_ws_h_local, const f32* __restrict__ p_ws_h_entry, const Strides s_x, const Strides s_dt, const Strides s_B, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const f32* __restrict__ p_ws_h_entry, const Strides s_x, const Strides s_dt, const Strides s_B, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L1_10 = 0, L2_12 = 8192, L3_13 = 16384, L9_24 = 24576, L5_9 = 32768, L10_28 = 33024, L12_35 = 33280, L13_38 = 33536, L0_7 = 0, L4_8 = 256, L6_17 = 512, L7_18 = 768, L8_19 = 0, L11_34 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1009,9 +1014,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 126976, empty = full + 24, landed = empty + 24;
@@ -1124,9 +1130,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
   else {
     // %4 [] = load D
     const float s4_0 = ld(p_D + ((i64)0 * d.heads + head) * 1);
-    // %5 [N, P] = load ws.h.entry
+    // %5 [N, P] = load ws.h.entry, whole h
     float f5_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f5_1[i] = r < 64 && c < v_here ? ld((p_ws_h_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f5_1[i] = r < ((!is_whole || p_h != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_h + ((i64)sequence * d.heads + head) * 4096 : p_ws_h_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f6_2[32];
     UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = f5_1[i];
     team_sync(2);
@@ -1188,58 +1194,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = f40_11[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store ws.h.local, %6
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_h_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f6_2[i]); }
+    // store final.h, %6
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_h != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_h + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f6_2[i]); }
   }
-}
-
-// h after the last token.
-extern "C" __global__ void __launch_bounds__(256) h_final(f32* __restrict__ p_final_h, const f32* __restrict__ p_ws_h_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_N_P = block * 1024 + lane * 4;
-  const int i_N = x_N_P / 64;
-  const int i_P = x_N_P % 64;
-  // %0 [N, P] = zeros
-  float t0[4];
-  UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments with %1 [N, P] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + m;
-      raw2[p][0] = few<4>(p_ws_h_local + ((i64)segment_ * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + n;
-        // %2 [N, P] = load ws.h.local
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        ask(n + 4, p);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t2[j];
-      }
-    }
-  }
-  // store final.h, %1
-  if (p_final_h != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)), v); }
 }
 
 // Carries h from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_ws_h_entry, bf16* __restrict__ p_ws_h_states, const Strides s_x, const Strides s_dt, const Strides s_B, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_h, const f32* __restrict__ p_ws_h_entry, bf16* __restrict__ p_ws_h_states, const Strides s_x, const Strides s_dt, const Strides s_B, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L1_9 = 0, L2_11 = 8192, L4_8 = 16384, L9_17 = 16640, L10_20 = 16896, L0_6 = 0, L3_7 = 256, L5_12 = 512, L6_13 = 768, L7_14 = 0, L8_16 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1247,9 +1208,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 77568, empty = full + 24, landed = empty + 24;
@@ -1332,9 +1294,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %4 [N, P] = load ws.h.entry
+    // %4 [N, P] = load ws.h.entry, whole h
     float f4_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f4_0[i] = r < 64 && c < v_here ? ld((p_ws_h_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f4_0[i] = r < ((!is_whole || p_h != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_h + ((i64)sequence * d.heads + head) * 4096 : p_ws_h_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f5_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f4_0[i];
     team_sync(2);
@@ -1385,9 +1347,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* _
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const int walk_chunks = segments[4 * segment + 3] == 0 ? 0 : segments[4 * segment + 2];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 53760, empty = full + 24, landed = empty + 24;
@@ -1557,7 +1520,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse_join(const f32* __re
 }
 
 // Carries the cotangent of h against time.
-extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __restrict__ p_dt, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const bf16* __restrict__ p_d_o, f32* __restrict__ p_ws_h_local_cotangent, const f32* __restrict__ p_ws_h_entry_cotangent, bf16* __restrict__ p_ws_h_cotangents, const Strides s_dt, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __restrict__ p_dt, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_h, f32* __restrict__ p_d_h, const f32* __restrict__ p_ws_h_entry_cotangent, bf16* __restrict__ p_ws_h_cotangents, const Strides s_dt, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_6 = 0, L2_15 = 8192, L8_13 = 16384, L9_18 = 16640, L1_7 = 0, L3_8 = 256, L4_9 = 512, L5_10 = 768, L6_11 = 1024, L7_12 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1565,9 +1528,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 2048, stage0 = base + 26624, full = base + 78336, empty = full + 24, landed = empty + 24;
@@ -1648,9 +1612,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %4 [N, P] = load ws.h.entry_cotangent
+    // %4 [N, P] = load ws.h.entry_cotangent, whole d_final.h
     float f4_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f4_0[i] = r < 64 && c < v_here ? ld((p_ws_h_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f4_0[i] = r < ((!is_whole || p_d_final_h != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_h + ((i64)sequence * d.heads + head) * 4096 : p_ws_h_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f5_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f4_0[i];
     team_sync(2);
@@ -1686,54 +1650,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
       UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f20_7[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store ws.h.local_cotangent, %5
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_h_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f5_1[i]); }
+    // store d_h, %5
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_h + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f5_1[i]); }
   }
-}
-
-// The gradient of h before the first token.
-extern "C" __global__ void __launch_bounds__(256) h_reverse_first(f32* __restrict__ p_d_h, const f32* __restrict__ p_ws_h_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_N_P = block * 1024 + lane * 4;
-  const int i_N = x_N_P / 64;
-  const int i_P = x_N_P % 64;
-  // %0 [N, P] = zeros
-  float t0[4];
-  UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments reversed with %1 [N, P] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
-      raw2[p][0] = few<4>(p_ws_h_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-        // %2 [N, P] = load ws.h.local_cotangent
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        ask(n + 4, p);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t2[j];
-      }
-    }
-  }
-  // store d_h, %1
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)), v); }
 }
 
 // Gradients of what the scan of h reads.
@@ -2294,7 +2213,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_h != nullptr) st(p_final_h + ((i64)sequence * d.heads + head) * 4096 + ((x_N + i) * 64 + x_P), t6[i]);
 }
 
-constexpr int kTablePrograms = 128, kTableLeast = 8;
+constexpr int kTablePrograms = 128, kTableLeast = 8, kTablePays = 1;
 // Tables of sequences, segments and chunks (ir/plan), from the offsets of sequences on the device, so that no host reads them. One block.
 constexpr int kTableThreads = 1024;
 
@@ -2313,6 +2232,19 @@ DEV int table_scan(int x, int& total) {
   }
   total = sums[kTableThreads - 1];
   return sums[t] - x;
+}
+// The largest of the numbers that threads bring.
+DEV int table_most(int x) {
+  int* const most = (int*)smem;
+  const int t = threadIdx.x;
+  __syncthreads();
+  most[t] = x;
+  __syncthreads();
+  for (int by = kTableThreads / 2; by > 0; by /= 2) {
+    if (t < by && most[t + by] > most[t]) most[t] = most[t + by];
+    __syncthreads();
+  }
+  return most[0];
 }
 // Offset number i: within 0 and the number of tokens whatever is given, since kernels go where tables send them.
 DEV int table_offset(const void* offsets, int bytes, const Dims& d, int i) {
@@ -2336,19 +2268,23 @@ DEV int table_find(const int* sequences, int n, int column, int x) {
 extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const void* offsets, const int offset_bytes, int* __restrict__ sequences, int* __restrict__ segments, int* __restrict__ chunks, const Dims d) {
   const int t = threadIdx.x, each = (d.sequences + kTableThreads - 1) / kTableThreads, from = t * each < d.sequences ? t * each : d.sequences;
   const int to = from + each < d.sequences ? from + each : d.sequences;
-  int count = 0, all_chunks, all_segments;
+  int count = 0, most = 0, all_chunks, all_segments;
   for (int i = from; i < to; ++i) {
     const int first = table_offset(offsets, offset_bytes, d, i), next = table_offset(offsets, offset_bytes, d, i + 1), end = next < first ? first : next;
     sequences[6 * i] = first;
     sequences[6 * i + 1] = end;
     sequences[6 * i + 3] = (end - first + kChunk - 1) / kChunk;
     count += sequences[6 * i + 3];
+    if (sequences[6 * i + 3] > most) most = sequences[6 * i + 3];
   }
   int at = table_scan(count, all_chunks);
   // Offsets that fall make more chunks than there is room for.
   if (all_chunks > d.chunks) all_chunks = d.chunks;
   const i64 spread = ((i64)all_chunks * d.heads + kTablePrograms - 1) / kTablePrograms;
-  const int longest = spread > kTableLeast ? (int)spread : kTableLeast;
+  most = table_most(most);
+  if (most > d.chunks) most = d.chunks;
+  const i64 longest = spread > kTableLeast ? spread : kTableLeast;
+  const bool cut = most >= kTablePays * longest;
   count = 0;
   for (int i = from; i < to; ++i) {
     if (at > d.chunks) at = d.chunks;
@@ -2356,7 +2292,7 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     if (here < sequences[6 * i + 3]) sequences[6 * i + 1] = sequences[6 * i] + here * kChunk;
     sequences[6 * i + 2] = at;
     sequences[6 * i + 3] = here;
-    sequences[6 * i + 5] = here > longest ? (here + longest - 1) / longest : 1;
+    sequences[6 * i + 5] = cut && here > longest ? (int)((here + longest - 1) / longest) : 1;
     at += here;
     count += sequences[6 * i + 5];
   }
@@ -2376,7 +2312,8 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     for (int k = 0; k < 4; ++k) chunks[4 * i + k] = row[k];
   }
   for (int i = t; i < d.segments; i += kTableThreads) {
-    int row[4] = {0, 0, 0, 0};
+    // Neither the first segment of a sequence nor its last.
+    int row[4] = {0, 0, 0, -1};
     if (i < all_segments) {
       const int s = table_find(sequences, d.sequences, 4, i), index = i - sequences[6 * s + 4];
       const int pieces = sequences[6 * s + 5], part = sequences[6 * s + 3] / pieces, more = sequences[6 * s + 3] % pieces;

@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_d_dt: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 3952>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -47,18 +47,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let group = head * groups / heads;
-  let far = dims[5].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 5120u;
+  let far = dims[6].x + ((wid.z * count.y + wid.y) * count.x + wid.x) * 5120u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_D_staged = dims[5].z + head;
+  let at_D_staged = dims[5].w + head;
   let at_C = (token * groups + group) * 64u;
   let groups_64 = groups * 64u;
-  let at_A_log_staged = dims[5].x + head;
-  let at_dt_bias_staged = dims[5].y + head;
-  let at_dt_staged = dims[4].w + (token * heads + head);
+  let at_A_log_staged = dims[5].y + head;
+  let at_dt_bias_staged = dims[5].z + head;
+  let at_dt_staged = dims[5].x + (token * heads + head);
   let at_ws_h_cotangents = dims[3].y + (chunk * heads + head) * 4096u;
   let at_ws_h_states = dims[2].z + (chunk * heads + head) * 4096u;
   let at_d_dt = (token * heads + head);

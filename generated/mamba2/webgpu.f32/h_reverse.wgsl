@@ -3,13 +3,13 @@
 
 @group(0) @binding(0) var<storage, read> p_dt: array<f32>;
 @group(0) @binding(1) var<storage, read> p_C: array<f32>;
-@group(0) @binding(2) var<storage, read> p_A_log: array<f32>;
-@group(0) @binding(3) var<storage, read> p_dt_bias: array<f32>;
-@group(0) @binding(4) var<storage, read> p_d_o: array<f32>;
+@group(0) @binding(2) var<storage, read> p_d_o: array<f32>;
+@group(0) @binding(3) var<storage, read> p_d_final_h: array<f32>;
+@group(0) @binding(4) var<storage, read_write> p_d_h: array<f32>;
 @group(0) @binding(5) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(6) var<storage, read> sequences: array<u32>;
 @group(0) @binding(7) var<storage, read> segments: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 3616>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -46,29 +46,31 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = segments[4u * segment + 2u];
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let at_dt_bias = head;
+  let at_dt_bias_staged = dims[5].z + head;
+  let at_A_log_staged = dims[5].y + head;
   let at_ws_h_entry_cotangent = dims[3].x + (segment * heads + head) * 4096u + block;
+  let at_d_final_h = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   let groups_64 = groups * 64u;
-  let at_ws_h_local_cotangent = dims[2].w + (segment * heads + head) * 4096u + block;
   const near12 = 0u;
   const near13 = 16u;
   const near14 = 32u;
   const near15 = 544u;
   const near5 = 1568u;
-  // %0 [] = load dt_bias
-  let t0 = p_dt_bias[at_dt_bias];
-  // %1 [] = load A_log
-  let t1 = p_A_log[at_dt_bias];
+  // %0 [] = load dt_bias.staged
+  let t0 = arena[at_dt_bias_staged];
+  // %1 [] = load A_log.staged
+  let t1 = arena[at_A_log_staged];
   // %2 [] = exp %1
   let t2 = m_exp(t1);
   // %3 [] = neg %2
   let t3 = (-t2);
-  // %4 [N, P] = load ws.h.entry_cotangent
+  // %4 [N, P] = load ws.h.entry_cotangent, whole d_final.h
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    near[near5 + i_N * 32u + i_P] = arena[at_ws_h_entry_cotangent + i_N * 64u + i_P];
+    let v4_1 = select(arena[at_ws_h_entry_cotangent + i_N * 64u + i_P], p_d_final_h[at_d_final_h + i_N * 64u + i_P], sequences[6u * sequence + 5u] == 1u);
+    near[near5 + i_N * 32u + i_P] = v4_1;
   }
   workgroupBarrier();
   // loop chunks reversed with %5 [N, P] = %4
@@ -85,8 +87,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_P = i % 32u;
       let i_N = i / 32u;
-      let v5_1 = near[near5 + i_N * 32u + i_P];
-      arena[at_ws_h_cotangents + i_N * 64u + i_P] = v5_1;
+      let v5_2 = near[near5 + i_N * 32u + i_P];
+      arena[at_ws_h_cotangents + i_N * 64u + i_P] = v5_2;
     }
     // %7 [%row] = load dt row
     // %8 [%row] = add %7, %0
@@ -98,8 +100,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v11_2 = select(0.0, (t3 * m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0))), r < length);
-        sum += m_at_least(v11_2, -80.0);
+        let v11_3 = select(0.0, (t3 * m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0))), r < length);
+        sum += m_at_least(v11_3, -80.0);
         near[near12 + r] = sum;
       }
     }
@@ -107,9 +109,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %13 [%row] = exp %12
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v12_4 = near[near12 + r];
-      let v13_3 = m_exp(v12_4);
-      near[near13 + r] = v13_3;
+      let v12_5 = near[near12 + r];
+      let v13_4 = m_exp(v12_5);
+      near[near13 + r] = v13_4;
     }
     workgroupBarrier();
     // %6 [%row, P] = load d_o row
@@ -117,19 +119,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_P = i % 32u;
       let r = i / 32u;
-      let v14_5 = (near[near13 + r] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_P], r < length));
-      near[near14 + r * 32u + i_P] = v14_5;
+      let v14_6 = (near[near13 + r] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_P], r < length));
+      near[near14 + r * 32u + i_P] = v14_6;
     }
     // %15 [%row, N] = load C row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_N = i % 64u;
       let r = i / 64u;
-      let v15_6 = select(0.0, p_C[at_C + r * groups_64 + i_N], r < length);
-      near[near15 + r * 64u + i_N] = v15_6;
+      let v15_7 = select(0.0, p_C[at_C + r * groups_64 + i_N], r < length);
+      near[near15 + r * 64u + i_N] = v15_7;
     }
     // %17 [] = pick last %12
-    let v12_7 = near[near12 + 15u];
-    let t17 = v12_7;
+    let v12_8 = near[near12 + 15u];
+    let t17 = v12_8;
     // %18 [] = exp %17
     let t18 = m_exp(t17);
     workgroupBarrier();
@@ -139,35 +141,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_P = (i % 8u) * 4u;
       let first_i_N = (i / 8u) * 4u;
-      var sum9 = vec4<f32>();
       var sum10 = vec4<f32>();
       var sum11 = vec4<f32>();
       var sum12 = vec4<f32>();
-      for (var k8 = 0u; k8 < 16u + zero; k8++) {
-        let b13 = vec4<f32>(near[near14 + k8 * 32u + first_i_P], near[near14 + k8 * 32u + first_i_P + 1u], near[near14 + k8 * 32u + first_i_P + 2u], near[near14 + k8 * 32u + first_i_P + 3u]);
-        sum9 += near[near15 + k8 * 64u + first_i_N] * b13;
-        sum10 += near[near15 + k8 * 64u + first_i_N + 1u] * b13;
-        sum11 += near[near15 + k8 * 64u + first_i_N + 2u] * b13;
-        sum12 += near[near15 + k8 * 64u + first_i_N + 3u] * b13;
+      var sum13 = vec4<f32>();
+      for (var k9 = 0u; k9 < 16u + zero; k9++) {
+        let b14 = vec4<f32>(near[near14 + k9 * 32u + first_i_P], near[near14 + k9 * 32u + first_i_P + 1u], near[near14 + k9 * 32u + first_i_P + 2u], near[near14 + k9 * 32u + first_i_P + 3u]);
+        sum10 += near[near15 + k9 * 64u + first_i_N] * b14;
+        sum11 += near[near15 + k9 * 64u + first_i_N + 1u] * b14;
+        sum12 += near[near15 + k9 * 64u + first_i_N + 2u] * b14;
+        sum13 += near[near15 + k9 * 64u + first_i_N + 3u] * b14;
       }
-      var m16 = array<vec4<f32>, 4>(sum9, sum10, sum11, sum12);
+      var m16 = array<vec4<f32>, 4>(sum10, sum11, sum12, sum13);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_N = first_i_N + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_P = first_i_P + x;
-          let v5_14 = near[near5 + i_N * 32u + i_P];
-          near[near5 + i_N * 32u + i_P] = ((t18 * v5_14) + m16[y][x]);
+          let v5_15 = near[near5 + i_N * 32u + i_P];
+          near[near5 + i_N * 32u + i_P] = ((t18 * v5_15) + m16[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
-  // store ws.h.local_cotangent, %5
+  // store d_h, %5
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    let v5_15 = near[near5 + i_N * 32u + i_P];
-    arena[at_ws_h_local_cotangent + i_N * 64u + i_P] = v5_15;
+    let v5_16 = near[near5 + i_N * 32u + i_P];
+    if (segments[4u * segment + 3u] == 0u) { p_d_h[at_d_final_h + i_N * 64u + i_P] = v5_16; }
   }
 }

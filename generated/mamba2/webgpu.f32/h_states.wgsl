@@ -4,12 +4,12 @@
 @group(0) @binding(0) var<storage, read> p_x: array<f32>;
 @group(0) @binding(1) var<storage, read> p_dt: array<f32>;
 @group(0) @binding(2) var<storage, read> p_B: array<f32>;
-@group(0) @binding(3) var<storage, read> p_A_log: array<f32>;
-@group(0) @binding(4) var<storage, read> p_dt_bias: array<f32>;
+@group(0) @binding(3) var<storage, read> p_dt_bias: array<f32>;
+@group(0) @binding(4) var<storage, read> p_h: array<f32>;
 @group(0) @binding(5) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(6) var<storage, read> sequences: array<u32>;
 @group(0) @binding(7) var<storage, read> segments: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
 var<workgroup> near: array<f32, 3632>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -47,7 +47,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_dt_bias = head;
+  let at_A_log_staged = dims[5].y + head;
   let at_ws_h_entry = dims[2].y + (segment * heads + head) * 4096u + block;
+  let at_h = (sequence * heads + head) * 4096u + block;
   let groups_64 = groups * 64u;
   let heads_64 = heads * 64u;
   const near8 = 0u;
@@ -58,17 +60,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near5 = 1584u;
   // %0 [] = load dt_bias
   let t0 = p_dt_bias[at_dt_bias];
-  // %1 [] = load A_log
-  let t1 = p_A_log[at_dt_bias];
+  // %1 [] = load A_log.staged
+  let t1 = arena[at_A_log_staged];
   // %2 [] = exp %1
   let t2 = m_exp(t1);
   // %3 [] = neg %2
   let t3 = (-t2);
-  // %4 [N, P] = load ws.h.entry
+  // %4 [N, P] = load ws.h.entry, whole h
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_P = i % 32u;
     let i_N = i / 32u;
-    near[near5 + i_N * 32u + i_P] = arena[at_ws_h_entry + i_N * 64u + i_P];
+    let v4_1 = select(arena[at_ws_h_entry + i_N * 64u + i_P], p_h[at_h + i_N * 64u + i_P], sequences[6u * sequence + 5u] == 1u);
+    near[near5 + i_N * 32u + i_P] = v4_1;
   }
   workgroupBarrier();
   // loop chunks with %5 [N, P] = %4
@@ -85,23 +88,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_P = i % 32u;
       let i_N = i / 32u;
-      let v5_1 = near[near5 + i_N * 32u + i_P];
-      arena[at_ws_h_states + i_N * 64u + i_P] = v5_1;
+      let v5_2 = near[near5 + i_N * 32u + i_P];
+      arena[at_ws_h_states + i_N * 64u + i_P] = v5_2;
     }
     // %6 [%row] = load dt row
     // %7 [%row] = add %6, %0
     // %8 [%row] = softplus %7
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v8_2 = m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0));
-      near[near8 + r] = v8_2;
+      let v8_3 = m_softplus((select(0.0, p_dt[at_dt + r * heads], r < length) + t0));
+      near[near8 + r] = v8_3;
     }
     // %11 [%row, N] = load B row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_N = i % 64u;
       let r = i / 64u;
-      let v11_3 = select(0.0, p_B[at_B + r * groups_64 + i_N], r < length);
-      near[near11 + r * 64u + i_N] = v11_3;
+      let v11_4 = select(0.0, p_B[at_B + r * groups_64 + i_N], r < length);
+      near[near11 + r * 64u + i_N] = v11_4;
     }
     workgroupBarrier();
     // %12 [%row] = mul %3, %8
@@ -111,22 +114,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v8_4 = near[near8 + r];
-        sum += m_at_least(select(0.0, (t3 * v8_4), r < length), -80.0);
+        let v8_5 = near[near8 + r];
+        sum += m_at_least(select(0.0, (t3 * v8_5), r < length), -80.0);
         near[near14 + r] = sum;
       }
     }
     workgroupBarrier();
     // %15 [] = pick last %14
-    let v14_5 = near[near14 + 15u];
-    let t15 = v14_5;
+    let v14_6 = near[near14 + 15u];
+    let t15 = v14_6;
     // %16 [%row] = sub %15, %14
     // %17 [%row] = exp %16
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v14_7 = near[near14 + r];
-      let v17_6 = m_exp((t15 - v14_7));
-      near[near17 + r] = v17_6;
+      let v14_8 = near[near14 + r];
+      let v17_7 = m_exp((t15 - v14_8));
+      near[near17 + r] = v17_7;
     }
     workgroupBarrier();
     // %9 [%row, P] = load x row
@@ -135,9 +138,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_P = i % 32u;
       let r = i / 32u;
-      let v8_9 = near[near8 + r];
-      let v18_8 = (near[near17 + r] * (v8_9 * select(0.0, p_x[at_x + r * heads_64 + i_P], r < length)));
-      near[near18 + r * 32u + i_P] = v18_8;
+      let v8_10 = near[near8 + r];
+      let v18_9 = (near[near17 + r] * (v8_10 * select(0.0, p_x[at_x + r * heads_64 + i_P], r < length)));
+      near[near18 + r * 32u + i_P] = v18_9;
     }
     // %20 [] = exp %15
     let t20 = m_exp(t15);
@@ -148,24 +151,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_P = (i % 8u) * 4u;
       let first_i_N = (i / 8u) * 4u;
-      var sum11 = vec4<f32>();
       var sum12 = vec4<f32>();
       var sum13 = vec4<f32>();
       var sum14 = vec4<f32>();
-      for (var k10 = 0u; k10 < 16u + zero; k10++) {
-        let b15 = vec4<f32>(near[near18 + k10 * 32u + first_i_P], near[near18 + k10 * 32u + first_i_P + 1u], near[near18 + k10 * 32u + first_i_P + 2u], near[near18 + k10 * 32u + first_i_P + 3u]);
-        sum11 += near[near11 + k10 * 64u + first_i_N] * b15;
-        sum12 += near[near11 + k10 * 64u + first_i_N + 1u] * b15;
-        sum13 += near[near11 + k10 * 64u + first_i_N + 2u] * b15;
-        sum14 += near[near11 + k10 * 64u + first_i_N + 3u] * b15;
+      var sum15 = vec4<f32>();
+      for (var k11 = 0u; k11 < 16u + zero; k11++) {
+        let b16 = vec4<f32>(near[near18 + k11 * 32u + first_i_P], near[near18 + k11 * 32u + first_i_P + 1u], near[near18 + k11 * 32u + first_i_P + 2u], near[near18 + k11 * 32u + first_i_P + 3u]);
+        sum12 += near[near11 + k11 * 64u + first_i_N] * b16;
+        sum13 += near[near11 + k11 * 64u + first_i_N + 1u] * b16;
+        sum14 += near[near11 + k11 * 64u + first_i_N + 2u] * b16;
+        sum15 += near[near11 + k11 * 64u + first_i_N + 3u] * b16;
       }
-      var m19 = array<vec4<f32>, 4>(sum11, sum12, sum13, sum14);
+      var m19 = array<vec4<f32>, 4>(sum12, sum13, sum14, sum15);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_N = first_i_N + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_P = first_i_P + x;
-          let v5_16 = near[near5 + i_N * 32u + i_P];
-          near[near5 + i_N * 32u + i_P] = ((t20 * v5_16) + m19[y][x]);
+          let v5_17 = near[near5 + i_N * 32u + i_P];
+          near[near5 + i_N * 32u + i_P] = ((t20 * v5_17) + m19[y][x]);
         }
       }
     }

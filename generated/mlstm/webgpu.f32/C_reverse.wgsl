@@ -4,10 +4,12 @@
 @group(0) @binding(0) var<storage, read> p_q: array<f32>;
 @group(0) @binding(1) var<storage, read> p_f: array<f32>;
 @group(0) @binding(2) var<storage, read> p_d_o: array<f32>;
-@group(0) @binding(3) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(4) var<storage, read> sequences: array<u32>;
-@group(0) @binding(5) var<storage, read> segments: array<u32>;
-@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 8>;
+@group(0) @binding(3) var<storage, read> p_d_final_C: array<f32>;
+@group(0) @binding(4) var<storage, read_write> p_d_C: array<f32>;
+@group(0) @binding(5) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(6) var<storage, read> sequences: array<u32>;
+@group(0) @binding(7) var<storage, read> segments: array<u32>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 3632>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -43,19 +45,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_C_entry_cotangent = dims[4].z + (segment * heads + head) * 4096u + block;
+  let at_d_final_C = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
-  let at_ws_C_local_cotangent = dims[4].y + (segment * heads + head) * 4096u + block;
   const near3 = 0u;
   const near9 = 16u;
   const near12 = 32u;
   const near13 = 48u;
   const near14 = 560u;
   const near1 = 1584u;
-  // %0 [K, V] = load ws.C.entry_cotangent
+  // %0 [K, V] = load ws.C.entry_cotangent, whole d_final.C
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[near1 + i_K * 32u + i_V] = arena[at_ws_C_entry_cotangent + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_C_entry_cotangent + i_K * 64u + i_V], p_d_final_C[at_d_final_C + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 32u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks reversed with %1 [K, V] = %0
@@ -73,14 +76,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let v1_1 = near[near1 + i_K * 32u + i_V];
-      arena[at_ws_C_cotangents + i_K * 64u + i_V] = v1_1;
+      let v1_2 = near[near1 + i_K * 32u + i_V];
+      arena[at_ws_C_cotangents + i_K * 64u + i_V] = v1_2;
     }
     // %3 [%row] = load ws.value25 row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v3_2 = select(0.0, arena[at_ws_value25 + r * heads], r < length);
-      near[near3 + r] = v3_2;
+      let v3_3 = select(0.0, arena[at_ws_value25 + r * heads], r < length);
+      near[near3 + r] = v3_3;
     }
     // %6 [%row] = load f row
     // %7 [%row] = log_sigmoid %6
@@ -100,9 +103,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %12 [%row] = mul %10, %11
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v9_4 = near[near9 + r];
-      let v12_3 = (m_exp(v9_4) * 0.125f);
-      near[near12 + r] = v12_3;
+      let v9_5 = near[near9 + r];
+      let v12_4 = (m_exp(v9_5) * 0.125f);
+      near[near12 + r] = v12_4;
     }
     workgroupBarrier();
     // %2 [%row, V] = load d_o row
@@ -112,20 +115,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let v5_6 = select(0.0, (select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length) * near[near3 + r]), r < length);
-      let v13_5 = (near[near12 + r] * v5_6);
-      near[near13 + r * 32u + i_V] = v13_5;
+      let v5_7 = select(0.0, (select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length) * near[near3 + r]), r < length);
+      let v13_6 = (near[near12 + r] * v5_7);
+      near[near13 + r * 32u + i_V] = v13_6;
     }
     // %14 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v14_7 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[near14 + r * 64u + i_K] = v14_7;
+      let v14_8 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near14 + r * 64u + i_K] = v14_8;
     }
     // %16 [] = pick last %9
-    let v9_8 = near[near9 + 15u];
-    let t16 = v9_8;
+    let v9_9 = near[near9 + 15u];
+    let t16 = v9_9;
     // %17 [] = exp %16
     let t17 = m_exp(t16);
     workgroupBarrier();
@@ -135,35 +138,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
-      var sum10 = vec4<f32>();
       var sum11 = vec4<f32>();
       var sum12 = vec4<f32>();
       var sum13 = vec4<f32>();
-      for (var k9 = 0u; k9 < 16u + zero; k9++) {
-        let b14 = vec4<f32>(near[near13 + k9 * 32u + first_i_V], near[near13 + k9 * 32u + first_i_V + 1u], near[near13 + k9 * 32u + first_i_V + 2u], near[near13 + k9 * 32u + first_i_V + 3u]);
-        sum10 += near[near14 + k9 * 64u + first_i_K] * b14;
-        sum11 += near[near14 + k9 * 64u + first_i_K + 1u] * b14;
-        sum12 += near[near14 + k9 * 64u + first_i_K + 2u] * b14;
-        sum13 += near[near14 + k9 * 64u + first_i_K + 3u] * b14;
+      var sum14 = vec4<f32>();
+      for (var k10 = 0u; k10 < 16u + zero; k10++) {
+        let b15 = vec4<f32>(near[near13 + k10 * 32u + first_i_V], near[near13 + k10 * 32u + first_i_V + 1u], near[near13 + k10 * 32u + first_i_V + 2u], near[near13 + k10 * 32u + first_i_V + 3u]);
+        sum11 += near[near14 + k10 * 64u + first_i_K] * b15;
+        sum12 += near[near14 + k10 * 64u + first_i_K + 1u] * b15;
+        sum13 += near[near14 + k10 * 64u + first_i_K + 2u] * b15;
+        sum14 += near[near14 + k10 * 64u + first_i_K + 3u] * b15;
       }
-      var m15 = array<vec4<f32>, 4>(sum10, sum11, sum12, sum13);
+      var m15 = array<vec4<f32>, 4>(sum11, sum12, sum13, sum14);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_15 = near[near1 + i_K * 32u + i_V];
-          near[near1 + i_K * 32u + i_V] = ((t17 * v1_15) + m15[y][x]);
+          let v1_16 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((t17 * v1_16) + m15[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
-  // store ws.C.local_cotangent, %1
+  // store d_C, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let v1_16 = near[near1 + i_K * 32u + i_V];
-    arena[at_ws_C_local_cotangent + i_K * 64u + i_V] = v1_16;
+    let v1_17 = near[near1 + i_K * 32u + i_V];
+    if (segments[4u * segment + 3u] == 0u) { p_d_C[at_d_final_C + i_K * 64u + i_V] = v1_17; }
   }
 }

@@ -4,8 +4,8 @@
 @group(0) @binding(0) var<storage, read> p_q: array<f32>;
 @group(0) @binding(1) var<storage, read> p_k: array<f32>;
 @group(0) @binding(2) var<storage, read> p_v: array<f32>;
-@group(0) @binding(3) var<storage, read> p_i: array<f32>;
-@group(0) @binding(4) var<storage, read> p_f: array<f32>;
+@group(0) @binding(3) var<storage, read> p_f: array<f32>;
+@group(0) @binding(4) var<storage, read> p_C: array<f32>;
 @group(0) @binding(5) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(6) var<storage, read> sequences: array<u32>;
 @group(0) @binding(7) var<storage, read> segments: array<u32>;
@@ -50,6 +50,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_C_entry = dims[2].w + (segment * heads + head) * 4096u + block;
+  let at_C = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near4 = 0u;
   const near14 = 0u;
@@ -60,11 +61,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near1 = 544u;
   const near9 = 1568u;
   const near20 = 1568u;
-  // %0 [K, V] = load ws.C.entry
+  // %0 [K, V] = load ws.C.entry, whole C
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[near1 + i_K * 16u + i_V] = arena[at_ws_C_entry + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_C_entry + i_K * 64u + i_V], p_C[at_C + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 16u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks with %1 [K, V] = %0
@@ -74,24 +76,25 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_ws_C_states = dims[3].z + (chunk * heads + head) * 4096u + block;
-    let at_i = (token * heads + head);
+    let at_i_staged = dims[6].z + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
+    let at_f = (token * heads + head);
     let at_ws_C_score0_0 = dims[2].x + (chunk * heads + head) * 256u;
     let at_ws_C_result0 = dims[3].w + (token * heads + head) * 64u + block;
     // store ws.C.states, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let v1_1 = near[near1 + i_K * 16u + i_V];
-      arena[at_ws_C_states + i_K * 64u + i_V] = v1_1;
+      let v1_2 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_C_states + i_K * 64u + i_V] = v1_2;
     }
-    // %3 [%row] = load i row
+    // %3 [%row] = load i.staged row
     // %4 [%row] = sigmoid %3
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v4_2 = m_sigmoid(select(0.0, p_i[at_i + r * heads], r < length));
-      near[near4 + r] = v4_2;
+      let v4_3 = m_sigmoid(select(0.0, arena[at_i_staged + r * heads], r < length));
+      near[near4 + r] = v4_3;
     }
     workgroupBarrier();
     // %2 [%row, V] = load v row
@@ -99,15 +102,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let v5_3 = (select(0.0, p_v[at_v + r * heads_64 + i_V], r < length) * near[near4 + r]);
-      near[near5 + r * 16u + i_V] = v5_3;
+      let v5_4 = (select(0.0, p_v[at_v + r * heads_64 + i_V], r < length) * near[near4 + r]);
+      near[near5 + r * 16u + i_V] = v5_4;
     }
     // %9 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v9_4 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[near9 + r * 64u + i_K] = v9_4;
+      let v9_5 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near9 + r * 64u + i_K] = v9_5;
     }
     workgroupBarrier();
     // %11 [%row] = load f row
@@ -118,7 +121,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += m_at_least(select(0.0, m_log_sigmoid(select(0.0, p_f[at_i + r * heads], r < length)), r < length), -80.0);
+        sum += m_at_least(select(0.0, m_log_sigmoid(select(0.0, p_f[at_f + r * heads], r < length)), r < length), -80.0);
         near[near14 + r] = sum;
       }
     }
@@ -128,9 +131,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %17 [%row] = mul %15, %16
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v14_6 = near[near14 + r];
-      let v17_5 = (m_exp(v14_6) * 0.125f);
-      near[near17 + r] = v17_5;
+      let v14_7 = near[near14 + r];
+      let v17_6 = (m_exp(v14_7) * 0.125f);
+      near[near17 + r] = v17_6;
     }
     workgroupBarrier();
     // %10 [%row, V] = contract[K] %9, %1
@@ -143,26 +146,26 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum8 = vec2<f32>();
       var sum9 = vec2<f32>();
-      for (var k7 = 0u; k7 < 64u + zero; k7++) {
-        let v1_10 = near[near1 + k7 * 16u + first_i_V];
-        let v1_11 = near[near1 + k7 * 16u + first_i_V + 1u];
-        let b12 = vec2<f32>(v1_10, v1_11);
-        sum8 += near[near9 + first_r * 64u + k7] * b12;
-        sum9 += near[near9 + first_r * 64u + k7 + 64u] * b12;
+      var sum10 = vec2<f32>();
+      for (var k8 = 0u; k8 < 64u + zero; k8++) {
+        let v1_11 = near[near1 + k8 * 16u + first_i_V];
+        let v1_12 = near[near1 + k8 * 16u + first_i_V + 1u];
+        let b13 = vec2<f32>(v1_11, v1_12);
+        sum9 += near[near9 + first_r * 64u + k8] * b13;
+        sum10 += near[near9 + first_r * 64u + k8 + 64u] * b13;
       }
-      var m10 = array<vec2<f32>, 2>(sum8, sum9);
-      var sum14 = vec2<f32>();
+      var m10 = array<vec2<f32>, 2>(sum9, sum10);
       var sum15 = vec2<f32>();
-      for (var k13 = 0u; k13 < 16u + zero; k13++) {
-        let v5_16 = near[near5 + k13 * 16u + first_i_V];
-        let v5_17 = near[near5 + k13 * 16u + first_i_V + 1u];
-        let b18 = vec2<f32>(v5_16, v5_17);
-        sum14 += arena[at_ws_C_score0_0 + first_r * 16u + k13] * b18;
-        sum15 += arena[at_ws_C_score0_0 + first_r * 16u + k13 + 16u] * b18;
+      var sum16 = vec2<f32>();
+      for (var k14 = 0u; k14 < 16u + zero; k14++) {
+        let v5_17 = near[near5 + k14 * 16u + first_i_V];
+        let v5_18 = near[near5 + k14 * 16u + first_i_V + 1u];
+        let b19 = vec2<f32>(v5_17, v5_18);
+        sum15 += arena[at_ws_C_score0_0 + first_r * 16u + k14] * b19;
+        sum16 += arena[at_ws_C_score0_0 + first_r * 16u + k14 + 16u] * b19;
       }
-      var m8 = array<vec2<f32>, 2>(sum14, sum15);
+      var m8 = array<vec2<f32>, 2>(sum15, sum16);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
@@ -176,28 +179,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v20_19 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-      near[near20 + r * 64u + i_K] = v20_19;
+      let v20_20 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+      near[near20 + r * 64u + i_K] = v20_20;
     }
     // %21 [] = pick last %14
-    let v14_20 = near[near14 + 15u];
-    let t21 = v14_20;
+    let v14_21 = near[near14 + 15u];
+    let t21 = v14_21;
     // %22 [%row] = sub %21, %14
     // %23 [%row] = exp %22
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v14_22 = near[near14 + r];
-      let v23_21 = m_exp((t21 - v14_22));
-      near[near23 + r] = v23_21;
+      let v14_23 = near[near14 + r];
+      let v23_22 = m_exp((t21 - v14_23));
+      near[near23 + r] = v23_22;
     }
     workgroupBarrier();
     // %24 [%row, V] = mul %23, %5
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let v5_24 = near[near5 + r * 16u + i_V];
-      let v24_23 = (near[near23 + r] * v5_24);
-      near[near24 + r * 16u + i_V] = v24_23;
+      let v5_25 = near[near5 + r * 16u + i_V];
+      let v24_24 = (near[near23 + r] * v5_25);
+      near[near24 + r * 16u + i_V] = v24_24;
     }
     // %26 [] = exp %21
     let t26 = m_exp(t21);
@@ -208,24 +211,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum26 = vec4<f32>();
       var sum27 = vec4<f32>();
       var sum28 = vec4<f32>();
       var sum29 = vec4<f32>();
-      for (var k25 = 0u; k25 < 16u + zero; k25++) {
-        let b30 = vec4<f32>(near[near24 + k25 * 16u + first_i_V], near[near24 + k25 * 16u + first_i_V + 1u], near[near24 + k25 * 16u + first_i_V + 2u], near[near24 + k25 * 16u + first_i_V + 3u]);
-        sum26 += near[near20 + k25 * 64u + first_i_K] * b30;
-        sum27 += near[near20 + k25 * 64u + first_i_K + 1u] * b30;
-        sum28 += near[near20 + k25 * 64u + first_i_K + 2u] * b30;
-        sum29 += near[near20 + k25 * 64u + first_i_K + 3u] * b30;
+      var sum30 = vec4<f32>();
+      for (var k26 = 0u; k26 < 16u + zero; k26++) {
+        let b31 = vec4<f32>(near[near24 + k26 * 16u + first_i_V], near[near24 + k26 * 16u + first_i_V + 1u], near[near24 + k26 * 16u + first_i_V + 2u], near[near24 + k26 * 16u + first_i_V + 3u]);
+        sum27 += near[near20 + k26 * 64u + first_i_K] * b31;
+        sum28 += near[near20 + k26 * 64u + first_i_K + 1u] * b31;
+        sum29 += near[near20 + k26 * 64u + first_i_K + 2u] * b31;
+        sum30 += near[near20 + k26 * 64u + first_i_K + 3u] * b31;
       }
-      var m25 = array<vec4<f32>, 4>(sum26, sum27, sum28, sum29);
+      var m25 = array<vec4<f32>, 4>(sum27, sum28, sum29, sum30);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_31 = near[near1 + i_K * 16u + i_V];
-          near[near1 + i_K * 16u + i_V] = ((t26 * v1_31) + m25[y][x]);
+          let v1_32 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = ((t26 * v1_32) + m25[y][x]);
         }
       }
     }

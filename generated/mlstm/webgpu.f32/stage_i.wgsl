@@ -16,7 +16,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_i = (token * heads + head);
-  let at_i_staged = dims[6].y + (token * heads + head);
+  let at_i_staged = dims[6].z + (token * heads + head);
   // %0 [%row] = load i row
   // store i.staged, %0
   for (var i = lid; i < 16u + zero; i += 64u) {

@@ -14,7 +14,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let head = wid.y;
   let sequence = wid.x;
   let at_n = (sequence * heads + head) * 64u;
-  let at_n_staged = dims[6].w + (sequence * heads + head) * 64u;
+  let at_n_staged = dims[7].x + (sequence * heads + head) * 64u;
   // %0 [K] = load n
   // store n.staged, %0
   for (var i = lid; i < 64u + zero; i += 64u) {

@@ -47,13 +47,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[7].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 8192u;
+  let far = dims[7].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 8192u;
   let sequence = wid.x;
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
-  let at_n_staged = dims[6].w + (sequence * heads + head) * 64u;
+  let at_n_staged = dims[7].x + (sequence * heads + head) * 64u;
   let at_C = (sequence * heads + head) * 4096u;
-  let at_final_n_staged = dims[7].x + (sequence * heads + head) * 64u;
+  let at_final_n_staged = dims[7].y + (sequence * heads + head) * 64u;
   const near2 = 0u;
   const near6 = 64u;
   const near38 = 128u;
@@ -74,9 +74,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop tokens with %2 [K] = %0, %3 [K, V] = %1
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
-    let at_i_staged = dims[6].y + (token * heads + head);
+    let at_i_staged = dims[6].z + (token * heads + head);
     let at_k = (token * heads + head) * 64u;
-    let at_f_staged = dims[6].z + (token * heads + head);
+    let at_f_staged = dims[6].w + (token * heads + head);
     // %4 [] = load i.staged one
     let t4 = arena[at_i_staged];
     // %5 [] = sigmoid %4

@@ -13,7 +13,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let sequence = wid.x;
-  let at_final_n_staged = dims[7].x + (sequence * heads + head) * 64u;
+  let at_final_n_staged = dims[7].y + (sequence * heads + head) * 64u;
   let at_final_n = (sequence * heads + head) * 64u;
   // %0 [K] = load final.n.staged
   // store final.n, %0

@@ -3,10 +3,12 @@
 
 @group(0) @binding(0) var<storage, read> p_q: array<f32>;
 @group(0) @binding(1) var<storage, read> p_d_o: array<f32>;
-@group(0) @binding(2) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(3) var<storage, read> sequences: array<u32>;
-@group(0) @binding(4) var<storage, read> segments: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 4>;
+@group(0) @binding(2) var<storage, read> p_d_final_S: array<f32>;
+@group(0) @binding(3) var<storage, read_write> p_d_S: array<f32>;
+@group(0) @binding(4) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(5) var<storage, read> sequences: array<u32>;
+@group(0) @binding(6) var<storage, read> segments: array<u32>;
+@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 4>;
 var<workgroup> near: array<f32, 3616>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -51,8 +53,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_S_entry_cotangent = dims[3].x + (segment * heads + head) * 4096u + block;
+  let at_d_final_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
-  let at_ws_S_local_cotangent = dims[2].w + (segment * heads + head) * 4096u + block;
   const near11 = 0u;
   const near14 = 16u;
   const near15 = 32u;
@@ -69,11 +71,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let t5 = (-t4);
   // %6 [] = log1p %5
   let t6 = m_log1p(t5);
-  // %7 [K, V] = load ws.S.entry_cotangent
+  // %7 [K, V] = load ws.S.entry_cotangent, whole d_final.S
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[near8 + i_K * 32u + i_V] = arena[at_ws_S_entry_cotangent + i_K * 64u + i_V];
+    let v7_1 = select(arena[at_ws_S_entry_cotangent + i_K * 64u + i_V], p_d_final_S[at_d_final_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near8 + i_K * 32u + i_V] = v7_1;
   }
   workgroupBarrier();
   // loop chunks reversed with %8 [K, V] = %7
@@ -89,8 +92,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let v8_1 = near[near8 + i_K * 32u + i_V];
-      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v8_1;
+      let v8_2 = near[near8 + i_K * 32u + i_V];
+      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v8_2;
     }
     // %10 [%row] = keep %6
     // %11 [%row] = cumsum %10
@@ -108,9 +111,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %14 [%row] = mul %12, %13
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v11_3 = near[near11 + r];
-      let v14_2 = (m_exp(v11_3) * 0.125f);
-      near[near14 + r] = v14_2;
+      let v11_4 = near[near11 + r];
+      let v14_3 = (m_exp(v11_4) * 0.125f);
+      near[near14 + r] = v14_3;
     }
     workgroupBarrier();
     // %9 [%row, V] = load d_o row
@@ -118,19 +121,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let v15_4 = (near[near14 + r] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length));
-      near[near15 + r * 32u + i_V] = v15_4;
+      let v15_5 = (near[near14 + r] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length));
+      near[near15 + r * 32u + i_V] = v15_5;
     }
     // %16 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v16_5 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[near16 + r * 64u + i_K] = v16_5;
+      let v16_6 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near16 + r * 64u + i_K] = v16_6;
     }
     // %18 [] = pick last %11
-    let v11_6 = near[near11 + 15u];
-    let t18 = v11_6;
+    let v11_7 = near[near11 + 15u];
+    let t18 = v11_7;
     // %19 [] = exp %18
     let t19 = m_exp(t18);
     workgroupBarrier();
@@ -140,35 +143,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
-      var sum8 = vec4<f32>();
       var sum9 = vec4<f32>();
       var sum10 = vec4<f32>();
       var sum11 = vec4<f32>();
-      for (var k7 = 0u; k7 < 16u + zero; k7++) {
-        let b12 = vec4<f32>(near[near15 + k7 * 32u + first_i_V], near[near15 + k7 * 32u + first_i_V + 1u], near[near15 + k7 * 32u + first_i_V + 2u], near[near15 + k7 * 32u + first_i_V + 3u]);
-        sum8 += near[near16 + k7 * 64u + first_i_K] * b12;
-        sum9 += near[near16 + k7 * 64u + first_i_K + 1u] * b12;
-        sum10 += near[near16 + k7 * 64u + first_i_K + 2u] * b12;
-        sum11 += near[near16 + k7 * 64u + first_i_K + 3u] * b12;
+      var sum12 = vec4<f32>();
+      for (var k8 = 0u; k8 < 16u + zero; k8++) {
+        let b13 = vec4<f32>(near[near15 + k8 * 32u + first_i_V], near[near15 + k8 * 32u + first_i_V + 1u], near[near15 + k8 * 32u + first_i_V + 2u], near[near15 + k8 * 32u + first_i_V + 3u]);
+        sum9 += near[near16 + k8 * 64u + first_i_K] * b13;
+        sum10 += near[near16 + k8 * 64u + first_i_K + 1u] * b13;
+        sum11 += near[near16 + k8 * 64u + first_i_K + 2u] * b13;
+        sum12 += near[near16 + k8 * 64u + first_i_K + 3u] * b13;
       }
-      var m17 = array<vec4<f32>, 4>(sum8, sum9, sum10, sum11);
+      var m17 = array<vec4<f32>, 4>(sum9, sum10, sum11, sum12);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v8_13 = near[near8 + i_K * 32u + i_V];
-          near[near8 + i_K * 32u + i_V] = ((t19 * v8_13) + m17[y][x]);
+          let v8_14 = near[near8 + i_K * 32u + i_V];
+          near[near8 + i_K * 32u + i_V] = ((t19 * v8_14) + m17[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
-  // store ws.S.local_cotangent, %8
+  // store d_S, %8
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let v8_14 = near[near8 + i_K * 32u + i_V];
-    arena[at_ws_S_local_cotangent + i_K * 64u + i_V] = v8_14;
+    let v8_15 = near[near8 + i_K * 32u + i_V];
+    if (segments[4u * segment + 3u] == 0u) { p_d_S[at_d_final_S + i_K * 64u + i_V] = v8_15; }
   }
 }

@@ -3,10 +3,11 @@
 
 @group(0) @binding(0) var<storage, read> p_k: array<f32>;
 @group(0) @binding(1) var<storage, read> p_v: array<f32>;
-@group(0) @binding(2) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(3) var<storage, read> sequences: array<u32>;
-@group(0) @binding(4) var<storage, read> segments: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 4>;
+@group(0) @binding(2) var<storage, read> p_S: array<f32>;
+@group(0) @binding(3) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(4) var<storage, read> sequences: array<u32>;
+@group(0) @binding(5) var<storage, read> segments: array<u32>;
+@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 4>;
 var<workgroup> near: array<f32, 3616>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -51,6 +52,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_S_entry = dims[2].y + (segment * heads + head) * 4096u + block;
+  let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near12 = 0u;
   const near15 = 16u;
@@ -68,11 +70,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let t5 = (-t4);
   // %6 [] = log1p %5
   let t6 = m_log1p(t5);
-  // %7 [K, V] = load ws.S.entry
+  // %7 [K, V] = load ws.S.entry, whole S
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[near8 + i_K * 32u + i_V] = arena[at_ws_S_entry + i_K * 64u + i_V];
+    let v7_1 = select(arena[at_ws_S_entry + i_K * 64u + i_V], p_S[at_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near8 + i_K * 32u + i_V] = v7_1;
   }
   workgroupBarrier();
   // loop chunks with %8 [K, V] = %7
@@ -88,15 +91,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let v8_1 = near[near8 + i_K * 32u + i_V];
-      arena[at_ws_S_states + i_K * 64u + i_V] = v8_1;
+      let v8_2 = near[near8 + i_K * 32u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v8_2;
     }
     // %10 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v10_2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[near10 + r * 64u + i_K] = v10_2;
+      let v10_3 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near10 + r * 64u + i_K] = v10_3;
     }
     // %11 [%row] = keep %6
     // %12 [%row] = cumsum %11
@@ -110,15 +113,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
     workgroupBarrier();
     // %13 [] = pick last %12
-    let v12_3 = near[near12 + 15u];
-    let t13 = v12_3;
+    let v12_4 = near[near12 + 15u];
+    let t13 = v12_4;
     // %14 [%row] = sub %13, %12
     // %15 [%row] = exp %14
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v12_5 = near[near12 + r];
-      let v15_4 = m_exp((t13 - v12_5));
-      near[near15 + r] = v15_4;
+      let v12_6 = near[near12 + r];
+      let v15_5 = m_exp((t13 - v12_6));
+      near[near15 + r] = v15_5;
     }
     workgroupBarrier();
     // %9 [%row, V] = load v row
@@ -126,8 +129,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let v16_6 = (near[near15 + r] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
-      near[near16 + r * 32u + i_V] = v16_6;
+      let v16_7 = (near[near15 + r] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
+      near[near16 + r * 32u + i_V] = v16_7;
     }
     // %18 [] = exp %13
     let t18 = m_exp(t13);
@@ -138,24 +141,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
-      var sum8 = vec4<f32>();
       var sum9 = vec4<f32>();
       var sum10 = vec4<f32>();
       var sum11 = vec4<f32>();
-      for (var k7 = 0u; k7 < 16u + zero; k7++) {
-        let b12 = vec4<f32>(near[near16 + k7 * 32u + first_i_V], near[near16 + k7 * 32u + first_i_V + 1u], near[near16 + k7 * 32u + first_i_V + 2u], near[near16 + k7 * 32u + first_i_V + 3u]);
-        sum8 += near[near10 + k7 * 64u + first_i_K] * b12;
-        sum9 += near[near10 + k7 * 64u + first_i_K + 1u] * b12;
-        sum10 += near[near10 + k7 * 64u + first_i_K + 2u] * b12;
-        sum11 += near[near10 + k7 * 64u + first_i_K + 3u] * b12;
+      var sum12 = vec4<f32>();
+      for (var k8 = 0u; k8 < 16u + zero; k8++) {
+        let b13 = vec4<f32>(near[near16 + k8 * 32u + first_i_V], near[near16 + k8 * 32u + first_i_V + 1u], near[near16 + k8 * 32u + first_i_V + 2u], near[near16 + k8 * 32u + first_i_V + 3u]);
+        sum9 += near[near10 + k8 * 64u + first_i_K] * b13;
+        sum10 += near[near10 + k8 * 64u + first_i_K + 1u] * b13;
+        sum11 += near[near10 + k8 * 64u + first_i_K + 2u] * b13;
+        sum12 += near[near10 + k8 * 64u + first_i_K + 3u] * b13;
       }
-      var m17 = array<vec4<f32>, 4>(sum8, sum9, sum10, sum11);
+      var m17 = array<vec4<f32>, 4>(sum9, sum10, sum11, sum12);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v8_13 = near[near8 + i_K * 32u + i_V];
-          near[near8 + i_K * 32u + i_V] = ((t18 * v8_13) + m17[y][x]);
+          let v8_14 = near[near8 + i_K * 32u + i_V];
+          near[near8 + i_K * 32u + i_V] = ((t18 * v8_14) + m17[y][x]);
         }
       }
     }

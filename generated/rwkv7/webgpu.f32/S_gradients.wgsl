@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_d_b: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 9>;
 var<workgroup> near: array<f32, 4096>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -26,23 +26,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[6].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 10240u;
+  let far = dims[8].x + ((wid.z * count.y + wid.y) * count.x + wid.x) * 10240u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
-  let at_d_o_staged = dims[6].y + (token * heads + head) * 64u;
+  let at_d_o_staged = dims[7].z + (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_S_solved1 = dims[4].z + (token * heads + head) * 64u;
-  let at_v_staged = dims[5].y + (token * heads + head) * 64u;
-  let at_ws_S_written1 = dims[4].x + (token * heads + head) * 64u;
-  let at_w_staged = dims[5].z + (token * heads + head) * 64u;
-  let at_ws_S_states = dims[3].w + (chunk * heads + head) * 4096u;
-  let at_k_staged = dims[5].x + (token * heads + head) * 64u;
-  let at_b_staged = dims[6].x + (token * heads + head) * 64u;
+  let at_ws_S_solved1 = dims[5].w + (token * heads + head) * 64u;
+  let at_v_staged = dims[6].z + (token * heads + head) * 64u;
+  let at_ws_S_written1 = dims[4].w + (token * heads + head) * 64u;
+  let at_w_staged = dims[6].w + (token * heads + head) * 64u;
+  let at_ws_S_states = dims[4].z + (chunk * heads + head) * 4096u;
+  let at_k_staged = dims[6].y + (token * heads + head) * 64u;
+  let at_b_staged = dims[7].y + (token * heads + head) * 64u;
   let at_d_r = (token * heads + head) * 64u;
-  let at_r_staged = dims[4].w + (token * heads + head) * 64u;
-  let at_a_staged = dims[5].w + (token * heads + head) * 64u;
-  let at_ws_S_cotangents = dims[4].y + (chunk * heads + head) * 4096u;
+  let at_r_staged = dims[6].x + (token * heads + head) * 64u;
+  let at_a_staged = dims[7].x + (token * heads + head) * 64u;
+  let at_ws_S_cotangents = dims[5].z + (chunk * heads + head) * 4096u;
   let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
   const near84 = 0u;
   const near4 = 0u;

@@ -5,7 +5,8 @@
 @group(0) @binding(1) var<storage, read> p_S: array<f32>;
 @group(0) @binding(2) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(3) var<storage, read> sequences: array<u32>;
-@group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(4) var<storage, read> segments: array<u32>;
+@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 9>;
 var<workgroup> near: array<f32, 3904>;
 
 // Carries S from chunk to chunk and keeps it for the gradients.
@@ -15,11 +16,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let block = wid.z * 16u;
-  let sequence = wid.x;
-  let first_token = sequences[6u * sequence];
+  let segment = wid.x;
+  let sequence = segments[4u * segment];
+  let first_chunk = segments[4u * segment + 1u];
+  let chunk_count = segments[4u * segment + 2u];
+  let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let first_chunk = sequences[6u * sequence + 2u];
-  let chunk_count = sequences[6u * sequence + 3u];
+  let at_ws_S_entry = dims[4].y + (segment * heads + head) * 4096u + block;
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near14 = 0u;
@@ -31,11 +34,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near4 = 1856u;
   const near10 = 1856u;
   const near12 = 2880u;
-  // %0 [K, V] = load S
+  // %0 [K, V] = load ws.S.entry, whole S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_S_entry + i_K * 64u + i_V], p_S[at_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 16u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks with %1 [K, V] = %0
@@ -44,12 +48,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_S_states = dims[3].w + (chunk * heads + head) * 4096u + block;
+    let at_ws_S_states = dims[4].z + (chunk * heads + head) * 4096u + block;
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_erase1 = dims[2].w + (token * heads + head) * 64u;
     let at_ws_S_given1 = dims[2].y + (token * heads + head) * 64u + block;
     let at_ws_S_solve1_1 = dims[2].x + (chunk * heads + head) * 256u;
-    let at_ws_S_written1 = dims[4].x + (token * heads + head) * 64u + block;
+    let at_ws_S_written1 = dims[4].w + (token * heads + head) * 64u + block;
     let at_ws_S_col0 = dims[3].x + (token * heads + head) * 64u;
     let at_ws_S_col1 = dims[3].y + (token * heads + head) * 64u;
     let at_ws_S_decay = dims[3].z + (chunk * heads + head) * 64u;
@@ -57,44 +61,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let v1_1 = near[near1 + i_K * 16u + i_V];
-      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
+      let v1_2 = near[near1 + i_K * 16u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_2;
     }
     // %2 [%row, V] = load v row
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let v2_2 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
-      near[near2 + r * 16u + i_V] = v2_2;
+      let v2_3 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
+      near[near2 + r * 16u + i_V] = v2_3;
     }
     // %4 [%row, K] = load ws.S.erase1 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v4_3 = select(0.0, arena[at_ws_S_erase1 + r * heads_64 + i_K], r < length);
-      near[near4 + r * 64u + i_K] = v4_3;
+      let v4_4 = select(0.0, arena[at_ws_S_erase1 + r * heads_64 + i_K], r < length);
+      near[near4 + r * 64u + i_K] = v4_4;
     }
     workgroupBarrier();
     // %5 [%row, V] = contract[K] %4, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum5 = vec2<f32>();
       var sum6 = vec2<f32>();
-      for (var k4 = 0u; k4 < 64u + zero; k4++) {
-        let v1_7 = near[near1 + k4 * 16u + first_i_V];
-        let v1_8 = near[near1 + k4 * 16u + first_i_V + 1u];
-        let b9 = vec2<f32>(v1_7, v1_8);
-        sum5 += near[near4 + first_r * 64u + k4] * b9;
-        sum6 += near[near4 + first_r * 64u + k4 + 64u] * b9;
+      var sum7 = vec2<f32>();
+      for (var k5 = 0u; k5 < 64u + zero; k5++) {
+        let v1_8 = near[near1 + k5 * 16u + first_i_V];
+        let v1_9 = near[near1 + k5 * 16u + first_i_V + 1u];
+        let b10 = vec2<f32>(v1_8, v1_9);
+        sum6 += near[near4 + first_r * 64u + k5] * b10;
+        sum7 += near[near4 + first_r * 64u + k5 + 64u] * b10;
       }
-      var m5 = array<vec2<f32>, 2>(sum5, sum6);
+      var m5 = array<vec2<f32>, 2>(sum6, sum7);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v5_10 = m5[y][x];
-          near[near5 + r * 16u + i_V] = v5_10;
+          let v5_11 = m5[y][x];
+          near[near5 + r * 16u + i_V] = v5_11;
         }
       }
     }
@@ -105,9 +109,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let v6_12 = (near[near5 + c * 16u + i_V] + select(0.0, arena[at_ws_S_given1 + c * heads_64 + i_V], c < length));
-      let v8_11 = v6_12;
-      near[near8 + c * 16u + i_V] = v8_11;
+      let v6_13 = (near[near5 + c * 16u + i_V] + select(0.0, arena[at_ws_S_given1 + c * heads_64 + i_V], c < length));
+      let v8_12 = v6_13;
+      near[near8 + c * 16u + i_V] = v8_12;
     }
     workgroupBarrier();
     // %7 [%row, %col] = load ws.S.solve1_1
@@ -116,20 +120,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum14 = vec2<f32>();
       var sum15 = vec2<f32>();
-      for (var k13 = 0u; k13 < 16u + zero; k13++) {
-        let b16 = vec2<f32>(near[near8 + k13 * 16u + first_i_V], near[near8 + k13 * 16u + first_i_V + 1u]);
-        sum14 += arena[at_ws_S_solve1_1 + first_r * 16u + k13] * b16;
-        sum15 += arena[at_ws_S_solve1_1 + first_r * 16u + k13 + 16u] * b16;
+      var sum16 = vec2<f32>();
+      for (var k14 = 0u; k14 < 16u + zero; k14++) {
+        let b17 = vec2<f32>(near[near8 + k14 * 16u + first_i_V], near[near8 + k14 * 16u + first_i_V + 1u]);
+        sum15 += arena[at_ws_S_solve1_1 + first_r * 16u + k14] * b17;
+        sum16 += arena[at_ws_S_solve1_1 + first_r * 16u + k14 + 16u] * b17;
       }
-      var m9 = array<vec2<f32>, 2>(sum14, sum15);
+      var m9 = array<vec2<f32>, 2>(sum15, sum16);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v9_17 = m9[y][x];
-          near[near9 + r * 16u + i_V] = v9_17;
+          let v9_18 = m9[y][x];
+          near[near9 + r * 16u + i_V] = v9_18;
           if (r < length) { arena[at_ws_S_written1 + r * heads_64 + i_V] = m9[y][x]; }
         }
       }
@@ -139,16 +143,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v10_18 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[near10 + r * 64u + i_K] = v10_18;
-      let v12_19 = select(0.0, arena[at_ws_S_col1 + r * heads_64 + i_K], r < length);
-      near[near12 + r * 64u + i_K] = v12_19;
+      let v10_19 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near10 + r * 64u + i_K] = v10_19;
+      let v12_20 = select(0.0, arena[at_ws_S_col1 + r * heads_64 + i_K], r < length);
+      near[near12 + r * 64u + i_K] = v12_20;
     }
     // %14 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let v14_20 = arena[at_ws_S_decay + i_K];
-      near[near14 + i_K] = v14_20;
+      let v14_21 = arena[at_ws_S_decay + i_K];
+      near[near14 + i_K] = v14_21;
     }
     workgroupBarrier();
     // %15 [K, V] = mul %14, %1
@@ -159,40 +163,40 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum22 = vec4<f32>();
       var sum23 = vec4<f32>();
       var sum24 = vec4<f32>();
       var sum25 = vec4<f32>();
-      for (var k21 = 0u; k21 < 16u + zero; k21++) {
-        let b26 = vec4<f32>(near[near2 + k21 * 16u + first_i_V], near[near2 + k21 * 16u + first_i_V + 1u], near[near2 + k21 * 16u + first_i_V + 2u], near[near2 + k21 * 16u + first_i_V + 3u]);
-        sum22 += near[near10 + k21 * 64u + first_i_K] * b26;
-        sum23 += near[near10 + k21 * 64u + first_i_K + 1u] * b26;
-        sum24 += near[near10 + k21 * 64u + first_i_K + 2u] * b26;
-        sum25 += near[near10 + k21 * 64u + first_i_K + 3u] * b26;
+      var sum26 = vec4<f32>();
+      for (var k22 = 0u; k22 < 16u + zero; k22++) {
+        let b27 = vec4<f32>(near[near2 + k22 * 16u + first_i_V], near[near2 + k22 * 16u + first_i_V + 1u], near[near2 + k22 * 16u + first_i_V + 2u], near[near2 + k22 * 16u + first_i_V + 3u]);
+        sum23 += near[near10 + k22 * 64u + first_i_K] * b27;
+        sum24 += near[near10 + k22 * 64u + first_i_K + 1u] * b27;
+        sum25 += near[near10 + k22 * 64u + first_i_K + 2u] * b27;
+        sum26 += near[near10 + k22 * 64u + first_i_K + 3u] * b27;
       }
-      var m11 = array<vec4<f32>, 4>(sum22, sum23, sum24, sum25);
-      var sum28 = vec4<f32>();
+      var m11 = array<vec4<f32>, 4>(sum23, sum24, sum25, sum26);
       var sum29 = vec4<f32>();
       var sum30 = vec4<f32>();
       var sum31 = vec4<f32>();
-      for (var k27 = 0u; k27 < 16u + zero; k27++) {
-        let v9_32 = near[near9 + k27 * 16u + first_i_V];
-        let v9_33 = near[near9 + k27 * 16u + first_i_V + 1u];
-        let v9_34 = near[near9 + k27 * 16u + first_i_V + 2u];
-        let v9_35 = near[near9 + k27 * 16u + first_i_V + 3u];
-        let b36 = vec4<f32>(v9_32, v9_33, v9_34, v9_35);
-        sum28 += near[near12 + k27 * 64u + first_i_K] * b36;
-        sum29 += near[near12 + k27 * 64u + first_i_K + 1u] * b36;
-        sum30 += near[near12 + k27 * 64u + first_i_K + 2u] * b36;
-        sum31 += near[near12 + k27 * 64u + first_i_K + 3u] * b36;
+      var sum32 = vec4<f32>();
+      for (var k28 = 0u; k28 < 16u + zero; k28++) {
+        let v9_33 = near[near9 + k28 * 16u + first_i_V];
+        let v9_34 = near[near9 + k28 * 16u + first_i_V + 1u];
+        let v9_35 = near[near9 + k28 * 16u + first_i_V + 2u];
+        let v9_36 = near[near9 + k28 * 16u + first_i_V + 3u];
+        let b37 = vec4<f32>(v9_33, v9_34, v9_35, v9_36);
+        sum29 += near[near12 + k28 * 64u + first_i_K] * b37;
+        sum30 += near[near12 + k28 * 64u + first_i_K + 1u] * b37;
+        sum31 += near[near12 + k28 * 64u + first_i_K + 2u] * b37;
+        sum32 += near[near12 + k28 * 64u + first_i_K + 3u] * b37;
       }
-      var m13 = array<vec4<f32>, 4>(sum28, sum29, sum30, sum31);
+      var m13 = array<vec4<f32>, 4>(sum29, sum30, sum31, sum32);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_37 = near[near1 + i_K * 16u + i_V];
-          near[near1 + i_K * 16u + i_V] = (((near[near14 + i_K] * v1_37) + m11[y][x]) + m13[y][x]);
+          let v1_38 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (((near[near14 + i_K] * v1_38) + m11[y][x]) + m13[y][x]);
         }
       }
     }

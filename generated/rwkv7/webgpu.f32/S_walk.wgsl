@@ -7,7 +7,8 @@
 @group(0) @binding(3) var<storage, read_write> p_final_S: array<f32>;
 @group(0) @binding(4) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(5) var<storage, read> sequences: array<u32>;
-@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(6) var<storage, read> segments: array<u32>;
+@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 9>;
 var<workgroup> near: array<f32, 3904>;
 
 // Carries S from chunk to chunk and reads it.
@@ -17,11 +18,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let block = wid.z * 16u;
-  let sequence = wid.x;
-  let first_token = sequences[6u * sequence];
+  let segment = wid.x;
+  let sequence = segments[4u * segment];
+  let first_chunk = segments[4u * segment + 1u];
+  let chunk_count = segments[4u * segment + 2u];
+  let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let first_chunk = sequences[6u * sequence + 2u];
-  let chunk_count = sequences[6u * sequence + 3u];
+  let at_ws_S_entry = dims[4].y + (segment * heads + head) * 4096u + block;
   let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near24 = 0u;
@@ -34,11 +37,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near16 = 1856u;
   const near20 = 1856u;
   const near22 = 2880u;
-  // %0 [K, V] = load S
+  // %0 [K, V] = load ws.S.entry, whole S
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    near[near1 + i_K * 16u + i_V] = p_S[at_S + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_S_entry + i_K * 64u + i_V], p_S[at_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 16u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks with %1 [K, V] = %0
@@ -61,37 +65,37 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let v2_1 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
-      near[near2 + r * 16u + i_V] = v2_1;
+      let v2_2 = select(0.0, p_v[at_v + r * heads_64 + i_V], r < length);
+      near[near2 + r * 16u + i_V] = v2_2;
     }
     // %4 [%row, K] = load ws.S.erase1 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v4_2 = select(0.0, arena[at_ws_S_erase1 + r * heads_64 + i_K], r < length);
-      near[near4 + r * 64u + i_K] = v4_2;
+      let v4_3 = select(0.0, arena[at_ws_S_erase1 + r * heads_64 + i_K], r < length);
+      near[near4 + r * 64u + i_K] = v4_3;
     }
     workgroupBarrier();
     // %5 [%row, V] = contract[K] %4, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum4 = vec2<f32>();
       var sum5 = vec2<f32>();
-      for (var k3 = 0u; k3 < 64u + zero; k3++) {
-        let v1_6 = near[near1 + k3 * 16u + first_i_V];
-        let v1_7 = near[near1 + k3 * 16u + first_i_V + 1u];
-        let b8 = vec2<f32>(v1_6, v1_7);
-        sum4 += near[near4 + first_r * 64u + k3] * b8;
-        sum5 += near[near4 + first_r * 64u + k3 + 64u] * b8;
+      var sum6 = vec2<f32>();
+      for (var k4 = 0u; k4 < 64u + zero; k4++) {
+        let v1_7 = near[near1 + k4 * 16u + first_i_V];
+        let v1_8 = near[near1 + k4 * 16u + first_i_V + 1u];
+        let b9 = vec2<f32>(v1_7, v1_8);
+        sum5 += near[near4 + first_r * 64u + k4] * b9;
+        sum6 += near[near4 + first_r * 64u + k4 + 64u] * b9;
       }
-      var m5 = array<vec2<f32>, 2>(sum4, sum5);
+      var m5 = array<vec2<f32>, 2>(sum5, sum6);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v5_9 = m5[y][x];
-          near[near5 + r * 16u + i_V] = v5_9;
+          let v5_10 = m5[y][x];
+          near[near5 + r * 16u + i_V] = v5_10;
         }
       }
     }
@@ -102,9 +106,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let c = i / 16u;
-      let v6_11 = (near[near5 + c * 16u + i_V] + select(0.0, arena[at_ws_S_given1 + c * heads_64 + i_V], c < length));
-      let v8_10 = v6_11;
-      near[near8 + c * 16u + i_V] = v8_10;
+      let v6_12 = (near[near5 + c * 16u + i_V] + select(0.0, arena[at_ws_S_given1 + c * heads_64 + i_V], c < length));
+      let v8_11 = v6_12;
+      near[near8 + c * 16u + i_V] = v8_11;
     }
     workgroupBarrier();
     // %7 [%row, %col] = load ws.S.solve1_1
@@ -112,20 +116,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum13 = vec2<f32>();
       var sum14 = vec2<f32>();
-      for (var k12 = 0u; k12 < 16u + zero; k12++) {
-        let b15 = vec2<f32>(near[near8 + k12 * 16u + first_i_V], near[near8 + k12 * 16u + first_i_V + 1u]);
-        sum13 += arena[at_ws_S_solve1_1 + first_r * 16u + k12] * b15;
-        sum14 += arena[at_ws_S_solve1_1 + first_r * 16u + k12 + 16u] * b15;
+      var sum15 = vec2<f32>();
+      for (var k13 = 0u; k13 < 16u + zero; k13++) {
+        let b16 = vec2<f32>(near[near8 + k13 * 16u + first_i_V], near[near8 + k13 * 16u + first_i_V + 1u]);
+        sum14 += arena[at_ws_S_solve1_1 + first_r * 16u + k13] * b16;
+        sum15 += arena[at_ws_S_solve1_1 + first_r * 16u + k13 + 16u] * b16;
       }
-      var m9 = array<vec2<f32>, 2>(sum13, sum14);
+      var m9 = array<vec2<f32>, 2>(sum14, sum15);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_V = first_i_V + x;
-          let v9_16 = m9[y][x];
-          near[near9 + r * 16u + i_V] = v9_16;
+          let v9_17 = m9[y][x];
+          near[near9 + r * 16u + i_V] = v9_17;
         }
       }
     }
@@ -133,8 +137,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v16_17 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
-      near[near16 + r * 64u + i_K] = v16_17;
+      let v16_18 = select(0.0, arena[at_ws_S_read0 + r * heads_64 + i_K], r < length);
+      near[near16 + r * 64u + i_K] = v16_18;
     }
     workgroupBarrier();
     // %17 [%row, V] = contract[K] %16, %1
@@ -150,36 +154,36 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
-      var sum19 = vec2<f32>();
       var sum20 = vec2<f32>();
-      for (var k18 = 0u; k18 < 64u + zero; k18++) {
-        let v1_21 = near[near1 + k18 * 16u + first_i_V];
-        let v1_22 = near[near1 + k18 * 16u + first_i_V + 1u];
-        let b23 = vec2<f32>(v1_21, v1_22);
-        sum19 += near[near16 + first_r * 64u + k18] * b23;
-        sum20 += near[near16 + first_r * 64u + k18 + 64u] * b23;
+      var sum21 = vec2<f32>();
+      for (var k19 = 0u; k19 < 64u + zero; k19++) {
+        let v1_22 = near[near1 + k19 * 16u + first_i_V];
+        let v1_23 = near[near1 + k19 * 16u + first_i_V + 1u];
+        let b24 = vec2<f32>(v1_22, v1_23);
+        sum20 += near[near16 + first_r * 64u + k19] * b24;
+        sum21 += near[near16 + first_r * 64u + k19 + 64u] * b24;
       }
-      var m17 = array<vec2<f32>, 2>(sum19, sum20);
-      var sum25 = vec2<f32>();
+      var m17 = array<vec2<f32>, 2>(sum20, sum21);
       var sum26 = vec2<f32>();
-      for (var k24 = 0u; k24 < 16u + zero; k24++) {
-        let v2_27 = near[near2 + k24 * 16u + first_i_V];
-        let v2_28 = near[near2 + k24 * 16u + first_i_V + 1u];
-        let b29 = vec2<f32>(v2_27, v2_28);
-        sum25 += arena[at_ws_S_score0_0 + first_r * 16u + k24] * b29;
-        sum26 += arena[at_ws_S_score0_0 + first_r * 16u + k24 + 16u] * b29;
+      var sum27 = vec2<f32>();
+      for (var k25 = 0u; k25 < 16u + zero; k25++) {
+        let v2_28 = near[near2 + k25 * 16u + first_i_V];
+        let v2_29 = near[near2 + k25 * 16u + first_i_V + 1u];
+        let b30 = vec2<f32>(v2_28, v2_29);
+        sum26 += arena[at_ws_S_score0_0 + first_r * 16u + k25] * b30;
+        sum27 += arena[at_ws_S_score0_0 + first_r * 16u + k25 + 16u] * b30;
       }
-      var m12 = array<vec2<f32>, 2>(sum25, sum26);
-      var sum31 = vec2<f32>();
+      var m12 = array<vec2<f32>, 2>(sum26, sum27);
       var sum32 = vec2<f32>();
-      for (var k30 = 0u; k30 < 16u + zero; k30++) {
-        let v9_33 = near[near9 + k30 * 16u + first_i_V];
-        let v9_34 = near[near9 + k30 * 16u + first_i_V + 1u];
-        let b35 = vec2<f32>(v9_33, v9_34);
-        sum31 += arena[at_ws_S_score0_1 + first_r * 16u + k30] * b35;
-        sum32 += arena[at_ws_S_score0_1 + first_r * 16u + k30 + 16u] * b35;
+      var sum33 = vec2<f32>();
+      for (var k31 = 0u; k31 < 16u + zero; k31++) {
+        let v9_34 = near[near9 + k31 * 16u + first_i_V];
+        let v9_35 = near[near9 + k31 * 16u + first_i_V + 1u];
+        let b36 = vec2<f32>(v9_34, v9_35);
+        sum32 += arena[at_ws_S_score0_1 + first_r * 16u + k31] * b36;
+        sum33 += arena[at_ws_S_score0_1 + first_r * 16u + k31 + 16u] * b36;
       }
-      var m15 = array<vec2<f32>, 2>(sum31, sum32);
+      var m15 = array<vec2<f32>, 2>(sum32, sum33);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
@@ -194,16 +198,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v20_36 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
-      near[near20 + r * 64u + i_K] = v20_36;
-      let v22_37 = select(0.0, arena[at_ws_S_col1 + r * heads_64 + i_K], r < length);
-      near[near22 + r * 64u + i_K] = v22_37;
+      let v20_37 = select(0.0, arena[at_ws_S_col0 + r * heads_64 + i_K], r < length);
+      near[near20 + r * 64u + i_K] = v20_37;
+      let v22_38 = select(0.0, arena[at_ws_S_col1 + r * heads_64 + i_K], r < length);
+      near[near22 + r * 64u + i_K] = v22_38;
     }
     // %24 [K] = load ws.S.decay
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let v24_38 = arena[at_ws_S_decay + i_K];
-      near[near24 + i_K] = v24_38;
+      let v24_39 = arena[at_ws_S_decay + i_K];
+      near[near24 + i_K] = v24_39;
     }
     workgroupBarrier();
     // %25 [K, V] = mul %24, %1
@@ -214,44 +218,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum40 = vec4<f32>();
       var sum41 = vec4<f32>();
       var sum42 = vec4<f32>();
       var sum43 = vec4<f32>();
-      for (var k39 = 0u; k39 < 16u + zero; k39++) {
-        let v2_44 = near[near2 + k39 * 16u + first_i_V];
-        let v2_45 = near[near2 + k39 * 16u + first_i_V + 1u];
-        let v2_46 = near[near2 + k39 * 16u + first_i_V + 2u];
-        let v2_47 = near[near2 + k39 * 16u + first_i_V + 3u];
-        let b48 = vec4<f32>(v2_44, v2_45, v2_46, v2_47);
-        sum40 += near[near20 + k39 * 64u + first_i_K] * b48;
-        sum41 += near[near20 + k39 * 64u + first_i_K + 1u] * b48;
-        sum42 += near[near20 + k39 * 64u + first_i_K + 2u] * b48;
-        sum43 += near[near20 + k39 * 64u + first_i_K + 3u] * b48;
+      var sum44 = vec4<f32>();
+      for (var k40 = 0u; k40 < 16u + zero; k40++) {
+        let v2_45 = near[near2 + k40 * 16u + first_i_V];
+        let v2_46 = near[near2 + k40 * 16u + first_i_V + 1u];
+        let v2_47 = near[near2 + k40 * 16u + first_i_V + 2u];
+        let v2_48 = near[near2 + k40 * 16u + first_i_V + 3u];
+        let b49 = vec4<f32>(v2_45, v2_46, v2_47, v2_48);
+        sum41 += near[near20 + k40 * 64u + first_i_K] * b49;
+        sum42 += near[near20 + k40 * 64u + first_i_K + 1u] * b49;
+        sum43 += near[near20 + k40 * 64u + first_i_K + 2u] * b49;
+        sum44 += near[near20 + k40 * 64u + first_i_K + 3u] * b49;
       }
-      var m21 = array<vec4<f32>, 4>(sum40, sum41, sum42, sum43);
-      var sum50 = vec4<f32>();
+      var m21 = array<vec4<f32>, 4>(sum41, sum42, sum43, sum44);
       var sum51 = vec4<f32>();
       var sum52 = vec4<f32>();
       var sum53 = vec4<f32>();
-      for (var k49 = 0u; k49 < 16u + zero; k49++) {
-        let v9_54 = near[near9 + k49 * 16u + first_i_V];
-        let v9_55 = near[near9 + k49 * 16u + first_i_V + 1u];
-        let v9_56 = near[near9 + k49 * 16u + first_i_V + 2u];
-        let v9_57 = near[near9 + k49 * 16u + first_i_V + 3u];
-        let b58 = vec4<f32>(v9_54, v9_55, v9_56, v9_57);
-        sum50 += near[near22 + k49 * 64u + first_i_K] * b58;
-        sum51 += near[near22 + k49 * 64u + first_i_K + 1u] * b58;
-        sum52 += near[near22 + k49 * 64u + first_i_K + 2u] * b58;
-        sum53 += near[near22 + k49 * 64u + first_i_K + 3u] * b58;
+      var sum54 = vec4<f32>();
+      for (var k50 = 0u; k50 < 16u + zero; k50++) {
+        let v9_55 = near[near9 + k50 * 16u + first_i_V];
+        let v9_56 = near[near9 + k50 * 16u + first_i_V + 1u];
+        let v9_57 = near[near9 + k50 * 16u + first_i_V + 2u];
+        let v9_58 = near[near9 + k50 * 16u + first_i_V + 3u];
+        let b59 = vec4<f32>(v9_55, v9_56, v9_57, v9_58);
+        sum51 += near[near22 + k50 * 64u + first_i_K] * b59;
+        sum52 += near[near22 + k50 * 64u + first_i_K + 1u] * b59;
+        sum53 += near[near22 + k50 * 64u + first_i_K + 2u] * b59;
+        sum54 += near[near22 + k50 * 64u + first_i_K + 3u] * b59;
       }
-      var m23 = array<vec4<f32>, 4>(sum50, sum51, sum52, sum53);
+      var m23 = array<vec4<f32>, 4>(sum51, sum52, sum53, sum54);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_59 = near[near1 + i_K * 16u + i_V];
-          near[near1 + i_K * 16u + i_V] = (((near[near24 + i_K] * v1_59) + m21[y][x]) + m23[y][x]);
+          let v1_60 = near[near1 + i_K * 16u + i_V];
+          near[near1 + i_K * 16u + i_V] = (((near[near24 + i_K] * v1_60) + m21[y][x]) + m23[y][x]);
         }
       }
     }
@@ -262,7 +266,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let v1_60 = near[near1 + i_K * 16u + i_V];
-    p_final_S[at_S + i_K * 64u + i_V] = v1_60;
+    let v1_61 = near[near1 + i_K * 16u + i_V];
+    if (segments[4u * segment + 3u] + 1u == sequences[6u * sequence + 5u]) { p_final_S[at_S + i_K * 64u + i_V] = v1_61; }
   }
 }

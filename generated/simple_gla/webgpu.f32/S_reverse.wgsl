@@ -4,10 +4,12 @@
 @group(0) @binding(0) var<storage, read> p_q: array<f32>;
 @group(0) @binding(1) var<storage, read> p_g: array<f32>;
 @group(0) @binding(2) var<storage, read> p_d_o: array<f32>;
-@group(0) @binding(3) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(4) var<storage, read> sequences: array<u32>;
-@group(0) @binding(5) var<storage, read> segments: array<u32>;
-@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 5>;
+@group(0) @binding(3) var<storage, read> p_d_final_S: array<f32>;
+@group(0) @binding(4) var<storage, read_write> p_d_S: array<f32>;
+@group(0) @binding(5) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(6) var<storage, read> sequences: array<u32>;
+@group(0) @binding(7) var<storage, read> segments: array<u32>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 3616>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -32,18 +34,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_S_entry_cotangent = dims[3].x + (segment * heads + head) * 4096u + block;
+  let at_d_final_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
-  let at_ws_S_local_cotangent = dims[2].w + (segment * heads + head) * 4096u + block;
   const near4 = 0u;
   const near7 = 16u;
   const near8 = 32u;
   const near9 = 544u;
   const near1 = 1568u;
-  // %0 [K, V] = load ws.S.entry_cotangent
+  // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[near1 + i_K * 32u + i_V] = arena[at_ws_S_entry_cotangent + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_S_entry_cotangent + i_K * 64u + i_V], p_d_final_S[at_d_final_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 32u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks reversed with %1 [K, V] = %0
@@ -60,8 +63,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let v1_1 = near[near1 + i_K * 32u + i_V];
-      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v1_1;
+      let v1_2 = near[near1 + i_K * 32u + i_V];
+      arena[at_ws_S_cotangents + i_K * 64u + i_V] = v1_2;
     }
     // %3 [%row] = load g row
     // %4 [%row] = cumsum %3
@@ -79,9 +82,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %7 [%row] = mul %5, %6
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v4_3 = near[near4 + r];
-      let v7_2 = (m_exp(v4_3) * 0.125f);
-      near[near7 + r] = v7_2;
+      let v4_4 = near[near4 + r];
+      let v7_3 = (m_exp(v4_4) * 0.125f);
+      near[near7 + r] = v7_3;
     }
     workgroupBarrier();
     // %2 [%row, V] = load d_o row
@@ -89,19 +92,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let v8_4 = (near[near7 + r] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length));
-      near[near8 + r * 32u + i_V] = v8_4;
+      let v8_5 = (near[near7 + r] * select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length));
+      near[near8 + r * 32u + i_V] = v8_5;
     }
     // %9 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v9_5 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[near9 + r * 64u + i_K] = v9_5;
+      let v9_6 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near9 + r * 64u + i_K] = v9_6;
     }
     // %11 [] = pick last %4
-    let v4_6 = near[near4 + 15u];
-    let t11 = v4_6;
+    let v4_7 = near[near4 + 15u];
+    let t11 = v4_7;
     // %12 [] = exp %11
     let t12 = m_exp(t11);
     workgroupBarrier();
@@ -111,35 +114,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
-      var sum8 = vec4<f32>();
       var sum9 = vec4<f32>();
       var sum10 = vec4<f32>();
       var sum11 = vec4<f32>();
-      for (var k7 = 0u; k7 < 16u + zero; k7++) {
-        let b12 = vec4<f32>(near[near8 + k7 * 32u + first_i_V], near[near8 + k7 * 32u + first_i_V + 1u], near[near8 + k7 * 32u + first_i_V + 2u], near[near8 + k7 * 32u + first_i_V + 3u]);
-        sum8 += near[near9 + k7 * 64u + first_i_K] * b12;
-        sum9 += near[near9 + k7 * 64u + first_i_K + 1u] * b12;
-        sum10 += near[near9 + k7 * 64u + first_i_K + 2u] * b12;
-        sum11 += near[near9 + k7 * 64u + first_i_K + 3u] * b12;
+      var sum12 = vec4<f32>();
+      for (var k8 = 0u; k8 < 16u + zero; k8++) {
+        let b13 = vec4<f32>(near[near8 + k8 * 32u + first_i_V], near[near8 + k8 * 32u + first_i_V + 1u], near[near8 + k8 * 32u + first_i_V + 2u], near[near8 + k8 * 32u + first_i_V + 3u]);
+        sum9 += near[near9 + k8 * 64u + first_i_K] * b13;
+        sum10 += near[near9 + k8 * 64u + first_i_K + 1u] * b13;
+        sum11 += near[near9 + k8 * 64u + first_i_K + 2u] * b13;
+        sum12 += near[near9 + k8 * 64u + first_i_K + 3u] * b13;
       }
-      var m10 = array<vec4<f32>, 4>(sum8, sum9, sum10, sum11);
+      var m10 = array<vec4<f32>, 4>(sum9, sum10, sum11, sum12);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_13 = near[near1 + i_K * 32u + i_V];
-          near[near1 + i_K * 32u + i_V] = ((t12 * v1_13) + m10[y][x]);
+          let v1_14 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((t12 * v1_14) + m10[y][x]);
         }
       }
     }
     workgroupBarrier();
     storageBarrier();
   }
-  // store ws.S.local_cotangent, %1
+  // store d_S, %1
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let v1_14 = near[near1 + i_K * 32u + i_V];
-    arena[at_ws_S_local_cotangent + i_K * 64u + i_V] = v1_14;
+    let v1_15 = near[near1 + i_K * 32u + i_V];
+    if (segments[4u * segment + 3u] == 0u) { p_d_S[at_d_final_S + i_K * 64u + i_V] = v1_15; }
   }
 }

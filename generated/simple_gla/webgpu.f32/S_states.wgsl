@@ -4,10 +4,11 @@
 @group(0) @binding(0) var<storage, read> p_k: array<f32>;
 @group(0) @binding(1) var<storage, read> p_v: array<f32>;
 @group(0) @binding(2) var<storage, read> p_g: array<f32>;
-@group(0) @binding(3) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(4) var<storage, read> sequences: array<u32>;
-@group(0) @binding(5) var<storage, read> segments: array<u32>;
-@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 5>;
+@group(0) @binding(3) var<storage, read> p_S: array<f32>;
+@group(0) @binding(4) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(5) var<storage, read> sequences: array<u32>;
+@group(0) @binding(6) var<storage, read> segments: array<u32>;
+@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 5>;
 var<workgroup> near: array<f32, 3616>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -32,17 +33,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_ws_S_entry = dims[2].y + (segment * heads + head) * 4096u + block;
+  let at_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near5 = 0u;
   const near8 = 16u;
   const near9 = 32u;
   const near3 = 544u;
   const near1 = 1568u;
-  // %0 [K, V] = load ws.S.entry
+  // %0 [K, V] = load ws.S.entry, whole S
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    near[near1 + i_K * 32u + i_V] = arena[at_ws_S_entry + i_K * 64u + i_V];
+    let v0_1 = select(arena[at_ws_S_entry + i_K * 64u + i_V], p_S[at_S + i_K * 64u + i_V], sequences[6u * sequence + 5u] == 1u);
+    near[near1 + i_K * 32u + i_V] = v0_1;
   }
   workgroupBarrier();
   // loop chunks with %1 [K, V] = %0
@@ -59,15 +62,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;
       let i_K = i / 32u;
-      let v1_1 = near[near1 + i_K * 32u + i_V];
-      arena[at_ws_S_states + i_K * 64u + i_V] = v1_1;
+      let v1_2 = near[near1 + i_K * 32u + i_V];
+      arena[at_ws_S_states + i_K * 64u + i_V] = v1_2;
     }
     // %3 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v3_2 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-      near[near3 + r * 64u + i_K] = v3_2;
+      let v3_3 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
+      near[near3 + r * 64u + i_K] = v3_3;
     }
     // %4 [%row] = load g row
     // %5 [%row] = cumsum %4
@@ -81,15 +84,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
     workgroupBarrier();
     // %6 [] = pick last %5
-    let v5_3 = near[near5 + 15u];
-    let t6 = v5_3;
+    let v5_4 = near[near5 + 15u];
+    let t6 = v5_4;
     // %7 [%row] = sub %6, %5
     // %8 [%row] = exp %7
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v5_5 = near[near5 + r];
-      let v8_4 = m_exp((t6 - v5_5));
-      near[near8 + r] = v8_4;
+      let v5_6 = near[near5 + r];
+      let v8_5 = m_exp((t6 - v5_6));
+      near[near8 + r] = v8_5;
     }
     workgroupBarrier();
     // %2 [%row, V] = load v row
@@ -97,8 +100,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;
       let r = i / 32u;
-      let v9_6 = (near[near8 + r] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
-      near[near9 + r * 32u + i_V] = v9_6;
+      let v9_7 = (near[near8 + r] * select(0.0, p_v[at_v + r * heads_64 + i_V], r < length));
+      near[near9 + r * 32u + i_V] = v9_7;
     }
     // %11 [] = exp %6
     let t11 = m_exp(t6);
@@ -109,24 +112,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 128u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 4u;
       let first_i_K = (i / 8u) * 4u;
-      var sum8 = vec4<f32>();
       var sum9 = vec4<f32>();
       var sum10 = vec4<f32>();
       var sum11 = vec4<f32>();
-      for (var k7 = 0u; k7 < 16u + zero; k7++) {
-        let b12 = vec4<f32>(near[near9 + k7 * 32u + first_i_V], near[near9 + k7 * 32u + first_i_V + 1u], near[near9 + k7 * 32u + first_i_V + 2u], near[near9 + k7 * 32u + first_i_V + 3u]);
-        sum8 += near[near3 + k7 * 64u + first_i_K] * b12;
-        sum9 += near[near3 + k7 * 64u + first_i_K + 1u] * b12;
-        sum10 += near[near3 + k7 * 64u + first_i_K + 2u] * b12;
-        sum11 += near[near3 + k7 * 64u + first_i_K + 3u] * b12;
+      var sum12 = vec4<f32>();
+      for (var k8 = 0u; k8 < 16u + zero; k8++) {
+        let b13 = vec4<f32>(near[near9 + k8 * 32u + first_i_V], near[near9 + k8 * 32u + first_i_V + 1u], near[near9 + k8 * 32u + first_i_V + 2u], near[near9 + k8 * 32u + first_i_V + 3u]);
+        sum9 += near[near3 + k8 * 64u + first_i_K] * b13;
+        sum10 += near[near3 + k8 * 64u + first_i_K + 1u] * b13;
+        sum11 += near[near3 + k8 * 64u + first_i_K + 2u] * b13;
+        sum12 += near[near3 + k8 * 64u + first_i_K + 3u] * b13;
       }
-      var m10 = array<vec4<f32>, 4>(sum8, sum9, sum10, sum11);
+      var m10 = array<vec4<f32>, 4>(sum9, sum10, sum11, sum12);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_V = first_i_V + x;
-          let v1_13 = near[near1 + i_K * 32u + i_V];
-          near[near1 + i_K * 32u + i_V] = ((t11 * v1_13) + m10[y][x]);
+          let v1_14 = near[near1 + i_K * 32u + i_V];
+          near[near1 + i_K * 32u + i_V] = ((t11 * v1_14) + m10[y][x]);
         }
       }
     }

@@ -121,15 +121,18 @@ class Call:
 def extents_of(plan, tokens, heads, groups, n, lengths):
     """Numbers for the names in a plan, of `n` sequences whose lengths may be unknown (None)."""
     cut, chunk = plan.json["segmentation"], plan.json["chunk"]
+    pays = cut.get("pays", 1)
     if lengths is not None:
         counts = [-(-length // chunk) for length in lengths]
         chunks = sum(counts)
         longest = max(cut["least"], -(-chunks * heads // cut["programs"]))
-        segments = sum(max(1, -(-count // longest)) for count in counts)
+        whole = max(counts, default=0) < pays * longest
+        segments = sum(1 if whole else max(1, -(-count // longest)) for count in counts)
     else:
         chunks = (tokens + n * (chunk - 1)) // chunk
         # A sequence of c chunks has at most 1 + c / longest segments, and `longest` is no less than either of these makes it.
-        segments = n + min(chunks // cut["least"], cut["programs"] // max(1, heads))
+        more = min(chunks // cut["least"], cut["programs"] // max(1, heads))
+        segments = n + (more if more >= pays else 0)
     return dict(zip(EXTENTS, (tokens, heads, groups, n, chunks, segments)))
 
 
@@ -143,8 +146,9 @@ def product(factors, extents):
 class Launches:
     """The launches of a program that a call needs, in the order of the plan, with what must come before each."""
 
-    def __init__(self, plan, program, wanted, ungrouped, one_lane):
-        """`wanted`: results that somebody asked for. `ungrouped`: every head is a group of its own, so nothing is summed over heads."""
+    def __init__(self, plan, program, wanted, ungrouped, whole, one_lane):
+        """`wanted`: results that somebody asked for. `ungrouped`: every head is a group of its own, so nothing is summed over heads. `whole`: every sequence
+        is one segment, so none hands anything on."""
         self.all = plan.json["programs"][program]
         self.one_lane = one_lane
         elsewhere = {name: tensor["ungrouped"] for name, tensor in plan.tensors.items() if ungrouped and "ungrouped" in tensor}
@@ -154,7 +158,7 @@ class Launches:
         for i in reversed(range(len(self.all))):
             launch, kernel = self.all[i], plan.kernels[self.all[i]["kernel"]]
             args = [(self.place(arg["tensor"]), arg.get("access", "read")) for arg in kernel["args"] if "tensor" in arg]
-            if ungrouped and launch.get("grouped") or not any(access != "read" and name in needed for name, access in args):
+            if ungrouped and launch.get("grouped") or whole and launch.get("cut") or not any(access != "read" and name in needed for name, access in args):
                 continue
             needed.update(name for name, access in args)
             kept.append(i)

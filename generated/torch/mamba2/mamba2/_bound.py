@@ -30,7 +30,8 @@ class Bound:
     def __init__(self, request, kernels, index):
         plan, extents = request.plan, request.extents
         self.request, self.index, self.plan, self._checks = request, index, plan, CHECK
-        self._launches = launches = Launches(plan, request.program, request.wanted, extents["heads"] == extents["groups"], ONE_LANE)
+        ungrouped, whole = extents["heads"] == extents["groups"], extents["segments"] == extents["sequences"]
+        self._launches = launches = Launches(plan, request.program, request.wanted, ungrouped, whole, ONE_LANE)
         aliases = {name: plan.in_place[name] for name in request.wanted if name in plan.in_place} if request.in_place else {}
         self.results = [name for name in request.wanted if name not in aliases]
         self.made = [self._form(name) for name in self.results]

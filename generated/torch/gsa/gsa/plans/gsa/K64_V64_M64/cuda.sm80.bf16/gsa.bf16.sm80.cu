@@ -140,6 +140,9 @@ DEV void mma1688(float* d, const u32* a, u32 b0, u32 b1) {
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// A warpgroup gives registers back, or takes those that others gave: so many a thread from here on.
+template <int N> DEV void regs_down() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }
+template <int N> DEV void regs_up() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }
 // Makes ordinary writes to shared memory visible to the tensor cores' own reads.
 DEV void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 #define LMOEC_ACC8(d) "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
@@ -758,9 +761,10 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
   (void)lane, (void)warp, (void)block;
   const int x__row = warp * 8;
@@ -835,9 +839,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const int walk_chunks = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5] ? 0 : segments[4 * segment + 2];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 136192, empty = full + 24, landed = empty + 24;
@@ -998,7 +1003,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_join(const f32* __restrict_
 }
 
 // Carries Kt from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, f32* __restrict__ p_final_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1006,9 +1011,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 35840, stage0 = base + 35840, full = base + 158720, empty = full + 16, landed = empty + 16;
@@ -1066,9 +1072,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
     cp_wait<0>();
   }
   else {
-    // %0 [K, M] = load ws.Kt.entry
+    // %0 [K, M] = load ws.Kt.entry, whole Kt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1157,54 +1163,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
       bar_arrive(empty + n % 2 * 8);
     }
-    // store ws.Kt.local, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store final.Kt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_Kt != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
-}
-
-// Kt after the last token.
-extern "C" __global__ void __launch_bounds__(256) Kt_final(f32* __restrict__ p_final_Kt, const f32* __restrict__ p_ws_Kt_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_K_M = block * 1024 + lane * 4;
-  const int i_K = x_K_M / 64;
-  const int i_M = x_K_M % 64;
-  // %0 [K, M] = zeros
-  float t0[4];
-  UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments with %1 [K, M] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + m;
-      raw2[p][0] = few<4>(p_ws_Kt_local + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + n;
-        // %2 [K, M] = load ws.Kt.local
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        ask(n + 4, p);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t2[j];
-      }
-    }
-  }
-  // store final.Kt, %1
-  if (p_final_Kt != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
 }
 
 // Scores, solves and pointwise values of the chunks of Vt.
@@ -1332,9 +1293,10 @@ extern "C" __global__ void __launch_bounds__(256) Vt_spans(const f32* __restrict
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x_M = lane * 2;
@@ -1376,9 +1338,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restr
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const int walk_chunks = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5] ? 0 : segments[4 * segment + 2];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
@@ -1515,7 +1478,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_join(const f32* __restrict_
 }
 
 // Carries Vt from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restrict__ p_v, bf16* __restrict__ p_o, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_read0, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const f32* __restrict__ p_ws_Vt_entry, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restrict__ p_v, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Vt, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_read0, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_6 = 16384, L3_9 = 24576, L4_11 = 32768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1523,9 +1486,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 24576, full = base + 125184, empty = full + 24, landed = empty + 24;
@@ -1583,9 +1547,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [M, V] = load ws.Vt.entry
+    // %0 [M, V] = load ws.Vt.entry, whole Vt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1629,58 +1593,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_6[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store ws.Vt.local, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store final.Vt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_Vt != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
-}
-
-// Vt after the last token.
-extern "C" __global__ void __launch_bounds__(256) Vt_final(f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_M_V = block * 1024 + lane * 4;
-  const int i_M = x_M_V / 64;
-  const int i_V = x_M_V % 64;
-  // %0 [M, V] = zeros
-  float t0[4];
-  UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments with %1 [M, V] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + m;
-      raw2[p][0] = few<4>(p_ws_Vt_local + ((i64)segment_ * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + n;
-        // %2 [M, V] = load ws.Vt.local
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        ask(n + 4, p);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t2[j];
-      }
-    }
-  }
-  // store final.Vt, %1
-  if (p_final_Vt != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
 }
 
 // Carries Kt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0 = 0, W5 = 18432, W3 = 36864, W4 = 45056, W1_19 = 53248, W2_24 = 53504, O0 = 0, L0_5 = 0, L1_6 = 8192, L2_9 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1688,9 +1607,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 54272, stage0 = base + 78848, full = base + 152576, empty = full + 24, landed = empty + 24;
@@ -1752,9 +1672,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, M] = load ws.Kt.entry
+    // %0 [K, M] = load ws.Kt.entry, whole Kt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1856,7 +1776,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
 }
 
 // Carries Vt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __restrict__ p_v, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, bf16* __restrict__ p_ws_Vt_states, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __restrict__ p_v, const f32* __restrict__ p_Vt, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, bf16* __restrict__ p_ws_Vt_states, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1864,9 +1784,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __res
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 24576, full = base + 76032, empty = full + 24, landed = empty + 24;
@@ -1920,9 +1841,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __res
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [M, V] = load ws.Vt.entry
+    // %0 [M, V] = load ws.Vt.entry, whole Vt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -1964,9 +1885,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const bf16*
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const int walk_chunks = segments[4 * segment + 3] == 0 ? 0 : segments[4 * segment + 2];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
@@ -2103,7 +2025,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_join(const f32* __r
 }
 
 // Carries the cotangent of Vt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_Vt_read0, const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local_cotangent, const f32* __restrict__ p_ws_Vt_entry_cotangent, bf16* __restrict__ p_ws_Vt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_Vt, f32* __restrict__ p_d_Vt, const bf16* __restrict__ p_ws_Vt_read0, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry_cotangent, bf16* __restrict__ p_ws_Vt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2111,9 +2033,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 0, stage0 = base + 24576, full = base + 76032, empty = full + 24, landed = empty + 24;
@@ -2167,9 +2090,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [M, V] = load ws.Vt.entry_cotangent
+    // %0 [M, V] = load ws.Vt.entry_cotangent, whole d_final.Vt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -2199,54 +2122,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store ws.Vt.local_cotangent, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store d_Vt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_Vt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
-}
-
-// The gradient of Vt before the first token.
-extern "C" __global__ void __launch_bounds__(256) Vt_reverse_first(f32* __restrict__ p_d_Vt, const f32* __restrict__ p_ws_Vt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_M_V = block * 1024 + lane * 4;
-  const int i_M = x_M_V / 64;
-  const int i_V = x_M_V % 64;
-  // %0 [M, V] = zeros
-  float t0[4];
-  UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments reversed with %1 [M, V] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
-      raw2[p][0] = few<4>(p_ws_Vt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-        // %2 [M, V] = load ws.Vt.local_cotangent
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        ask(n + 4, p);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t2[j];
-      }
-    }
-  }
-  // store d_Vt, %1
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
 }
 
 // Gradients of what the scan of Vt reads.
@@ -2579,9 +2457,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const int walk_chunks = segments[4 * segment + 3] == 0 ? 0 : segments[4 * segment + 2];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 19456, stage0 = base + 19456, full = base + 71680, empty = full + 24, landed = empty + 24;
@@ -2790,7 +2669,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 }
 
 // Carries the cotangent of Kt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0 = 0, W1_27 = 18432, W2_28 = 18688, O0 = 0, L4_14 = 0, L5_25 = 8192, L0_3 = 16384, L1_5 = 16640, L2_8 = 16896, L3_12 = 17152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2798,9 +2677,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
   const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end;
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   const u32 out0 = base + 19456, stage0 = base + 44032, full = base + 96256, empty = full + 24, landed = empty + 24;
@@ -2868,9 +2748,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
-    // %0 [K, M] = load ws.Kt.entry_cotangent
+    // %0 [K, M] = load ws.Kt.entry_cotangent, whole d_final.Kt
     float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < 64 && c < v_here ? ld((p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
     team_sync(2);
@@ -2958,54 +2838,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f30_20[i];
       bar_arrive(empty + n % 3 * 8);
     }
-    // store ws.Kt.local_cotangent, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+    // store d_Kt, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
-}
-
-// The gradient of Kt before the first token.
-extern "C" __global__ void __launch_bounds__(256) Kt_reverse_first(f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_K_M = block * 1024 + lane * 4;
-  const int i_K = x_K_M / 64;
-  const int i_M = x_K_M % 64;
-  // %0 [K, M] = zeros
-  float t0[4];
-  UNROLL for (int j = 0; j < 4; ++j) t0[j] = 0.f;
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments reversed with %1 [K, M] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
-      raw2[p][0] = few<4>(p_ws_Kt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-        // %2 [K, M] = load ws.Kt.local_cotangent
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        ask(n + 4, p);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t2[j];
-      }
-    }
-  }
-  // store d_Kt, %1
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
 }
 
 // Gradients of what the scan of Kt reads.
@@ -3512,7 +3347,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_Vt != nullptr) st(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V), t3[i]);
 }
 
-constexpr int kTablePrograms = 128, kTableLeast = 8;
+constexpr int kTablePrograms = 128, kTableLeast = 8, kTablePays = 1;
 // Tables of sequences, segments and chunks (ir/plan), from the offsets of sequences on the device, so that no host reads them. One block.
 constexpr int kTableThreads = 1024;
 
@@ -3531,6 +3366,19 @@ DEV int table_scan(int x, int& total) {
   }
   total = sums[kTableThreads - 1];
   return sums[t] - x;
+}
+// The largest of the numbers that threads bring.
+DEV int table_most(int x) {
+  int* const most = (int*)smem;
+  const int t = threadIdx.x;
+  __syncthreads();
+  most[t] = x;
+  __syncthreads();
+  for (int by = kTableThreads / 2; by > 0; by /= 2) {
+    if (t < by && most[t + by] > most[t]) most[t] = most[t + by];
+    __syncthreads();
+  }
+  return most[0];
 }
 // Offset number i: within 0 and the number of tokens whatever is given, since kernels go where tables send them.
 DEV int table_offset(const void* offsets, int bytes, const Dims& d, int i) {
@@ -3554,19 +3402,23 @@ DEV int table_find(const int* sequences, int n, int column, int x) {
 extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const void* offsets, const int offset_bytes, int* __restrict__ sequences, int* __restrict__ segments, int* __restrict__ chunks, const Dims d) {
   const int t = threadIdx.x, each = (d.sequences + kTableThreads - 1) / kTableThreads, from = t * each < d.sequences ? t * each : d.sequences;
   const int to = from + each < d.sequences ? from + each : d.sequences;
-  int count = 0, all_chunks, all_segments;
+  int count = 0, most = 0, all_chunks, all_segments;
   for (int i = from; i < to; ++i) {
     const int first = table_offset(offsets, offset_bytes, d, i), next = table_offset(offsets, offset_bytes, d, i + 1), end = next < first ? first : next;
     sequences[6 * i] = first;
     sequences[6 * i + 1] = end;
     sequences[6 * i + 3] = (end - first + kChunk - 1) / kChunk;
     count += sequences[6 * i + 3];
+    if (sequences[6 * i + 3] > most) most = sequences[6 * i + 3];
   }
   int at = table_scan(count, all_chunks);
   // Offsets that fall make more chunks than there is room for.
   if (all_chunks > d.chunks) all_chunks = d.chunks;
   const i64 spread = ((i64)all_chunks * d.heads + kTablePrograms - 1) / kTablePrograms;
-  const int longest = spread > kTableLeast ? (int)spread : kTableLeast;
+  most = table_most(most);
+  if (most > d.chunks) most = d.chunks;
+  const i64 longest = spread > kTableLeast ? spread : kTableLeast;
+  const bool cut = most >= kTablePays * longest;
   count = 0;
   for (int i = from; i < to; ++i) {
     if (at > d.chunks) at = d.chunks;
@@ -3574,7 +3426,7 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     if (here < sequences[6 * i + 3]) sequences[6 * i + 1] = sequences[6 * i] + here * kChunk;
     sequences[6 * i + 2] = at;
     sequences[6 * i + 3] = here;
-    sequences[6 * i + 5] = here > longest ? (here + longest - 1) / longest : 1;
+    sequences[6 * i + 5] = cut && here > longest ? (int)((here + longest - 1) / longest) : 1;
     at += here;
     count += sequences[6 * i + 5];
   }
@@ -3594,7 +3446,8 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
     for (int k = 0; k < 4; ++k) chunks[4 * i + k] = row[k];
   }
   for (int i = t; i < d.segments; i += kTableThreads) {
-    int row[4] = {0, 0, 0, 0};
+    // Neither the first segment of a sequence nor its last.
+    int row[4] = {0, 0, 0, -1};
     if (i < all_segments) {
       const int s = table_find(sequences, d.sequences, 4, i), index = i - sequences[6 * s + 4];
       const int pieces = sequences[6 * s + 5], part = sequences[6 * s + 3] / pieces, more = sequences[6 * s + 3] % pieces;
