@@ -49,3 +49,20 @@ export function diagnostic(code: Code, title: string, span: Span, label: string,
 export function hasErrors(diagnostics: readonly Diagnostic[]): boolean {
   return diagnostics.some((d) => d.severity === 'error');
 }
+
+/** Two reports of one mistake: the same code at the same place. */
+export function sameProblem(a: Diagnostic, b: Diagnostic): boolean {
+  const [x, y] = [a.primary.span, b.primary.span];
+  return a.code === b.code && x.file === y.file && x.start === y.start && x.end === y.end;
+}
+
+/** Every mistake once, in the order of the first reports. */
+export function distinct(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
+  const seen = new Set<string>();
+  return diagnostics.filter(({ code, primary: { span } }) => {
+    const key = `${code} ${span.file} ${span.start} ${span.end}`;
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
+}

@@ -1,4 +1,4 @@
-import type { Diagnostic } from '../diagnostics/diagnostic.js';
+import { distinct, type Diagnostic } from '../diagnostics/diagnostic.js';
 import { didYouMean } from '../diagnostics/suggest.js';
 import { printGraph } from '../ir/graph/print.js';
 import type { PartInfo } from '../passes/graph/parts.js';
@@ -47,7 +47,7 @@ export function partsAt(source: Source, sizes: ReadonlyMap<string, number>): rea
     const given = new Map([...unsized.map((axis) => [axis, UNSAID] as const), ...[...sizes].filter(([axis]) => settings.includes(axis))]);
     const [training, other] = [true, false].map((mode) => source.parts.elaborate(name, given, mode));
     const { graph } = training;
-    return { diagnostics: [...training.diagnostics, ...other.diagnostics], graphText: () => (graph === undefined ? '' : printGraph(graph)) };
+    return { diagnostics: distinct([...training.diagnostics, ...other.diagnostics]), graphText: () => (graph === undefined ? '' : printGraph(graph)) };
   });
 }
 

@@ -60,7 +60,7 @@ export const arithmetic = {
   pow: binary('pow', {
     spoken: false, domain: { lo: 0, hi: Infinity }, f64: (x, y) => x ** y,
     slopes: (b, x, y, out) => [b.map('mul', y, b.map('pow', x, b.map('sub', y, b.literal(1)))), b.map('mul', out, b.map('log', x))],
-    range: (x, y) => (x.lo > 0 ? hull(x, y, (a, c) => a ** c) : x.lo >= 0 ? { lo: 0, hi: Infinity } : ANY),
+    range: (x, y) => (x.lo > 0 || (x.lo >= 0 && y.lo >= 0) ? hull(x, y, (a, c) => a ** c) : x.lo >= 0 ? { lo: 0, hi: Infinity } : ANY),
     overflows: () => true,
     cuda: 'powf', wgsl: 'm_pow', torch: infix('**', LEVEL.power),
   }),

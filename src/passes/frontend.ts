@@ -1,5 +1,5 @@
 import { parse } from '../../grammar/parser.js';
-import { diagnostic, type Diagnostic } from '../diagnostics/diagnostic.js';
+import { diagnostic, distinct, type Diagnostic } from '../diagnostics/diagnostic.js';
 import { didYouMean } from '../diagnostics/suggest.js';
 import type { AstFile, ImportItem } from '../ir/ast/ast.js';
 import type { Span } from '../ir/common/span.js';
@@ -91,8 +91,9 @@ function load(file: string, text: string, session: Session, open: readonly strin
   }
   // Of a file that is imported, what is imported is checked.
   if (open.length === 0) for (const part of ownParts) found.push(...checkPart(part, session.elaborator));
+  // A file imported twice has its mistakes once; so has a part that is read with several settings.
   const parts = partsOf(ownParts, visible, session.elaborator);
-  return { specs: [...own, ...imported], ast, parts, visible, diagnostics: unique(found) };
+  return { specs: [...own, ...imported], ast, parts, visible, diagnostics: distinct(found) };
 }
 
 function caseProblem(name: string, origin: Span, like: { readonly name: string; readonly origin: Span }): Diagnostic {
@@ -148,15 +149,4 @@ function beside(file: string, path: string): string {
     else if (last !== '') parts.pop();
   }
   return parts.join('/');
-}
-
-/** A file imported twice has its mistakes once; so has a part that is read with several settings. */
-function unique(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
-  const seen = new Set<string>();
-  return diagnostics.filter(({ code, primary: { span } }) => {
-    const key = `${code} ${span.file} ${span.start} ${span.end}`;
-    if (seen.has(key)) return false;
-    seen.add(key);
-    return true;
-  });
 }

@@ -22,12 +22,12 @@ export interface PathParam {
 }
 
 /** `la`, or `la.3` in a turn of a `repeat`. */
-export function instancePath({ name, turns }: Instance): string {
+export function instancePath({ name, turns }: Pick<Instance, 'name' | 'turns'>): string {
   return [name, ...turns].join('.');
 }
 
 /** `balance`, or `balance.3` of a loss that stands in a `repeat`. */
-export function lossPath({ name, turns }: GraphLoss): string {
+export function lossPath({ name, turns }: Pick<GraphLoss, 'name' | 'turns'>): string {
   return [name, ...turns].join('.');
 }
 

@@ -9,6 +9,7 @@ import { looksBack } from './back.js';
 import { fits, promise } from './call-part.js';
 import { nameOf } from './part.js';
 import { axesLabel, list, report, shape, type Scope, type Use, type Value } from './scope.js';
+import { freeName, placeInstance } from './uses.js';
 import { literal, node, numeric, typeOf } from './values.js';
 
 /** A scan called: axes of the arguments that it does not name are its heads. */
@@ -44,7 +45,7 @@ export function callScan(scope: Scope, call: CallExpr, use: Use): readonly Value
   const axisOf = (axis: string): Axis => ({ name: name(axis), size: sizes.get(axis) ?? 1, past: false });
   const outer = [...signature].map(axisOf);
   const ids: number[] = [];
-  const heads = union(...args.map((id) => (id === undefined ? [] : without(typeOf(scope, id).axes, outer))));
+  const heads = union(use.family, ...args.map((id) => (id === undefined ? [] : without(typeOf(scope, id).axes, outer))));
   for (const [i, input] of spec.inputs.entries()) {
     const { value: expr } = call.args[i];
     const value = values[i];
@@ -52,7 +53,7 @@ export function callScan(scope: Scope, call: CallExpr, use: Use): readonly Value
     if (id === undefined) return undefined;
     const declared = { span: input.origin, text: `\`${input.name}\` of \`${nameOf(use.part)}\` is declared here` };
     if (!fits(scope, expr, id, input.axes.map(axisOf), { signature: outer, seen: false }, declared, nameOf(use.part))) return undefined;
-    if (!headsFit(scope, call, i, id, spec, heads, outer)) return undefined;
+    if (!headsFit(scope, call, i, id, spec, { heads, family: use.family }, outer)) return undefined;
     promise(scope, expr, id, input, nameOf(use.part));
     ids.push(id);
   }
@@ -70,10 +71,11 @@ export function callScan(scope: Scope, call: CallExpr, use: Use): readonly Value
   return outputs;
 }
 
-/** E220: inputs have all heads; those that are shared `per group` may lack the last ones. */
-function headsFit(scope: Scope, call: CallExpr, i: number, id: number, spec: Spec, heads: readonly Axis[], signature: readonly Axis[]): boolean {
+/** E220: inputs have all heads but those of a family; what is shared `per group` may lack the last ones. */
+function headsFit(scope: Scope, call: CallExpr, i: number, id: number, spec: Spec, all: { readonly heads: readonly Axis[]; readonly family: readonly Axis[] }, signature: readonly Axis[]): boolean {
   const { name, scope: shared, origin } = spec.inputs[i];
-  const own = without(typeOf(scope, id).axes, signature);
+  const heads = without(all.heads, all.family);
+  const own = without(typeOf(scope, id).axes, [...signature, ...all.family]);
   const first = heads.slice(0, own.length);
   if (sameAxes(own, shared === 'group' ? first : heads)) return true;
   const missing = without(heads, own);
@@ -99,9 +101,9 @@ function placed(scope: Scope, use: Use, spec: Spec, sizes: ReadonlyMap<string, n
       help: [`make an instance for each: \`use a, b = ${nameOf(use.part)}\``],
     }));
   }
-  const name = use.places.size === 0 ? use.name : `${use.name}_${use.places.size + 1}`;
+  const name = use.places.size === 0 ? use.name : freeName(scope, use.name, use.turns);
   const part = { kind: 'scan', name: spec.name, spec, sizes, heads, origin } as const;
-  const at = scope.instances.push({ name, turns: use.turns, loops: use.loops, family: use.family, part, origin: use.origin }) - 1;
-  use.places.set(key, at);
+  const at = placeInstance(scope, { name, turns: use.turns, loops: use.loops, family: use.family, part, origin: use.origin });
+  if (at !== undefined) use.places.set(key, at);
   return at;
 }

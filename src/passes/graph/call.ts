@@ -1,13 +1,14 @@
 import { diagnostic } from '../../diagnostics/diagnostic.js';
 import { printExpr } from '../../ir/ast/print.js';
 import { factsOf } from '../../ir/graph/facts.js';
+import { instancePath } from '../../ir/graph/paths.js';
 import { argumentsOf, noBrackets, type CallExpr } from './arguments.js';
 import { callGraph } from './call-part.js';
 import { callScan } from './call-scan.js';
 import { resolveFunction } from './functions.js';
 import type { Part } from './part.js';
 import { lookUp, report, type Found, type Scope, type Use, type Value } from './scope.js';
-import { makeUse } from './uses.js';
+import { freeName, makeUse } from './uses.js';
 
 /** A function, or a part with one output. */
 export function resolveCall(scope: Scope, call: CallExpr): Found {
@@ -43,7 +44,6 @@ export function partCall(scope: Scope, call: CallExpr): { readonly outputs: read
 
 function callUse(scope: Scope, call: CallExpr, use: Use): readonly Value[] | undefined {
   if (!noBrackets(scope, call) || argumentsOf(scope, call, [use.part.item.inputs.reduce((n, input) => n + input.names.length, 0)]) === undefined) return undefined;
-  use.calls++;
   return use.part.item.kind === 'scan' ? callScan(scope, call, use) : callGraph(scope, call, use);
 }
 
@@ -51,23 +51,24 @@ function callUse(scope: Scope, call: CallExpr, use: Use): readonly Value[] | und
 function callOwn(scope: Scope, call: CallExpr, part: Part): readonly Value[] | undefined {
   const name = call.name.text;
   const known = scope.frame.own.get(name);
-  const weights = known !== undefined && hasWeights(scope, known);
-  if (known !== undefined && weights) {
+  const free = freeName(scope, name, scope.frame.turns);
+  const first = known !== undefined && hasWeights(scope, known) ? known.origin : undefined;
+  const use = first === undefined ? makeUse(scope, free, part, [], [], call.name.origin) : undefined;
+  const elsewhere = use !== undefined && free !== name && known === undefined && hasWeights(scope, use) ? scope.paths.instances.get(instancePath({ name, turns: scope.frame.turns })) : undefined;
+  const before = first ?? elsewhere;
+  if (before !== undefined) {
     return report(scope, diagnostic('E811', `\`${name}\` has weights and is called twice by its own name`, call.origin, 'again', {
-      secondary: [{ span: known.origin, text: 'called here' }],
+      secondary: [{ span: before, text: 'called here' }],
       help: [`for two instances write \`use a, b = ${name}\`, for one that is shared \`use a = ${name}\`, and call these`],
     }));
   }
-  // A part without weights is another one at every call: its draws and states have paths of their own.
-  const count = (known?.calls ?? 0) + 1;
-  const use = makeUse(scope, count === 1 ? name : `${name}_${count}`, part, [], [], call.name.origin);
   if (use === undefined) return undefined;
+  // A part without weights is another one at every call: its draws and states have paths of their own.
   scope.frame.own.set(name, use);
-  const outputs = callUse(scope, call, use);
-  use.calls = count;
-  return outputs;
+  return callUse(scope, call, use);
 }
 
-function hasWeights(scope: Scope, { places }: Use): boolean {
+function hasWeights(scope: Scope, { part, places }: Use): boolean {
+  if (part.item.kind === 'scan') return part.item.body.some((statement) => statement.kind === 'param');
   return [...places.values()].some((at) => at !== undefined && factsOf(scope.instances[at].part).weights);
 }

@@ -7,6 +7,7 @@ import { elements, includes, number } from '../../ir/graph/typing.js';
 import { along, argumentsOf, noBrackets, type Along, type CallExpr } from './arguments.js';
 import { bracketAxis, isNamed } from './axes.js';
 import { axesLabel, report, type Found, type Scope } from './scope.js';
+import { wholeTokens } from './folds.js';
 import { choiceOf, node, numeric, resolveNumber, resolveNumeric, typeOf } from './values.js';
 
 /** `top[A, n](s)`. */
@@ -34,7 +35,7 @@ export function top(scope: Scope, call: CallExpr): Found {
   const last = indices[indices.length - 1];
   const count = countOf(scope, last, found, type, s);
   if (count === undefined) return undefined;
-  return node(scope.builder.add({ kind: 'top', arg: s, axes: found.axes, silent: found.silent, count }, call.origin));
+  return node(scope.builder.add({ kind: 'top', arg: s, axes: found.axes, silent: wholeTokens(found.silent), count }, call.origin));
 }
 
 function countOf(scope: Scope, expr: Expr, found: Along, type: ValueType, scores: number): number | undefined {

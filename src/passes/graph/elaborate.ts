@@ -1,4 +1,4 @@
-import { diagnostic, hasErrors, type Diagnostic } from '../../diagnostics/diagnostic.js';
+import { diagnostic, hasErrors, sameProblem, type Diagnostic } from '../../diagnostics/diagnostic.js';
 import type { Span } from '../../ir/common/span.js';
 import { graphBuilder } from '../../ir/graph/build.js';
 import type { Graph } from '../../ir/graph/graph.js';
@@ -8,7 +8,7 @@ import { resolve } from './expression.js';
 import { finish } from './finish.js';
 import { readHeader } from './header.js';
 import { nameOf, signatureAxes, type Part } from './part.js';
-import { sameSpan, type Given, type Scope, type Setting, type Workshop } from './scope.js';
+import type { Given, Scope, Setting, Workshop } from './scope.js';
 import { runAll } from './statements.js';
 import { unreached } from './uses.js';
 
@@ -67,8 +67,8 @@ export function elaborator(): Elaborator {
     if (made.diagnostics.length === 0) return;
     const standard = hasErrors(made.diagnostics) ? own() : made.diagnostics;
     for (const d of made.diagnostics) {
-      if (scope.some((other) => same(other, d))) continue;
-      const alone = standard.some((other) => same(other, d));
+      if (scope.some((other) => sameProblem(other, d))) continue;
+      const alone = standard.some((other) => sameProblem(other, d));
       scope.push(alone || d.secondary.some(({ text }) => text.startsWith(USED)) ? d : { ...d, secondary: [...d.secondary, { span: from, text: `${USED}${settingsText(part, given)}` }] });
     }
   };
@@ -114,10 +114,6 @@ function settingsText(part: Part, given: Given): string {
   return all.length === 0 ? `the settings of \`${nameOf(part)}\`` : all.join(', ');
 }
 
-function same(a: Diagnostic, b: Diagnostic): boolean {
-  return a.code === b.code && sameSpan(a.primary.span, b.primary.span);
-}
-
 function partKey(part: Part): string {
   return `${part.file}#${nameOf(part)}`;
 }
@@ -146,8 +142,8 @@ function elaborateOnce(part: Part, given: Given, training: boolean, workshop: (d
   const scope: Scope = {
     part, kind, training, workshop: workshop(diagnostics), builder: graphBuilder(),
     beneath: new Map([...given].filter(([name]) => name.includes('.'))), reached: new Set(),
-    frame: { names: new Map(), parent: undefined, turns: [], loops: new Map(), own: new Map(), losses: new Map() },
-    inputs: [], params: [], instances: [], losses: [], updates: [], names: new Map(), init: undefined,
+    frame: { names: new Map(), parent: undefined, turns: [], loops: new Map(), own: new Map() },
+    inputs: [], params: [], instances: [], paths: { instances: new Map(), losses: new Map() }, losses: [], updates: [], names: new Map(), init: undefined,
     axes: new Map(), ranges: [], draws: 0, turned: 0, inLaw: false, lawDraws: new Map(), diagnostics,
     resolve: (expr) => resolve(scope, expr),
     resolveIn: resolve,

@@ -2,18 +2,20 @@ import { diagnostic } from '../../diagnostics/diagnostic.js';
 import { didYouMean } from '../../diagnostics/suggest.js';
 import type { Expr, Ident, Statement } from '../../ir/ast/ast.js';
 import { printExpr } from '../../ir/ast/print.js';
+import { lossPath } from '../../ir/graph/paths.js';
 import { withAxes } from './assign.js';
 import { axesLabel, list, lookUp, report, shape, type Scope } from './scope.js';
 import { mapValues, resolveNumeric, typeOf } from './values.js';
 
 /** `loss n = e`: one number. */
 export function addLoss(scope: Scope, name: Ident, expr: Expr): void {
-  const first = scope.frame.losses.get(name.text);
+  const path = lossPath({ name: name.text, turns: scope.frame.turns });
+  const first = scope.paths.losses.get(path);
   if (first !== undefined) {
-    report(scope, diagnostic('E205', `loss \`${name.text}\` is declared twice`, name.origin, 'declared again here', { secondary: [{ span: first, text: 'first declared here' }], help: ['add them up, or rename one of them'] }));
+    report(scope, diagnostic('E205', `loss \`${path}\` is declared twice`, name.origin, 'declared again here', { secondary: [{ span: first, text: 'first declared here' }], help: ['add them up, or rename one of them'] }));
     return;
   }
-  scope.frame.losses.set(name.text, name.origin);
+  scope.paths.losses.set(path, name.origin);
   const value = resolveNumeric(scope, expr);
   if (value === undefined) return;
   const { axes, level, restricted } = typeOf(scope, value);

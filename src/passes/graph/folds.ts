@@ -25,11 +25,11 @@ export function fold(scope: Scope, call: CallExpr, op: FoldOp): Found {
   if (indices.length === 0) return node(scope.builder.add({ kind: 'lift', arg: x }, call.origin));
   const found = along(scope, call, indices, args.given[0], type.axes, true);
   if (found === undefined || !levelsFold(scope, call, args.given[0], type, found.silent)) return undefined;
-  return node(foldNode(scope, op, x, found.axes, normal(found.silent), call.origin));
+  return node(foldNode(scope, op, x, found.axes, wholeTokens(found.silent), call.origin));
 }
 
 /** `[batch, time]` are all tokens. */
-function normal(silent: readonly Silent[]): readonly Silent[] {
+export function wholeTokens(silent: readonly Silent[]): readonly Silent[] {
   if (!silent.includes('tokens') && !(silent.includes('time') && silent.includes('batch'))) return silent;
   return ['tokens', ...silent.filter((axis) => axis === 'ranks' || axis === 'calls')];
 }

@@ -1,10 +1,10 @@
-import { diagnostic, hasErrors, type Diagnostic } from '../../diagnostics/diagnostic.js';
+import { diagnostic, distinct, hasErrors, type Diagnostic } from '../../diagnostics/diagnostic.js';
 import { didYouMean } from '../../diagnostics/suggest.js';
 import type { PartKind } from '../../ir/ast/ast.js';
 import type { Span } from '../../ir/common/span.js';
 import { standIns, type Elaborated, type Elaborator } from './elaborate.js';
 import { nameOf, signatureAxes, type Part } from './part.js';
-import { sameSpan, type Given, type Setting } from './scope.js';
+import type { Given, Setting } from './scope.js';
 import { unusedNames } from './unused.js';
 
 /** The declarations of a file beside their Specs: what there is, and what it means with settings of one's own. */
@@ -47,12 +47,9 @@ export function checkPart(part: Part, elaborator: Elaborator): readonly Diagnost
   const found: Diagnostic[] = [];
   for (const training of [true, false]) {
     // What is too large is so in both.
-    if (found.some(({ code }) => code === 'E106')) break;
-    for (const d of elaborator.elaborate(part, standIns(part), training).diagnostics) {
-      if (!found.some((other) => other.code === d.code && sameSpan(other.primary.span, d.primary.span))) found.push(d);
-    }
+    if (!found.some(({ code }) => code === 'E106')) found.push(...elaborator.elaborate(part, standIns(part), training).diagnostics);
   }
-  return hasErrors(found) ? found : [...found, ...unusedNames(part.item)];
+  return distinct(hasErrors(found) ? found : [...found, ...unusedNames(part.item)]);
 }
 
 function settingsOf({ item }: Part): readonly string[] {

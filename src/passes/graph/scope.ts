@@ -1,4 +1,4 @@
-import type { Diagnostic } from '../../diagnostics/diagnostic.js';
+import { sameProblem, type Diagnostic } from '../../diagnostics/diagnostic.js';
 import type { Expr } from '../../ir/ast/ast.js';
 import type { Range } from '../../ir/common/range.js';
 import type { Span } from '../../ir/common/span.js';
@@ -47,8 +47,6 @@ export interface Use {
   readonly turns: readonly (number | string)[];
   readonly loops: Loops;
   readonly origin: Span;
-  /** Where it was called; a part that is called by its own name has weights once. */
-  calls: number;
   /** Place among the instances, by the heads of a scan; one for everything else. Undefined where the part has errors. */
   readonly places: Map<string, number | undefined>;
 }
@@ -64,7 +62,6 @@ export interface Frame {
   readonly loops: Loops;
   /** Parts called by their own name in this turn. */
   readonly own: Map<string, Use>;
-  readonly losses: Map<string, Span>;
 }
 
 /** How parts below this one are elaborated. */
@@ -94,6 +91,8 @@ export interface Scope {
   readonly inputs: GraphInput[];
   readonly params: GraphParam[];
   readonly instances: Instance[];
+  /** Paths of instances and losses, and where each was made. */
+  readonly paths: { readonly instances: Map<string, Span>; readonly losses: Map<string, Span> };
   readonly losses: GraphLoss[];
   readonly updates: GraphUpdate[];
   readonly names: Map<string, NameEntry[]>;
@@ -118,13 +117,8 @@ export interface Scope {
 }
 
 export function report(scope: Scope, d: Diagnostic): undefined {
-  const known = scope.diagnostics.some((other) => other.code === d.code && sameSpan(other.primary.span, d.primary.span));
-  if (!known) scope.diagnostics.push(d);
+  if (!scope.diagnostics.some((other) => sameProblem(other, d))) scope.diagnostics.push(d);
   return undefined;
-}
-
-export function sameSpan(a: Span, b: Span): boolean {
-  return a.file === b.file && a.start === b.start && a.end === b.end;
 }
 
 export function lookUp(scope: Scope, name: string): Binding | undefined {

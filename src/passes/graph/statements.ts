@@ -184,7 +184,7 @@ function runRepeat(scope: Scope, statement: Statement & { readonly kind: 'repeat
     if (scope.diagnostics.length >= ENOUGH || tooLarge(scope, statement.body)) break;
     scope.turned += 1;
     const loops = new Map([...around.loops, ...statement.names.map((name, i) => [name.text, turnText(turn.values[i])] as const)]);
-    const frame: Frame = { names: new Map(), parent: around, turns: [...around.turns, turn.name], loops, own: new Map(), losses: new Map() };
+    const frame: Frame = { names: new Map(), parent: around, turns: [...around.turns, turn.name], loops, own: new Map() };
     statement.names.forEach((name, i) => frame.names.set(name.text, { kind: 'turn', name: name.text, origin: name.origin, value: turn.values[i] }));
     scope.frame = frame;
     runAll(scope, statement.body.statements);

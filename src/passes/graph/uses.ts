@@ -3,7 +3,8 @@ import { didYouMean } from '../../diagnostics/suggest.js';
 import type { Binding as Written, Expr } from '../../ir/ast/ast.js';
 import { printExpr } from '../../ir/ast/print.js';
 import type { Span } from '../../ir/common/span.js';
-import type { Graph } from '../../ir/graph/graph.js';
+import type { Instance } from '../../ir/graph/graph.js';
+import { instancePath } from '../../ir/graph/paths.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { isSize } from './axes.js';
 import { nameOf, signatureAxes, type Part } from './part.js';
@@ -28,7 +29,7 @@ export function makeUse(
   const signature = signatureAxes(part.item);
   const before = scope.diagnostics.length;
   for (const binding of bindings) bindSetting(scope, part, binding, signature, given, renamed);
-  if (scope.diagnostics.length > before) return undefined;
+  if (scope.diagnostics.length > before || axesMeet(scope, part, signature, renamed, family, origin)) return undefined;
   for (const axis of signature) {
     if (given.has(axis)) continue;
     const size = sizeHere(scope, axis);
@@ -36,13 +37,12 @@ export function makeUse(
   }
   for (const [path, setting] of settingsBeneath(scope, name, part, origin)) given.set(path, setting);
   if (scope.diagnostics.length > before) return undefined;
-  const use: Use = {
-    name, part, given, renamed, family, turns: scope.frame.turns, loops: scope.frame.loops, origin, calls: 0, places: new Map(),
-  };
+  const use: Use = { name, part, given, renamed, family, turns: scope.frame.turns, loops: scope.frame.loops, origin, places: new Map() };
   if (part.item.kind !== 'scan') {
     const graph = scope.workshop.graph(part, given, scope.training, origin);
-    use.places.set('', graph === undefined ? undefined : place(scope, use, graph));
-    if (graph === undefined) return undefined;
+    const place = graph && placeInstance(scope, { name, turns: use.turns, loops: use.loops, family, part: graph, origin });
+    if (place === undefined) return undefined;
+    use.places.set('', place);
   }
   return use;
 }
@@ -90,9 +90,40 @@ export function unreached(scope: Scope): void {
   }
 }
 
-/** Adds the instance of a part. */
-function place(scope: Scope, { name, turns, loops, family, origin }: Use, part: Graph): number {
-  return scope.instances.push({ name, turns, loops, family, part, origin }) - 1;
+/** Adds an instance, E205 where another has its path: turns of two `repeat`s may have the same numbers. */
+export function placeInstance(scope: Scope, instance: Instance): number | undefined {
+  const path = instancePath(instance);
+  const taken = scope.paths.instances.get(path);
+  if (taken === undefined) {
+    scope.paths.instances.set(path, instance.origin);
+    return scope.instances.push(instance) - 1;
+  }
+  return report(scope, diagnostic('E205', `two instances have the path \`${path}\``, instance.origin, 'again here', {
+    secondary: [{ span: taken, text: 'first here' }],
+    help: ['weights are stored by path: give one of them another name, or let the turns of the second `repeat` count on'],
+  }));
+}
+
+/** `memory`, `memory_2`, ...: the first that no instance of these turns has. */
+export function freeName(scope: Scope, name: string, turns: Instance['turns']): string {
+  const taken = (own: string): boolean => scope.paths.instances.has(instancePath({ name: own, turns }));
+  if (!taken(name)) return name;
+  let n = 2;
+  while (taken(`${name}_${n}`)) n++;
+  return `${name}_${n}`;
+}
+
+/** E207 where axes of a family or of the caller's would meet in one shape. */
+function axesMeet(scope: Scope, part: Part, signature: readonly string[], renamed: ReadonlyMap<string, string>, family: readonly Axis[], origin: Span): boolean {
+  const outside = signature.map((axis) => renamed.get(axis) ?? axis);
+  const twice = outside.find((axis, i) => outside.indexOf(axis) < i || family.some((own) => own.name === axis));
+  if (twice === undefined) return false;
+  const help = family.some((own) => own.name === twice) ? `a family counts along an axis that \`${nameOf(part)}\` does not have itself` : 'two axes may have equal sizes but not equal names';
+  report(scope, diagnostic('E207', `values of \`${nameOf(part)}\` would have axis \`${twice}\` twice`, origin, 'with these axes', {
+    secondary: [{ span: part.item.name.origin, text: `its axes are ${signature.join(', ')}` }],
+    help: [help],
+  }));
+  return true;
 }
 
 /** The size of an axis of the caller. */
