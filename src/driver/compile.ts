@@ -1,5 +1,6 @@
 import type { Diagnostic } from '../diagnostics/diagnostic.js';
 import { cudaChunks, overflows, tileMemory } from '../backends/cuda/chunk.js';
+import { within } from '../backends/cuda/live.js';
 import { chunkFor, type WgslCapabilities } from '../backends/wgsl/capabilities.js';
 import type { Axis } from '../ir/common/axes.js';
 import type { IoDtype } from '../ir/common/dtype.js';
@@ -70,10 +71,10 @@ export function lowerFor(spec: Spec, request: Pick<Request, 'target' | 'dtype' |
   const narrowRange = dtype === 'f16';
   const options: LowerOptions = target === 'webgpu'
     ? { chunk: chunkFor(sizes, capabilities), exactGates, narrowRange }
-    : { chunk, sharedBytes: tileMemory(target), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32', narrowRange };
+    : { chunk, fits: within(tileMemory(target)), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32', narrowRange };
   const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();
   lowerings.set(spec, known);
-  const key = JSON.stringify([[...sizes], options]);
+  const key = JSON.stringify([[...sizes], options, target === 'webgpu' ? undefined : tileMemory(target)]);
   const made = known.get(key) ?? lowerOrRefuse(spec, sizes, options);
   known.set(key, made);
   return made;

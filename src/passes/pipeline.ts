@@ -2,7 +2,7 @@ import type { Axis } from '../ir/common/axes.js';
 import { ancestorsOf, decayOperands, type ScanProgram } from '../ir/scan/scan.js';
 import type { Spec } from '../ir/spec/spec.js';
 import { verifyScan } from '../ir/scan/verify.js';
-import type { TileModule } from '../ir/tile/tile.js';
+import type { Surroundings, TileKernel, TileModule } from '../ir/tile/tile.js';
 import { verifyTiles } from '../ir/tile/verify.js';
 import { verified } from '../support/verified.js';
 import { adjoint } from './adjoint/adjoint.js';
@@ -25,11 +25,8 @@ export interface LowerOptions {
    * a split axis makes them again. `none` unless told otherwise.
    */
   readonly inlineScores?: InlineScores;
-  /**
-   * Shared memory that the tiles of a chunk kernel may take, in bytes, where matrix products read 16-bit operands there: gradients that need more are
-   * made by several kernels. Unlimited unless told otherwise.
-   */
-  readonly sharedBytes?: number;
+  /** Has the target room for the tiles of a chunk kernel? Gradients that have none are made by several kernels. Every kernel has unless told otherwise. */
+  readonly fits?: (kernel: TileKernel, around: Surroundings) => boolean;
   /**
    * Gradients of scalar gates from pairs of tokens: more digits for one more pass over the scores of a chunk; decays of elementwise scans with what they
    * take away. For f32; off unless told otherwise.
@@ -59,7 +56,7 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
     chunk: options.chunk ?? DEFAULT_CHUNK,
     segments: options.segments ?? true,
     inlineScores: options.inlineScores ?? 'none',
-    sharedBytes: options.sharedBytes ?? Infinity,
+    fits: options.fits ?? (() => true),
     exactGates: options.exactGates ?? false,
     halfOperands: options.halfOperands ?? false,
     narrowRange: options.narrowRange ?? false,

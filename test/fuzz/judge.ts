@@ -1,3 +1,4 @@
+import { within } from '../../src/backends/cuda/live.js';
 import { compileScan, checkScan, type Failed } from '../../src/driver/compile.js';
 import { nodeHost } from '../../src/driver/host.js';
 import { drawTensors } from '../../src/driver/run/draw.js';
@@ -76,7 +77,7 @@ async function numbersOf(program: Program, spec: Spec, { emulator, adapter }: De
   const groups = 1 + random.below(2);
   const options: CompareOptions = {
     chunk: [4, 16, 8][random.below(3)], longest: 1 + random.below(2), segments: random.below(4) > 0, exactGates: random.below(2) > 0, halfOperands: random.below(3) === 0,
-    inlineScores: (['none', 'diagonal', 'all'] as const)[random.below(3)], ...(random.below(2) > 0 && { sharedBytes: [0, 40_000][random.below(2)] }),
+    inlineScores: (['none', 'diagonal', 'all'] as const)[random.below(3)], ...(random.below(2) > 0 && { fits: [within(0), within(40_000)][random.below(2)] }),
   };
   const tokens = lengths.reduce<number>((sum, length) => sum + length, 0);
   const drawn = drawTensors(spec, { B: 1, T: tokens, H: 2, G: groups, N: lengths.length }, program.sizes, { seed });

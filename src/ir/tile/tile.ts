@@ -72,6 +72,12 @@ export interface TileKernel {
   readonly body: readonly TileStmt[];
 }
 
+/** What a kernel alone does not say of its tiles and buffers. */
+export interface Surroundings {
+  sizeOf(axis: Axis): number;
+  bufferOf(name: string): TileBuffer;
+}
+
 /** All tiles hold f32 (in the interpreter: f64). */
 export interface TileType {
   readonly axes: readonly Axis[];

@@ -1,7 +1,7 @@
 import { sizeIn, type Axis } from '../../ir/common/axes.js';
 import { buildKernel, type KernelBuilder, type KernelHead } from '../../ir/tile/build.js';
 import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
-import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
+import type { Surroundings, TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { userBuffers, type UserBuffers } from './names.js';
 
@@ -18,8 +18,8 @@ interface Settings {
   /** Are walks cut into segments? */
   readonly segments: boolean;
   readonly inlineScores: InlineScores;
-  /** Shared memory for the tiles of a chunk kernel; Infinity where nobody counts. */
-  readonly sharedBytes: number;
+  /** Has the target room for the tiles of a chunk kernel? */
+  fits(kernel: TileKernel, around: Surroundings): boolean;
   readonly exactGates: boolean;
   /** Do products round their operands to 16 bits? */
   readonly halfOperands: boolean;

@@ -8,7 +8,6 @@ import { GRADIENTS_SITE, isWanted, resultBuffer, stageName, type Context } from 
 import { factorGradient } from './factor-gradient.js';
 import { gateGradient, readTerms, stateTerm } from './gate-gradient.js';
 import { gradientsIn, type Gradients } from './gradients.js';
-import { liveBytes } from './live.js';
 import type { Parts } from './parts.js';
 import { storeRoot } from './roots.js';
 import { valuesIn, type Values } from './values.js';
@@ -131,8 +130,7 @@ export function gradientKernels(place: Place, roots: readonly Root[]): void {
   const { draft } = cx;
   // That of a factor walks along the tokens, which is nothing for matrix units: a kernel of its own keeps the others on them.
   const first: readonly Side[][] = sidesOf(place.parts).includes('factor') ? [['factor']] : [];
-  const live = ({ head, write }: GradientKernel) => liveBytes(buildKernel(head, write), draft.sizeOf, draft.bufferOf);
-  const fits = (kernels: readonly GradientKernel[]) => draft.sharedBytes === Infinity || kernels.slice(first.length).every((kernel) => live(kernel) <= draft.sharedBytes);
+  const fits = (kernels: readonly GradientKernel[]) => kernels.slice(first.length).every(({ head, write }) => draft.fits(buildKernel(head, write), draft));
   const plans = PLANS.map((plan) => kernelsOf(place, [...first, ...plan], roots));
   for (const kernel of plans.find(fits) ?? plans[plans.length - 1]) draft.kernel(cx.name, inBlocks(cx, kernel), kernel.write);
 }

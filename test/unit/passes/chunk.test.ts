@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { runTiles } from '../../../src/interp/tile.js';
 import { loadedBuffers, storedBuffers } from '../../../src/ir/tile/buffers.js';
 import type { TileModule } from '../../../src/ir/tile/tile.js';
-import { liveBytes } from '../../../src/passes/chunk/live.js';
+import { liveBytes, within } from '../../../src/backends/cuda/live.js';
 import { sure } from '../../../src/passes/chunk/tiles.js';
 import { lowerScan, type LowerOptions } from '../../../src/passes/pipeline.js';
 import { compareTiles, distance } from '../../property/tiles.js';
@@ -10,7 +10,7 @@ import { SCANS } from './corpus.js';
 import { draw, specOf } from './scans.js';
 
 /** By chunk: gradients in one kernel, in as many as possible, and something between; gates' gradients in both ways. */
-const OPTIONS: ReadonlyMap<number, LowerOptions> = new Map<number, LowerOptions>([[4, { exactGates: true }], [16, { inlineScores: 'all', sharedBytes: 0, exactGates: true }], [64, { sharedBytes: 75_000 }]]);
+const OPTIONS: ReadonlyMap<number, LowerOptions> = new Map<number, LowerOptions>([[4, { exactGates: true }], [16, { inlineScores: 'all', fits: () => false, exactGates: true }], [64, { fits: within(75_000) }]]);
 
 const sizesOf = (names: readonly string[]) => new Map(names.map((name, i) => [name, [3, 5, 4][i]]));
 
@@ -136,13 +136,17 @@ describe('the shape of chunk programs', () => {
   it('gradients are made by as many kernels as shared memory asks for, each with smaller tiles', () => {
     const spec = specOf(SCANS['an erase before a channel gate, elsewhere than the write']);
     const sizes = new Map([['K', 128], ['V', 128]]);
-    const gradientsWithin = (sharedBytes: number) => kernelsOf(lowerScan(spec, sizes, { sharedBytes }).module, 'backward').filter((kernel) => kernel.name.includes('gradients'));
+    const gradientsWithin = (sharedBytes: number) => kernelsOf(lowerScan(spec, sizes, { fits: within(sharedBytes) }).module, 'backward').filter((kernel) => kernel.name.includes('gradients'));
     expect(gradientsWithin(Infinity).map((kernel) => kernel.name)).toEqual(['S_gradients']);
     expect(gradientsWithin(200 * 1024).map((kernel) => kernel.name)).toEqual(['S_gradients_rows_values', 'S_gradients_columns']);
     expect(gradientsWithin(0).map((kernel) => kernel.name)).toEqual(['S_gradients_rows', 'S_gradients_values', 'S_gradients_columns']);
+    const around = (module: TileModule) => ({
+      sizeOf: (axis: string) => sizes.get(axis) ?? module.chunk,
+      bufferOf: (name: string) => sure(module.buffers.find((buffer) => buffer.name === name)),
+    });
     const peaks = (sharedBytes: number) => {
-      const { module } = lowerScan(spec, sizes, { sharedBytes });
-      return gradientsWithin(sharedBytes).map((kernel) => liveBytes(kernel, (axis) => sizes.get(axis) ?? module.chunk, (name) => sure(module.buffers.find((buffer) => buffer.name === name))));
+      const { module } = lowerScan(spec, sizes, { fits: within(sharedBytes) });
+      return gradientsWithin(sharedBytes).map((kernel) => liveBytes(kernel, around(module)));
     };
     expect(Math.max(...peaks(Infinity))).toBeGreaterThan(200 * 1024);
     expect(Math.max(...peaks(200 * 1024))).toBeLessThan(150 * 1024);

@@ -11,7 +11,7 @@ describe('gradients of decays given as factors are exact, at 0 too', () => {
     const sizes = new Map([['K', 4], ['V', 3]]);
     const drawn = draw(spec, sizes, [5, 20, 0, 1], 3);
     addEnds(drawn);
-    for (const options of [{ chunk: 4 }, { chunk: 16, exactGates: true }, { chunk: 8, sharedBytes: 0, longest: 1, halfOperands: true }]) {
+    for (const options of [{ chunk: 4 }, { chunk: 16, exactGates: true }, { chunk: 8, fits: () => false, longest: 1, halfOperands: true }]) {
       const { errors } = compareTiles(spec, drawn.call, drawn.given, drawn.cotangents, options);
       expect([...errors].filter(([, error]) => !(error < 1e-10))).toEqual([]);
     }

@@ -3,7 +3,7 @@ import { compareTiles, type CompareOptions } from '../../property/tiles.js';
 import { draw, specOf } from './scans.js';
 
 const LENGTHS = [9, 0, 1, 4];
-const KINDS: readonly CompareOptions[] = [{ chunk: 4, longest: 1 }, { chunk: 4, segments: false, exactGates: true }, { chunk: 16, sharedBytes: 0, inlineScores: 'all' }];
+const KINDS: readonly CompareOptions[] = [{ chunk: 4, longest: 1 }, { chunk: 4, segments: false, exactGates: true }, { chunk: 16, fits: () => false, inlineScores: 'all' }];
 
 /** Every order of a list. */
 function orders<T>(list: readonly T[]): T[][] {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { compareTiles, type CompareOptions } from '../../property/tiles.js';
 import { draw, specOf } from './scans.js';
 
-const KINDS: readonly CompareOptions[] = [{ chunk: 4, longest: 1 }, { chunk: 16, sharedBytes: 0, segments: false, inlineScores: 'all' }];
+const KINDS: readonly CompareOptions[] = [{ chunk: 4, longest: 1 }, { chunk: 16, fits: () => false, segments: false, inlineScores: 'all' }];
 
 /** Values made of params alone, folds along every axis among them, wherever a formula may have them. */
 const SCALARS = ['sum[K](a)', 'max[V](u)', 'a @ c', 'sum[V](softmax[V](u) * u)', '(a @ W) @ u', 's'];

@@ -1,6 +1,6 @@
 import { COL, ROW, type Axis } from '../../ir/common/axes.js';
 import { hasRole, operandsOf } from '../../ir/tile/facts.js';
-import type { TileBuffer, TileId, TileKernel, TileOp, TileStmt } from '../../ir/tile/tile.js';
+import type { Surroundings, TileId, TileKernel, TileOp, TileStmt } from '../../ir/tile/tile.js';
 
 /** Bytes that a tile takes from the first statement to the last that needs them. */
 interface Lease {
@@ -16,7 +16,7 @@ const padded = (size: number) => Math.ceil(size / 64) * 64;
  * operands there in 16 bits: tensors from the first statement that reads them to the last, results while later products read them, what
  * runs or moves along the tokens in f32 (rows a little longer, for the banks). What is only counted element by element lives in registers.
  */
-export function liveBytes(kernel: TileKernel, sizeOf: (axis: Axis) => number, bufferOf: (name: string) => TileBuffer): number {
+export function liveBytes(kernel: TileKernel, { sizeOf, bufferOf }: Surroundings): number {
   const defs = new Map<TileId, TileOp>();
   for (const stmt of kernel.body) if (stmt.kind === 'let') defs.set(stmt.tile, stmt.op);
   const valueOf = (tile: TileId): TileId => {
@@ -92,4 +92,9 @@ export function liveBytes(kernel: TileKernel, sizeOf: (axis: Axis) => number, bu
   kernel.body.forEach(visit);
   const live = kernel.body.map((_, at) => [...leases.values()].reduce((sum, lease) => (lease.first <= at && at <= lease.last ? sum + lease.bytes : sum), 0));
   return Math.max(0, ...live);
+}
+
+/** Kernels whose tiles take no more than so many bytes. */
+export function within(bytes: number): (kernel: TileKernel, around: Surroundings) => boolean {
+  return (kernel, around) => liveBytes(kernel, around) <= bytes;
 }
