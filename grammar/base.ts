@@ -99,15 +99,22 @@ function endOf(token: IToken): number {
   return token.startOffset + token.image.length;
 }
 
-/** What Chevrotain would say never reaches anyone: `errors.ts` reads the exceptions instead. */
+interface Labelled {
+  LABEL?: string;
+  name: string;
+}
+
+/** What Chevrotain would say never reaches anyone: `expectations.ts` reads the exceptions instead. */
 const SILENT = {
-  buildMismatchTokenMessage: ({ expected }: { expected: { LABEL?: string; name: string } }): string => expected.LABEL ?? expected.name,
+  buildMismatchTokenMessage: ({ expected }: { expected: Labelled }): string => expected.LABEL ?? expected.name,
   buildNotAllInputParsedMessage: (): string => '',
-  buildNoViableAltMessage: ({ expectedPathsPerAlt }: { expectedPathsPerAlt: { LABEL?: string; name: string }[][][] }): string => firstTokens(expectedPathsPerAlt.flat()),
-  buildEarlyExitMessage: ({ expectedIterationPaths }: { expectedIterationPaths: { LABEL?: string; name: string }[][] }): string => firstTokens(expectedIterationPaths),
+  buildNoViableAltMessage: ({ expectedPathsPerAlt }: { expectedPathsPerAlt: Labelled[][][] }): string =>
+    firstTokens(expectedPathsPerAlt.flat()),
+  buildEarlyExitMessage: ({ expectedIterationPaths }: { expectedIterationPaths: Labelled[][] }): string =>
+    firstTokens(expectedIterationPaths),
 };
 
 /** Labels of the tokens that might have come, one a line. */
-function firstTokens(paths: { LABEL?: string; name: string }[][]): string {
+function firstTokens(paths: Labelled[][]): string {
   return [...new Set(paths.flatMap(([first]) => (first ? [first.LABEL ?? first.name] : [])))].join('\n');
 }

@@ -7,7 +7,7 @@ const NESTED = 64;
 /** Operators that may lie on the way from a formula down to one of its values. */
 const OPERATORS = 256;
 
-/** What is open at one bracket: prefix signs and exponents, the `else`s that hang on each other, and the operators of the formula so far. */
+/** What is open at one bracket: prefix signs and exponents, `else`s that hang on each other, and the operators of the formula so far. */
 interface Level {
   nested: number;
   elses: number;
@@ -22,7 +22,7 @@ const BETWEEN = [T.Comma, T.Equals, T.PlusEquals, T.Range];
 /** Words that end no value. */
 const OPEN_WORDS = [...T.KEYWORDS];
 
-/** The first place where a formula is deeper than whatever walks over it can follow. Looks at tokens, so that nothing has followed it yet. */
+/** The first place where a text is deeper than whatever walks over it can follow. Looks at tokens, so that nothing has followed it yet. */
 export function depthError(file: string, tokens: readonly IToken[]): Diagnostic | undefined {
   const levels: Level[] = [{ nested: 0, elses: 0, operators: 0 }];
   let [nested, operators] = [0, 0];

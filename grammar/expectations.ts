@@ -31,14 +31,22 @@ export function expectationError(file: string, text: string, tokens: readonly IT
   const before = tokens[tokens.indexOf(token) - 1];
   // A word alone on its line: what is next is not to blame.
   if (stop.rule === 'statement' && before?.tokenType === T.Name && text.slice(before.startOffset, token.startOffset).includes('\n')) {
-    const wants = foreign(stop) ?? didYouMean(before.image, [...statementWords(stop), 'f32', 'decay'])[0] ?? 'a statement is `name = value`';
+    const like = didYouMean(before.image, [...statementWords(stop), 'f32', 'decay'])[0];
+    const wants = foreign(stop) ?? like ?? 'a statement is `name = value`';
     return diagnostic('E102', `expected a statement, found \`${before.image}\``, spanOf(file, before), statements(stop), { help: [wants] });
   }
   const found = atEnd ? 'the end of the file' : `\`${token.image}\``;
-  const misspelt = misspeltStatement(stop);
-  const help = named === 'behind a comma' ? ['a `,` goes on with its list: remove it, or name what follows'] : misspelt !== undefined ? didYouMean(misspelt.image, statementWords(stop))
-    : token.tokenType === T.Name && expected.some((e) => e.startsWith('`')) ? didYouMean(token.image, expectedWords(stop, expected)) : [];
+  const help = named === 'behind a comma' ? ['a `,` goes on with its list: remove it, or name what follows'] : meant(stop, expected);
   return diagnostic('E102', `expected ${list(expected)}, found ${found}`, span, expectation(stop), { help: [...help, ...hints(stop)] });
+}
+
+/** The word that was probably meant, by the one before or by this one. */
+function meant(stop: Stop, expected: readonly string[]): readonly string[] {
+  const { token } = stop.error;
+  const misspelt = misspeltStatement(stop);
+  if (misspelt !== undefined) return didYouMean(misspelt.image, statementWords(stop));
+  const isWord = token.tokenType === T.Name && expected.some((label) => label.startsWith('`'));
+  return isWord ? didYouMean(token.image, expectedWords(stop, expected)) : [];
 }
 
 function stopOf(text: string, tokens: readonly IToken[], error: IRecognitionException): Stop {
@@ -60,12 +68,15 @@ function asName({ text, tokens, error, rule }: Stop, expected: readonly string[]
 const DECLARATIONS = [T.Scan, T.Moe, T.Layer, T.Model];
 
 /** Names for what a word is often wanted for. */
-const INSTEAD: Readonly<Record<string, string | undefined>> = { layer: '`i` or `block`', moe: '`ffn`', model: '`net`', state: '`S`', in: '`input`', if: '`when`', repeat: '`turn`', law: '`decay_law`' };
+const INSTEAD: Readonly<Record<string, string | undefined>> = {
+  layer: '`i` or `block`', moe: '`ffn`', model: '`net`', state: '`S`', in: '`input`', if: '`when`', repeat: '`turn`', law: '`decay_law`',
+};
 
 function reserved(word: string, span: Span): Diagnostic {
   const later = ['schedule', 'law'].includes(word);
   const instead = INSTEAD[word] ?? `\`${word}_\``;
-  return diagnostic('E104', `\`${word}\` is a reserved word`, span, later ? 'kept for a later version' : 'cannot be a name', { help: [`choose another name, such as ${instead}`] });
+  const label = later ? 'kept for a later version' : 'cannot be a name';
+  return diagnostic('E104', `\`${word}\` is a reserved word`, span, label, { help: [`choose another name, such as ${instead}`] });
 }
 
 const SCAN_WORDS = ['const', 'let', 'param', 'state'];
@@ -83,7 +94,8 @@ function statements(stop: Stop): string {
 /** Words that a misspelt one may have been. */
 function expectedWords(stop: Stop, expected: readonly string[]): readonly string[] {
   const words = expected.flatMap((label) => /^`([a-z0-9]+)`$/.exec(label)?.[1] ?? []);
-  return [...words, ...(inBody(stop) ? statementWords(stop) : []), ...(stop.rule === 'source' ? ['scan', 'moe', 'layer', 'model', 'import'] : [])];
+  const declarations = stop.rule === 'source' ? ['scan', 'moe', 'layer', 'model', 'import'] : [];
+  return [...words, ...(inBody(stop) ? statementWords(stop) : []), ...declarations];
 }
 
 const VALUE_RULES = ['atom', 'signed', 'comparison'];
@@ -128,7 +140,8 @@ function inNames({ error }: Stop): boolean {
 export function misspeltStatement(stop: Stop): IToken | undefined {
   const { tokens, error, rule } = stop;
   const before = tokens[tokens.indexOf(error.token) - 1];
-  return rule === 'statement' && before?.tokenType === T.Name && didYouMean(before.image, statementWords(stop)).length > 0 ? before : undefined;
+  if (rule !== 'statement' || before?.tokenType !== T.Name) return undefined;
+  return didYouMean(before.image, statementWords(stop)).length > 0 ? before : undefined;
 }
 
 /** `2 a x`: values side by side on one line. */
@@ -141,8 +154,14 @@ function sideBySide({ text, tokens, error }: Stop): boolean {
 }
 
 const HEADER: Readonly<Record<string, string>> = {
-  scan: '`scan f(x: [K]) -> y: [K] { ... }`', moe: '`moe f(x: [D]) -> y: [D] { ... }`', layer: '`layer f(x: [D]) -> y: [D] { ... }`', model: '`model f(ids, labels: one of W) -> logits: [W] { ... }`',
+  scan: '`scan f(x: [K]) -> y: [K] { ... }`',
+  moe: '`moe f(x: [D]) -> y: [D] { ... }`',
+  layer: '`layer f(x: [D]) -> y: [D] { ... }`',
+  model: '`model f(ids, labels: one of W) -> logits: [W] { ... }`',
 };
+
+const NO_VALUE = 'declarations have no value: a state begins at zero, or at what the caller gives, '
+  + 'and is assigned by a statement of its own';
 
 function hints(stop: Stop): string[] {
   const { error, rule, parent, kind } = stop;
@@ -150,12 +169,13 @@ function hints(stop: Stop): string[] {
   const habit = foreign(stop);
   if (habit !== undefined) return [habit];
   const header = HEADER[kind ?? 'scan'];
-  if (inBody(stop) && error.token.image === '=') return ['declarations have no value: a state begins at zero, or at what the caller gives, and is assigned by a statement of its own'];
+  if (inBody(stop) && error.token.image === '=') return [NO_VALUE];
   if (sideBySide(stop) && (inBody(stop) || rule === 'statement') && misspeltStatement(stop) === undefined) {
     return ['values side by side are no product: write `*`, `@` or `outer(a, b)`'];
   }
   if (inBody(stop)) return ['every statement is complete: is an operator missing before this, or a `}`?'];
-  if (expected.includes('`:`') && stop.tokens[stop.tokens.indexOf(error.token) - 1]?.image === 'per') return ['`per group` follows the axes: `q: [K] per group`'];
+  const before = stop.tokens[stop.tokens.indexOf(error.token) - 1];
+  if (expected.includes('`:`') && before?.image === 'per') return ['`per group` follows the axes: `q: [K] per group`'];
   if (expected.includes('`:`')) return ['every name is given its axes: `q: [K]`; a scalar is `[]`'];
   if (rule === 'part' && expected.includes('`->`')) return [`after the inputs come the outputs: ${header}`];
   if (rule === 'block' && expected.includes('`{`')) return [blockHint(parent, header, kind, error)];
@@ -171,17 +191,23 @@ function hints(stop: Stop): string[] {
     case 'useStatement': return ['write `use a, b = part with F = 128`, or `use expert[E] = part` for one per index'];
     case 'repeatStatement': return ['write `repeat i in 0..L - 1 { ... }`, or `repeat i, kind in "LLLN" { ... }`'];
     case 'entries': case 'entry': case 'named': case 'path':
-      return ['a param is named as `w = "weight" [F, D]`, a part as `attn "self_attn." like hf`, a prefix as `"model." { ... }`, and what is left out as `ignore "x.*"`'];
-    case 'layout': case 'dim': case 'joined': return ['each dimension is a product of axes, outermost first, and `( | )` joins several params: `[H (K | V), D]`'];
+      return [
+        'a param is named as `w = "weight" [F, D]`, a part as `attn "self_attn." like hf`, a prefix as `"model." { ... }`, '
+        + 'and what is left out as `ignore "x.*"`',
+      ];
+    case 'layout': case 'dim': case 'joined':
+      return ['each dimension is a product of axes, outermost first, and `( | )` joins several params: `[H (K | V), D]`'];
     default: return ['docs/language.md shows every form by example'];
   }
 }
 
 /** A block was to begin. */
 function blockHint(parent: string | undefined, header: string, kind: string | undefined, { token }: IRecognitionException): string {
-  if (parent === 'ifStatement') return token.image === '=' ? 'one value is compared with another by `==`' : 'what is chosen stands in braces: `if c { ... } else { ... }`';
+  if (parent === 'ifStatement' && token.image === '=') return 'one value is compared with another by `==`';
+  if (parent === 'ifStatement') return 'what is chosen stands in braces: `if c { ... } else { ... }`';
   if (parent === 'repeatStatement') return 'what is repeated stands in braces: `repeat i in 0..L - 1 { ... }`';
-  return token.tokenType === T.NumberLiteral ? 'sizes are written `with K = 64, V = 64`' : `the statements of a ${kind ?? 'scan'} stand in braces: ${header}`;
+  if (token.tokenType === T.NumberLiteral) return 'sizes are written `with K = 64, V = 64`';
+  return `the statements of a ${kind ?? 'scan'} stand in braces: ${header}`;
 }
 
 function list(items: readonly string[]): string {

@@ -5,8 +5,8 @@ import { BaseParser } from './base.js';
 import * as T from './tokens.js';
 
 const OPERATORS: Readonly<Record<string, BinaryOperator>> = {
-  Plus: '+', Minus: '-', Star: '*', Slash: '/', Percent: '%', At: '@', Caret: '^', Below: '<', AtMost: '<=', Above: '>', AtLeast: '>=', Equal: '==', NotEqual: '!=',
-  AndKeyword: 'and', OrKeyword: 'or',
+  Plus: '+', Minus: '-', Star: '*', Slash: '/', Percent: '%', At: '@', Caret: '^',
+  Below: '<', AtMost: '<=', Above: '>', AtLeast: '>=', Equal: '==', NotEqual: '!=', AndKeyword: 'and', OrKeyword: 'or',
 };
 
 /** Formulas, from what binds least to what binds most. */
@@ -43,7 +43,8 @@ export class ExpressionParser extends BaseParser {
         let result = left;
         this.OPTION(() => {
           const op = this.OR2([
-            { ALT: () => this.CONSUME(T.Below) }, { ALT: () => this.CONSUME(T.AtMost) }, { ALT: () => this.CONSUME(T.Above) }, { ALT: () => this.CONSUME(T.AtLeast) },
+            { ALT: () => this.CONSUME(T.Below) }, { ALT: () => this.CONSUME(T.AtMost) },
+            { ALT: () => this.CONSUME(T.Above) }, { ALT: () => this.CONSUME(T.AtLeast) },
             { ALT: () => this.CONSUME(T.Equal) }, { ALT: () => this.CONSUME(T.NotEqual) },
           ]);
           const right = this.SUBRULE2(this.sum);
@@ -66,7 +67,9 @@ export class ExpressionParser extends BaseParser {
   readonly product = this.RULE('product', (): Expr => {
     let left = this.SUBRULE(this.contraction);
     this.MANY(() => {
-      const op = this.OR([{ ALT: () => this.CONSUME(T.Star) }, { ALT: () => this.CONSUME(T.Slash) }, { ALT: () => this.CONSUME(T.Percent) }]);
+      const op = this.OR([
+        { ALT: () => this.CONSUME(T.Star) }, { ALT: () => this.CONSUME(T.Slash) }, { ALT: () => this.CONSUME(T.Percent) },
+      ]);
       const right = this.SUBRULE2(this.contraction);
       left = this.ACTION(() => this.binary(op, left, right));
     });
@@ -154,6 +157,7 @@ export class ExpressionParser extends BaseParser {
   });
 
   private binary(op: IToken, left: Expr, right: Expr, axes?: Axes): Expr {
-    return { kind: 'binary', op: OPERATORS[op.tokenType.name], left, right, axes, opOrigin: this.spanOf(op), origin: joinSpans(left.origin, right.origin) };
+    const origin = joinSpans(left.origin, right.origin);
+    return { kind: 'binary', op: OPERATORS[op.tokenType.name], left, right, axes, opOrigin: this.spanOf(op), origin };
   }
 }

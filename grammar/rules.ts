@@ -5,9 +5,9 @@ import { StatementParser } from './statements.js';
 import * as T from './tokens.js';
 
 /**
- * The syntax of the language, and the Ast that each rule makes: files and declarations here, what stands in them in the classes below this one.
- * Chevrotain runs every rule once without input to learn the grammar, so whatever looks into a token stands in ACTION. The EBNF and the TextMate
- * grammar are derived from the rules and the tokens.
+ * The syntax of the language, and the Ast that each rule makes: files and declarations here, what stands in them in the classes below this
+ * one. Chevrotain runs every rule once without input to learn the grammar, so whatever looks into a token stands in ACTION. The EBNF and
+ * the TextMate grammar are derived from the rules and the tokens.
  */
 export class LmoeParser extends StatementParser {
   private length = 0;

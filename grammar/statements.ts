@@ -113,9 +113,15 @@ export class StatementParser extends EntryParser {
     const then = this.SUBRULE(this.block);
     this.OPTION(() => {
       this.CONSUME(T.Else);
-      otherwise = this.OR<Body | IfStatement>([{ ALT: () => this.SUBRULE2(this.block) }, { ALT: () => this.SUBRULE(this.ifStatement, { ARGS: [true] }) }]);
+      otherwise = this.OR<Body | IfStatement>([
+        { ALT: () => this.SUBRULE2(this.block) },
+        { ALT: () => this.SUBRULE(this.ifStatement, { ARGS: [true] }) },
+      ]);
     });
-    return this.ACTION(() => ({ kind: 'if', condition, then, otherwise, ...(behindElse ? this.inside(open) : this.placed(open, leading)) }));
+    return this.ACTION(() => {
+      const layout = behindElse ? this.inside(open) : this.placed(open, leading);
+      return { kind: 'if', condition, then, otherwise, ...layout };
+    });
   });
 
   readonly repeatStatement = this.RULE('repeatStatement', (): Statement => {

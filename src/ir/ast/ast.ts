@@ -119,11 +119,9 @@ export type Statement =
   | Layout & { readonly kind: 'param'; readonly groups: readonly Parameter[] }
   | Layout & { readonly kind: 'buffer'; readonly groups: readonly Parameter[] }
   | Layout & { readonly kind: 'state'; readonly groups: readonly Declared[] }
-  /** `use a, b[E] = part with F = 128`. */
-  | Layout & { readonly kind: 'use'; readonly names: readonly Ident[]; readonly family: Axes | undefined; readonly part: Ident; readonly bindings: readonly Binding[] }
+  | UseStatement
   | IfStatement
-  /** `repeat i in 0..9`, or `repeat i, kind in "LLLN"`: then there is no `to`. */
-  | Layout & { readonly kind: 'repeat'; readonly names: readonly Ident[]; readonly from: Expr; readonly to: Expr | undefined; readonly body: Body }
+  | RepeatStatement
   | Layout & { readonly kind: 'loss'; readonly name: Ident; readonly value: Expr }
   | Layout & { readonly kind: 'update'; readonly name: Ident; readonly add: boolean; readonly value: Expr }
   | Layout & { readonly kind: 'assign'; readonly name: Ident; readonly add: boolean; readonly value: Expr }
@@ -131,7 +129,30 @@ export type Statement =
   | Layout & { readonly kind: 'names'; readonly family: Ident; readonly entries: NameEntries };
 
 /** `if a { } else if b { } else { }`: the second `if` is the `otherwise` of the first, without comments of its own. */
-export type IfStatement = Layout & { readonly kind: 'if'; readonly condition: Expr; readonly then: Body; readonly otherwise: Body | IfStatement | undefined };
+export interface IfStatement extends Layout {
+  readonly kind: 'if';
+  readonly condition: Expr;
+  readonly then: Body;
+  readonly otherwise: Body | IfStatement | undefined;
+}
+
+/** `repeat i in 0..9`, or `repeat i, kind in "LLLN"`: then there is no `to`. */
+export interface RepeatStatement extends Layout {
+  readonly kind: 'repeat';
+  readonly names: readonly Ident[];
+  readonly from: Expr;
+  readonly to: Expr | undefined;
+  readonly body: Body;
+}
+
+/** `use a, b = part with F = 128`, or `use a[E] = part`. */
+export interface UseStatement extends Layout {
+  readonly kind: 'use';
+  readonly names: readonly Ident[];
+  readonly family: Axes | undefined;
+  readonly part: Ident;
+  readonly bindings: readonly Binding[];
+}
 
 /** Names of tensors in braces. */
 export interface NameEntries {
@@ -144,8 +165,25 @@ export interface NameEntries {
 export type NameEntryText =
   | Layout & { readonly kind: 'ignore'; readonly pattern: TextExpr }
   | Layout & { readonly kind: 'prefix'; readonly text: TextExpr; readonly entries: NameEntries }
-  | Layout & { readonly kind: 'tensor'; readonly paths: readonly PathText[]; readonly text: TextExpr; readonly layout: LayoutText | undefined }
-  | Layout & { readonly kind: 'part'; readonly paths: readonly PathText[]; readonly text: TextExpr; readonly like: Ident | undefined; readonly entries: NameEntries | undefined };
+  | TensorEntry
+  | PartEntry;
+
+/** `w, v = "weight" [F, D]`. */
+export interface TensorEntry extends Layout {
+  readonly kind: 'tensor';
+  readonly paths: readonly PathText[];
+  readonly text: TextExpr;
+  readonly layout: LayoutText | undefined;
+}
+
+/** `attn "self_attn." like hf { ... }`. */
+export interface PartEntry extends Layout {
+  readonly kind: 'part';
+  readonly paths: readonly PathText[];
+  readonly text: TextExpr;
+  readonly like: Ident | undefined;
+  readonly entries: NameEntries | undefined;
+}
 
 /** `expert.gate`. */
 export type PathText = readonly Ident[];

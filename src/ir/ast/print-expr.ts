@@ -38,7 +38,8 @@ export function summands(expr: Expr): string[] {
 
 /** `t-1`: a step from a token is one word. */
 function offsetText(index: Expr): string {
-  const step = index.kind === 'binary' && (index.op === '-' || index.op === '+') && index.left.kind === 'name' && index.right.kind === 'number';
+  const sum = index.kind === 'binary' && (index.op === '-' || index.op === '+');
+  const step = sum && index.left.kind === 'name' && index.right.kind === 'number';
   return step ? `${printExpr(index.left)}${index.op}${printExpr(index.right)}` : printExpr(index);
 }
 

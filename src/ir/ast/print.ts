@@ -1,6 +1,6 @@
 import type {
-  AstFile, Binding, Body, Comment, Constant, Declared, Expr, IfStatement, Input, Item, Layout, LayoutDimText, LayoutFactorText, LayoutText, NameEntries, NameEntryText, Parameter, PartItem,
-  PathText, RangeText, Statement,
+  AstFile, Binding, Body, Comment, Constant, Declared, Expr, IfStatement, Input, Item, Layout, LayoutDimText, LayoutFactorText, LayoutText,
+  NameEntries, NameEntryText, Parameter, PartItem, PathText, RangeText, Statement, UseStatement,
 } from './ast.js';
 import { axesText, inside, printExpr, summands } from './print-expr.js';
 
@@ -10,7 +10,7 @@ export { printExpr } from './print-expr.js';
 const WIDTH = 120;
 const INDENT = '  ';
 
-/** Lines of one item or statement; comments on its last line stand in a column of their own. The inner lines of a block comment are no lines here. */
+/** Lines of one item or statement; comments on its last line stand in a column of their own. A block comment is one line. */
 interface Block {
   readonly blankBefore: boolean;
   readonly lines: readonly string[];
@@ -103,20 +103,24 @@ function rangeText({ lo, hi }: RangeText): string {
 /** What stands between braces. `width` is what their own line may fill. */
 function bodyLines({ statements, closing }: Body, width: number): string[] {
   const inner = width - INDENT.length;
-  return lay([...statements.flatMap((statement) => [...commentBlocks(statement.leading), block(statement, statementLines(statement, inner))]), ...commentBlocks(closing)], INDENT);
+  const blocks = statements.flatMap((own) => [...commentBlocks(own.leading), block(own, statementLines(own, inner))]);
+  return lay([...blocks, ...commentBlocks(closing)], INDENT);
 }
 
 function statementLines(statement: Statement, width: number): string[] {
   switch (statement.kind) {
     case 'const': return constLines(statement.constants, width);
-    case 'let': return assignment(`let ${idents(statement.names)}${statement.axes ? `: ${axesText(statement.axes)}` : ''}`, '=', statement.value, width);
+    case 'let': {
+      const axes = statement.axes ? `: ${axesText(statement.axes)}` : '';
+      return assignment(`let ${idents(statement.names)}${axes}`, '=', statement.value, width);
+    }
     case 'assign': return assignment(statement.name.text, statement.add ? '+=' : '=', statement.value, width);
     case 'update': return assignment(`update ${statement.name.text}`, statement.add ? '+=' : '=', statement.value, width);
     case 'loss': return assignment(`loss ${statement.name.text}`, '=', statement.value, width);
     case 'init': return [`init ${printExpr(inside(statement.value))}`];
     case 'param': case 'buffer': return filled(`${statement.kind} `, statement.groups.map(parameter), width);
     case 'state': return [`state ${statement.groups.map(declared).join(', ')}`];
-    case 'use': return withLines(`use ${idents(statement.names)}${statement.family ? axesText(statement.family) : ''} = ${statement.part.text}`, statement.bindings, '', width);
+    case 'use': return useLines(statement, width);
     case 'if': return ifLines(statement, width);
     case 'repeat': {
       const range = [statement.from, ...(statement.to ? [statement.to] : [])].map((end) => printExpr(end)).join('..');
@@ -124,6 +128,10 @@ function statementLines(statement: Statement, width: number): string[] {
     }
     case 'names': return [`names ${statement.family.text} {`, ...entryLines(statement.entries), '}'];
   }
+}
+
+function useLines({ names, family, part, bindings }: UseStatement, width: number): string[] {
+  return withLines(`use ${idents(names)}${family ? axesText(family) : ''} = ${part.text}`, bindings, '', width);
 }
 
 /** One a line if they do not fit on one. */
@@ -156,7 +164,8 @@ function assignment(target: string, sign: string, written: Expr, width: number):
 }
 
 function entryLines({ entries, closing }: NameEntries): string[] {
-  return lay([...entries.flatMap((entry) => [...commentBlocks(entry.leading), block(entry, entryText(entry))]), ...commentBlocks(closing)], INDENT);
+  const blocks = entries.flatMap((entry) => [...commentBlocks(entry.leading), block(entry, entryText(entry))]);
+  return lay([...blocks, ...commentBlocks(closing)], INDENT);
 }
 
 function entryText(entry: NameEntryText): string[] {
@@ -164,7 +173,10 @@ function entryText(entry: NameEntryText): string[] {
     case 'ignore': return [`ignore ${printExpr(entry.pattern)}`];
     case 'prefix': return inBraces(printExpr(entry.text), entry.entries);
     case 'tensor': return [`${paths(entry.paths)} = ${printExpr(entry.text)}${entry.layout ? ` ${layoutText(entry.layout)}` : ''}`];
-    case 'part': return inBraces(`${paths(entry.paths)} ${printExpr(entry.text)}${entry.like ? ` like ${entry.like.text}` : ''}`, entry.entries);
+    case 'part': {
+      const like = entry.like ? ` like ${entry.like.text}` : '';
+      return inBraces(`${paths(entry.paths)} ${printExpr(entry.text)}${like}`, entry.entries);
+    }
   }
 }
 

@@ -20,7 +20,8 @@ const INSTEAD: Readonly<Record<ForeignStatement['kind'], string>> = {
 
 export function refusedStatement(statement: ForeignStatement): Diagnostic {
   const { kind, origin } = statement;
-  return diagnostic('E107', `a scan has no \`${kind}\``, { ...origin, end: origin.start + kind.length }, 'a statement of layers, mixtures and models', { help: [INSTEAD[kind]] });
+  const word = { ...origin, end: origin.start + kind.length };
+  return diagnostic('E107', `a scan has no \`${kind}\``, word, 'a statement of layers, mixtures and models', { help: [INSTEAD[kind]] });
 }
 
 /** `S += x`. */
@@ -31,7 +32,9 @@ export function refusedSum({ name, origin, value }: Statement & { readonly kind:
 }
 
 export function refusedLet({ names }: Statement & { readonly kind: 'let' }): Diagnostic {
-  return diagnostic('E107', 'a scan gives one name to a value', names[1].origin, 'a second name', { help: ['only calls of parts have several outputs, and a scan calls none: write a `let` for each'] });
+  return diagnostic('E107', 'a scan gives one name to a value', names[1].origin, 'a second name', {
+    help: ['only calls of parts have several outputs, and a scan calls none: write a `let` for each'],
+  });
 }
 
 export function refusedInput({ of, names, axes }: Input, report: (d: Diagnostic) => void): void {
@@ -44,27 +47,32 @@ export function refusedInput({ of, names, axes }: Input, report: (d: Diagnostic)
 export function refusedParameter({ law, modifiers, names }: Parameter, report: (d: Diagnostic) => void): void {
   const origin = law?.origin ?? modifiers[0]?.origin;
   if (origin === undefined) return;
-  report(diagnostic('E107', `a param of a scan has no ${law === undefined ? `\`${modifiers[0].kind}\`` : 'law at its start'}`, origin, 'said by layers', {
+  const what = law === undefined ? `\`${modifiers[0].kind}\`` : 'law at its start';
+  report(diagnostic('E107', `a param of a scan has no ${what}`, origin, 'said by layers', {
     help: [`make \`${names[0].text}\` an input, and say this of a \`param\` in the layer that calls the scan`],
   }));
 }
 
 export function refusedExpr(scope: Scope, expr: Expr): undefined {
   const [what, instead] = foreignExpr(expr);
-  return report(scope, diagnostic('E107', `a scan has no ${what}`, expr.kind === 'binary' ? expr.opOrigin : expr.origin, 'of layers, mixtures and models', { help: [instead] }));
+  const origin = expr.kind === 'binary' ? expr.opOrigin : expr.origin;
+  return report(scope, diagnostic('E107', `a scan has no ${what}`, origin, 'of layers, mixtures and models', { help: [instead] }));
 }
 
 function foreignExpr(expr: Expr): readonly [string, string] {
   if (expr.kind === 'text') return ['texts', 'a scan is made of numbers'];
-  if (expr.kind === 'binary' && expr.op === '%') return ['remainders', 'a `%` stands where a model is built: give the scan the number by `with`'];
-  const less = expr.kind === 'binary' && /^[<>]/.test(expr.op) ? ` such as \`relu(${printExpr(expr.left)} - ${printExpr(expr.right)})\`` : '';
+  const remainder = expr.kind === 'binary' && expr.op === '%';
+  if (remainder) return ['remainders', 'a `%` stands where a model is built: give the scan the number by `with`'];
+  const order = expr.kind === 'binary' && /^[<>]/.test(expr.op);
+  const less = order ? ` such as \`relu(${printExpr(expr.left)} - ${printExpr(expr.right)})\`` : '';
   return ['comparisons', `every step computes the same: write a formula that is large or small${less}, or choose in the layer around it`];
 }
 
 /** `softmax[K](x, sink: s)`: true once reported. */
 export function refusedName(scope: Scope, call: CallExpr): true {
   const named = call.args.find(({ name }) => name !== undefined);
-  report(scope, diagnostic('E213', `\`${call.name.text}\` takes no \`${named?.name?.text ?? ''}:\` in a scan`, named?.name?.origin ?? call.origin, 'arguments with names are those of layers', {
+  const { text, origin } = named?.name ?? { text: '', origin: call.origin };
+  report(scope, diagnostic('E213', `\`${call.name.text}\` takes no \`${text}:\` in a scan`, origin, 'an argument of layers', {
     help: ['leave it out, or write the formula of the function'],
   }));
   return true;

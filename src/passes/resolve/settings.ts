@@ -16,21 +16,25 @@ interface Settings {
   readonly settings: readonly Setting[];
 }
 
+type Numbers = ReadonlyMap<string, number>;
+type Report = (d: Diagnostic) => void;
+
 const LARGEST_AXIS = 2 ** 20;
 
 /** What `with` says: sizes of axes by default, and other numbers. Each may be a formula of those before it. */
-export function resolveSettings(item: PartItem, axes: ReadonlyMap<Axis, Span>, given: ReadonlyMap<string, number>, report: (d: Diagnostic) => void): Settings {
+export function resolveSettings({ bindings }: PartItem, axes: ReadonlyMap<Axis, Span>, given: Numbers, report: Report): Settings {
   const sizes = new Map<Axis, number>();
   const settings: Setting[] = [];
   const first = new Map<string, Span>();
   // An axis without a size may still stand in the formula of a number.
   const known = new Map<string, number>([...axes.keys()].map((axis) => [axis, NaN]));
-  for (const binding of item.bindings) {
+  for (const binding of bindings) {
     const { text: name, origin } = binding.name;
     const before = first.get(name);
     if (before !== undefined) {
       const what = axes.has(name) ? `the size of \`${name}\`` : `\`${name}\``;
-      report(diagnostic('E205', `${what} is given twice`, origin, 'given again here', { secondary: [{ span: before, text: 'first given here' }], help: ['keep one of them'] }));
+      const secondary = [{ span: before, text: 'first given here' }];
+      report(diagnostic('E205', `${what} is given twice`, origin, 'given again here', { secondary, help: ['keep one of them'] }));
       continue;
     }
     first.set(name, origin);
@@ -51,19 +55,22 @@ function isSize(value: number): boolean {
 function noSize({ name, value: formula }: Binding, value: number): Diagnostic {
   const written = formula === undefined || formula.kind !== 'number' ? String(value) : formula.text;
   const title = Number.isNaN(value) ? `the size of \`${name.text}\` depends on an axis without one` : `${written} is no size of an axis`;
-  return diagnostic('E402', title, formula?.origin ?? name.origin, `the size of \`${name.text}\``, { help: ['a size is a whole number from 1, such as 64'] });
+  const help = ['a size is a whole number from 1, such as 64'];
+  return diagnostic('E402', title, formula?.origin ?? name.origin, `the size of \`${name.text}\``, { help });
 }
 
 /** The number that the text gives; nothing where it gives none, which is then reported. */
-function numberOf({ name, value }: Binding, isAxis: boolean, known: ReadonlyMap<string, number>, report: (d: Diagnostic) => void): number | undefined {
+function numberOf({ name, value }: Binding, isAxis: boolean, known: Numbers, report: Report): number | undefined {
   const what = isAxis ? `the size of \`${name.text}\`` : `the number \`${name.text}\``;
   if (value === undefined) {
-    report(diagnostic('E402', `\`${name.text}\` has no value`, name.origin, 'nothing is given', { help: [`write \`with ${name.text} = 64\``] }));
+    const help = [`write \`with ${name.text} = 64\``];
+    report(diagnostic('E402', `\`${name.text}\` has no value`, name.origin, 'nothing is given', { help }));
     return undefined;
   }
   const found = constant(value, known);
   if (typeof found === 'number') return found;
   const text = value.kind === 'text' ? printExpr(value) : `\`${printExpr(value)}\``;
-  report(diagnostic('E402', `${text} is no number`, found, what, { help: ['the header of a scan gives numbers, or formulas of numbers before them and of axes'] }));
+  const help = ['the header of a scan gives numbers, or formulas of numbers before them and of axes'];
+  report(diagnostic('E402', `${text} is no number`, found, what, { help }));
   return undefined;
 }
