@@ -13,14 +13,16 @@ export function ownParts({ parts, file }: Source): readonly PartInfo[] {
 }
 
 /**
- * The declaration that a command is meant for: the named one, else the one named like the file, else the last. Where a file has nothing but scans, the only one;
+ * The declaration that a command is meant for: the named one, else the one named like the file, else the last. Where a file has nothing but
+ * scans, the only one;
  * undefined leaves the choice among several to the user.
  */
 export function pickPart(source: Source, name: string | undefined): PartInfo | Problem | undefined {
   const own = ownParts(source);
   if (name !== undefined) {
     const found = source.parts.list.find((part) => part.name === name);
-    return found ?? problem('E703', `${source.file} has no \`${name}\``, ...didYouMean(name, source.parts.list.map((part) => part.name)), `it has ${source.parts.list.map((part) => part.name).join(', ')}`);
+    return found ?? problem('E703', `${source.file} has no \`${name}\``, ...didYouMean(name, source.parts.list.map((part) => part.name)),
+      `it has ${source.parts.list.map((part) => part.name).join(', ')}`);
   }
   if (own.every(({ kind }) => kind === 'scan')) return own.length === 1 ? own[0] : undefined;
   const stem = source.file.replace(/^.*[\\/]/, '').replace(/\.lmoe$/, '');
@@ -47,7 +49,8 @@ export function partsAt(source: Source, sizes: ReadonlyMap<string, number>): rea
     const given = new Map([...unsized.map((axis) => [axis, UNSAID] as const), ...[...sizes].filter(([axis]) => settings.includes(axis))]);
     const [training, other] = [true, false].map((mode) => source.parts.elaborate(name, given, mode));
     const { graph } = training;
-    return { diagnostics: distinct([...training.diagnostics, ...other.diagnostics]), graphText: () => (graph === undefined ? '' : printGraph(graph)) };
+    return { diagnostics: distinct([...training.diagnostics, ...other.diagnostics]),
+      graphText: () => (graph === undefined ? '' : printGraph(graph)) };
   });
 }
 

@@ -27,7 +27,8 @@ describe('check of layers', () => {
 
   it('names place and remedy, of what is wrong and of what is wrong at other sizes', () => {
     expect(check('wrong.lmoe')).toMatchObject({ code: 1, err: expect.stringMatching(/^error\[E208\].*\n ┌─ wrong\.lmoe:3:7/) });
-    expect(check('layer.lmoe', '--size', 'D=3')).toMatchObject({ code: 1, err: expect.stringMatching(/^error\[E402\].*\n ┌─ layer\.lmoe:2:16/) });
+    expect(check('layer.lmoe', '--size', 'D=3')).toMatchObject({ code: 1,
+      err: expect.stringMatching(/^error\[E402\].*\n ┌─ layer\.lmoe:2:16/) });
   });
 
   it('JSON has them too', () => {

@@ -18,7 +18,8 @@ export interface Facts {
 const known = new WeakMap<Graph, Facts>();
 
 export function factsOf(part: Instance['part']): Facts {
-  if (part.kind === 'scan') return { tokenwise: false, back: part.origin, effects: false, weights: part.spec.params.length > 0, instances: 1 };
+  if (part.kind === 'scan') return { tokenwise: false, back: part.origin, effects: false, weights: part.spec.params.length > 0,
+    instances: 1 };
   const found = known.get(part) ?? makeFacts(part);
   known.set(part, found);
   return found;
@@ -28,7 +29,8 @@ function makeFacts(graph: Graph): Facts {
   const below = graph.instances.map(({ part }) => factsOf(part));
   const calls = graph.nodes.flatMap((node) => (node.kind === 'call' ? [{ node, facts: below[node.instance] }] : []));
   const effects = graph.losses.length > 0 || graph.updates.length > 0;
-  const back = graph.nodes.find(({ kind }) => kind === 'before' || kind === 'conv' || kind === 'past') ?? calls.find(({ facts }) => facts.back !== undefined)?.node;
+  const back = graph.nodes.find(({ kind }) => kind === 'before' || kind === 'conv' || kind === 'past')
+    ?? calls.find(({ facts }) => facts.back !== undefined)?.node;
   return {
     tokenwise: !effects && graph.nodes.every((node) => (node.kind === 'call' ? below[node.instance].tokenwise : looksAtOneToken(node))),
     back: back?.origin,

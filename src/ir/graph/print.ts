@@ -25,7 +25,8 @@ function printOne(graph: Graph, nameOf: (part: Graph) => string): string {
   const lines = [`${graph.kind} ${nameOf(graph)}${graph.training ? ' training' : ''}`];
   const put = (text: string): number => lines.push(`  ${text}`.trimEnd());
   if (graph.settings.size > 0) put(`with ${[...graph.settings].map(([name, value]) => `${name} = ${typeof value === 'number' ? value : JSON.stringify(value)}`).join(', ')}`);
-  for (const { name, type, range } of graph.inputs) put(`input ${name}: ${type.of === undefined ? `${shape(type.axes)}${rangeText(range)}` : `one of ${type.of.name}`}`);
+  for (const { name, type,
+    range } of graph.inputs) put(`input ${name}: ${type.of === undefined ? `${shape(type.axes)}${rangeText(range)}` : `one of ${type.of.name}`}`);
   for (const { name, axes, buffer, law, range, f32, decay } of graph.params) {
     put(`${buffer ? 'buffer' : 'param'} ${name}: ${shape(axes)}${rangeText(range)}${law === undefined ? '' : ` = ${lawText(law)}`}${f32 ? ' f32' : ''}${decay ? ' decay' : ''}`);
   }
@@ -50,7 +51,8 @@ function scanText({ name, heads, sizes }: ScanPart): string {
 function nodeText(graph: Graph, node: GraphNode): string {
   const ref = (id: number): string => `%${id}`;
   const refs = (ids: readonly number[]): string => ids.map(ref).join(' ');
-  const names = (axes: readonly Axis[], silent: readonly string[] = []): string => `[${[...axes.map((axis) => axis.name), ...silent].join(', ')}]`;
+  const names = (axes: readonly Axis[],
+    silent: readonly string[] = []): string => `[${[...axes.map((axis) => axis.name), ...silent].join(', ')}]`;
   switch (node.kind) {
     case 'literal': return String(node.value);
     case 'input': return `input ${graph.inputs[node.input].name}`;

@@ -28,7 +28,8 @@ export function typeOf(body: Typed, of: (id: number) => ValueType): ValueType {
     case 'fold': {
       const x = of(body.arg);
       const tokens = body.silent.length > 0;
-      return { ...x, axes: without(x.axes, body.axes), level: folded(x.level, body.silent), restricted: tokens ? [] : left(x.restricted, body.axes, of) };
+      return { ...x, axes: without(x.axes, body.axes), level: folded(x.level, body.silent),
+        restricted: tokens ? [] : left(x.restricted, body.axes, of) };
     }
     case 'top': return { ...of(body.arg), kind: 'choice', restricted: [] };
     case 'compare': return joined([of(body.left), of(body.right)], 'choice');

@@ -16,7 +16,8 @@ export function checkedLet(scope: Scope, name: Ident, axes: Axes | undefined, ex
 }
 
 /** The value of a `const`: the same for all tokens, and not trained. */
-export function checkedConst(scope: Scope, constant: { readonly name: Ident; readonly axes: Axes | undefined; readonly value: Expr }): Found {
+export function checkedConst(scope: Scope,
+  constant: { readonly name: Ident; readonly axes: Axes | undefined; readonly value: Expr }): Found {
   const value = checkedLet(scope, constant.name, constant.axes, constant.value);
   if (value?.kind !== 'node') return value;
   const reached = new Set<number>();
@@ -41,14 +42,16 @@ export function checkedConst(scope: Scope, constant: { readonly name: Ident; rea
 }
 
 /** The value of an assignment: of the same kind and with the same axes as what the name was declared with. */
-export function reassigned(scope: Scope, statement: Statement & { readonly kind: 'assign' }, binding: Extract<Binding, { readonly kind: 'let' | 'output' }>): Found {
+export function reassigned(scope: Scope, statement: Statement & { readonly kind: 'assign' }, binding: Extract<Binding,
+  { readonly kind: 'let' | 'output' }>): Found {
   const given = scope.resolve(statement.value);
   if (given === undefined) return undefined;
   const value = statement.add ? added(scope, statement, binding, given) : given;
   if (value === undefined) return undefined;
   const declared = { span: binding.origin, text: '' };
   if (binding.kind === 'output') {
-    return withAxes(scope, value, binding.axes, statement.value.origin, { ...declared, text: `\`${binding.name}\` is declared ${shape(binding.axes)}` });
+    return withAxes(scope, value, binding.axes, statement.value.origin,
+      { ...declared, text: `\`${binding.name}\` is declared ${shape(binding.axes)}` });
   }
   const { value: before } = binding;
   if (before === undefined) return statement.add ? undefined : value;
@@ -59,20 +62,25 @@ export function reassigned(scope: Scope, statement: Statement & { readonly kind:
     if (next?.kind === 'node' && typeOf(scope, next.id).kind !== kind) return otherKind(scope, statement.value, binding, before, next);
     return next;
   }
-  return value.kind === before.kind || (before.kind === 'number' && value.kind === 'node' && typeOf(scope, value.id).axes.length === 0) ? value
-    : before.kind === 'number' && value.kind === 'node' ? withAxes(scope, value, [], statement.value.origin, { ...declared, text: `\`${binding.name}\` is a number: write \`let ${binding.name}: ${shape(typeOf(scope, value.id).axes)} = ...\`` })
+  return value.kind === before.kind || (before.kind === 'number' && value.kind === 'node' && typeOf(scope, value.id).axes.length === 0)
+    ? value
+    : before.kind === 'number' && value.kind === 'node'
+      ? withAxes(scope, value, [], statement.value.origin,
+      { ...declared, text: `\`${binding.name}\` is a number: write \`let ${binding.name}: ${shape(typeOf(scope, value.id).axes)} = ...\`` })
       : otherKind(scope, statement.value, binding, before, value);
 }
 
 function otherKind(scope: Scope, expr: Expr, binding: Binding, before: Value, value: Value): undefined {
-  const what = (own: Value): string => (own.kind === 'node' ? { number: 'a value', choice: 'a choice', index: 'an index' }[typeOf(scope, own.id).kind] : whatIs(own));
+  const what = (own: Value): string => (own.kind === 'node'
+    ? { number: 'a value', choice: 'a choice', index: 'an index' }[typeOf(scope, own.id).kind] : whatIs(own));
   return report(scope, diagnostic('E816', `\`${binding.name}\` was ${what(before)}`, expr.origin, what(value), {
     secondary: [{ span: binding.origin, text: 'declared here' }],
     help: ['a name keeps its kind: give the new value a name of its own with `let`'],
   }));
 }
 
-function added(scope: Scope, statement: Statement & { readonly kind: 'assign' }, binding: Extract<Binding, { readonly kind: 'let' | 'output' }>, given: Value): Found {
+function added(scope: Scope, statement: Statement & { readonly kind: 'assign' }, binding: Extract<Binding,
+  { readonly kind: 'let' | 'output' }>, given: Value): Found {
   const { name, value: expr, origin } = statement;
   if (binding.kind === 'output' && !binding.assigned) {
     return report(scope, diagnostic('E209', `output \`${binding.name}\` is read before it has a value`, name.origin, 'nothing to add to', {
@@ -81,17 +89,20 @@ function added(scope: Scope, statement: Statement & { readonly kind: 'assign' },
     }));
   }
   if (binding.value === undefined) return undefined;
-  return mapValues(scope, 'add', [{ value: binding.value, expr: { kind: 'name', name, origin: name.origin } }, { value: given, expr }], origin);
+  return mapValues(scope, 'add', [{ value: binding.value, expr: { kind: 'name', name, origin: name.origin } }, { value: given, expr }],
+    origin);
 }
 
 /** The value with axes that are written down; a number is the same everywhere. E208 where they differ. */
-export function withAxes(scope: Scope, value: Value, axes: readonly Axis[], at: Span, declared: { readonly span: Span; readonly text: string }): Found {
+export function withAxes(scope: Scope, value: Value, axes: readonly Axis[], at: Span,
+  declared: { readonly span: Span; readonly text: string }): Found {
   if (value.kind === 'number') {
     const id = literal(scope, value.value, at, axes);
     return id === undefined ? undefined : node(id);
   }
   if (value.kind !== 'node') {
-    return report(scope, diagnostic('E816', `${whatIs(value)} has no axes`, at, 'a value is needed here', { secondary: [declared], help: ['leave the axes out, or give it a value of numbers'] }));
+    return report(scope, diagnostic('E816', `${whatIs(value)} has no axes`, at, 'a value is needed here',
+      { secondary: [declared], help: ['leave the axes out, or give it a value of numbers'] }));
   }
   const found = typeOf(scope, value.id).axes;
   if (sameAxes(found, axes)) return value;
@@ -99,5 +110,6 @@ export function withAxes(scope: Scope, value: Value, axes: readonly Axis[], at: 
   const help = extra.length > 0 && missing.length === 0 ? `fold ${list(extra)} away, for example with \`sum${shape(extra)}(...)\``
     : extra.length === 0 ? `nothing in the value varies along ${list(missing)}: use a value that has it, or \`outer\``
       : `the value has ${list(extra)} where ${list(missing)} is declared: check which axis \`@\` contracts`;
-  return report(scope, diagnostic('E208', `the value does not have the declared axes ${shape(axes)}`, at, axesLabel(found), { secondary: [declared], help: [help] }));
+  return report(scope, diagnostic('E208', `the value does not have the declared axes ${shape(axes)}`, at, axesLabel(found),
+    { secondary: [declared], help: [help] }));
 }

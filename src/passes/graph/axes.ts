@@ -50,8 +50,11 @@ export function axisNamed(scope: Scope, { text, origin }: Ident): Axis | undefin
   // A number whose value has an error was reported where it stands.
   if (binding !== undefined && value === undefined && binding.kind !== 'instance' && binding.kind !== 'output') return undefined;
   const names = axisNames(scope);
-  return report(scope, diagnostic('E206', `there is no axis \`${text}\``, origin, binding === undefined ? 'not a number of the header' : `\`${text}\` is ${binding.kind === 'input' ? 'an input' : `a ${binding.kind}`}`, {
-    help: [...didYouMean(text, names), `axes are numbers of the header: \`with ${text} = 64\`${names.length > 0 ? `; there are ${names.join(', ')}` : ''}`],
+  return report(scope, diagnostic('E206', `there is no axis \`${text}\``, origin,
+    binding === undefined ? 'not a number of the header' : `\`${text}\` is ${binding.kind === 'input' ? 'an input' : `a ${binding.kind}`}`,
+    {
+    help: [...didYouMean(text, names),
+      `axes are numbers of the header: \`with ${text} = 64\`${names.length > 0 ? `; there are ${names.join(', ')}` : ''}`],
   }));
 }
 

@@ -20,18 +20,21 @@ export function resolveIndex(scope: Scope, expr: IndexExpr): Found {
   if (lookUp(scope, name) === undefined && FUNCTIONS.includes(name)) {
     const call = printExpr(expr);
     return name === 'index' ? resolveCountless(scope, expr)
-      : report(scope, diagnostic('E213', `\`${call}\` has no argument`, expr.origin, 'a function without a value', { help: [`write \`${call}(x)\``] }));
+      : report(scope, diagnostic('E213', `\`${call}\` has no argument`, expr.origin, 'a function without a value',
+        { help: [`write \`${call}(x)\``] }));
   }
   const x = resolveName(scope, expr.name);
   if (x === undefined) return undefined;
   if (expr.indices.length !== 1) {
-    return report(scope, diagnostic('E801', `${expr.indices.length === 0 ? 'no index' : 'several indices'} in one bracket`, expr.brackets, 'one is needed', {
+    return report(scope, diagnostic('E801', `${expr.indices.length === 0 ? 'no index' : 'several indices'} in one bracket`, expr.brackets,
+      'one is needed', {
       help: [FIVE, ...(expr.indices.length > 1 ? ['choices are combined by `and`'] : [])],
     }));
   }
   const [index] = expr.indices;
   const time = timeOf(index);
-  if (time !== undefined && lookUp(scope, 't') === undefined) return time === -1 ? before(scope, expr, { kind: x.kind, value: x }) : otherTime(scope, expr, time);
+  if (time !== undefined && lookUp(scope, 't') === undefined) return time === -1
+    ? before(scope, expr, { kind: x.kind, value: x }) : otherTime(scope, expr, time);
   const at = scope.resolve(index);
   if (at === undefined) return undefined;
   if (x.kind === 'past' || x.kind === 'part' || x.kind === 'text') {
@@ -46,7 +49,9 @@ export function resolveIndex(scope: Scope, expr: IndexExpr): Found {
   }
   const what = at.kind === 'node' ? 'a value of numbers' : whatIs(at);
   return report(scope, diagnostic('E801', `\`${printExpr(index)}\` is no index`, index.origin, what, {
-    help: [FIVE, ...(at.kind === 'node' ? [`for the entries where it is positive write \`${name}[${printExpr(index)} > 0]\``] : ['axes are never indexed by numbers: fold them, or contract them by `@`'])],
+    help: [FIVE,
+      ...(at.kind === 'node'
+      ? [`for the entries where it is positive write \`${name}[${printExpr(index)} > 0]\``] : ['axes are never indexed by numbers: fold them, or contract them by `@`'])],
   }));
 }
 
@@ -60,10 +65,12 @@ function timeOf(expr: Expr): number | undefined {
 
 function otherTime(scope: Scope, expr: IndexExpr, offset: number): undefined {
   const name = expr.name.text;
-  const title = offset > 0 ? 'a layer cannot see the future' : Object.is(Math.abs(offset), 0) ? 'a bare name is the value at this token' : 'only one token back';
+  const title = offset > 0 ? 'a layer cannot see the future' : Object.is(Math.abs(offset), 0)
+    ? 'a bare name is the value at this token' : 'only one token back';
   const help = offset > 0 ? ['shift the input before the call: what a token may depend on is itself and what came before']
     : Object.is(Math.abs(offset), 0) ? [`write \`${name}\``]
-      : [`name the value in between: \`let last = ${name}[t-1]\`, then read \`last[t-1]\``, `for the last tokens together write \`conv[T](${name}, w)\` or \`${name}[past]\``];
+      : [`name the value in between: \`let last = ${name}[t-1]\`, then read \`last[t-1]\``,
+        `for the last tokens together write \`conv[T](${name}, w)\` or \`${name}[past]\``];
   return report(scope, diagnostic('E210', title, expr.origin, 'not `[t-1]`', { help }));
 }
 
@@ -80,7 +87,8 @@ function window(scope: Scope, expr: IndexExpr): Found {
   if (size?.kind === 'number' && Number.isInteger(size.value) && size.value >= 1) {
     return { kind: 'past', axis: { name: `past[${size.value}]`, size: size.value, past: true } };
   }
-  return report(scope, diagnostic('E402', `\`${printExpr(expr)}\` is no window`, expr.brackets, 'how many tokens it sees, this one included', {
+  return report(scope, diagnostic('E402', `\`${printExpr(expr)}\` is no window`, expr.brackets,
+    'how many tokens it sees, this one included', {
     help: ['a window is a whole number from 1: `past[128]`; `past` alone are all tokens so far'],
   }));
 }
@@ -90,12 +98,14 @@ function past(scope: Scope, expr: IndexExpr, arg: number, axis: typeof PAST): Fo
   if (looksBack(scope, expr.origin, `\`${printExpr(expr)}\``) === undefined) return undefined;
   const twice = type.axes.find((own) => own.past);
   if (twice !== undefined) {
-    return report(scope, diagnostic('E207', `\`${printExpr(expr)}\` would have the past twice`, expr.origin, 'seen from tokens that are seen themselves', {
+    return report(scope, diagnostic('E207', `\`${printExpr(expr)}\` would have the past twice`, expr.origin,
+      'seen from tokens that are seen themselves', {
       help: ['fold the first view before it is seen by later tokens'],
     }));
   }
   if (type.kind === 'index') {
-    return report(scope, diagnostic('E816', 'an index has no past of its own', expr.origin, 'read at all tokens so far', { help: ['pick first, and view what was picked: `let e = embed[ids]`, then `e[past]`'] }));
+    return report(scope, diagnostic('E816', 'an index has no past of its own', expr.origin, 'read at all tokens so far',
+      { help: ['pick first, and view what was picked: `let e = embed[ids]`, then `e[past]`'] }));
   }
   const seen = scope.builder.add({ kind: 'past', arg, axis }, expr.origin);
   // What is absent at a token is absent where that token is seen.
@@ -110,7 +120,8 @@ function pick(scope: Scope, expr: IndexExpr, arg: number, index: number): Found 
   const { of } = typeOf(scope, index);
   if (of === undefined) throw new Error('an index without an axis');
   if (!includes(type.axes, of)) {
-    return report(scope, diagnostic('E206', `\`${expr.name.text}\` has no axis \`${of.name}\``, expr.origin, `\`${printExpr(expr.indices[0])}\` is one of \`${of.name}\``, {
+    return report(scope, diagnostic('E206', `\`${expr.name.text}\` has no axis \`${of.name}\``, expr.origin,
+      `\`${printExpr(expr.indices[0])}\` is one of \`${of.name}\``, {
       secondary: [{ span: expr.name.origin, text: axesLabel(type.axes) }],
       help: ['the axis that an index belongs to is the one that goes'],
     }));

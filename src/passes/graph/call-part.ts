@@ -23,7 +23,8 @@ export function callGraph(scope: Scope, call: CallExpr, use: Use): readonly Valu
   const instance = use.places.get('');
   const part = instance === undefined ? undefined : scope.instances[instance].part;
   if (instance === undefined || part === undefined || part.kind === 'scan') return undefined;
-  const signature = union(...part.inputs.map((input) => input.type.axes), ...part.outputs.map((output) => output.axes)).map((axis) => outside(use, axis));
+  const signature = union(...part.inputs.map((input) => input.type.axes),
+    ...part.outputs.map((output) => output.axes)).map((axis) => outside(use, axis));
   const args: number[] = [];
   const seen = factsOf(part).tokenwise;
   for (const [i, input] of part.inputs.entries()) {
@@ -35,7 +36,8 @@ export function callGraph(scope: Scope, call: CallExpr, use: Use): readonly Valu
   if (back !== undefined && looksBack(scope, call.origin, `\`${use.name}\``) === undefined) return undefined;
   const mapped = union(use.family, ...args.map((id) => without(typeOf(scope, id).axes, signature)));
   const restricted = [...new Set(args.flatMap((id) => typeOf(scope, id).restricted))].sort((a, b) => a - b);
-  const made = scope.builder.add({ kind: 'call', instance, args, mapped, renamed: use.renamed }, call.origin, number(mapped, 'token', restricted));
+  const made = scope.builder.add({ kind: 'call', instance, args, mapped, renamed: use.renamed }, call.origin,
+    number(mapped, 'token', restricted));
   const outputs: Value[] = [];
   for (const [i, output] of part.outputs.entries()) {
     const axes = output.axes.map((axis) => claim(scope, outside(use, axis), call.origin));
@@ -55,7 +57,8 @@ function argument(scope: Scope, expr: Expr, use: Use, input: GraphInput, part: C
     const of = outside(use, input.type.of);
     const type = value.kind === 'node' ? typeOf(scope, value.id) : undefined;
     if (value.kind === 'node' && type?.kind === 'index' && type.of?.name === of.name && type.of.size === of.size) return value.id;
-    return report(scope, diagnostic('E816', `\`${input.name}\` is one of \`${of.name}\``, expr.origin, value.kind === 'node' ? 'no index below it' : whatIs(value), {
+    return report(scope, diagnostic('E816', `\`${input.name}\` is one of \`${of.name}\``, expr.origin,
+      value.kind === 'node' ? 'no index below it' : whatIs(value), {
       secondary: [declared],
       help: [`hand in an input that is \`one of ${of.name}\``],
     }));
@@ -85,16 +88,21 @@ export function fits(
   const sized = axes.find((axis) => type.axes.some((own) => own.name === axis.name && own.size !== axis.size));
   const seen = anywhere ? undefined : type.axes.find((axis) => axis.past);
   const wrong = missing.length > 0 ? `it lacks ${list(missing)}`
-    : taken.length > 0 ? `${list(taken)} ${taken.length === 1 ? 'is an axis' : 'are axes'} of other values of \`${part}\`: an axis that is mapped over has another name`
-      : sized !== undefined ? `\`${sized.name}\` has size ${sized.size} in \`${part}\`, but ${type.axes.find((own) => own.name === sized.name)?.size} here`
-        : seen !== undefined ? `\`${part}\` looks at other tokens, so it is called at this one: call it first, and read what it gives at \`[${seen.name}]\`` : undefined;
+    : taken.length > 0
+      ? `${list(taken)} ${taken.length === 1 ? 'is an axis' : 'are axes'} of other values of \`${part}\`: an axis that is mapped over has another name`
+      : sized !== undefined
+        ? `\`${sized.name}\` has size ${sized.size} in \`${part}\`, but ${type.axes.find((own) => own.name === sized.name)?.size} here`
+        : seen !== undefined
+          ? `\`${part}\` looks at other tokens, so it is called at this one: call it first, and read what it gives at \`[${seen.name}]\`` : undefined;
   if (wrong !== undefined) {
-    report(scope, diagnostic('E208', `the argument does not have the axes ${shape(axes)}`, expr.origin, axesLabel(type.axes), { secondary: [declared], help: [wrong] }));
+    report(scope, diagnostic('E208', `the argument does not have the axes ${shape(axes)}`, expr.origin, axesLabel(type.axes),
+      { secondary: [declared], help: [wrong] }));
     return false;
   }
   const along = type.restricted.find((choice) => typeOf(scope, choice).axes.some((axis) => includes(signature, axis)));
   if (along === undefined) return true;
-  report(scope, diagnostic('E802', `\`${printExpr(expr)}\` is absent at some indices of ${shape(axes)}`, expr.origin, `\`${part}\` needs all of them`, {
+  report(scope, diagnostic('E802', `\`${printExpr(expr)}\` is absent at some indices of ${shape(axes)}`, expr.origin,
+    `\`${part}\` needs all of them`, {
     secondary: [{ span: scope.builder.nodes[along].origin, text: 'restricted by this' }, declared],
     help: [`write \`sum[](${printExpr(expr)})\` for 0 where it is absent`],
   }));
@@ -105,15 +113,18 @@ export function fits(
 export function promise(scope: Scope, expr: Expr, id: number, input: Pick<GraphInput, 'name' | 'range' | 'origin'>, part: string): void {
   const range = rangeOf({ ...scope, nodes: scope.builder.nodes }, id, scope.ranges);
   if (within(range, input.range)) return;
-  report(scope, diagnostic('W203', `\`${input.name}\` of \`${part}\` is in ${rangeText(input.range)}, which is taken as a promise`, expr.origin, `known to be in ${rangeText(range)}`, {
+  report(scope, diagnostic('W203', `\`${input.name}\` of \`${part}\` is in ${rangeText(input.range)}, which is taken as a promise`,
+    expr.origin, `known to be in ${rangeText(range)}`, {
     secondary: [{ span: input.origin, text: `\`${input.name}\` is declared here` }],
     help: [remedy(input, printExpr(expr))],
   }));
 }
 
 function remedy({ range: { lo, hi } }: Pick<GraphInput, 'range'>, text: string): string {
-  if (lo === -Infinity && hi === 0) return `\`log_sigmoid(...)\` and \`-exp(a) * softplus(b)\` are in -inf..0; or write \`min(${text}, 0)\``;
+  if (lo === -Infinity
+    && hi === 0) return `\`log_sigmoid(...)\` and \`-exp(a) * softplus(b)\` are in -inf..0; or write \`min(${text}, 0)\``;
   if (lo === 0 && hi === 1) return `\`sigmoid(...)\` is in 0..1; or write \`clamp(${text}, 0, 1)\``;
   const [low, high] = [lo, hi].map((end) => String(end).replace('Infinity', 'inf'));
-  return lo === -Infinity ? `write \`min(${text}, ${high})\`` : hi === Infinity ? `write \`max(${text}, ${low})\`` : `write \`clamp(${text}, ${low}, ${high})\``;
+  return lo === -Infinity ? `write \`min(${text}, ${high})\`` : hi === Infinity
+    ? `write \`max(${text}, ${low})\`` : `write \`clamp(${text}, ${low}, ${high})\``;
 }

@@ -21,7 +21,8 @@ export function callScan(scope: Scope, call: CallExpr, use: Use): readonly Value
   const name = (axis: string): string => use.renamed.get(axis) ?? axis;
   const signature = new Set([...spec.inputs, ...spec.outputs].flatMap((tensor) => tensor.axes));
   const sizes = new Map<string, number>();
-  const args = values.map((value, i) => (value === undefined || value.kind === 'number' ? undefined : numeric(scope, { value, expr: call.args[i].value })));
+  const args = values.map((value, i) => (value === undefined || value.kind === 'number'
+    ? undefined : numeric(scope, { value, expr: call.args[i].value })));
   if (args.some((id, i) => id === undefined && values[i]?.kind !== 'number')) return undefined;
   // Sizes of the signature are those of the arguments.
   for (const [i, { axes }] of spec.inputs.entries()) {
@@ -49,7 +50,8 @@ export function callScan(scope: Scope, call: CallExpr, use: Use): readonly Value
   for (const [i, input] of spec.inputs.entries()) {
     const { value: expr } = call.args[i];
     const value = values[i];
-    const id = args[i] ?? (value?.kind === 'number' ? literal(scope, value.value, expr.origin, [...heads, ...input.axes.map(axisOf)]) : undefined);
+    const id = args[i] ?? (value?.kind === 'number'
+      ? literal(scope, value.value, expr.origin, [...heads, ...input.axes.map(axisOf)]) : undefined);
     if (id === undefined) return undefined;
     const declared = { span: input.origin, text: `\`${input.name}\` of \`${nameOf(use.part)}\` is declared here` };
     if (!fits(scope, expr, id, input.axes.map(axisOf), { signature: outer, seen: false }, declared, nameOf(use.part))) return undefined;
@@ -60,7 +62,8 @@ export function callScan(scope: Scope, call: CallExpr, use: Use): readonly Value
   const instance = placed(scope, use, spec, sizes, heads, call.origin);
   if (instance === undefined) return undefined;
   const restricted = [...new Set(ids.flatMap((id) => typeOf(scope, id).restricted))].sort((a, b) => a - b);
-  const made = scope.builder.add({ kind: 'call', instance, args: ids, mapped: heads, renamed: use.renamed }, call.origin, number(heads, 'token', restricted));
+  const made = scope.builder.add({ kind: 'call', instance, args: ids, mapped: heads, renamed: use.renamed }, call.origin,
+    number(heads, 'token', restricted));
   const outputs: Value[] = [];
   for (const [i, output] of spec.outputs.entries()) {
     const axes = output.axes.map((axis) => claim(scope, axisOf(axis), call.origin));
@@ -72,7 +75,8 @@ export function callScan(scope: Scope, call: CallExpr, use: Use): readonly Value
 }
 
 /** E220: inputs have all heads but those of a family; what is shared `per group` may lack the last ones. */
-function headsFit(scope: Scope, call: CallExpr, i: number, id: number, spec: Spec, all: { readonly heads: readonly Axis[]; readonly family: readonly Axis[] }, signature: readonly Axis[]): boolean {
+function headsFit(scope: Scope, call: CallExpr, i: number, id: number, spec: Spec,
+  all: { readonly heads: readonly Axis[]; readonly family: readonly Axis[] }, signature: readonly Axis[]): boolean {
   const { name, scope: shared, origin } = spec.inputs[i];
   const heads = without(all.heads, all.family);
   const own = without(typeOf(scope, id).axes, [...signature, ...all.family]);
@@ -81,7 +85,8 @@ function headsFit(scope: Scope, call: CallExpr, i: number, id: number, spec: Spe
   const missing = without(heads, own);
   const help = shared === 'group' ? `an input \`per group\` has the first ones, ${shape(first)}: the heads are counted row by row`
     : `give it ${list(missing)} too, or mark it \`per group\` in the scan if it is shared by them`;
-  report(scope, diagnostic('E220', `\`${name}\` does not have the heads of \`${spec.name}\``, call.args[i].value.origin, axesLabel(typeOf(scope, id).axes), {
+  report(scope, diagnostic('E220', `\`${name}\` does not have the heads of \`${spec.name}\``, call.args[i].value.origin,
+    axesLabel(typeOf(scope, id).axes), {
     secondary: [{ span: call.origin, text: `the heads are ${shape(heads)}` }, { span: origin, text: `\`${name}\` is declared here` }],
     help: [help],
   }));
@@ -89,7 +94,8 @@ function headsFit(scope: Scope, call: CallExpr, i: number, id: number, spec: Spe
 }
 
 /** The instance of a scan with these heads. What has weights has the same heads at every call. */
-function placed(scope: Scope, use: Use, spec: Spec, sizes: ReadonlyMap<string, number>, heads: readonly Axis[], origin: Span): number | undefined {
+function placed(scope: Scope, use: Use, spec: Spec, sizes: ReadonlyMap<string, number>, heads: readonly Axis[],
+  origin: Span): number | undefined {
   const key = JSON.stringify([heads.map((axis) => axis.name), [...sizes]]);
   const known = use.places.get(key);
   if (known !== undefined) return known;

@@ -43,7 +43,8 @@ export function partCall(scope: Scope, call: CallExpr): { readonly outputs: read
 }
 
 function callUse(scope: Scope, call: CallExpr, use: Use): readonly Value[] | undefined {
-  if (!noBrackets(scope, call) || argumentsOf(scope, call, [use.part.item.inputs.reduce((n, input) => n + input.names.length, 0)]) === undefined) return undefined;
+  if (!noBrackets(scope, call) || argumentsOf(scope, call,
+    [use.part.item.inputs.reduce((n, input) => n + input.names.length, 0)]) === undefined) return undefined;
   return use.part.item.kind === 'scan' ? callScan(scope, call, use) : callGraph(scope, call, use);
 }
 
@@ -54,7 +55,8 @@ function callOwn(scope: Scope, call: CallExpr, part: Part): readonly Value[] | u
   const free = freeName(scope, name, scope.frame.turns);
   const first = known !== undefined && hasWeights(scope, known) ? known.origin : undefined;
   const use = first === undefined ? makeUse(scope, free, part, [], [], call.name.origin) : undefined;
-  const elsewhere = use !== undefined && free !== name && known === undefined && hasWeights(scope, use) ? scope.paths.instances.get(instancePath({ name, turns: scope.frame.turns })) : undefined;
+  const elsewhere = use !== undefined && free !== name && known === undefined && hasWeights(scope, use)
+    ? scope.paths.instances.get(instancePath({ name, turns: scope.frame.turns })) : undefined;
   const before = first ?? elsewhere;
   if (before !== undefined) {
     return report(scope, diagnostic('E811', `\`${name}\` has weights and is called twice by its own name`, call.origin, 'again', {

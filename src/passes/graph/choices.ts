@@ -18,17 +18,20 @@ export function top(scope: Scope, call: CallExpr): Found {
   const type = typeOf(scope, s);
   const indices = call.indices ?? [];
   if (indices.length < 2) {
-    return report(scope, diagnostic('E213', '`top` takes an axis and a count', call.origin, indices.length === 0 ? 'no brackets' : 'one of them is missing', {
+    return report(scope, diagnostic('E213', '`top` takes an axis and a count', call.origin,
+      indices.length === 0 ? 'no brackets' : 'one of them is missing', {
       help: ['write `top[E, 8](s)`: the 8 largest of s along E'],
     }));
   }
   const found = along(scope, call, indices.slice(0, -1), args.given[0], type.axes, true);
   if (found === undefined) return undefined;
   if (found.silent.includes('calls')) {
-    return report(scope, diagnostic('E805', '`calls` can be folded only', call.origin, 'chosen along the calls of a step', { help: ['choose among the `tokens` of this call, or those of all `ranks`'] }));
+    return report(scope, diagnostic('E805', '`calls` can be folded only', call.origin, 'chosen along the calls of a step',
+      { help: ['choose among the `tokens` of this call, or those of all `ranks`'] }));
   }
   if (found.silent.length > 0 && type.level !== 'token') {
-    return report(scope, diagnostic('E214', 'nothing to choose among', args.given[0].origin, `a value per ${type.level}, the same for all tokens`, {
+    return report(scope, diagnostic('E214', 'nothing to choose among', args.given[0].origin,
+      `a value per ${type.level}, the same for all tokens`, {
       help: ['choose by a value that differs from token to token, such as `index[tokens]`'],
     }));
   }
@@ -44,9 +47,11 @@ function countOf(scope: Scope, expr: Expr, found: Along, type: ValueType, scores
   const names = [...found.axes.map((axis) => axis.name), ...found.silent].join(', ');
   if (value.kind === 'number') {
     const most = found.silent.length > 0 ? { count: Infinity, why: '' } : present(scope, found.axes, scores);
-    const wrong = !Number.isInteger(value.value) || value.value < 0 ? 'a count is a whole number from 0' : value.value > most.count ? most.why : undefined;
+    const wrong = !Number.isInteger(value.value) || value.value < 0 ? 'a count is a whole number from 0' : value.value > most.count
+      ? most.why : undefined;
     if (wrong === undefined) return scope.builder.add({ kind: 'literal', value: value.value }, expr.origin, number([], 'static'));
-    const title = value.value > most.count && Number.isInteger(value.value) ? `\`top\` takes ${value.value} of ${most.count} along ${names}` : `\`top\` takes ${value.value} along ${names}`;
+    const title = value.value > most.count && Number.isInteger(value.value)
+      ? `\`top\` takes ${value.value} of ${most.count} along ${names}` : `\`top\` takes ${value.value} along ${names}`;
     return report(scope, diagnostic('E803', title, expr.origin, wrong, {
       help: [value.value > most.count ? `choose at most ${most.count}` : 'round it: `ceil(...)` or `floor(...)`'],
     }));
@@ -61,9 +66,11 @@ function countOf(scope: Scope, expr: Expr, found: Along, type: ValueType, scores
       help: [`a count has axes that are left when ${names} is chosen along, one number for each choice`],
     }));
   }
-  const limit: Level = found.silent.includes('tokens') || found.silent.includes('ranks') || found.silent.includes('batch') ? 'call' : found.silent.includes('time') ? 'sequence' : 'token';
+  const limit: Level = found.silent.includes('tokens') || found.silent.includes('ranks') || found.silent.includes('batch')
+    ? 'call' : found.silent.includes('time') ? 'sequence' : 'token';
   if (LEVELS.indexOf(own.level) <= LEVELS.indexOf(limit) && own.level !== 'step') return id;
-  return report(scope, diagnostic('E803', `the count of \`top[${names}]\` differs among what is chosen`, expr.origin, `a value per ${own.level}`, {
+  return report(scope, diagnostic('E803', `the count of \`top[${names}]\` differs among what is chosen`, expr.origin,
+    `a value per ${own.level}`, {
     help: [`fold it first: \`max[${found.silent.join(', ')}](${printExpr(expr)})\``],
   }));
 }
@@ -106,12 +113,14 @@ export function sinkhorn(scope: Scope, call: CallExpr): Found {
   const tokens = rows !== undefined && !isNamed(rows) && rows.silent === 'tokens';
   if (found.length !== 2 || !tokens || axis === undefined || !isNamed(axis) || !includes(type.axes, axis) || written === undefined) {
     if (found.some((own) => own === undefined)) return undefined;
-    return report(scope, diagnostic('E213', '`sinkhorn` needs `tokens`, an axis of its argument and `tol:`', call.origin, axesLabel(type.axes), {
+    return report(scope, diagnostic('E213', '`sinkhorn` needs `tokens`, an axis of its argument and `tol:`', call.origin,
+      axesLabel(type.axes), {
       help: [`write \`sinkhorn[tokens, ${type.axes[0]?.name ?? 'E'}](${printExpr(args.given[0])}, tol: 1e-4)\``],
     }));
   }
   const tolerance = resolveNumber(scope, written, 'a tolerance');
   if (tolerance === undefined) return undefined;
   if (tolerance > 0) return node(scope.builder.add({ kind: 'sinkhorn', arg: z, axis, tolerance }, call.origin));
-  return report(scope, diagnostic('E213', 'a tolerance is a number above 0', written.origin, String(tolerance), { help: ['write `tol: 1e-4`'] }));
+  return report(scope, diagnostic('E213', 'a tolerance is a number above 0', written.origin, String(tolerance),
+    { help: ['write `tol: 1e-4`'] }));
 }

@@ -11,7 +11,9 @@ export interface Costs {
   readonly forward: number;
   /** Of the gradients, without what is computed again. */
   readonly backward: number;
-  /** Numbers that backward reads and that are not cheap to make again: what products, scans and convolutions give, and what parts are given. */
+  /**
+   * Numbers that backward reads and that are not cheap to make again: what products, scans and convolutions give, and what parts are given.
+   */
   readonly kept: number;
 }
 
@@ -42,14 +44,16 @@ function nodeCosts(graph: Graph, id: number, context: number, of: (part: Graph) 
   switch (node.kind) {
     case 'contract': {
       const [left, right] = [nodes[node.left], nodes[node.right]];
-      const all = own({ ...node.type, axes: [...node.type.axes, ...node.axes], restricted: [...new Set([...left.type.restricted, ...right.type.restricted])] });
+      const all = own({ ...node.type, axes: [...node.type.axes, ...node.axes],
+        restricted: [...new Set([...left.type.restricted, ...right.type.restricted])] });
       const operands = [node.left, node.right].filter((arg) => varies(nodes, arg)).length;
       return { forward: 2 * all, backward: 2 * all * operands, kept: node.type.axes.some((axis) => axis.past) ? 0 : own(node.type) };
     }
     case 'map': case 'compare': case 'rope': case 'sinkhorn': return both(own(node.type) * (node.kind === 'rope' ? 3 : 1));
     case 'fold': case 'top': return nodes[node.arg].type.level === 'token' ? both(own(nodes[node.arg].type)) : NOTHING;
     case 'softmax': return both(4 * own(node.type));
-    case 'conv': return { forward: 2 * node.taps.size * own(node.type), backward: 4 * node.taps.size * own(node.type), kept: own(node.type) };
+    case 'conv': return { forward: 2 * node.taps.size * own(node.type), backward: 4 * node.taps.size * own(node.type),
+      kept: own(node.type) };
     case 'call': {
       const { part, family } = graph.instances[node.instance];
       const members = family.length === 0 ? 1 : mostRead(nodes, node.instance, family);

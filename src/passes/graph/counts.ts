@@ -30,7 +30,8 @@ function count(graph: Graph): Counts {
   const own = (buffer: boolean): number => total(graph.params.filter((param) => param.buffer === buffer), (param) => elements(param.axes));
   const parts = graph.instances.map((_, i) => instanceCounts(graph, i));
   const kept = keptBy(graph.nodes);
-  const calls = graph.nodes.flatMap((node) => (node.kind === 'call' ? [keptInside(graph.instances[node.instance], elements(node.mapped))] : []));
+  const calls = graph.nodes.flatMap((node) => (node.kind === 'call'
+    ? [keptInside(graph.instances[node.instance], elements(node.mapped))] : []));
   const params = own(false);
   return {
     params: params + total(parts, (part) => part.params),
@@ -94,7 +95,10 @@ function keptBy(nodes: readonly GraphNode[]): Kept {
   };
 }
 
-/** Does a value depend on what is handed in? Places of tokens are known without keeping them, and choices are kept as what they were made of. */
+/**
+ * Does a value depend on what is handed in? Places of tokens are known without keeping them, and choices are kept as what they were made
+ * of.
+ */
 function given(nodes: readonly GraphNode[], id: number): boolean {
   if (nodes[id].type.kind !== 'number') return false;
   const seen = new Set<number>();
@@ -138,11 +142,13 @@ export function mostRead(nodes: readonly GraphNode[], instance: number, family: 
 export function mostChosen(nodes: readonly GraphNode[], choice: number, family: readonly Axis[]): number {
   const node = nodes[choice];
   const all = elements(family);
-  const present = (args: readonly number[]): number => Math.min(all, ...args.flatMap((arg) => nodes[arg].type.restricted).map((own) => mostChosen(nodes, own, family)));
+  const present = (args: readonly number[]): number => Math.min(all,
+    ...args.flatMap((arg) => nodes[arg].type.restricted).map((own) => mostChosen(nodes, own, family)));
   switch (node.kind) {
     case 'top': {
       const count = nodes[node.count];
-      const fixed = node.silent.length === 0 && node.axes.length > 0 && node.axes.every((axis) => includes(family, axis)) && count.kind === 'literal';
+      const fixed = node.silent.length === 0 && node.axes.length > 0 && node.axes.every((axis) => includes(family, axis))
+        && count.kind === 'literal';
       return Math.min(present([node.arg]), fixed ? count.value * elements(without(family, node.axes)) : all);
     }
     case 'compare': return present([node.left, node.right]);

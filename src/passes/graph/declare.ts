@@ -14,13 +14,15 @@ import { node } from './values.js';
 /** A name that means something already, or is taken in this block or one around it. */
 export function nameProblem(scope: Scope, { text, origin }: Ident): Diagnostic | undefined {
   const fixed = FIXED.get(text) ?? RESERVED.get(text);
-  if (fixed !== undefined) return diagnostic('E211', `\`${text}\` has a fixed meaning`, origin, 'cannot be declared', { help: [`${fixed}; choose another name, such as \`${text}_\``] });
+  if (fixed !== undefined) return diagnostic('E211', `\`${text}\` has a fixed meaning`, origin, 'cannot be declared',
+    { help: [`${fixed}; choose another name, such as \`${text}_\``] });
   const taken = lookUp(scope, text);
   if (taken === undefined) return undefined;
   const again = taken.kind === 'let' || taken.kind === 'output';
   return diagnostic('E205', `\`${text}\` is declared twice`, origin, 'declared again here', {
     secondary: [{ span: taken.origin, text: 'first declared here' }],
-    help: [again ? `to give it another value write \`${text} = ...\`, without \`let\`; else rename one of them` : 'a name stands for one thing: rename one of them'],
+    help: [again
+      ? `to give it another value write \`${text} = ...\`, without \`let\`; else rename one of them` : 'a name stands for one thing: rename one of them'],
   });
 }
 
@@ -68,17 +70,20 @@ function declareParam(scope: Scope, kind: 'param' | 'buffer', group: Parameter, 
   const bound = bind(scope, name, { kind, name: name.text, origin: name.origin, index, value: id === undefined ? undefined : node(id) });
   if (!bound || axes === undefined || (group.law !== undefined && law === undefined)) {
     // Its place is taken, so that later ones keep theirs; there is no graph after an error.
-    scope.params.push({ name: name.text, axes: axes ?? [], buffer: kind === 'buffer', law: undefined, range: ANY, f32: false, decay: false, origin: name.origin });
+    scope.params.push({ name: name.text, axes: axes ?? [], buffer: kind === 'buffer', law: undefined, range: ANY, f32: false, decay: false,
+      origin: name.origin });
     return;
   }
   const range = resolveRange(group.range, (d) => report(scope, d));
   const decay = kind === 'param' && (has('decay') || (!has('no decay') && axes.length > 1));
-  const start = law?.law ?? (kind === 'buffer' ? { nodes: [{ kind: 'literal', value: 0 } as const], value: 0, origin: name.origin } : undefined);
+  const start = law?.law ?? (kind === 'buffer'
+    ? { nodes: [{ kind: 'literal', value: 0 } as const], value: 0, origin: name.origin } : undefined);
   scope.params.push({ name: name.text, axes, buffer: kind === 'buffer', law: start, range, f32: has('f32'), decay, origin: name.origin });
 }
 
 function noDecay({ text }: Ident, origin: Span): Diagnostic {
-  return diagnostic('E107', `buffer \`${text}\` has no decay`, origin, 'said of params', { help: ['leave it out: no optimiser touches a buffer'] });
+  return diagnostic('E107', `buffer \`${text}\` has no decay`, origin, 'said of params',
+    { help: ['leave it out: no optimiser touches a buffer'] });
 }
 
 /** E205 for tensors whose name is that of another's gradient. */

@@ -12,7 +12,9 @@ import { node, resolveNumber, resolveNumeric } from './values.js';
 /** `index[H, K]`, `index[time]`, `index[tokens]`. */
 export function index(scope: Scope, call: CallExpr): Found {
   const indices = call.indices ?? [];
-  if (indices.length === 0) return report(scope, diagnostic('E214', '`index` needs an axis', call.origin, 'nothing to count', { help: ['write `index[E]`, or `index[time]` for the place of the token'] }));
+  if (indices.length === 0) return report(scope,
+    diagnostic('E214', '`index` needs an axis', call.origin, 'nothing to count',
+    { help: ['write `index[E]`, or `index[time]` for the place of the token'] }));
   if (argumentsOf(scope, call, [0]) === undefined) return undefined;
   const found = indices.map((own) => bracketAxis(scope, own, []));
   const axes: Axis[] = [];
@@ -23,7 +25,8 @@ export function index(scope: Scope, call: CallExpr): Found {
       return node(scope.builder.add({ kind: 'index', axes: [], over: axis.silent }, call.origin, number([], 'token')));
     } else {
       return report(scope, diagnostic('E206', `\`${printExpr(indices[i])}\` cannot be counted here`, indices[i].origin, 'not by `index`', {
-        help: [isNamed(axis) ? 'the distance to a token that is seen is `p - p[past]` with `let p = index[time]`' : 'tokens are counted by `index[time]` and `index[tokens]`, one at a time'],
+        help: [isNamed(axis)
+          ? 'the distance to a token that is seen is `p - p[past]` with `let p = index[time]`' : 'tokens are counted by `index[time]` and `index[tokens]`, one at a time'],
       }));
     }
   }
@@ -37,7 +40,8 @@ function drawAxes(scope: Scope, call: CallExpr): readonly Axis[] | undefined {
     const axis = bracketAxis(scope, own, []);
     if (axis === undefined) return undefined;
     if (!isNamed(axis) || axis.past) {
-      return report(scope, diagnostic('E206', `\`${call.name.text}[${printExpr(own)}]\` names no axis of values`, own.origin, 'tokens have draws of their own anyway', { help: [`write \`${call.name.text}()\``] }));
+      return report(scope, diagnostic('E206', `\`${call.name.text}[${printExpr(own)}]\` names no axis of values`, own.origin,
+        'tokens have draws of their own anyway', { help: [`write \`${call.name.text}()\``] }));
     }
     axes.push(axis);
   }
@@ -69,7 +73,8 @@ export function uniform(scope: Scope, call: CallExpr): Found {
   const ends = args.given.map((own) => resolveNumber(scope, own, 'the end of a range'));
   const [lo, hi] = ends.length === 0 ? [0, 1] : ends;
   if (lo === undefined || hi === undefined) return undefined;
-  if (lo >= hi) return report(scope, diagnostic('E213', 'the range of `uniform` is empty', call.origin, `from ${lo} to ${hi}`, { help: ['the smaller end comes first: `uniform(-1, 1)`'] }));
+  if (lo >= hi) return report(scope, diagnostic('E213', 'the range of `uniform` is empty', call.origin, `from ${lo} to ${hi}`,
+    { help: ['the smaller end comes first: `uniform(-1, 1)`'] }));
   if (scope.inLaw) return lawDraw(scope, call, { kind: 'uniform', lo, hi });
   const axes = drawAxes(scope, call);
   return axes && node(scope.builder.add({ kind: 'uniform', draw: scope.draws++, lo, hi }, call.origin, number(axes, 'token')));
@@ -83,7 +88,8 @@ export function orthogonal(scope: Scope, call: CallExpr): Found {
 }
 
 function onlyInLaws(origin: Span) {
-  return diagnostic('E212', '`orthogonal` is a law of params', origin, 'not a value', { help: ['write it behind a param: `param w: [D, F] = orthogonal(1)`'] });
+  return diagnostic('E212', '`orthogonal` is a law of params', origin, 'not a value',
+    { help: ['write it behind a param: `param w: [D, F] = orthogonal(1)`'] });
 }
 
 /** Nothing outside training. */
@@ -95,7 +101,8 @@ export function dropout(scope: Scope, call: CallExpr): Found {
   const rate = resolveNumber(scope, args.given[1], 'a probability');
   if (arg === undefined || rate === undefined) return undefined;
   if (!(rate >= 0 && rate < 1)) {
-    return report(scope, diagnostic('E213', '`dropout` takes a probability from 0 to below 1', args.given[1].origin, String(rate), { help: ['write `dropout(x, 0.1)`'] }));
+    return report(scope, diagnostic('E213', '`dropout` takes a probability from 0 to below 1', args.given[1].origin, String(rate),
+      { help: ['write `dropout(x, 0.1)`'] }));
   }
   return scope.training && rate > 0 ? node(scope.builder.add({ kind: 'dropout', draw: scope.draws++, arg, rate }, call.origin)) : node(arg);
 }

@@ -63,13 +63,15 @@ export function elaborator(): Elaborator {
   };
 
   /** Diagnostics of a part below, with the place that uses it where it is right by itself. */
-  const below = (scope: Diagnostic[], made: Made<unknown>, own: () => readonly Diagnostic[], part: Part, given: Given, from: Span): void => {
+  const below = (scope: Diagnostic[], made: Made<unknown>, own: () => readonly Diagnostic[], part: Part, given: Given,
+    from: Span): void => {
     if (made.diagnostics.length === 0) return;
     const standard = hasErrors(made.diagnostics) ? own() : made.diagnostics;
     for (const d of made.diagnostics) {
       if (scope.some((other) => sameProblem(other, d))) continue;
       const alone = standard.some((other) => sameProblem(other, d));
-      scope.push(alone || d.secondary.some(({ text }) => text.startsWith(USED)) ? d : { ...d, secondary: [...d.secondary, { span: from, text: `${USED}${settingsText(part, given)}` }] });
+      scope.push(alone || d.secondary.some(({ text }) => text.startsWith(USED))
+        ? d : { ...d, secondary: [...d.secondary, { span: from, text: `${USED}${settingsText(part, given)}` }] });
     }
   };
 
@@ -82,9 +84,11 @@ export function elaborator(): Elaborator {
         }));
         return undefined;
       }
-      const why = open.length >= DEEPEST ? `parts are used more than ${DEEPEST} deep` : graphs.size >= MOST_PARTS ? `more than ${MOST_PARTS} parts of different settings` : undefined;
+      const why = open.length >= DEEPEST ? `parts are used more than ${DEEPEST} deep` : graphs.size >= MOST_PARTS
+        ? `more than ${MOST_PARTS} parts of different settings` : undefined;
       if (why !== undefined) {
-        scope.push(diagnostic('E106', why, from, 'one more', { help: ['use parts side by side, and give like ones the same numbers: a part is read once for each set of them'] }));
+        scope.push(diagnostic('E106', why, from, 'one more',
+          { help: ['use parts side by side, and give like ones the same numbers: a part is read once for each set of them'] }));
         return undefined;
       }
       const made = graphOf(part, given, training);
@@ -109,7 +113,8 @@ export function elaborator(): Elaborator {
 const USED = 'used here with ';
 
 function settingsText(part: Part, given: Given): string {
-  const text = (setting: Setting): string => (setting.kind === 'number' ? String(setting.value) : setting.kind === 'text' ? `"${setting.text}"` : nameOf(setting.part));
+  const text = (setting: Setting): string => (setting.kind === 'number' ? String(setting.value) : setting.kind === 'text'
+    ? `"${setting.text}"` : nameOf(setting.part));
   const all = [...given].map(([name, setting]) => `${name} = ${text(setting)}`);
   return all.length === 0 ? `the settings of \`${nameOf(part)}\`` : all.join(', ');
 }
@@ -119,14 +124,16 @@ function partKey(part: Part): string {
 }
 
 function keyOf(part: Part, given: Given, training: boolean): string {
-  const settings = [...given].map(([name, setting]) => [name, setting.kind === 'number' ? setting.value : setting.kind === 'text' ? `"${setting.text}` : partKey(setting.part)]);
+  const settings = [...given].map(([name, setting]) => [name,
+    setting.kind === 'number' ? setting.value : setting.kind === 'text' ? `"${setting.text}` : partKey(setting.part)]);
   return `${partKey(part)} ${training} ${JSON.stringify(settings.sort())}`;
 }
 
 /** Numbers of a scan's header that are given. */
 function numbersOf(part: Part, given: Given): ReadonlyMap<string, number> {
   const own = part.item.bindings.map((binding) => binding.name.text);
-  return new Map([...given].flatMap(([name, setting]): [string, number][] => (setting.kind === 'number' && own.includes(name) ? [[name, setting.value]] : [])));
+  return new Map([...given].flatMap(([name, setting]): [string,
+    number][] => (setting.kind === 'number' && own.includes(name) ? [[name, setting.value]] : [])));
 }
 
 /** Sizes for axes of a signature that a header leaves to its callers, so that it can be checked by itself. */
@@ -143,7 +150,8 @@ function elaborateOnce(part: Part, given: Given, training: boolean, workshop: (d
     part, kind, training, workshop: workshop(diagnostics), builder: graphBuilder(),
     beneath: new Map([...given].filter(([name]) => name.includes('.'))), reached: new Set(),
     frame: { names: new Map(), parent: undefined, turns: [], loops: new Map(), own: new Map() },
-    inputs: [], params: [], instances: [], paths: { instances: new Map(), losses: new Map() }, losses: [], updates: [], names: new Map(), init: undefined,
+    inputs: [], params: [], instances: [], paths: { instances: new Map(), losses: new Map() }, losses: [], updates: [], names: new Map(),
+      init: undefined,
     axes: new Map(), ranges: [], draws: 0, turned: 0, inLaw: false, lawDraws: new Map(), diagnostics,
     resolve: (expr) => resolve(scope, expr),
     resolveIn: resolve,

@@ -12,7 +12,8 @@ export function addLoss(scope: Scope, name: Ident, expr: Expr): void {
   const path = lossPath({ name: name.text, turns: scope.frame.turns });
   const first = scope.paths.losses.get(path);
   if (first !== undefined) {
-    report(scope, diagnostic('E205', `loss \`${path}\` is declared twice`, name.origin, 'declared again here', { secondary: [{ span: first, text: 'first declared here' }], help: ['add them up, or rename one of them'] }));
+    report(scope, diagnostic('E205', `loss \`${path}\` is declared twice`, name.origin, 'declared again here',
+      { secondary: [{ span: first, text: 'first declared here' }], help: ['add them up, or rename one of them'] }));
     return;
   }
   scope.paths.losses.set(path, name.origin);
@@ -26,7 +27,8 @@ export function addLoss(scope: Scope, name: Ident, expr: Expr): void {
         : level === 'step' ? 'it is folded over `calls`, which only an `update` can: fold over `tokens`'
           : restricted.length > 0 ? `it is absent at times: write \`sum[](${text})\` for 0 then` : undefined;
   if (wrong !== undefined) {
-    report(scope, diagnostic(level === 'step' && axes.length === 0 ? 'E805' : 'E806', `loss \`${name.text}\` is not one number`, expr.origin, axes.length > 0 ? axesLabel(axes) : `a value per ${level}`, { help: [wrong] }));
+    report(scope, diagnostic(level === 'step' && axes.length === 0 ? 'E805' : 'E806', `loss \`${name.text}\` is not one number`,
+      expr.origin, axes.length > 0 ? axesLabel(axes) : `a value per ${level}`, { help: [wrong] }));
     return;
   }
   scope.losses.push({ name: name.text, turns: scope.frame.turns, value, origin: name.origin });
@@ -41,20 +43,27 @@ export function addUpdate(scope: Scope, statement: Statement & { readonly kind: 
     const what = binding === undefined ? 'not declared' : `a ${binding.kind}`;
     report(scope, diagnostic('E807', `\`${name}\` is no buffer`, origin, what, {
       secondary: binding === undefined ? [] : [{ span: binding.origin, text: 'declared here' }],
-      help: [...didYouMean(name, buffers), binding?.kind === 'param' ? `the optimiser changes it: for a rule of its own declare \`buffer ${name}\`` : binding?.kind === 'let' || binding?.kind === 'output' ? `for a value at this token write \`${name} = ...\`` : `declare \`buffer ${name}: [...] = 0\``],
+      help: [...didYouMean(name, buffers), binding?.kind === 'param'
+        ? `the optimiser changes it: for a rule of its own declare \`buffer ${name}\`` : binding?.kind === 'let'
+        || binding?.kind === 'output' ? `for a value at this token write \`${name} = ...\`` : `declare \`buffer ${name}: [...] = 0\``],
     }));
     return;
   }
   const known = scope.updates.find((update) => update.param === binding.index);
   if (known !== undefined) {
-    report(scope, diagnostic('E216', `\`${name}\` is updated twice`, origin, 'again', { secondary: [{ span: known.origin, text: 'first updated here' }], help: ['a step gives a buffer one value: name the value in between with `let`'] }));
+    report(scope, diagnostic('E216', `\`${name}\` is updated twice`, origin, 'again',
+      { secondary: [{ span: known.origin, text: 'first updated here' }],
+      help: ['a step gives a buffer one value: name the value in between with `let`'] }));
     return;
   }
   const { axes } = scope.params[binding.index];
   const given = scope.resolve(statement.value);
   if (given === undefined || binding.value === undefined) return;
-  const value = statement.add ? mapValues(scope, 'add', [{ value: binding.value, expr: { kind: 'name', name: statement.name, origin } }, { value: given, expr: statement.value }], statement.origin) : given;
-  const checked = value && withAxes(scope, value, axes, statement.value.origin, { span: binding.origin, text: `\`${name}\` is declared ${shape(axes)}` });
+  const value = statement.add ? mapValues(scope, 'add',
+    [{ value: binding.value, expr: { kind: 'name', name: statement.name, origin } }, { value: given, expr: statement.value }],
+    statement.origin) : given;
+  const checked = value && withAxes(scope, value, axes, statement.value.origin,
+    { span: binding.origin, text: `\`${name}\` is declared ${shape(axes)}` });
   if (checked?.kind !== 'node') return;
   const { level, restricted } = typeOf(scope, checked.id);
   const text = printExpr(statement.value);

@@ -51,7 +51,8 @@ function resolveBinary(scope: Scope, expr: BinaryExpr): Found {
     case '@': return contract(scope, expr, left, right);
     case 'and': case 'or': return logic(scope, expr, expr.op, left, right);
     case '<': case '<=': case '>': case '>=': case '==': case '!=': return compare(scope, expr, expr.op, left, right);
-    case '+': case '-': case '*': case '/': return aligned(scope, expr, left, right) ? mapValues(scope, OPERATORS[expr.op], [left, right], expr.origin) : undefined;
+    case '+': case '-': case '*': case '/': return aligned(scope, expr, left, right)
+      ? mapValues(scope, OPERATORS[expr.op], [left, right], expr.origin) : undefined;
     case '%': return aligned(scope, expr, left, right) ? mapValues(scope, '%', [left, right], expr.origin) : undefined;
     case '^': return aligned(scope, expr, left, right) ? power(scope, left, right, expr) : undefined;
   }
@@ -116,15 +117,18 @@ function contract(scope: Scope, expr: BinaryExpr, left: Written, right: Written)
     const found = bracketAxis(scope, { kind: 'name', name: ident, origin: ident.origin }, union(x, y));
     if (found === undefined) return undefined;
     if (!isNamed(found) || !includes(x, found) || !includes(y, found)) {
-      return report(scope, diagnostic('E203', `\`@[${ident.text}]\` sums over an axis that one side lacks`, ident.origin, 'both sides must have it', {
+      return report(scope, diagnostic('E203', `\`@[${ident.text}]\` sums over an axis that one side lacks`, ident.origin,
+        'both sides must have it', {
         secondary: [{ span: expr.left.origin, text: axesLabel(x) }, { span: expr.right.origin, text: axesLabel(y) }],
-        help: shared.length === 0 ? ['they share no axis'] : [`they share ${shared.map((axis) => `\`${axis.name}\``).join(', ')}: write \`@${shape(shared)}\``],
+        help: shared.length === 0
+          ? ['they share no axis'] : [`they share ${shared.map((axis) => `\`${axis.name}\``).join(', ')}: write \`@${shape(shared)}\``],
       }));
     }
     if (!includes(axes, found)) axes.push(found);
   }
   if (axes.length === 0) {
-    return report(scope, diagnostic('E203', '`@[]` names no axis', expr.axes.origin, 'nothing to sum over', { help: [`write \`${printExpr(expr.left)} * ${printExpr(expr.right)}\``] }));
+    return report(scope, diagnostic('E203', '`@[]` names no axis', expr.axes.origin, 'nothing to sum over',
+      { help: [`write \`${printExpr(expr.left)} * ${printExpr(expr.right)}\``] }));
   }
   return node(scope.builder.add({ kind: 'contract', left: a, right: b, axes }, expr.origin));
 }
@@ -137,7 +141,8 @@ function ambiguous(expr: BinaryExpr, x: readonly Axis[], y: readonly Axis[], sha
   const help = several ? shared.map((axis) => `\`${left} @[${axis.name}] ${right}\``).concat(`\`${left} @${shape(shared)} ${right}\``)
     : [`\`${scalar ? `${left} * ${right}` : `outer(${l}, ${r})`}\``];
   const why = several ? 'say which one is summed over' : scalar ? 'for the product with a scalar' : 'for the outer product';
-  return diagnostic('E203', several ? `\`@\` finds ${shared.length} shared axes` : '`@` finds no shared axis', expr.left.origin, axesLabel(x), {
+  return diagnostic('E203', several ? `\`@\` finds ${shared.length} shared axes` : '`@` finds no shared axis', expr.left.origin,
+    axesLabel(x), {
     secondary: [{ span: expr.right.origin, text: axesLabel(y) }],
     help: ['`@` contracts the one axis that both sides have', `${why}: write ${help.join(' or ')}`],
   });
@@ -154,7 +159,8 @@ function logic(scope: Scope, expr: BinaryExpr, op: 'and' | 'or', left: Written, 
 }
 
 const MEETS: Readonly<Record<Comparison, (x: number, y: number) => boolean>> = {
-  '<': (x, y) => x < y, '<=': (x, y) => x <= y, '>': (x, y) => x > y, '>=': (x, y) => x >= y, '==': (x, y) => x === y, '!=': (x, y) => x !== y,
+  '<': (x, y) => x < y, '<=': (x, y) => x <= y, '>': (x, y) => x > y, '>=': (x, y) => x >= y, '==': (x, y) => x === y,
+    '!=': (x, y) => x !== y,
 };
 
 function compare(scope: Scope, expr: BinaryExpr, op: Comparison, left: Written, right: Written): Found {
@@ -164,7 +170,8 @@ function compare(scope: Scope, expr: BinaryExpr, op: Comparison, left: Written, 
   if (equality && x.kind === 'text' && y.kind === 'text') return numberValue((x.text === y.text) === (op === '==') ? 1 : 0);
   if (equality && x.kind === 'part' && y.kind === 'part') return numberValue((x.part === y.part) === (op === '==') ? 1 : 0);
   if (x.kind !== 'node' && y.kind !== 'node') {
-    return report(scope, diagnostic('E816', `${whatIs(x)} and ${whatIs(y)} cannot be compared by \`${op}\``, expr.origin, 'numbers with numbers, texts with texts', {
+    return report(scope, diagnostic('E816', `${whatIs(x)} and ${whatIs(y)} cannot be compared by \`${op}\``, expr.origin,
+      'numbers with numbers, texts with texts', {
       help: ['texts are compared by `==` and `!=`, numbers by these and `<`, `<=`, `>`, `>=`'],
     }));
   }

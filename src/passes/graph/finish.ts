@@ -31,7 +31,8 @@ const MOST_PARTS = 100_000;
 function tooManyParts(scope: Scope): void {
   const total = scope.instances.reduce((sum, { part }) => sum + factsOf(part).instances, 0);
   if (total <= MOST_PARTS) return;
-  report(scope, diagnostic('E106', `\`${nameOf(scope.part)}\` is made of more than ${MOST_PARTS} parts`, scope.part.item.name.origin, `${total} instances`, {
+  report(scope, diagnostic('E106', `\`${nameOf(scope.part)}\` is made of more than ${MOST_PARTS} parts`, scope.part.item.name.origin,
+    `${total} instances`, {
     help: ['an instance that is shared is made once and called several times; a family, `use expert[E] = part`, counts as one'],
   }));
 }
@@ -43,14 +44,16 @@ function outputsOf(scope: Scope): readonly GraphOutput[] {
       const binding = scope.frame.names.get(name);
       if (binding?.kind !== 'output') continue;
       if (!binding.assigned) {
-        report(scope, diagnostic('E215', `output \`${name}\` is never assigned`, origin, 'declared here', { help: [`say what it is: \`${name} = ...\``] }));
+        report(scope, diagnostic('E215', `output \`${name}\` is never assigned`, origin, 'declared here',
+          { help: [`say what it is: \`${name} = ...\``] }));
         continue;
       }
       if (binding.value?.kind !== 'node') continue;
       const type = typeOf(scope, binding.value.id);
       const at = scope.builder.nodes[binding.value.id].origin;
       if (type.kind !== 'number') {
-        report(scope, diagnostic('E816', `output \`${name}\` is ${type.kind === 'choice' ? 'a choice' : 'an index'}`, at, 'outputs are numbers', {
+        report(scope, diagnostic('E816', `output \`${name}\` is ${type.kind === 'choice' ? 'a choice' : 'an index'}`, at,
+          'outputs are numbers', {
           secondary: [{ span: origin, text: 'declared here' }],
           help: [type.kind === 'choice' ? `write \`${name} = mask(...)\`` : 'hand the index on as an input'],
         }));
@@ -58,7 +61,8 @@ function outputsOf(scope: Scope): readonly GraphOutput[] {
         const [choice] = type.restricted;
         const { type: { axes }, origin: made } = scope.builder.nodes[choice];
         const gone = axes.filter((axis) => !axis.past).map((axis) => axis.name);
-        const fold = gone.length > 0 && !gone.every((axis) => group.axes.names.some((own) => own.text === axis)) ? `fold the axis that was chosen along, \`sum[${gone.join(', ')}](...)\`, or ` : '';
+        const fold = gone.length > 0 && !gone.every((axis) => group.axes.names.some((own) => own.text === axis))
+          ? `fold the axis that was chosen along, \`sum[${gone.join(', ')}](...)\`, or ` : '';
         report(scope, diagnostic('E802', `output \`${name}\` is absent at some tokens`, at, 'restricted', {
           secondary: [{ span: made, text: 'by the choice that is made here' }, { span: origin, text: 'declared here' }],
           help: [`${fold}write \`sum[](...)\` for 0 where it is absent`],
@@ -123,9 +127,11 @@ function makeGraph(scope: Scope, outputs: readonly GraphOutput[], given: Given):
 }
 
 function settingsOf(scope: Scope, given: Given): ReadonlyMap<string, number | string> {
-  const text = (setting: Setting): number | string => (setting.kind === 'number' ? setting.value : setting.kind === 'text' ? setting.text : nameOf(setting.part));
+  const text = (setting: Setting): number | string => (setting.kind === 'number' ? setting.value : setting.kind === 'text'
+    ? setting.text : nameOf(setting.part));
   const found = new Map<string, number | string>();
   for (const [name, setting] of given) if (!scope.frame.names.has(name)) found.set(name, text(setting));
-  for (const [name, binding] of scope.frame.names) if (binding.kind === 'setting' && binding.value !== undefined) found.set(name, text(binding.value));
+  for (const [name, binding] of scope.frame.names) if (binding.kind === 'setting' && binding.value !== undefined) found.set(name,
+    text(binding.value));
   return found;
 }

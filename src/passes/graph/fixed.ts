@@ -10,7 +10,8 @@ export const FOLDS: readonly FoldOp[] = ['sum', 'mean', 'max', 'min', 'prod', 'l
 /** Functions of one value along axes. */
 export const NORMS = ['softmax', 'log_softmax', 'l2norm', 'rmsnorm', 'layernorm'] as const;
 
-const OTHERS = ['clamp', 'outer', 'top', 'mask', 'stop', 'f32', 'rope', 'conv', 'index', 'normal', 'uniform', 'orthogonal', 'dropout', 'sinkhorn'] as const;
+const OTHERS = ['clamp', 'outer', 'top', 'mask', 'stop', 'f32', 'rope', 'conv', 'index', 'normal', 'uniform', 'orthogonal', 'dropout',
+  'sinkhorn'] as const;
 
 /** Functions of one value, entry by entry. */
 const UNARY: readonly string[] = Object.values(math).filter((fn) => fn.spoken && fn.arity === 1).map((fn) => fn.name);

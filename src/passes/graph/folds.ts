@@ -40,14 +40,16 @@ function levelsFold(scope: Scope, call: CallExpr, arg: Expr, { level }: ValueTyp
   if (tokens || silent.length === 0) return true;
   const [text, name] = [printExpr(arg), call.name.text];
   const wrong = (first: string, whole: string): false => {
-    report(scope, diagnostic('E214', `\`${name}[${silent.join(', ')}]\` of what still depends on ${first}`, arg.origin, `a value per ${level}`, {
+    report(scope, diagnostic('E214', `\`${name}[${silent.join(', ')}]\` of what still depends on ${first}`, arg.origin,
+      `a value per ${level}`, {
       help: [`fold ${first} first, \`${name}[${silent.join(', ')}](${name}[${first}](${text}))\`, or together: \`${name}[${whole}](${text})\``],
     }));
     return false;
   };
   const others = silent.filter((axis) => axis !== 'time' && axis !== 'batch');
   if (silent.includes('batch') && level === 'token') return wrong('time', ['tokens', ...others].join(', '));
-  if (others.length > 0 && !silent.includes('batch') && (level === 'token' || level === 'sequence')) return wrong('tokens', ['tokens', ...others].join(', '));
+  if (others.length > 0 && !silent.includes('batch') && (level === 'token' || level === 'sequence')) return wrong('tokens',
+    ['tokens', ...others].join(', '));
   return true;
 }
 
@@ -72,7 +74,8 @@ function neverEmpty(scope: Scope, choice: number, axes: readonly Axis[], silent:
   const top = scope.builder.nodes[choice];
   if (top.kind !== 'top' || scope.builder.typeOf(top.arg).restricted.length > 0) return false;
   const count = scope.builder.nodes[top.count];
-  const covered = top.axes.every((axis) => includes(axes, axis)) && top.silent.every((axis) => silent.includes(axis) || (axis === 'time' && silent.includes('tokens')));
+  const covered = top.axes.every((axis) => includes(axes, axis))
+    && top.silent.every((axis) => silent.includes(axis) || (axis === 'time' && silent.includes('tokens')));
   return covered && count.kind === 'literal' && count.value >= 1;
 }
 
@@ -104,7 +107,8 @@ export function norm(scope: Scope, call: CallExpr, name: Norm): Found {
 function scalar(scope: Scope, expr: Expr): number | undefined {
   const value = resolveNumeric(scope, expr);
   if (value === undefined || typeOf(scope, value).axes.length === 0) return value;
-  return report(scope, diagnostic('E202', '`eps` is one number', expr.origin, axesLabel(typeOf(scope, value).axes), { help: ['write `eps: 1e-6`'] }));
+  return report(scope, diagnostic('E202', '`eps` is one number', expr.origin, axesLabel(typeOf(scope, value).axes),
+    { help: ['write `eps: 1e-6`'] }));
 }
 
 function softmax(scope: Scope, call: CallExpr, arg: number, axes: readonly Axis[], written: Expr | undefined): Found {

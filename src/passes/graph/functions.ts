@@ -48,16 +48,21 @@ function unknownFunction(scope: Scope, { text, origin }: Ident): Diagnostic {
   const help = other ?? didYouMean(text, names)[0] ?? HABITS.get(text);
   return diagnostic('E212', `unknown function \`${text}\``, origin, 'neither a function nor a part of this file', {
     help: [help ?? `the functions are ${FUNCTIONS.join(', ')}; parts are declared in the file or imported`],
-    ...(nearest === undefined || other !== undefined ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }),
+    ...(nearest === undefined || other !== undefined
+      ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }),
   });
 }
 
 /** Names from other languages. */
 const HABITS: ReadonlyMap<string, string> = new Map([
-  ['topk', 'write `top[E, k](scores)`'], ['argmax', 'write `top[E, 1](scores)`'], ['linear', 'declare a `param w: [D, F]` and write `x @ w`'],
-  ['embedding', 'declare a `param embed: [W, D]` and write `embed[ids]`'], ['attention', 'write `softmax[past](q @[K] k[past]) @[past] v[past]`'],
-  ['cross_entropy', 'write `mean[tokens](logsumexp[W](logits) - logits[labels])`'], ['detach', 'write `stop(x)`'], ['stop_gradient', 'write `stop(x)`'],
-  ['where', 'write `x * mask(c) + y * (1 - mask(c))`, or `x[c]` for x where c holds'], ['conv1d', 'write `conv[T](x, w)`'], ['cumsum', 'write `sum[past](x[past])`'],
+  ['topk', 'write `top[E, k](scores)`'], ['argmax', 'write `top[E, 1](scores)`'],
+    ['linear', 'declare a `param w: [D, F]` and write `x @ w`'],
+  ['embedding', 'declare a `param embed: [W, D]` and write `embed[ids]`'],
+    ['attention', 'write `softmax[past](q @[K] k[past]) @[past] v[past]`'],
+  ['cross_entropy', 'write `mean[tokens](logsumexp[W](logits) - logits[labels])`'], ['detach', 'write `stop(x)`'],
+    ['stop_gradient', 'write `stop(x)`'],
+  ['where', 'write `x * mask(c) + y * (1 - mask(c))`, or `x[c]` for x where c holds'], ['conv1d', 'write `conv[T](x, w)`'],
+    ['cumsum', 'write `sum[past](x[past])`'],
   ['arange', 'write `index[E]`'], ['one_hot', 'a pick is an index in brackets: `table[ids]`'],
 ]);
 
@@ -114,8 +119,10 @@ function outer(scope: Scope, call: CallExpr): Found {
   const shared = a.filter((axis) => includes(b, axis));
   if (shared.length === 0) return node(scope.builder.add({ kind: 'map', fn: 'mul', args: [x, y] }, call.origin));
   const [l, r] = args.given.map((arg: Expr) => (bare(arg).kind === 'binary' ? `(${printExpr(bare(arg))})` : printExpr(arg)));
-  return report(scope, diagnostic('E204', `both arguments of \`outer\` have axis \`${shared[0].name}\``, args.given[0].origin, axesLabel(a), {
+  return report(scope, diagnostic('E204', `both arguments of \`outer\` have axis \`${shared[0].name}\``, args.given[0].origin, axesLabel(a),
+    {
     secondary: [{ span: args.given[1].origin, text: axesLabel(b) }],
-    help: [`for the entry-by-entry product write \`${l} * ${r}\``, `to contract \`${shared[0].name}\` write \`${l} @[${shared[0].name}] ${r}\``],
+    help: [`for the entry-by-entry product write \`${l} * ${r}\``,
+      `to contract \`${shared[0].name}\` write \`${l} @[${shared[0].name}] ${r}\``],
   }));
 }

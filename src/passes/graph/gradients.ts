@@ -30,7 +30,8 @@ export function reach(graph: Pick<Graph, 'nodes' | 'instances'>, roots: readonly
   if (losses) {
     for (const node of nodes) {
       const part = node.kind === 'call' ? instances[node.instance].part : undefined;
-      if (node.kind === 'call' && part !== undefined && part.kind !== 'scan') for (const input of reachedFrom(part, 'losses').inputs) open.push(node.args[input]);
+      if (node.kind === 'call' && part !== undefined
+        && part.kind !== 'scan') for (const input of reachedFrom(part, 'losses').inputs) open.push(node.args[input]);
     }
   }
   for (let id = open.pop(); id !== undefined; id = open.pop()) {

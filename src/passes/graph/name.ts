@@ -38,7 +38,8 @@ function bound(scope: Scope, binding: Binding, origin: Span): Found {
     }
     case 'output': {
       if (binding.assigned) return binding.value;
-      return report(scope, diagnostic('E209', `output \`${binding.name}\` is read before it has a value`, origin, 'nothing has been assigned yet', {
+      return report(scope, diagnostic('E209', `output \`${binding.name}\` is read before it has a value`, origin,
+        'nothing has been assigned yet', {
         secondary: [{ span: binding.origin, text: 'declared here' }],
         help: [`assign it first: \`${binding.name} = ...\``],
       }));
@@ -49,16 +50,20 @@ function bound(scope: Scope, binding: Binding, origin: Span): Found {
 
 /** What people write by habit. */
 const HABITS: Readonly<Record<string, readonly string[] | undefined>> = {
-  T: [NO_TRANSPOSES], True: ['numbers serve: 1 and 0'], False: ['numbers serve: 1 and 0'], None: ['leave it out with `if`'], mod: ['write `a % b`'],
+  T: [NO_TRANSPOSES], True: ['numbers serve: 1 and 0'], False: ['numbers serve: 1 and 0'], None: ['leave it out with `if`'],
+    mod: ['write `a % b`'],
 };
 
 export function unknownName(scope: Scope, text: string, origin: Span): Diagnostic {
   const names = [...visibleNames(scope), ...scope.part.visible.keys()];
   const nearest = suggest(text, [...names, ...FIXED.keys()]);
   const hint = HABITS[text];
-  const help = hint ?? (nearest === undefined ? ['declare it: a number of `with`, a `param`, a `const` or a `let`; statements are read in order'] : didYouMean(text, [...names, ...FIXED.keys()]));
+  const help = hint ?? (nearest === undefined
+    ? ['declare it: a number of `with`, a `param`, a `const` or a `let`; statements are read in order'] : didYouMean(text,
+    [...names, ...FIXED.keys()]));
   return diagnostic('E201', `unknown name \`${text}\``, origin, 'not declared', {
     help,
-    ...(nearest === undefined || hint !== undefined ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }),
+    ...(nearest === undefined || hint !== undefined
+      ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }),
   });
 }

@@ -21,7 +21,8 @@ function entryOf(entry: NameEntryText): readonly NameEntry[] {
     case 'tensor': return [{ kind: 'tensor', params: entry.paths.map(pathOf), text: entry.text.text, layout: entry.layout?.dims, origin }];
     case 'part': {
       const entries = entry.entries === undefined ? [] : entriesOf(entry.entries);
-      return entry.paths.map((path) => ({ kind: 'part', path: pathOf(path), text: entry.text.text, like: entry.like?.text, entries, origin }));
+      return entry.paths.map((path) => ({ kind: 'part', path: pathOf(path), text: entry.text.text, like: entry.like?.text, entries,
+        origin }));
     }
   }
 }

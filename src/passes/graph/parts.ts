@@ -31,10 +31,12 @@ export const NO_PARTS: Parts = { list: [], elaborate: (name) => ({ graph: undefi
 export function partsOf(own: readonly Part[], visible: ReadonlyMap<string, Part>, elaborator: Elaborator): Parts {
   const all = [...own, ...[...visible.values()].filter((part) => !own.includes(part))];
   return {
-    list: all.map((part) => ({ name: nameOf(part), kind: part.item.kind, file: part.file, settings: settingsOf(part), unsized: [...standIns(part).keys()], origin: part.item.origin })),
+    list: all.map((part) => ({ name: nameOf(part), kind: part.item.kind, file: part.file, settings: settingsOf(part),
+      unsized: [...standIns(part).keys()], origin: part.item.origin })),
     elaborate(name, settings = new Map(), training = false) {
       const part = visible.get(name);
-      if (part === undefined || part.item.kind === 'scan') return { graph: undefined, diagnostics: [unknownPart(name, [...visible.keys()])] };
+      if (part === undefined || part.item.kind === 'scan') return { graph: undefined,
+        diagnostics: [unknownPart(name, [...visible.keys()])] };
       const given = givenBy(part, settings);
       return 'code' in given ? { graph: undefined, diagnostics: [given] } : elaborator.elaborate(part, given, training);
     },
@@ -64,7 +66,8 @@ function givenBy(part: Part, settings: ReadonlyMap<string, number | string>): Gi
     // Of parts below: whoever uses them looks.
     if (name.includes('.')) {
       const other = typeof value === 'string' ? part.visible.get(value) : undefined;
-      given.set(name, other !== undefined ? { kind: 'part', part: other } : typeof value === 'number' ? { kind: 'number', value } : { kind: 'text', text: value });
+      given.set(name, other !== undefined ? { kind: 'part', part: other } : typeof value === 'number'
+        ? { kind: 'number', value } : { kind: 'text', text: value });
       continue;
     }
     if (!known.includes(name)) {
@@ -74,13 +77,15 @@ function givenBy(part: Part, settings: ReadonlyMap<string, number | string>): Gi
     }
     const expr = part.item.bindings.find((binding) => binding.name.text === name)?.value;
     const other = typeof value === 'string' && expr?.kind === 'name' ? part.visible.get(value) : undefined;
-    given.set(name, typeof value === 'number' ? { kind: 'number', value } : other !== undefined ? { kind: 'part', part: other } : { kind: 'text', text: value });
+    given.set(name, typeof value === 'number' ? { kind: 'number', value } : other !== undefined
+      ? { kind: 'part', part: other } : { kind: 'text', text: value });
   }
   return given;
 }
 
 function unknownPart(name: string, known: readonly string[]): Diagnostic {
-  return diagnostic('E201', `there is no layer, mixture or model \`${name}\``, { file: '<command line>', start: 0, end: 0 }, 'not declared', {
+  return diagnostic('E201', `there is no layer, mixture or model \`${name}\``, { file: '<command line>', start: 0, end: 0 }, 'not declared',
+    {
     help: [...didYouMean(name, known), known.length === 0 ? 'the file declares nothing' : `there are ${known.join(', ')}`],
   });
 }

@@ -38,7 +38,8 @@ function run(scope: Scope, statement: Statement): void {
     case 'let': return runLet(scope, statement);
     case 'param': case 'buffer': return declareParams(scope, statement);
     case 'state': {
-      report(scope, diagnostic('E107', `a ${scope.kind} has no \`state\``, { ...statement.origin, end: statement.origin.start + 'state'.length }, 'a statement of scans', {
+      report(scope, diagnostic('E107', `a ${scope.kind} has no \`state\``,
+        { ...statement.origin, end: statement.origin.start + 'state'.length }, 'a statement of scans', {
         help: ['what is remembered from token to token stands in a `scan` that is called here; `x[t-1]` is the token before'],
       }));
       return;
@@ -51,7 +52,8 @@ function run(scope: Scope, statement: Statement): void {
     case 'init': {
       const law = lawOf(scope, statement.value);
       if (scope.init !== undefined) {
-        report(scope, diagnostic('E216', '`init` is said twice', statement.origin, 'again', { secondary: [{ span: scope.init.origin, text: 'first said here' }], help: ['keep one of them'] }));
+        report(scope, diagnostic('E216', '`init` is said twice', statement.origin, 'again',
+          { secondary: [{ span: scope.init.origin, text: 'first said here' }], help: ['keep one of them'] }));
       }
       if (law !== undefined) scope.init = law.law;
       return;
@@ -79,8 +81,10 @@ function runLet(scope: Scope, statement: Statement & { readonly kind: 'let' }): 
   }
   const outputs = called?.outputs;
   if (outputs !== undefined && outputs.length !== names.length) {
-    report(scope, diagnostic('E816', `\`${printExpr(expr)}\` gives ${outputs.length === 1 ? 'one value' : `${outputs.length} values`}`, names[Math.min(outputs.length, names.length - 1)].origin, `${names.length} names`, {
-      help: [outputs.length < names.length ? 'leave out the names that are too many' : 'name all of them; one that is not needed begins with `_`'],
+    report(scope, diagnostic('E816', `\`${printExpr(expr)}\` gives ${outputs.length === 1 ? 'one value' : `${outputs.length} values`}`,
+      names[Math.min(outputs.length, names.length - 1)].origin, `${names.length} names`, {
+      help: [outputs.length < names.length
+        ? 'leave out the names that are too many' : 'name all of them; one that is not needed begins with `_`'],
     }));
   }
   const fitting = outputs?.length === names.length ? outputs : undefined;
@@ -97,8 +101,10 @@ function runUse(scope: Scope, statement: Statement & { readonly kind: 'use' }): 
     const parts = [...scope.part.visible.keys()].filter((own) => own !== scope.part.item.name.text);
     // A setting whose value has an error was reported where it stands.
     if (binding === undefined || value !== undefined || binding.kind === 'instance') {
-      report(scope, diagnostic('E201', value === undefined ? `unknown part \`${text}\`` : `\`${text}\` is no part`, origin, value === undefined ? 'neither declared in this file nor imported' : whatIs(value), {
-        help: [...didYouMean(text, parts), parts.length === 0 ? 'this file declares no other part' : `parts are ${parts.slice(0, 12).join(', ')}${parts.length > 12 ? ', ...' : ''}`],
+      report(scope, diagnostic('E201', value === undefined ? `unknown part \`${text}\`` : `\`${text}\` is no part`, origin,
+        value === undefined ? 'neither declared in this file nor imported' : whatIs(value), {
+        help: [...didYouMean(text, parts), parts.length === 0
+          ? 'this file declares no other part' : `parts are ${parts.slice(0, 12).join(', ')}${parts.length > 12 ? ', ...' : ''}`],
       }));
     }
     for (const name of statement.names) bind(scope, name, { kind: 'let', name: name.text, origin: name.origin, value: undefined });
@@ -125,7 +131,8 @@ function runIf(scope: Scope, { condition, then, otherwise }: IfStatement): void 
   if (value.kind !== 'number') {
     const why = value.kind === 'node' ? 'this is known when tokens are' : whatIs(value);
     report(scope, diagnostic('E810', '`if` is decided when building', condition.origin, why, {
-      help: [value.kind === 'node' ? 'for a value that depends on tokens write `x[c]`, or `x * mask(c) + y * (1 - mask(c))`' : 'compare it: `if kind == "L"`, `if i % 4 == 3`'],
+      help: [value.kind === 'node'
+        ? 'for a value that depends on tokens write `x[c]`, or `x * mask(c) + y * (1 - mask(c))`' : 'compare it: `if kind == "L"`, `if i % 4 == 3`'],
     }));
     return;
   }
@@ -148,12 +155,14 @@ function give(scope: Scope, statements: readonly Statement[]): void {
       }
       case 'let': case 'use':
         for (const name of statement.names) {
-          if (lookUp(scope, name.text) === undefined) scope.frame.names.set(name.text, { kind: 'let', name: name.text, origin: name.origin, value: undefined });
+          if (lookUp(scope, name.text) === undefined) scope.frame.names.set(name.text,
+            { kind: 'let', name: name.text, origin: name.origin, value: undefined });
         }
         break;
       case 'if':
         give(scope, statement.then.statements);
-        if (statement.otherwise !== undefined) give(scope, 'condition' in statement.otherwise ? [statement.otherwise] : statement.otherwise.statements);
+        if (statement.otherwise !== undefined) give(scope,
+          'condition' in statement.otherwise ? [statement.otherwise] : statement.otherwise.statements);
         break;
       case 'repeat': give(scope, assignments(statement.body.statements)); break;
       case 'const': case 'param': case 'buffer': case 'state': case 'loss': case 'update': case 'init': case 'names': break;
@@ -185,7 +194,8 @@ function runRepeat(scope: Scope, statement: Statement & { readonly kind: 'repeat
     scope.turned += 1;
     const loops = new Map([...around.loops, ...statement.names.map((name, i) => [name.text, turnText(turn.values[i])] as const)]);
     const frame: Frame = { names: new Map(), parent: around, turns: [...around.turns, turn.name], loops, own: new Map() };
-    statement.names.forEach((name, i) => frame.names.set(name.text, { kind: 'turn', name: name.text, origin: name.origin, value: turn.values[i] }));
+    statement.names.forEach((name, i) => frame.names.set(name.text,
+      { kind: 'turn', name: name.text, origin: name.origin, value: turn.values[i] }));
     scope.frame = frame;
     runAll(scope, statement.body.statements);
   }
@@ -213,28 +223,34 @@ function turnsOf(scope: Scope, { names, from, to }: Statement & { readonly kind:
   if (first === undefined || (to !== undefined && last === undefined)) return undefined;
   const most = to === undefined ? 2 : 1;
   if (names.length > most) {
-    return report(scope, diagnostic('E816', to === undefined ? 'a turn of a text has a number and a letter' : 'a turn of a range has one number', names[most].origin, 'one name too many', {
+    return report(scope, diagnostic('E816', to === undefined
+      ? 'a turn of a text has a number and a letter' : 'a turn of a range has one number', names[most].origin, 'one name too many', {
       help: [to === undefined ? 'write `repeat i, kind in "LLLN"`' : 'write `repeat i in 0..9`'],
     }));
   }
   if (to === undefined) {
     if (first.kind === 'text') {
-      return [...first.text].map((letter, i) => ({ name: i, values: names.length === 1 ? [{ kind: 'text', text: letter }] : [numberValue(i), { kind: 'text', text: letter }] }));
+      return [...first.text].map((letter, i) => ({ name: i,
+        values: names.length === 1 ? [{ kind: 'text', text: letter }] : [numberValue(i), { kind: 'text', text: letter }] }));
     }
-    return report(scope, diagnostic('E816', 'a `repeat` runs through a range or a text', from.origin, whatIs(first), { help: [`write \`repeat ${names[0].text} in 0..${printExpr(from)} - 1\``] }));
+    return report(scope, diagnostic('E816', 'a `repeat` runs through a range or a text', from.origin, whatIs(first),
+      { help: [`write \`repeat ${names[0].text} in 0..${printExpr(from)} - 1\``] }));
   }
   const ends: readonly (readonly [Value, Expr])[] = [[first, from], ...(last === undefined ? [] : [[last, to] as const])];
   for (const [value, expr] of ends) {
     if (value.kind === 'node') {
-      return report(scope, diagnostic('E810', '`repeat` is unrolled when building', expr.origin, 'this is known when tokens are', { help: ['its ends are numbers of the header: `0..L - 1`'] }));
+      return report(scope, diagnostic('E810', '`repeat` is unrolled when building', expr.origin, 'this is known when tokens are',
+        { help: ['its ends are numbers of the header: `0..L - 1`'] }));
     }
     if (value.kind === 'number' && Number.isInteger(value.value)) continue;
-    return report(scope, diagnostic('E816', 'the ends of a range are whole numbers', expr.origin, value.kind === 'number' ? String(value.value) : whatIs(value), { help: ['write `0..L - 1`'] }));
+    return report(scope, diagnostic('E816', 'the ends of a range are whole numbers', expr.origin,
+      value.kind === 'number' ? String(value.value) : whatIs(value), { help: ['write `0..L - 1`'] }));
   }
   if (first.kind !== 'number' || last?.kind !== 'number') return undefined;
   const count = last.value - first.value + 1;
   if (count > MOST_TURNS) {
-    return report(scope, diagnostic('E106', `a \`repeat\` of ${count} turns`, from.origin, `more than ${MOST_TURNS}`, { help: ['nest it in a layer that is repeated itself'] }));
+    return report(scope, diagnostic('E106', `a \`repeat\` of ${count} turns`, from.origin, `more than ${MOST_TURNS}`,
+      { help: ['nest it in a layer that is repeated itself'] }));
   }
   const start = first.value;
   return Array.from({ length: Math.max(0, count) }, (_, i) => ({ name: start + i, values: [numberValue(start + i)] }));
@@ -245,16 +261,19 @@ function runAssign(scope: Scope, statement: Statement & { readonly kind: 'assign
   const binding = lookUp(scope, name);
   if (binding === undefined) {
     const targets = visibleNames(scope).filter((own) => ['let', 'output'].includes(lookUp(scope, own)?.kind ?? ''));
-    report(scope, diagnostic('E201', `unknown name \`${name}\``, origin, 'not declared', { help: [...didYouMean(name, targets), `a new name is made with \`let ${name} = ...\``] }));
+    report(scope, diagnostic('E201', `unknown name \`${name}\``, origin, 'not declared',
+      { help: [...didYouMean(name, targets), `a new name is made with \`let ${name} = ...\``] }));
     return;
   }
   if (binding.kind !== 'let' && binding.kind !== 'output') {
     const what: Readonly<Record<Exclude<typeof binding.kind, never>, string>> = {
-      setting: 'a number of the header', turn: 'counted by `repeat`', const: 'a constant', input: 'an input', param: 'a param, which training changes', buffer: 'a buffer', instance: 'a part',
+      setting: 'a number of the header', turn: 'counted by `repeat`', const: 'a constant', input: 'an input',
+        param: 'a param, which training changes', buffer: 'a buffer', instance: 'a part',
     };
     report(scope, diagnostic('E216', `\`${name}\` cannot be assigned`, origin, `\`${name}\` is ${what[binding.kind]}`, {
       secondary: [{ span: binding.origin, text: 'declared here' }],
-      help: [binding.kind === 'buffer' ? `write \`update ${name} = ...\`: its value after the step` : 'give the new value a name of its own with `let`'],
+      help: [binding.kind === 'buffer'
+        ? `write \`update ${name} = ...\`: its value after the step` : 'give the new value a name of its own with `let`'],
     }));
     return;
   }

@@ -12,14 +12,17 @@ import { node, resolveNumeric, typeOf } from './values.js';
 function oneAxis(scope: Scope, call: CallExpr, among: readonly Axis[]): Axis | undefined {
   const { name, indices } = call;
   if (indices?.length !== 1) {
-    return report(scope, diagnostic('E214', `\`${name.text}\` needs one axis`, call.brackets ?? call.origin, indices === undefined ? 'no brackets' : `${indices.length} given`, {
-      help: [name.text === 'conv' ? 'write the axis of its taps: `conv[T](x, w)`' : 'write the axis that turns: `rope[K](x, f, pairs: halves)`'],
+    return report(scope, diagnostic('E214', `\`${name.text}\` needs one axis`, call.brackets ?? call.origin,
+      indices === undefined ? 'no brackets' : `${indices.length} given`, {
+      help: [name.text === 'conv'
+        ? 'write the axis of its taps: `conv[T](x, w)`' : 'write the axis that turns: `rope[K](x, f, pairs: halves)`'],
     }));
   }
   const found = bracketAxis(scope, indices[0], among);
   if (found === undefined) return undefined;
   if (isNamed(found) && !found.past) return found;
-  return report(scope, diagnostic('E206', `\`${printExpr(indices[0])}\` is no axis of the argument`, indices[0].origin, axesLabel(among), { help: ['name one of them'] }));
+  return report(scope, diagnostic('E206', `\`${printExpr(indices[0])}\` is no axis of the argument`, indices[0].origin, axesLabel(among),
+    { help: ['name one of them'] }));
 }
 
 /** `conv[T](x, w)`: the last T tokens, weighed. */
@@ -32,7 +35,8 @@ export function conv(scope: Scope, call: CallExpr): Found {
   const taps = oneAxis(scope, call, w);
   if (taps === undefined || looksBack(scope, call.origin, '`conv`') === undefined) return undefined;
   if (!includes(w, taps)) {
-    return report(scope, diagnostic('E206', `the weight of \`conv\` has no axis \`${taps.name}\``, args.given[1].origin, axesLabel(w), { help: [`declare it with its taps: \`param w: [${[taps, ...x].map((axis) => axis.name).join(', ')}]\``] }));
+    return report(scope, diagnostic('E206', `the weight of \`conv\` has no axis \`${taps.name}\``, args.given[1].origin, axesLabel(w),
+      { help: [`declare it with its taps: \`param w: [${[taps, ...x].map((axis) => axis.name).join(', ')}]\``] }));
   }
   const odd = without(w, [taps, ...x]);
   if (odd.length === 0 && !includes(x, taps)) return node(scope.builder.add({ kind: 'conv', arg, weight, taps }, call.origin));
@@ -61,10 +65,12 @@ export function rope(scope: Scope, call: CallExpr): Found {
   }
   const [turn] = turns.axes;
   if (turns.axes.length !== 1 || turns.restricted.length > 0) {
-    return report(scope, diagnostic('E808', 'frequencies have one axis', args.given[1].origin, axesLabel(turns.axes), { help: ['one frequency per pair: `const f = theta^(-index[I] / I)`'] }));
+    return report(scope, diagnostic('E808', 'frequencies have one axis', args.given[1].origin, axesLabel(turns.axes),
+      { help: ['one frequency per pair: `const f = theta^(-index[I] / I)`'] }));
   }
   if (2 * turn.size > axis.size) {
-    return report(scope, diagnostic('E808', `\`rope\` turns ${turn.size} pairs of an axis of ${axis.size}`, args.given[1].origin, `axis \`${turn.name}\` has ${turn.size}`, {
+    return report(scope, diagnostic('E808', `\`rope\` turns ${turn.size} pairs of an axis of ${axis.size}`, args.given[1].origin,
+      `axis \`${turn.name}\` has ${turn.size}`, {
       secondary: [{ span: args.given[0].origin, text: `axis \`${axis.name}\` has ${axis.size}` }],
       help: [`\`${turn.name}\` is at most half of \`${axis.name}\`: ${Math.floor(axis.size / 2)}`],
     }));

@@ -1,7 +1,10 @@
 import { diagnostic, type Diagnostic } from '../../diagnostics/diagnostic.js';
 import type { Axes, Body, Expr, Ident, NameEntries, NameEntryText, PartItem, Statement } from '../../ir/ast/ast.js';
 
-/** W201 for names that nothing in the text reads, in whatever branch. Names that begin with `_` ask for it; params that nothing reads are E804. */
+/**
+ * W201 for names that nothing in the text reads, in whatever branch. Names that begin with `_` ask for it; params that nothing reads are
+ * E804.
+ */
 export function unusedNames(item: PartItem): readonly Diagnostic[] {
   const read = new Set<string>();
   const made: { readonly ident: Ident; readonly what: string }[] = [];
@@ -29,7 +32,8 @@ export function unusedNames(item: PartItem): readonly Diagnostic[] {
   const body = (own: Body): void => own.statements.forEach(statement);
   const statement = (own: Statement): void => {
     switch (own.kind) {
-      case 'const': own.constants.forEach((constant) => { declare(constant.name, `\`${constant.name.text}\``); axes(constant.axes); expr(constant.value); }); return;
+      case 'const': own.constants.forEach((constant) => { declare(constant.name,
+        `\`${constant.name.text}\``); axes(constant.axes); expr(constant.value); }); return;
       case 'let': own.names.forEach((name) => declare(name, `\`${name.text}\``)); axes(own.axes); expr(own.value); return;
       case 'param': case 'buffer':
         for (const group of own.groups) {

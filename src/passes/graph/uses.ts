@@ -114,11 +114,13 @@ export function freeName(scope: Scope, name: string, turns: Instance['turns']): 
 }
 
 /** E207 where axes of a family or of the caller's would meet in one shape. */
-function axesMeet(scope: Scope, part: Part, signature: readonly string[], renamed: ReadonlyMap<string, string>, family: readonly Axis[], origin: Span): boolean {
+function axesMeet(scope: Scope, part: Part, signature: readonly string[], renamed: ReadonlyMap<string, string>, family: readonly Axis[],
+  origin: Span): boolean {
   const outside = signature.map((axis) => renamed.get(axis) ?? axis);
   const twice = outside.find((axis, i) => outside.indexOf(axis) < i || family.some((own) => own.name === axis));
   if (twice === undefined) return false;
-  const help = family.some((own) => own.name === twice) ? `a family counts along an axis that \`${nameOf(part)}\` does not have itself` : 'two axes may have equal sizes but not equal names';
+  const help = family.some((own) => own.name === twice)
+    ? `a family counts along an axis that \`${nameOf(part)}\` does not have itself` : 'two axes may have equal sizes but not equal names';
   report(scope, diagnostic('E207', `values of \`${nameOf(part)}\` would have axis \`${twice}\` twice`, origin, 'with these axes', {
     secondary: [{ span: part.item.name.origin, text: `its axes are ${signature.join(', ')}` }],
     help: [help],
@@ -157,13 +159,15 @@ function bindSetting(
   const value = scope.resolve(expr);
   if (value === undefined) return;
   if (value.kind === 'node' || value.kind === 'past') {
-    report(scope, diagnostic('E217', `\`${text}\` of \`${nameOf(part)}\` is known when building`, expr.origin, value.kind === 'node' ? 'this is known when tokens are' : whatIs(value), {
+    report(scope, diagnostic('E217', `\`${text}\` of \`${nameOf(part)}\` is known when building`, expr.origin,
+      value.kind === 'node' ? 'this is known when tokens are' : whatIs(value), {
       help: ['settings are numbers, texts and parts; values are handed in as arguments of the call'],
     }));
     return;
   }
   if (isAxis && (value.kind !== 'number' || !isSize(value.value))) {
-    report(scope, diagnostic('E402', `\`${printExpr(expr)}\` is no size of axis \`${text}\``, expr.origin, value.kind === 'number' ? String(value.value) : whatIs(value), {
+    report(scope, diagnostic('E402', `\`${printExpr(expr)}\` is no size of axis \`${text}\``, expr.origin,
+      value.kind === 'number' ? String(value.value) : whatIs(value), {
       help: ['a size is a whole number from 1'],
     }));
     return;

@@ -55,7 +55,8 @@ export function choiceOf(scope: Scope, { value, expr }: Written): number | undef
   const what = value.kind === 'node' ? 'a value' : whatIs(value);
   const text = printExpr(expr);
   return report(scope, diagnostic('E816', `${what} is no choice`, expr.origin, 'neither `top` nor a comparison', {
-    help: [value.kind === 'node' || value.kind === 'number' ? `compare it: \`${text} > 0\`` : 'choices are made by `top`, comparisons, `and`, `or` and `not`'],
+    help: [value.kind === 'node' || value.kind === 'number'
+      ? `compare it: \`${text} > 0\`` : 'choices are made by `top`, comparisons, `and`, `or` and `not`'],
   }));
 }
 
@@ -79,7 +80,8 @@ export function whatIs(value: Value): string {
 export function literal(scope: Scope, value: number, origin: Span, axes: readonly Axis[] = []): number | undefined {
   if (isHeld(value)) return scope.builder.add({ kind: 'literal', value }, origin, number(axes, 'static'));
   const none = Number.isNaN(value) || !Number.isFinite(value);
-  return report(scope, diagnostic('E405', none ? 'this is no number' : 'a number that f32 cannot hold', origin, none ? String(value).replace('Infinity', 'inf') : 'too large', {
+  return report(scope, diagnostic('E405', none ? 'this is no number' : 'a number that f32 cannot hold', origin,
+    none ? String(value).replace('Infinity', 'inf') : 'too large', {
     help: ['check the numbers: nothing that is computed with this is finite'],
   }));
 }
@@ -118,7 +120,8 @@ export function resolveNumeric(scope: Scope, expr: Expr): number | undefined {
 export function resolveNumber(scope: Scope, expr: Expr, what: string): number | undefined {
   const value = scope.resolve(expr);
   if (value === undefined || value.kind === 'number') return value?.value;
-  return report(scope, diagnostic('E217', `${what} is known when building`, expr.origin, value.kind === 'node' ? 'this is known when tokens are' : whatIs(value), {
+  return report(scope, diagnostic('E217', `${what} is known when building`, expr.origin,
+    value.kind === 'node' ? 'this is known when tokens are' : whatIs(value), {
     help: ['it is made of numbers of the header, of numbers written down and of functions of them'],
   }));
 }

@@ -8,7 +8,8 @@ const ROOT = join(import.meta.dirname, '../../../..');
 
 /** Example files of layers, mixtures and models. */
 export const FILES: readonly string[] = ['layers', 'moe', 'models'].flatMap((folder) => (
-  existsSync(join(ROOT, 'examples', folder)) ? readdirSync(join(ROOT, 'examples', folder)).filter((name) => name.endsWith('.lmoe')).map((name) => `examples/${folder}/${name}`) : []
+  existsSync(join(ROOT, 'examples', folder))
+    ? readdirSync(join(ROOT, 'examples', folder)).filter((name) => name.endsWith('.lmoe')).map((name) => `examples/${folder}/${name}`) : []
 ));
 
 const read = (path: string): string | undefined => {
@@ -29,7 +30,8 @@ export function readText(text: string): Frontend {
 }
 
 /** The meaning of a part; an exception with all messages if it has errors. */
-export function graphOf({ parts }: Frontend, name: string, training = false, settings: Readonly<Record<string, number | string>> = {}): Graph {
+export function graphOf({ parts }: Frontend, name: string, training = false, settings: Readonly<Record<string,
+  number | string>> = {}): Graph {
   const { graph, diagnostics } = parts.elaborate(name, new Map(Object.entries(settings)), training);
   if (graph === undefined) throw new Error(renderAll(diagnostics, { source: read, colour: false }));
   return graph;

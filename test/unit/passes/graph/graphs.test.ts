@@ -19,7 +19,8 @@ describe('examples', () => {
 
 describe('graphs as text', () => {
   const GOLDENS = [
-    ['layers/attention', 'sink_gqa'], ['layers/memories', 'mom'], ['moe/groups', 'deepseek_v3'], ['moe/capacity', 'gshard'], ['moe/capacity', 'hunyuan'], ['models/tiny_linear_moe', 'tiny_linear_moe'],
+    ['layers/attention', 'sink_gqa'], ['layers/memories', 'mom'], ['moe/groups', 'deepseek_v3'], ['moe/capacity', 'gshard'],
+      ['moe/capacity', 'hunyuan'], ['models/tiny_linear_moe', 'tiny_linear_moe'],
   ] as const;
   it.each(GOLDENS.filter(([file]) => FILES.includes(`examples/${file}.lmoe`)))('%s %s', async (file, name) => {
     await expect(printGraph(graphOf(open(`examples/${file}.lmoe`), name, true))).toMatchFileSnapshot(`./golden/${name}.txt`);
@@ -34,7 +35,8 @@ describe('the verifier', () => {
     expect(broken({ nodes: [...graph.nodes].reverse() }).join()).toContain('reads a node that is not before it');
   });
   it('sees a type that does not follow', () => {
-    const nodes = graph.nodes.map((node) => (node.kind === 'fold' ? { ...node, type: { ...node.type, axes: graph.inputs[0].type.axes } } : node));
+    const nodes = graph.nodes.map((node) => (node.kind === 'fold'
+      ? { ...node, type: { ...node.type, axes: graph.inputs[0].type.axes } } : node));
     expect(broken({ nodes }).join()).toContain('does not have the type that follows');
   });
   it('sees an output with other axes', () => {

@@ -15,13 +15,15 @@ function mutant(text: string, seed: number): string {
   const random = randomSource(seed, 'mutants');
   const tokens = text.match(TOKENS) ?? [];
   const pick = <T>(of: readonly T[]): T => of[random.below(of.length)];
-  const sort = (token: string): string => (/^[A-Za-z_]/.test(token) ? 'name' : /^\d/.test(token) ? 'number' : /^\s/.test(token) ? 'space' : 'sign');
+  const sort = (token: string): string => (/^[A-Za-z_]/.test(token) ? 'name' : /^\d/.test(token) ? 'number' : /^\s/.test(token)
+    ? 'space' : 'sign');
   for (let i = 0; i < 1 + random.below(3); i++) {
     const at = random.below(tokens.length);
     if (sort(tokens[at]) === 'space') continue;
     const chance = random.uniform();
     if (chance < 0.05) tokens[at] = '';
-    else tokens[at] = pick(chance < 0.9 ? tokens.filter((token) => sort(token) === sort(tokens[at])) : tokens.filter((token) => sort(token) !== 'space'));
+    else tokens[at] = pick(chance < 0.9
+      ? tokens.filter((token) => sort(token) === sort(tokens[at])) : tokens.filter((token) => sort(token) !== 'space'));
   }
   return tokens.join('');
 }

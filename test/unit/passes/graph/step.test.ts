@@ -30,7 +30,8 @@ describe('token by token', () => {
   });
 
   it('is allowed in training only', () => {
-    const text = TOKENS.replace('let kept = top[tokens, ceil(2 * tokens / E)](p)', 'let kept = top[E, 2](p)\n  if training { kept = top[tokens, ceil(2 * tokens / E)](p) }');
+    const text = TOKENS.replace('let kept = top[tokens, ceil(2 * tokens / E)](p)',
+      'let kept = top[E, 2](p)\n  if training { kept = top[tokens, ceil(2 * tokens / E)](p) }');
     expect(stepProblem(graphOf(readText(text), 'f'))).toBeUndefined();
     expect(stepProblem(graphOf(readText(text), 'f', true))?.code).toBe('E813');
   });
@@ -58,7 +59,8 @@ describe('token by token', () => {
 });
 
 describe('tokenwise parts', () => {
-  const tokenwise = (body: string): boolean => factsOf(graphOf(readText(`layer f(x: [D]) -> y: [D] with D = 8, T = 4 { ${body} }`), 'f')).tokenwise;
+  const tokenwise = (body: string): boolean => factsOf(graphOf(readText(`layer f(x: [D]) -> y: [D] with D = 8, T = 4 { ${body} }`),
+    'f')).tokenwise;
   it.each([
     ['param w: [D]   y = w * rmsnorm(x)', true],
     ['y = x - x[t-1]', false],
