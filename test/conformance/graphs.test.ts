@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readSafetensors, writeSafetensors, type WritableTensor } from '../../src/driver/run/safetensors.js';
+import { readSafetensors, writeSafetensors } from '../../src/driver/run/safetensors.js';
 import { evaluate, gradients } from '../../src/interp/graph/machine.js';
 import { update } from '../../src/interp/graph/update.js';
 import { NO_EXAMPLES } from '../examples.js';
@@ -39,7 +39,7 @@ describe.skipIf(NO_EXAMPLES)('layers and mixtures agree with loops written by ha
     }
     const tensors = read(name);
     expect([...tensors.keys()].sort()).toEqual([...made.keys()].sort());
-    for (const [tensor, { data }] of made as Map<string, WritableTensor>) expect(distance(tensors.get(tensor), data), tensor).toBeLessThan(1e-9);
+    for (const [tensor, { data }] of made) expect(distance(tensors.get(tensor), data), tensor).toBeLessThan(1e-9);
   });
 
   it.each(PARTS.map((part) => [part.name, part] as const))('%s: outputs, losses, updates and gradients', (name, part) => {

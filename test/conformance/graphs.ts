@@ -21,11 +21,14 @@ export interface PlainPart {
 export const LENGTHS: readonly number[] = [4, 1, 3];
 
 export const PARTS: readonly PlainPart[] = [
-  { file: 'moe/groups', name: 'deepseek_v3', kind: 'router', seed: 1, numbers: { D: 3, F: 2, S: 2, G: 2, M: 2, k: 2, keep: 1, scale: 2.5, aux: 0.1 } },
+  { file: 'moe/groups', name: 'deepseek_v3', kind: 'router', seed: 1,
+    numbers: { D: 3, F: 2, S: 2, G: 2, M: 2, k: 2, keep: 1, scale: 2.5, aux: 0.1 } },
   { file: 'moe/capacity', name: 'hunyuan', kind: 'router', seed: 1, numbers: { D: 3, E: 3, F: 2, k: 2, cf: 0.7, recycle: 0 } },
   { file: 'moe/softmax', name: 'gpt_oss_moe', kind: 'router', seed: 1, numbers: { D: 3, E: 3, F: 2, k: 2, aux: 0.9 } },
-  { file: 'layers/attention', name: 'sink_gqa', kind: 'mixer', seed: 1, numbers: { D: 3, J: 1, R: 2, K: 4, I: 1, theta: 150000, factor: 32, window: 2 } },
-  { file: 'layers/attention', name: 'mla', kind: 'mixer', seed: 1, numbers: { D: 3, H: 2, A: 2, C: 2, N: 2, R: 2, V: 2, I: 1, theta: 1e4, factor: 40, rotate: 1 } },
+  { file: 'layers/attention', name: 'sink_gqa', kind: 'mixer', seed: 1,
+    numbers: { D: 3, J: 1, R: 2, K: 4, I: 1, theta: 150000, factor: 32, window: 2 } },
+  { file: 'layers/attention', name: 'mla', kind: 'mixer', seed: 1,
+    numbers: { D: 3, H: 2, A: 2, C: 2, N: 2, R: 2, V: 2, I: 1, theta: 1e4, factor: 40, rotate: 1 } },
   { file: 'layers/delta', name: 'gdn', kind: 'mixer', seed: 1, numbers: { D: 3, J: 1, R: 2, K: 2, V: 2, T: 2 } },
   { file: 'layers/memories', name: 'mom', kind: 'mixer', seed: 1, numbers: { D: 3, H: 1, K: 2, V: 2, M: 3, T: 2, k: 2 } },
 ];
@@ -50,7 +53,10 @@ function runPlainly({ name, kind, numbers }: PlainPart, given: ReadonlyMap<strin
   return { outputs: { y, ...outputs }, losses, updates };
 }
 
-/** Random f32 inputs and params; in f64 what the loops give, and gradients by central differences of them. The loss of a mixer is left to the interpreter's tests. */
+/**
+ * Random f32 inputs and params; in f64 what the loops give, and gradients by central differences of them. The loss of a mixer is left to
+ * the interpreter's tests.
+ */
 export function makeGraphReference(part: PlainPart): Map<string, WritableTensor> {
   const graph = graphOf(part);
   const random = randomSource(part.seed, part.name);
@@ -78,9 +84,11 @@ export function makeGraphReference(part: PlainPart): Map<string, WritableTensor>
   for (const [name, { shape, data: values }] of cotangents) tensors.set(`d_${name}`, { dtype: 'f32', shape, data: values });
   const ends = LENGTHS.map((_, i) => LENGTHS.slice(0, i + 1).reduce((a, b) => a + b, 0));
   tensors.set('cu_seqlens', { dtype: 'i32', shape: [ends.length + 1], data: [0, ...ends] });
-  for (const [name, rows] of Object.entries(made.outputs)) tensors.set(`expect.${name}`, { dtype: 'f64', shape: cotangents.get(name)?.shape ?? [], data: rows.flat() });
+  for (const [name, rows] of Object.entries(made.outputs)) tensors.set(`expect.${name}`,
+    { dtype: 'f64', shape: cotangents.get(name)?.shape ?? [], data: rows.flat() });
   for (const [name, value] of Object.entries(made.losses)) tensors.set(`expect.loss.${name}`, { dtype: 'f64', shape: [], data: [value] });
-  for (const [name, row] of Object.entries(made.updates)) tensors.set(`expect.update.${name}`, { dtype: 'f64', shape: given.get(name)?.shape ?? [], data: row });
+  for (const [name, row] of Object.entries(made.updates)) tensors.set(`expect.update.${name}`,
+    { dtype: 'f64', shape: given.get(name)?.shape ?? [], data: row });
   for (const [path, { shape, data: values }] of given) {
     if (graph.params.some(({ name, buffer }) => buffer && name === path)) continue;
     const slopes = values.map((x, i) => slope((moved) => objective(runPlainly(part, data().set(path, values.with(i, moved)))), x));

@@ -31,7 +31,10 @@ for (let seed = FIRST; seed < FIRST + DRAFTS; seed++) {
   if (training !== undefined && outside !== undefined) programs.push({ seed, text, folds, training, outside });
 }
 
-/** A token picks nothing, but where something is restricted: of what is absent there, the pointwise meaning does not know that it was picked. */
+/**
+ * A token picks nothing, but where something is restricted: of what is absent there, the pointwise meaning does not know that it was
+ * picked.
+ */
 function callOf({ text, seed }: Program, graph: Graph): GraphCall {
   const call = someCall(graph, LENGTHS, seed);
   if (!/\[v\d+\]/.test(text)) call.inputs.get('i')?.set([-1], seed % 8);
@@ -91,8 +94,12 @@ describe('drafted layers', () => {
         const table = call.inputs.has(path) ? 'inputs' : 'params';
         const data = call[table].get(path) ?? new Float64Array();
         const i = random.below(data.length);
-        const at = (x: number): number => value({ ...call, [table]: new Map(call[table]).set(path, data.map((old, k) => (k === i ? x : old))) });
-        const [wide, narrow] = [1e-4, 3e-5].map((h) => (8 * (at(data[i] + h) - at(data[i] - h)) - (at(data[i] + 2 * h) - at(data[i] - 2 * h))) / (12 * h));
+        const at = (x: number): number =>
+          value({ ...call, [table]: new Map(call[table]).set(path, data.map((old, k) => (k === i ? x : old))) });
+        const slope = (h: number): number => {
+          return (8 * (at(data[i] + h) - at(data[i] - h)) - (at(data[i] + 2 * h) - at(data[i] - 2 * h))) / (12 * h);
+        };
+        const [wide, narrow] = [1e-4, 3e-5].map(slope);
         // Differences that do not agree with each other have met a kink.
         if (!(Math.abs(wide - narrow) < 1e-6 * Math.max(1, Math.abs(narrow)))) continue;
         compared++;
@@ -121,7 +128,8 @@ describe('drafted layers', () => {
         const width = data.length / LENGTHS.reduce((a, b) => a + b, 0);
         return data.slice((start + from) * width, (start + to) * width);
       };
-      for (const [name, values] of evaluate(outside, { ...call, ...row(0, length) }).outputs) near(values, part(name, 0, length), 1e-9, `${name} alone`);
+      const alone = evaluate(outside, { ...call, ...row(0, length) });
+      for (const [name, values] of alone.outputs) near(values, part(name, 0, length), 1e-9, `${name} alone`);
       let made: Evaluation = evaluate(outside, { ...call, ...row(0, 0) });
       for (let t = 0; t < length; t++) {
         made = evaluate(outside, { ...call, ...row(t, t + 1), program: 'step', state: made.state });

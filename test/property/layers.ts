@@ -12,7 +12,9 @@ interface Draft {
 export interface LayerDraft {
   readonly text: string;
   readonly name: string;
-  /** May tokens of a sequence, or sequences, know of each other in another way than by the past? Then there is no step, and packing shows. */
+  /**
+   * May tokens of a sequence, or sequences, know of each other in another way than by the past? Then there is no step, and packing shows.
+   */
   readonly folds: boolean;
 }
 
@@ -24,13 +26,14 @@ interface Habits {
 }
 
 /**
- * A random layer, in text: values are named one by one and read again later, choices restrict what is chosen by, parts are called with restricted arguments, in families and
- * over mapped axes. Not every draft is a right program; the checker says which.
+ * A random layer, in text: values are named one by one and read again later, choices restrict what is chosen by, parts are called with
+ * restricted arguments, in families and over mapped axes. Not every draft is a right program; the checker says which.
  */
 export function draftLayer(seed: number): LayerDraft {
   const random = randomSource(seed, 'layer');
   const habits: Habits = { folds: random.uniform() < 0.4, looksBack: random.uniform() < 0.7, depth: 0 };
-  const scan = 'scan lin(k: [A], v: [A], g: [] in -inf..0) -> o: [A] with A = 2 { state S: [A]   S = exp(g) * S[t-1] + k * v   o = S + k }\n';
+  const step = 'S = exp(g) * S[t-1] + k * v   o = S + k';
+  const scan = `scan lin(k: [A], v: [A], g: [] in -inf..0) -> o: [A] with A = 2 { state S: [A]   ${step} }\n`;
   const inner = draftPart(random, 'inner', { ...habits, depth: 1 });
   const outer = draftPart(random, 'drafted', habits);
   return { text: scan + inner + outer, name: 'drafted', folds: habits.folds };
@@ -39,7 +42,8 @@ export function draftLayer(seed: number): LayerDraft {
 function draftPart(random: RandomSource, name: string, habits: Habits): string {
   const pick = <T>(list: readonly T[]): T => list[random.below(list.length)];
   const main = habits.depth === 0;
-  const inputs: Draft[] = main ? [{ text: 'x', axes: ['A'] }, { text: 'z', axes: ['A', 'B'] }, { text: 's', axes: ['B'] }] : [{ text: 'x', axes: ['A'] }];
+  const inputs: Draft[] = [{ text: 'x', axes: ['A'] }];
+  if (main) inputs.push({ text: 'z', axes: ['A', 'B'] }, { text: 's', axes: ['B'] });
   const values = [...inputs];
   const choices: Draft[] = [];
   const params: string[] = [];
@@ -61,7 +65,8 @@ function draftPart(random: RandomSource, name: string, habits: Habits): string {
   };
   const without = (axes: readonly string[], gone: string): string[] => axes.filter((axis) => axis !== gone);
   const union = (a: readonly string[], b: readonly string[]): string[] => [...new Set([...a, ...b])];
-  const latest = (): Draft => (random.uniform() < 0.6 ? values[values.length - 1 - random.below(Math.min(3, values.length))] : pick(values));
+  const latest = (): Draft =>
+    (random.uniform() < 0.6 ? values[values.length - 1 - random.below(Math.min(3, values.length))] : pick(values));
 
   /** One statement: a value or a choice. */
   const makers: (() => void)[] = [
@@ -109,7 +114,9 @@ function draftPart(random: RandomSource, name: string, habits: Habits): string {
       if (choices.length === 0) return;
       const [a, b] = [pick(choices), pick(choices)];
       if (random.uniform() < 0.4) say(choices, { text: `not ${a.text}`, axes: a.axes });
-      else if (b.axes.every((axis) => a.axes.includes(axis))) say(choices, { text: `${a.text} ${pick(['and', 'or'])} ${b.text}`, axes: a.axes });
+      else if (b.axes.every((axis) => a.axes.includes(axis))) {
+        say(choices, { text: `${a.text} ${pick(['and', 'or'])} ${b.text}`, axes: a.axes });
+      }
     },
     () => {
       if (choices.length === 0) return;
@@ -123,7 +130,8 @@ function draftPart(random: RandomSource, name: string, habits: Habits): string {
     },
     () => {
       const v = latest();
-      say(values, { text: pick([`dropout(${v.text}, 0.3)`, `${v.text} * (1 + 0.3 * uniform())`, `${v.text} + 0.2 * normal[${pick(NAMES)}]()`]), axes: v.axes });
+      say(values, { text: pick([`dropout(${v.text}, 0.3)`, `${v.text} * (1 + 0.3 * uniform())`,
+        `${v.text} + 0.2 * normal[${pick(NAMES)}]()`]), axes: v.axes });
     },
     () => {
       const v = withAxis('A');
@@ -141,7 +149,7 @@ function draftPart(random: RandomSource, name: string, habits: Habits): string {
     makers.push(
       () => {
         const v = latest();
-        say(values, random.uniform() < 0.5 ? { text: `${v.text}[t-1]`, axes: v.axes } : { text: `conv[T](${v.text}, ${param(['T', ...v.axes])})`, axes: v.axes });
+        say(values, { text: random.uniform() < 0.5 ? `${v.text}[t-1]` : `conv[T](${v.text}, ${param(['T', ...v.axes])})`, axes: v.axes });
       },
       () => {
         const [q, k, v] = [withAxis('A'), withAxis('A'), latest()];
@@ -149,11 +157,14 @@ function draftPart(random: RandomSource, name: string, habits: Habits): string {
         const seen = `seen${count}`;
         lines.push(`let ${seen} = ${pick(['past', 'past[2]'])}`);
         const logits = `${q.text} @[A] ${k.text}[${seen}]`;
-        say(values, { text: `softmax[${seen}](${logits}) @[${seen}] ${v.text}[${seen}]`, axes: union(without(union(q.axes, k.axes), 'A'), v.axes) });
+        say(values, { text: `softmax[${seen}](${logits}) @[${seen}] ${v.text}[${seen}]`,
+          axes: union(without(union(q.axes, k.axes), 'A'), v.axes) });
       },
       () => {
         const [a, b] = [withAxis('A'), withAxis('A')];
-        if (a && b) say(values, { text: `lin(${a.text}, ${b.text}, -softplus(${param([])} + sum[A](x)))`, axes: union(union(without(a.axes, 'A'), without(b.axes, 'A')), ['A']) });
+        if (a === undefined || b === undefined) return;
+        const axes = union(union(without(a.axes, 'A'), without(b.axes, 'A')), ['A']);
+        say(values, { text: `lin(${a.text}, ${b.text}, -softplus(${param([])} + sum[A](x)))`, axes });
       },
       () => {
         const v = withAxis('A');
@@ -165,7 +176,8 @@ function draftPart(random: RandomSource, name: string, habits: Habits): string {
     makers.push(
       () => {
         const v = latest();
-        say(values, { text: pick([`${v.text} - mean[tokens](${v.text})`, `${v.text} * sum[time](${v.text})`, `mean[batch](max[time](${v.text}))`]), axes: v.axes });
+        say(values, { text: pick([`${v.text} - mean[tokens](${v.text})`, `${v.text} * sum[time](${v.text})`,
+          `mean[batch](max[time](${v.text}))`]), axes: v.axes });
       },
       () => {
         const v = latest();
@@ -179,7 +191,8 @@ function draftPart(random: RandomSource, name: string, habits: Habits): string {
   const outs = main ? values.slice(-2) : [values.filter(({ axes }) => axes.length === 1 && axes[0] === 'A').at(-1) ?? values[0]];
   lines.push('let nil = 0 * sum[A](x)');
   outs.forEach((out, n) => lines.push(`y${n} = nil + sum[](${out.text})`));
-  if (habits.folds && random.uniform() < 0.6) lines.push(`loss l = mean[tokens](${outs[0].axes.length > 0 ? `sum[${outs[0].axes.join(', ')}](${outs[0].text})` : outs[0].text})`);
+  const { text, axes } = outs[0];
+  if (habits.folds && random.uniform() < 0.6) lines.push(`loss l = mean[tokens](${axes.length > 0 ? `sum[${axes.join(', ')}](${text})` : text})`);
   const signature = main ? 'x: [A], z: [A, B], s: [B], i: one of B' : 'x: [A]';
   const outputs = outs.map((out, n) => `y${n}: [${(main ? out.axes : ['A']).join(', ')}]`).join(', ');
   const sizes = Object.entries(SIZES).map(([axis, size]) => `${axis} = ${size}`).join(', ');

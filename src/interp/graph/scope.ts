@@ -85,7 +85,9 @@ export function factsOf(run: Run, graph: Graph): Facts {
   if (known !== undefined) return known;
   const readers: number[][] = graph.nodes.map(() => []);
   graph.nodes.forEach((node, id) => operandsOf(node).forEach((arg) => readers[arg].push(id)));
-  const counted = graph.nodes.flatMap((node, id) => (node.kind === 'call' && settles(run, graph.instances[node.instance].part) ? [id] : []));
+  const counted = graph.nodes.flatMap((node, id) => {
+    return node.kind === 'call' && settles(run, graph.instances[node.instance].part) ? [id] : [];
+  });
   const facts = { tokenwise: isTokenwise(run, graph), counted, readers };
   run.facts.set(graph, facts);
   return facts;

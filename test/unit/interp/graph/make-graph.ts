@@ -16,6 +16,8 @@ type MapFn = Extract<NodeBody, { kind: 'map' }>['fn'];
 type Compare = Extract<NodeBody, { kind: 'compare' }>['op'];
 type Fold = Extract<NodeBody, { kind: 'fold' }>['op'];
 
+type Renamed = Readonly<Record<string, string>>;
+
 /** Words to write a graph with; nodes are numbers. */
 export interface Words {
   get(name: string): number;
@@ -27,7 +29,7 @@ export interface Words {
   compare(left: number, op: Compare, right: number): number;
   restrict(arg: number, choice: number): number;
   node(body: NodeBody, type?: Partial<ValueType>): number;
-  call(instance: string, args: readonly number[], outputs: readonly Axes[], mapped?: Axes, renamed?: Readonly<Record<string, string>>): number[];
+  call(instance: string, args: readonly number[], outputs: readonly Axes[], mapped?: Axes, renamed?: Renamed): number[];
 }
 
 export interface Made {
@@ -42,7 +44,8 @@ export interface Shape {
   readonly inputs?: Readonly<Record<string, Axes | Axis>>;
   readonly params?: Readonly<Record<string, Axes>>;
   readonly buffers?: Readonly<Record<string, Axes>>;
-  readonly parts?: Readonly<Record<string, { readonly part: Graph | ScanPart; readonly family?: Axes; readonly turns?: readonly number[] }>>;
+  readonly parts?: Readonly<Record<string,
+    { readonly part: Graph | ScanPart; readonly family?: Axes; readonly turns?: readonly number[] }>>;
 }
 
 const isAxis = (axes: Axes | Axis): axes is Axis => !Array.isArray(axes);
@@ -52,13 +55,15 @@ export function makeGraph(shape: Shape, body: (w: Words) => Made): Graph {
   const b = graphBuilder();
   const number: ValueType = { kind: 'number', axes: [], level: 'token', restricted: [], of: undefined };
   const inputs = Object.entries(shape.inputs ?? {}).map(([name, axes]) => {
-    return { name, range: ANY, origin: NO_SPAN, type: isAxis(axes) ? { ...number, kind: 'index' as const, of: axes } : { ...number, axes } };
+    return { name, range: ANY, origin: NO_SPAN,
+      type: isAxis(axes) ? { ...number, kind: 'index' as const, of: axes } : { ...number, axes } };
   });
   const param = (buffer: boolean) => ([name, axes]: [string, Axes]) => {
     return { name, axes, buffer, law: undefined, range: ANY, f32: false, decay: false, origin: NO_SPAN };
   };
   const params = [...Object.entries(shape.params ?? {}).map(param(false)), ...Object.entries(shape.buffers ?? {}).map(param(true))];
-  const instances = Object.entries(shape.parts ?? {}).map(([name, { part, family = [], turns = [] }]): Instance => ({ name, turns, loops: new Map(), family, part, origin: NO_SPAN }));
+  const instances = Object.entries(shape.parts ?? {}).map(([name, { part, family = [], turns = [] }]): Instance =>
+    ({ name, turns, loops: new Map(), family, part, origin: NO_SPAN }));
   const add = (made: NodeBody, type: Partial<ValueType> = {}): number => b.add(made, NO_SPAN, { ...number, ...type });
   const words: Words = {
     get(name) {
@@ -80,15 +85,18 @@ export function makeGraph(shape: Shape, body: (w: Words) => Made): Graph {
       const at = instances.findIndex((one) => one.name === instance);
       const call = add({ kind: 'call', instance: at, args, mapped, renamed: new Map(Object.entries(renamed)) });
       const restricted = [...new Set(args.flatMap((arg) => b.typeOf(arg).restricted))];
-      return outputs.map((axes, output) => add({ kind: 'result', call, output }, { axes: [...instances[at].family, ...mapped, ...axes], restricted }));
+      return outputs.map((axes, output) =>
+        add({ kind: 'result', call, output }, { axes: [...instances[at].family, ...mapped, ...axes], restricted }));
     },
   };
   const { outputs = {}, losses = {}, updates = {} } = body(words);
   return {
-    kind: 'layer', name: shape.name ?? 'made', doc: '', training: true, settings: new Map(), inputs, params, instances, nodes: b.nodes, init: undefined, names: [], origin: NO_SPAN,
+    kind: 'layer', name: shape.name ?? 'made', doc: '', training: true, settings: new Map(), inputs, params, instances, nodes: b.nodes,
+      init: undefined, names: [], origin: NO_SPAN,
     outputs: Object.entries(outputs).map(([name, value]) => ({ name, axes: b.typeOf(value).axes, value, origin: NO_SPAN })),
     losses: Object.entries(losses).map(([name, value]) => ({ name, turns: [], value, origin: NO_SPAN })),
-    updates: Object.entries(updates).map(([name, value]) => ({ param: params.findIndex((one) => one.name === name), value, origin: NO_SPAN })),
+    updates: Object.entries(updates).map(([name, value]) =>
+      ({ param: params.findIndex((one) => one.name === name), value, origin: NO_SPAN })),
   };
 }
 
@@ -112,7 +120,8 @@ export function someCall(graph: Graph, lengths: readonly number[], seed = 1, cha
 
 export function someCotangents(graph: Graph, { outputs }: Evaluation, seed = 9): Map<string, Float64Array> {
   const random = randomSource(seed);
-  return new Map(graph.outputs.map(({ name }) => [`d_${name}`, (outputs.get(name) ?? new Float64Array()).map(() => 2 * random.uniform() - 1)]));
+  return new Map(graph.outputs.map(({ name }) =>
+    [`d_${name}`, (outputs.get(name) ?? new Float64Array()).map(() => 2 * random.uniform() - 1)]));
 }
 
 function objective(graph: Graph, call: GraphCall, cotangents: ReadonlyMap<string, Float64Array>): number {

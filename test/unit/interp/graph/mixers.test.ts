@@ -14,7 +14,8 @@ const cases: Readonly<Record<string, readonly [file: string, name: string, numbe
   sink_gqa: ['attention', 'sink_gqa', { D: 6, J: 2, R: 2, K: 4, I: 2, theta: 150000, factor: 32, window: 0 }],
   'sink_gqa in a window': ['attention', 'sink_gqa', { D: 6, J: 2, R: 2, K: 4, I: 2, theta: 150000, factor: 32, window: 3 }],
   mla: ['attention', 'mla', { D: 6, H: 2, A: 5, C: 4, N: 3, R: 4, V: 3, I: 2, theta: 10000, factor: 40, rotate: 1 }],
-  'mla without a bottleneck and positions': ['attention', 'mla', { D: 6, H: 2, A: 0, C: 4, N: 3, R: 4, V: 3, I: 2, theta: 10000, factor: 1, rotate: 0 }],
+  'mla without a bottleneck and positions': ['attention', 'mla',
+    { D: 6, H: 2, A: 0, C: 4, N: 3, R: 4, V: 3, I: 2, theta: 10000, factor: 1, rotate: 0 }],
   gdn: ['delta', 'gdn', { D: 6, J: 2, R: 2, K: 3, V: 4, T: 3 }],
   kimi_kda: ['delta', 'kimi_kda', { D: 6, H: 2, K: 3, V: 4, Z: 2, T: 3 }],
   mamba2: ['mamba2', 'mamba2', { D: 6, G: 2, R: 2, V: 3, K: 4, T: 3, eps: 1e-5 }],
@@ -30,13 +31,16 @@ const cases: Readonly<Record<string, readonly [file: string, name: string, numbe
 const LENGTHS = [7, 4];
 
 /** The tokens `from` to `to` of every sequence. */
-function cut(call: GraphCall, widths: ReadonlyMap<string, number>, from: number, to: (length: number) => number): Pick<GraphCall, 'inputs' | 'lengths'> {
+function cut(
+  call: GraphCall, widths: ReadonlyMap<string, number>, from: number, to: (length: number) => number,
+): Pick<GraphCall, 'inputs' | 'lengths'> {
   const starts = LENGTHS.map((_, n) => LENGTHS.slice(0, n).reduce((a, b) => a + b, 0));
   return {
     lengths: LENGTHS.map((length) => Math.max(0, to(length) - from)),
     inputs: new Map([...call.inputs].map(([name, data]) => {
       const width = widths.get(name) ?? 1;
-      return [name, Float64Array.from(LENGTHS.flatMap((length, n) => [...data.subarray((starts[n] + from) * width, (starts[n] + Math.max(from, to(length))) * width)]))];
+      return [name, Float64Array.from(LENGTHS.flatMap((length, n) =>
+        [...data.subarray((starts[n] + from) * width, (starts[n] + Math.max(from, to(length))) * width)]))];
     })),
   };
 }
@@ -47,17 +51,20 @@ describe('mixers', () => {
       const graph = exampleGraph(`layers/${file}`, name, numbers);
       const call = someCall(graph, LENGTHS, 21);
       const made = evaluate(graph, call);
-      const inputs = Object.fromEntries(graph.inputs.map((input) => [input.name, rowsOf(call.inputs.get(input.name) ?? new Float64Array(), sizeOf(input.type.axes))]));
+      const inputs = Object.fromEntries(graph.inputs.map((input) =>
+        [input.name, rowsOf(call.inputs.get(input.name) ?? new Float64Array(), sizeOf(input.type.axes))]));
       const expected = mixers[name]({ x: inputs.x, inputs, params: call.params, lengths: LENGTHS, sizes: numbers });
       expect([...made.outputs.keys()]).toEqual(Object.keys(expected));
       for (const [output, rows] of Object.entries(expected)) {
         const found = made.outputs.get(output);
-        rows.flat().forEach((value, i) => expect(Math.abs(value - (found?.[i] ?? NaN)), `${output}[${i}]`).toBeLessThan(1e-12 * Math.max(1, Math.abs(value))));
+        rows.flat().forEach((value, i) =>
+          expect(Math.abs(value - (found?.[i] ?? NaN)), `${output}[${i}]`).toBeLessThan(1e-12 * Math.max(1, Math.abs(value))));
       }
     });
 
     it(`${title}: gradients are differences`, () => {
-      expect(gradientError(exampleGraph(`layers/${file}`, name, numbers), someCall(exampleGraph(`layers/${file}`, name, numbers), LENGTHS, 22), 6)).toBeLessThan(1e-6);
+      expect(gradientError(exampleGraph(`layers/${file}`, name, numbers),
+        someCall(exampleGraph(`layers/${file}`, name, numbers), LENGTHS, 22), 6)).toBeLessThan(1e-6);
     });
 
     it(`${title}: a prompt and then step by step, equal to all at once`, () => {
@@ -87,7 +94,8 @@ describe('mixers', () => {
         const joined = found.flatMap((one) => one.get(output) ?? []);
         const expected = all.outputs.get(output) ?? new Float64Array();
         expect(joined.length).toBe(expected.length);
-        joined.forEach((value, i) => expect(Math.abs(value - expected[i]), `${output}[${i}]`).toBeLessThan(1e-12 * Math.max(1, Math.abs(value))));
+        joined.forEach((value, i) =>
+          expect(Math.abs(value - expected[i]), `${output}[${i}]`).toBeLessThan(1e-12 * Math.max(1, Math.abs(value))));
       }
     });
   }

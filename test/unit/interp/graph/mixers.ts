@@ -20,7 +20,8 @@ const standard = (row: Row, eps: number): Row => {
   return row.map((value) => (value - middle) / Math.sqrt(average(row.map((other) => (other - middle) ** 2)) + eps));
 };
 /** A function of each of `count` parts of a row. */
-const each = (row: Row, count: number, f: (own: Row, i: number) => Row): Row => range(count).flatMap((i) => f(part(row, i, row.length / count), i));
+const each = (row: Row, count: number, f: (own: Row, i: number) => Row): Row =>
+  range(count).flatMap((i) => f(part(row, i, row.length / count), i));
 const product = (a: Row, b: Row): Row => a.map((value, i) => value * b[i]);
 const sum = (a: Row, b: Row): Row => a.map((value, i) => value + b[i]);
 
@@ -84,7 +85,8 @@ type Matrix = number[][];
 
 /** A state [K, V] a head, from step to step along each sequence; `tokens` says which are steps. */
 function recur(
-  input: MixerInput, heads: number, K: number, V: number, step: (S: Matrix, h: number, t: number) => { S: Matrix; o: Row }, present: (t: number, h: number) => boolean = () => true,
+  input: MixerInput, heads: number, K: number, V: number, step: (S: Matrix, h: number, t: number) => { S: Matrix; o: Row },
+    present: (t: number, h: number) => boolean = () => true,
 ): Row[] {
   const states = new Map<number, Matrix>();
   return places(input).map(({ position }, t) => range(heads).flatMap((h) => {
@@ -162,7 +164,8 @@ export const mixers: Readonly<Record<string, Mixer>> = {
   sink_gqa(input) {
     const { params, sizes: { D, J, R, K, I, theta, factor, window } } = input;
     const m = 0.1 * Math.log(factor) + 1;
-    const biased = (name: string, count: number): Row[] => project(input, `W${name}`, count * K).map((row) => sum(row, vector(params, `b${name}`, count * K)));
+    const biased = (name: string, count: number): Row[] =>
+      project(input, `W${name}`, count * K).map((row) => sum(row, vector(params, `b${name}`, count * K)));
     const turned = (name: string, count: number): Row[] => biased(name, count).map((row, t) => each(row, count, (own) => {
       return rotate(own, places(input)[t].position, yarn(I, theta, factor, false), 'halves').map((value) => m * value);
     }));
@@ -181,7 +184,8 @@ export const mixers: Readonly<Record<string, Mixer>> = {
     const where = places(input);
     const a = A > 0 ? project(input, 'Wqa', A).map((row) => product(vector(params, 'nq', A), rms(row, 1e-6))) : input.x;
     const width = A > 0 ? A : D;
-    const turn = (row: Row, t: number): Row => (turns === 1 ? rotate(row, where[t].position, yarn(I, theta, factor, true), 'adjacent') : row);
+    const turn = (row: Row, t: number): Row =>
+      (turns === 1 ? rotate(row, where[t].position, yarn(I, theta, factor, true), 'adjacent') : row);
     const qn = project(input, 'Wqn', H * N, a, width);
     const qr = project(input, 'Wqr', H * R, a, width).map((row, t) => each(row, H, (own) => turn(own, t)));
     const c = project(input, 'Wkv', C).map((row) => product(vector(params, 'nkv', C), rms(row, 1e-6)));
@@ -198,7 +202,8 @@ export const mixers: Readonly<Record<string, Mixer>> = {
 
   gdn(input) {
     const { params, sizes: { D, J, R, K, V } } = input;
-    const mixed = (name: string, width: number): Row[] => convolve(input, project(input, `W${name}`, width), `C${name}`).map((row) => row.map(silu));
+    const mixed = (name: string, width: number): Row[] =>
+      convolve(input, project(input, `W${name}`, width), `C${name}`).map((row) => row.map(silu));
     const [q, k] = ['q', 'k'].map((name) => mixed(name, J * K).map((row) => each(row, J, l2)));
     const v = mixed('v', J * R * V);
     const [A, dt] = [vector(params, 'A_log', J * R), vector(params, 'dt_bias', J * R)];
@@ -215,7 +220,8 @@ export const mixers: Readonly<Record<string, Mixer>> = {
 
   kimi_kda(input) {
     const { params, sizes: { D, H, K, V, Z } } = input;
-    const mixed = (name: string, width: number): Row[] => convolve(input, project(input, `W${name}`, width), `C${name}`).map((row) => row.map(silu));
+    const mixed = (name: string, width: number): Row[] =>
+      convolve(input, project(input, `W${name}`, width), `C${name}`).map((row) => row.map(silu));
     const [q, k] = ['q', 'k'].map((name) => mixed(name, H * K).map((row) => each(row, H, l2)));
     const v = mixed('v', H * V);
     const [A, dt] = [vector(params, 'A_log', H), vector(params, 'dt_bias', H * K)];
@@ -225,7 +231,8 @@ export const mixers: Readonly<Record<string, Mixer>> = {
       return deltaStep(S, part(q[t], h, K), part(k[t], h, K), part(v[t], h, V), g, sigmoid(b[t][h]));
     });
     const gate = project(input, 'g2', H * V, project(input, 'g1', Z), Z);
-    const gated = o.map((row, t) => product(each(row, H, (own) => product(vector(params, 'norm', V), rms(own, 1e-5))), gate[t].map(sigmoid)));
+    const gated = o.map((row, t) =>
+      product(each(row, H, (own) => product(vector(params, 'norm', V), rms(own, 1e-5))), gate[t].map(sigmoid)));
     return { y: project(input, 'Wo', D, gated, H * V) };
   },
 
@@ -240,11 +247,13 @@ export const mixers: Readonly<Record<string, Mixer>> = {
     const o = recur(input, G * R, K, V, (S, h, t) => {
       const own = part(u[t], h, V);
       const g = Math.floor(h / R);
-      const step = plainStep(S, part(c[t], g, K), part(b[t], g, K), own.map((value) => dt[t][h] * value), range(K).map(() => -Math.exp(A[h]) * dt[t][h]));
+      const step = plainStep(S, part(c[t], g, K), part(b[t], g, K), own.map((value) => dt[t][h] * value),
+        range(K).map(() => -Math.exp(A[h]) * dt[t][h]));
       return { S: step.S, o: sum(step.o, own.map((value) => skip[h] * value)) };
     });
     const z = project(input, 'Wz', G * R * V);
-    const normed = o.map((row, t) => product(vector(params, 'norm', G * R * V), each(product(row, z[t].map(silu)), G, (own) => rms(own, eps))));
+    const normed = o.map((row, t) =>
+      product(vector(params, 'norm', G * R * V), each(product(row, z[t].map(silu)), G, (own) => rms(own, eps))));
     return { y: project(input, 'Wo', D, normed, G * R * V) };
   },
 
@@ -263,8 +272,10 @@ export const mixers: Readonly<Record<string, Mixer>> = {
 
   gla_mixer(input) {
     const { params, sizes: { D, H, K, V, Z } } = input;
-    const [q, k, v, g] = [project(input, 'Wq', H * K), project(input, 'Wk', H * K), project(input, 'Wv', H * V), project(input, 'Wg', H * V)];
-    const f = project(input, 'g2', H * K, project(input, 'g1', Z), Z).map((row) => sum(row, vector(params, 'gb', H * K)).map((value) => -softplus(-value) / 16));
+    const [q, k, v, g] = [project(input, 'Wq', H * K), project(input, 'Wk', H * K), project(input, 'Wv', H * V),
+      project(input, 'Wg', H * V)];
+    const f = project(input, 'g2', H * K, project(input, 'g1', Z),
+      Z).map((row) => sum(row, vector(params, 'gb', H * K)).map((value) => -softplus(-value) / 16));
     const o = recur(input, H, K, V, (S, h, t) => {
       const step = plainStep(S, part(q[t], h, K), part(k[t], h, K), part(v[t], h, V), part(f[t], h, K));
       return { S: step.S, o: step.o.map((value) => value / Math.sqrt(K)) };
@@ -275,9 +286,12 @@ export const mixers: Readonly<Record<string, Mixer>> = {
 
   seed_gla(input) {
     const { params, sizes: { D, H, K, V, Z } } = input;
-    const biased = (name: string, width: number): Row[] => project(input, `W${name}`, width).map((row) => sum(row, vector(params, `b${name}`, width)));
-    const [q, k, v, g] = [biased('q', H * K).map((row) => row.map(silu)), biased('k', H * K).map((row) => row.map(silu)), biased('v', H * V), biased('g', H * V)];
-    const f = project(input, 'g2', H * K, project(input, 'g1', Z), Z).map((row) => sum(row, vector(params, 'gb', H * K)).map((value) => -softplus(-value) / 16));
+    const biased = (name: string, width: number): Row[] =>
+      project(input, `W${name}`, width).map((row) => sum(row, vector(params, `b${name}`, width)));
+    const [q, k, v, g] = [biased('q', H * K).map((row) => row.map(silu)), biased('k', H * K).map((row) => row.map(silu)),
+      biased('v', H * V), biased('g', H * V)];
+    const f = project(input, 'g2', H * K, project(input, 'g1', Z),
+      Z).map((row) => sum(row, vector(params, 'gb', H * K)).map((value) => -softplus(-value) / 16));
     const o = recur(input, H, K, V, (S, h, t) => {
       const step = plainStep(S, part(q[t], h, K), part(k[t], h, K), part(v[t], h, V), part(f[t], h, K));
       return { S: step.S, o: step.o.map((value) => value / Math.sqrt(K)) };
@@ -303,7 +317,8 @@ export const mixers: Readonly<Record<string, Mixer>> = {
     let v = project(input, 'Wv', H * V, xv);
     if (i > 0) {
       const blend = through(xv, 'v1', M, 'v2', H * V, same);
-      v = v.map((row, t) => row.map((value, j) => value + (inputs.v0[t][j] - value) * sigmoid(blend[t][j] + vector(params, 'vb', H * V)[j])));
+      v = v.map((row, t) =>
+        row.map((value, j) => value + (inputs.v0[t][j] - value) * sigmoid(blend[t][j] + vector(params, 'vb', H * V)[j])));
     }
     const decay = through(shifted('x_w'), 'w1', Z, 'w2', H * K, Math.tanh);
     const w = decay.map((row) => sum(row, vector(params, 'w0', H * K)).map((value) => -Math.exp(-0.5) * sigmoid(value)));
@@ -322,7 +337,8 @@ export const mixers: Readonly<Record<string, Mixer>> = {
     const [nw, nb, bonus] = [vector(params, 'nw', H * V), vector(params, 'nb', H * V), vector(params, 'r_k', H * K)];
     const y = o.map((row, t) => {
       const normed = sum(product(nw, each(row, H, (own) => standard(own, V * 1e-5))), nb);
-      const straight = each(v[t], H, (own, h) => own.map((value) => value * total(range(K).map((c) => r[t][h * K + c] * k[t][h * K + c] * bonus[h * K + c]))));
+      const bonusOf = (h: number): number => total(range(K).map((c) => r[t][h * K + c] * k[t][h * K + c] * bonus[h * K + c]));
+      const straight = each(v[t], H, (own, h) => own.map((value) => value * bonusOf(h)));
       return product(sum(normed, straight), g[t]);
     });
     return { y: project(input, 'Wo', D, y, H * V), v };
@@ -331,7 +347,8 @@ export const mixers: Readonly<Record<string, Mixer>> = {
   channel_mix(input) {
     const { x, params, sizes: { D, F } } = input;
     const where = places(input);
-    const mixed = x.map((row, t) => row.map((value, d) => value + ((where[t].position === 0 ? 0 : x[t - 1][d]) - value) * vector(params, 'x_k', D)[d]));
+    const mixed = x.map((row, t) =>
+      row.map((value, d) => value + ((where[t].position === 0 ? 0 : x[t - 1][d]) - value) * vector(params, 'x_k', D)[d]));
     return { y: project(input, 'down', D, project(input, 'up', F, mixed).map((row) => row.map((value) => relu(value) ** 2)), F) };
   },
 
@@ -339,7 +356,8 @@ export const mixers: Readonly<Record<string, Mixer>> = {
     const { x, params, lengths, sizes: { D, H, K, V, M, T, k: most } } = input;
     const z = project(input, 'gate', M);
     const p = z.map((row) => row.map((value) => Math.exp(value - logsumexp(row))));
-    const chosen = p.map((row) => range(M).map((m) => row.filter((other, i) => other > row[m] || (other === row[m] && i < m)).length < most));
+    const chosen = p.map((row) =>
+      range(M).map((m) => row.filter((other, i) => other > row[m] || (other === row[m] && i < m)).length < most));
     const [A, dt] = [vector(params, 'A_log', H), vector(params, 'dt_bias', H)];
     /** One memory on the tokens that are its own. */
     const memory = (own: readonly boolean[], k0: Row[], v0: Row[], a0: Row[], b0: Row[]): Row[] => {
@@ -364,12 +382,15 @@ export const mixers: Readonly<Record<string, Mixer>> = {
       const w = tensor(params, name, M, D, width);
       return x.map((row) => times(row, (d, f) => w(m, d, f), width));
     };
-    const memories = range(M).map((m) => memory(chosen.map((row) => row[m]), of('Wk', m, H * K), of('Wv', m, H * V), of('Wa', m, H), of('Wb', m, H)));
-    const always = memory(x.map(() => true), project(input, 'Sk', H * K), project(input, 'Sv', H * V), project(input, 'Sa', H), project(input, 'Sb', H));
+    const memories = range(M).map((m) =>
+      memory(chosen.map((row) => row[m]), of('Wk', m, H * K), of('Wv', m, H * V), of('Wa', m, H), of('Wb', m, H)));
+    const always = memory(x.map(() => true), project(input, 'Sk', H * K), project(input, 'Sv', H * V), project(input, 'Sa', H),
+      project(input, 'Sb', H));
     const g = project(input, 'Wg', H * V);
     const gated = x.map((_, t) => {
       const all = total(p[t].filter((_value, m) => chosen[t][m]));
-      const mixed = range(M).reduce((row, m) => (chosen[t][m] ? sum(row, memories[m][t].map((value) => (p[t][m] / all) * value)) : row), always[t]);
+      const mixed = range(M).reduce((row, m) => (chosen[t][m] ? sum(row, memories[m][t].map((value) => (p[t][m] / all) * value)) : row),
+        always[t]);
       return product(each(mixed, H, (own) => product(vector(params, 'norm', V), rms(own, 1e-6))), g[t].map(silu));
     });
     return { y: project(input, 'Wo', D, gated, H * V) };

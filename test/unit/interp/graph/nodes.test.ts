@@ -16,16 +16,22 @@ interface Case {
 const smooth: Readonly<Record<string, Case>> = {
   'map, broadcast over axes and tokens': {
     shape: { inputs: { x: [D], s: [] }, params: { w: [F, D], b: [] } },
-    body: (w) => ({ outputs: { y: w.map('mul', w.map('tanh', w.map('add', w.get('x'), w.get('w'))), w.map('exp', w.map('sub', w.get('s'), w.get('b')))) } }),
+    body: (w) => ({ outputs: { y: w.map('mul', w.map('tanh', w.map('add', w.get('x'), w.get('w'))),
+      w.map('exp', w.map('sub', w.get('s'), w.get('b')))) } }),
   },
-  'map of one number': { shape: { params: { a: [] }, inputs: { x: [] } }, body: (w) => ({ outputs: { y: w.map('div', w.get('x'), w.map('add', w.num(3), w.get('a'))) } }) },
-  'remainder': { shape: { inputs: { x: [D] } }, body: (w) => ({ outputs: { y: w.map('%', w.map('mul', w.get('x'), w.num(3.1)), w.num(0.7)) } }) },
-  'contract with a param': { shape: { inputs: { x: [D] }, params: { w: [E, D, F] } }, body: (w) => ({ outputs: { y: w.mm(w.get('x'), w.get('w'), D) } }) },
-  'contract of params': { shape: { inputs: { x: [D] }, params: { a: [D, E], b: [E, F] } }, body: (w) => ({ outputs: { y: w.mm(w.get('x'), w.mm(w.get('a'), w.get('b'), E), D) } }) },
+  'map of one number': { shape: { params: { a: [] }, inputs: { x: [] } },
+    body: (w) => ({ outputs: { y: w.map('div', w.get('x'), w.map('add', w.num(3), w.get('a'))) } }) },
+  'remainder': { shape: { inputs: { x: [D] } },
+    body: (w) => ({ outputs: { y: w.map('%', w.map('mul', w.get('x'), w.num(3.1)), w.num(0.7)) } }) },
+  'contract with a param': { shape: { inputs: { x: [D] }, params: { w: [E, D, F] } },
+    body: (w) => ({ outputs: { y: w.mm(w.get('x'), w.get('w'), D) } }) },
+  'contract of params': { shape: { inputs: { x: [D] }, params: { a: [D, E], b: [E, F] } },
+    body: (w) => ({ outputs: { y: w.mm(w.get('x'), w.mm(w.get('a'), w.get('b'), E), D) } }) },
   'contract of tokens, with axes side by side': {
     shape: { inputs: { x: [E, D, F], z: [F, E] } }, body: (w) => ({ outputs: { y: w.mm(w.get('x'), w.get('z'), F) } }),
   },
-  'contract over two axes': { shape: { inputs: { x: [F, D, E] }, params: { w: [E, D] } }, body: (w) => ({ outputs: { y: w.mm(w.get('x'), w.get('w'), D, E) } }) },
+  'contract over two axes': { shape: { inputs: { x: [F, D, E] }, params: { w: [E, D] } },
+    body: (w) => ({ outputs: { y: w.mm(w.get('x'), w.get('w'), D, E) } }) },
   'contract of tokens with sequences': {
     shape: { inputs: { x: [D] }, params: { w: [D, E] } }, lengths: [3, 0, 2],
     body: (w) => ({ outputs: { y: w.mm(w.get('x'), w.map('mul', w.fold('mean', w.get('x'), [], ['time']), w.get('w')), D) } }),
@@ -33,22 +39,27 @@ const smooth: Readonly<Record<string, Case>> = {
   ...Object.fromEntries((['sum', 'mean', 'max', 'min', 'prod', 'logsumexp'] as const).map((op): [string, Case] => [`${op} over axes`, {
     shape: { inputs: { x: [E, D, F] } }, body: (w) => ({ outputs: { y: w.fold(op, w.get('x'), [E, F]) } }),
   }])),
-  ...Object.fromEntries((['sum', 'mean', 'max', 'min', 'prod', 'logsumexp'] as const).map((op): [string, Case] => [`${op} over tokens, time and batch`, {
+  ...Object.fromEntries((['sum', 'mean', 'max', 'min', 'prod', 'logsumexp'] as const).map((op): [string, Case] =>
+    [`${op} over tokens, time and batch`, {
     shape: { inputs: { x: [E] } }, lengths: [3, 1],
     body: (w) => ({
-      outputs: { y: w.map('mul', w.fold(op, w.get('x'), [], ['time']), w.get('x')), z: w.map('mul', w.fold(op, w.fold(op, w.get('x'), [], ['time']), [], ['batch']), w.get('x')) },
+      outputs: { y: w.map('mul', w.fold(op, w.get('x'), [], ['time']), w.get('x')),
+        z: w.map('mul', w.fold(op, w.fold(op, w.get('x'), [], ['time']), [], ['batch']), w.get('x')) },
       losses: { l: w.fold(op, w.map('mul', w.get('x'), w.get('x')), [E], ['tokens']) },
     }),
   }])),
-  'softmax': { shape: { inputs: { x: [E, D] } }, body: (w) => ({ outputs: { y: w.node({ kind: 'softmax', arg: w.get('x'), axes: [E], sink: undefined }) } }) },
+  'softmax': { shape: { inputs: { x: [E, D] } },
+    body: (w) => ({ outputs: { y: w.node({ kind: 'softmax', arg: w.get('x'), axes: [E], sink: undefined }) } }) },
   'softmax with a sink': {
-    shape: { inputs: { x: [E, D] }, params: { s: [D] } }, body: (w) => ({ outputs: { y: w.node({ kind: 'softmax', arg: w.get('x'), axes: [E], sink: w.get('s') }) } }),
+    shape: { inputs: { x: [E, D] }, params: { s: [D] } },
+      body: (w) => ({ outputs: { y: w.node({ kind: 'softmax', arg: w.get('x'), axes: [E], sink: w.get('s') }) } }),
   },
   'restrict, fold and lift': {
     shape: { inputs: { x: [E, D], s: [E] } }, seed: 2,
     body(w) {
       const kept = w.restrict(w.get('x'), w.top(w.get('s'), [E], w.num(2)));
-      return { outputs: { y: w.fold('prod', kept, [E]), z: w.node({ kind: 'lift', arg: w.map('exp', kept) }), m: w.fold('max', kept, [E]) } };
+      return { outputs: { y: w.fold('prod', kept, [E]), z: w.node({ kind: 'lift', arg: w.map('exp', kept) }),
+        m: w.fold('max', kept, [E]) } };
     },
   },
   'contract over an axis of a choice': {
@@ -57,9 +68,11 @@ const smooth: Readonly<Record<string, Case>> = {
   },
   'pick, some without an index': {
     shape: { inputs: { i: E, x: [E] }, params: { w: [D, E, F] } },
-    body: (w) => ({ outputs: { y: w.node({ kind: 'pick', arg: w.get('w'), axis: E, index: w.get('i') }), z: w.node({ kind: 'pick', arg: w.get('x'), axis: E, index: w.get('i') }) } }),
+    body: (w) => ({ outputs: { y: w.node({ kind: 'pick', arg: w.get('w'), axis: E, index: w.get('i') }),
+      z: w.node({ kind: 'pick', arg: w.get('x'), axis: E, index: w.get('i') }) } }),
   },
-  'before': { shape: { inputs: { x: [D] } }, lengths: [3, 2], body: (w) => ({ outputs: { y: w.map('mul', w.node({ kind: 'before', arg: w.get('x') }), w.get('x')) } }) },
+  'before': { shape: { inputs: { x: [D] } }, lengths: [3, 2],
+    body: (w) => ({ outputs: { y: w.map('mul', w.node({ kind: 'before', arg: w.get('x') }), w.get('x')) } }) },
   'before, along the tokens of a choice': {
     shape: { inputs: { x: [D], s: [E] } }, lengths: [4, 3],
     body(w) {
@@ -67,7 +80,8 @@ const smooth: Readonly<Record<string, Case>> = {
       return { outputs: { y: w.fold('sum', w.map('mul', kept, w.node({ kind: 'before', arg: w.map('exp', kept) })), [E]) } };
     },
   },
-  'conv': { shape: { inputs: { x: [D] }, params: { w: [F, D] } }, lengths: [5, 1], body: (w) => ({ outputs: { y: w.node({ kind: 'conv', arg: w.get('x'), weight: w.get('w'), taps: F }) } }) },
+  'conv': { shape: { inputs: { x: [D] }, params: { w: [F, D] } }, lengths: [5, 1],
+    body: (w) => ({ outputs: { y: w.node({ kind: 'conv', arg: w.get('x'), weight: w.get('w'), taps: F }) } }) },
   'conv, along the tokens of a choice': {
     shape: { inputs: { x: [D], s: [E] }, params: { w: [F, D] } }, lengths: [4, 3],
     body(w) {
@@ -80,7 +94,8 @@ const smooth: Readonly<Record<string, Case>> = {
     body(w) {
       const seen = past();
       const at = (name: string): number => w.node({ kind: 'past', arg: w.get(name), axis: seen });
-      return { outputs: { y: w.mm(w.node({ kind: 'softmax', arg: w.mm(w.get('q'), at('k'), D), axes: [seen], sink: undefined }), at('v'), seen) } };
+      return { outputs: { y: w.mm(w.node({ kind: 'softmax', arg: w.mm(w.get('q'), at('k'), D), axes: [seen], sink: undefined }), at('v'),
+        seen) } };
     },
   },
   'attention over a window, with a sink, a bias and a cap': {

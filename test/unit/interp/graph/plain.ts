@@ -65,7 +65,8 @@ export function times(x: Row, w: (d: number, f: number) => number, width: number
 export type FfnKind = 'swiglu' | 'relu' | 'gelu' | 'relu2' | 'clamped';
 
 /** A feed-forward part: experts have their number in front of all weights, others are number 0 of 1. */
-export function feedForward(params: Params, path: string, kind: FfnKind, [count, e]: readonly [number, number], x: Row, hidden: number): Row {
+export function feedForward(params: Params, path: string, kind: FfnKind, [count, e]: readonly [number, number], x: Row,
+  hidden: number): Row {
   const width = x.length;
   const weight = (name: string, ...sizes: number[]) => {
     const w = tensor(params, `${path}.${name}`, count, ...sizes);

@@ -7,8 +7,8 @@ import { runSpec } from '../../../../src/interp/spec.js';
 import { math } from '../../../../src/math/index.js';
 
 /**
- * The meaning of graphs once more, one number after the other: what is the value of a node at this token and these indices? No arrays of values, no masks, no
- * gradients; what is absent is undefined. Slow, and nothing like the interpreter.
+ * The meaning of graphs once more, one number after the other: what is the value of a node at this token and these indices? No arrays of
+ * values, no masks, no gradients; what is absent is undefined. Slow, and nothing like the interpreter.
  */
 interface Number {
   readonly x: number;
@@ -48,7 +48,8 @@ interface World {
 }
 
 const size = (axes: readonly Axis[]): number => axes.reduce((n, axis) => n * axis.size, 1);
-const number = (axes: readonly Axis[], at: ReadonlyMap<string, number>): number => axes.reduce((n, axis) => n * axis.size + (at.get(axis.name) ?? NaN), 0);
+const number = (axes: readonly Axis[], at: ReadonlyMap<string, number>): number =>
+  axes.reduce((n, axis) => n * axis.size + (at.get(axis.name) ?? NaN), 0);
 const there = (x: number): Number => ({ x, out: false });
 
 /** All places that differ in some axes. */
@@ -92,7 +93,10 @@ function compute(world: World, node: GraphNode, id: number, place: Place): Found
       return there(data?.[world.family * size(axes) + number(axes, place.at)] ?? NaN);
     }
     case 'count': return there(countOf(world, node.of, place));
-    case 'index': return there((node.over === undefined ? 0 : node.over === 'time' ? token.time : place.token) * size(node.axes) + number(node.axes, place.at));
+    case 'index': {
+      const outer = node.over === undefined ? 0 : node.over === 'time' ? token.time : place.token;
+      return there(outer * size(node.axes) + number(node.axes, place.at));
+    }
     case 'map': {
       const args = node.args.map((arg) => at(arg));
       if (args.some((arg) => arg === undefined)) return undefined;
@@ -209,7 +213,8 @@ function countOf({ tokens, sequences }: World, of: Silent, { sequence }: Place):
 
 function foldAt(world: World, node: Extract<GraphNode, { kind: 'fold' }>, place: Place): Found {
   const tokens = node.silent.some((name) => name === 'tokens' || name === 'time');
-  const all = overSilent(world, node.silent, place).flatMap((one) => places(world, node.axes, one)).map((one) => valueAt(world, node.arg, one));
+  const all = overSilent(world, node.silent,
+    place).flatMap((one) => places(world, node.axes, one)).map((one) => valueAt(world, node.arg, one));
   const own = all.filter((one) => one !== undefined && !(tokens && one.out)).map((one) => one ?? there(NaN));
   const xs = own.map(({ x }) => x);
   const out = !tokens && own.some((one) => one.out);
@@ -275,7 +280,8 @@ function calledAt(world: World, id: number, call: Call, place: Place): { inner: 
     const here: Place = { sequence: token.sequence, token: i, at };
     const present = call.args.every((arg) => {
       const others = world.graph.nodes[arg].type.axes.filter((axis) => !at.has(axis.name));
-      return world.graph.nodes[arg].type.restricted.length === 0 || places(world, others, here).every((one) => valueAt(world, arg, one) !== undefined);
+      return world.graph.nodes[arg].type.restricted.length === 0 || places(world, others,
+        here).every((one) => valueAt(world, arg, one) !== undefined);
     });
     return present ? [i] : [];
   });
@@ -313,24 +319,30 @@ function scanAt(world: World, call: Call, output: number, place: Place): Found {
   const [head, heads] = [number(lanes, place.at), size(lanes)];
   const key = `${call.instance} ${call.args.join()} ${output} ${head}`;
   const outer = (name: string): string => call.renamed.get(name) ?? name;
-  const axesOf = (names: readonly string[]): Axis[] => names.map((name) => ({ name: outer(name), size: part.sizes.get(name) ?? NaN, past: false }));
+  const axesOf = (names: readonly string[]): Axis[] =>
+    names.map((name) => ({ name: outer(name), size: part.sizes.get(name) ?? NaN, past: false }));
   const known = world.scans.get(key);
   if (known !== undefined) return known(place);
   const at = new Map(lanes.map(({ name }) => [name, place.at.get(name) ?? NaN]));
   const here = (token: number): Place => ({ sequence: world.tokens[token].sequence, token, at });
-  const read = (arg: number, axes: readonly Axis[], token: number): Found[] => places(world, axes, here(token)).map((one) => valueAt(world, arg, one));
+  const read = (arg: number, axes: readonly Axis[], token: number): Found[] =>
+    places(world, axes, here(token)).map((one) => valueAt(world, arg, one));
   const { spec } = part;
   const rows = world.tokens.flatMap((_, token) => {
     return spec.inputs.every(({ axes }, i) => read(call.args[i], axesOf(axes), token).every((one) => one !== undefined)) ? [token] : [];
   });
   const lengths = Array.from({ length: world.sequences }, (_, n) => rows.filter((row) => world.tokens[row].sequence === n).length);
-  const tensors = new Map<string, Float64Array>(spec.inputs.map(({ name, axes }, i) => [name, Float64Array.from(rows.flatMap((row) => read(call.args[i], axesOf(axes), row).map((one) => one?.x ?? NaN)))]));
+  const tensors = new Map<string,
+    Float64Array>(spec.inputs.map(({ name, axes }, i) =>
+    [name, Float64Array.from(rows.flatMap((row) => read(call.args[i], axesOf(axes), row).map((one) => one?.x ?? NaN)))]));
   for (const { name, axes } of spec.params) {
     const width = size(axesOf(axes));
     const first = (world.family * heads + head) * width;
-    tensors.set(name, (world.call.params.get(below(below(world.path, instancePath(instance)), name)) ?? new Float64Array()).subarray(first, first + width));
+    tensors.set(name, (world.call.params.get(below(below(world.path, instancePath(instance)),
+      name)) ?? new Float64Array()).subarray(first, first + width));
   }
-  const found = runSpec(spec, { sizes: part.sizes, heads: 1, groups: 1, lengths, within: { first: head, heads } }, tensors).get(spec.outputs[output].name);
+  const found = runSpec(spec, { sizes: part.sizes, heads: 1, groups: 1, lengths, within: { first: head, heads } },
+    tensors).get(spec.outputs[output].name);
   const axes = axesOf(spec.outputs[output].axes);
   const answer = (one: Place): Found => {
     const row = rows.indexOf(one.token);
@@ -348,13 +360,15 @@ function lossesOf(world: World, losses: Map<string, number>): void {
   }
   graph.nodes.forEach((node, id) => {
     if (node.kind !== 'call' || graph.instances[node.instance].part.kind === 'scan') return;
-    for (const place of places(world, lanesOf(world, node), { sequence: -1, token: -1, at: new Map() })) lossesOf(calledAt(world, id, node, place).inner, losses);
+    for (const place of places(world, lanesOf(world, node), { sequence: -1, token: -1, at: new Map() })) lossesOf(calledAt(world, id,
+      node, place).inner, losses);
   });
 }
 
 /** Outputs, [tokens, ...axes] by name, and losses by path. */
 export function evaluatePointwise(graph: Graph, call: GraphCall): { outputs: Map<string, number[]>; losses: Map<string, number> } {
-  const tokens = call.lengths.flatMap((length, sequence) => Array.from({ length }, (_, time): Token => ({ sequence, time, key: [time, call.ids?.[sequence] ?? sequence] })));
+  const tokens = call.lengths.flatMap((length, sequence) =>
+    Array.from({ length }, (_, time): Token => ({ sequence, time, key: [time, call.ids?.[sequence] ?? sequence] })));
   const world: World = {
     graph, call, path: '', family: 0, families: 1, lane: 0, sequences: call.lengths.length, tokens,
     input(i, place) {

@@ -28,7 +28,8 @@ function fault(run: () => unknown): GraphFault {
 function near(found: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 1e-12): void {
   expect(found.length).toBe(expected.length);
   for (let i = 0; i < expected.length; i++) {
-    expect(Math.abs(found[i] - expected[i]), `[${i}] ${found[i]} ${expected[i]}`).toBeLessThan(tolerance * Math.max(1, Math.abs(expected[i])));
+    expect(Math.abs(found[i] - expected[i]),
+      `[${i}] ${found[i]} ${expected[i]}`).toBeLessThan(tolerance * Math.max(1, Math.abs(expected[i])));
   }
 }
 
@@ -61,7 +62,8 @@ describe('the tiny model', () => {
     const random = randomSource(2);
     const direction = new Map([...found].map(([name, values]) => [name.slice(2), values.map(() => random.normal() / 256)]));
     const along = (step: number): number => {
-      const moved = new Map([...wide].map(([path, values]) => [path, values.map((value, i) => value + step * (direction.get(path)?.[i] ?? 0))]));
+      const moved = new Map([...wide].map(([path, values]) =>
+        [path, values.map((value, i) => value + step * (direction.get(path)?.[i] ?? 0))]));
       return [...evaluate(training, { ...call, program: 'eval', params: moved }).losses.values()].reduce((a, b) => a + b, 0);
     };
     let expected = 0;
@@ -77,7 +79,8 @@ describe('the tiny model', () => {
 
   it('packed sequences are what each is by itself; labels are needed by losses alone', () => {
     const packed = data(evaluate(outside, both).outputs, 'logits');
-    const alone = [one, two].map((own) => data(evaluate(outside, { ...both, inputs: new Map([['ids', own]]), lengths: [own.length] }).outputs, 'logits'));
+    const alone = [one, two].map((own) =>
+      data(evaluate(outside, { ...both, inputs: new Map([['ids', own]]), lengths: [own.length] }).outputs, 'logits'));
     near(packed, alone.flatMap((values) => [...values]));
   });
 
@@ -125,7 +128,8 @@ describe('the tiny model', () => {
   });
 
   it('tokens without a label are left out of means, whose numbers of tokens are reported', () => {
-    const call: GraphCall = { program: 'train', params, inputs: new Map([['ids', one], ['labels', Float64Array.from(one, (_, i) => (i < 4 ? -1 : i))]]), lengths: [9], seed: 5 };
+    const call: GraphCall = { program: 'train', params,
+      inputs: new Map([['ids', one], ['labels', Float64Array.from(one, (_, i) => (i < 4 ? -1 : i))]]), lengths: [9], seed: 5 };
     const made = evaluate(training, call);
     const logits = data(made.outputs, 'logits');
     const losses = Array.from({ length: 5 }, (_, i) => {
@@ -141,7 +145,8 @@ describe('choices', () => {
   const router = (body: string, rest = 'D = 2, E = 3, F = 2'): string => `
     layer ffn(x: [D]) -> y: [D] with D = 2, F = 2 { param up: [D, F], down: [F, D]   y = tanh(x @ up) @ down }
     moe r(x: [D], s: [E]) -> y: [D], m: [E] with ${rest} { use expert[E] = ffn with F   ${body} }`;
-  const run = (graph: Graph, s: readonly number[], program: GraphCall['program'] = 'train', lengths: readonly number[] = [s.length / 3]): Evaluation => {
+  const run = (graph: Graph, s: readonly number[], program: GraphCall['program'] = 'train',
+    lengths: readonly number[] = [s.length / 3]): Evaluation => {
     const call = someCall(graph, lengths);
     return evaluate(graph, { ...call, program, inputs: new Map(call.inputs).set('s', Float64Array.from(s)) });
   };
@@ -156,7 +161,8 @@ describe('choices', () => {
   it('a score that is not a number is an error with its token and its place', () => {
     const graph = graphOf(router('let c = top[E, 2](s)   m = mask(c)   y = sum[E](s[c] * expert(x))'), 'r');
     const found = fault(() => run(graph, [1, 2, 3, 4, NaN, 6], 'train', [1, 1]));
-    expect(found).toMatchObject({ kind: 'not a number', message: 'the score of token 0 of sequence 1 at E = 1, by which something is chosen, is not a number' });
+    expect(found).toMatchObject({ kind: 'not a number',
+      message: 'the score of token 0 of sequence 1 at E = 1, by which something is chosen, is not a number' });
     expect(found.origin.end).toBeGreaterThan(found.origin.start);
   });
 
@@ -182,7 +188,8 @@ describe('choices', () => {
 
   it('what is absent is skipped: the sum and the mean of nothing are 0, its product is 1, its maximum stays absent', () => {
     const graph = graphOf(`layer f(s: [E]) -> a, b, p, m, n, mean_all: [] with E = 3 {
-      let c = s > 0   let x = s[c]   a = sum[E](x)   b = mean[E](x)   p = prod[E](x)   m = sum[](max[E](x))   n = sum[E](mask(not (s[c] > 1)))
+      let c = s > 0   let x = s[c]   a = sum[E](x)   b = mean[E](x)   p = prod[E](x)
+      m = sum[](max[E](x))   n = sum[E](mask(not (s[c] > 1)))
       mean_all = mean[tokens](max[E](x)) + 0 * a }`, 'f');
     const made = evaluate(graph, { ...someCall(graph, [2]), inputs: new Map([['s', Float64Array.of(1, -1, 3, -1, -2, -3)]]) });
     const found = Object.fromEntries([...made.outputs].map(([name, values]) => [name, [...values]]));
@@ -227,7 +234,8 @@ describe('calls', () => {
 describe('starts and updates', () => {
   it('params start by their laws, each with draws of its own', () => {
     const text = (more: string): string => `layer f(x: [D]) -> y: [D] with D = 40, F = 30 {
-      ${more} param a: [D, F] = orthogonal(2), b: [F, D] = orthogonal(1), c: [D] = index[D] / D, e: [D, F] = normal(0.5), u: [D, F] = uniform(-1, 3)
+      ${more} param a: [D, F] = orthogonal(2), b: [F, D] = orthogonal(1), c: [D] = index[D] / D, e: [D, F] = normal(0.5),
+        u: [D, F] = uniform(-1, 3)
       y = c * ((x @ a) @ b + x @ e @ b + x @ u @ b) }`;
     const start = initial(graphOf(text(''), 'f'), 3);
     const a = data(start, 'a');
@@ -250,7 +258,9 @@ describe('starts and updates', () => {
       update a = sum[tokens, calls](x) + b   update b += mean[tokens, calls](x) * calls   }`;
     const graph = graphOf(text, 'f');
     const params = new Map([['a', Float64Array.of(1, 2)], ['b', Float64Array.of(10, 20)]]);
-    const calls = [[1, 2, 3, 4], [5, 6]].map((x): Evaluation => evaluate(graph, { program: 'train', params, inputs: new Map([['x', Float64Array.from(x)]]), lengths: [x.length / 2] }));
+    const calls = [[1, 2, 3, 4],
+      [5, 6]].map((x): Evaluation =>
+      evaluate(graph, { program: 'train', params, inputs: new Map([['x', Float64Array.from(x)]]), lengths: [x.length / 2] }));
     const next = update(calls, params);
     expect(Object.fromEntries([...next].map(([path, values]) => [path, [...values]]))).toEqual({ a: [19, 32], b: [16, 28] });
   });

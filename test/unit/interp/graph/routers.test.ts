@@ -43,7 +43,8 @@ const LENGTHS = [7, 4];
 
 function near(found: ArrayLike<number> | undefined, expected: readonly number[], what: string): void {
   expect(found?.length, what).toBe(expected.length);
-  expected.forEach((value, i) => expect(Math.abs((found?.[i] ?? NaN) - value), `${what}[${i}]`).toBeLessThan(1e-12 * Math.max(1, Math.abs(value))));
+  expected.forEach((value, i) =>
+    expect(Math.abs((found?.[i] ?? NaN) - value), `${what}[${i}]`).toBeLessThan(1e-12 * Math.max(1, Math.abs(value))));
 }
 
 describe('routers', () => {

@@ -1,6 +1,7 @@
 import { fillDraws, keyOf, type Draw } from '../../../../src/interp/graph/noise.js';
 import {
-  average, best, feedForward, kth, logsumexp, normalCdf, range, sigmoid, softmax, softplus, tensor, times, total, type FfnKind, type Params, type Row,
+  average, best, feedForward, kth, logsumexp, normalCdf, range, sigmoid, softmax, softplus, tensor, times, total, type FfnKind,
+    type Params, type Row,
 } from './plain.js';
 
 /** Sizes that all routers have in the tests, and numbers of single ones. */
@@ -84,7 +85,8 @@ function balance(chosen: readonly boolean[][], p: readonly Row[], E: number): nu
 const only = (row: Row, kept: readonly boolean[]): Row => row.map((value, e) => (kept[e] ? value : 0));
 const normed = (row: Row, eps = 0): Row => row.map((value) => value / (total(row) + eps));
 
-const softmaxRouter = (renorm: boolean, kind: FfnKind = 'swiglu') => (input: Input): { y: Row[]; p: Row[]; z: Row[]; chosen: boolean[][] } => {
+const softmaxRouter = (renorm: boolean, kind: FfnKind = 'swiglu') =>
+  (input: Input): { y: Row[]; p: Row[]; z: Row[]; chosen: boolean[][] } => {
   const z = logits(input);
   const p = z.map((row) => softmax(row));
   const chosen = p.map((row) => best(row, input.sizes.k));
@@ -113,7 +115,8 @@ export const routers: Readonly<Record<string, Router>> = {
       const bar = kth(row.filter((_, other) => other !== e), k);
       return normalCdf((z[t][e] - bar) / spread[t][e]);
     })));
-    return { y: mixed(input, 'relu', g), losses: { load_cv: 0.1 * cv(load), weight_cv: 0.1 * cv(range(E).map((e) => total(column(g, e)))) } };
+    return { y: mixed(input, 'relu', g),
+      losses: { load_cv: 0.1 * cv(load), weight_cv: 0.1 * cv(range(E).map((e) => total(column(g, e)))) } };
   },
 
   gshard(input) {
@@ -136,13 +139,15 @@ export const routers: Readonly<Record<string, Router>> = {
     const perSequence = sequences(input).map((rows) => average(range(E).map((e) => {
       return average(rows.map((t) => (first[t] === e ? 1 : 0))) * average(rows.map((t) => p[t][e]));
     })));
-    return { y: mixed(input, 'relu', g), losses: { balance: 0.01 * average(perSequence), z: zw * average(z.map((row) => square(logsumexp(row)))) } };
+    return { y: mixed(input, 'relu', g),
+      losses: { balance: 0.01 * average(perSequence), z: zw * average(z.map((row) => square(logsumexp(row)))) } };
   },
 
   switch(input) {
     const { x, params, sizes: { D, E, cf } } = input;
     const jitter = drawn(input, 'uniform', 0, D);
-    const p = x.map((row, t) => softmax(times(row.map((value, d) => value * (1 - 0.01 + 0.02 * jitter[t][d])), tensor(params, 'gate', D, E), E)));
+    const p = x.map((row, t) =>
+      softmax(times(row.map((value, d) => value * (1 - 0.01 + 0.02 * jitter[t][d])), tensor(params, 'gate', D, E), E)));
     const chosen = p.map((row) => best(row, 1));
     const room = range(E).map(() => Math.ceil((cf * x.length) / E));
     const g = p.map((row, t) => row.map((value, e) => (chosen[t][e] && room[e]-- > 0 ? value : 0)));
@@ -162,7 +167,8 @@ export const routers: Readonly<Record<string, Router>> = {
     const { x, params, sizes: { D, E, aux, renorm } } = input;
     const { y, p, chosen } = softmaxRouter(renorm === 1)(input);
     const open = x.map((row) => sigmoid(times(row, tensor(params, 'shared_gate', D, 1), 1)[0]));
-    return { y: plus(y, shared(input, 'swiglu').map((row, t) => row.map((value) => open[t] * value))), losses: { balance: aux * E * balance(chosen, p, E) } };
+    return { y: plus(y, shared(input, 'swiglu').map((row, t) => row.map((value) => open[t] * value))),
+      losses: { balance: aux * E * balance(chosen, p, E) } };
   },
 
   qwen3_moe(input) {
@@ -270,7 +276,8 @@ export const routers: Readonly<Record<string, Router>> = {
     const g = z.map((row, t) => softmax(row, chosen[t]));
     const kept = range(E).map((e) => best(column(g, e), Math.ceil((cf * k * x.length) / E), chosen.map((row) => row[e])));
     const p = z.map((row) => softmax(row));
-    return { y: mixed(input, 'swiglu', g.map((row, t) => only(row, range(E).map((e) => kept[e][t])))), losses: { balance: 1e-3 * balance(chosen, p, E) / E } };
+    return { y: mixed(input, 'swiglu', g.map((row, t) => only(row, range(E).map((e) => kept[e][t])))),
+      losses: { balance: 1e-3 * balance(chosen, p, E) / E } };
   },
 
   hunyuan(input) {
@@ -334,7 +341,8 @@ export const routers: Readonly<Record<string, Router>> = {
     const a = z.map((row, t) => row.map((value) => value - kth(d[t], k + 1)));
     const rank = Math.floor((x.length * k) / E + 1);
     const next = range(E).map((e) => ema * beta(e) + (1 - ema) * kth(column(a, e), rank));
-    return { y: mixed(input, 'swiglu', z.map((row, t) => softmax(row, chosen[t]))), updates: { beta: next.map((value) => value - average(next)) } };
+    return { y: mixed(input, 'swiglu', z.map((row, t) => softmax(row, chosen[t]))),
+      updates: { beta: next.map((value) => value - average(next)) } };
   },
 
   sqrt_softplus(input) {
@@ -363,7 +371,8 @@ export const routers: Readonly<Record<string, Router>> = {
     const y = x.map((row, t) => {
       const sum = row.map(() => 0);
       for (let e = 0; e < E; e++) {
-        if (chosen[t][e]) feedForward(params, 'expert', 'swiglu', [E, e], row.map((value) => sigmoid(z[t][e]) * value), F).forEach((value, d) => {
+        if (chosen[t][e]) feedForward(params, 'expert', 'swiglu', [E, e], row.map((value) => sigmoid(z[t][e]) * value),
+          F).forEach((value, d) => {
           sum[d] += value;
         });
       }

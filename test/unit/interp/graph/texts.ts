@@ -11,7 +11,8 @@ export type Settings = Readonly<Record<string, number | string>>;
 /** The meaning of a part of a text, with settings of one's own. */
 export function graphOf(text: string, name: string, settings: Settings = {}, training = true, file = 'text.lmoe'): Graph {
   const { parts, diagnostics } = frontend(file, text, read);
-  if (diagnostics.some(({ code }) => code.startsWith('E'))) throw new Error(diagnostics.map(({ code, title }) => `${code} ${title}`).join('\n'));
+  if (diagnostics.some(({ code }) => code.startsWith('E'))) throw new Error(diagnostics.map(({ code, title }) =>
+    `${code} ${title}`).join('\n'));
   const made = parts.elaborate(name, new Map(Object.entries(settings)), training);
   if (made.graph === undefined) throw new Error(made.diagnostics.map(({ code, title }) => `${code} ${title}`).join('\n'));
   return made.graph;
