@@ -99,6 +99,28 @@ describe('the tiny model', () => {
     near(rows.flat(), all);
   });
 
+  it('a state keeps keys and values of every token, and of windows the latest ones', () => {
+    const kept = ({ state }: Evaluation): number => [...state.kept.values()].reduce((sum, { rows }) => sum + rows[0].length, 0);
+    const after = (graph: Graph, length: number): number => {
+      const call = someCall(graph, [length], 1, { program: 'eval' });
+      return kept(evaluate(graph, graph === outside ? { ...call, params, inputs: new Map([['ids', ids(length, 3)]]) } : call));
+    };
+    // One layer of four has a cache: 32 numbers each of keys and values.
+    expect(after(outside, 9) - after(outside, 8)).toBe(64);
+    const window = exampleGraph('layers/attention', 'sink_gqa', { D: 4, J: 2, R: 1, K: 4, I: 1, window: 3 }, false);
+    expect([1, 2, 5].map((length) => after(window, length))).toEqual([16, 32, 32]);
+  });
+
+  it('positions may be given: turns depend on their differences alone', () => {
+    const graph = exampleGraph('layers/attention', 'gqa', { D: 4, J: 1, R: 2, K: 4, I: 2, theta: 100 });
+    const call = someCall(graph, [3, 2], 1, { program: 'eval' });
+    const plain = data(evaluate(graph, call).outputs, 'y');
+    near(data(evaluate(graph, { ...call, positions: Float64Array.of(0, 1, 2, 0, 1) }).outputs, 'y'), plain, 1e-15);
+    near(data(evaluate(graph, { ...call, positions: Float64Array.of(7, 8, 9, 30, 31) }).outputs, 'y'), plain);
+    const stretched = data(evaluate(graph, { ...call, positions: Float64Array.of(0, 2, 4, 0, 2) }).outputs, 'y');
+    expect(stretched.some((value, i) => Math.abs(value - plain[i]) > 1e-3)).toBe(true);
+  });
+
   it('noise does not depend on the batch, its order or packing, and differs by seed and step', () => {
     const dropped = (lengths: readonly number[], own: Float64Array, names: readonly number[], seed = 5, step = 1): Float64Array => {
       const call: GraphCall = { program: 'eval', params, inputs: new Map([['ids', own]]), lengths, ids: names, seed, step };
