@@ -5,6 +5,7 @@ import type { AstFile, ImportItem } from '../ir/ast/ast.js';
 import type { Span } from '../ir/common/span.js';
 import type { Spec } from '../ir/spec/spec.js';
 import { elaborator, type Elaborator } from './graph/elaborate.js';
+import { FIXED } from './graph/fixed.js';
 import type { Part } from './graph/part.js';
 import { checkPart, NO_PARTS, partsOf, type Parts } from './graph/parts.js';
 import { nameProblem } from './resolve/declare.js';
@@ -57,10 +58,10 @@ function load(file: string, text: string, session: Session, open: readonly strin
   const own: Spec[] = [];
   const visible = new Map<string, Part>();
   const ownParts: Part[] = [];
-  const claim = (name: string, origin: Span): boolean => {
+  const claim = (name: string, origin: Span, meanings?: ReadonlyMap<string, string>): boolean => {
     const lower = name.toLowerCase();
     const like = names.get(lower);
-    const problem = like === undefined || like.name === name ? nameProblem(name, origin, like?.origin) : caseProblem(name, origin, like);
+    const problem = like === undefined || like.name === name ? nameProblem(name, origin, like?.origin, meanings) : caseProblem(name, origin, like);
     if (problem) found.push(problem);
     else names.set(lower, { name, origin });
     return problem === undefined;
@@ -79,7 +80,7 @@ function load(file: string, text: string, session: Session, open: readonly strin
       });
       continue;
     }
-    if (claim(item.name.text, item.name.origin)) {
+    if (claim(item.name.text, item.name.origin, item.kind === 'scan' ? undefined : FIXED)) {
       const part: Part = { item, file, visible };
       visible.set(item.name.text, part);
       ownParts.push(part);

@@ -114,8 +114,8 @@ export function declare(item: PartItem, given: ReadonlyMap<string, number>, repo
 }
 
 /** A name that means something already, or is taken. */
-export function nameProblem(name: string, origin: Span, taken: Span | undefined): Diagnostic | undefined {
-  const fixed = FIXED.get(name) ?? RESERVED.get(name);
+export function nameProblem(name: string, origin: Span, taken: Span | undefined, meanings = FIXED): Diagnostic | undefined {
+  const fixed = meanings.get(name) ?? RESERVED.get(name);
   if (fixed !== undefined) return diagnostic('E211', `\`${name}\` has a fixed meaning`, origin, 'cannot be declared', { help: [`${fixed}; choose another name, such as \`${name}_\``] });
   if (taken === undefined) return undefined;
   return diagnostic('E205', `\`${name}\` is declared twice`, origin, 'declared again here', {
