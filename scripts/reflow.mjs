@@ -116,6 +116,8 @@ function broken(line, tokens) {
   for (const [from, to, depth] of condition > 0 && behind.length > 0 ? behind : groups) {
     if (to - from < 4) continue;
     const [first, last] = [tokens[from], tokens[to]];
+    // A few names are no list.
+    if (last.start - first.end < 30) continue;
     const commas = cuts(tokens, from + 1, to);
     const places = commas.length > 0 ? commas : OPERATORS.map((texts) => cuts(tokens, from + 1, to, texts)).find((list) => list.length > 0) ?? [];
     if (places.length === 0) continue;

@@ -9,7 +9,7 @@ import type { MathFunction } from '../../../src/math/math.js';
 const text = readFileSync(join(import.meta.dirname, '../../../templates/wgsl/rt/math.wgsl'), 'utf8');
 
 /** The helpers are so plain that they are JavaScript but for their headers: this shows what their formulas are worth, rounding apart. */
-const helpers: Readonly<Record<string, (x: number, y?: number) => number>> = new Function('exp', 'log', 'abs', 'sign', 'min', 'max', 'fract', 'floor', 'ceil', 'round', 'select', 'm_is_nan', `
+const helpers: Readonly<Record<string, (...args: number[]) => number>> = new Function('exp', 'log', 'abs', 'sign', 'min', 'max', 'fract', 'floor', 'ceil', 'round', 'select', 'm_is_nan', `
   ${text.replace(/fn (\w+)\((.*?)\) -> f32/g, (_, name: string, parameters: string) => `function ${name}(${parameters.replaceAll(': f32', '')})`)}
   return { ${[...text.matchAll(/fn (\w+)/g)].map(([, name]) => name).join(', ')} };
 `)(
@@ -54,6 +54,14 @@ describe('helpers of templates/wgsl/rt/math.wgsl', () => {
     expect([helpers['m_at_least'](-90, -80), helpers['m_at_least'](-1, -80), helpers['m_at_least'](NaN, -80)]).toEqual([-80, -1, NaN]);
   });
 
+  it('m_decayed, next to 1 and elsewhere', () => {
+    for (const [h, a, x] of [[3, 0.25, 1], [3, 1 - 1e-9, 0.5], [-2, 1.5, 1], [5, -0.3, 2], [7, 0, 1]]) {
+      expect(helpers['m_decayed'](h, a, a - 1, x)).toBeCloseTo(a * h + x, 12);
+    }
+    // Where the decay is 1 to its last digit, what it takes away still counts.
+    expect(helpers['m_decayed'](1, 1, -1e-9, 0)).toBe(1 - 1e-9);
+  });
+
   it('end at the largest numbers instead of infinity', () => {
     for (const x of [88.8, 1e4, 3e38]) expect(helpers['m_exp'](x)).toBeGreaterThan(3.3e38);
     expect(helpers['m_expm1'](1e4)).toBeLessThan(3.4028235e38);
@@ -64,7 +72,7 @@ describe('helpers of templates/wgsl/rt/math.wgsl', () => {
   });
 
   it('has none that is not tested', () => {
-    const others = ['m_erfc', 'm_pow', 'm_quarters', 'm_max', 'm_min', 'm_chain', 'm_at_least'];
+    const others = ['m_decayed', 'm_erfc', 'm_pow', 'm_quarters', 'm_max', 'm_min', 'm_chain', 'm_at_least'];
     expect(Object.keys(helpers).sort()).toEqual([...named.map(({ name }) => `m_${name}`), ...others].sort());
   });
 });
